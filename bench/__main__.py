@@ -1,0 +1,20 @@
+"""python -m bench step | start | dataset | captions | memory  [--json FILE]"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+BENCHES = ("step", "start", "dataset", "captions", "memory")
+
+
+def main(argv: list[str]) -> int:
+    if not argv or argv[0] not in BENCHES:
+        print(__doc__, file=sys.stderr)
+        return 2
+    result: int = importlib.import_module(f"bench.{argv[0]}").main(argv[1:])
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""python -m bench captions [--json FILE] [--count 5000]
+
+How fast a folder's captions are opened, filtered, edited and saved, through the desk as a page asks for them. Pictures are small
+(64 pixels), captions about 110 characters of 12 tags. *Cold* is the first opening in a program, *warm* a further one. The
+megabytes are what the process grows by, the tokenizer not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from PIL import Image
+
+from .table import show
+
+LIMITS = {
+    "open_cold": 5.0,
+    "open_warm": 1.0,
+    "filter_tags": 0.2,
+    "filter_regex": 0.2,
+    "preview_regex": 1.0,
+    "edit_regex": 1.0,
+    "save_all": 3.0,
+    "megabytes": 300.0,
+}
+"""What the project promises at 5,000 pictures: seconds, and megabytes."""
+
+
+def make_pictures(folder: Path, count: int) -> None:
+    """``count`` pictures with captions; every fourth caption ends its lines as Windows does."""
+    folder.mkdir(parents=True)
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(buffer, "PNG")
+    words = ("outdoors", "smile", "long hair", "blue sky", "hat", "looking at viewer", "tree", "water", "night", "solo")
+    for number in range(count):
+        (folder / f"{number:05}.png").write_bytes(buffer.getvalue() + number.to_bytes(4, "big"))
+        some = [words[(number * k) % len(words)] for k in range(1, 9)]
+        text = f"sks dog, {', '.join(some)}, number_{number % 300}, series {number // 100}" + (
+            "\r\n" if number % 4 == 0 else "\n"
+        )
+        (folder / f"{number:05}.txt").write_bytes(text.encode())
+
+
+def measure(count: int, work: Path) -> dict[str, float]:
+    """Seconds by what was done, and ``megabytes``."""
+    from sdft_ext.desk.captions import CaptionSets
+    from sdft_ext.desk.folders import Folders
+    from sdft_ext.desk.pictures import Thumbnails
+    from sdft_ext.desk.scans import Scans
+
+    root = work / "pictures"
+    make_pictures(root, count)
+    folders = Folders(work / "folders.json", lambda: [root], lambda: True)
+    thumbnails = Thumbnails(folders.may_show)
+    sets = CaptionSets(folders, thumbnails, Scans(), lambda recipe: work / "looks", lambda: None)
+    figures: dict[str, float] = {}
+    before = _megabytes()
+
+    def timed(name: str, what: Callable[[], Any]) -> Any:
+        started = time.perf_counter()
+        result = what()
+        figures[name] = time.perf_counter() - started
+        return result
+
+    told = timed("open_cold", lambda: sets.open(str(root), 0))
+    told = timed("open_warm", lambda: sets.open(str(root), 0))
+    which = (str(root), told["opened"])
+    timed("state", lambda: sets.state(*which, told["revision"]))
+    tree = {"all": [{"tag": "hat"}, {"any": [{"tag": "tree"}, {"tag": "water"}]}, {"not": {"tag": "night"}}]}
+    timed("filter_tags", lambda: sets.filter(*which, tree))
+    timed("filter_regex", lambda: sets.filter(*which, {"regex": r"number_1\d\b.*series"}))
+    wish = {"do": "regex", "find": r"number_(\d+)", "with": r"no \1"}
+    seen = timed("preview_regex", lambda: sets.preview(*which, None, None, wish, 20))
+    assert seen["count"] == count
+    timed("edit_regex", lambda: sets.edit(*which, None, None, wish, preview=seen["preview"]))
+    saved = timed("save_all", lambda: sets.save(*which, None, None, None))
+    assert saved["saved"] == count and not saved["failed"]
+    timed("undo", lambda: sets.step(*which, True, None))
+    timed("redo", lambda: sets.step(*which, False, None))
+    timed("tags", lambda: sets.tags(*which, None, None, "sks", 500, "count"))
+    figures["megabytes"] = _megabytes() - before
+    timed("tokenizer", lambda: sets.tokens(*which, None, "a"))
+    timed("counts", lambda: sets.counts(*which, None))
+    timed("filter_tokens", lambda: sets.filter(*which, {"tokens": {"least": 30, "most": None}}))
+    return figures
+
+
+def _megabytes() -> float:
+    return float(psutil.Process().memory_info().rss) / 2**20
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench captions", description=__doc__)
+    parser.add_argument("--count", type=int, default=5000, help="number of pictures")
+    parser.add_argument("--json", help="write the figures there")
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as work:
+        figures = measure(options.count, Path(work))
+    rows = [
+        (name, f"{value:.3f}" if name != "megabytes" else f"{value:.0f}", LIMITS.get(name, ""))
+        for name, value in figures.items()
+    ]
+    show((f"{options.count:,} pictures", "seconds", "at most"), rows, figures, options.json)
+    return 0

@@ -1,0 +1,208 @@
+"""python -m bench step [--json FILE]: one training step of this project against a bare loop.
+
+Both use the same UNet, the same peft adapters, the same latents and text. The bare loop is what anybody would write with
+diffusers and torch alone: noise, forward, mean squared error, backward, clip, AdamW. The two take turns step by step in
+one process; the figure is the median of the paired ratios with its 95 % interval (order statistics). Peak memory is that
+of a process for each. No file is needed: the weights are random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sdft_ext.dataset.loader import Batch
+from sdft_ext.method.lora import LoraMethod
+from sdft_ext.model.base import Conditioning, Family, Model, clean_alphas_cumprod
+from sdft_ext.recipe import Recipe
+from sdft_ext.train.loop import Loop
+
+from .table import show
+
+THREADS = 2
+SIDES = {"toy": 64, "sd15": 256}
+"""Side of the picture in pixels."""
+BATCHES = {"toy": 4, "sd15": 1}
+PAIRS = {"toy": 60, "sd15": 30}
+SD15 = {
+    "block_out_channels": (320, 640, 1280, 1280),
+    "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+    "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+    "cross_attention_dim": 768,
+    "attention_head_dim": 8,
+}
+TOY = {
+    "block_out_channels": (64, 128, 128),
+    "down_block_types": ("CrossAttnDownBlock2D",) * 2 + ("DownBlock2D",),
+    "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 2,
+    "cross_attention_dim": 64,
+    "attention_head_dim": 4,
+}
+CONFIGS: dict[str, dict[str, Any]] = {"toy": TOY, "sd15": SD15}
+
+
+class FixedBatch:
+    """Always the same latents."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def at(self, step: int, micro: int) -> Batch:
+        return self.batch
+
+
+def make(size: str) -> tuple[Model, LoraMethod, Recipe, Batch, Conditioning]:
+    """A model of this size with random weights and a LoRA on it."""
+    from diffusers import UNet2DConditionModel
+
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    config = {"in_channels": 4, "out_channels": 4, "layers_per_block": 2, **CONFIGS[size]}
+    unet = UNet2DConditionModel(**config)
+    vae = {"latent_channels": 4}
+    family = Family("sd1", "epsilon", False, config, vae, (), (), 0.18215)
+    model = Model(family, unet, torch.nn.Identity(), [], [], clean_alphas_cumprod())
+    recipe = Recipe()
+    recipe.method.text_encoder = False
+    recipe.train.batch_size, recipe.train.length = BATCHES[size], 10_000
+    method = LoraMethod()
+    method.attach(model, recipe)
+    unet.train()
+    count, side = BATCHES[size], SIDES[size] // 8
+    batch = Batch(
+        latents=torch.randn(count, 4, side, side),
+        captions=[""] * count,
+        weight=torch.ones(count),
+        mask=None,
+        regularization=torch.zeros(count, dtype=torch.bool),
+        time_ids=torch.zeros(count, 6),
+        pictures=list(range(count)),
+    )
+    return model, method, recipe, batch, Conditioning(torch.randn(count, 77, config["cross_attention_dim"]))
+
+
+def project_step(size: str, parts: Any) -> Callable[[int], None]:
+    model, method, recipe, batch, text = parts
+    loop = Loop(recipe, model, method, FixedBatch(batch), recipe.train.length, lambda _: text, lambda _: text)
+
+    def step(number: int) -> None:
+        loop.step(number)
+
+    return step
+
+
+def bare_step(size: str, parts: Any) -> Callable[[int], None]:
+    """The same step without a line of this project's training code."""
+    from diffusers import DDPMScheduler
+
+    model, _, recipe, batch, text = parts
+    parameters = [parameter for parameter in model.unet.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.01, fused=True)
+    scheduler = DDPMScheduler(1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    latents, context = batch.latents, text.context
+
+    def step(number: int) -> None:
+        noise = torch.randn_like(latents)
+        timesteps = torch.randint(0, 1000, (len(latents),))
+        noisy = scheduler.add_noise(latents, noise, timesteps)
+        answer = model.unet(noisy, timesteps, context, return_dict=False)[0]
+        loss = torch.nn.functional.mse_loss(answer, noise)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.item()
+
+    return step
+
+
+def ratios(size: str, pairs: int) -> list[float]:
+    """project ÷ bare of each pair; who begins alternates."""
+    parts = make(size)
+    both = [bare_step(size, parts), project_step(size, parts)]
+    for step in both:
+        step(0)
+        step(1)
+    found = []
+    for pair in range(pairs):
+        seconds = [0.0, 0.0]
+        for which in (0, 1) if pair % 2 else (1, 0):
+            start = time.perf_counter()
+            both[which](pair + 2)
+            seconds[which] = time.perf_counter() - start
+        found.append(seconds[1] / seconds[0])
+        print(f"\r{size}: pair {pair + 1} of {pairs}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return found
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Median and the ends of its 95 % interval, from the order statistics (binomial)."""
+    ordered, n = sorted(values), len(values)
+    rank = max(0, math.floor(n / 2 - 1.96 * math.sqrt(n) / 2))
+    return statistics.median(ordered), ordered[rank], ordered[n - 1 - rank]
+
+
+def peak_memory(size: str, which: str) -> float:
+    """Peak resident megabytes of a process that does three steps."""
+    command = [sys.executable, "-m", "bench.step", "--peak", which, "--size", size]
+    output = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent
+    ).stdout
+    return float(output.split()[-1])
+
+
+def peak(size: str, which: str) -> None:
+    step = {"bare": bare_step, "project": project_step}[which](size, make(size))
+    for number in range(3):
+        step(number)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench step", description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--size", choices=tuple(SIDES), action="append", help="default: both")
+    parser.add_argument("--pairs", type=int, help=f"steps of each; default: {PAIRS}")
+    parser.add_argument("--peak", choices=("bare", "project"), help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    sizes = options.size or list(SIDES)
+    if options.peak:
+        peak(sizes[0], options.peak)
+        return 0
+    figures: list[dict[str, Any]] = []
+    for size in sizes:
+        middle, low, high = interval(ratios(size, options.pairs or PAIRS[size]))
+        memory = [peak_memory(size, which) for which in ("bare", "project")]
+        figures.append(
+            {
+                "size": size,
+                "time_ratio": round(middle, 4),
+                "time_ratio_low": round(low, 4),
+                "time_ratio_high": round(high, 4),
+                "memory_ratio": round(memory[1] / memory[0], 4),
+                "memory_mb": [round(value) for value in memory],
+                "pairs": options.pairs or PAIRS[size],
+                "threads": THREADS,
+            }
+        )
+    header = ["size", "time ratio", "low", "high", "memory ratio"]
+    rows = [
+        [f[k] for k in ("size", "time_ratio", "time_ratio_low", "time_ratio_high", "memory_ratio")] for f in figures
+    ]
+    show(header, rows, {"step": figures}, options.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

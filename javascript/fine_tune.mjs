@@ -1,0 +1,33 @@
+// The only file that the WebUI puts into its page: it brings the tab's own page in when the tab is first seen, and sends
+// a generated picture to it.
+
+onUiLoaded(() => {
+  const root = gradioApp().querySelector("#sdft_root");
+  if (!root) return;
+  // gradio styles headings, lists and tables below this as prose; the page has its own look.
+  root.closest(".prose")?.classList.remove("prose");
+  // Relative to the page, so that a WebUI below a path (--subpath) works as well.
+  const part = (name) => import(new URL(`sdft/page/${name}`, document.baseURI).href);
+  let mounted = null;
+  const open = () => (mounted ??= part("main.mjs").then(({ mount }) => mount(root)));
+  const seen = new IntersectionObserver(async (entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    seen.disconnect();
+    try {
+      await open();
+    } catch (error) {
+      root.textContent = "The Fine-tune page could not be loaded: reload the page. The browser's console says why.";
+      console.error(error);
+    }
+  });
+  seen.observe(root);
+  for (const tab of ["txt2img", "img2img"]) {
+    gradioApp().querySelector(`#${tab}_send_to_sdft`)?.addEventListener("click", async () => {
+      const { pictureOf, showTab } = await part("webui.mjs");
+      const detail = await pictureOf(tab).catch((error) => ({ problem: error.message }));
+      showTab("tab_sdft");
+      await open();
+      root.dispatchEvent(new CustomEvent("sdft-picture", { detail }));
+    });
+  }
+});

@@ -1,0 +1,50 @@
+"""The API of the page and of programs: routes below ``/sdft/v1/`` and the page's own code, behind one guard.
+
+    mount(app, desk, Access(…))
+
+adds everything to a FastAPI app, and again to the next one: the WebUI makes a new app whenever its page is reloaded, and
+the desk stays.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .guard import Access
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ..desk import Desk
+
+PAGE = Path(__file__).resolve().parent.parent / "ui" / "page"
+PREFIX = "/sdft/v1"
+
+__all__ = ["PREFIX", "Access", "mount"]
+
+
+def mount(app: FastAPI, desk: Desk, access: Access | None = None, page: Path = PAGE) -> None:
+    """Add the routes to an app; one that has them already stays as it is. ``page`` is the folder of the page's code."""
+    from . import captions, datasets, preparation, regularization, reports, runs, session, static, tagging, uploads
+    from .guard import BYTES, Guard
+    from .route import guarded
+
+    if any(getattr(route, "path", "").startswith(f"{PREFIX}/") for route in app.routes):
+        return
+    guard = Guard(app, access or Access())
+    kind = guarded(guard)
+    for router in (
+        session.routes(desk, guard, kind),
+        runs.routes(desk, kind),
+        datasets.routes(desk, guard, kind),
+        captions.routes(desk, kind),
+        reports.routes(desk, guard, kind),
+        preparation.routes(desk, guard, kind),
+        regularization.routes(desk, guard, kind),
+        tagging.routes(desk, kind),
+        uploads.routes(desk, kind, guarded(guard, BYTES)),
+    ):
+        app.include_router(router, prefix=PREFIX)
+    app.include_router(static.routes(page, kind))
+    app.openapi_schema = None  # the description was made before these routes were there

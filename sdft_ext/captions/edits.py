@@ -1,0 +1,239 @@
+"""What captions become: each edit a pure function of texts, made from what a page or a command line asks for (docs/api.md)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..dataset.captions import tags
+from . import regex
+from .errors import CaptionsError
+from .words import plain
+
+LONGEST = 65_536
+MOST_TAGS = 200
+_FACE = re.compile(r"[^\s]_[^\s]")
+_FACES = frozenset({"(o)_(o)", "<o>_<o>", "<|>_<|>", "||_||", "._.", ":_:"})
+_BRACKET = re.compile(r"(?<!\\)(\\*)([()\[\]])")
+
+Texts = list[str | None]
+"""New captions; None where one stays exactly as it is."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """``what`` it does, in words for undo; ``apply`` gives the new texts of captions."""
+
+    what: str
+    apply: Callable[[Sequence[str]], Texts]
+
+
+def edit(wish: Mapping[str, Any]) -> Edit:
+    """The edit that is asked for. Raises CaptionsError where there is no such one, or something is missing."""
+    do = wish.get("do")
+    if not isinstance(do, str) or do not in _EDITS:
+        raise CaptionsError(f"There is no edit {str(do)[:40]!r}; use one of {', '.join(_EDITS)}.")
+    make, allowed = _EDITS[do]
+    other = sorted(set(wish) - {"do", *allowed})
+    if other:
+        raise CaptionsError(
+            f"The edit {do} takes {', '.join(allowed) or 'nothing else'}, not {', '.join(map(str, other))}."
+        )
+    return make(wish)
+
+
+def _set(wish: Mapping[str, Any]) -> Edit:
+    text = _text(wish, "text")
+    return Edit("new text", lambda texts: [text] * len(texts))
+
+
+def _clear(wish: Mapping[str, Any]) -> Edit:
+    return Edit("no words", lambda texts: [""] * len(texts))
+
+
+def _add(wish: Mapping[str, Any]) -> Edit:
+    new = _tags(wish)
+    where = wish.get("where", "back")
+    if where not in ("front", "back") and (not isinstance(where, int) or isinstance(where, bool)):
+        raise CaptionsError("An edit's where is front, back, or a whole number.")
+
+    def one(found: list[str]) -> list[str]:
+        there = {plain(tag) for tag in found}
+        missing = [tag for tag in new if plain(tag) not in there]
+        place = 0 if where == "front" else len(found) if where == "back" else where
+        return [*found[:place], *missing, *found[place:]] if missing else found
+
+    return Edit(f"add {_named(new)}", _each_list(one))
+
+
+def _remove(wish: Mapping[str, Any]) -> Edit:
+    gone = {plain(tag) for tag in _tags(wish)}
+    return Edit(f"remove {_named(_tags(wish))}", _each_list(lambda found: [t for t in found if plain(t) not in gone]))
+
+
+def _rename(wish: Mapping[str, Any]) -> Edit:
+    old, new = plain(_text(wish, "tag")), " ".join(_text(wish, "to").split())
+    if not old:
+        raise CaptionsError("No tag is named that shall be renamed; type one.")
+    if len(tags(new)) > 1:
+        raise CaptionsError(f"{new[:60]!r} holds a comma, so it is several tags; remove it, or use replace.")
+
+    def one(found: list[str]) -> list[str]:
+        if all(plain(tag) != old for tag in found):
+            return found
+        seen = False  # the first of what reads like the new tag stays
+        made = []
+        for tag in found:
+            renamed = new if plain(tag) == old else tag
+            if plain(renamed) == plain(new):
+                if seen:
+                    continue
+                seen = True
+            if renamed:
+                made.append(renamed)
+        return made
+
+    return Edit(f"rename {_short(old)} to {_short(new)}" if new else f"remove {_short(old)}", _each_list(one))
+
+
+def _replace(wish: Mapping[str, Any]) -> Edit:
+    find, new = _text(wish, "find"), _text(wish, "with")
+    if not find:
+        raise CaptionsError("No text is named that shall be replaced; type one.")
+    literal = re.escape(find)
+    if wish.get("words"):
+        literal = rf"(?<!\w){literal}(?!\w)"
+    pattern = re.compile(literal, 0 if wish.get("case") else re.IGNORECASE)
+    return Edit(
+        f"replace {_short(find)} by {_short(new)}",
+        lambda texts: [_if_other(pattern.sub(lambda _: new, text), text) for text in texts],
+    )
+
+
+def _regex(wish: Mapping[str, Any]) -> Edit:
+    find, new = _text(wish, "find"), _text(wish, "with")
+    case = bool(wish.get("case"))
+    return Edit(f"replace what matches {_short(find)}", lambda texts: regex.replaced(find, new, texts, case))
+
+
+def _sort(wish: Mapping[str, Any]) -> Edit:
+    keep = wish.get("keep", 0)
+    if not isinstance(keep, int) or keep < 0:
+        raise CaptionsError("An edit's keep is the number of tags that stay in front.")
+    return Edit("sort tags", _each_list(lambda found: [*found[:keep], *sorted(found[keep:], key=plain)]))
+
+
+def _unique(wish: Mapping[str, Any]) -> Edit:
+    def one(found: list[str]) -> list[str]:
+        kept: dict[str, str] = {}
+        for tag in found:
+            kept.setdefault(plain(tag), tag)
+        return list(kept.values())
+
+    return Edit("remove doubled tags", _each_list(one))
+
+
+def _trigger_first(wish: Mapping[str, Any]) -> Edit:
+    trigger = " ".join(_text(wish, "trigger").split())
+    if not trigger:
+        raise CaptionsError("The concept has no trigger; type one.")
+    if len(tags(trigger)) > 1:
+        raise CaptionsError(f"{trigger[:60]!r} holds a comma, so it is several tags; type one of them.")
+    wanted, add = plain(trigger), bool(wish.get("add"))
+
+    def one(found: list[str]) -> list[str]:
+        own = [tag for tag in found if plain(tag) == wanted]
+        if own:
+            return [own[0], *(tag for tag in found if plain(tag) != wanted)]
+        with_it = [tag for tag in found if re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", plain(tag))]
+        if with_it:  # "a photo of sks dog" holds it among other words: that part comes first
+            first = found.index(with_it[0])
+            return [found[first], *found[:first], *found[first + 1 :]]
+        return [trigger, *found] if add else found
+
+    return Edit(f"{_short(trigger)} first", _each_list(one))
+
+
+def _spaces(wish: Mapping[str, Any]) -> Edit:
+    def one(found: list[str]) -> list[str]:
+        return [tag if _FACE.fullmatch(tag) or tag in _FACES else tag.replace("_", " ") for tag in found]
+
+    return Edit("underscores to spaces", _each_list(one))
+
+
+def _escape(wish: Mapping[str, Any]) -> Edit:
+    def bracket(match: re.Match[str]) -> str:
+        return match[0] if len(match[1]) % 2 else f"{match[1]}\\{match[2]}"
+
+    return Edit("escape brackets", lambda texts: [_if_other(_BRACKET.sub(bracket, text), text) for text in texts])
+
+
+def _unescape(wish: Mapping[str, Any]) -> Edit:
+    def bracket(match: re.Match[str]) -> str:
+        return match[1][:-1] + match[2] if len(match[1]) % 2 else match[0]
+
+    return Edit("unescape brackets", lambda texts: [_if_other(_BRACKET.sub(bracket, text), text) for text in texts])
+
+
+_EDITS: dict[str, tuple[Callable[[Mapping[str, Any]], Edit], tuple[str, ...]]] = {
+    "set": (_set, ("text",)),
+    "add": (_add, ("tags", "where")),
+    "remove": (_remove, ("tags",)),
+    "rename": (_rename, ("tag", "to")),
+    "replace": (_replace, ("find", "with", "case", "words")),
+    "regex": (_regex, ("find", "with", "case")),
+    "sort": (_sort, ("keep",)),
+    "unique": (_unique, ()),
+    "trigger_first": (_trigger_first, ("trigger", "add")),
+    "spaces": (_spaces, ()),
+    "escape": (_escape, ()),
+    "unescape": (_unescape, ()),
+    "clear": (_clear, ()),
+}
+KINDS = tuple(_EDITS)
+
+
+def _each_list(one: Callable[[list[str]], list[str]]) -> Callable[[Sequence[str]], Texts]:
+    """An edit of tags as one of texts: a caption whose tags stay the same keeps its spaces and line breaks."""
+
+    def apply(texts: Sequence[str]) -> Texts:
+        made: Texts = []
+        for text in texts:
+            found = tags(text)
+            new = one(found)
+            made.append(None if new == found else ", ".join(new))
+        return made
+
+    return apply
+
+
+def _if_other(new: str, old: str) -> str | None:
+    return None if new == old else new
+
+
+def _text(wish: Mapping[str, Any], key: str) -> str:
+    value = wish.get(key)
+    if not isinstance(value, str) or len(value) > LONGEST:
+        raise CaptionsError(f"The edit {wish.get('do')} needs {key}: a text of at most {LONGEST:,} characters.")
+    return value
+
+
+def _tags(wish: Mapping[str, Any]) -> list[str]:
+    value = wish.get("tags")
+    if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
+        raise CaptionsError(f"The edit {wish.get('do')} needs tags: a list of texts.")
+    found = {plain(tag): " ".join(tag.split()) for text in value for tag in tags(text)}
+    if not found or len(found) > MOST_TAGS:
+        raise CaptionsError(f"The edit {wish.get('do')} needs 1 to {MOST_TAGS} tags.")
+    return list(found.values())
+
+
+def _named(found: Sequence[str]) -> str:
+    return _short(found[0]) if len(found) == 1 else f"{len(found)} tags"
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return f"'{text if len(text) <= 30 else f'{text[:29]}…'}'"

@@ -1,0 +1,212 @@
+"""One caption file: its words, how they are written in it, and how it is replaced without losing what others wrote meanwhile."""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import errno
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from ..dataset import text_files
+
+ENDING = ".sdft-tmp"
+"""Of the hidden files beside which a caption is written."""
+
+
+class ChangedMeanwhile(Exception):
+    """Another program has written the file since it was read; it is as that program left it."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a file holds its words: the mark at its start, the code, the line ending, and what stands after the last word."""
+
+    mark: bytes = b""
+    code: str = "utf-8"
+    newline: str = "\n"
+    tail: str = ""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file's words (lines end with ``\\n``, nothing blank after the last word) and their form.
+
+    ``exact``: the form gives the same bytes again; else something in it is damaged, or its line endings are mixed.
+    """
+
+    text: str
+    form: Form
+    exact: bool
+
+
+def parse(data: bytes) -> Written:
+    """The words in a file's bytes. Nothing raises."""
+    decoded, encoding = text_files.decode(data)
+    mark, code = b"", encoding
+    if encoding == "utf-8-sig":
+        mark, code = codecs.BOM_UTF8, "utf-8"
+    elif encoding in ("utf-16", "utf-32"):
+        mark = data[: 2 if encoding == "utf-16" else 4]
+        code = encoding + ("-le" if mark[0] == 0xFF else "-be")
+    windows = decoded.count("\r\n")
+    counts = {"\r\n": windows, "\n": decoded.count("\n") - windows, "\r": decoded.count("\r") - windows}
+    newline = max(counts, key=lambda key: counts[key]) if any(counts.values()) else "\n"
+    lines = unified(decoded)
+    text = lines.rstrip()
+    form = Form(mark, code, newline, lines[len(text) :])
+    return Written(text, form, _bytes(text, form) == data)
+
+
+def unified(text: str) -> str:
+    """Line endings of any kind as ``\\n``."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def compose(text: str, form: Form) -> tuple[bytes, bool]:
+    """A file's bytes for these words; UTF-8, and False, where the file's own code lacks a letter of them."""
+    data = _bytes(text, form)
+    if data is not None:
+        return data, True
+    plain = Form(b"", "utf-8", form.newline, form.tail)
+    return (text + plain.tail).replace("\n", plain.newline).encode("utf-8"), False
+
+
+def _bytes(text: str, form: Form) -> bytes | None:
+    try:
+        return form.mark + (text + form.tail).replace("\n", form.newline).encode(form.code)
+    except UnicodeEncodeError:
+        return None
+
+
+def replace(path: Path, data: bytes | None, expected: Callable[[bytes | None], bool]) -> None:
+    """Let ``path`` hold ``data`` (None: no file) where what it holds now is ``expected`` (asked with None for no file).
+
+    The file is the old or the new one at any moment, and keeps its permissions. Raises ChangedMeanwhile where it held
+    something else, which is then there again; OSError where it can't be written. On Linux the two files change places in
+    one step, so that even what is written in the last microsecond before is seen; elsewhere that microsecond is left.
+    """
+    now = read(path)
+    if not expected(now):
+        raise ChangedMeanwhile
+    if data is None:
+        if now is not None:
+            _remove(path, expected)
+        return
+    temporary = _hidden(path)
+    mode = path.stat().st_mode & 0o7777 if now is not None else None
+    try:
+        _write_new(temporary, data, mode)
+        if now is None:
+            _put(temporary, path)
+        elif not _swap(temporary, path):
+            if not expected(read(path)):
+                raise ChangedMeanwhile
+            os.replace(temporary, path)
+        elif not expected(read(temporary)):
+            _swap(temporary, path)
+            if read(temporary) != data:  # they have written once more, and theirs was taken out
+                _swap(temporary, path)
+            raise ChangedMeanwhile
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: Path) -> bytes | None:
+    """A file's bytes, None where there is none. Raises OSError where it can't be read."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _hidden(path: Path) -> Path:
+    """A name beside a file that no other program, and none that was killed, has chosen."""
+    return path.with_name(f".{path.stem[:40]}.{secrets.token_hex(6)}{ENDING}")
+
+
+def _write_new(path: Path, data: bytes, mode: int | None) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(handle, view) :]
+        os.fsync(handle)  # else a power cut may leave a file of the new name without its words
+        if mode is not None and hasattr(os, "fchmod"):
+            os.fchmod(handle, mode)
+    finally:
+        os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have a folder's names on the disk: which files it holds. Does nothing where the system can't."""
+    if os.name != "posix":
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:  # some network folders can't; the files themselves are written
+        return
+    finally:
+        os.close(handle)
+
+
+def _put(source: Path, target: Path) -> None:
+    """A new file, only where there is none."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise ChangedMeanwhile from None
+    except OSError:  # a file system without links
+        if target.exists():
+            raise ChangedMeanwhile from None
+        os.replace(source, target)
+
+
+def _remove(path: Path, expected: Callable[[bytes | None], bool]) -> None:
+    aside = _hidden(path)
+    os.rename(path, aside)
+    if not expected(read(aside)):
+        _put(aside, path)
+        aside.unlink(missing_ok=True)
+        raise ChangedMeanwhile
+    aside.unlink()
+
+
+def _swap(one: Path, other: Path) -> bool:
+    """Let two files change places in one step; False where this system can't."""
+    call = _renameat2()
+    if call is None:
+        return False
+    here, flag = -100, 2  # AT_FDCWD, RENAME_EXCHANGE (linux/fs.h)
+    if call(here, os.fsencode(one), here, os.fsencode(other), flag) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.ENOTSUP):
+        return False
+    if code == errno.ENOENT:
+        raise ChangedMeanwhile
+    raise OSError(code, os.strerror(code), str(other))
+
+
+@lru_cache(maxsize=1)
+def _renameat2() -> Callable[..., int] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return None
+    call.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    call.restype = ctypes.c_int
+    found: Callable[..., int] = call
+    return found

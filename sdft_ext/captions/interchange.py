@@ -1,0 +1,358 @@
+"""Captions from and for other programs: text files, file names, kohya's JSON, diffusers' JSONL, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..dataset import names
+from ..dataset.buckets import assign
+from ..dataset.folder import CAPTION_BYTES
+from ..dataset.pictures import EXTENSIONS
+from ..dataset.text_files import decode, shown
+from ..formats import atomic
+from ..recipe import DatasetRecipe
+from . import files
+from .choices import HOW
+from .errors import CaptionsError
+from .files import ChangedMeanwhile, Form
+from .store import Picture
+
+ONE_FILE = {"meta_cap": "meta_cap.json", "meta_lat": "meta_lat.json", "jsonl": "metadata.jsonl", "csv": "captions.csv"}
+"""Formats of one file for all captions, and how others call it."""
+LONGEST_NAME = 180
+"""Bytes of a file name without its ending."""
+_FILE_COLUMNS = ("file_name", "filename", "file", "image", "image_file", "path", "name")
+_TEXT_COLUMNS = ("text", "caption", "captions", "prompt", "tags")
+_NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
+
+
+@dataclass(frozen=True)
+class Read:
+    """New texts of pictures (None: not named), and names that no picture has."""
+
+    texts: list[str | None]
+    unmatched: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """``written`` files; ``left`` are there with other content; ``notes`` say what could not be done as asked."""
+
+    written: int
+    left: list[str]
+    notes: list[str]
+
+
+# Coming in.
+
+
+def beside(format: str, pictures: Sequence[Picture]) -> Read:
+    """What files beside the pictures (``.txt``, ``.caption``) or their names say."""
+    if format == "names":
+        return Read([names.caption(os.path.splitext(picture.path.name)[0]) or None for picture in pictures])
+    texts: list[str | None] = []
+    for picture in pictures:
+        path = _with_ending(picture.path, f".{format}")
+        try:
+            data = _read_short(path)
+        except OSError as error:
+            raise CaptionsError(f"{shown(path)} can't be read ({error.strerror}); change its permissions.") from error
+        if data is not None and len(data) > CAPTION_BYTES:
+            raise CaptionsError(
+                f"{shown(path)} is longer than {CAPTION_BYTES // 1024} kB, which is no caption; shorten it, or take it away."
+            )
+        texts.append(files.parse(data).text if data is not None else None)
+    return Read(texts)
+
+
+def parsed(format: str, content: str | bytes, pictures: Sequence[Picture]) -> Read:
+    """What one file says about these pictures. Raises CaptionsError where it isn't of that format."""
+    if isinstance(content, bytes):
+        content = decode(content)[0]
+    told = _PARSERS[format](content.lstrip("\ufeff"))
+    matcher = _Matcher(pictures)
+    matches = {name: matcher.match(name) for name in told}
+    best: dict[int, int] = {}
+    for match in matches.values():
+        for place in match.places:
+            best[place] = min(match.rank, best.get(place, match.rank))
+    found: dict[int, str] = {}
+    unmatched = []
+    for name, text in told.items():
+        own = [place for place in matches[name].places if best[place] == matches[name].rank]
+        for place in own:
+            found[place] = text
+        if not own:
+            unmatched.append(name)
+    return Read([found.get(place) for place in range(len(pictures))], unmatched)
+
+
+def joined(how: str, old: str, new: str) -> str | None:
+    """What becomes of a caption when another text comes in; None: it stays."""
+    if how not in HOW:
+        raise CaptionsError(f"Captions come in by one of {', '.join(HOW)}, not {how[:40]!r}.")
+    if how == "replace":
+        return new
+    if how == "empty":
+        return new if not old.strip() else None
+    first, second = (old, new) if how == "append" else (new, old)
+    return ", ".join(part.strip(" ,") for part in (first, second) if part.strip(" ,"))
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Pictures that a name may stand for; the lower ``rank`` is, the surer."""
+
+    rank: int
+    places: list[int]
+
+
+class _Matcher:
+    """Pictures by what others call them: any end of their path, with or without the file's ending."""
+
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        self._whole: dict[str, list[int]] = {}
+        self._ends: dict[str, list[int]] = {}
+        for place, picture in enumerate(pictures):
+            stem = os.path.splitext(picture.name)[0]
+            self._whole.setdefault(picture.path.as_posix(), []).append(place)
+            for name in {picture.name, stem}:
+                self._whole.setdefault(name, []).append(place)
+                self._ends.setdefault(name.rpartition("/")[2], []).append(place)
+
+    def match(self, told: str) -> _Match:
+        """The pictures that a name stands for: the longest end of it that is one; a bare name may stand for several.
+
+        Rank 0 is the whole name, and a part more for each folder that had to be left out.
+        """
+        parts = told.strip().replace("\\", "/").split("/")
+        for start in range(len(parts)):
+            end = "/".join(parts[start:])
+            found = self._whole.get(end) or self._whole.get(_bare(end))
+            if found:
+                return _Match(start, found)
+        ends = self._ends.get(parts[-1]) or self._ends.get(_bare(parts[-1]), [])
+        return _Match(len(parts), ends if len(ends) == 1 or len(parts) == 1 else [])
+
+
+def _bare(name: str) -> str:
+    """A name without a picture's ending; ``img.2`` has none."""
+    stem, ending = os.path.splitext(name)
+    return stem if ending.lower() in EXTENSIONS else name
+
+
+def _json(content: str) -> dict[str, str]:
+    try:
+        told = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise CaptionsError(f"The file is no JSON ({error}); choose kohya's meta_cap.json or meta_lat.json.") from error
+    if not isinstance(told, dict):
+        raise CaptionsError("The file isn't kohya's: it holds no object with a picture's name for each entry.")
+    found = {}
+    for name, entry in told.items():
+        if isinstance(entry, str):
+            found[name] = entry
+        elif isinstance(entry, dict):
+            parts = [entry.get(key) for key in ("caption", "tags")]
+            text = ", ".join(part.strip() for part in parts if isinstance(part, str) and part.strip())
+            if text:
+                found[name] = text
+    return found
+
+
+def _jsonl(content: str) -> dict[str, str]:
+    found = {}
+    for number, line in enumerate(content.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise CaptionsError(
+                f"Line {number} is no JSON ({error}); choose a metadata.jsonl with an object a line."
+            ) from error
+        if not isinstance(entry, dict):
+            raise CaptionsError(
+                f"Line {number} is no object; choose a metadata.jsonl with file_name and text in each line."
+            )
+        name, text = _first(entry, _FILE_COLUMNS), _first(entry, _TEXT_COLUMNS)
+        if name is None or text is None:
+            raise CaptionsError(
+                f"Line {number} lacks file_name or text; choose a metadata.jsonl as diffusers reads it."
+            )
+        found[name] = text
+    return found
+
+
+def _csv(content: str) -> dict[str, str]:
+    try:
+        rows = [row for row in csv.reader(io.StringIO(content, newline=""), strict=False) if row]
+    except csv.Error as error:
+        raise CaptionsError(f"The file is no CSV ({error}); choose one with the columns file_name and text.") from error
+    if not rows:
+        return {}
+    head = [cell.strip().lower() for cell in rows[0]]
+    file = next((head.index(name) for name in _FILE_COLUMNS if name in head), None)
+    text = next((head.index(name) for name in _TEXT_COLUMNS if name in head), None)
+    if file is None or text is None:
+        raise CaptionsError("The first line of the CSV names no columns file_name and text; add it.")
+    return {row[file]: row[text] for row in rows[1:] if len(row) > max(file, text)}
+
+
+def _first(entry: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    value = next((entry[key] for key in keys if key in entry), None)
+    return value if isinstance(value, str) else None
+
+
+_PARSERS: dict[str, Callable[[str], dict[str, str]]] = {
+    "meta_cap": _json,
+    "meta_lat": _json,
+    "jsonl": _jsonl,
+    "csv": _csv,
+}
+
+
+# Going out.
+
+
+def flattened(pictures: Sequence[Picture]) -> list[str]:
+    """What a format of one file loses: each caption is one line there."""
+    count = sum("\n" in picture.caption for picture in pictures)
+    if not count:
+        return []
+    return [
+        f"{count:,} caption{' has' if count == 1 else 's have'} several lines, which are one there; use txt where line breaks "
+        "count."
+    ]
+
+
+def one_file(format: str, pictures: Sequence[Picture], root: Path, resolution: int = 512) -> str:
+    """The content of the one file of a format, for pictures below ``root``.
+
+    kohya's names are the pictures' own without ending, or whole paths where two of those are the same; ``train_resolution`` in
+    ``meta_lat`` is the bucket at ``resolution``.
+    """
+    if format == "jsonl":
+        lines = (json.dumps({"file_name": p.name, "text": _line(p.caption)}, ensure_ascii=False) for p in pictures)
+        return _sound("".join(line + "\n" for line in lines))
+    if format == "csv":
+        buffer = io.StringIO(newline="")
+        writer = csv.writer(buffer, lineterminator="\r\n")
+        writer.writerow(("file_name", "text"))
+        writer.writerows((picture.name, _line(picture.caption)) for picture in pictures)
+        return _sound(buffer.getvalue())
+    stems = [os.path.splitext(picture.path.name)[0] for picture in pictures]
+    unique = len(set(stems)) == len(stems)
+    recipe = DatasetRecipe(resolution=resolution)
+    told: dict[str, Any] = {}
+    for stem, picture in zip(stems, pictures, strict=True):
+        entry: dict[str, Any] = {"caption": _line(picture.caption)}
+        if format == "meta_lat":
+            bucket = assign(picture.width, picture.height, recipe).bucket
+            entry["train_resolution"] = [bucket.width, bucket.height]
+        told[stem if unique else str(root / picture.name)] = entry
+    return _sound(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_one(path: Path, content: str, replace: bool) -> Exported:
+    """A file with that content; one that is there with other content stays, unless ``replace``."""
+    return _written([(path, content.encode("utf-8"))], replace)
+
+
+def write_beside(ending: str, pictures: Sequence[Picture], to: Path, replace: bool) -> Exported:
+    """A text file for each picture that has words, below ``to`` as the picture lies below its own folder."""
+    wanted: dict[Path, bytes] = {}
+    for picture in pictures:
+        if picture.caption:
+            wanted[to / _with_ending(PurePosixPath(picture.name), f".{ending}")] = files.compose(
+                picture.caption, Form()
+            )[0]
+    return _written(list(wanted.items()), replace)
+
+
+def copy_named(pictures: Sequence[Picture], to: Path, replace: bool) -> Exported:
+    """Copies of the pictures whose names are their captions, numbered, as the WebUI's own trainer reads them (``00001-a dog.png``)."""
+    written, left, notes = 0, [], []
+    spoilt = 0
+    for number, picture in enumerate(pictures):
+        line = _line(picture.caption)
+        name = _NOT_IN_NAMES.sub(" ", line).strip(" .")
+        while len(name.encode("utf-8")) > LONGEST_NAME:
+            name = name[:-1]
+        name = " ".join(name.split())
+        spoilt += name != line
+        target = to / (f"{number:05d}{'-' if name else ''}{name}" + picture.path.suffix.lower())
+        if target.exists() and not replace:
+            left.append(target.name)
+            continue
+        try:
+            atomic.write(target, lambda file, source=picture.path: _copy(source, file))  # type: ignore[misc]
+        except OSError as error:
+            raise CaptionsError(
+                f"The copy of {shown(picture.path)} failed ({error.strerror or error}); free space or choose another folder."
+            ) from error
+        written += 1
+    if spoilt:
+        notes.append(
+            f"{spoilt:,} caption{'' if spoilt == 1 else 's'} can't be a file name as {'it is' if spoilt == 1 else 'they are'} (too long, or signs "
+            "such as / and ?); they are shortened there. Use txt where every word counts."
+        )
+    return Exported(written, left, notes)
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+
+
+def _written(wanted: Sequence[tuple[Path, bytes]], replace: bool) -> Exported:
+    written, left = 0, []
+    for path, data in wanted:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            now = files.read(path)
+            if now == data:
+                continue
+            if now is not None and not replace:
+                left.append(path.name)
+                continue
+            files.replace(path, data, lambda held, now=now: held == now)  # type: ignore[misc]
+        except ChangedMeanwhile:
+            left.append(path.name)
+            continue
+        except OSError as error:
+            raise CaptionsError(
+                f"{shown(path)} can't be written ({error.strerror}); free space or choose another folder."
+            ) from error
+        written += 1
+    return Exported(written, left, [])
+
+
+def _read_short(path: Path) -> bytes | None:
+    """A file's first bytes, one more than a caption may have; None where there is none. Raises OSError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(CAPTION_BYTES + 1)
+    except FileNotFoundError:
+        return None
+
+
+def _with_ending(path: Any, ending: str) -> Any:
+    return path.with_name(os.path.splitext(path.name)[0] + ending)
+
+
+def _line(caption: str) -> str:
+    return " ".join(caption.split())
+
+
+def _sound(text: str) -> str:
+    """Without halves of signs, which a file name may hold and no file of text can."""
+    return text.encode("utf-8", "replace").decode("utf-8")

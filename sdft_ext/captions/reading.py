@@ -1,0 +1,187 @@
+"""A caption as the model reads it: the tokenizer's pieces, in chunks of 75, and how they are shared among its parts.
+
+All families that are trained here read with CLIP's vocabulary, so no model is asked. The "attention" of a part is its share of the
+tokens: what a caption spends on one thing, it can't spend on another.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from ..dataset.captions import tags
+
+CHUNK = 75
+LONGEST = 100_000
+"""Characters that are shown as pieces."""
+LONGEST_WORD = 400
+_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD}}}(?=\S)")
+MOST_WORDS = 200_000
+"""Words whose counts are remembered."""
+FEW_WORDS, LONG_PART = 3, 5
+"""A caption of so few words is a trigger and a class word; parts longer than ``LONG_PART`` words on average are sentences."""
+CROWDED = 20
+"""Parts, of which each has so little that the model can hardly tell what matters."""
+
+STRATEGIES = {
+    "trigger": (
+        "Trigger only",
+        "Every caption is the trigger and perhaps the class word. All that the pictures show goes to these few tokens: quick, "
+        "and right for a subject in front of ever other backgrounds. What recurs beside it is learned as part of it, and "
+        "can't be prompted away.",
+    ),
+    "tags": (
+        "Trigger and tags",
+        "Comma-separated tags take what they name out of the concept: it stays changeable in prompts. Each tag has its share of "
+        "the tokens, so many tags leave little for each. Shuffled or dropped tags keep their order from being learned; the trigger stays in front.",
+    ),
+    "sentence": (
+        "Sentences",
+        "A sentence says how things belong together (who holds what, what stands where), as base models were taught. It needs more "
+        "tokens for the same facts, must not be shuffled, and is worth it for scenes with several things and for styles.",
+    ),
+}
+"""Name → label, and what it does to training."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One token. ``part`` is the place of the caption's part that it belongs to."""
+
+    text: str
+    part: int
+    word_end: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """What stands between two commas. ``share`` of all tokens; ``chunk`` in which it begins."""
+
+    text: str
+    tokens: int
+    share: float
+    chunk: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    count: int
+    chunks: list[list[Piece]]
+    parts: list[Part]
+    cut: str
+    strategy: str
+    advice: list[str]
+
+
+class Counter:
+    """Token counts. Words are remembered: thousands of captions use the same few hundred."""
+
+    def __init__(self) -> None:
+        self._words: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def ready(self) -> bool:
+        """Whether counting starts at once: the tokenizer is loaded."""
+        return bool(self._words)
+
+    def counts(self, captions: Sequence[str]) -> list[int]:
+        """Tokens of each caption, without start and end."""
+        with self._lock:
+            return [self._count(caption) for caption in captions]
+
+    def _count(self, caption: str) -> int:
+        if not caption.isascii() or "<" in caption or "&" in caption:
+            return len(_ids(caption))  # what stands in one word may change how another is read
+        total = 0
+        for word in caption.split():
+            known = self._words.get(word)
+            if known is None:
+                if len(self._words) >= MOST_WORDS:
+                    self._words.clear()
+                known = self._words[word] = len(_ids(word))
+            total += known
+        return total
+
+
+@lru_cache(maxsize=8_192)
+def _ids(text: str) -> tuple[int, ...]:
+    """Of a text; words of more than ``LONGEST_WORD`` signs are cut, as the tokenizer's time grows with their square."""
+    from ..model import text as model_text
+    from ..model.borrow import tokenizer
+
+    return tuple(model_text.tokens(tokenizer(), _LONG_WORD.sub(r"\g<0> ", text)))
+
+
+def read(caption: str) -> Reading:
+    """How a caption is read. Longer ones than ``LONGEST`` are read up to there."""
+    from ..model import text as model_text
+    from ..model.borrow import tokenizer
+
+    caption = caption[:LONGEST]
+    ids = list(_ids(caption))
+    pieces = _pieces(tokenizer(), ids)
+    chunks: list[list[Piece]] = []
+    begins: dict[int, int] = {}
+    sizes: dict[int, int] = {}
+    start = 0
+    for number, chunk in enumerate(model_text.chunks(ids)):
+        chunks.append(pieces[start : start + len(chunk)])
+        start += len(chunk)
+        for piece in chunks[-1]:
+            begins.setdefault(piece.part, number)
+            sizes[piece.part] = sizes.get(piece.part, 0) + 1
+    told = tags(caption)
+    numbers = sorted(sizes)
+    if len(told) != len(numbers):  # commas within signs, such as "),": as it was read
+        told = ["".join(p.text + (" " if p.word_end else "") for p in pieces if p.part == n).strip() for n in numbers]
+    parts = [Part(text, sizes[n], sizes[n] / len(ids), begins[n]) for text, n in zip(told, numbers, strict=True)]
+    cut = "".join(p.text + (" " if p.word_end else "") for p in pieces[CHUNK:]).strip()
+    strategy = _strategy(caption)
+    return Reading(len(ids), chunks, parts, cut, strategy, _advice(len(ids), len(chunks), parts))
+
+
+def _pieces(tokenizer: Any, ids: Sequence[int]) -> list[Piece]:
+    pieces: list[Piece] = []
+    part, closed = 0, False
+    for name in tokenizer.convert_ids_to_tokens(list(ids)):
+        text = tokenizer.convert_tokens_to_string([name]).rstrip(" ")
+        if closed and "," not in text:
+            part, closed = part + 1, False
+        if "," in text and pieces:
+            closed = True
+        pieces.append(Piece(text, part, name.endswith("</w>")))
+    return pieces
+
+
+def _strategy(caption: str) -> str:
+    parts = tags(caption)
+    words = len(caption.split())
+    if len(parts) <= 1 and words <= FEW_WORDS:
+        return "trigger"
+    return "tags" if len(parts) > 1 and words / len(parts) <= LONG_PART else "sentence"
+
+
+def _advice(count: int, chunks: int, parts: Sequence[Part]) -> list[str]:
+    found = []
+    if count > CHUNK:
+        found.append(
+            f"The caption has {count} tokens and is read in {chunks} chunks of {CHUNK}: every chunk costs another pass through the "
+            f"text encoder, and trainers that read only {CHUNK} leave the rest out. Put what matters in front, or shorten it."
+        )
+    if len(parts) > CROWDED:
+        found.append(
+            f"{len(parts)} parts share the attention, about {100 / len(parts):.0f} % for each: leave out what isn't in the picture, or "
+            "doesn't need to be told."
+        )
+    if len(parts) > 1:
+        largest = max(parts, key=lambda part: part.tokens)
+        if largest.share > 0.5:
+            found.append(
+                f"{largest.text[:60]!r} takes {largest.share:.0%} of the tokens; the other parts weigh little beside it."
+            )
+    return found

@@ -1,0 +1,169 @@
+"""The command line's ``tools`` commands: finished files merged, extracted, resized, converted, looked into."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from .cli_signals import FAILED, OK
+
+PRECISIONS = ("fp32", "fp16", "bf16")
+
+
+def add_commands(commands: Any, anywhere: argparse.ArgumentParser) -> None:
+    """Add them to what ``add_subparsers`` gave; ``anywhere`` holds the options that every command has."""
+
+    def add(name: str, function: Any, help: str) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, parents=[anywhere])
+        command.set_defaults(command=function)
+        return command
+
+    merge = add("merge", _merge, "Merge LoRA, LoHa, LoKr or DoRA files into a checkpoint, tensor by tensor.")
+    merge.add_argument("base", metavar="BASE", type=Path, help="checkpoint or diffusers folder")
+    _loras(merge)
+    _target(merge)
+    merge.add_argument("--precision", choices=PRECISIONS, help="default: each tensor as in the base")
+
+    extract = add("extract", _extract, "Extract the LoRA between two checkpoints.")
+    extract.add_argument("base", metavar="BASE", type=Path, help="checkpoint or diffusers folder")
+    extract.add_argument("tuned", metavar="TUNED", type=Path, help="what was trained from it")
+    _target(extract)
+    _size(extract, "; neither: full rank")
+
+    resize = add("resize", _resize, "Write a LoRA at another rank; a LoHa or LoKr becomes a LoRA.")
+    resize.add_argument("source", metavar="LORA", type=Path)
+    _target(resize)
+    _size(resize, "")
+
+    together = add(
+        "merge-loras", _merge_loras, "Write one LoRA whose effect is the sum of several, exactly or at a rank."
+    )
+    _loras(together)
+    _target(together)
+    _size(together, "; neither: exact, with the sum of the ranks")
+
+    metadata = add("metadata", _metadata, "Show what a .safetensors file holds and what it says of itself.")
+    metadata.add_argument("file", metavar="FILE", type=Path)
+    metadata.add_argument("--json", action="store_true", help="all of it as JSON, for programs")
+
+    looked = add("scan", scan, "Say what a .ckpt would import. Nothing of it is run. Exit code 1: something dangerous.")
+    looked.add_argument("file", metavar="FILE", type=Path)
+
+    changed = add(
+        "convert", convert, ".ckpt to .safetensors, a diffusers folder to a single file, or a single file to a folder."
+    )
+    changed.add_argument("source", metavar="IN", type=Path, help="checkpoint or diffusers folder")
+    changed.add_argument("target", metavar="OUT", type=Path, help="NAME.safetensors, or a folder")
+    changed.add_argument("--precision", choices=PRECISIONS, help="default: each tensor as it is")
+    changed.add_argument("--keep-ema", action="store_true", help="keep a .ckpt's EMA copy of the weights")
+
+
+def _loras(command: argparse.ArgumentParser) -> None:
+    command.add_argument("loras", nargs="+", metavar="LORA[:WEIGHT]")
+
+
+def _target(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--out", required=True, metavar="NAME.safetensors", type=Path, help="is never written over")
+
+
+def _size(command: argparse.ArgumentParser, otherwise: str) -> None:
+    command.add_argument("--rank", type=_rank, default=0, help="of each layer")
+    command.add_argument(
+        "--error",
+        type=_share,
+        default=0.0,
+        help=f"the least ranks that miss at most this share of each layer, e.g. 0.05{otherwise}",
+    )
+    command.add_argument("--precision", choices=PRECISIONS, default="fp16")
+
+
+def _rank(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError("must lie between 0 and 1")
+    return value
+
+
+def _files(options: argparse.Namespace) -> list[tuple[Path, float]]:
+    from .tools.files import file_and_weight
+
+    return [file_and_weight(text) for text in options.loras]
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from .tools.merge import merge
+    from .watch.progress import Progress
+
+    progress = Progress()
+    done = merge(
+        options.base, _files(options), options.out, options.precision, lambda *far: progress.show("Merging", *far)
+    )
+    progress.end()
+    print(f"{done.path}: {done.changed} of {done.tensors} tensors changed.")
+    return OK
+
+
+def _extract(options: argparse.Namespace) -> int:
+    from .tools.extract import extract
+    from .watch.progress import Progress
+
+    progress = Progress()
+    done = extract(
+        options.base,
+        options.tuned,
+        options.out,
+        options.rank,
+        options.error,
+        options.precision,
+        lambda *far: progress.show("Extracting", *far),
+    )
+    progress.end()
+    print(done.text)
+    return OK
+
+
+def _resize(options: argparse.Namespace) -> int:
+    from .tools.loras import resize
+
+    print(resize(options.source, options.out, options.rank, options.error, options.precision).text)
+    return OK
+
+
+def _merge_loras(options: argparse.Namespace) -> int:
+    from .tools.loras import merge_loras
+
+    print(merge_loras(_files(options), options.out, options.rank, options.error, options.precision).text)
+    return OK
+
+
+def _metadata(options: argparse.Namespace) -> int:
+    from .tools.describe import describe, text
+
+    found = describe(options.file)
+    print(json.dumps(found, indent=2, ensure_ascii=False) if options.json else text(found))
+    return OK
+
+
+def scan(options: argparse.Namespace) -> int:
+    from .model.pickles import scan
+
+    found = scan(options.file)
+    print(found.text)
+    return FAILED if found.dangerous else OK
+
+
+def convert(options: argparse.Namespace) -> int:
+    from .tools import convert as form
+
+    print(form.convert(options.source, options.target, options.precision, options.keep_ema))
+    print(f"Written: {options.target}")
+    return OK

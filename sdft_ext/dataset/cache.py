@@ -1,0 +1,437 @@
+"""Encoded pictures and captions, kept in memory or on disk, so that the VAE and the text encoder run once.
+
+An entry's key holds all that it depends on: the picture's content (not its name or date), the mask's, the crop, the
+mirroring, the background behind transparency, and the encoder's fingerprint. So entries serve later runs, other
+folders with the same pictures, and changed recipes, and never serve wrongly. A damaged entry is made anew.
+
+What is encoded: pixels in [-1, 1], mirrored before encoding (the VAE doesn't commute with mirroring).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from ..formats import atomic
+from ..recipe import CacheWhere, DatasetRecipe
+from . import cutting, entries, pictures
+from .buckets import FACTOR, Geometry, assign
+from .entries import Entries, Tensors
+from .folder import DatasetError, Picture, Problem, Scan
+from .pictures import PictureError
+
+Encode = Callable[[torch.Tensor], "tuple[torch.Tensor, torch.Tensor]"]
+"""Pixels [B, 3, H, W] in [-1, 1] → mean and standard deviation of the latents, each [B, C, H/8, W/8], scaled."""
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+MEMORY = 512 * 2**20
+"""Bytes of the disk cache's entries that are also kept in memory."""
+PIXELS_AT_ONCE = 512 * 512
+"""Encoded in one call of the VAE: one picture at 512 × 512, four (the most) at 256 × 256 and below."""
+WAITING = 64 * 2**20
+"""Bytes of opened pictures that may wait until a step needs them: twenty of 512 × 512, so that a run begins at once."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A picture's latents: mean and std [C, h, w], float32 on the CPU; mask [h, w] in [0, 1] or None."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    mask: torch.Tensor | None
+
+    @property
+    def bytes(self) -> int:
+        return sum(t.numel() * t.element_size() for t in (self.mean, self.std, self.mask) if t is not None)
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture as it is encoded: cut out and perhaps mirrored."""
+
+    picture: Picture
+    geometry: Geometry
+    flip: bool
+
+
+class Latents:
+    """Encoded pictures.
+
+    ``encode`` is the VAE, ``fingerprint`` names it; ``folder`` is where the disk cache lies (used with cache 'disk').
+    Random crops are encoded each time they come: hardly one comes twice.
+    """
+
+    def __init__(
+        self,
+        recipe: DatasetRecipe,
+        encode: Encode,
+        fingerprint: str,
+        folder: str | Path | None = None,
+        workers: int = 2,
+    ) -> None:
+        self.recipe, self.encode, self.fingerprint, self.workers = recipe, encode, fingerprint, workers
+        self.notes: list[str] = []
+        self._kept: OrderedDict[View, Encoded] = OrderedDict()
+        self._kept_bytes = 0
+        self._waiting: dict[View, Chunk] = {}
+        self._disk: Entries | None = None
+        self._hashes: Hashes | None = None
+        if recipe.cache == "disk":
+            if folder is None:
+                raise DatasetError("The disk cache needs a folder; set dataset.cache_folder.")
+            self._disk, self._hashes = Entries(Path(folder) / "latents"), Hashes(Path(folder) / "hashes.json")
+
+    def prepare(self, scan: Scan, progress: Progress | None = None, waiting: int = 0) -> Scan:
+        """Encode all that can be encoded ahead, and open every picture once: the scan without those that can't be read.
+
+        Up to ``waiting`` bytes of pixels are kept as they are instead, and encoded when ``get`` first needs them. With
+        cache 'none' pictures are only opened. A run's plan is made from what this returns, so that a picture cut off
+        in the middle costs a sentence and not the run.
+
+        Raises DatasetError where no picture is left, and where the VAE gives no numbers.
+        """
+        views = [view for picture in scan.pictures for view in self._views(picture)]
+        bad: dict[Path, Problem] = {}
+        done = 0
+        with ThreadPoolExecutor(self.workers) as pool:
+            chunks = list(_chunks(views))
+            for chunk, loaded in zip(
+                chunks, _ahead(pool, self._cached_or_loaded, chunks, self.workers + 1), strict=True
+            ):
+                good = []
+                for view, what in zip(chunk, loaded, strict=True):
+                    if isinstance(what, PictureError):
+                        bad[view.picture.path] = Problem(view.picture.path, str(what), True)
+                    elif isinstance(what, Encoded):
+                        self._remember(view, what)
+                    else:
+                        good.append((view, what))
+                if good and self._ahead_of_time(good[0][0]):
+                    waiting -= sum(pixels.nbytes for _, (pixels, _) in good)
+                    if waiting < 0:
+                        self._encode_chunk(good)
+                    else:
+                        self._waiting.update({view: good for view, _ in good})
+                done += len(chunk)
+                if progress is not None:
+                    progress(done, len(views))
+        if self._hashes is not None:
+            self._guarded(self._hashes.save)
+        return scan.without(list(bad.values())) if bad else scan
+
+    def get(self, views: Sequence[View]) -> list[Encoded]:
+        """The latents of pictures of one bucket; what isn't kept is encoded together.
+
+        Raises PictureError where a picture that has to be opened again is gone or damaged, and DatasetError where the
+        VAE gives no numbers.
+        """
+        for view in views:
+            if view in self._waiting:
+                self._encode_chunk(self._waiting[view])
+        found = [self._find(view) for view in views]
+        for view, encoded in zip(views, found, strict=True):
+            if encoded is not None:
+                self._remember(view, encoded)
+        missing = [i for i, encoded in enumerate(found) if encoded is None]
+        if missing:
+            loaded = [load(views[i], self.recipe) for i in missing]
+            for i, new in zip(missing, self._encode(loaded), strict=True):
+                found[i] = new
+                if self._ahead_of_time(views[i]):
+                    self._keep(views[i], new)
+        return [encoded for encoded in found if encoded is not None]
+
+    def _views(self, picture: Picture) -> list[View]:
+        """What a run may show of a picture; for random crops the middle stands for all."""
+        geometry = assign(picture.width, picture.height, self.recipe)
+        flips = [False] if self.recipe.flip == 0 else [True] if self.recipe.flip == 1 else [False, True]
+        if not self._ahead_of_time(View(picture, geometry, False)):
+            flips = flips[:1]
+        return [View(picture, geometry, flip) for flip in flips]
+
+    def _ahead_of_time(self, view: View) -> bool:
+        return self.recipe.cache != "none" and (self.recipe.crop == "center" or view.geometry.slack == (0, 0))
+
+    def _cached_or_loaded(self, chunk: Sequence[View]) -> Sequence[Encoded | Loaded | PictureError]:
+        """A chunk's entries, or, if one of them is missing, the pixels of all: so what is encoded together, and with it
+        the last bit, doesn't depend on what the cache holds. Runs in the pool: changes nothing."""
+        found = [encoded for view in chunk if (encoded := self._find(view)) is not None]
+        if len(found) == len(chunk):
+            return found
+        result: list[Loaded | PictureError] = []
+        for view in chunk:
+            try:
+                result.append(load(view, self.recipe))
+            except PictureError as error:
+                result.append(error)
+        return result
+
+    def _encode_chunk(self, chunk: Chunk) -> None:
+        """Encode opened pictures together, whichever of them is needed: the last bit depends on the company."""
+        for (view, _), encoded in zip(chunk, self._encode([loaded for _, loaded in chunk]), strict=True):
+            self._keep(view, encoded)
+            self._waiting.pop(view, None)
+
+    def _encode(self, loaded: Sequence[Loaded]) -> list[Encoded]:
+        pixels = torch.from_numpy(np.stack([pixels for pixels, _ in loaded]))
+        mean, std = (part.detach().to("cpu", torch.float32) for part in self.encode(pixels))
+        if not bool(torch.isfinite(mean).all() and torch.isfinite(std).all()):
+            raise DatasetError("The VAE gave NaN instead of latents; use a VAE in float32, or one repaired for fp16.")
+        masks = [None if mask is None else torch.from_numpy(mask) for _, mask in loaded]
+        return [Encoded(m.clone(), s.clone(), mask) for m, s, mask in zip(mean, std, masks, strict=True)]
+
+    def _find(self, view: View) -> Encoded | None:
+        kept = self._kept.get(view)
+        if kept is None and self._disk is not None and self._ahead_of_time(view):
+            try:
+                tensors = self._disk.read(self._key(view))
+            except OSError:
+                return None  # the picture itself can't be read: opening it says so
+            kept = _encoded(tensors, view.geometry)
+        return kept
+
+    def _keep(self, view: View, encoded: Encoded) -> None:
+        self._remember(view, encoded)
+        if self._disk is None:
+            return
+        tensors = {"mean": encoded.mean, "std": encoded.std}
+        if encoded.mask is not None:
+            tensors["mask"] = encoded.mask
+        disk = self._disk
+        self._guarded(lambda: disk.write(self._key(view), tensors))
+
+    def _remember(self, view: View, encoded: Encoded) -> None:
+        if view not in self._kept:
+            self._kept[view] = encoded
+            self._kept_bytes += encoded.bytes
+        while self._disk is not None and self._kept_bytes > MEMORY and len(self._kept) > 1:
+            self._kept_bytes -= self._kept.popitem(last=False)[1].bytes
+
+    def _guarded(self, write: Callable[[], None]) -> None:
+        """A cache that can't be written is no reason to stop: all is kept in memory then, and a note says so."""
+        try:
+            write()
+        except OSError as error:
+            self.notes.append(f"The disk cache is off for the rest of this run: {error}.")
+            self._disk = self._hashes = None
+
+    def _key(self, view: View) -> str:
+        hashes = self._hashes
+        if hashes is None:
+            raise RuntimeError("only the disk cache has keys")
+        p, g = view.picture, view.geometry
+        mask = None if p.mask_path is None else hashes.get(p.mask_path)
+        behind = (self.recipe.alpha, pictures.colour(self.recipe.background)) if p.has_alpha else None
+        place = (g.bucket.width, g.bucket.height, *g.resized, g.x, g.y, view.flip)
+        return entries.key("latents", 1, self.fingerprint, hashes.get(p.path), mask, behind, place)
+
+
+Loaded = tuple[np.ndarray, "np.ndarray | None"]
+"""Pixels float32 [3, H, W] in [-1, 1], and the mask [h, w] in [0, 1] at the latents' size or None."""
+Chunk = list[tuple[View, Loaded]]
+"""What is encoded in one call of the VAE."""
+
+
+def load(view: View, recipe: DatasetRecipe) -> Loaded:
+    """Open, resize (Lanczos), cut out and mirror one picture and its mask.
+
+    Raises PictureError where the file is damaged, gone, or another size than when it was scanned.
+    """
+    g = view.geometry
+    image, mask = cutting.opened(view.picture, recipe, at_least=g.resized)
+    pixels = pictures.to_pixels(cutting.cut(image, g, view.flip))
+    if mask is None:
+        return pixels, None
+    return pixels, pictures.to_latent_mask(cutting.cut_mask(mask, g, view.flip), FACTOR)
+
+
+class HasContext(Protocol):
+    """What TextCache needs of an encoded prompt: a dataclass with context [B, L, D] and pooled [B, P] or None."""
+
+    context: Any
+    pooled: Any
+
+
+C = TypeVar("C", bound=Any)
+
+
+class TextCache(Generic[C]):
+    """Encoded captions, for a text encoder that doesn't train.
+
+    ``encode`` takes a list of captions and gives a dataclass with ``context`` and ``pooled`` (see HasContext). Each
+    caption is encoded alone, so that its numbers don't depend on its neighbours; shorter ones are filled up with the
+    empty prompt's chunk, as the WebUI does. ``limit`` are the bytes kept in memory: shuffled tags make endless
+    captions.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[Sequence[str]], C],
+        fingerprint: str,
+        where: CacheWhere = "memory",
+        folder: str | Path | None = None,
+        device: torch.device | str = "cpu",
+        limit: int = 2**30,
+    ) -> None:
+        self.encode, self.fingerprint, self.where, self.device = encode, fingerprint, where, torch.device(device)
+        self.limit = limit
+        self.notes: list[str] = []
+        self._kept: OrderedDict[str, C] = OrderedDict()
+        self._kept_bytes = 0
+        self._disk = Entries(Path(folder) / "text") if where == "disk" and folder is not None else None
+
+    def prepare(self, captions: Iterable[str], progress: Progress | None = None) -> None:
+        """Encode captions ahead; only these go to the disk, so that shuffled ones don't fill it."""
+        todo = sorted({"", *captions}) if self.where != "none" else []
+        for done, caption in enumerate(todo, start=1):
+            self._one(caption, store=True)
+            if progress is not None:
+                progress(done, len(todo))
+
+    def get(self, captions: Sequence[str]) -> C:
+        """The conditioning of a batch, on the cache's device."""
+        rows = [self._one(caption) for caption in captions]
+        length = max(row.context.shape[1] for row in rows)
+        context = torch.cat([self._filled(row.context, length) for row in rows])
+        pooled = None if rows[0].pooled is None else torch.cat([row.pooled for row in rows])
+        moved = None if pooled is None else pooled.to(self.device)
+        return replace(rows[0], context=context.to(self.device), pooled=moved)
+
+    def _filled(self, context: torch.Tensor, length: int) -> torch.Tensor:
+        if context.shape[1] == length:
+            return context
+        empty = self._one("").context
+        times = (length - context.shape[1]) // empty.shape[1]
+        return torch.cat([context, empty.repeat(1, times, 1)], dim=1)
+
+    def _one(self, caption: str, store: bool = False) -> C:
+        if caption in self._kept:
+            return self._kept[caption]
+        key = entries.key("text", 1, self.fingerprint, caption)
+        row = self._from_disk(key)
+        if row is None:
+            with torch.no_grad():
+                row = self.encode([caption])
+            row = replace(row, context=_plain(row.context), pooled=None if row.pooled is None else _plain(row.pooled))
+            if store and self._disk is not None:
+                self._to_disk(key, row)
+        if self.where != "none":
+            self._kept[caption] = row
+            self._kept_bytes += _row_bytes(row)
+            while self._kept_bytes > self.limit and len(self._kept) > 1:
+                self._kept_bytes -= _row_bytes(self._kept.popitem(last=False)[1])
+        return row
+
+    def _from_disk(self, key: str) -> C | None:
+        tensors = None if self._disk is None else self._disk.read(key)
+        if tensors is None or "context" not in tensors:
+            return None
+        return replace(self._template(), context=tensors["context"], pooled=tensors.get("pooled"))
+
+    def _to_disk(self, key: str, row: C) -> None:
+        tensors = {"context": row.context} if row.pooled is None else {"context": row.context, "pooled": row.pooled}
+        try:
+            if self._disk is not None:
+                self._disk.write(key, tensors)
+        except OSError as error:
+            self.notes.append(f"The disk cache is off for the rest of this run: {error}.")
+            self._disk = None
+
+    def _template(self) -> C:
+        """Any row: its type and other fields are those of every row."""
+        if not self._kept:
+            with torch.no_grad():
+                row = self.encode([""])
+            row = replace(row, context=_plain(row.context), pooled=None if row.pooled is None else _plain(row.pooled))
+            self._kept[""] = row
+            self._kept_bytes += _row_bytes(row)
+        return next(iter(self._kept.values()))
+
+
+class Hashes:
+    """Content hashes of files, with size and date of each: an unchanged file isn't read again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known: dict[str, tuple[int, int, str]] = {}
+        self._changed = False
+        try:
+            for name, (size, mtime, digest) in json.loads(path.read_text(encoding="utf-8")).items():
+                self._known[name] = (int(size), int(mtime), str(digest))
+        except (OSError, ValueError, TypeError, AttributeError):
+            self._known = {}  # none yet, or damaged: files are read again
+
+    def get(self, path: Path) -> str:
+        """Raises OSError where the file can't be read."""
+        stat = path.stat()
+        name = entries.key(str(path.absolute()))
+        known = self._known.get(name)
+        if known is None or known[:2] != (stat.st_size, stat.st_mtime_ns):
+            known = (stat.st_size, stat.st_mtime_ns, entries.file_hash(path))
+            self._known[name] = known
+            self._changed = True
+        return known[2]
+
+    def save(self) -> None:
+        """Raises OSError where it can't be written."""
+        if self._changed:
+            atomic.text(self.path, json.dumps(self._known))
+            self._changed = False
+
+
+def cache_folder(recipe: DatasetRecipe, output: str | Path) -> Path:
+    """Where the disk cache lies: ``dataset.cache_folder``, or ``cache`` beside the run folders in ``output``."""
+    return Path(recipe.cache_folder).expanduser() if recipe.cache_folder else Path(output).expanduser() / "cache"
+
+
+def _chunks(views: Sequence[View]) -> Iterator[list[View]]:
+    """Views of one bucket that are encoded in one call; the same chunks each time, whatever is cached."""
+    by_kind: dict[Any, list[View]] = {}
+    for view in views:
+        by_kind.setdefault((view.geometry.bucket, view.geometry.slack == (0, 0)), []).append(view)
+    for (bucket, _), group in sorted(by_kind.items(), key=lambda item: item[0]):
+        at_once = min(max(PIXELS_AT_ONCE // (bucket.width * bucket.height), 1), 4)
+        for start in range(0, len(group), at_once):
+            yield group[start : start + at_once]
+
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def _ahead(pool: ThreadPoolExecutor, function: Callable[[A], B], items: Iterable[A], depth: int) -> Iterator[B]:
+    """``map`` in a pool, in order, with at most ``depth`` results waiting."""
+    rest = iter(items)
+    waiting: list[Future[B]] = [pool.submit(function, item) for item in islice(rest, depth)]
+    while waiting:
+        result = waiting.pop(0).result()
+        waiting += [pool.submit(function, item) for item in islice(rest, 1)]
+        yield result
+
+
+def _encoded(tensors: Tensors | None, geometry: Geometry) -> Encoded | None:
+    """An entry from the disk, or None where it isn't of the expected shape."""
+    if tensors is None or not {"mean", "std"} <= tensors.keys():
+        return None
+    encoded = Encoded(tensors["mean"], tensors["std"], tensors.get("mask"))
+    size = (geometry.bucket.height // FACTOR, geometry.bucket.width // FACTOR)
+    parts = [part for part in (encoded.mean, encoded.std, encoded.mask) if part is not None]
+    return encoded if all(tuple(part.shape[-2:]) == size for part in parts) else None
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().to("cpu").contiguous()
+
+
+def _row_bytes(row: Any) -> int:
+    return sum(int(t.numel() * t.element_size()) for t in (row.context, row.pooled) if t is not None)

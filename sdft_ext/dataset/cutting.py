@@ -1,0 +1,64 @@
+"""The part of a picture that is trained on: opened, resized, cut out and mirrored, with its mask; pixels, not tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..recipe import DatasetRecipe
+from . import pictures
+from .buckets import Geometry
+from .folder import Picture
+from .pictures import PictureError
+from .text_files import shown
+
+
+def opened(picture: Picture, recipe: DatasetRecipe, at_least: tuple[int, int] | None = None) -> tuple[Any, Any]:
+    """RGB, upright, and the mask in mode L or None; white trains. The mask is the alpha (with ``alpha: mask``), the
+    picture's mask file, or the darker of both.
+
+    ``at_least`` (width, height) as in ``pictures.open_picture``. Raises PictureError where the file is damaged, gone, or
+    another size than when it was scanned.
+    """
+    image, alpha = pictures.open_picture(picture.path, recipe.background, at_least)
+    if not _same_shape(image.size, (picture.width, picture.height)):
+        raise PictureError(f"{shown(picture.path)} was changed after the scan; start again.")
+    mask = alpha if recipe.alpha == "mask" else None
+    if picture.mask_path is not None:
+        drawn = pictures.open_mask(picture.mask_path, image.size)
+        mask = drawn if mask is None else _darker(mask, drawn)
+    return image, mask
+
+
+def cut(image: Any, geometry: Geometry, flip: bool) -> Any:
+    """An RGB picture in its bucket (Lanczos)."""
+    return _cut(image, geometry, flip, Image.Resampling.LANCZOS)
+
+
+def cut_mask(mask: Any, geometry: Geometry, flip: bool) -> Any:
+    """A mask (mode L) in its picture's bucket: means of areas."""
+    return _cut(mask, geometry, flip, Image.Resampling.BOX)
+
+
+def mirrored(image: Any) -> Any:
+    """Left becomes right."""
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+def _cut(image: Any, g: Geometry, flip: bool, resample: Any) -> Any:
+    if image.size != g.resized:
+        image = image.resize(g.resized, resample, reducing_gap=3.0)
+    image = image.crop((g.x, g.y, g.x + g.bucket.width, g.y + g.bucket.height))
+    return mirrored(image) if flip else image
+
+
+def _same_shape(size: tuple[int, int], scanned: tuple[int, int]) -> bool:
+    """Equal sizes, or a half, quarter or eighth, as JPEGs are decoded."""
+    pairs = list(zip(size, scanned, strict=True))
+    return any(all(abs(side * factor - full) < factor for side, full in pairs) for factor in (1, 2, 4, 8))
+
+
+def _darker(one: Any, other: Any) -> Any:
+    return Image.fromarray(np.minimum(np.asarray(one), np.asarray(other)))

@@ -1,0 +1,102 @@
+"""Cache entries on disk: small ``.safetensors`` files that carry the checksum of what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError  # type: ignore[attr-defined]
+from safetensors.torch import load as from_bytes
+from safetensors.torch import save as to_bytes
+
+from ..formats import atomic
+
+Tensors = dict[str, torch.Tensor]
+
+
+class Entries:
+    """A folder of entries under hexadecimal keys, two levels deep."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.safetensors"
+
+    def read(self, key: str) -> Tensors | None:
+        """The entry, or None where there is none or it is damaged: it is then made anew."""
+        try:
+            return unpack(self.path(key).read_bytes())
+        except (OSError, DamagedEntry):
+            return None
+
+    def write(self, key: str, tensors: Tensors) -> None:
+        """Whole or not at all. Raises OSError where the disk is full or the folder can't be written."""
+        data = pack(tensors)
+        atomic.write(self.path(key), partial(_write_bytes, data=data))
+
+
+class DamagedEntry(ValueError):
+    """An entry that is cut off or changed."""
+
+
+def pack(tensors: Tensors) -> bytes:
+    """The tensors as the bytes of a .safetensors file whose metadata hold the checksum of its values."""
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    _, values = _split(to_bytes(contiguous))
+    return to_bytes(contiguous, metadata={"blake2b": _checksum(values)})
+
+
+def unpack(data: bytes) -> Tensors:
+    """The tensors of ``pack``. Raises DamagedEntry where a byte is missing or changed."""
+    try:
+        header, values = _split(data)
+        if json.loads(header)["__metadata__"]["blake2b"] != _checksum(values):
+            raise DamagedEntry("the values don't match their checksum")
+        return from_bytes(data)
+    except (SafetensorError, struct.error, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DamagedEntry(str(error)) from error
+
+
+def key(*facts: object) -> str:
+    """A file name for all that an entry depends on."""
+    return hashlib.blake2b(repr(facts).encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Of a file's bytes."""
+    digest = hashlib.blake2b(digest_size=20)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fingerprint(weights: Mapping[str, torch.Tensor] | Iterable[tuple[str, torch.Tensor]], *facts: object) -> str:
+    """Tells one encoder from another: names, shapes, 64 evenly spread values of each tensor, and further facts."""
+    digest = hashlib.blake2b(repr(facts).encode(), digest_size=20)
+    for name, tensor in weights.items() if isinstance(weights, Mapping) else weights:
+        flat = tensor.detach().reshape(-1)
+        some = flat[:: max(flat.numel() // 64, 1)].to("cpu", torch.float64)
+        digest.update(repr((name, tuple(tensor.shape))).encode())
+        digest.update(some.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _split(data: bytes) -> tuple[bytes, memoryview]:
+    """Header and values of a .safetensors file: 8 bytes of header length, JSON, the rest."""
+    (length,) = struct.unpack_from("<Q", data)
+    return data[8 : 8 + length], memoryview(data)[8 + length :]
+
+
+def _checksum(values: memoryview) -> str:
+    return hashlib.blake2b(values, digest_size=16).hexdigest()
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    path.write_bytes(data)

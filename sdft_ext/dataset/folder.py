@@ -1,0 +1,361 @@
+"""A folder of pictures, as people have them, read into a list: only names and headers are looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..recipe import Concept, DatasetRecipe
+from . import names, pictures, text_files
+from .pictures import PictureError
+from .text_files import shown
+
+CAPTION_ENDINGS = (".txt", ".caption")
+"""In this order, where a picture has both."""
+CAPTION_BYTES = 65_536
+"""A longer file is no caption."""
+MASK_ASPECT = 0.02
+"""Difference of shape (logarithm of the aspect ratio) between a mask and its picture that is worth a word."""
+LONG_CAPTION = 2_000
+"""Characters, about 400 tokens: worth a word."""
+SKIPPED_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin"})
+
+
+class DatasetError(ValueError):
+    """No training is possible with this dataset; the message names the folder, what is wrong, and what to do."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture, as its header and its neighbours describe it.
+
+    ``width`` and ``height`` in pixels, upright. ``caption`` is what file, folder or name say, before the recipe's
+    template; it may be empty. ``repeats`` are showings an epoch. ``size`` (bytes) and ``mtime_ns`` tell changed files.
+    """
+
+    path: Path
+    concept: int
+    regularization: bool
+    width: int
+    height: int
+    caption: str
+    repeats: int
+    mask_path: Path | None
+    has_alpha: bool
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One sentence about one file. ``skipped`` says that the file isn't trained on."""
+
+    path: Path
+    text: str
+    skipped: bool
+
+
+@dataclass(frozen=True)
+class Scan:
+    """All that is known of a dataset before a pixel is decoded. The pictures' order is the same each time."""
+
+    concepts: tuple[Concept, ...]
+    pictures: tuple[Picture, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def instances(self) -> list[int]:
+        return [i for i, picture in enumerate(self.pictures) if not picture.regularization]
+
+    @property
+    def regularization(self) -> list[int]:
+        return [i for i, picture in enumerate(self.pictures) if picture.regularization]
+
+    def without(self, bad: Sequence[Problem]) -> Scan:
+        """The scan less the pictures named by ``bad``, which join the problems.
+
+        Raises DatasetError where no instance picture is left.
+        """
+        gone = {problem.path for problem in bad}
+        kept = tuple(picture for picture in self.pictures if picture.path not in gone)
+        scan = replace(self, pictures=kept, problems=(*self.problems, *bad))
+        for number in range(len(self.concepts)):
+            _need_pictures(scan, number)
+        return scan
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the pictures, their order, captions or repeats change: a run resumes only on an equal one."""
+        digest = hashlib.blake2b(digest_size=16)
+        for p in self.pictures:
+            name = os.fsencode(p.path.name)
+            facts = (p.concept, p.regularization, p.width, p.height, p.caption, p.repeats, p.mask_path is None, p.size)
+            digest.update(repr((name, facts)).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+
+def scan(recipe: DatasetRecipe) -> Scan:
+    """Read every concept's folders. Bad pictures are skipped, each with a sentence.
+
+    Raises DatasetError where a folder is missing or holds no picture that can be used.
+    """
+    try:
+        pictures.colour(recipe.background)
+    except PictureError as error:
+        raise DatasetError(str(error)) from error
+    if not any(concept.instance for concept in recipe.concepts):
+        raise DatasetError("No concept has a folder of pictures; set dataset.concepts[0].instance to one.")
+    found: list[Picture] = []
+    problems: list[Problem] = []
+    for number, concept in enumerate(recipe.concepts):
+        if not concept.instance:
+            text = f"Concept {number + 1} ({concept.name!r}) has no instance folder; name one or remove the concept."
+            raise DatasetError(text)
+        for folder, regularization in ((concept.instance, False), (concept.regularization, True)):
+            if not folder:
+                continue
+            other = concept.instance if regularization else concept.regularization
+            part, trouble = _read_folder(Path(folder).expanduser(), other, number, regularization, recipe)
+            found += part
+            problems += trouble
+    result = Scan(tuple(recipe.concepts), tuple(found), tuple(problems))
+    for number in range(len(recipe.concepts)):
+        _need_pictures(result, number)
+    return result
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A picture file by its name: ``text_file`` is where its caption is read from, or None; ``words`` is what its folder's
+    (``from_folder``) or its own name says, which counts where there is no text file."""
+
+    path: Path
+    entry: os.DirEntry[str]
+    text_file: Path | None
+    words: str
+    from_folder: bool
+
+
+def listed(root: Path) -> tuple[list[Listed], list[Problem]]:
+    """The picture files that ``scan`` would find in a folder, masks left out; no file is read.
+
+    Raises DatasetError where the folder is missing.
+    """
+    if not root.is_dir():
+        raise DatasetError(f"The folder {shown(root)} is gone or no folder; put it back, or choose another one.")
+    problems: list[Problem] = []
+    found = []
+    for file in _walk(root, _at_root(root), set(), problems):
+        words = file.folder_caption or names.caption(file.path.stem)
+        found.append(Listed(file.path, file.entry, file.text_file, words, bool(file.folder_caption)))
+    return found, problems
+
+
+@dataclass(frozen=True)
+class _File:
+    """One picture file with its neighbours, before it is opened."""
+
+    path: Path
+    entry: os.DirEntry[str]
+    text_file: Path | None
+    mask: Path | None
+    repeats: int
+    folder_caption: str
+
+
+def _read_folder(
+    root: Path, other: str, concept: int, regularization: bool, recipe: DatasetRecipe
+) -> tuple[list[Picture], list[Problem]]:
+    what = "regularization" if regularization else "instance"
+    if not root.exists():
+        raise DatasetError(f"The {what} folder {shown(root)} does not exist; check its name.")
+    if not root.is_dir():
+        raise DatasetError(f"The {what} folder {shown(root)} is a file; give the folder that holds the pictures.")
+    settings = recipe.concepts[concept]
+    times = settings.regularization_repeats if regularization else settings.repeats
+    found: list[Picture] = []
+    problems: list[Problem] = []
+    excluded = {os.path.realpath(os.path.expanduser(other))} if other else set()
+    for file in _walk(root, _at_root(root), excluded - {os.path.realpath(root)}, problems):
+        try:
+            header = pictures.read_header(file.path)
+            mask = pictures.read_header(file.mask) if file.mask is not None else None
+        except PictureError as error:
+            problems.append(Problem(file.path, str(error), True))
+            continue
+        if mask is not None and abs(math.log(mask.width * header.height / (mask.height * header.width))) > MASK_ASPECT:
+            text = f"{shown(file.mask)} has another shape than its picture; it is stretched: draw it at the same size."
+            problems.append(Problem(file.path, text, False))
+        stat = file.entry.stat()
+        caption = _caption(file, recipe, problems)
+        found.append(
+            Picture(
+                path=file.path,
+                concept=concept,
+                regularization=regularization,
+                width=header.width,
+                height=header.height,
+                caption=caption,
+                repeats=times * file.repeats,
+                mask_path=file.mask,
+                has_alpha=header.has_alpha,
+                size=stat.st_size,
+                mtime_ns=stat.st_mtime_ns,
+            )
+        )
+    return found, problems
+
+
+def _at_root(root: Path) -> tuple[int, str]:
+    """Repeats and caption from the name of the folder that was given; who gives a ``0_…`` means its pictures."""
+    told = names.kohya(root.resolve().name)
+    return told if told is not None and told[0] else (1, "")
+
+
+def _walk(folder: Path, inherited: tuple[int, str], seen: set[str], problems: list[Problem]) -> Iterator[_File]:
+    """Picture files below ``folder`` in the order of their names. Linked folders are followed, but not in a circle."""
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
+    try:
+        with os.scandir(folder) as entries:
+            listed = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+    except OSError as error:
+        problems.append(Problem(folder, f"{shown(folder)} can't be listed ({error.strerror}); it is left out.", True))
+        return
+    yield from _files(folder, [e for e in listed if _is_file(e)], inherited, problems)
+    for entry in listed:
+        if not entry.is_dir() or entry.name.lower() in SKIPPED_FOLDERS:
+            continue
+        path = folder / entry.name
+        told = names.kohya(entry.name)
+        if told is not None and told[0] == 0:
+            problems.append(Problem(path, f"{shown(path)} has 0 repeats in its name; its pictures are left out.", True))
+            continue
+        if told is None and names.looks_dated(entry.name):
+            text = f"{shown(path)} starts with a number of four digits or more, which isn't read as repeats."
+            problems.append(Problem(path, text, False))
+        yield from _walk(path, told or inherited, seen, problems)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def _files(
+    folder: Path, entries: Sequence[os.DirEntry[str]], inherited: tuple[int, str], problems: list[Problem]
+) -> Iterator[_File]:
+    """The picture files among one folder's entries, with their caption and mask files."""
+    texts: dict[tuple[str, str], str] = {}
+    candidates: list[tuple[str, os.DirEntry[str]]] = []
+    for entry in entries:
+        stem, ending = os.path.splitext(entry.name)
+        ending = ending.lower()
+        if ending in CAPTION_ENDINGS:
+            texts[stem, ending] = entry.name
+        elif ending in pictures.UNREADABLE:
+            path = folder / entry.name
+            text = f"{shown(path)} is of a kind that isn't read here ({ending}); save it as JPEG or PNG."
+            problems.append(Problem(path, text, True))
+        elif stem.lower().endswith(".preview"):
+            continue
+        elif ending in pictures.EXTENSIONS or _starts_like_picture(folder / entry.name):
+            candidates.append((stem, entry))
+    stems = {stem for stem, _ in candidates}
+    masks = {base: entry.name for stem, entry in candidates if (base := names.mask_of(stem)) in stems}
+    repeats, folder_caption = inherited
+    for stem, entry in candidates:
+        if names.mask_of(stem) in stems:
+            continue
+        text_name = next((texts[stem, ending] for ending in CAPTION_ENDINGS if (stem, ending) in texts), None)
+        yield _File(
+            folder / entry.name,
+            entry,
+            folder / text_name if text_name is not None else None,
+            folder / masks[stem] if stem in masks else None,
+            repeats,
+            folder_caption,
+        )
+
+
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
+
+
+def _starts_like_picture(path: Path) -> bool:
+    """Whether a file whose ending says nothing (``.jpg_large``, none) holds a picture all the same."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+    except OSError:
+        return False
+    return start.startswith(_MAGIC) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP") or start[4:12] == b"ftypavif"
+
+
+def _caption(file: _File, recipe: DatasetRecipe, problems: list[Problem]) -> str:
+    """Text file, else the ``10_words`` folder's words, else the file's name; as ``dataset.captions`` says."""
+    if recipe.captions == "filename":
+        return names.caption(file.path.stem)
+    if file.text_file is not None:
+        text = _read_text(file.text_file, problems)
+        if text is not None:
+            return text
+    if file.folder_caption:
+        return file.folder_caption
+    return names.caption(file.path.stem) if recipe.captions == "auto" else ""
+
+
+def _read_text(path: Path, problems: list[Problem]) -> str | None:
+    """A caption on one line, or None where the file is no caption. An empty file is an empty caption, and said so."""
+
+    def note(text: str) -> None:
+        problems.append(Problem(path, f"{shown(path)} {text}", False))
+
+    try:
+        with open(path, "rb") as handle:
+            data = handle.read(CAPTION_BYTES + 1)
+    except OSError as error:
+        note(f"can't be read ({error.strerror}); its picture goes without it.")
+        return None
+    if len(data) > CAPTION_BYTES:
+        note(f"is longer than {CAPTION_BYTES // 1024} kB, which is no caption; shorten it.")
+        return None
+    if data.startswith(_MAGIC):
+        note("holds a picture, not a caption; give it a picture's ending.")
+        return None
+    decoded, encoding = text_files.decode(data)
+    caption = " ".join(decoded.replace("\0", " ").split())
+    if not caption:
+        note("is empty: its picture is trained with the concept's own words only; write a caption or delete the file.")
+    elif len(caption) > LONG_CAPTION:
+        note(f"is a caption of {len(caption):,} characters: every 75 tokens cost another pass; shorten it.")
+    if encoding in ("cp1252", "latin-1"):
+        note(f"is not UTF-8; it was read as {encoding}: look at its letters and save it as UTF-8.")
+    return caption
+
+
+def _need_pictures(scan: Scan, concept: int) -> None:
+    """Raises DatasetError where a concept's instance folder, or a regularization folder it names, gives nothing."""
+    settings = scan.concepts[concept]
+    for regularization, folder in ((False, settings.instance), (True, settings.regularization)):
+        if not folder or any(p.concept == concept and p.regularization == regularization for p in scan.pictures):
+            continue
+        root = Path(folder).expanduser()
+        what = "regularization" if regularization else "instance"
+        bad = [p.text for p in scan.problems if p.skipped and root in (p.path, *p.path.parents)]
+        if bad:
+            more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+            raise DatasetError(
+                f"None of the pictures in the {what} folder {shown(root)} can be used: {' '.join(bad[:3])}{more}"
+            )
+        raise DatasetError(
+            f"The {what} folder {shown(root)} holds no pictures; put JPEG, PNG or WebP files there"
+            + (", or leave dataset.concepts[].regularization empty." if regularization else ".")
+        )

@@ -1,0 +1,37 @@
+"""The program's own folder inside a dataset's: hidden, so that no scan takes what lies in it for pictures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .text_files import shown
+
+NAME = ".sdft"
+
+
+class OwnFolderError(ValueError):
+    """The folder can't be used; the message names it, and says what to do."""
+
+
+def own_folder(root: Path, *names: str, make: bool = False) -> Path:
+    """A folder for the program's own files of a dataset, such as ``root/.sdft/trash``.
+
+    Raises OwnFolderError where ``make`` fails, or where somebody has put a link there: it may lead anywhere.
+    """
+    path = root
+    for name in (NAME, *names):
+        path = path / name
+        if path.is_symlink():
+            raise OwnFolderError(f"{shown(path)} is a link; remove it, so that a folder can be made there.")
+    if make:
+        if not root.is_dir():
+            raise OwnFolderError(f"The folder {shown(root)} is gone; put it back, or choose another one.")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OwnFolderError(
+                f"{shown(root)} can't be written ({os.strerror(error.errno or 0)}); change its permissions, or copy the "
+                "pictures to another folder."
+            ) from error
+    return path

@@ -1,0 +1,275 @@
+"""One picture file: what its header says, and its pixels, upright, in RGB, with the loss mask where it has one.
+
+Pixel values are left as they are stored (sRGB, no gamma correction, colour profiles not applied), as the base models
+were trained on them.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
+
+from .text_files import shown
+
+EXTENSIONS = frozenset(
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".apng",
+        ".webp",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".avif",
+        ".avifs",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".jp2",
+    }
+)
+UNREADABLE = frozenset(
+    {
+        ".heic",
+        ".heif",
+        ".jxl",
+        ".svg",
+        ".psd",
+        ".xcf",
+        ".kra",
+        ".raw",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".arw",
+        ".dng",
+        ".orf",
+        ".rw2",
+        ".exr",
+        ".hdr",
+        ".tga",
+        ".jxr",
+    }
+)
+"""Endings of pictures that people have and that aren't read: worth a sentence instead of silence."""
+
+MIN_SIDE = 16
+"""Pixels. Two cells of the latent picture; what is smaller shows nothing."""
+MAX_PIXELS = 178_956_970
+"""The size at which Pillow itself takes a file for a decompression bomb."""
+MAX_ASPECT = 10.0
+"""Longer side ÷ shorter side. Buckets end near 4 : 1, so of a longer strip less than half would be left."""
+
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF", "PPM", "JPEG2000")
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+"""EXIF orientation → ``Image.transpose`` method: flips 0 and 1, turns 2–4, transpose 5, transverse 6."""
+_ORIENTATION = 0x0112
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+"""What Pillow's readers raise on damaged files."""
+
+
+class PictureError(ValueError):
+    """A picture that can't be used; the message names the file, what is wrong, and what to do."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the first bytes say. Width and height in pixels, upright."""
+
+    width: int
+    height: int
+    has_alpha: bool
+    format: str
+
+
+def read_header(path: Path) -> Header:
+    """Size, transparency and format without decoding pixels.
+
+    Raises PictureError where the file isn't a picture that can be trained on.
+    """
+    try:
+        with Image.open(path, formats=_formats()) as image:
+            width, height = _upright_size(image)
+            header = Header(width, height, _has_alpha(image), str(image.format))
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{shown(path)} {_what_it_is(path)}; replace it by a JPEG or PNG, or remove it.") from error
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"{shown(path)} claims more than {MAX_PIXELS:,} pixels; make it smaller.") from error
+    except FileNotFoundError as error:
+        raise PictureError(f"{shown(path)} is gone; put it back or scan again.") from error
+    except PermissionError as error:
+        raise PictureError(f"{shown(path)} may not be read; change its permissions.") from error
+    except _BROKEN as error:
+        raise PictureError(f"{shown(path)} is damaged ({error}); replace or remove it.") from error
+    _check_size(path, header.width, header.height)
+    return header
+
+
+def open_picture(path: Path, background: str = "white", at_least: tuple[int, int] | None = None) -> tuple[Any, Any]:
+    """The first frame, upright: an RGB picture on ``background``, and its alpha (mode L) or None.
+
+    ``at_least`` (width, height) allows a JPEG to be decoded at a half, quarter or eighth, never below twice that size.
+    Raises PictureError where the file is damaged or cut off.
+    """
+    image = _decode(path, at_least)
+    if not _has_alpha(image):
+        return _to_rgb(image), None
+    image = image.convert("RGBA")
+    alpha = image.getchannel("A")
+    backdrop = Image.new("RGBA", image.size, (*colour(background), 255))
+    return Image.alpha_composite(backdrop, image).convert("RGB"), alpha
+
+
+def open_mask(path: Path, size: tuple[int, int]) -> Any:
+    """A mask file as mode L at ``size`` (width, height): white trains. Transparent parts count as black."""
+    rgb, alpha = open_picture(path, "black")
+    mask = rgb.convert("L") if alpha is None or rgb.getextrema() != ((0, 0),) * 3 else alpha
+    return mask if mask.size == size else mask.resize(size, Image.Resampling.BILINEAR)
+
+
+def colour(name: str) -> tuple[int, int, int]:
+    """A colour name or #rrggbb as RGB, 0–255. Raises PictureError where there is no such colour."""
+    try:
+        return tuple(ImageColor.getrgb(name.strip())[:3])  # type: ignore[return-value]
+    except ValueError as error:
+        raise PictureError(
+            f"dataset.background is {shown(name)!r}, which is no colour; write a name such as 'white' or #rrggbb."
+        ) from error
+
+
+def to_pixels(image: Any) -> np.ndarray:
+    """RGB picture → float32 [3, height, width] in [-1, 1]."""
+    values = np.asarray(image, dtype=np.float32)
+    return np.ascontiguousarray(values.transpose(2, 0, 1)) / np.float32(127.5) - np.float32(1)
+
+
+def to_latent_mask(mask: Any, factor: int = 8) -> np.ndarray:
+    """Mask picture (mode L) → float32 [height/factor, width/factor] in [0, 1]: the mean of each cell's pixels."""
+    values = np.asarray(mask, dtype=np.float32) / np.float32(255)
+    height, width = values.shape
+    cells = values.reshape(height // factor, factor, width // factor, factor)
+    return np.ascontiguousarray(cells.mean(axis=(1, 3), dtype=np.float32))
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _orientation(image: Any) -> int:
+    """EXIF orientation 1–8 from the header alone; 1 where there is none or it can't be read."""
+    try:
+        if image.format == "TIFF":
+            return int(image.tag_v2.get(_ORIENTATION, 1))
+        data = image.info.get("exif")
+        if not data:
+            return 1
+        exif = Image.Exif()
+        exif.load(data)
+        return int(exif.get(_ORIENTATION, 1))
+    except _BROKEN:
+        return 1
+
+
+def _upright_size(image: Any) -> tuple[int, int]:
+    # Some Pillow versions swap a TIFF's size themselves, so its own tags are asked.
+    width, height = (image.tag_v2[256], image.tag_v2[257]) if image.format == "TIFF" else image.size
+    return (height, width) if _orientation(image) in (5, 6, 7, 8) else (width, height)
+
+
+def _has_alpha(image: Any) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise PictureError(f"{shown(path)} claims {width:,} × {height:,} pixels, too many to open; make it smaller.")
+    if min(width, height) < MIN_SIDE:
+        raise PictureError(
+            f"{shown(path)} is only {width:,} × {height:,} pixels; use pictures of {MIN_SIDE} pixels a side and more."
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise PictureError(
+            f"{shown(path)} is a strip of {width:,} × {height:,} pixels; crop it to less than {MAX_ASPECT:g} to 1."
+        )
+
+
+def _decode(path: Path, at_least: tuple[int, int] | None) -> Any:
+    """Pixels of the first frame, upright, in the file's own mode."""
+    try:
+        with Image.open(path, formats=_formats()) as image:
+            width, height = _upright_size(image)
+            _check_size(path, width, height)
+            # Pillow turns a TIFF itself when it decodes it.
+            turn = None if image.format == "TIFF" else _TURNS.get(_orientation(image))
+            if at_least is not None and image.format in ("JPEG", "MPO"):
+                sides = at_least if (width, height) == image.size else at_least[::-1]
+                image.draft(None, (2 * sides[0], 2 * sides[1]))
+            image.load()
+            if ImageFile.LOAD_TRUNCATED_IMAGES and _lacks_end(path, str(image.format)):
+                raise OSError("image file is truncated")
+            return image.copy() if turn is None else image.transpose(turn)
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise PictureError(f"{shown(path)} {_what_it_is(path)}; replace or remove it.") from error
+    except PictureError:
+        raise
+    except FileNotFoundError as error:
+        raise PictureError(f"{shown(path)} is gone; put it back or scan again.") from error
+    except MemoryError as error:
+        raise PictureError(f"{shown(path)} doesn't fit into memory; make it smaller.") from error
+    except _BROKEN as error:
+        raise PictureError(f"{shown(path)} is damaged or cut off ({error}); replace or remove it.") from error
+
+
+def _lacks_end(path: Path, format: str) -> bool:
+    """Whether a PNG or JPEG misses its end mark. Pillow tells cut-off files itself, unless another program in this
+    process told it to fill them with grey."""
+    mark = {"PNG": b"IEND", "JPEG": b"\xff\xd9", "MPO": b"\xff\xd9"}.get(format)
+    if mark is None:
+        return False
+    with open(path, "rb") as file:
+        file.seek(max(path.stat().st_size - 65_536, 0))
+        return mark not in file.read()
+
+
+def _to_rgb(image: Any) -> Any:
+    """Any mode → RGB. 16-bit greys keep their 8 upper bits; floats in 0–1 are stretched to 0–255."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image).astype(np.float64)
+        top = 65535.0 if image.mode != "F" else 1.0
+        if values.size and values.max() > top:
+            top = 255.0 if image.mode == "F" and values.max() <= 255 else float(values.max())
+        grey = np.clip(np.rint(values / top * 255.0), 0, 255).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _what_it_is(path: Path) -> str:
+    """The rest of the sentence '<file> …' for a file that no reader knows."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(64)
+    except OSError:
+        return "can't be read"
+    if not start:
+        return "is empty (zero bytes)"
+    if start[4:8] == b"ftyp":
+        return f"is a {start[8:12].decode('latin-1').strip().upper()} picture, which can't be read here"
+    if not start.strip(b"\0"):
+        return "holds only zeros"
+    printable = sum(32 <= byte < 127 or byte in (9, 10, 13) for byte in start)
+    return "holds text, not a picture" if printable == len(start) else "is not a picture that can be read"

@@ -1,0 +1,131 @@
+"""What a recipe will do, before it does it: pictures, steps, saves, time, and what keeps it from starting.
+
+    pictures × repeats × epochs ÷ (batch × accumulation) = steps
+
+counted by the very code that a run counts with.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..dataset.folder import DatasetError, Scan
+from ..recipe import Recipe, RecipeError
+from ..recipe_rules import advice
+from .errors import DeskError
+from .scans import Scans
+
+MOST_LISTED = 2_000
+"""So many saves are listed; more are counted only."""
+MOST_SENTENCES = 20
+
+
+class Speed(NamedTuple):
+    """Pictures trained a second, and in words where that was measured."""
+
+    pictures_per_second: float
+    where: str
+
+
+def calculate(recipe: Recipe, scans: Scans, speed: Speed | None) -> dict[str, Any]:
+    """The figures of a recipe whose settings are right in themselves, as the API gives them."""
+    warnings = advice(recipe)
+    try:
+        found = scans.get(recipe.dataset)
+        figures, more = _figures(recipe, found)
+    except (DatasetError, DeskError, RecipeError) as error:
+        return {**EMPTY, "warnings": warnings, "problems": [f"{_setting(recipe, str(error))}{error}"]}
+    seconds = None
+    if speed is not None and speed.pictures_per_second > 0:
+        shown = figures["steps"] * recipe.train.batch_size * recipe.train.accumulation
+        seconds = round(shown / speed.pictures_per_second, 1)
+    return {
+        **figures,
+        "seconds": seconds,
+        "measured": "" if speed is None else speed.where,
+        "warnings": warnings + more,
+        "problems": [],
+    }
+
+
+def _setting(recipe: Recipe, sentence: str) -> str:
+    """The path of the setting that a sentence about folders is about, with a colon; empty where it can't be told."""
+    folders = [
+        (f"dataset.concepts.{number}.{name}: ", getattr(concept, name))
+        for number, concept in enumerate(recipe.dataset.concepts)
+        for name in ("instance", "regularization")
+    ]
+    if not any(concept.instance for concept in recipe.dataset.concepts):
+        return folders[0][0]
+    return next((path for path, folder in folders if folder and folder in sentence), "")
+
+
+EMPTY: dict[str, Any] = {
+    "pictures": 0,
+    "regularization": 0,
+    "showings": 0,
+    "steps_per_epoch": 0,
+    "steps": 0,
+    "epochs": 0.0,
+    "saves": [],
+    "saves_count": 0,
+    "seconds": None,
+    "measured": "",
+    "warnings": [],
+    "problems": [],
+}
+
+
+def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str]]:
+    """The figures, and sentences about them. Raises DatasetError where nothing can be trained on."""
+    from ..dataset.batches import Plan, hold_out
+    from ..dataset.report import report
+    from ..train import schedules
+
+    plan = Plan(found, recipe.dataset, recipe.train, hold_out(found, recipe.watch.validation_share, recipe.train.seed))
+    steps = schedules.length(recipe.train, plan.total_steps)
+    saves, count = save_steps(recipe, plan.steps_per_epoch, steps)
+    told = report(found, plan).data
+    warnings = [*_division(recipe, plan.showings_per_epoch), *told["advice"], *(p["text"] for p in told["problems"])]
+    if len(warnings) > MOST_SENTENCES:
+        left = len(warnings) - MOST_SENTENCES
+        warnings = [*warnings[:MOST_SENTENCES], f"And {left:,} more: the dataset's report has all of them."]
+    return {
+        "pictures": len(found.instances),
+        "regularization": len(found.regularization),
+        "showings": plan.showings_per_epoch,
+        "steps_per_epoch": plan.steps_per_epoch,
+        "steps": steps,
+        "epochs": round(steps / plan.steps_per_epoch, 2),
+        "saves": saves,
+        "saves_count": count,
+    }, warnings
+
+
+def save_steps(recipe: Recipe, steps_per_epoch: int, steps: int) -> tuple[list[int], int]:
+    """The steps after which a save is written (the first of very many), and how many there are."""
+    from ..train.events import Events
+
+    save, events = recipe.save, Events(recipe, steps_per_epoch, steps)
+    if not save.every:
+        return [steps], 1
+    period = save.every * (steps_per_epoch if save.every_unit == "epochs" else 1)
+    first = (save.first_epoch - 1) * steps_per_epoch + 1
+    start = -(-first // period) * period
+    due = range(start, steps, period)
+    saves = [step for step in due[:MOST_LISTED] if events.save(step)]
+    return [*saves, steps], len(due) + 1
+
+
+def _division(recipe: Recipe, showings: int) -> list[str]:
+    batch, accumulation = recipe.train.batch_size, recipe.train.accumulation
+    size = batch * accumulation
+    over = showings % size
+    if size <= 1 or not over:
+        return []
+    written = f"batch size {batch}" + (f" × accumulation {accumulation} = {size}" if accumulation > 1 else "")
+    fits = [number for number in range(min(size, showings), 0, -1) if showings % number == 0][:1]
+    return [
+        f"An epoch shows {showings:,} pictures, which {written} does not divide: {over} are left over and open the next "
+        f"epoch's first step. {fits[0]} would divide them."
+    ]

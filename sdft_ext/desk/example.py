@@ -1,0 +1,34 @@
+"""The example subject that comes with the program, as settings that a page takes over with one click."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .. import recipe_file
+from ..recipe import Recipe
+from ..recipe_rules import fields
+
+FILE = Path(__file__).resolve().parents[2] / "assets" / "example" / "subject.yaml"
+WHAT = ("dataset.concepts.", "watch.concept_prompts", "watch.bleeding_prompts", "save.name")
+"""What any model can be taught; the rest of the example's recipe is for the toy model."""
+HOW_LONG = ("train.length", "train.length_unit", "save.every", "save.every_unit")
+"""What the page's user chooses by himself."""
+
+
+def example(family: str, left_out: tuple[str, ...]) -> dict[str, Any] | None:
+    """``help`` and ``settings`` (by path) of the example, for the kind of model at hand; None where it isn't installed."""
+    if not FILE.is_file():
+        return None
+    defaults = {setting.path: setting.value for setting in fields(Recipe)}
+    settings = {
+        setting.path: setting.value
+        for setting in fields(recipe_file.read(FILE))
+        if setting.path not in (*left_out, *HOW_LONG)
+        and (setting.path.startswith(WHAT) or family == "toy")
+        and (setting.path.startswith(WHAT) or setting.value != defaults.get(setting.path))
+    }
+    return {
+        "help": "Twelve drawn pictures of a five-pointed star, which the toy model has never seen.",
+        "settings": settings,
+    }

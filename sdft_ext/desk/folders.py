@@ -1,0 +1,168 @@
+"""Which folders a page may look into: those that the host allows, and those that a local user has typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..formats import atomic
+from .errors import DeskError, NotAllowed, NotFound
+
+MOST_FILES = 100_000
+"""A folder with more files in it, sub-folders counted, is no dataset but a slip of the hand."""
+MOST_REMEMBERED = 200
+
+
+class Folders:
+    """The allowed roots. ``file`` remembers typed folders; ``may_add`` says whether a new one is accepted now.
+
+    Links are followed before anything is judged, so that what counts is where a folder lies.
+    """
+
+    def __init__(self, file: Path, allowed: Callable[[], Sequence[Path]], may_add: Callable[[], bool]) -> None:
+        self.file, self._allowed, self.may_add = file, allowed, may_add
+        self._lock = threading.Lock()
+
+    def roots(self) -> list[Path]:
+        """Every root that is there, the host's first, then the typed ones; each once."""
+        found: dict[Path, None] = {}
+        for path in (*self._allowed(), *(self._remembered() if self.may_add() else ())):
+            if path.is_dir():
+                found.setdefault(_real(path))
+        return list(found)
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path, its links followed, lies in one of the roots."""
+        real = _real(path)
+        return any(real == root or root in real.parents for root in self.roots())
+
+    def folder(self, text: str, *, remember: bool = False) -> Path:
+        """The folder that a request names. Raises DeskError where it names none, or one outside the roots."""
+        path = self._allowed_path(text)
+        if not path.exists():
+            raise NotFound(f"The folder {path} does not exist; check its name.")
+        if not path.is_dir():
+            raise DeskError(f"{path} is a file; give the folder that holds it.")
+        if remember and not self.holds(path):
+            self.remember(path)  # only a local user gets here
+        return path
+
+    def file_of(self, text: str) -> Path:
+        """The file (or model folder) that a request names. Raises DeskError as ``folder`` does."""
+        path = self._allowed_path(text)
+        if not path.exists():
+            raise NotFound(f"The file {path} does not exist; check its name.")
+        return path
+
+    def place(self, text: str) -> Path:
+        """A folder that a request names and that need not be there yet. Raises DeskError as ``folder`` does."""
+        return self._allowed_path(text)
+
+    def may_show(self, path: Path) -> bool:
+        """Whether a picture at this path may still be shown."""
+        return self.may_add() or self.holds(path)
+
+    def remember(self, folder: Path) -> None:
+        """Make a folder a root, also after a restart."""
+        with self._lock:
+            known = [str(path) for path in self._remembered()]
+            kept = [*(path for path in known if path != str(folder)), str(folder)][-MOST_REMEMBERED:]
+            atomic.as_json(self.file, kept)
+
+    def check_links(self, folder: Path) -> None:
+        """Raises NotAllowed where a link in a folder leads to what its user may not read."""
+        if self.may_add():
+            return
+        for entry in walk(folder):
+            if entry.is_symlink() and not self.holds(Path(entry.path)):
+                raise NotAllowed(
+                    f"{entry.path} is a link out of the allowed folders; put the file itself there, or have its folder "
+                    "added to the dataset folders in the settings."
+                )
+
+    def listing(self, text: str, pictures: Callable[[Path], int]) -> dict[str, Any]:
+        """What a folder holds, for a picker; without a path, the roots. ``pictures`` counts those of one folder."""
+        if not text:
+            folders = [{"name": str(root), "path": str(root), "pictures": pictures(root)} for root in self.roots()]
+            return {"path": "", "parent": None, "folders": folders, "pictures": 0}
+        folder = self.folder(text)
+        try:
+            with os.scandir(folder) as entries:
+                inside = sorted(
+                    (e for e in entries if not e.name.startswith(".") and _is_folder(e)), key=lambda e: e.name.lower()
+                )
+        except OSError as error:
+            raise NotAllowed(f"{folder} can't be listed ({error.strerror}); change its permissions.") from error
+        shown = [Path(e.path) for e in inside if self.may_add() or self.holds(Path(e.path))]
+        above = folder.parent
+        has_parent = above != folder and (self.may_add() or self.holds(above))
+        return {
+            "path": str(folder),
+            "parent": str(above) if has_parent else None,
+            "folders": [{"name": path.name, "path": str(path), "pictures": pictures(path)} for path in shown],
+            "pictures": pictures(folder),
+        }
+
+    def _allowed_path(self, text: str) -> Path:
+        if not text.strip() or "\0" in text:
+            raise DeskError("No folder is named; type one or choose one.")
+        if not self.may_add() and text.startswith(("\\\\", "//")):
+            # Asking for it alone would send this machine's login over the network.
+            raise NotAllowed(f"{text} is on another machine; choose one of the allowed folders.")
+        path = Path(text).expanduser() if text.startswith("~") and self.may_add() else Path(text)
+        if not path.is_absolute():
+            raise DeskError(f"{text} is no whole path; write it from the drive or / on.")
+        real = _real(path)
+        if not self.may_add() and not self.holds(real):
+            raise NotAllowed(
+                f"{text} is not in the allowed folders; have it added to the dataset folders in the settings."
+            )
+        return real
+
+    def _remembered(self) -> list[Path]:
+        try:
+            listed = json.loads(self.file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return [Path(text) for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
+
+
+def walk(folder: Path, most: int = MOST_FILES) -> list[os.DirEntry[str]]:
+    """Every entry below a folder, links followed but never in a circle. Raises DeskError where there are too many."""
+    found: list[os.DirEntry[str]] = []
+    seen: set[str] = set()
+    waiting = [str(folder)]
+    while waiting:
+        place = waiting.pop()
+        real = os.path.realpath(place)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            with os.scandir(place) as entries:
+                listed = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError:
+            continue  # the scan says so, by name
+        found += listed
+        waiting += [entry.path for entry in listed if _is_folder(entry)]
+        if len(found) > most:
+            raise DeskError(f"{folder} holds more than {most:,} files; choose the folder of the pictures themselves.")
+    return found
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _real(path: Path) -> Path:
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError) as error:
+        raise DeskError(f"{path} can't be followed ({error}); choose another folder.") from error

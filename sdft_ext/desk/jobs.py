@@ -1,0 +1,248 @@
+"""The queue of runs, and of pictures to be drawn, and the one thread that does it.
+
+The thread outlives every page. What waits, and what trains, stands in a file: after a restart the waiting runs are still
+there, and the one that was interrupted says so. The queue is then held until somebody asks for a run to go on, so that
+starting the program never starts a training by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..formats import atomic
+from ..train.control import Control
+from .errors import NotNow
+
+PACKAGE = __name__.partition(".")[0] + "."
+TRACEBACK = "traceback.txt"
+DRAWN = "regularization"
+"""Jobs that draw have ids ``regularization/NAME``, and their folders there; a run's id is its folder's name."""
+DRAWING = "drawing"
+"""Their state while they do."""
+JOBS = ("recipe.yaml", "job.json")
+"""The file that makes a folder a run's, or a drawing job's."""
+END_SECONDS = 60.0
+"""How long a run's end is waited for before it begins again."""
+INTERRUPTED = "Interrupted: the program ended while it trained. Resume goes on from its last state."
+INTERRUPTED_DRAWING = "Interrupted: the program ended while it drew. Resume draws what is missing."
+
+Train = Callable[[Path, Control], object]
+"""Trains the run in a folder to its end, a stop or a failure, as its recipe and its last state say."""
+
+
+class Jobs:
+    """``folder`` holds the runs, ``file`` remembers the queue, ``train`` does the work."""
+
+    def __init__(self, folder: Path, file: Path, train: Train) -> None:
+        self.folder, self.file, self._train = folder, file, train
+        self._changed = threading.Condition()
+        self._waiting: list[str] = []
+        self._current: str | None = None
+        self._control: Control | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._read()
+        self._held = bool(self._waiting)
+
+    @property
+    def waiting(self) -> list[str]:
+        """The runs that wait, the next first."""
+        with self._changed:
+            return list(self._waiting)
+
+    @property
+    def current(self) -> str | None:
+        """The run that trains now."""
+        return self._current
+
+    @property
+    def held(self) -> bool:
+        """Whether the queue waits for a word after a restart."""
+        return self._held
+
+    def owns(self, run: str) -> bool:
+        """Whether a run waits or trains here."""
+        with self._changed:
+            return run == self._current or run in self._waiting
+
+    def add(self, run: str, *, first: bool = False) -> None:
+        """Queue a run; one that waits already moves to the front with ``first``. A held queue goes on."""
+        with self._changed:
+            if run == self._current:
+                raise NotNow(f"{run} is {_verb(run)} already.")
+            if run not in self._waiting:
+                self._waiting.insert(0 if first else len(self._waiting), run)
+                self._told_waiting(run)
+            elif first:
+                self._waiting.remove(run)
+                self._waiting.insert(0, run)
+            self._held = False
+            self._write()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="sdft-trainer", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def order(self, runs: Sequence[str]) -> None:
+        """Another order of the waiting runs. Raises NotNow where these aren't they."""
+        with self._changed:
+            if sorted(runs) != sorted(self._waiting):
+                raise NotNow("The queue has changed meanwhile; look at it again.")
+            self._waiting = list(runs)
+            self._write()
+
+    def remove(self, run: str) -> bool:
+        """Take a waiting run out of the queue; whether it was there."""
+        with self._changed:
+            if run not in self._waiting:
+                return False
+            self._waiting.remove(run)
+            self._told(run, "stopped", "Taken out of the queue. Resume queues it again.")
+            self._write()
+            return True
+
+    def control(self, run: str) -> Control:
+        """Of the run that trains now. Raises NotNow for any other, and for one that has come to its end."""
+        with self._changed:
+            if run != self._current or self._control is None or self._ended(run):
+                raise NotNow(f"{run} isn't {_verb(run)} now; start or resume it first.")
+            return self._control
+
+    def resume(self, run: str) -> None:
+        """Go on: after a pause, or from a state on disk, or (waiting already) before the others.
+
+        A run that is stopping, or tidies up after its end, is waited for: it would not hear that it is to go on.
+        """
+        with self._changed:
+            control = self._control if run == self._current and not self._ended(run) else None
+            if control is not None and not control.stopping:
+                control.resume()
+                return
+            self.settle(run, stopping=True)
+        self.add(run, first=run in self.waiting)
+
+    def settle(self, run: str, *, stopping: bool = False) -> None:
+        """Wait for a run that has ended (or, with ``stopping``, was told to) to give back what it had. Raises NotNow."""
+        with self._changed:
+            if run != self._current or self._control is None:
+                return
+            ending = self._ended(run) or (stopping and self._control.stopping)
+            if ending and not self._changed.wait_for(lambda: self._current != run, END_SECONDS):
+                raise NotNow(f"{run} is still ending; try again in a moment.")
+
+    def _ended(self, run: str) -> bool:
+        """Whether a run has told its end; it may still be giving back what it had."""
+        return _status(self.folder / run / "status.json").get("state") in ("finished", "stopped", "failed")
+
+    def stop(self, run: str) -> None:
+        """End a run with a save and a state, or take it out of the queue."""
+        if not self.remove(run):
+            self.control(run).stop()
+
+    def close(self, seconds: float = 30.0) -> None:
+        """Stop what trains and wait for its save; what waits stays waiting."""
+        with self._changed:
+            self._closed = True
+            if self._control is not None:
+                self._control.stop()
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def wait(self, seconds: float) -> bool:
+        """Until nothing trains or waits, at most so long; whether that is so. (A held queue waits for its user.)"""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._current is None and not self._waiting, seconds)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or (self._waiting and not self._held))
+                if self._closed:
+                    return
+                self._current, self._control = self._waiting.pop(0), Control()
+                run, control = self._current, self._control
+                self._write()
+            try:
+                self._train(self.folder / run, control)
+            except Exception as failure:
+                self._failed(run, failure)
+            finally:
+                with self._changed:
+                    self._current = self._control = None
+                    self._write()
+                    self._changed.notify_all()
+
+    def _failed(self, run: str, failure: Exception) -> None:
+        """Say in the run's status what ended it; a fault of the program also leaves its traceback."""
+        own = type(failure).__module__.startswith(PACKAGE)
+        if own or isinstance(failure, OSError):
+            message = str(failure)
+        else:
+            first = next(iter(str(failure).splitlines()), "")
+            message = f"Unexpected {type(failure).__name__}: {first} ({TRACEBACK} in the run's folder says where.)"
+            self._try(lambda: atomic.text(self.folder / run / TRACEBACK, "".join(traceback.format_exception(failure))))
+        self._told(run, "failed", message)
+
+    def _told_waiting(self, run: str) -> None:
+        self._told(run, "waiting", "")
+
+    def _told(self, run: str, state: str, message: str) -> None:
+        """Change the state in a run's status; its steps stay."""
+        path = self.folder / run / "status.json"
+        before = _status(path)
+        if path.parent.is_dir():
+            self._try(lambda: atomic.as_json(path, {**before, "state": state, "message": message, "time": time.time()}))
+
+    def _read(self) -> None:
+        """What the program before this one left; a run that it was training was interrupted."""
+        try:
+            left = json.loads(self.file.read_text(encoding="utf-8"))
+            waiting, current = list(left["waiting"]), left["current"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        self._waiting = [run for run in waiting if any((self.folder / str(run) / name).is_file() for name in JOBS)]
+        if isinstance(current, str) and _status(self.folder / current / "status.json").get("state") in (
+            "waiting",
+            "preparing",
+            "training",
+            DRAWING,
+            "paused",
+        ):
+            self._told(current, "stopped", INTERRUPTED_DRAWING if _draws(current) else INTERRUPTED)
+
+    def _write(self) -> None:
+        self._try(
+            lambda: atomic.as_json(self.file, {"waiting": self._waiting, "current": self._current, "pid": os.getpid()})
+        )
+
+    @staticmethod
+    def _try(write: Callable[[], None]) -> None:
+        """A full disk must not end the queue: what is written here can be told again."""
+        try:
+            write()
+        except OSError:
+            return
+
+
+def _draws(run: str) -> bool:
+    return run.startswith(f"{DRAWN}/")
+
+
+def _verb(run: str) -> str:
+    return DRAWING if _draws(run) else "training"
+
+
+def _status(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = {}
+    return {"step": 0, "total": 0, "seconds_left": 0.0, **(found if isinstance(found, dict) else {})}

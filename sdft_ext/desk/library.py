@@ -1,0 +1,360 @@
+"""The runs on disk: what is there, one of them in full, what two of them differ in, and the trash.
+
+The folders are the truth. What is read from them is kept until a file's time or size changes, so that a list of many
+runs costs a few looks at each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from PIL import Image
+
+from .. import recipe_file
+from ..formats import atomic
+from ..formats.names import SUFFIXES
+from ..recipe import Recipe, RecipeError
+from ..recipe_rules import fields
+from ..watch.controls import SETS
+from .errors import DeskError, NotAllowed, NotFound, NotNow
+from .jobs import DRAWN, INTERRUPTED
+from .logs import Lines, Logs
+
+TRASH, DESK, DATASETS = "trash", ".desk", "datasets"
+TAGGERS = "taggers"
+"""Where taggers' files are put, where the host has no folder for them."""
+NO_RUNS = (TRASH, DATASETS, DRAWN, TAGGERS, "cache")
+"""Names in the runs folder that no run may have."""
+STATES = ("waiting", "preparing", "training", "paused", "finished", "stopped", "failed")
+GOING = ("waiting", "preparing", "training", "paused")
+ALIVE = 120.0
+"""Seconds: a status that is older was left behind by a program that is gone."""
+FILES = ("recipe.yaml", "status.json", "saves/index.json", "controls/index.json")
+"""What a run's entry in the list is made from."""
+
+
+class Library:
+    """The runs in ``folder``. ``own`` says whether this program is looking after a run: it waits, or trains, here."""
+
+    def __init__(self, folder: Path, own: Callable[[str], bool] = lambda run: False) -> None:
+        self.folder, self._own = folder, own
+        self.logs = Logs()
+        self._kept: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self._recipes: dict[str, tuple[int, Recipe]] = {}
+        self._lock = threading.Lock()
+
+    def path(self, run: str) -> Path:
+        """The folder of a run by its id, which is the folder's name. Raises NotFound for everything else."""
+        path = self.folder / run
+        named = run and run == os.path.basename(run) and "\\" not in run and "\0" not in run
+        if not named or run.startswith(".") or run in NO_RUNS or path.is_symlink():
+            raise NotFound("There is no such run; look at the list again.")
+        if not (path / "recipe.yaml").is_file():
+            raise NotFound(f"There is no run named {run}; look at the list again.")
+        return path
+
+    def ids(self) -> list[str]:
+        """Every run, newest first."""
+        try:
+            with os.scandir(self.folder) as entries:
+                names = [e.name for e in entries if not e.name.startswith(".") and e.name not in NO_RUNS]
+        except FileNotFoundError:
+            return []
+        found = []
+        for name in names:
+            try:
+                path = self.folder / name
+                if not path.is_symlink():
+                    found.append(((path / "recipe.yaml").stat().st_mtime, name))
+            except OSError:
+                continue
+        return [name for _, name in sorted(found, reverse=True)]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Every run as a line of the list, newest first."""
+        found = []
+        for run in self.ids():
+            try:
+                found.append(self.summary(run))
+            except (OSError, DeskError):
+                continue  # gone since its name was read
+        return found
+
+    def summary(self, run: str) -> dict[str, Any]:
+        """One run as a line of the list."""
+        path = self.path(run)
+        stamp = [_stamp(path / name) for name in FILES]
+        with self._lock:
+            kept = self._kept.get(run)
+        if kept is None or kept[0] != stamp:
+            kept = (stamp, self._summary(run, path))
+            with self._lock:
+                self._kept[run] = kept
+        return {**kept[1], **self.status(run)}
+
+    def status(self, run: str) -> dict[str, Any]:
+        """What a run is doing: state, step, total, seconds_left, message."""
+        path = self.path(run)
+        told = _json(path / "status.json", {})
+        state, message = str(told.get("state", "stopped")), str(told.get("message", ""))
+        if state in GOING and not self._own(run) and time.time() - _number(told, "time") > ALIVE:
+            state, message = "stopped", INTERRUPTED
+        return {
+            "state": state if state in STATES else "stopped",
+            "step": int(_number(told, "step")),
+            "total": int(_number(told, "total")),
+            "seconds_left": _number(told, "seconds_left") if state == "training" else 0.0,
+            "message": message,
+        }
+
+    def recipe(self, run: str) -> Recipe:
+        """Raises DeskError where it can't be read."""
+        path = self.path(run) / "recipe.yaml"
+        stamp = path.stat().st_mtime_ns
+        with self._lock:
+            kept = self._recipes.get(run)
+        if kept is None or kept[0] != stamp:
+            try:
+                kept = (stamp, recipe_file.read(path))
+            except RecipeError as error:
+                raise DeskError(f"The recipe of {run} can't be used: {error}") from error
+            with self._lock:
+                self._recipes[run] = kept
+        return kept[1]
+
+    def detail(self, run: str) -> dict[str, Any]:
+        """One run in full."""
+        path = self.path(run)
+        recipe = self.recipe(run)
+        told = _json(path / "report.json", {})
+        return {
+            **self.summary(run),
+            "recipe": dataclasses.asdict(recipe),
+            "yaml": recipe_file.dumps(recipe),
+            "saves": self.saves(run),
+            "controls": self.controls(run),
+            "facts": _json(path / "facts.json", {}),
+            "report": _text(path / "report.md"),
+            "verdict": str(told.get("verdict", "")),
+            "advice": str(told.get("advice", "")),
+            "grid": (path / "controls" / "grid.png").is_file(),
+            "marks": self.logs.events(path),
+        }
+
+    def lines(self, run: str, since: int) -> Lines:
+        """The log's lines from number ``since`` on."""
+        return self.logs.since(self.path(run), since)
+
+    def saves(self, run: str) -> list[dict[str, Any]]:
+        """The saves that are still there, oldest first."""
+        found = []
+        for entry in self._saves(run):
+            path = self.path(run) / "saves" / str(entry["file"])
+            if path.is_file():
+                found.append({"name": path.stem, "file": path.name, **_numbers(entry), "last": False})
+        total = self.status(run)["total"]
+        if found and total:
+            found[-1]["last"] = found[-1]["step"] >= total
+        return found
+
+    def save_path(self, run: str, step: int) -> Path:
+        """The file of the save of a step. Raises NotFound."""
+        for entry in self._saves(run):
+            path = self.path(run) / "saves" / str(entry["file"])
+            if entry["step"] == step and path.is_file():
+                return path
+        raise NotFound(f"There is no save of step {step}; choose one of the run's saves.")
+
+    def controls(self, run: str) -> dict[str, Any]:
+        """Steps and prompts that have control pictures."""
+        index = _json(self.path(run) / "controls" / "index.json", {})
+        steps, prompts = (_listed(index.get(name)) for name in ("steps", "prompts"))
+        whole = [
+            p for p in prompts if isinstance(p, dict) and p.get("set") in SETS and isinstance(p.get("number"), int)
+        ]
+        return {"steps": [step for step in steps if isinstance(step, int)], "prompts": whole}
+
+    def control(self, run: str, name: str, number: int, step: int) -> Path:
+        """One control picture. Raises NotFound."""
+        path = self.path(run) / "controls" / name / f"{number:02d}" / f"step-{step:06d}.png"
+        if name not in SETS or not path.is_file():
+            raise NotFound(f"There is no control picture {number} of the {name} set at step {step}.")
+        return path
+
+    def picture(self, run: str, name: str) -> Path:
+        """``grid`` or ``loss``. Raises NotFound."""
+        path = self.path(run) / {"grid": "controls/grid.png", "loss": "loss.png"}[name]
+        if not path.is_file():
+            raise NotFound(f"The {name} picture is drawn when the run ends: it isn't there yet.")
+        return path
+
+    def compare(self, a: str, b: str) -> list[dict[str, Any]]:
+        """Settings in which two runs' recipes differ, in the recipe's order."""
+        return differences(self.recipe(a), self.recipe(b))
+
+    def preview(self, run: str, name: str, number: int, step: int, save: int, replace: bool) -> Path:
+        """Make a control picture the preview of a save. A picture that somebody else put there stays, unless told."""
+        from ..formats.metadata import save_preview
+
+        source, target = self.control(run, name, number, step), self.save_path(run, save)
+        preview = target.with_name(f"{target.stem}.preview.png")
+        made = self.path(run) / "previews.json"
+        known = _json(made, {})
+        ours = not preview.exists() or known.get(preview.name) == _identity(preview)
+        if not ours and not replace and not self._drawn_by_run(run, save, preview):
+            raise NotNow(f"{preview.name} is there already; replace it, or keep it.")
+        with Image.open(source) as image:
+            save_preview(target, image)
+        atomic.as_json(made, {**known, preview.name: _identity(preview)})
+        return preview
+
+    def trash(self, run: str, saves: bool) -> list[Path]:
+        """Move a run's folder to the trash; with ``saves`` also its files in the host's folders. Nothing is deleted.
+
+        Returns the files that a host had listed.
+        """
+        path = self.path(run)
+        outside = []
+        if saves:
+            for name in (name for entry in self._saves(run) for name in (entry["file"], *entry.get("further", ()))):
+                file = path / "saves" / str(name)
+                if file.is_file() and path not in file.parents:
+                    outside += [file, file.with_name(f"{file.stem}.preview.png")]
+        target = self.folder / TRASH / run
+        number = 1
+        while target.exists():
+            number += 1
+            target = self.folder / TRASH / f"{run}-{number}"
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(str(path), str(target))
+            for file in outside:
+                if file.is_file():
+                    shutil.move(str(file), str(target / "saves" / file.name))
+        except OSError as error:
+            raise NotAllowed(
+                f"{run} can't be moved to {target.parent} ({error.strerror or error}); close what uses it."
+            ) from error
+        with self._lock:
+            self._kept.pop(run, None)
+            self._recipes.pop(run, None)
+        return outside
+
+    def _summary(self, run: str, path: Path) -> dict[str, Any]:
+        try:
+            name = self.recipe(run).save.name
+        except DeskError:
+            name = run
+        return {
+            "id": run,
+            "name": name,
+            "started": (path / "recipe.yaml").stat().st_mtime,
+            "saves": len(self._saves(run)),
+            "picture": self._newest_picture(run),
+        }
+
+    def _newest_picture(self, run: str) -> str | None:
+        index = self.controls(run)
+        if not index["steps"] or not index["prompts"]:
+            return None
+        first = index["prompts"][0]
+        return f"runs/{quote(run, safe='')}/controls/{first['set']}/{first['number']}/{max(index['steps'])}"
+
+    def _saves(self, run: str) -> list[dict[str, Any]]:
+        listed = _json(self.path(run) / "saves" / "index.json", [])
+        return [
+            entry
+            for entry in listed
+            if isinstance(entry, dict)
+            and isinstance(entry.get("step"), int)
+            and str(entry.get("file", "")).lower().endswith(SUFFIXES)
+        ]
+
+    def _drawn_by_run(self, run: str, save: int, preview: Path) -> bool:
+        """Whether a preview is the one that the run itself put beside its last save."""
+        saves = self._saves(run)
+        told = _json(self.path(run) / "report.json", None)
+        if told is None or not saves or saves[-1]["step"] != save:
+            return False
+        # The run draws it before its report, and after the save: nobody has touched it since.
+        return preview.stat().st_mtime <= (self.path(run) / "report.json").stat().st_mtime
+
+
+def differences(a: Recipe, b: Recipe) -> list[dict[str, Any]]:
+    """Settings in which two recipes differ; None stands where one of them lacks a concept."""
+    one, other = ({setting.path: setting for setting in fields(recipe)} for recipe in (a, b))
+    found = []
+    for path in _merged(list(one), list(other)):
+        first, second = one.get(path), other.get(path)
+        if first is not None and second is not None and first.value == second.value:
+            continue
+        label = (first or second).label  # type: ignore[union-attr]
+        found.append(
+            {
+                "path": path,
+                "label": label,
+                "a": None if first is None else first.value,
+                "b": None if second is None else second.value,
+            }
+        )
+    return found
+
+
+def _merged(first: list[str], second: list[str]) -> Iterator[str]:
+    """Both lists' paths, each once: the first's order, then what only the second has."""
+    yield from first
+    known = set(first)
+    yield from (path for path in second if path not in known)
+
+
+def _numbers(entry: dict[str, Any]) -> dict[str, Any]:
+    return {"step": entry["step"], "epoch": entry.get("epoch"), "loss": entry.get("loss")}
+
+
+def _number(values: dict[str, Any], name: str) -> float:
+    """A number of a file that may be damaged: 0 where there is none."""
+    value = values.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _identity(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _json(path: Path, otherwise: Any) -> Any:
+    """A file's content; ``otherwise`` where it is missing, damaged, or of another kind."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return otherwise
+    return found if otherwise is None or isinstance(found, type(otherwise)) else otherwise

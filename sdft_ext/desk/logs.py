@@ -1,0 +1,127 @@
+"""A run's log read piece by piece: a page that asks every second gets the new lines, and nothing is parsed twice."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from array import array
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..watch.log import FILE
+
+MOST_LINES = 20_000
+"""So many lines in one answer; the next one has the rest."""
+KEPT = 8
+"""Logs whose places are remembered."""
+
+
+@dataclass
+class _Index:
+    """Where each line of a log begins and ends in its file, and its events. ``version`` changes when the file is replaced."""
+
+    version: str
+    file: tuple[int, int]
+    read: int = 0
+    starts: array[int] = field(default_factory=lambda: array("Q"))
+    ends: array[int] = field(default_factory=lambda: array("Q"))
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of a log as they stand there. ``next`` is what to ask for then; ``more``: there are more already.
+
+    ``version`` changes where the log was written anew (a resumed run drops what it does over): what was read before
+    is then to be forgotten, and lines are to be asked for from 0.
+    """
+
+    texts: list[bytes]
+    next: int
+    more: bool
+    version: str
+
+
+class Logs:
+    """The logs of the runs that were looked at last."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Path, _Index] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def since(self, run: Path, number: int) -> Lines:
+        """The lines from ``number`` (0-based) on."""
+        with self._lock:
+            index = self._read(run)
+            first = min(max(number, 0), len(index.starts))
+            last = min(first + MOST_LINES, len(index.starts))
+            texts = []
+            if last > first:
+                with open(run / FILE, "rb") as file:
+                    file.seek(index.starts[first])
+                    data = file.read(index.ends[last - 1] - index.starts[first])
+                base = index.starts[first]
+                texts = [data[index.starts[i] - base : index.ends[i] - base] for i in range(first, last)]
+            return Lines(texts, last, last < len(index.starts), index.version)
+
+    def events(self, run: Path) -> list[dict[str, Any]]:
+        """What happened: saves, control pictures, warnings, in their order."""
+        with self._lock:
+            return list(self._read(run).events)
+
+    def last(self, run: Path, count: int) -> list[dict[str, Any]]:
+        """The last lines, parsed."""
+        with self._lock:
+            total = len(self._read(run).starts)
+        return [json.loads(text) for text in self.since(run, total - count).texts]
+
+    def _read(self, run: Path) -> _Index:
+        """The index of a run's log as it is now."""
+        path = run / FILE
+        try:
+            stat = path.stat()
+        except OSError:
+            self._kept.pop(path, None)
+            return _Index("", (0, 0))
+        identity = (stat.st_dev, stat.st_ino)
+        index = self._kept.get(path)
+        if index is None or index.file != identity or stat.st_size < index.read:
+            index = self._kept[path] = _Index(secrets.token_hex(6), identity)
+        self._kept.move_to_end(path)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        if stat.st_size > index.read:
+            with open(path, "rb") as file:
+                file.seek(index.read)
+                _add(index, file.read(stat.st_size - index.read))
+        return index
+
+
+def _add(index: _Index, data: bytes) -> None:
+    """Take whole lines in; a half one at the end is read again when the rest of it is there."""
+    place = 0
+    while (end := data.find(b"\n", place)) >= 0:
+        line = _parsed(data[place:end])
+        if line is not None:
+            index.starts.append(index.read + place)
+            index.ends.append(index.read + end)
+            if "event" in line:
+                index.events.append(line)
+        place = end + 1
+    index.read += place
+
+
+def _parsed(text: bytes) -> dict[str, Any] | None:
+    """A line, or None where it is damaged: it must not break the answer it would stand in."""
+    try:
+        line = json.loads(text, parse_constant=_no_number)
+    except ValueError:  # JSON's and Unicode's errors are ValueErrors
+        return None
+    return line if isinstance(line, dict) and isinstance(line.get("step"), int) else None
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"JSON has no {name}")

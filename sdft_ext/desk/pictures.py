@@ -1,0 +1,93 @@
+"""Small pictures for a page, by tokens: a page never names a file.
+
+Every picture is decoded and encoded anew, so that what reaches a browser is a JPEG whatever the file was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import io
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from ..dataset.pictures import PictureError, read_header
+from .errors import NotAllowed, NotFound
+
+MOST_SIDE = 512
+LEAST_SIDE = 16
+MOST_TOKENS = 50_000
+MOST_BYTES = 64 * 2**20
+AT_ONCE = 2
+"""Large pictures take much memory while they are decoded: so many at once."""
+
+
+class Thumbnails:
+    """Tokens and their pictures, and the JPEGs made last. ``holds`` says whether a path may be shown."""
+
+    def __init__(self, holds: Callable[[Path], bool]) -> None:
+        self._holds = holds
+        self._key = secrets.token_bytes(32)
+        self._paths: OrderedDict[str, Path] = OrderedDict()
+        self._made: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._turns = threading.Semaphore(AT_ONCE)
+
+    def token(self, path: Path, size: int, mtime_ns: int) -> str:
+        """The name under which a page may ask for this picture; a changed picture gets another."""
+        facts = repr((str(path), size, mtime_ns)).encode("utf-8", "surrogatepass")
+        token = hmac.new(self._key, facts, hashlib.sha256).hexdigest()[:32]
+        with self._lock:
+            self._paths[token] = path
+            self._paths.move_to_end(token)
+            while len(self._paths) > MOST_TOKENS:
+                self._paths.popitem(last=False)
+        return token
+
+    def jpeg(self, token: str, side: int) -> bytes:
+        """A picture of at most ``side`` pixels. Raises NotFound where the token is unknown or the picture can't be read."""
+        side = min(max(side, LEAST_SIDE), MOST_SIDE)
+        with self._lock:
+            path, made = self._paths.get(token), self._made.get((token, side))
+            if made is not None:
+                self._made.move_to_end((token, side))
+                return made
+        if path is None:
+            raise NotFound("This picture is not known any more; look at its folder again.")
+        if not self._holds(path):
+            raise NotAllowed("This picture is not in the allowed folders any more.")
+        with self._turns:
+            made = _reduced(path, side)
+        with self._lock:
+            if (token, side) not in self._made:
+                self._made[token, side] = made
+                self._bytes += len(made)
+            while self._bytes > MOST_BYTES:
+                self._bytes -= len(self._made.popitem(last=False)[1])
+        return made
+
+
+def _reduced(path: Path, side: int) -> bytes:
+    try:
+        header = read_header(path)  # refuses what isn't a picture, and what claims to be far too large
+        with Image.open(path, formats=(header.format,)) as image:
+            image.draft("RGB", (side * 2, side * 2))
+            image.thumbnail((side, side))
+            upright = ImageOps.exif_transpose(image) or image
+            if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
+                rgba = upright.convert("RGBA")
+                upright = Image.new("RGB", rgba.size, "white")
+                upright.paste(rgba, mask=rgba.getchannel("A"))
+            buffer = io.BytesIO()
+            upright.convert("RGB").save(buffer, "JPEG", quality=85)
+            return buffer.getvalue()
+    except PictureError as error:
+        raise NotFound(str(error)) from error
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise NotFound(f"{path.name} is damaged ({error}); replace or remove it.") from error

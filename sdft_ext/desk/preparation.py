@@ -1,0 +1,260 @@
+"""Preparing pictures from a page: the plan in portions, crops and masks by hand, and one preparation at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ..dataset.buckets import Geometry
+from ..dataset.folder import DatasetError, Picture, Scan
+from ..dataset.own_folder import OwnFolderError
+from ..dataset.pictures import PictureError
+from ..preparation import crops, doing, masks, record
+from ..preparation.focus import Faces, Looker
+from ..preparation.leftovers import announced
+from ..preparation.options import Options, PreparationError, from_plain
+from ..preparation.plan import Action, Plan, name_below, plan
+from ..recipe import Concept, DatasetRecipe, Recipe
+from .errors import DeskError, NotFound, NotNow
+from .folders import Folders
+from .pictures import Thumbnails
+from .scans import Scans
+
+MOST_AT_ONCE = 200
+MOST_NAMED = 200
+"""Names and sentences of one kind in an answer."""
+ENDING = "-prepared"
+
+
+@dataclasses.dataclass
+class Job:
+    """``state``: idle, preparing (``done`` of ``total`` pictures), finished, cancelled or failed (``message`` says why)."""
+
+    state: str = "idle"
+    done: int = 0
+    total: int = 0
+    message: str = ""
+    folder: str = ""
+    out: str = ""
+    written: int = 0
+    skipped: int = 0
+    problems: list[str] = dataclasses.field(default_factory=list)
+    cancel: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+
+class Preparation:
+    """``recipe`` reads a recipe as a page sends it; ``faces`` gives what finds faces here, or None."""
+
+    def __init__(
+        self,
+        folders: Folders,
+        scans: Scans,
+        thumbnails: Thumbnails,
+        recipe: Callable[[Any], Recipe],
+        faces: Callable[[], Faces | None],
+    ) -> None:
+        self._folders, self._scans, self._thumbnails, self._recipe, self._faces = (
+            folders,
+            scans,
+            thumbnails,
+            recipe,
+            faces,
+        )
+        self._looker = Looker()
+        self._job = Job()
+        self._lock = threading.Lock()
+
+    def plan(self, folder: str, out: str, options: Any, recipe: Any, start: int, count: int) -> dict[str, Any]:
+        """What would be done, in figures, and for ``count`` of the originals from ``start`` on in full."""
+        made = self._plan(folder, out, options, recipe)
+        problem = ""
+        try:
+            made = announced(made, doing.check(made))
+        except PreparationError as error:
+            problem = str(error)
+        groups = [list(actions) for _, actions in groupby(made.actions, key=lambda action: action.source)]
+        some = groups[start : start + min(count, MOST_AT_ONCE)]
+        return {
+            "folder": str(made.folder),
+            "out": str(made.out),
+            "pictures": len(groups),
+            "files": len(made.actions),
+            "undersized": list(made.undersized)[:MOST_NAMED],
+            "notes": list(made.notes),
+            "problem": problem,
+            "items": [self._item(made, actions) for actions in some],
+        }
+
+    def move(self, folder: str, name: str, crop: dict[str, float] | None) -> None:
+        """Remember where a user has put a picture's crop; None: as if nobody had."""
+        root = self._root(folder)
+        picture = self._picture(root, name)
+        try:
+            wanted = None if crop is None else crops.Crop(crop["x"], crop["y"], crop["zoom"])
+            with self._lock:
+                crops.remember(root, name, picture, wanted)
+        except (OwnFolderError, OSError) as error:
+            raise DeskError(f"The crop can't be remembered: {error}") from error
+
+    def start(self, folder: str, out: str, options: Any, recipe: Any) -> dict[str, Any]:
+        """Begin to carry out a plan; gives the job as ``status`` does. Raises NotNow while another one is under way."""
+        made = self._plan(folder, out, options, recipe)
+        doing.check(made)
+        with self._lock:
+            if self._job.state == "preparing":
+                raise NotNow(f"Pictures of {self._job.folder} are being prepared; wait for the end, or cancel it.")
+            job = self._job = Job("preparing", 0, len(made.actions), "", str(made.folder), str(made.out))
+        threading.Thread(target=self._work, args=(made, job), name="sdft-preparation", daemon=True).start()
+        return self.status()
+
+    def status(self) -> dict[str, Any]:
+        told = {f.name: getattr(self._job, f.name) for f in dataclasses.fields(Job) if f.name != "cancel"}
+        return {**told, "problems": self._job.problems[:MOST_NAMED]}
+
+    def cancel(self) -> None:
+        """End after the pictures that are being made: each file is whole, and the same preparation goes on from there."""
+        self._job.cancel.set()
+
+    def mask(self, folder: str, name: str, from_alpha: bool) -> dict[str, Any]:
+        """A picture's mask to be painted on (or its alpha as one), and what ``save_mask`` needs to know."""
+        picture = self._picture(self._root(folder), name)
+        width, height = masks.painted_size(picture)
+        return {
+            "name": name,
+            "picture": self._token(picture),
+            "mask": masks.read(picture, from_alpha),
+            "version": masks.version(picture),
+            "width": width,
+            "height": height,
+            "alpha": picture.has_alpha,
+        }
+
+    def save_mask(self, folder: str, name: str, data: str | None, before: str) -> str:
+        """Store a painted mask, or with None take it away; its version. Raises NotNow where it has changed meanwhile."""
+        picture = self._picture(self._root(folder), name)
+        try:
+            if data is None:
+                masks.remove(picture, before)
+                return ""
+            return masks.write(picture, data, before)
+        except masks.MaskChanged as error:
+            raise NotNow(str(error)) from error
+
+    def close(self) -> None:
+        self.cancel()
+
+    # How it is done.
+
+    def _work(self, made: Plan, job: Job) -> None:
+        def progress(done: int, total: int) -> None:
+            job.done, job.total = done, total
+
+        try:
+            self._looker.faces = self._faces()
+            done = doing.carry_out(made, self._looker, progress, job.cancel.is_set)
+            job.written, job.skipped, job.problems = done.written, done.skipped, done.problems
+            if self._folders.may_add() and not self._folders.holds(made.out):
+                self._folders.remember(made.out)
+            job.state = "cancelled" if done.cancelled else "finished"
+        except (PreparationError, OSError, ValueError, MemoryError) as error:
+            job.message = str(error) or "There is not enough memory for these pictures; make them smaller first."
+            job.state = "failed"
+        except Exception as error:
+            job.message = f"Unexpected {type(error).__name__} while pictures were prepared: {error}"
+            job.state = "failed"
+            raise
+
+    def _plan(self, folder: str, out: str, options: Any, recipe: Any) -> Plan:
+        root = self._root(folder)
+        dataset = self._recipe(recipe).dataset
+        wanted = from_plain(options)
+        place = self._folders.place(out.strip()) if out.strip() else self._folders.place(str(_suggested(root)))
+        return plan(self._scan(root, dataset), root, place, wanted, dataset, crops.read(root), record.made(place))
+
+    def _root(self, folder: str) -> Path:
+        root = self._folders.folder(folder)
+        self._folders.check_links(root)
+        return root
+
+    def _scan(self, root: Path, dataset: DatasetRecipe | None = None) -> Scan:
+        try:
+            return self._scans.get(
+                dataclasses.replace(dataset or DatasetRecipe(), concepts=[Concept(instance=str(root))])
+            )
+        except DatasetError as error:
+            raise DeskError(str(error)) from error
+
+    def _picture(self, root: Path, name: str) -> Picture:
+        for picture in self._scan(root).pictures:
+            if name_below(picture, root) == name:
+                return picture
+        raise NotFound(f"{name[:200]} is not among the pictures of {root}; look at the folder again.")
+
+    def _token(self, picture: Picture) -> str:
+        return f"pictures/{self._thumbnails.token(picture.path, picture.size, picture.mtime_ns)}"
+
+    def _item(self, made: Plan, actions: Sequence[Action]) -> dict[str, Any]:
+        """One original: the parts that are cut out of it, and what becomes of them."""
+        first = actions[0]
+        picture = first.picture
+        problem = ""
+        cuts = []
+        for action in actions:
+            if action.flip and not made.beside:
+                continue
+            geometry = action.geometry
+            if geometry is not None and action.looked:
+                try:
+                    self._looker.faces = self._faces()
+                    geometry = self._looker.place(picture, geometry, made.options.focus)
+                except PictureError as error:
+                    problem = str(error)
+            cuts.append({**_box(geometry), "after": list(action.after), "target": action.target})
+        return {
+            "name": first.source,
+            "picture": self._token(picture),
+            "width": picture.width,
+            "height": picture.height,
+            "alpha": picture.has_alpha,
+            "mask": picture.mask_path is not None,
+            "movable": first.geometry is not None and first.tile == 0,
+            "by_hand": first.by_hand,
+            "enlarged": max(first.enlarged, 1.0),
+            "mirrored": any(action.flip for action in actions),
+            "cuts": cuts,
+            "problem": problem,
+        }
+
+
+def _box(geometry: Geometry | None) -> dict[str, float]:
+    """What is cut out, as shares of the picture's sides."""
+    if geometry is None:
+        return {"x": 0.0, "y": 0.0, "width": 1.0, "height": 1.0}
+    wide, high = geometry.resized
+    return {
+        "x": geometry.x / wide,
+        "y": geometry.y / high,
+        "width": geometry.bucket.width / wide,
+        "height": geometry.bucket.height / high,
+    }
+
+
+def _suggested(root: Path) -> Path:
+    """A folder beside the originals': one that an earlier preparation of them has made, or a new one."""
+    number = 1
+    while True:
+        place = root.with_name(f"{root.name}{ENDING}{'' if number == 1 else f'-{number}'}")
+        try:
+            free = not place.exists() or not any(place.iterdir())
+        except OSError:
+            free = False
+        if free or record.Record(place, root).other == str(root):
+            return place
+        number += 1
+
+
+__all__ = ["MOST_AT_ONCE", "Job", "Options", "Preparation"]

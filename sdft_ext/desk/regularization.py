@@ -1,0 +1,219 @@
+"""Regularization pictures as jobs of the queue: begun, watched and stopped from a page.
+
+Each is a folder below ``regularization`` among the runs: ``job.json`` says what is drawn and where, ``status.json`` how
+far it is. The pictures lie in ``pictures`` in there, or in a folder that the user has named.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..formats import atomic
+from .errors import DeskError, NotFound, NotNow
+from .folders import Folders
+from .jobs import DRAWN, INTERRUPTED_DRAWING, Jobs
+from .pictures import Thumbnails
+
+if TYPE_CHECKING:
+    from ..host.base import Host
+    from ..regularize import Wanted
+    from ..train.control import Control
+
+PICTURES = "pictures"
+NEWEST = 8
+"""Pictures shown of each."""
+GOING = ("waiting", "drawing", "paused")
+STATES = (*GOING, "finished", "stopped", "failed")
+MOST_LISTED = 50
+
+
+class Regularization:
+    """Jobs that draw, in the same queue as the runs; a job's id in there is ``regularization/NAME``.
+
+    ``host`` makes the one that draws, ``blocked`` says what keeps it from drawing, ``imported`` waits for its packages.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        folders: Folders,
+        thumbnails: Thumbnails,
+        host: Callable[[], Host],
+        blocked: Callable[[], str],
+        imported: Callable[[], None],
+    ) -> None:
+        self.jobs, self.folders, self.thumbnails = jobs, folders, thumbnails
+        self._host, self._blocked, self._imported = host, blocked, imported
+        self.folder = jobs.folder / DRAWN
+
+    def list(self, text: str = "") -> dict[str, Any]:
+        """What the host can draw with, and every job, the newest first; with a folder, only those that draw there."""
+        wanted = self.folders.place(text) if text.strip() else None
+        told = []
+        for name in self._names()[:MOST_LISTED]:
+            try:
+                one = self.one(name)
+            except DeskError:
+                continue  # gone since its name was read
+            if wanted is None or Path(one["folder"]) == wanted:
+                told.append(one)
+        return {"samplers": self._host().samplers(), "jobs": told}
+
+    def one(self, name: str) -> dict[str, Any]:
+        """A job: what it draws, how far it is, and its newest pictures. Raises NotFound."""
+        place = self._place(name)
+        job, status = self._job(place), _read(place / "status.json")
+        folder = Path(str(job["folder"]))
+        state = str(status.get("state", "stopped"))
+        message = str(status.get("message", ""))
+        if state not in STATES or (state in GOING and not self.jobs.owns(f"{DRAWN}/{name}")):
+            state, message = "stopped", INTERRUPTED_DRAWING
+        return {
+            "name": name,
+            "folder": str(folder),
+            "wanted": job["wanted"],
+            "state": state,
+            "done": int(_number(status, "step")),
+            "total": int(_number(status, "total")) or int(job["wanted"]["count"]),
+            "seconds_left": _number(status, "seconds_left") if state == "drawing" else 0.0,
+            "message": message,
+            "started": _number(job, "started"),
+            "newest": self._newest(job, folder),
+        }
+
+    def start(self, values: dict[str, Any], text: str) -> str:
+        """Queue a job, or one more time the same with another count; returns its name. Raises DeskError, RegularizeError."""
+        from ..host.base import Sampling
+        from ..regularize import Wanted, slug
+
+        if why := self._blocked():
+            raise DeskError(why)
+        self._imported()
+        host = self._host()
+        settings = dict(values)
+        names = [name for name in Sampling.__dataclass_fields__ if name in settings]
+        sampling = Sampling(**{name: settings.pop(name) for name in names})
+        prompts = tuple(line.strip() for line in settings.pop("prompts") if line.strip())
+        if sampling.sampler not in host.samplers():
+            raise DeskError(f"There is no sampler {sampling.sampler} here: choose one of {', '.join(host.samplers())}.")
+        wanted = Wanted(prompts, host.files(), sampling, **settings)
+        named = self.folders.place(text) if text.strip() else None
+        name = self._named(f"{slug(prompts[0])}-{wanted.signature}", named)
+        folder = named or self.folder / name / PICTURES
+        if self.jobs.owns(f"{DRAWN}/{name}"):
+            raise NotNow("These pictures are being drawn already: wait for the end, or stop it first.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+            plain = {"wanted": wanted.plain(), "folder": str(folder), "started": time.time()}
+            atomic.as_json(self.folder / name / "job.json", plain)
+        except OSError as error:
+            raise DeskError(f"{folder} can't be written ({error.strerror}); choose another folder.") from error
+        if named is not None and not self.folders.holds(folder):
+            self.folders.remember(folder)  # only a local user gets here
+        self.jobs.add(f"{DRAWN}/{name}")
+        return name
+
+    def pause(self, name: str) -> None:
+        self._place(name)
+        self.jobs.control(f"{DRAWN}/{name}").pause()
+
+    def resume(self, name: str) -> None:
+        """Go on after a pause, a stop or a failure."""
+        self._place(name)
+        self.jobs.resume(f"{DRAWN}/{name}")
+
+    def stop(self, name: str) -> None:
+        """After the picture that is being drawn; a waiting one leaves the queue."""
+        self._place(name)
+        self.jobs.stop(f"{DRAWN}/{name}")
+
+    def make(self, place: Path, control: Control) -> object:
+        """The work itself, in the queue's thread."""
+        from ..regularize import regularize
+        from ..watch.status import Status
+
+        self._imported()
+        job = self._job(place)
+        status = Status(place)
+        return regularize(self._wanted(job), Path(str(job["folder"])), self._host(), control=control, tell=status.set)
+
+    def titles(self, ids: Sequence[str]) -> dict[str, str]:
+        """Names for people of the jobs among the queue's ids."""
+        found = {}
+        for id in ids:
+            if id.startswith(f"{DRAWN}/"):
+                prompts = _read(self.jobs.folder / id / "job.json").get("wanted", {}).get("prompts") or [id]
+                found[id] = f"Regularization pictures: {prompts[0]}"
+        return found
+
+    def _named(self, name: str, folder: Path | None) -> str:
+        """A job's name for a folder of the user's own, or for one below the job's; two folders have two jobs."""
+        number = 1
+        while True:
+            wanted = name if number == 1 else f"{name}-{number}"
+            known = _read(self.folder / wanted / "job.json").get("folder")
+            if known is None or known == str(folder or self.folder / wanted / PICTURES):
+                return wanted
+            number += 1
+
+    def _names(self) -> Sequence[str]:
+        try:
+            with os.scandir(self.folder) as entries:
+                found = [
+                    (entry.stat().st_mtime, entry.name) for entry in entries if entry.is_dir(follow_symlinks=False)
+                ]
+        except OSError:
+            return []
+        return [name for _, name in sorted(found, reverse=True)]
+
+    def _place(self, name: str) -> Path:
+        path = self.folder / name
+        named = name and name == os.path.basename(name) and "\\" not in name and "\0" not in name
+        if not named or name.startswith(".") or path.is_symlink() or not (path / "job.json").is_file():
+            raise NotFound("There are no such pictures being drawn; look at the list again.")
+        return path
+
+    def _job(self, place: Path) -> dict[str, Any]:
+        """Raises NotFound where the file is damaged."""
+        job = _read(place / "job.json")
+        if not isinstance(job.get("wanted"), dict) or "count" not in job["wanted"] or "folder" not in job:
+            raise NotFound(f"{place / 'job.json'} can't be read: begin anew.")
+        return job
+
+    def _wanted(self, job: dict[str, Any]) -> Wanted:
+        from ..regularize import Wanted
+
+        return Wanted.from_plain(job["wanted"])
+
+    def _newest(self, job: dict[str, Any], folder: Path) -> Sequence[dict[str, str]]:
+        """The pictures drawn last, small."""
+        from ..regularize import there
+
+        try:
+            found = list(there(folder, self._wanted(job)).values())[-NEWEST:]
+            stats = [(path, path.stat()) for path in found]
+        except (OSError, ValueError):
+            return []
+        return [
+            {"name": path.name, "picture": f"pictures/{self.thumbnails.token(path, stat.st_size, stat.st_mtime_ns)}"}
+            for path, stat in stats
+        ]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(values: dict[str, Any], name: str) -> float:
+    value = values.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0

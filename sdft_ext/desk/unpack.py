@@ -1,0 +1,246 @@
+"""What somebody sends for a dataset, before it lies there: names that stay in the folder, files of the right kind and size.
+
+An archive is a stranger's: its names, sizes and links are judged before a byte is unpacked, and counted while it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from ..dataset.folder import CAPTION_ENDINGS, SKIPPED_FOLDERS
+from ..dataset.pictures import EXTENSIONS, UNREADABLE, PictureError, read_header
+from ..dataset.text_files import shown
+from .errors import DeskError
+
+MOST_PICTURE, MOST_TEXT, MOST_ARCHIVE = 256 * 2**20, 2**20, 16 * 2**30
+"""Bytes of one file that is taken."""
+MOST_UNPACKED, MOST_ENTRIES = 32 * 2**30, 100_000
+"""Of one archive."""
+MOST_LIST = 64 * 2**20
+"""Bytes of an archive's list of entries."""
+BOMB_RATIO, BOMB_FROM = 100, 8 * 2**20
+"""Pictures hardly become smaller: what unpacks to more than 100 times its size, and to more than 8 MB, is a bomb."""
+SPARE = 256 * 2**20
+"""Bytes of the disk that are left free."""
+DEEPEST, LONGEST = 12, 200
+"""Folders in one another; bytes of one name."""
+SAID = 50
+"""So many refusals are told one by one."""
+BLOCK = 2**20
+ARCHIVES = frozenset({".zip"})
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_WINDOWS = re.compile(r'[<>:"|?*]')
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+class UploadError(DeskError):
+    """A file that isn't taken; the message names it, and says why."""
+
+
+@dataclass
+class Refusals:
+    """Sentences about what was not taken."""
+
+    texts: list[str] = field(default_factory=list)
+    more: int = 0
+    neither: list[str] = field(default_factory=list)
+    """Names of files that are neither pictures nor captions."""
+
+    def add(self, text: str) -> None:
+        if len(self.texts) < SAID:
+            self.texts.append(text)
+        else:
+            self.more += 1
+
+    @property
+    def told(self) -> list[str]:
+        found = list(self.texts)
+        if self.more:
+            found.append(f"{self.more:,} more files were left out.")
+        if self.neither:
+            names = ", ".join(self.neither[:3]) + (" …" if len(self.neither) > 3 else "")
+            found.append(f"{len(self.neither):,} left out, as they are neither pictures nor captions: {names}.")
+        return found
+
+
+def clean(name: str) -> tuple[str, ...] | None:
+    """The parts of a name below the dataset's folder; None for what programs and systems leave behind (hidden files).
+
+    Raises UploadError for a name that leads out of the folder.
+    """
+    told = shown(name[:300])
+    path = name.replace("\\", "/")
+    if path.startswith("/") or re.match(r"[A-Za-z]:", path):
+        raise UploadError(f"{told} is an absolute name; pack the files by their names within a folder.")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise UploadError(f"{told} leads out of the folder; it was not taken.")
+    if not parts or len(parts) > DEEPEST:
+        raise UploadError(f"{told} lies too deep; put the pictures into one folder.")
+    if any(part.startswith(".") or part.lower() in SKIPPED_FOLDERS for part in parts):
+        return None
+    return tuple(_part(part) for part in parts)
+
+
+def _part(name: str) -> str:
+    """One name that every file system takes: signs that break lines are replaced, long names shortened."""
+    text = _CONTROL.sub("_", name.encode("utf-8", "replace").decode())
+    if os.name == "nt":
+        text = _WINDOWS.sub("_", text).rstrip(". ")
+        text = f"_{text}" if _DEVICE.fullmatch(text) else text
+    text = text or "_"
+    if len(text.encode()) > LONGEST:
+        stem, ending = os.path.splitext(text)
+        mark = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=4).hexdigest()
+        room = LONGEST - len(ending[:20].encode()) - len(mark) - 1
+        text = stem.encode()[:room].decode("utf-8", "ignore") + f"-{mark}{ending[:20]}"
+    return text
+
+
+def kind(name: str) -> str:
+    """picture, text, archive, or '' for what isn't taken."""
+    ending = os.path.splitext(name)[1].lower()
+    if ending in EXTENSIONS:
+        return "picture"
+    if ending in CAPTION_ENDINGS:
+        return "text"
+    return "archive" if ending in ARCHIVES else ""
+
+
+def refuse_kind(name: str, refusals: Refusals) -> None:
+    """Say that a file is of no kind that is taken."""
+    ending = os.path.splitext(name)[1].lower()
+    if ending in UNREADABLE:
+        refusals.add(f"{shown(name)} is of a kind that isn't read here ({ending}); save it as JPEG or PNG.")
+    else:
+        refusals.neither.append(shown(name))
+
+
+def check(path: Path, name: str, what: str) -> None:
+    """Raises UploadError where a file, now on disk under a name of its own, isn't what its name says."""
+    if what != "picture":
+        return
+    try:
+        read_header(path)
+    except PictureError as error:
+        raise UploadError(str(error).replace(shown(path), shown(name))) from error
+
+
+def limit(what: str) -> int:
+    return {"picture": MOST_PICTURE, "text": MOST_TEXT, "archive": MOST_ARCHIVE}[what]
+
+
+def too_large(name: str, what: str) -> UploadError:
+    return UploadError(f"{shown(name)} is larger than {limit(what) // 2**20:,} MB; make it smaller.")
+
+
+Take = Callable[[tuple[str, ...], Callable[[Path], None]], None]
+"""Takes a file by the parts of its name, and what writes it to a path."""
+
+
+def unpack(archive: Path, name: str, free: int, take: Take, refusals: Refusals) -> None:
+    """Give every picture and caption of a zip to ``take``. Raises UploadError where the archive as a whole isn't taken.
+
+    ``free`` bytes may be filled. What is wrong with single files goes to ``refusals``.
+    """
+    try:
+        with _Listed(archive, name) as file, zipfile.ZipFile(file) as opened:
+            entries = opened.infolist()
+            _judge(entries, name, archive.stat().st_size, free)
+            for entry in entries:
+                _unpack_one(opened, entry, take, refusals)
+    except zipfile.BadZipFile as error:
+        raise UploadError(f"{shown(name)} is no zip that can be read ({error}); pack it again.") from error
+    except (OSError, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+        raise UploadError(f"{shown(name)} can't be unpacked ({error}); pack it again, or free space.") from error
+
+
+class _Listed(io.BufferedReader):
+    """An archive whose list of entries, which is read at once and becomes far larger in memory, is judged before that."""
+
+    _ENTRY = b"PK\x01\x02"
+
+    def __init__(self, archive: Path, name: str) -> None:
+        super().__init__(io.FileIO(archive))
+        self._name = name
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Raises UploadError where far too much is asked for, or what is read lists too many files."""
+        if size is not None and size > MOST_LIST:
+            raise UploadError(f"{shown(self._name)} is damaged, or lists far too many files; pack it again, or fewer.")
+        found = super().read(size)
+        if found.count(self._ENTRY) > MOST_ENTRIES:
+            raise UploadError(f"{shown(self._name)} holds more than {MOST_ENTRIES:,} files; pack fewer.")
+        return found
+
+
+def _judge(entries: list[zipfile.ZipInfo], name: str, size: int, free: int) -> None:
+    unpacked, packed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
+    if packed > size:
+        raise UploadError(f"{shown(name)} holds the same bytes several times (a zip bomb); it was not unpacked.")
+    if unpacked > MOST_UNPACKED or (unpacked > BOMB_FROM and unpacked > BOMB_RATIO * size):
+        raise UploadError(
+            f"{shown(name)} would unpack to {unpacked / 2**30:,.1f} GB, far more than it holds (a zip bomb); it was not "
+            "unpacked."
+        )
+    if unpacked > free - SPARE:
+        raise UploadError(
+            f"{shown(name)} needs {unpacked / 2**20:,.0f} MB, and the disk has {max(free, 0) / 2**20:,.0f} MB; free space."
+        )
+
+
+def _unpack_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, take: Take, refusals: Refusals) -> None:
+    name, mode = entry.filename, entry.external_attr >> 16
+    if entry.is_dir():
+        return
+    try:
+        # A name with a zero byte is cut there by Python: the whole one is judged.
+        parts = clean(entry.orig_filename)
+        if parts is None:
+            return
+        if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+            raise UploadError(f"{shown(name)} is a link or no file at all; it was not unpacked.")
+        what = kind(parts[-1])
+        if what not in ("picture", "text"):
+            refuse_kind(parts[-1], refusals)
+            return
+        if entry.flag_bits & 1:
+            raise UploadError(f"{shown(name)} is locked with a password; pack it without one.")
+        if entry.file_size > limit(what):
+            raise too_large(name, what)
+        if entry.file_size > BOMB_FROM and entry.file_size > BOMB_RATIO * max(entry.compress_size, 1):
+            raise UploadError(f"{shown(name)} unpacks to far more than it holds (a zip bomb); it was not unpacked.")
+
+        def write(path: Path) -> None:
+            with opened.open(entry) as source, open(path, "wb") as target:
+                for block in _blocks(source, entry.file_size):
+                    target.write(block)
+            check(path, name, what)
+
+        take(parts, write)
+    except UploadError as error:
+        refusals.add(str(error))
+    except DeskError:  # the upload has ended
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        refusals.add(f"{shown(name)} is damaged in its archive ({error}); pack it again.")
+
+
+def _blocks(source: IO[bytes], most: int) -> Iterator[bytes]:
+    left = most
+    while block := source.read(BLOCK):
+        left -= len(block)
+        if left < 0:
+            raise zipfile.BadZipFile("it holds more than it says")
+        yield block

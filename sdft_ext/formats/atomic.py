@@ -1,0 +1,87 @@
+"""Files appear whole: written beside, flushed, renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def write(path: str | Path, writer: Callable[[Path], None]) -> None:
+    """Let ``writer`` make the file under a temporary name in the same folder, then rename it to ``path``.
+
+    Raises OSError with the file's name where the disk is full or the folder can't be written; what was there before stays.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=".tmp" + path.suffix)
+    except OSError as error:
+        raise type(error)(
+            error.errno, f"can't write {path}: {error.strerror}; free space or choose another folder"
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        writer(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"can't write {path}: {error.strerror or error}; free space or choose another folder"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def clear(folder: Path, stem: str = "*") -> None:
+    """Remove what a killed ``write`` left half written in a folder; ``stem`` is a glob of the files' names.
+
+    Nobody else may be writing such files there meanwhile.
+    """
+    for path in folder.glob(f".{stem}-????????.tmp*"):
+        path.unlink(missing_ok=True)
+
+
+def text(path: str | Path, content: str) -> None:
+    write(path, lambda file: _write_text(file, content))
+
+
+def tensors(path: str | Path, content: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """A safetensors file."""
+    write(path, lambda file: save_tensors(file, content, metadata))
+
+
+def save_tensors(file: Path, content: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """safetensors' ``save_file``, whose own error for a full disk is none of the system's: here it is an OSError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(dict(content), str(file), None if metadata is None else dict(metadata))
+    except SafetensorError as error:
+        system = re.search(r'Os \{ code: (\d+), .*message: "(.*?)"', str(error))
+        raise (OSError(int(system[1]), system[2]) if system else OSError(str(error))) from error
+
+
+def as_json(path: str | Path, value: Any) -> None:
+    text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write_text(file: Path, content: str) -> None:
+    file.write_text(content, encoding="utf-8", newline="\n")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,65 @@
+"""Checkpoints in the layout of the file that they were trained from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from . import tensor_file
+from .tensor_file import Entry
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that can't be written or read as asked; the message names it."""
+
+
+def write(
+    path: Path,
+    entries: Mapping[str, Entry],
+    get: Callable[[str], Tensor],
+    changed: Callable[[str, Tensor], Tensor | None],
+    metadata: Mapping[str, str],
+) -> int:
+    """Write the tensors that ``get`` gives, one by one, those that ``changed`` answers to in its values; returns how many.
+
+    Keys, sizes, number formats and order are those of ``entries``; ``changed`` gets a key and its tensor, and gives None
+    for one that stays bit for bit. Raises CheckpointError where a value is too large for the number format.
+    """
+    count = 0
+
+    def following(key: str) -> Tensor:
+        nonlocal count
+        tensor, entry = get(key), entries[key]
+        values = changed(key, tensor)
+        if values is None:
+            return tensor if tensor.dtype == entry.dtype else converted(path, key, tensor, entry.dtype)
+        count += 1
+        return converted(path, key, values, entry.dtype)
+
+    tensor_file.write(path, entries, following, metadata)
+    return count
+
+
+def converted(path: Path, key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """The tensor in another number format. Raises CheckpointError where values aren't finite in it."""
+    result = tensor.to(dtype)
+    if dtype.is_floating_point and dtype.itemsize > 1 and not bool(torch.isfinite(result).all()):
+        raise CheckpointError(
+            f"{path} can't be written: {key} holds values that are not finite as {str(dtype).removeprefix('torch.')}. Lower "
+            "the learning rate or the weights, or use a base model in fp32."
+        )
+    return result
+
+
+def model_metadata(metadata: Mapping[str, str], base: Mapping[str, str]) -> dict[str, str]:
+    """A run's metadata as a whole model's: without what says how a LoRA is called; the base's own marks stay."""
+    found = {**base, **metadata, "format": "pt"}
+    architecture = found.get("modelspec.architecture", "").partition("/")[0]
+    if architecture:
+        found["modelspec.architecture"] = architecture
+    for name in ("modelspec.usage_hint", "modelspec.hash_sha256", "sshs_model_hash", "sshs_legacy_hash"):
+        found.pop(name, None)
+    return found

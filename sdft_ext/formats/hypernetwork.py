@@ -1,0 +1,152 @@
+"""The WebUI's hypernetwork file: a ``.pt`` with the weights of two small networks for each width, and how they are built.
+
+Keys that are whole numbers are widths; each holds the state dicts of the networks before the attention's keys and before its
+values. The rest are the settings that the WebUI builds them from.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..recipe import Precision
+from . import atomic
+from .kohya import DTYPES
+
+Weights = dict[str, Tensor]
+_READ_BY_THE_WEBUI = re.compile(r"^[^/]+/(data/\d+|version|byteorder|\.data/serialization_id|data\.pkl)$")
+"""Entries that the WebUI's check of pickles lets through; newer versions of torch add others, which nothing needs."""
+_OLD = {"linear1.": "linear.0.", "linear2.": "linear.1."}
+
+
+class HypernetworkFileError(ValueError):
+    """A file that is no hypernetwork, or can't be written as asked; the message names it."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """How each of the networks is built. ``layers`` and ``dropout`` have the same length; ends of ``layers`` are 1."""
+
+    layers: tuple[float, ...] = (1, 2, 1)
+    activation: str = "linear"
+    activate_last: bool = False
+    layer_norm: bool = False
+    dropout: tuple[float, ...] = (0, 0, 0)
+    init: str = "Normal"
+
+
+@dataclass(frozen=True)
+class HypernetworkFile:
+    """``weights``: width → the state dicts before the keys and before the values."""
+
+    structure: Structure
+    weights: dict[int, tuple[Weights, Weights]]
+    step: int = 0
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write(path: Path, file: HypernetworkFile, precision: Precision) -> None:
+    """Raises OSError where it can't be written, HypernetworkFileError where a value is too large for the number format."""
+    structure = file.structure
+    content: dict[Any, Any] = {
+        width: tuple(
+            OrderedDict((name, _converted(path, value, precision)) for name, value in one.items()) for one in both
+        )
+        for width, both in file.weights.items()
+    }
+    content |= {
+        "step": file.step,
+        "name": path.stem,
+        "layer_structure": list(structure.layers),
+        "activation_func": structure.activation,
+        "is_layer_norm": structure.layer_norm,
+        "weight_initialization": structure.init,
+        "sd_checkpoint": file.about.get("sd_checkpoint"),
+        "sd_checkpoint_name": file.about.get("sd_checkpoint_name"),
+        "activate_output": structure.activate_last,
+        "use_dropout": any(structure.dropout),
+        "dropout_structure": list(structure.dropout),
+        "last_layer_dropout": structure.dropout[-2] != 0,
+        "optional_info": file.about.get("optional_info"),
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    data = _plain(buffer.getvalue())
+    atomic.write(path, lambda temporary: _put(temporary, data))
+
+
+def read(path: str | Path) -> HypernetworkFile:
+    """A file of ours or of the WebUI's; nothing in it is run. Raises HypernetworkFileError."""
+    path = Path(path)
+    if not path.is_file():
+        raise HypernetworkFileError(f"{path} doesn't exist: name a hypernetwork's .pt file.")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever an unpickler meets in a file that is something else
+        raise HypernetworkFileError(f"{path} can't be read as a hypernetwork ({error}).") from error
+    widths = [key for key in content if isinstance(key, int)] if isinstance(content, dict) else []
+    if not widths:
+        raise HypernetworkFileError(f"{path} is no hypernetwork: it holds no network of any width.")
+    layers = tuple(content.get("layer_structure") or (1, 2, 1))
+    told = content.get("dropout_structure")
+    structure = Structure(
+        layers,
+        content.get("activation_func") or "linear",
+        bool(content.get("activate_output", True)),
+        bool(content.get("is_layer_norm", False)),
+        tuple(told) if told else old_dropout(len(layers), content),
+        content.get("weight_initialization") or "Normal",
+    )
+    weights = {width: (_renamed(content[width][0]), _renamed(content[width][1])) for width in widths}
+    return HypernetworkFile(structure, weights, int(content.get("step") or 0), {})
+
+
+def old_dropout(length: int, content: Mapping[str, Any]) -> tuple[float, ...]:
+    """What files without a dropout structure mean: 0.3 after each layer but the last one or two."""
+    if not content.get("use_dropout"):
+        return (0.0,) * length
+    last = 0.3 if content.get("last_layer_dropout") else 0.0
+    return (0.0, *((0.3,) * max(length - 3, 0)), last, 0.0)
+
+
+def _renamed(weights: Mapping[str, Tensor]) -> Weights:
+    """Weights float32 under today's names."""
+    found = {}
+    for name, value in weights.items():
+        old = next((start for start in _OLD if name.startswith(start)), None)
+        found[name if old is None else _OLD[old] + name[len(old) :]] = value.float()
+    return found
+
+
+def _converted(path: Path, value: Tensor, precision: Precision) -> Tensor:
+    converted = value.detach().cpu().to(DTYPES[precision]).contiguous().clone()
+    if not torch.isfinite(converted).all():
+        raise HypernetworkFileError(
+            f"{path} can't be written: it holds values that are not finite as {precision}. Set save.precision to fp32, or "
+            "train again with a lower learning rate."
+        )
+    return converted
+
+
+def _plain(data: bytes) -> bytes:
+    """The same archive with only the entries that the WebUI lets through, under a fixed name and date."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as plain:
+        for entry in source.infolist():
+            if _READ_BY_THE_WEBUI.match(entry.filename):
+                name = "archive/" + entry.filename.partition("/")[2]
+                plain.writestr(zipfile.ZipInfo(name), source.read(entry))
+    return target.getvalue()
+
+
+def _put(path: Path, data: bytes) -> None:
+    path.write_bytes(data)

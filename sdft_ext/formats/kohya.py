@@ -1,0 +1,296 @@
+"""LoRA files in kohya's layout, which the WebUI, Forge, ComfyUI and diffusers read; LoHa, LoKr and DoRA in LyCORIS'.
+
+Three tensors a layer: ``NAME.lora_down.weight``, ``NAME.lora_up.weight``, ``NAME.alpha``; the effect is
+up·down·alpha/rank. Those of LoHa, LoKr and DoRA are in ``lycoris``. SD 1 and SD 2 write diffusers' names (``lora_unet_down_blocks_0_…``), SDXL writes LDM's
+(``lora_unet_input_blocks_4_1_…``), as kohya does and as the WebUI's tables want it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..model.base import Family
+from ..model.ldm_keys import RESNET, inverse, translate, unet_prefixes
+from ..recipe import Precision
+from . import atomic, lycoris
+from .lycoris import LycorisLayer
+from .metadata import with_hashes
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+BUNDLE = "bundle_emb."
+"""Before the tensors of new words that a LoRA file holds beside its layers (see ``formats.embedding``)."""
+FUSED = ("q_proj", "k_proj", "v_proj", "out_proj")
+"""OpenCLIP's attention is one module in the WebUI: it applies these together or not at all."""
+
+
+class LoraFileError(ValueError):
+    """A file that is no LoRA for this model, or can't be written as asked; the message names it."""
+
+
+@dataclass(frozen=True)
+class LoraLayer:
+    """down [r, in(, kh, kw)], up [out, r(, 1, 1)]; the effect is up·down·alpha/rank."""
+
+    down: Tensor
+    up: Tensor
+    alpha: float
+
+    kind = "lora"
+
+    @property
+    def rank(self) -> int:
+        return int(self.down.shape[0])
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """By their names in a file."""
+        return {"lora_down.weight": self.down, "lora_up.weight": self.up}
+
+    @property
+    def active(self) -> bool:
+        """Whether it has an effect."""
+        return bool(self.down.any() and self.up.any())
+
+    def fits(self, weight: Sequence[int]) -> bool:
+        """Whether it changes a weight of this shape. Linear layers and 1×1 convolutions are written in either way."""
+        kernel = tuple(weight[2:]) or (1, 1)
+        return (
+            self.down.shape[1] == weight[1]
+            and (tuple(self.down.shape[2:]) or (1, 1)) == kernel
+            and tuple(self.up.shape[:2]) == (weight[0], self.rank)
+            and self.up[0, 0].numel() == 1
+        )
+
+
+Layer = LoraLayer | LycorisLayer
+
+
+@dataclass(frozen=True)
+class LoraFile:
+    """Layers by 'part.path' (diffusers' names), and the header's metadata."""
+
+    layers: dict[str, Layer]
+    metadata: dict[str, str]
+
+    def trained(self) -> dict[str, Layer]:
+        """The layers that have an effect; the rest are as good as absent."""
+        return {name: layer for name, layer in self.layers.items() if layer.active}
+
+
+def write(
+    path: Path,
+    layers: Mapping[str, Layer],
+    family: Family,
+    metadata: Mapping[str, str],
+    precision: Precision,
+    bundle: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write a LoRA with its hashes, and what ``bundle`` holds. Raises OSError where the file can't be written.
+
+    DoRA's magnitudes stay float32: rounded, they would change the whole weight. Raises LoraFileError where a value is too
+    large for the number format.
+    """
+    named = {file_name(name, family): layer for name, layer in complete(layers, family).items()}
+    write_named(path, named, metadata, precision, bundle)
+
+
+def write_named(
+    path: Path,
+    layers: Mapping[str, Layer],
+    metadata: Mapping[str, str],
+    precision: Precision,
+    bundle: Mapping[str, Tensor] | None = None,
+) -> None:
+    """The same, of layers by the names that the file gives them."""
+    tensors: dict[str, Tensor] = dict(bundle or {})
+    for root, layer in layers.items():
+        for part, tensor in layer.tensors.items():
+            dtype = torch.float32 if part == lycoris.MAGNITUDE else DTYPES[precision]
+            tensors[f"{root}.{part}"] = written = tensor.to(dtype).contiguous()
+            if not torch.isfinite(written).all():
+                raise LoraFileError(
+                    f"{path} can't be written: {root} holds values that are not finite as {precision}. Set "
+                    "save.precision to fp32, or train again with a lower learning rate."
+                )
+        tensors[f"{root}.alpha"] = torch.tensor(layer.alpha, dtype=torch.float32)
+    header = with_hashes(tensors, metadata)
+    atomic.tensors(path, tensors, header)
+
+
+def read(path: str | Path, known: Mapping[str, str] | None = None) -> LoraFile:
+    """Read a LoRA; ``known`` maps the names a file may use to 'part.path' (see ``known_names``); None leaves them as they are.
+
+    Takes kohya's layout, peft's and diffusers' older ones, and LyCORIS' LoHa, LoKr and DoRA. Raises LoraFileError where the file is something else, or
+    names layers that aren't known.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise LoraFileError(f"{path} doesn't exist: name a LoRA file.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            layers_only = [key for key in file.keys() if not key.startswith(BUNDLE)]  # noqa: SIM118 (no mapping)
+            tensors = {key: file.get_tensor(key) for key in layers_only}
+    except (SafetensorError, OSError) as error:
+        raise LoraFileError(
+            f"{path} can't be read as .safetensors ({error}): it is cut off or something else."
+        ) from error
+    found, foreign = _sorted(tensors)
+    if foreign:
+        raise LoraFileError(
+            f"{path} holds {foreign[0]!r}, which a LoRA doesn't: only LoRA, LoCon, DoRA, LoHa and LoKr files can be used "
+            "(no checkpoint, and none of LyCORIS' other kinds)."
+        )
+    known = {root: root for root in found} if known is None else known
+    strange = [root for root in found if root not in known]
+    if strange:
+        raise LoraFileError(
+            f"{path} was made for another kind of model: {len(strange)} of its {len(found)} layers aren't in this one, "
+            f"such as {strange[0]}. Choose the base model that it was made for, or another LoRA."
+        )
+    layers = {known[root]: _layer(path, root, parts) for root, parts in found.items()}
+    if not layers:
+        raise LoraFileError(f"{path} is no LoRA: it is empty.")
+    return LoraFile(layers, metadata)
+
+
+def _layer(path: Path, root: str, parts: dict[str, Tensor]) -> Layer:
+    """One layer of a file from its tensors. Raises LoraFileError where some are missing or have no size."""
+    tensors = {name: tensor for name, tensor in parts.items() if name != "alpha"}
+    kind, magnitude = lycoris.kind_of(tensors), tensors.get(lycoris.MAGNITUDE)
+    if not kind or any(tensor.ndim < 2 or not tensor.numel() for tensor in tensors.values()):
+        raise LoraFileError(f"{path} is damaged: {root} isn't complete. Save or download it again.")
+    if magnitude is not None and magnitude.shape[0] != 1:
+        raise LoraFileError(
+            f"{path} is a DoRA with a magnitude for each output of {root}, which the WebUI misreads: only those with one for "
+            "each input can be used (LyCORIS' wd_on_out=False)."
+        )
+    if kind == "lora":
+        down, up = tensors["lora_down.weight"], tensors["lora_up.weight"]
+        return LoraLayer(down, up, float(parts["alpha"]) if "alpha" in parts else float(down.shape[0]))
+    rank = LycorisLayer(tensors, 1.0).rank
+    return LycorisLayer(tensors, float(parts["alpha"]) if "alpha" in parts else float(rank))
+
+
+def file_name(name: str, family: Family) -> str:
+    """What a file calls the layer 'part.path'.
+
+    UNets whose blocks aren't counted as SD 1's (two residual blocks a level, no attention on the last) have LDM's
+    names in SD 1 and SD 2 too: the WebUI would take diffusers' for other layers.
+    """
+    part, _, path = name.partition(".")
+    if part != "unet":
+        prefix = {"text_encoder": "te1" if family.name == "sdxl" else "te", "text_encoder_2": "te2"}[part]
+        return f"lora_{prefix}_{path.replace('.', '_')}"
+    ldm = (translate(path, inverse(unet_prefixes(family.unet))) or path).replace(".", "_")
+    own = path.replace(".", "_")
+    return f"lora_unet_{own if family.name != 'sdxl' and webui_layer(own) == ldm else ldm}"
+
+
+def webui_layer(name: str) -> str:
+    """The LDM layer that the WebUI (1.10) takes a UNet layer's diffusers name for; both with underscores for dots.
+
+    Its table counts three blocks to a level, as SD 1 has them; names that it doesn't know it leaves as they are.
+    """
+    if match := re.fullmatch(r"conv_in(.*)", name):
+        return f"input_blocks_0_0{match[1]}"
+    if match := re.fullmatch(r"conv_out(.*)", name):
+        return f"out_2{match[1]}"
+    if match := re.fullmatch(r"time_embedding_linear_(\d+)(.*)", name):
+        return f"time_embed_{2 * int(match[1]) - 2}{match[2]}"
+    if match := re.fullmatch(r"(down|up)_blocks_(\d+)_(attentions|resnets)_(\d+)_(.+)", name):
+        number = 3 * int(match[2]) + int(match[4])
+        block = f"input_blocks_{number + 1}" if match[1] == "down" else f"output_blocks_{number}"
+        return f"{block}_{_in_block(match[3], match[5])}"
+    if match := re.fullmatch(r"mid_block_attentions_(\d+)_(.+)", name):
+        return f"middle_block_1_{match[2]}"
+    if match := re.fullmatch(r"mid_block_resnets_(\d+)_(.+)", name):
+        return f"middle_block_{2 * int(match[1])}_{_in_block('resnets', match[2])[2:]}"
+    if match := re.fullmatch(r"down_blocks_(\d+)_downsamplers_0_conv", name):
+        return f"input_blocks_{3 + 3 * int(match[1])}_0_op"
+    if match := re.fullmatch(r"up_blocks_(\d+)_upsamplers_0_conv", name):
+        return f"output_blocks_{2 + 3 * int(match[1])}_{2 if int(match[1]) else 1}_conv"
+    return name
+
+
+def _in_block(kind: str, rest: str) -> str:
+    """'1_…' within an attention block, '0_…' within a residual block."""
+    return f"1_{rest}" if kind == "attentions" else f"0_{_RESNET.get(rest, rest)}"
+
+
+_RESNET = {new.replace(".", "_"): old.replace(".", "_") for old, new in RESNET.items()}
+
+
+def known_names(names: Iterable[str], family: Family) -> dict[str, str]:
+    """Every name that a file may use for these layers → the layer. Diffusers' and LDM's names are both understood."""
+    back = inverse(unet_prefixes(family.unet))
+    known: dict[str, str] = {}
+    for name in names:
+        part, _, path = name.partition(".")
+        known[name] = name
+        known[file_name(name, family)] = name
+        if part == "unet":
+            known["lora_unet_" + path.replace(".", "_")] = name
+            known["lora_unet_" + (translate(path, back) or path).replace(".", "_")] = name
+    return known
+
+
+def complete(layers: Mapping[str, Layer], family: Family) -> dict[str, Layer]:
+    """The layers, and for OpenCLIP towers zeros for the rest of each attention that has some of q, k, v, out."""
+    result: dict[str, Layer] = dict(layers)
+    for name, layer in layers.items():
+        part, _, _ = name.partition(".")
+        number = {"text_encoder": 0, "text_encoder_2": 1}.get(part)
+        root, _, leaf = name.rpartition(".")
+        if number is None or not family.open_clip[number] or leaf not in FUSED:
+            continue
+        for other in FUSED:
+            if f"{root}.{other}" not in result:
+                result[f"{root}.{other}"] = _without_effect(layer)
+    return result
+
+
+def _without_effect(layer: Layer) -> Layer:
+    """Zeros of the same sizes; a DoRA's are a LoRA's, for a magnitude always has an effect."""
+    zeros = {name: torch.zeros_like(tensor) for name, tensor in layer.tensors.items() if name != lycoris.MAGNITUDE}
+    if lycoris.kind_of(zeros) == "lora":
+        return LoraLayer(zeros["lora_down.weight"], zeros["lora_up.weight"], layer.alpha)
+    return LycorisLayer(zeros, layer.alpha)
+
+
+SIDES = {"down": "lora_down.weight", "A": "lora_down.weight", "up": "lora_up.weight", "B": "lora_up.weight"}
+LAYER = re.compile(r"(?P<root>.+)\.lora(?:_|\.|_linear_layer\.)(?P<side>down|up|A|B)(?:\.default)?\.weight")
+PROCESSOR = re.compile(r"(?P<root>.+)\.processor\.(?P<leaf>to_q|to_k|to_v|to_out)_lora\.(?P<side>down|up)\.weight")
+"""Early diffusers: the attention's LoRA lies in its processor."""
+
+
+def _sorted(tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], list[str]]:
+    """The tensors by layer and name (lora_down.weight, alpha …), and the keys of those that are something else."""
+    found: dict[str, dict[str, Tensor]] = {}
+    foreign = []
+    for key, tensor in tensors.items():
+        if key.endswith(".alpha"):
+            root, kind = key[: -len(".alpha")], "alpha"
+        elif (last := key.rpartition("."))[2] in lycoris.NAMES:
+            root, kind = last[0], last[2]
+        elif match := LAYER.fullmatch(key):
+            root, kind = match["root"], SIDES[match["side"]]
+        elif match := PROCESSOR.fullmatch(key):
+            leaf = match["leaf"].replace("to_out", "to_out.0")
+            root, kind = f"{match['root']}.{leaf}", SIDES[match["side"]]
+        else:
+            foreign.append(key)
+            continue
+        found.setdefault(root.removeprefix("base_model.model."), {})[kind] = tensor
+    return found, foreign

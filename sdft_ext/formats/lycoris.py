@@ -1,0 +1,146 @@
+"""What a layer holds in LoHa, LoKr and DoRA files: LyCORIS' names, sizes and strengths.
+
+- LoHa (Hyeon-Woo 2021): ``hada_w1_a`` [out, r], ``hada_w1_b`` [r, in·kernel], ``hada_w2_a``, ``hada_w2_b``; the effect is
+  the product, value by value, of w1_a·w1_b and w2_a·w2_b.
+- LoKr (Yeh 2023): ``lokr_w1`` [o1, i1] and ``lokr_w2`` [o2, i2(, kh, kw)], either of them whole or as a product of
+  ``_a`` and ``_b``; the effect is their Kronecker product.
+- DoRA (Liu 2024): a LoRA's ``lora_down.weight`` and ``lora_up.weight``, and ``dora_scale`` [1, in(, 1, 1)], the length that
+  each input's column of the changed weight gets. LoHa and LoKr files may have it too.
+
+With ``hada_t1``, ``hada_t2`` and ``lokr_t2`` a convolution's product is in Tucker's form. The effect is times alpha/r; of a
+LoKr with both matrices whole it is times 1, whatever its alpha, as all readers have it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+LOHA = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
+LOHA_TUCKER = ("hada_t1", "hada_t2")
+LOKR = ("lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2")
+LORA = ("lora_down.weight", "lora_up.weight")
+MAGNITUDE = "dora_scale"
+NAMES = (*LOHA, *LOHA_TUCKER, *LOKR, MAGNITUDE)
+"""Names that a plain LoRA's layer doesn't have."""
+LABELS = {"lora": "LoRA", "dora": "DoRA", "loha": "LoHa", "lokr": "LoKr"}
+"""The kinds of files that programs keep and load as LoRAs, and what users call them."""
+
+
+@dataclass(frozen=True)
+class LycorisLayer:
+    """The tensors of one layer by their names in a file."""
+
+    tensors: dict[str, Tensor]
+    alpha: float
+
+    @property
+    def kind(self) -> str:
+        """'loha', 'lokr' or 'dora'."""
+        return kind_of(self.tensors)
+
+    @property
+    def rank(self) -> int:
+        """The rank that alpha is divided by; of whole matrices, the most that their product can have."""
+        for name, side in (("hada_w1_b", 0), ("lora_down.weight", 0), ("lokr_w2_b", 0), ("lokr_w1_b", 0)):
+            if name in self.tensors:
+                return int(self.tensors[name].shape[side])
+        out, inputs = size(self.tensors)
+        return min(out, inputs)
+
+    @property
+    def scale(self) -> float:
+        """What the effect is multiplied by."""
+        return 1.0 if whole(self.tensors) else self.alpha / self.rank
+
+    @property
+    def active(self) -> bool:
+        """Whether it has an effect."""
+        return MAGNITUDE in self.tensors or all(bool(tensor.any()) for tensor in self.tensors.values())
+
+    def fits(self, weight: Sequence[int]) -> bool:
+        """Whether it changes a weight [out, in(, kh, kw)]; 1×1 convolutions are as good as linear layers."""
+        magnitude = self.tensors.get(MAGNITUDE)
+        if magnitude is not None and (magnitude.ndim < 2 or magnitude.shape[0] != 1 or magnitude.numel() != weight[1]):
+            return False
+        out, inputs = size(self.tensors)
+        return consistent(self.tensors) and out == weight[0] and inputs == math.prod(weight[1:])
+
+
+def kind_of(tensors: Mapping[str, Tensor]) -> str:
+    """What kind of layer has these tensors; '' where some are missing."""
+    if "hada_w1_a" in tensors:
+        complete = all(name in tensors for name in LOHA) and len({name in tensors for name in LOHA_TUCKER}) == 1
+        return "loha" if complete else ""
+    if any(name in tensors for name in LOKR):
+        sides = (_side(tensors, "lokr_w1"), _side(tensors, "lokr_w2"))
+        return "lokr" if all(sides) else ""
+    if all(name in tensors for name in LORA):
+        return "dora" if MAGNITUDE in tensors else "lora"
+    return ""
+
+
+def whole(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether this is a LoKr of two whole matrices, whose effect has no alpha."""
+    return "lokr_w1" in tensors and "lokr_w2" in tensors
+
+
+def size(tensors: Mapping[str, Tensor]) -> tuple[int, int]:
+    """(out, in·kernel) of the weight that these tensors change."""
+    kind = kind_of(tensors)
+    if kind == "lokr":
+        (o1, i1), (o2, i2) = _lokr_side(tensors, "lokr_w1"), _lokr_side(tensors, "lokr_w2")
+        return o1 * o2, i1 * i2
+    if kind == "loha":
+        if "hada_t1" in tensors:  # Tucker: a is [r, out], b is [r, in]
+            kernel = math.prod(tensors["hada_t1"].shape[2:])
+            return tensors["hada_w1_a"].shape[1], tensors["hada_w1_b"].shape[1] * kernel
+        return tensors["hada_w1_a"].shape[0], _columns(tensors["hada_w1_b"])
+    return tensors["lora_up.weight"].shape[0], _columns(tensors["lora_down.weight"])
+
+
+def consistent(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the parts have the same ranks, and the two products the same size."""
+    kind = kind_of(tensors)
+    if kind == "loha":
+        first, second = [(tensors[f"hada_w{n}_a"], tensors[f"hada_w{n}_b"]) for n in (1, 2)]
+        side = 0 if "hada_t1" in tensors else 1
+        cores = [tensors[name].shape for name in LOHA_TUCKER if name in tensors]
+        ranks = all(a.shape[side] == b.shape[0] for a, b in (first, second))
+        cored = all(core[0] == first[0].shape[0] and core[1] == first[1].shape[0] for core in cores)
+        alike = first[0].shape == second[0].shape and first[1].shape == second[1].shape
+        return ranks and cored and alike and len({tuple(core) for core in cores}) < 2
+    if kind == "lokr":
+        tucker = tensors.get("lokr_t2")
+        for part in ("lokr_w1", "lokr_w2"):
+            if part in tensors:
+                continue
+            a, b = tensors[f"{part}_a"], tensors[f"{part}_b"]
+            cored = tucker is not None and part == "lokr_w2"
+            if a.shape[0 if cored else 1] != b.shape[0]:
+                return False
+            if cored and tucker is not None and tuple(tucker.shape[:2]) != (a.shape[0], b.shape[0]):
+                return False
+        return True
+    down, up = tensors["lora_down.weight"], tensors["lora_up.weight"]
+    return down.shape[0] == up.shape[1] and up[0, 0].numel() == 1
+
+
+def _side(tensors: Mapping[str, Tensor], part: str) -> bool:
+    return part in tensors or (f"{part}_a" in tensors and f"{part}_b" in tensors)
+
+
+def _lokr_side(tensors: Mapping[str, Tensor], part: str) -> tuple[int, int]:
+    if part in tensors:
+        return tensors[part].shape[0], _columns(tensors[part])
+    if part == "lokr_w2" and "lokr_t2" in tensors:
+        kernel = math.prod(tensors["lokr_t2"].shape[2:])
+        return tensors[f"{part}_a"].shape[1], tensors[f"{part}_b"].shape[1] * kernel
+    return tensors[f"{part}_a"].shape[0], _columns(tensors[f"{part}_b"])
+
+
+def _columns(tensor: Tensor) -> int:
+    return math.prod(tensor.shape[1:])

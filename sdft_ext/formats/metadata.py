@@ -1,0 +1,210 @@
+"""What a saved LoRA says of itself: kohya's ``ss_*``, the ``modelspec.*`` standard, and hashes. All values are text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor
+
+from ..model.base import Family
+from ..recipe import Recipe
+from . import atomic
+
+VERSIONS = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}
+"""kohya's ``ss_base_model_version``: the WebUI tells LoRAs for SDXL from others by it."""
+
+KINDS = {"textual_inversion": "textual-inversion", "hypernetwork": "hypernetwork"}
+"""What the architecture of 'modelspec' calls a method's files; LoRAs and their relatives are all 'lora'."""
+HINTS = {
+    "textual_inversion": "{stem} {class_word}",
+    "hypernetwork": "<hypernet:{stem}:1> {trigger} {class_word}",
+}
+"""How a prompt calls them."""
+
+LEGACY_START, LEGACY_LENGTH = 0x100000, 0x10000
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run knows that its recipe doesn't say. Times in seconds since 1970."""
+
+    base: Path | None
+    started: float
+    steps: int
+    epoch: int
+    total_steps: int
+    steps_per_epoch: int
+    instances: int
+    regularization: int
+    dataset_dirs: Mapping[str, Any] = field(default_factory=dict)
+    reg_dataset_dirs: Mapping[str, Any] = field(default_factory=dict)
+    tag_frequency: Mapping[str, Any] = field(default_factory=dict)
+    buckets: tuple[tuple[int, int, int], ...] = ()
+    """(width, height, pictures) of each bucket."""
+
+
+def lora_metadata(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[str, str]:
+    """Metadata of one saved LoRA. ``stem`` is this file's name: equal ones on several files confuse the WebUI.
+
+    What the network is (``ss_network_*``) its method adds. With ``save.private``, folder names, captions, tags and
+    triggers are left out.
+    """
+    return {**_kohya(recipe, family, facts, stem), **_modelspec(recipe, family, stem)}
+
+
+def _kohya(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[str, str]:
+    train, dataset = recipe.train, recipe.dataset
+    rate, options = train.learning_rate, ",".join(f"{key}={value}" for key, value in train.optimizer_options.items())
+    buckets = {str(i): {"resolution": [w, h], "count": n} for i, (w, h, n) in enumerate(facts.buckets)}
+    values: dict[str, Any] = {
+        "ss_base_model_version": VERSIONS[family.name],
+        "ss_v2": family.name == "sd2",
+        "ss_output_name": stem,
+        "ss_training_started_at": facts.started,
+        "ss_training_finished_at": time.time(),
+        "ss_steps": facts.steps,
+        "ss_epoch": facts.epoch,
+        "ss_num_epochs": -(-facts.total_steps // max(facts.steps_per_epoch, 1)),
+        "ss_max_train_steps": facts.total_steps,
+        "ss_num_batches_per_epoch": facts.steps_per_epoch * train.accumulation,
+        "ss_num_train_images": facts.instances,
+        "ss_num_reg_images": facts.regularization,
+        "ss_batch_size_per_device": train.batch_size,
+        "ss_total_batch_size": train.batch_size * train.accumulation,
+        "ss_gradient_accumulation_steps": train.accumulation,
+        "ss_gradient_checkpointing": train.checkpointing,
+        "ss_learning_rate": rate,
+        "ss_unet_lr": rate if recipe.method.unet else None,
+        "ss_text_encoder_lr": (train.text_encoder_learning_rate or rate) if recipe.method.text_encoder else None,
+        "ss_optimizer": f"{train.optimizer}({options})" if options else train.optimizer,
+        "ss_lr_scheduler": train.schedule,
+        "ss_lr_warmup_steps": train.warmup,
+        "ss_max_grad_norm": train.clip_norm,
+        "ss_mixed_precision": {"fp32": "no"}.get(train.precision, train.precision),
+        "ss_full_fp16": False,
+        "ss_seed": train.seed,
+        "ss_clip_skip": recipe.model.clip_skip,
+        "ss_resolution": f"({dataset.resolution}, {dataset.resolution})",
+        "ss_enable_bucket": dataset.buckets,
+        "ss_min_bucket_reso": dataset.bucket_min,
+        "ss_max_bucket_reso": dataset.bucket_max,
+        "ss_bucket_no_upscale": dataset.no_upscale,
+        "ss_bucket_info": json.dumps({"buckets": buckets}),
+        "ss_random_crop": dataset.crop == "random",
+        "ss_cache_latents": dataset.cache != "none",
+        "ss_caption_dropout_rate": dataset.caption_dropout,
+        "ss_caption_tag_dropout_rate": dataset.tag_dropout,
+        "ss_shuffle_caption": dataset.shuffle_tags,
+        "ss_keep_tokens": dataset.keep_tags,
+        "ss_flip_aug": dataset.flip > 0,
+        "ss_prior_loss_weight": train.prior_loss_weight,
+        "ss_noise_offset": train.noise_offset or None,
+        "ss_multires_noise_iterations": train.multires_iterations or None,
+        "ss_multires_noise_discount": train.multires_discount,
+        "ss_ip_noise_gamma": train.input_perturbation or None,
+        "ss_min_snr_gamma": train.snr_gamma if train.snr_weighting == "min_snr" else None,
+        "ss_debiased_estimation": train.snr_weighting == "debiased",
+        "ss_zero_terminal_snr": family.zero_terminal_snr or train.zero_terminal_snr,
+        "ss_loss_type": train.loss,
+        "ss_session_id": int(facts.started * 1000) % 2**32,
+        "ss_training_comment": "sdft",
+    }
+    if facts.base is not None:
+        values |= {"ss_sd_model_name": facts.base.name, **base_hashes(facts.base)}
+    if recipe.model.vae:
+        hashes = base_hashes(vae := Path(recipe.model.vae))
+        values |= {"ss_vae_name": vae.name} | {key.replace("sd_model", "vae"): value for key, value in hashes.items()}
+    if not recipe.save.private:
+        values |= {
+            "ss_dataset_dirs": json.dumps(facts.dataset_dirs, ensure_ascii=False),
+            "ss_reg_dataset_dirs": json.dumps(facts.reg_dataset_dirs, ensure_ascii=False),
+            "ss_tag_frequency": json.dumps(facts.tag_frequency, ensure_ascii=False),
+        }
+    return {key: str(value) for key, value in values.items()}
+
+
+def _modelspec(recipe: Recipe, family: Family, stem: str) -> dict[str, str]:
+    """The Stability 'modelspec' 1.0.0 keys that programs read (Forge tells SD 1 only by the architecture)."""
+    v = family.prediction == "v_prediction"
+    base = {
+        "sd1": "stable-diffusion-v1",
+        "sd2": f"stable-diffusion-v2-{'768-v' if v else '512'}",
+        "sdxl": "stable-diffusion-xl-v1-base",
+    }[family.name]
+    architecture = f"{base}/{KINDS.get(recipe.method.name, 'lora')}"
+    triggers = [concept.trigger for concept in recipe.dataset.concepts if concept.trigger]
+    spec = {
+        "sai_model_spec": "1.0.0",
+        "architecture": architecture,
+        "implementation": "https://github.com/Stability-AI/generative-models" if family.name == "sdxl" else "diffusers",
+        "title": stem,
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "resolution": f"{recipe.dataset.resolution}x{recipe.dataset.resolution}",
+        "prediction_type": "v" if v else "epsilon",
+        "timestep_range": f"{recipe.train.timestep_min},{recipe.train.timestep_max + 1}",
+    }
+    if recipe.model.clip_skip > 1:
+        spec["encoder_layer"] = str(recipe.model.clip_skip)
+    if triggers and not recipe.save.private:
+        first = next(concept for concept in recipe.dataset.concepts if concept.trigger)
+        spec |= {
+            "trigger_phrase": ", ".join(triggers),
+            "usage_hint": HINTS.get(recipe.method.name, "<lora:{stem}:1> {trigger} {class_word}")
+            .format(stem=stem, trigger=first.trigger, class_word=first.class_word)
+            .strip(),
+        }
+    return {f"modelspec.{key}": value for key, value in spec.items()}
+
+
+def with_hashes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, str]:
+    """The metadata with ``sshs_model_hash``, ``sshs_legacy_hash`` and ``modelspec.hash_sha256``, as kohya counts them.
+
+    The first and the last are sha256 of all bytes after the header; the old one begins 1 MiB into the file as it is with
+    its ``ss_*`` metadata alone, and is that of nothing in shorter files.
+    """
+    data = save(dict(tensors), {key: value for key, value in metadata.items() if key.startswith("ss_")})
+    body = memoryview(data)[8 + int.from_bytes(data[:8], "little") :]
+    digest, legacy = hashlib.sha256(body).hexdigest(), legacy_hash(memoryview(data)[LEGACY_START:])
+    return {**metadata, "sshs_model_hash": digest, "sshs_legacy_hash": legacy, "modelspec.hash_sha256": f"0x{digest}"}
+
+
+def legacy_hash(data: bytes | memoryview) -> str:
+    """The WebUI's first short hash: of 64 KiB, beginning 1 MiB into a file; ``data`` begins there."""
+    return hashlib.sha256(data[:LEGACY_LENGTH]).hexdigest()[:8]
+
+
+def base_hashes(path: Path) -> dict[str, str]:
+    """The base model's hashes as the WebUI shows them: the old short one, and the whole file's sha256.
+
+    A file is read once as long as it doesn't change; a folder has no hashes.
+    """
+    if not path.is_file():
+        return {}
+    stat = path.stat()
+    return dict(_hashes_of(path.resolve(), stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def _hashes_of(path: Path, length: int, modified: int) -> dict[str, str]:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+        file.seek(LEGACY_START)
+        legacy = legacy_hash(file.read(LEGACY_LENGTH))
+    return {"ss_sd_model_hash": legacy, "ss_new_sd_model_hash": digest.hexdigest()}
+
+
+def save_preview(lora: Path, picture: Any) -> Path:
+    """The card's picture, ``NAME.preview.png`` beside the file."""
+    target = lora.with_name(f"{lora.stem}.preview.png")
+    atomic.write(target, lambda file: picture.save(file, "PNG"))
+    return target

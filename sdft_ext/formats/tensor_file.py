@@ -1,0 +1,150 @@
+"""safetensors files tensor by tensor: read into memory of their own, written one after the other, never whole in memory."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import atomic
+
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+HEADER_LIMIT = 100_000_000
+"""Bytes; what the format allows."""
+
+
+class TensorFileError(ValueError):
+    """A file that is no safetensors file, or is damaged; the message names it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Number format and sizes of one tensor."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """Bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+class TensorFile(Mapping[str, Tensor]):
+    """Key → tensor, each read when it is asked for. ``entries`` are in the order in which they lie in the file.
+
+    Raises TensorFileError where the header can't be read or doesn't fit the file's length, OSError where there is none.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        header, self._start = _header(self.path)
+        self.metadata = {str(k): str(v) for k, v in (header.pop("__metadata__", None) or {}).items()}
+        self.entries: dict[str, Entry] = {}
+        self._begins: dict[str, int] = {}
+        place = 0
+        try:
+            for key, told in sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0])):
+                entry = Entry(DTYPES[told["dtype"]], tuple(told["shape"]))
+                if told["data_offsets"] != [place, place + entry.length]:
+                    raise TensorFileError(f"{self.path} is damaged: {key} doesn't lie where its header says.")
+                self.entries[key], self._begins[key] = entry, place
+                place += entry.length
+        except (KeyError, TypeError, IndexError) as error:
+            raise TensorFileError(f"{self.path} is no safetensors file that is known here ({error!r}).") from error
+        if self._start + place != self.path.stat().st_size:
+            raise TensorFileError(f"{self.path} is cut off or has something behind its end: copy or download it again.")
+
+    def __getitem__(self, key: str) -> Tensor:
+        entry = self.entries[key]
+        data = bytearray(entry.length)
+        with open(self.path, "rb") as file:
+            file.seek(self._start + self._begins[key])
+            if file.readinto(data) != entry.length:
+                raise TensorFileError(f"{self.path} was cut off while it was read.")
+        if not data:
+            return torch.empty(entry.shape, dtype=entry.dtype)
+        return torch.frombuffer(data, dtype=torch.uint8).view(entry.dtype).reshape(entry.shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+def write(
+    path: str | Path,
+    entries: Mapping[str, Entry],
+    get: Callable[[str], Tensor],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write a safetensors file whose tensors ``get`` gives one by one, in the order of ``entries``; it appears whole.
+
+    Raises OSError where it can't be written, and what ``get`` raises; there is no file then.
+    """
+    header: dict[str, Any] = {} if metadata is None else {"__metadata__": dict(metadata)}
+    place = 0
+    for key, entry in entries.items():
+        header[key] = {
+            "dtype": NAMES[entry.dtype],
+            "shape": list(entry.shape),
+            "data_offsets": [place, place + entry.length],
+        }
+        place += entry.length
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+
+    def fill(temporary: Path) -> None:
+        with open(temporary, "wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for key, entry in entries.items():
+                tensor = get(key).detach().cpu().contiguous()
+                if Entry(tensor.dtype, tuple(tensor.shape)) != entry:
+                    raise ValueError(f"{key} is {tensor.dtype} {tuple(tensor.shape)}, not {entry}")
+                file.write(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+
+    atomic.write(path, fill)
+
+
+def aligned(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """In safetensors' own order: large number formats first, so that each tensor begins at a multiple of its own."""
+    return dict(sorted(entries.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])))
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int]:
+    """The header, and where the tensors begin."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= HEADER_LIMIT:
+            raise TensorFileError(f"{path} is no safetensors file: name another file.")
+        text = file.read(length)
+    try:
+        header = json.loads(text)
+    except ValueError as error:
+        raise TensorFileError(
+            f"{path} is no safetensors file, or damaged ({error}): copy or download it again."
+        ) from error
+    if len(text) != length or not isinstance(header, dict):
+        raise TensorFileError(f"{path} is cut off: copy or download it again.")
+    return header, 8 + length

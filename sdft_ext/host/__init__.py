@@ -1,0 +1,1 @@
+"""Who lends the model and shows the result."""

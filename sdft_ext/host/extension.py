@@ -1,0 +1,120 @@
+"""The extension as the WebUI sees it: its tab, its settings, its routes, and its axes of the X/Y/Z plot.
+
+A Reload UI executes the script anew and makes a new page and a new app; the desk, and with it a run that is going on,
+stays: it belongs to this module, which is imported once. What is heavy (diffusers, peft) is imported when a run begins.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import missing, webui_files, xyz
+from .base import Host
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ..api import Access
+    from ..desk import Desk
+    from ..recipe import Recipe
+
+TITLE, TAB, SECTION = "Fine-tune", "sdft", ("sdft", "Fine-tune")
+_DESK: Desk | None = None
+
+
+def register() -> None:
+    """Called by ``scripts/fine_tune.py``."""
+    from modules import script_callbacks
+
+    script_callbacks.on_ui_settings(add_settings)
+    script_callbacks.on_before_ui(xyz.add_axes)
+    script_callbacks.on_after_component(send_button)
+    script_callbacks.on_ui_tabs(tab)
+    script_callbacks.on_app_started(add_routes)
+
+
+def desk() -> Desk:
+    """The one of this process."""
+    global _DESK
+    if _DESK is None:
+        from ..desk import Desk
+
+        wanted = missing.missing()
+        lacking = ([package.name for package in wanted], missing.command(wanted)) if wanted else None
+        _DESK = Desk(host, webui_files.runs_folder(), missing=lacking)
+    return _DESK
+
+
+def host(recipe: Recipe | None = None) -> Host:
+    """Of one run, or to ask what is loaded: always the WebUI's own model, whatever the recipe names."""
+    from .webui import WebUIHost
+
+    return WebUIHost()
+
+
+def tab() -> list[tuple[Any, str, str]]:
+    """An empty place that the page's own code fills, and the hidden button that pastes into txt2img."""
+    import gradio as gr
+    from modules import infotext_utils
+
+    with gr.Blocks(analytics_enabled=False) as page:
+        gr.HTML('<div id="sdft_root"></div>')
+        payload = gr.Textbox(visible=False, elem_id="sdft_payload")
+        paste = gr.Button(visible=False, elem_id="sdft_paste")
+    for part in (payload, paste):
+        part.do_not_save_to_config = True
+    infotext_utils.register_paste_params_button(
+        infotext_utils.ParamBinding(paste_button=paste, tabname="txt2img", source_text_component=payload)
+    )
+    return [(page, TITLE, TAB)]
+
+
+def send_button(component: Any, **facts: Any) -> None:
+    """A button at the end of the row of "Send to …" buttons below a gallery; ``javascript/fine_tune.mjs`` listens to it."""
+    after = str(facts.get("elem_id") or "")
+    if after not in ("txt2img_send_to_extras", "img2img_send_to_extras"):
+        return
+    from modules.ui_components import ToolButton
+
+    name = after.replace("extras", "sdft")
+    button = ToolButton("🎓", elem_id=name, tooltip="Send image and prompt to the dataset of the Fine-tune tab.")
+    button.do_not_save_to_config = True
+
+
+def add_settings() -> None:
+    import gradio as gr
+    from modules import shared
+
+    def option(default: str, label: str, **component: Any) -> Any:
+        return shared.OptionInfo(
+            default, label, gr.Textbox, component, section=SECTION, category_id="training", restrict_api=True
+        )
+
+    shared.opts.add_option(
+        "sdft_dataset_roots",
+        option("", "Folders with training pictures", lines=4).info(
+            "one a line; the tab shows and trains on pictures in these, and in the WebUI's own folders"
+        ),
+    )
+    shared.opts.add_option(
+        "sdft_runs_folder",
+        option("", "Folder of the runs").info("empty: sdft in the WebUI's data folder").needs_restart(),
+    )
+
+
+def add_routes(demo: Any, app: FastAPI) -> None:
+    """The API and the page's code, on each app that the WebUI makes (without a page, ``demo`` is None)."""
+    from .. import api
+
+    api.mount(app, desk(), access())
+
+
+def access() -> Access:
+    """Who may ask, as the WebUI was started."""
+    from modules import shared
+
+    from ..api import Access
+
+    options = shared.cmd_opts
+    names = (options.server_name,) if options.server_name else ()
+    return Access(api_auth=options.api_auth or "", local=not options.webui_is_non_local, names=names)

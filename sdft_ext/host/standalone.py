@@ -1,0 +1,218 @@
+"""The host without a WebUI: loads the model from the recipe's file, for one run or for a page that stays open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+from torch import nn
+
+from ..model.base import Model
+from ..model.load import load
+from ..model.sample import sample
+from ..model.share import hang, share
+from ..recipe import ModelRecipe, Recipe
+from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling
+from .fair_lock import FairLock
+from .flags import Flags
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..taggers.base import Tagger
+
+
+class Shelf:
+    """The one model that this process holds, with the lock of whoever uses it. Another one comes in its place."""
+
+    def __init__(self, device: str | None = None) -> None:
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.lock = FairLock()
+        self.model: Model | None = None
+        self.files: Files | None = None
+        self.lent = 0
+        """Runs that have borrowed the model."""
+
+    def take(self, files: Files) -> Model:
+        """The model of these files, loaded where it isn't there (or was thrown away). Call it with the lock held."""
+        if self.model is None or self.files != files or next(self.model.unet.parameters()).is_meta:
+            self.model = self.files = None  # two don't fit
+            self.model, self.files = load(files.base, vae=files.vae, device=self.device), files
+        return self.model
+
+
+class StandaloneHost:
+    """Lends the model of the recipe's file, on the GPU where there is one.
+
+    ``shelf``: hosts that share one share its model and its lock; ``roots`` are the folders that the page may show.
+    """
+
+    name = "standalone"
+    features: tuple[Feature, ...] = ("tryout",)
+
+    def __init__(
+        self,
+        recipe: ModelRecipe,
+        device: str | None = None,
+        shelf: Shelf | None = None,
+        roots: Sequence[Path] = (),
+        local: bool = True,
+    ) -> None:
+        self.recipe, self.shelf = recipe, shelf or Shelf(device)
+        self.device = self.shelf.device
+        self.roots, self.local = list(roots), local
+        self._model: Model | None = None
+        self._lent: Model | None = None
+        self._ours: Flags | None = None
+
+    def describe(self) -> Described:
+        path = Path(self.recipe.base).expanduser()
+        if not self.recipe.base:
+            return Described("", "", "", self.device, False, "Name a base model: model.base is empty.")
+        loaded = self.shelf.model if self.shelf.files == self.files() else None
+        family = "" if loaded is None else loaded.family.name
+        if not path.exists():
+            return Described(
+                path.name, str(path), "", self.device, False, f"{path} is gone: choose another base model."
+            )
+        return Described(path.name, str(path), family, self.device, True)
+
+    def memory(self) -> Memory:
+        if self.device == "cuda":
+            free, total = torch.cuda.mem_get_info()
+            return Memory(free / 2**20, total / 2**20, torch.cuda.get_device_name())
+        machine = psutil.virtual_memory()
+        return Memory(machine.available / 2**20, machine.total / 2**20, "CPU")
+
+    def files(self) -> Files:
+        return Files(self.recipe.base, self.recipe.vae)
+
+    def borrow(self) -> Model:
+        with self.shelf.lock:
+            if self.shelf.lent and self.shelf.files != self.files():
+                raise HostError("Another run has borrowed another model: let it end first.")
+            self._lent = self.shelf.take(self.files())
+            self.shelf.lent += 1
+            self._model = share(self._lent)
+            self._ours = None
+        return self._model
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        model = self._model
+        if model is None:
+            raise RuntimeError("no model is borrowed")
+        with self.shelf.lock:
+            self._same(model)
+            theirs = Flags.of(self._parameters())
+            if self._ours is not None:
+                self._ours.put()
+            try:
+                yield
+            finally:
+                self._ours = Flags.of(self._parameters())
+                theirs.put()
+
+    def give_back(self) -> None:
+        if self._model is not None:
+            self.shelf.lent -= 1
+        self._model = self._lent = self._ours = None
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+
+    def saves_folder(self, method: str) -> Path | None:
+        return None
+
+    def publish(self, path: Path) -> None:
+        """Saves are read from their file each time."""
+
+    def draw(self, drawing: Drawing) -> Image.Image:
+        """A picture with the untrained model, or with a save in it, in the turn after the one that is going on."""
+        from ..method import METHODS
+
+        with self.shelf.lock:
+            if self.shelf.lent and self.shelf.files != self.files():
+                raise HostError("A run is training on another base model: wait for its end, or stop it.")
+            model = self.shelf.take(self.files())
+            method = METHODS[drawing.method]()
+            with nullcontext() if drawing.save is None else method.applied(drawing.save, model, drawing.weight):
+                return sample(
+                    model,
+                    [drawing.prompt],
+                    [drawing.seed],
+                    negative=drawing.negative,
+                    steps=drawing.steps,
+                    guidance=drawing.guidance,
+                    width=drawing.size // 8 * 8,
+                    height=drawing.size // 8 * 8,
+                    clip_skip=drawing.clip_skip,
+                )[0]
+
+    def faces(self, image: Image.Image) -> list[tuple[float, float, float, float]]:
+        raise HostError("Faces are found in the WebUI: let edges decide here.")
+
+    def samplers(self) -> list[str]:
+        return ["DDIM"]
+
+    def paint(
+        self, prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling, model: Files
+    ) -> list[Image.Image]:
+        if sampling.sampler not in self.samplers():
+            raise HostError(f"There is no sampler {sampling.sampler} here: choose {', '.join(self.samplers())}.")
+        name = Path(model.base).name
+        if model != self.files():
+            raise HostChanged(f"The pictures are drawn with {name}: start this program with it to go on.")
+        with self.shelf.lock:
+            if self.shelf.lent and self.shelf.files != model:
+                raise HostChanged(f"A run is training on another base model: its end is waited for, then {name} draws.")
+            return sample(
+                self.shelf.take(model),
+                prompts,
+                seeds,
+                negative=sampling.negative,
+                steps=sampling.steps,
+                guidance=sampling.guidance,
+                width=sampling.width // 8 * 8,
+                height=sampling.height // 8 * 8,
+                clip_skip=sampling.clip_skip,
+            )
+
+    def taggers(self) -> list[Tagger]:
+        return []
+
+    def taggers_folder(self) -> Path | None:
+        return None
+
+    def handover(
+        self, to: Destination, recipe: Recipe, saves: Sequence[str], weights: Sequence[float], prompts: Sequence[str]
+    ) -> str:
+        raise HostError("There is no txt2img here: try the save out on this page.")
+
+    def is_local(self) -> bool:
+        return self.local
+
+    def may_add_folders(self) -> bool:
+        return self.local
+
+    def allowed_folders(self) -> list[Path]:
+        return self.roots
+
+    def _same(self, model: Model) -> None:
+        """Whether the shelf holds what was lent; the same files read anew are hung in. Raises HostChanged."""
+        if self.shelf.model is not None and self.shelf.files != self.files():
+            other = Path(self.shelf.files.base).name if self.shelf.files else ""
+            raise HostChanged(f"Another model, {other}, is loaded: load {Path(self.recipe.base).name} again to go on.")
+        lent = self.shelf.take(self.files())
+        if lent is not self._lent:
+            hang(model, lent)
+            self._lent = lent
+            self._ours = None if self._ours is None else Flags.off(self._parameters())
+        model.refresh()
+
+    def _parameters(self) -> list[nn.Parameter]:
+        assert self._lent is not None
+        return [parameter for module in self._lent.modules for parameter in module.parameters()]

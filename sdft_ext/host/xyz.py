@@ -1,0 +1,71 @@
+"""Axes of the WebUI's X/Y/Z plot: which save is in the prompt, and at which weight.
+
+They change the text of each cell's prompt before it is drawn, so they work by hand and over the API alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..train.saves import Saves
+from .prompts import NONE, SAVE_AXIS, WEIGHT_AXIS, Kind, with_save, with_weight
+from .webui_files import folder_for, kind_of, runs_folder
+
+FOLDERS = ("lora", "textual_inversion", "hypernetwork")
+"""Methods whose folders hold what a prompt can call."""
+
+
+def add_axes() -> None:
+    """Put both axes into the script's list, each time the WebUI builds its page."""
+    from modules import scripts
+
+    names = ("xyz_grid.py", "scripts.xyz_grid")
+    found = next((data.module for data in scripts.scripts_data if data.script_class.__module__ in names), None)
+    if found is None or any(option.label == SAVE_AXIS for option in found.axis_options):
+        return
+    plain = found.format_value
+    found.axis_options += [
+        found.AxisOption(SAVE_AXIS, str, put_save, format_value=plain, confirm=known, cost=0.2, choices=choices),
+        found.AxisOption(WEIGHT_AXIS, float, put_weight),
+    ]
+
+
+def choices() -> list[str]:
+    """The base model, and every save of every run that is in the host's folders, those of the newest run first."""
+    return [NONE, *saves(runs_folder())]
+
+
+def saves(folder: Path) -> dict[str, Kind]:
+    """All runs' saves that are still in the WebUI's folders: name → how a prompt calls it."""
+    runs = sorted(folder.glob("*/saves/index.json"), key=lambda index: index.stat().st_mtime, reverse=True)
+    files = [path for index in runs for path in Saves(index.parent.parent, "", 0).paths()]
+    places = [place.resolve() for method in FOLDERS if (place := folder_for(method)) is not None]
+    return {path.stem: kind_of(path) for path in files if any(path.resolve().is_relative_to(place) for place in places)}
+
+
+def known(p: Any, values: Sequence[str]) -> None:
+    """Raises RuntimeError where a value is none of the saves."""
+    there = choices()
+    for value in values:
+        if value not in there:
+            raise RuntimeError(f"{SAVE_AXIS}: there is no save named {value!r}; press the fill button to see all.")
+
+
+def put_save(p: Any, value: str, values: Sequence[str]) -> None:
+    kinds, weight = saves(runs_folder()), getattr(p, "sdft_weight", "")
+    for name in _prompts(p):
+        setattr(p, name, with_save(getattr(p, name), value, {*kinds, *values}, weight, kinds))
+
+
+def put_weight(p: Any, value: float, values: Sequence[float]) -> None:
+    p.sdft_weight = f"{value:g}"  # for a save that the other axis puts in after this one
+    kinds = saves(runs_folder())
+    for name in _prompts(p):
+        setattr(p, name, with_weight(getattr(p, name), value, set(kinds), kinds))
+
+
+def _prompts(p: Any) -> list[str]:
+    """The attributes of a generation that hold a prompt: the second pass may have one of its own."""
+    return ["prompt", *(["hr_prompt"] if getattr(p, "hr_prompt", "") else [])]

@@ -1,0 +1,264 @@
+"""Trainable layers, hung into a borrowed model and taken out again: peft's for LoRA, our own for LoHa, LoKr and DoRA.
+
+The layers are put in place of the modules they wrap, so a forward pass costs what it costs anybody who uses peft. The
+wrapped modules are the borrowed ones, untouched; taking the layers out puts the very same objects back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..formats.kohya import Layer, LoraLayer
+from ..formats.lycoris import LORA, MAGNITUDE
+from ..model.base import Flags, Model
+from ..randomness import forked, generator
+
+ADAPTER = "default"
+DOWN, UP = LORA
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size and strength of one adapter. ``scale`` multiplies up·down; ``alpha`` is what the recipe says of it."""
+
+    rank: int
+    alpha: float
+    dropout: float = 0.0
+    rslora: bool = False
+    rank_dropout: float = 0.0
+    kind: str = "lora"
+    factor: int = 0
+    """Of LoKr: the smaller side of its split, 0 for an even one."""
+
+    @property
+    def scale(self) -> float:
+        """alpha ÷ rank (Hu 2021), or alpha ÷ √rank (rsLoRA, Kalajdzievski 2023)."""
+        return self.alpha / (math.sqrt(self.rank) if self.rslora else self.rank)
+
+    @property
+    def file_alpha(self) -> float:
+        """The alpha of a reader that knows only alpha ÷ rank: rsLoRA's is alpha·√rank."""
+        return self.alpha * math.sqrt(self.rank) if self.rslora else self.alpha
+
+
+def parts(model: Model) -> dict[str, nn.Module]:
+    """The trainable parts by diffusers' names: unet, text_encoder, text_encoder_2."""
+    texts = {f"text_encoder{f'_{i + 1}' if i else ''}": module for i, module in enumerate(model.text_encoders)}
+    return {"unet": model.unet, **texts}
+
+
+def wrappable(model: Model) -> Iterator[tuple[str, nn.Module]]:
+    """Every linear layer and convolution of UNet and text encoders, as 'part.path'; with adapters in it or without."""
+    for part, root in parts(model).items():
+        yield from _wrappable(part, root)
+
+
+def weight_shape(module: nn.Module) -> tuple[int, ...]:
+    """[out, in] of a linear layer, [out, in, kh, kw] of a convolution; what it is wrapped in doesn't matter."""
+    weight = innermost(module).weight
+    assert isinstance(weight, Tensor)
+    return tuple(weight.shape)
+
+
+def innermost(module: nn.Module) -> nn.Module:
+    """The borrowed module inside any number of adapters."""
+    while isinstance(inner := module._modules.get("base_layer"), nn.Module):
+        module = inner
+    return module
+
+
+def _wrappable(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    base = innermost(module)
+    if isinstance(base, nn.Linear | nn.Conv2d):
+        yield name, base
+        return
+    for leaf, child in base.named_children():
+        yield from _wrappable(f"{name}.{leaf}", child)
+
+
+class Adapters:
+    """Trained layers in a model, by 'part.path'. The model is unchanged where making them fails.
+
+    Down-weights begin evenly spread in ±1/√fan-in (Kaiming 2015 with a = √5, as everybody's), each layer's keyed by
+    ``seed`` and its name; up-weights begin at 0. Both are float32, also over half-precision bases. What ``start`` holds
+    begins with a file's values instead.
+    """
+
+    def __init__(
+        self, model: Model, shapes: Mapping[str, Shape], seed: int = 0, start: Mapping[str, Layer] | None = None
+    ) -> None:
+        self.shapes = dict(shapes)
+        self.layers: dict[str, Any] = {}
+        self._homes: list[tuple[nn.Module, str, nn.Module]] = []
+        self._flags = Flags(model.modules)
+        try:
+            for module in model.modules:
+                module.requires_grad_(False)
+            with forked(seed, "lora"):  # torch's layers draw their first values, which aren't kept, from global state
+                for name, shape in shapes.items():
+                    self._wrap(parts(model), name, shape, seed, (start or {}).get(name))
+            self.fill(start or {})
+        except BaseException:
+            self.remove()
+            raise
+
+    def _wrap(self, roots: Mapping[str, nn.Module], name: str, shape: Shape, seed: int, start: Layer | None) -> None:
+        part, _, path = name.partition(".")
+        parent_path, _, leaf = path.rpartition(".")
+        parent = roots[part].get_submodule(parent_path)
+        base = parent._modules[leaf]
+        assert base is not None
+        draws = generator(seed, f"lora {name}")
+        layer = _lora(base, shape, draws) if shape.kind == "lora" else _changed(base, shape, draws, start)
+        layer.train(base.training)
+        self._homes.append((parent, leaf, base))
+        self.layers[name] = layer
+        parent._modules[leaf] = layer
+
+    def remove(self) -> None:
+        """The modules and flags that were there before. Adapters put over these must be gone already."""
+        while self._homes:
+            parent, leaf, base = self._homes.pop()
+            parent._modules[leaf] = base
+        self._flags.restore()
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Inside, each wrapped module answers alone."""
+        layers = [parent._modules[leaf] for parent, leaf, _ in self._homes]
+        for parent, leaf, base in self._homes:
+            parent._modules[leaf] = base
+        try:
+            yield
+        finally:
+            for (parent, leaf, _), layer in zip(self._homes, layers, strict=True):
+                parent._modules[leaf] = layer
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Sizes of the weights that the layers change."""
+        return {name: weight_shape(layer) for name, layer in self.layers.items()}
+
+    def tensors(self) -> dict[str, dict[str, nn.Parameter]]:
+        """The trained tensors of each layer, by their names in a file."""
+        return {name: self._tensors(name) for name in self.layers}
+
+    def weights(self) -> dict[str, tuple[nn.Parameter, nn.Parameter]]:
+        """(down, up) of each LoRA layer, a DoRA's too."""
+        found = self.tensors().items()
+        return {name: (own[DOWN], own[UP]) for name, own in found if DOWN in own}
+
+    @torch.no_grad()
+    def fill(self, layers: Mapping[str, Layer], weight: float = 1.0) -> None:
+        """Copy a file's values in; ``weight`` multiplies their effect."""
+        for name in self.layers.keys() & layers.keys():
+            for part, own in self._tensors(name).items():
+                value = layers[name].tensors.get(part)
+                if value is not None:
+                    # Files may hold a 1×1 convolution's weights as matrices.
+                    own.copy_(value.reshape(own.shape))
+            if self.shapes[name].kind == "lora":
+                self.layers[name].scaling[ADAPTER] = self.shapes[name].scale * weight
+            else:
+                self.layers[name].strength = weight
+
+    def for_file(self) -> dict[str, Layer]:
+        """The weights as a file holds them, on the CPU; they are the trained tensors themselves where those are there."""
+        return {name: self._for_file(name, shape) for name, shape in self.shapes.items()}
+
+    @torch.no_grad()
+    def cap_norms(self, most: float) -> None:
+        """Shrink changes of a weight that are longer than ``most`` (kohya's scale_weight_norms), all factors alike."""
+        for name, own in self.tensors().items():
+            length = self._norm(name)
+            factors = [value for part, value in own.items() if part != MAGNITUDE]
+            ratio = (most / length.clamp_min(most)) ** (1 / len(factors))
+            for factor in factors:
+                factor.mul_(ratio)
+
+    def _tensors(self, name: str) -> dict[str, nn.Parameter]:
+        layer = self.layers[name]
+        if self.shapes[name].kind != "lora":
+            found: dict[str, nn.Parameter] = layer.tensors()
+            return found
+        return {DOWN: layer.lora_A[ADAPTER].weight, UP: layer.lora_B[ADAPTER].weight}
+
+    def _norm(self, name: str) -> Tensor:
+        if self.shapes[name].kind != "lora":
+            length: Tensor = self.layers[name].norm()
+            return length
+        # |up·down|² is the sum of (upᵀ·up) ∘ (down·downᵀ): products of rank by rank, not of the weight's size.
+        down, up = (tensor.flatten(1) for tensor in self._tensors(name).values())
+        return ((up.T @ up) * (down @ down.T)).sum().clamp_min(0).sqrt() * self.shapes[name].scale
+
+    def _for_file(self, name: str, shape: Shape) -> Layer:
+        if shape.kind != "lora":
+            made: Layer = self.layers[name].for_file(shape.rank, shape.scale)
+            return made
+        down, up = self._tensors(name).values()
+        return LoraLayer(down.detach().cpu(), up.detach().cpu(), shape.file_alpha)
+
+
+def _lora(base: nn.Module, shape: Shape, draws: torch.Generator) -> Any:
+    """peft's layer around ``base``."""
+    from peft.tuners.lora import Conv2d, Linear
+
+    kind = Conv2d if isinstance(innermost(base), nn.Conv2d) else Linear
+    layer: Any = kind(
+        base,
+        ADAPTER,
+        r=shape.rank,
+        lora_alpha=shape.alpha,
+        lora_dropout=shape.dropout,
+        use_rslora=shape.rslora,
+        init_lora_weights=False,
+    )
+    layer.lora_A.float()
+    layer.lora_B.float()
+    down, up = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
+    bound = 1 / math.sqrt(down[0].numel())
+    first = torch.empty(down.shape).uniform_(-bound, bound, generator=draws)
+    with torch.no_grad():
+        down.copy_(first)
+        up.zero_()
+    if shape.rank_dropout:
+        layer.lora_A[ADAPTER].register_forward_hook(_RankDropout(shape.rank_dropout))
+    return layer
+
+
+def _changed(base: nn.Module, shape: Shape, draws: torch.Generator, start: Layer | None) -> nn.Module:
+    """Our layer around ``base``. A file's LoHa or LoKr may be of any form that fits; a DoRA may begin as a LoRA."""
+    from .changes import Changed, column_lengths, difference, effective_weight, first_values
+
+    if start is None:
+        tensors = first_values(shape.kind, base, shape.rank, shape.factor, draws)
+    else:
+        tensors = {part: value.float() for part, value in start.tensors.items()}
+        if shape.kind == "dora" and MAGNITUDE not in tensors:
+            weight = effective_weight(base)
+            found = difference(tensors, weight.shape).to(weight.device) * shape.scale
+            tensors[MAGNITUDE] = column_lengths(weight + found)
+    return Changed(base, tensors, shape.scale, shape.dropout, shape.rank_dropout)
+
+
+class _RankDropout:
+    """While training, leaves ranks out at random, others for each picture, and keeps the mean (kohya's rank_dropout)."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+
+    def __call__(self, module: nn.Module, _: Any, answer: Tensor) -> Tensor:
+        if not module.training:
+            return answer
+        # Ranks are the channels of a convolution's answer, and the last numbers of a linear layer's.
+        spatial = isinstance(module, nn.Conv2d)
+        size = [answer.shape[0], *(1 for _ in answer.shape[1:])]
+        size[1 if spatial else -1] = answer.shape[1 if spatial else -1]
+        kept = torch.rand(size, device=answer.device) >= self.share
+        return answer * kept.to(answer.dtype) / (1 - self.share)

@@ -1,0 +1,224 @@
+"""LoHa, LoKr and DoRA as layers: a borrowed layer whose weight differs by what its trained tensors say.
+
+The change of weight is computed in each forward pass, in float32, and acts beside the borrowed layer: out = layer(x) +
+change(x). peft's functions do LoHa's product (its backward pass keeps no second copy of the weight) and the Kronecker
+product; its layers aren't used, because its LoKr leaves alpha ÷ rank out and its DoRA has a magnitude for each output, where
+the WebUI and Forge read one for each input.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from peft.tuners.loha.layer import make_weight, make_weight_cp
+from peft.tuners.lokr.layer import make_kron
+from peft.tuners.lokr.layer import make_weight_cp as make_tucker
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..formats import lycoris
+from ..formats.lycoris import MAGNITUDE, LycorisLayer
+from .sizes import lokr_whole, split
+
+TINY = 1e-12
+
+
+class Changed(nn.Module):
+    """``base`` with its weight changed by ``tensors`` (names as in a file, see ``formats.lycoris``)."""
+
+    def __init__(
+        self,
+        base: nn.Module,
+        tensors: Mapping[str, Tensor],
+        scale: float,
+        dropout: float = 0.0,
+        rank_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.base_layer = base
+        self.names = tuple(tensors)
+        device = _weight(base).device
+        self.values = nn.ParameterList(
+            nn.Parameter(value.detach().to(device, torch.float32, copy=True)) for value in tensors.values()
+        )
+        self.scale, self.strength = scale, 1.0
+        self.dropout, self.rank_dropout = dropout, rank_dropout
+
+    @property
+    def weight(self) -> Tensor:
+        """The borrowed weight: what asks a layer for its weight wants to know its size and number format."""
+        return _weight(self.base_layer)
+
+    @property
+    def bias(self) -> Tensor | None:
+        found: Any = _innermost(self.base_layer).bias
+        return found if isinstance(found, Tensor) else None
+
+    def tensors(self) -> dict[str, nn.Parameter]:
+        """The trained tensors by their names in a file."""
+        return dict(zip(self.names, self.values, strict=True))
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        answer: Tensor = self.base_layer(x, *args, **kwargs)
+        change = self.change() * self.strength
+        if self.training and self.dropout:
+            x = functional.dropout(x, self.dropout)
+        base = _innermost(self.base_layer)
+        if isinstance(base, nn.Conv2d):
+            added = functional.conv2d(
+                x, change.to(x.dtype), None, base.stride, base.padding, base.dilation, base.groups
+            )
+        else:
+            added = functional.linear(x, change.to(x.dtype))
+        return answer + added.to(answer.dtype)
+
+    def change(self) -> Tensor:
+        """What is added to the weight at full strength."""
+        tensors = self.tensors()
+        with torch.autocast(self.values[0].device.type, enabled=False):
+            found = self._difference(tensors)
+            if MAGNITUDE not in tensors:
+                return found
+            # The lengths count as constants for the gradients, as DoRA's authors have it (their section 4.3).
+            weight = effective_weight(self.base_layer)
+            lengths = column_lengths((weight + found).detach())
+            factor = tensors[MAGNITUDE].reshape(lengths.shape) / lengths.clamp_min(TINY)
+            return found * factor + weight * (factor - 1)
+
+    def norm(self) -> Tensor:
+        """Length of the change as one long vector, before DoRA's magnitudes and without dropout."""
+        return (difference(self.tensors(), self.weight.shape) * self.scale).norm()
+
+    def for_file(self, rank: int, scale: float) -> LycorisLayer:
+        """The layer as a file holds it, on the CPU; a LoHa's or LoKr's strength goes into its matrices, alpha is its rank."""
+        tensors = {name: value.detach().cpu() for name, value in self.tensors().items()}
+        first = next((name for name in ("hada_w2_a", "lokr_w2", "lokr_w2_a") if name in tensors), None)
+        if first is None:
+            return LycorisLayer(tensors, scale * rank)
+        # Readers differ: for whole matrices the WebUI takes 1, peft's LoKr always, and LyCORIS 4 merges with the square. None
+        # errs about 1.
+        return LycorisLayer({**tensors, first: tensors[first] * scale}, float(rank))
+
+    def _difference(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """The scaled difference; while training, some of its ranks (a LoRA's) or rows (as LyCORIS) are left out."""
+        dropped = self.rank_dropout if self.training else 0.0
+        if dropped and "lora_down.weight" in tensors:
+            down = tensors["lora_down.weight"]
+            tensors = {**tensors, "lora_down.weight": down * _kept(down, dropped)}
+        found = difference(tensors, self.weight.shape) * self.scale
+        return found * _kept(found, dropped) if dropped and "lora_down.weight" not in tensors else found
+
+
+def difference(tensors: Mapping[str, Tensor], shape: torch.Size) -> Tensor:
+    """The change of a weight of this shape, before its scale and DoRA's magnitudes."""
+    kind = lycoris.kind_of(tensors)
+    if kind == "loha":
+        factors = [tensors[name] for name in lycoris.LOHA]
+        one = torch.ones((), device=factors[0].device)
+        if "hada_t1" in tensors:
+            found = make_weight_cp(tensors["hada_t1"], *factors[:2], tensors["hada_t2"], *factors[2:], one)
+        else:
+            found = make_weight(*factors, one)
+    elif kind == "lokr":
+        found = make_kron(_side(tensors, "lokr_w1"), _side(tensors, "lokr_w2"))
+    else:
+        found = tensors["lora_up.weight"].flatten(1) @ tensors["lora_down.weight"].flatten(1)
+    result: Tensor = found.reshape(shape)
+    return result
+
+
+def changed_weight(tensors: Mapping[str, Tensor], scale: float, weight: Tensor, strength: float = 1.0) -> Tensor:
+    """A float32 weight with a file's layer in it, at a strength: what the layer beside the weight gives, in one."""
+    found = difference({name: value.float() for name, value in tensors.items()}, weight.shape) * scale
+    if MAGNITUDE in tensors:
+        lengths = column_lengths(weight + found)
+        factor = tensors[MAGNITUDE].float().reshape(lengths.shape) / lengths.clamp_min(TINY)
+        found = found * factor + weight * (factor - 1)
+    return weight + found * strength
+
+
+def column_lengths(weight: Tensor) -> Tensor:
+    """Length of what each input gives to all outputs: [1, in(, 1, 1)] of a weight [out, in(, kh, kw)]."""
+    return torch.linalg.vector_norm(weight, dim=[0, *range(2, weight.ndim)], keepdim=True)
+
+
+@torch.no_grad()
+def effective_weight(module: nn.Module) -> Tensor:
+    """A layer's weight in float32, with all adapters around it."""
+    base = module._modules.get("base_layer")
+    if base is None:
+        return _weight(module).detach().float()
+    inner: Any = module
+    weight = effective_weight(base)
+    if isinstance(module, Changed):
+        return weight + module.change() * module.strength
+    for name in inner.active_adapters:
+        weight = weight + inner.get_delta_weight(name).float()
+    return weight
+
+
+def first_values(kind: str, base: nn.Module, rank: int, factor: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """Tensors that change nothing yet, drawn as LyCORIS and LoRA draw them. ``factor`` 0 splits LoKr's sides evenly."""
+    shape = _weight(base).shape
+    out, inputs, kernel = shape[0], shape[1], math.prod(shape[2:])
+
+    def even(*size: int) -> Tensor:
+        bound = 1 / math.sqrt(math.prod(size[1:]))
+        return torch.empty(size).uniform_(-bound, bound, generator=generator)
+
+    def normal(spread: float, *size: int) -> Tensor:
+        return torch.empty(size).normal_(0, spread, generator=generator)
+
+    if kind == "loha":
+        return {
+            "hada_w1_a": normal(0.1, out, rank),
+            "hada_w1_b": normal(1.0, rank, inputs * kernel),
+            "hada_w2_a": torch.zeros(out, rank),
+            "hada_w2_b": normal(1.0, rank, inputs * kernel),
+        }
+    if kind == "lokr":
+        (o1, o2), (i1, i2) = split(out, factor), split(inputs, factor)
+        if lokr_whole(o2, i2, rank):
+            return {"lokr_w1": even(o1, i1), "lokr_w2": torch.zeros(o2, i2, *shape[2:])}
+        return {
+            "lokr_w1": even(o1, i1),
+            "lokr_w2_a": even(o2, rank),
+            "lokr_w2_b": torch.zeros(rank, i2 * kernel),
+        }
+    return {
+        "lora_down.weight": even(rank, *shape[1:]),
+        "lora_up.weight": torch.zeros(out, rank, *(1 for _ in shape[2:])),
+        MAGNITUDE: column_lengths(effective_weight(base)).cpu(),
+    }
+
+
+def _side(tensors: Mapping[str, Tensor], part: str) -> Tensor:
+    """One of LoKr's two matrices, [o, i·kernel] also of convolutions."""
+    if part in tensors:
+        return tensors[part].flatten(1)
+    a, b = tensors[f"{part}_a"], tensors[f"{part}_b"]
+    if part == "lokr_w2" and "lokr_t2" in tensors:
+        tucker: Tensor = make_tucker(tensors["lokr_t2"], a, b)
+        return tucker.flatten(1)
+    return a @ b.flatten(1)
+
+
+def _kept(tensor: Tensor, share: float) -> Tensor:
+    """For each first index 0 with this chance, else what keeps the mean."""
+    size = [tensor.shape[0], *(1 for _ in tensor.shape[1:])]
+    return (torch.rand(size, device=tensor.device) >= share).to(tensor.dtype) / (1 - share)
+
+
+def _weight(module: nn.Module) -> Tensor:
+    weight: Any = _innermost(module).weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def _innermost(module: nn.Module) -> nn.Module:
+    while isinstance(inner := module._modules.get("base_layer"), nn.Module):
+        module = inner
+    return module

@@ -1,0 +1,313 @@
+"""Full fine-tuning and DreamBooth: the model's own weights, on a copy made for the run.
+
+Copies of the weights that train stand in the borrowed ones' places between ``attach`` and ``detach``; the host's stay as they
+are. A module computes in one number format, so what stands still beside what trains is copied into that format as well.
+A save is a checkpoint in the base file's own layout, written tensor by tensor, or the LoRA nearest to what was learned
+(see ``lowrank``). DreamBooth (Ruiz 2022) is the same with regularization pictures beside the concept's, which hold the class
+in place: its prior-preservation loss is the dataset's and the loop's affair.
+
+A LoRA holds the weights of linear layers and convolutions: where one is asked for, only those train, and at full rank nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..formats import checkpoint, kohya
+from ..formats.tensor_file import TensorFile
+from ..model.base import Flags, Model, ModelError
+from ..model.borrow import Place, places
+from ..model.config_beside import copy_config
+from ..model.copies import Copied, Copies, parameters, part_names
+from ..model.source import Source, open_source
+from ..recipe import Precision, Recipe
+from .adapters import wrappable
+from .base import MethodError, ParameterGroup
+from .lora import applied as lora_applied
+from .lowrank import approximated
+from .vectors import load
+
+NOT_IN_FILES = ("text_projection", "token_embedding", "position_embedding")
+"""Layers that programs don't look for in a LoRA."""
+
+
+class FullMethod:
+    """A model's own weights in a run, between ``attach`` and ``detach``."""
+
+    name = "full"
+    suffix = ".safetensors"
+    further_kind = "full"
+    uses_global_rng = False
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self._copies: Copies | None = None
+        self._still: Copies | None = None
+        self._flags: Flags | None = None
+        self._model: Model | None = None
+        self._recipe: Recipe | None = None
+
+    def attach(self, model: Model, recipe: Recipe) -> None:
+        """Put copies in the places of what the recipe trains. Raises MethodError; the model is then unchanged."""
+        if self._copies is not None:
+            raise RuntimeError("this method is attached already")
+        names = trained_names(model, recipe)
+        if model.path is None:
+            raise MethodError(
+                "The base model has no file, whose layout a checkpoint could have: choose another method."
+            )
+        flags = Flags(model.modules)
+        dtype = torch.bfloat16 if recipe.method.full.weights == "bf16" else torch.float32
+        for module in model.modules:
+            module.requires_grad_(False)
+        try:
+            still = of_other_dtype(model, names, dtype)
+            self._copies = Copies(model, names, dtype)
+            self._still = Copies(model, still, dtype, trained=False)
+        except BaseException:
+            if self._copies is not None:
+                self._copies.remove()
+                self._copies = None
+            flags.restore()
+            raise
+        self._flags, self._model, self._recipe = flags, model, recipe
+        self.notes = []
+        if recipe.method.full.save_as == "lora":
+            self.notes.append(
+                f"Saved as the LoRA of rank {recipe.method.full.lora_rank} that is nearest to what was learned: the largest "
+                "difference of the output tells what that leaves out."
+            )
+        elif recipe.save.precision != "fp32":
+            self.notes.append("The checkpoint has the base's own number formats, whatever save.precision says.")
+
+    def detach(self) -> None:
+        if self._copies is not None and self._flags is not None:
+            if self._still is not None:
+                self._still.remove()
+            self._copies.remove()
+            self._flags.restore()
+        self._copies = self._still = self._flags = self._model = None
+
+    def groups(self) -> list[ParameterGroup]:
+        train = self.recipe.train
+        rates = {"unet": train.learning_rate, "text_encoder": train.text_encoder_learning_rate or train.learning_rate}
+        found: dict[str, list[nn.Parameter]] = {}
+        for name, value in self.copies.values.items():
+            found.setdefault("unet" if name.startswith("unet.") else "text_encoder", []).append(value)
+        return [ParameterGroup(part, found[part], rate) for part, rate in rates.items() if part in found]
+
+    def after_step(self) -> None:
+        """Nothing: the copies are the model."""
+
+    def state(self) -> dict[str, Tensor]:
+        return {name: value.detach() for name, value in self.copies.values.items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        load(self.state(), state)
+
+    @contextmanager
+    def without(self) -> Iterator[None]:
+        with self.copies.off(), nullcontext() if self._still is None else self._still.off():
+            yield
+
+    def save(self, path: Path, metadata: Mapping[str, str], precision: Precision) -> None:
+        """Write the checkpoint in the base file's layout and number formats, or the LoRA. Raises CheckpointError too."""
+        assert self.model.path is not None
+        source = open_source(self.model.path)
+        if self.recipe.method.full.save_as == "lora":
+            self._save_lora(path, source, metadata, precision)
+            return
+        values = self.copies.values
+
+        def changed(key: str, tensor: Tensor) -> Tensor | None:
+            held = [place for place in source.places.get(key, ()) if place.name in values]
+            held = [
+                place
+                for place in held
+                if not torch.equal(values[place.name], _first(values[place.name], place, tensor))
+            ]
+            if not held:
+                return None
+            whole = tensor.to(torch.float32, copy=True)
+            for place in held:
+                place.piece(whole).copy_(values[place.name].detach())
+            return whole
+
+        written = checkpoint.model_metadata(metadata, source.metadata)
+        with torch.no_grad():
+            checkpoint.write(path, source.entries, source.__getitem__, changed, written)
+
+    def save_further(self, path: Path, folder: Path, metadata: Mapping[str, str], precision: Precision) -> list[Path]:
+        """The configuration beside the base file, beside the checkpoint too."""
+        assert self.model.path is not None
+        copied = None if self.recipe.method.full.save_as == "lora" else copy_config(self.model.path, path)
+        return [] if copied is None else [copied]
+
+    def _save_lora(self, path: Path, source: Source, metadata: Mapping[str, str], precision: Precision) -> None:
+        values, layers = self.copies.values, dict[str, kohya.Layer]()
+        for key, held in source.places.items():
+            for place in held:
+                if place.name not in values:
+                    continue
+                value = values[place.name]
+                change = value.detach().float() - _first(value, place, source[key]).float()
+                if bool(change.any()):
+                    layers[place.name.removesuffix(".weight")] = approximated(change, self.recipe.method.full.lora_rank)
+        if not layers:
+            first = next(name for name in values)
+            layers[first.removesuffix(".weight")] = approximated(torch.zeros(values[first].shape), 1)
+        rank = str(self.recipe.method.full.lora_rank)
+        told = {"ss_network_module": "networks.lora", "ss_network_dim": rank, "ss_network_alpha": rank}
+        kohya.write(path, layers, self.model.family, {**metadata, **told}, precision)
+
+    @contextmanager
+    def applied(self, path: Path, model: Model, weight: float = 1.0) -> Iterator[None]:
+        """With the checkpoint's weights in the model's places (at a weight: so far on the way to them), or with the LoRA."""
+        file = TensorFile(path)
+        if is_lora(file):
+            with lora_applied([(path, weight)], model):
+                yield
+            return
+        with checkpoint_applied(file, model, weight):
+            yield
+
+    @property
+    def copies(self) -> Copies:
+        if self._copies is None:
+            raise RuntimeError("this method is not attached")
+        return self._copies
+
+    @property
+    def model(self) -> Model:
+        assert self._model is not None
+        return self._model
+
+    @property
+    def recipe(self) -> Recipe:
+        assert self._recipe is not None
+        return self._recipe
+
+
+class DreamboothMethod(FullMethod):
+    """The same, with regularization pictures expected beside the concept's."""
+
+    name = "dreambooth"
+    further_kind = "dreambooth"
+
+    def attach(self, model: Model, recipe: Recipe) -> None:
+        super().attach(model, recipe)
+        if not any(concept.regularization for concept in recipe.dataset.concepts):
+            self.notes.append(
+                "There were no regularization pictures (dataset.concepts.0.regularization), which hold the class in place: "
+                "expect the concept in everything of its class."
+            )
+
+
+def trained_names(model: Model, recipe: Recipe) -> list[str]:
+    """The parameters ('part.path.leaf') that the recipe trains. Raises MethodError where there are none.
+
+    Of a run that is saved as a LoRA, only the weights that such a file holds.
+    """
+    method, settings = recipe.method, recipe.method.full
+    wanted = [
+        name
+        for name, _ in parameters(model)
+        if (name.startswith("unet.") and method.unet) or (name.startswith("text_encoder") and method.text_encoder)
+    ]
+    for text in settings.frozen:
+        if not any(text in name for name, _ in parameters(model)):
+            raise MethodError(
+                f"method.full.frozen names {text!r}, but no parameter's name contains it. Names are like {wanted[0]} and "
+                f"{wanted[len(wanted) // 2]}: use a part of one, such as down_blocks or attn2."
+            )
+    wanted = [name for name in wanted if not any(text in name for text in settings.frozen)]
+    if settings.save_as == "lora":
+        held = {f"{name}.weight" for name, _ in wrappable(model)}
+        wanted = [name for name in wanted if name in held and not any(part in name for part in NOT_IN_FILES)]
+    if not wanted:
+        raise MethodError(
+            "Nothing is left to train: switch on method.unet or method.text_encoder, or freeze less in method.full.frozen."
+        )
+    return wanted
+
+
+def of_other_dtype(model: Model, trained: list[str], dtype: torch.dtype) -> list[str]:
+    """What stands still beside what trains, in the same modules, in another number format: a module computes in one."""
+    parts, moving = {name.partition(".")[0] for name in trained}, set(trained)
+    return [
+        name
+        for name, value in parameters(model)
+        if name.partition(".")[0] in parts and value.dtype != dtype and name not in moving
+    ]
+
+
+def is_lora(file: TensorFile) -> bool:
+    """Whether a file is a LoRA rather than a whole model."""
+    return not any(key.startswith("model.diffusion_model.") for key in file)
+
+
+@contextmanager
+def checkpoint_applied(file: TensorFile, model: Model, weight: float = 1.0) -> Iterator[None]:
+    """Run the model with a checkpoint's UNet and text encoders; what is equal to the model's own isn't held twice.
+
+    Raises CheckpointError where the file is of another kind of model.
+    """
+    try:
+        held = places(model.family, file)
+    except ModelError as error:
+        raise checkpoint.CheckpointError(f"{file.path} is of another kind of model: {error}") from error
+    owners = _owners(model)
+    before: list[tuple[nn.Module, str, nn.Parameter]] = []
+    missing = owners.keys() - {place.name for found in held.values() for place in found}
+    if missing:
+        raise checkpoint.CheckpointError(f"{file.path} lacks {sorted(missing)[0]}: it is of another kind of model.")
+    try:
+        for key, found in held.items():
+            wanted = [place for place in found if place.name in owners]
+            tensor = file[key] if wanted else None
+            for place in wanted:
+                owner, leaf = owners[place.name]
+                own = owner._parameters[leaf]
+                assert own is not None and tensor is not None
+                value = place.piece(tensor).to(own.device, own.dtype)
+                if value.shape != own.shape:
+                    raise checkpoint.CheckpointError(
+                        f"{file.path}: {key} has another size: it is of another kind of model."
+                    )
+                if torch.equal(value, own.detach()):
+                    continue
+                if weight != 1.0:
+                    value = torch.lerp(own.detach().float(), value.float(), weight).to(own.dtype)
+                before.append((owner, leaf, own))
+                owner._parameters[leaf] = nn.Parameter(value, requires_grad=False)
+        yield
+    finally:
+        for owner, leaf, own in before:
+            owner._parameters[leaf] = own
+
+
+def _first(value: Copied, place: Place, tensor: Tensor) -> Tensor:
+    """What a copy was before it trained: the file's numbers, rounded as the host holds them and then as the run does.
+
+    What is equal to that has not moved, and stays as the file has it. The host's own memory isn't asked: it may have
+    thrown the model away by now.
+    """
+    return place.piece(tensor).to(value.device, value.borrowed.dtype).to(value.dtype)
+
+
+def _owners(model: Model) -> dict[str, tuple[nn.Module, str]]:
+    """UNet's and text encoders' parameters: name → (the module that holds it, its leaf)."""
+    found = {}
+    for part, module in zip(part_names(model), model.modules, strict=True):
+        if part == "vae":
+            continue
+        for path, owner in module.named_modules():
+            for leaf in owner._parameters:
+                if owner._parameters[leaf] is not None:
+                    found[f"{part}.{path}.{leaf}" if path else f"{part}.{leaf}"] = (owner, leaf)
+    return found

@@ -1,0 +1,14 @@
+"""LoKr: a change of weight as Kronecker product of two small matrices (Yeh 2023, LyCORIS).
+
+The smallest files. With a rank near half of the larger matrix's side that matrix is trained whole; ``method.lora.factor`` says
+how the sides are split.
+"""
+
+from __future__ import annotations
+
+from .lora import LoraMethod
+
+
+class LokrMethod(LoraMethod):
+    name = "lokr"
+    continues = ("lokr",)

@@ -1,0 +1,96 @@
+"""Pivotal tuning: a LoRA, and the vectors of new words, in one run (Roich 2021, as Stable Diffusion's trainers mean it).
+
+The LoRA file holds the words too, under their own names, as the WebUI and others read them; each word is also written as an
+embedding of its own, for the programs that don't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from torch import Tensor
+
+from ..formats import embedding
+from ..formats.kohya import BUNDLE
+from ..model.base import Model
+from ..recipe import Precision, Recipe
+from .base import MethodError, ParameterGroup
+from .lora import LoraMethod, applied
+from .textual_inversion import hung_in, save_words
+from .vectors import LearnedVectors, load, words_of
+
+
+class PivotalMethod(LoraMethod):
+    """A LoRA's layers and new words."""
+
+    name = "pivotal"
+    further_kind = "textual_inversion"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._learned: LearnedVectors | None = None
+
+    def attach(self, model: Model, recipe: Recipe) -> None:
+        dotted = next((word for word in words_of(recipe) if "." in word), None)
+        if dotted is not None:
+            raise MethodError(
+                f"The word {dotted!r} has a dot, which the names in a LoRA file can't hold: take another."
+            )
+        super().attach(model, recipe)
+        try:
+            self._learned = LearnedVectors(model, recipe)
+        except BaseException:
+            super().detach()
+            raise
+
+    def detach(self) -> None:
+        if self._learned is not None:
+            self._learned.remove()
+            self._learned = None
+        super().detach()
+
+    def groups(self) -> list[ParameterGroup]:
+        rate = self.recipe.method.embedding.learning_rate or self.recipe.train.learning_rate
+        return [*super().groups(), ParameterGroup("text_encoder_words", self.learned.parameters(), rate)]
+
+    def after_step(self) -> None:
+        super().after_step()
+        self.learned.pull()
+
+    def state(self) -> dict[str, Tensor]:
+        return {**super().state(), **{name: value.detach() for name, value in self.learned.tensors().items()}}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        load(self.state(), state)
+
+    def bundle(self, precision: Precision) -> dict[str, Tensor]:
+        found = {}
+        for word, values in self.learned.words.vectors().items():
+            for name, value in embedding.converted(Path(word), values, precision).items():
+                found[f"{BUNDLE}{word}.{name}"] = value
+        return found
+
+    @contextmanager
+    def without(self) -> Iterator[None]:
+        with super().without(), self.learned.words.off():
+            yield
+
+    def save_further(self, path: Path, folder: Path, metadata: Mapping[str, str], precision: Precision) -> list[Path]:
+        return save_words(self.learned, self.learned.words.words, path, folder, metadata, precision)
+
+    @contextmanager
+    def applied(self, path: Path, model: Model, weight: float = 1.0) -> Iterator[None]:
+        """The LoRA at its weight, the words as they are, as the WebUI has it."""
+        with ExitStack() as stack:
+            stack.enter_context(applied([(path, weight)], model))
+            vectors = embedding.bundled(path, len(model.text_encoders))
+            stack.enter_context(hung_in(model, vectors))
+            yield
+
+    @property
+    def learned(self) -> LearnedVectors:
+        if self._learned is None:
+            raise RuntimeError("this method is not attached")
+        return self._learned

@@ -1,0 +1,1 @@
+"""The diffusion model: families, aliasing, text, single files."""

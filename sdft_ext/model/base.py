@@ -1,0 +1,163 @@
+"""What a diffusion model is to the rest of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+FamilyName = Literal["sd1", "sd2", "sdxl"]
+Prediction = Literal["epsilon", "v_prediction"]
+
+
+class ModelError(ValueError):
+    """A file that can't be used as a model; the message names it, says what it is, and what to do."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """All that the skeleton of a model needs to know, read off a file's own shapes.
+
+    ``unet``, ``vae`` and ``text`` are keyword arguments of diffusers' and transformers' configurations. ``text_layer[i]``
+    is the layer (counted from the end, 1 is the last) whose output text encoder i gives when nothing is skipped.
+    """
+
+    name: FamilyName
+    prediction: Prediction
+    zero_terminal_snr: bool
+    unet: dict[str, Any]
+    vae: dict[str, Any]
+    text: tuple[dict[str, Any], ...]
+    text_layer: tuple[int, ...]
+    latent_scale: float
+    betas: tuple[float, float] = (0.00085, 0.012)
+
+    @property
+    def open_clip(self) -> tuple[bool, ...]:
+        """Which text encoders are OpenCLIP towers: their files fuse q, k and v, and pad with 0."""
+        return {"sd1": (False,), "sd2": (True,), "sdxl": (False, True)}[self.name]
+
+
+@dataclass
+class Model:
+    """A model as diffusers and transformers modules. ``alphas_cumprod``: float64 [1000], the clean schedule ᾱ_t.
+
+    ``views``: parameters that look at a piece of a host's parameter, each with how to look (see ``refresh``).
+    """
+
+    family: Family
+    unet: Any
+    vae: Any
+    text_encoders: list[Any]
+    tokenizers: list[Any]
+    alphas_cumprod: Tensor
+    path: Path | None = None
+    views: list[tuple[nn.Parameter, Callable[[], Tensor]]] = field(default_factory=list, repr=False)
+
+    def refresh(self) -> None:
+        """Follow the host: after it has moved its modules, views of its parameters would still show the old memory.
+
+        The parameter objects stay the same; shared ones follow by themselves. Cheap: nothing is copied.
+        """
+        for parameter, look in self.views:
+            parameter.data = look()
+        for module in self.modules:
+            device = next(module.parameters()).device
+            for owner in module.modules():
+                for name, buffer in list(owner._buffers.items()):
+                    if buffer is not None:
+                        owner._buffers[name] = buffer.to(device)
+
+    @property
+    def device(self) -> torch.device:
+        parameter: Tensor = next(self.unet.parameters())
+        return parameter.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        parameter: Tensor = next(self.unet.parameters())
+        return parameter.dtype
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        return [self.unet, self.vae, *self.text_encoders]
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """Encoded prompts: context [B, L, D] (L = 77 × chunks) and, for SDXL, pooled [B, P]."""
+
+    context: Tensor
+    pooled: Tensor | None = None
+
+    def rows(self, index: Sequence[int] | Tensor) -> Conditioning:
+        index = torch.as_tensor(index, device=self.context.device)
+        return replace(self, context=self.context[index], pooled=None if self.pooled is None else self.pooled[index])
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Conditioning:
+        """On a device, and in a number format where one is given."""
+        pooled = None if self.pooled is None else self.pooled.to(device, dtype or self.pooled.dtype)
+        return replace(self, context=self.context.to(device, dtype or self.context.dtype), pooled=pooled)
+
+    @staticmethod
+    def cat(parts: Sequence[Conditioning]) -> Conditioning:
+        pooled = [part.pooled for part in parts if part.pooled is not None]
+        return Conditioning(torch.cat([part.context for part in parts]), torch.cat(pooled) if pooled else None)
+
+
+@dataclass
+class Flags:
+    """``requires_grad``, ``grad`` and ``training`` of modules, to be put back."""
+
+    modules: list[nn.Module]
+    gradients: list[tuple[nn.Parameter, bool, Tensor | None]] = field(default_factory=list)
+    training: list[tuple[nn.Module, bool]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for module in self.modules:
+            self.gradients += [
+                (parameter, parameter.requires_grad, parameter.grad) for parameter in module.parameters()
+            ]
+            self.training += [(part, part.training) for part in module.modules()]
+
+    def restore(self) -> None:
+        for parameter, wanted, gradient in self.gradients:
+            parameter.requires_grad_(wanted)
+            parameter.grad = gradient
+        for part, mode in self.training:
+            part.training = mode
+
+
+def predict(
+    model: Model,
+    latents: Tensor,
+    timesteps: Tensor,
+    conditioning: Conditioning,
+    time_ids: Tensor | None = None,
+    unet: Any = None,
+) -> Tensor:
+    """The UNet's answer (noise or velocity) [B, C, h, w] for scaled latents of the same shape and timesteps [B].
+
+    ``time_ids`` [B, 6] are SDXL's sizes and crops (Podell 2023 §2.2); other families don't use them.
+    """
+    added = None
+    if model.family.name == "sdxl":
+        if time_ids is None or conditioning.pooled is None:
+            raise ValueError("SDXL needs time_ids and a pooled prompt.")
+        added = {"text_embeds": conditioning.pooled, "time_ids": time_ids}
+    context = conditioning.context
+    # Not `unet or …`: a compiled module has no truth value.
+    result: Tensor = (model.unet if unet is None else unet)(
+        latents, timesteps, encoder_hidden_states=context, added_cond_kwargs=added, return_dict=False
+    )[0]
+    return result
+
+
+def clean_alphas_cumprod(betas: tuple[float, float] = (0.00085, 0.012), steps: int = 1000) -> Tensor:
+    """ᾱ_t [steps] float64 of the scaled-linear schedule (Rombach 2022): √β runs evenly between the ends."""
+    root = torch.linspace(betas[0] ** 0.5, betas[1] ** 0.5, steps, dtype=torch.float64)
+    return torch.cumprod(1 - root**2, 0)

@@ -1,0 +1,246 @@
+"""Diffusers modules whose parameters are somebody else's tensors.
+
+The skeletons are built on the meta device: no memory, no initialisation. Then every parameter is hung in from the
+LDM-layout tensors: the very ``Parameter`` object where shapes agree (it then follows the host's own ``.to()``), a view of
+its storage where they don't (1×1 convolutions of the VAE's attention, OpenCLIP's fused ``in_proj`` and transposed
+projection). No weight is copied. Views don't follow the host's ``.to()`` by themselves: ``Model.refresh`` makes them anew.
+"""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .base import Family, Model, ModelError, clean_alphas_cumprod
+from .families import text_prefixes
+from .ldm_keys import UNET, VAE, open_clip_prefixes, translate, unet_prefixes, vae_prefixes
+
+CLIP_FOLDER = Path(__file__).resolve().parent / "clip"
+"""CLIP's vocabulary."""
+
+
+def build(
+    family: Family, tensors: Mapping[str, Tensor], path: Path | None = None, alphas_cumprod: Tensor | None = None
+) -> Model:
+    """A model over LDM-layout tensors (a file's, or the live parameters of a WebUI's module tree).
+
+    ``tensors`` may be lazy: each is asked for once. Keys of hijacked modules (``.wrapped.``) are understood. For a live
+    tree give ``dict(named_parameters())``, not its state dict, whose tensors are no Parameters and don't follow it.
+    Raises ModelError where a tensor is missing or has another shape than the family says.
+    """
+    unet, vae, *texts = skeletons(family)
+    keys = {plain(key): key for key in tensors}
+    views: list[tuple[nn.Parameter, Callable[[], Tensor]]] = []
+    for module, places in zip((unet, vae, *texts), _places(family, keys, vae), strict=True):
+        views += _hang(module, places, lambda key: tensors[keys[key]], path)
+    model = finish(family, unet, vae, texts, path, alphas_cumprod)
+    model.views = views
+    return model
+
+
+def vae(family: Family, tensors: Mapping[str, Tensor], path: Path | None = None) -> Any:
+    """The VAE alone, over tensors whose keys begin with ``first_stage_model.``."""
+    from diffusers import AutoencoderKL
+
+    with torch.device("meta"):
+        module = AutoencoderKL(**family.vae)
+    _hang(module, _vae_places(family, tensors, module), tensors.__getitem__, path)
+    return _whole(module, path).eval()
+
+
+def skeletons(family: Family) -> list[Any]:
+    """UNet, VAE and text encoders without memory."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    with torch.device("meta"):
+        modules: list[Any] = [UNet2DConditionModel(**family.unet), AutoencoderKL(**family.vae)]
+        for number, config in enumerate(family.text):
+            pooled = family.name == "sdxl" and number == 1
+            modules.append((CLIPTextModelWithProjection if pooled else CLIPTextModel)(CLIPTextConfig(**config)))
+    return modules
+
+
+def finish(
+    family: Family, unet: Any, vae: Any, texts: list[Any], path: Path | None, alphas_cumprod: Tensor | None = None
+) -> Model:
+    """Buffers made real, evaluation mode; shared parameters keep their host's ``requires_grad``."""
+    for text in texts:
+        embeddings = text.text_model.embeddings
+        device = embeddings.token_embedding.weight.device
+        embeddings.position_ids = torch.arange(embeddings.position_embedding.num_embeddings, device=device).expand(
+            (1, -1)
+        )
+    for module in (unet, vae, *texts):
+        _whole(module, path).eval()
+    schedule = clean_alphas_cumprod(family.betas) if alphas_cumprod is None else alphas_cumprod
+    return Model(family, unet, vae, texts, [tokenizer() for _ in texts], schedule, path)
+
+
+def _whole(module: Any, path: Path | None) -> Any:
+    left = [name for name, tensor in [*module.named_parameters(), *module.named_buffers()] if tensor.is_meta]
+    if left:
+        raise ModelError(f"{path or 'The model'} lacks {len(left)} tensors, such as {left[0]}: the file is incomplete.")
+    return module
+
+
+@lru_cache(maxsize=1)
+def tokenizer() -> Any:
+    """CLIP's tokenizer, from the vocabulary that comes with us; the same tokens with and without the ftfy package.
+
+    Without ftfy, which the WebUI carries, transformers splits text another way: "dog's" into three, and é without accent.
+    """
+    from transformers import CLIPTokenizer
+
+    found = CLIPTokenizer.from_pretrained(CLIP_FOLDER, local_files_only=True, model_max_length=1_000_000)
+    if found.fix_text is None:
+        found.fix_text = tidy
+    return found
+
+
+_STRAIGHT = dict.fromkeys(map(ord, "ʼ‘’‚‛"), "'") | dict.fromkeys(map(ord, "“”„‟"), '"')
+
+
+def tidy(text: str) -> str:
+    """Sound text as ftfy leaves it: entities read, accents composed, quotes straight, ligatures and full-width forms plain."""
+    text = text if "<" in text else html.unescape(text)
+    wide = (unicodedata.normalize("NFKC", c) if "ﬀ" <= c <= "ﬆ" or "！" <= c <= "￯" or c == "　" else c for c in text)
+    return unicodedata.normalize("NFC", "".join(wide).translate(_STRAIGHT))
+
+
+def plain(key: str) -> str:
+    """A key as files have it: without the WebUI's wrappers, and with the ``text_model`` that old files leave out."""
+    key = key.replace(".wrapped.", ".")
+    old = "cond_stage_model.transformer."
+    if key.startswith(old) and key[len(old) :].split(".")[0] in ("embeddings", "encoder", "final_layer_norm"):
+        key = f"{old}text_model.{key[len(old) :]}"
+    return key
+
+
+View = Callable[[Tensor], Tensor]
+
+
+class Place(NamedTuple):
+    """Where a file's tensor goes: a parameter by 'part.path.leaf', and which piece of the tensor it is (None: all)."""
+
+    name: str
+    view: View | None
+
+    def piece(self, tensor: Tensor) -> Tensor:
+        """The parameter's piece of the tensor, as a view of it."""
+        return tensor if self.view is None else self.view(tensor)
+
+
+def places(family: Family, keys: Iterable[str]) -> dict[str, list[Place]]:
+    """A file's key → the parameters that it holds, one or (OpenCLIP's fused q, k, v) several.
+
+    Raises ModelError where the file has other text encoders than the family.
+    """
+    keys = list(keys)
+    if len(text_prefixes(dict.fromkeys(map(plain, keys), ()))) != len(family.text):
+        raise ModelError(f"The file is no {family.name.upper()}: choose another, or another base model.")
+    modules = skeletons(family)
+    parts = ["unet", "vae", *(f"text_encoder{f'_{n + 1}' if n else ''}" for n in range(len(family.text)))]
+    named = {plain(key): key for key in keys}
+    found: dict[str, list[Place]] = {}
+    for part, module, held in zip(parts, modules, _places(family, named, modules[1]), strict=True):
+        known = {name for name, _ in module.named_parameters()}
+        for name, key, view in held:
+            if name in known:
+                found.setdefault(named[key], []).append(Place(f"{part}.{name}", view))
+    return found
+
+
+def _places(family: Family, keys: Mapping[str, str], vae: nn.Module) -> Iterator[list[tuple[str, str, View | None]]]:
+    """For each module: (its parameter's name, the LDM key, how to see it)."""
+    names = unet_prefixes(family.unet)
+    yield [
+        (new, key, None)
+        for key in keys
+        if key.startswith(UNET) and (new := translate(key[len(UNET) :], names)) is not None
+    ]
+    yield _vae_places(family, keys, vae)
+    prefixes = text_prefixes(dict.fromkeys(keys, ()))
+    for prefix, open_clip, config in zip(prefixes, family.open_clip, family.text, strict=True):
+        if open_clip:
+            yield list(_open_clip(keys, prefix, config["num_hidden_layers"], config["hidden_size"]))
+        else:
+            yield [(k[len(prefix) :], k, None) for k in keys if k.startswith(prefix) and not k.endswith("position_ids")]
+
+
+def _vae_places(family: Family, keys: Iterable[str], vae: nn.Module) -> list[tuple[str, str, View | None]]:
+    names = vae_prefixes(family.vae)
+    wanted = {name: parameter.ndim for name, parameter in vae.named_parameters()}
+    return [
+        (new, key, _squeeze if wanted[new] == 2 else None)
+        for key in keys
+        if key.startswith(VAE) and (new := translate(key[len(VAE) :], names)) is not None and new in wanted
+    ]
+
+
+def _squeeze(tensor: Tensor) -> Tensor:
+    return tensor if tensor.ndim == 2 else tensor[:, :, 0, 0]
+
+
+def _third(number: int, width: int) -> View:
+    return lambda tensor: tensor[number * width : (number + 1) * width]
+
+
+def _open_clip(keys: Mapping[str, str], prefix: str, layers: int, width: int) -> Iterator[tuple[str, str, View | None]]:
+    names = open_clip_prefixes(layers)
+    for key in keys:
+        if not key.startswith(prefix):
+            continue
+        rest = key[len(prefix) :]
+        if rest == "positional_embedding":
+            yield "text_model.embeddings.position_embedding.weight", key, None
+        elif rest == "text_projection":
+            yield "text_projection.weight", key, torch.t
+        elif ".attn.in_proj_" in rest:
+            layer, kind = rest.split(".")[2], rest.rpartition("_")[2]
+            for number, part in enumerate(("q_proj", "k_proj", "v_proj")):
+                yield f"text_model.encoder.layers.{layer}.self_attn.{part}.{kind}", key, _third(number, width)
+        elif (new := translate(rest, names)) is not None:
+            yield new, key, None
+
+
+def _hang(
+    module: nn.Module, places: list[tuple[str, str, View | None]], get: Callable[[str], Tensor], path: Path | None
+) -> list[tuple[nn.Parameter, Callable[[], Tensor]]]:
+    """Put tensors in place of a skeleton's parameters, and say which are views of a host's parameter.
+
+    Names that the skeleton doesn't have are left (logit_scale …).
+    """
+    last: tuple[str, Tensor] | None = None
+    views: list[tuple[nn.Parameter, Callable[[], Tensor]]] = []
+    parameters = dict(module.named_parameters())
+    for name, key, view in places:
+        if name not in parameters:
+            continue
+        if last is None or last[0] != key:
+            last = (key, get(key))
+        source = tensor = last[1]
+        if view is not None:
+            tensor = view(source.detach())
+        if tensor.shape != parameters[name].shape:
+            raise ModelError(
+                f"{path or 'The model'}: {key} has the shape {tuple(tensor.shape)} where {tuple(parameters[name].shape)} "
+                "is expected; the file is damaged or of a kind that isn't known."
+            )
+        owner_name, _, leaf = name.rpartition(".")
+        parameter = tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor, requires_grad=False)
+        module.get_submodule(owner_name)._parameters[leaf] = parameter
+        if view is not None and isinstance(source, nn.Parameter):
+            views.append((parameter, _looker(source, view)))
+    return views
+
+
+def _looker(source: nn.Parameter, view: View) -> Callable[[], Tensor]:
+    return lambda: view(source.detach())

@@ -1,0 +1,186 @@
+"""A model from a file or folder, ready to train on."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import borrow, single_file
+from .base import Family, Model, ModelError
+from .families import detect, prediction_told, vae_config
+from .ldm_keys import VAE, inverse, translate, vae_prefixes
+
+
+def load(
+    path: str | Path, *, vae: str | Path = "", dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+) -> Model:
+    """The model of a checkpoint file or a diffusers folder, gradients off.
+
+    ``vae`` names another VAE: a file in LDM's layout (with or without the ``first_stage_model.`` prefix) or diffusers',
+    or a diffusers folder with one.
+    Raises ModelError, in a sentence that names the file, where it can't be used.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        model, told = load_folder(path), True
+    else:
+        checkpoint = single_file.read(path)
+        shapes = {borrow.plain(key): shape for key, shape in checkpoint.shapes.items()}
+        family = detect(shapes, checkpoint.metadata, checkpoint.config, str(path), path.parent)
+        model = borrow.build(family, checkpoint, path)
+        told = prediction_told(shapes, checkpoint.metadata, checkpoint.config)
+    if vae:
+        put_vae(model, Path(vae).expanduser())
+    for module in model.modules:
+        for owner in module.modules():
+            for name, parameter in list(owner._parameters.items()):
+                if parameter is not None:
+                    moved = parameter.detach().to(device, dtype)
+                    owner._parameters[name] = nn.Parameter(moved.contiguous(), requires_grad=False)
+    model.refresh()
+    if model.family.name == "sd2" and not told and probe_v(model):
+        model.family = dataclasses.replace(model.family, prediction="v_prediction")
+    return model
+
+
+def put_vae(model: Model, path: Path) -> None:
+    """Another VAE in place of the model's. Raises ModelError where the file holds none, or one for other latents."""
+    file = next((f for f in (path / "vae", path) if (f / "config.json").is_file()), path) if path.is_dir() else path
+    tensors = {key.removeprefix(VAE): tensor for key, tensor in (_part(file) if file.is_dir() else _read(file)).items()}
+    if any(key.startswith("encoder.down_blocks.") for key in tensors):
+        names = inverse(vae_prefixes(_diffusers_vae(tensors)))
+        tensors = {translate(key, names) or key: tensor for key, tensor in tensors.items()}
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    if "encoder.conv_in.weight" not in shapes or "encoder.down.0.block.0.conv1.weight" not in shapes:
+        raise ModelError(f"{path} is no VAE: choose another file for model.vae.")
+    config = vae_config(shapes)
+    if config["latent_channels"] != model.family.vae["latent_channels"]:
+        raise ModelError(
+            f"{path} is a VAE for latents of {config['latent_channels']} channels, the model's have "
+            f"{model.family.vae['latent_channels']}: choose another file for model.vae."
+        )
+    family = dataclasses.replace(model.family, vae=config)
+    model.vae = borrow.vae(family, {VAE + key: tensor for key, tensor in tensors.items()}, path)
+    model.family = family
+
+
+def _diffusers_vae(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What naming needs to know of a VAE in diffusers' layout: its levels, and residual blocks in each."""
+    levels = {key.split(".")[2] for key in tensors if key.startswith("encoder.down_blocks.")}
+    blocks = {key.split(".")[4] for key in tensors if key.startswith("encoder.down_blocks.0.resnets.")}
+    return {"block_out_channels": (0,) * len(levels), "layers_per_block": len(blocks)}
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    return dict(single_file.read(path))
+
+
+@torch.no_grad()
+def probe_v(model: Model) -> bool:
+    """Whether an unmarked SD 2 predicts v: asked at the noisiest timestep, ε comes back near its input, v far below.
+
+    The WebUI asks the same question.
+    """
+    context = torch.ones(1, 2, model.family.unet["cross_attention_dim"], dtype=model.dtype, device=model.device) * 0.5
+    latents = torch.ones(1, 4, 8, 8, dtype=model.dtype, device=model.device) * 0.5
+    answer = model.unet(latents, torch.tensor([999], device=model.device), encoder_hidden_states=context).sample
+    return float((answer - latents).mean()) < -1
+
+
+def load_folder(path: Path) -> Model:
+    """A diffusers folder (``model_index.json`` and a sub-folder for each part)."""
+    import diffusers
+    import transformers
+
+    index = _json(path / "model_index.json", path)
+    name = str(index.get("_class_name", ""))
+    xl = "StableDiffusionXL" in name
+    if index.get("text_encoder", [""])[0] is None:
+        raise ModelError(f"{path} has no first text encoder, as the SDXL refiner: choose the SDXL base.")
+    if "StableDiffusion" not in name or any(
+        word in name for word in ("Inpaint", "Refiner", "InstructPix2Pix", "Upscale", "Depth", "3Pipeline")
+    ):
+        raise ModelError(
+            f"{path} is a {name or 'folder without a pipeline'}, which can't be trained yet: choose an SD 1, SD 2 or SDXL folder."
+        )
+    configs = {part: _json(path / part / "config.json", path) for part in ("unet", "vae", "text_encoder")}
+    if xl:
+        configs["text_encoder_2"] = _json(path / "text_encoder_2" / "config.json", path)
+    channels = configs["unet"].get("in_channels", 4)
+    if channels != 4:
+        raise ModelError(f"{path} has {channels} input channels: choose a plain text-to-image model.")
+    schedule = _json(path / "scheduler" / "scheduler_config.json", path)
+    text = [configs["text_encoder"], *([configs["text_encoder_2"]] if xl else [])]
+    sd2 = not xl and text[0].get("hidden_act") == "gelu"
+    family = Family(
+        name="sdxl" if xl else "sd2" if sd2 else "sd1",
+        prediction="v_prediction" if schedule.get("prediction_type") == "v_prediction" else "epsilon",
+        zero_terminal_snr=bool(schedule.get("rescale_betas_zero_snr", False)),
+        unet=_plain_config(configs["unet"], diffusers.UNet2DConditionModel),
+        vae=_plain_config(configs["vae"], diffusers.AutoencoderKL),
+        text=tuple(_plain_config(config, transformers.CLIPTextConfig) for config in text),
+        # diffusers' SD 2 leaves the unused last layer out: its last is the one before.
+        text_layer=(2, 2) if xl else (1,),
+        latent_scale=float(configs["vae"].get("scaling_factor", 0.13025 if xl else 0.18215)),
+        betas=(float(schedule.get("beta_start", 0.00085)), float(schedule.get("beta_end", 0.012))),
+    )
+    modules = borrow.skeletons(family)
+    for module, part in zip(modules, ("unet", "vae", "text_encoder", "text_encoder_2"), strict=False):
+        tensors = _part(path / part)
+        for key, parameter in list(module.named_parameters()):
+            if key not in tensors or tensors[key].shape != parameter.shape:
+                raise ModelError(f"{path / part} lacks {key}: the folder is incomplete; copy or download it again.")
+            owner, _, leaf = key.rpartition(".")
+            module.get_submodule(owner)._parameters[leaf] = nn.Parameter(tensors[key], requires_grad=False)
+    return borrow.finish(family, modules[0], modules[1], modules[2:], path)
+
+
+def _part(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a diffusers sub-folder; shards are joined, ``fp16`` variants taken where nothing else is there."""
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
+    full = [file for file in files if ".fp16" not in file.name and "non_ema" not in file.name]
+    if not files:
+        raise ModelError(f"{folder} holds no weights (.safetensors or .bin): download the folder with them.")
+    tensors: dict[str, Tensor] = {}
+    for file in full or files:
+        tensors |= _read(file)
+    return {
+        _new_attention(key): (t[:, :, 0, 0] if _old_attention(key) and t.ndim == 4 else t) for key, t in tensors.items()
+    }
+
+
+_OLD = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
+"""The VAE attention's names in folders written by early diffusers."""
+
+
+def _old_attention(key: str) -> bool:
+    return "mid_block.attentions" in key and any(old in key for old in _OLD)
+
+
+def _new_attention(key: str) -> str:
+    if _old_attention(key):
+        for old, new in _OLD.items():
+            key = key.replace(old, new)
+    return key
+
+
+def _plain_config(config: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """The settings that this version of a class knows; folders are written by newer ones too."""
+    known = inspect.signature(kind).parameters
+    return {key: value for key, value in config.items() if key in known}
+
+
+def _json(file: Path, folder: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise ModelError(f"{folder} is no diffusers folder: {file.relative_to(folder)} is missing.")
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ModelError(f"{file} can't be read ({error}): copy or download it again.") from error

@@ -1,0 +1,448 @@
+"""Old checkpoints (``.ckpt``, ``.pt``), read without running anything in them.
+
+A pickle is a program: its globals name what it wants to import and call. Here only tensors, their storages and
+OrderedDict resolve. Every other global becomes an inert placeholder that is never imported, whose calls do nothing, and
+that is reported. (torch's own ``weights_only`` refuses the Lightning checkpoints that most old files are.) What does
+resolve can't be changed by the pickle either: a pickle may set attributes of what it has got hold of.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import mmap
+import os
+import pickle
+import pickletools
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+from ..formats import atomic
+from .base import ModelError
+
+ENDINGS = (".ckpt", ".pt", ".pth", ".bin")
+MAGIC = 0x1950A86A20F9469CFC6C
+"""First number of torch's old format (before 1.6)."""
+DTYPES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+STRETCH = 1 << 24
+"""More elements than this a tensor may not have beyond its storage's (strides of 0 repeat one element)."""
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class Inert:
+    """Stands for something that a pickle wanted to import. Takes everything, does nothing."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Inert:
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None: ...
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Inert:
+        return self
+
+    def __setitem__(self, key: Any, value: Any) -> None: ...
+
+    def append(self, value: Any) -> None: ...
+
+    def extend(self, values: Any) -> None: ...
+
+    def add(self, value: Any) -> None: ...
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A storage's elements, one-dimensional."""
+
+    elements: Tensor
+
+
+@dataclass(frozen=True)
+class StorageKind:
+    dtype: torch.dtype
+
+
+@dataclass
+class Import:
+    """One global that a pickle asks for. ``verdict``: tensors (resolved), harmless, suspicious or dangerous (never imported)."""
+
+    name: str
+    verdict: str
+
+
+@dataclass
+class Report:
+    """What a file asked for, and what was kept of it."""
+
+    path: Path
+    imports: list[Import] = field(default_factory=list)
+    tensors: int = 0
+    problem: str = ""
+    """Why the tensors can't be read, if they can't."""
+
+    def add(self, name: str, verdict: str) -> None:
+        if all(found.name != name for found in self.imports):
+            self.imports.append(Import(name, verdict))
+
+    @property
+    def dangerous(self) -> bool:
+        return any(found.verdict == "dangerous" for found in self.imports)
+
+    @property
+    def text(self) -> str:
+        lines = [f"{self.path}: {self.tensors} tensors, {len(self.imports)} imports asked for, none run."]
+        lines += [
+            f"  {i.verdict:10} {_visible(i.name)}" for i in sorted(self.imports, key=lambda i: (i.verdict, i.name))
+        ]
+        if self.problem:
+            lines.append(self.problem)
+        if self.dangerous:
+            lines.append(
+                "Some imports could run programs. Don't open this file elsewhere; 'convert' keeps only its tensors."
+            )
+        return "\n".join(lines)
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], Report]:
+    """The tensors of a checkpoint's state dict, and the report.
+
+    Raises ModelError where the file is cut off or no checkpoint.
+    """
+    path = Path(path)
+    report = Report(path)
+    content = _load(path, report)
+    tensors = _state_dict(content)
+    report.tensors = len(tensors)
+    if not tensors:
+        raise ModelError(f"{path} {_kind(content)}")
+    return tensors, report
+
+
+def scan(path: str | Path) -> Report:
+    """What a pickle asks to import. Nothing is imported or run. A ``.safetensors`` file asks for nothing.
+
+    Raises ModelError where the file is missing or so damaged that not even its imports can be listed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"{path} doesn't exist.")
+    if path.suffix.lower() == ".safetensors":
+        from .single_file import read
+
+        return Report(path, [], len(read(path)))
+    report = Report(path)
+    try:
+        report.tensors = len(_state_dict(_load(path, report)))
+    except ModelError as error:
+        if not report.imports:
+            raise
+        report.problem = str(error)
+    return report
+
+
+def convert(
+    source: str | Path,
+    target: str | Path,
+    precision: str | None = None,
+    keep_ema: bool = False,
+    overwrite: bool = False,
+) -> Report:
+    """Write the tensors of a checkpoint as ``.safetensors``, and nothing else of it.
+
+    ``precision`` (fp32, fp16, bf16) applies to floating-point tensors; None keeps each as it is. The EMA copy
+    (``model_ema.``) is dropped unless ``keep_ema``; optimizer states are never kept.
+    A safetensors source's metadata and a ``.yaml`` beside the source go along: they may say how the model predicts.
+    Raises ModelError where the source can't be read, the target exists, or a number doesn't fit the precision.
+    """
+    source, target = Path(source), Path(target)
+    if target.suffix.lower() != ".safetensors":
+        raise ModelError(f"{target} doesn't end in .safetensors: name it so, programs go by the ending.")
+    config, config_target = source.with_suffix(".yaml"), target.with_suffix(".yaml")
+    taken = [file for file in (target, config_target if config.is_file() else target) if file.exists()]
+    if taken and not overwrite and not (taken == [config_target] and config_target.samefile(config)):
+        raise ModelError(f"{taken[0]} exists already: choose another name, or delete it.")
+    metadata = {"format": "pt"}
+    if source.suffix.lower() == ".safetensors":
+        from .single_file import read
+
+        opened = read(source)
+        tensors, report = dict(opened.items()), Report(source, [], len(opened))
+        metadata |= opened.metadata
+    else:
+        tensors, report = load_tensors(source)
+    if not keep_ema:
+        tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith("model_ema.")}
+    dtype = None if precision is None else PRECISIONS[precision]
+    kept: dict[str, Tensor] = {}
+    storages: set[int] = set()
+    for key, tensor in tensors.items():
+        kept[key] = _alone(_cast(key, tensor, dtype, source).contiguous(), storages)
+    report.tensors = len(kept)
+    atomic.tensors(target, kept, metadata)
+    if config.is_file() and not (config_target.exists() and config_target.samefile(config)):
+        atomic.text(config_target, config.read_text(encoding="utf-8"))
+    return report
+
+
+def _cast(key: str, tensor: Tensor, dtype: torch.dtype | None, source: Path) -> Tensor:
+    """A weight in another precision. Others stay: half-precision position_ids and schedules break loaders."""
+    if dtype is None or tensor.dtype not in PRECISIONS.values() or tensor.ndim == 0 or "." not in key:
+        return tensor
+    changed = tensor.to(dtype)
+    if dtype == torch.float16 and bool((changed.isinf() & tensor.isfinite()).any()):
+        raise ModelError(f"{source}: {key} holds numbers too large for fp16: choose bf16, or keep the precision.")
+    return changed
+
+
+def _alone(tensor: Tensor, storages: set[int]) -> Tensor:
+    """The tensor, copied where its storage is another's too or holds more: safetensors wants each by itself."""
+    storage = tensor.untyped_storage()
+    if storage.nbytes() != tensor.nbytes or storage.data_ptr() in storages:
+        tensor = tensor.clone()
+        storage = tensor.untyped_storage()
+    storages.add(storage.data_ptr())
+    return tensor
+
+
+def _state_dict(content: Any) -> dict[str, Tensor]:
+    """Named tensors of a loaded pickle: its ``state_dict`` where it has one."""
+    for name in ("state_dict", "module", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+            break
+    if not isinstance(content, Mapping):
+        return {}
+    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+
+
+def _kind(content: Any) -> str:
+    """What a file without a state dict is, and what to do."""
+    if isinstance(content, Mapping) and "string_to_param" in content:
+        return "is an embedding (textual inversion), not a base model: choose a checkpoint."
+    if isinstance(content, Mapping) and any(isinstance(k, int) and isinstance(v, tuple) for k, v in content.items()):
+        return "is a hypernetwork, not a base model: choose a checkpoint."
+    return "holds no tensors by name: it is no checkpoint."
+
+
+def _visible(name: str) -> str:
+    """A name out of a foreign file, fit for a terminal."""
+    return "".join(character if character.isprintable() else "�" for character in name[:200])
+
+
+def _load(path: Path, report: Report) -> Any:
+    """The content; what is asked for on the way is in the report, also where ModelError is raised."""
+    try:
+        if zipfile.is_zipfile(path):
+            return _load_zip(path, report)
+        with open(path, "rb") as file:
+            return _load_legacy(file, path, report)
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        zipfile.BadZipFile,
+        KeyError,
+        IndexError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        OverflowError,
+        MemoryError,
+        RuntimeError,
+        NotImplementedError,
+        struct.error,
+    ) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(
+            f"{path} can't be read as a checkpoint ({error or type(error).__name__}): it is cut off or something else; copy or download it again."
+        ) from error
+
+
+def _load_zip(path: Path, report: Report) -> Any:
+    with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
+        names = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        if not names:
+            raise ModelError(f"{path} is a zip archive without a checkpoint in it: unpack it and name the model file.")
+        root = names[0][: -len("data.pkl")]
+        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        start, size = _stored(archive.getinfo(names[0]), memory)
+        loaded: dict[str, Storage] = {}
+
+        def storage(kind: StorageKind, key: str, count: int) -> Storage:
+            if key not in loaded:
+                begin, length = _stored(archive.getinfo(f"{root}data/{key}"), memory)
+                loaded[key] = Storage(_mapped(memory, begin, length, kind.dtype))
+            return loaded[key]
+
+        program = _program(io.BytesIO(memory[start : start + size]))
+        _judge(program, report)
+        return _Reader(io.BytesIO(program), storage, report).load()
+
+
+def _stored(member: zipfile.ZipInfo, memory: mmap.mmap) -> tuple[int, int]:
+    """Where a zip member lies in the file, and its length. Checkpoints are stored plainly: nothing to inflate."""
+    if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+        raise ValueError("it is compressed or encrypted, which checkpoints aren't")
+    name, extra = struct.unpack("<26xHH", memory[member.header_offset : member.header_offset + 30])
+    start = member.header_offset + 30 + name + extra
+    if start + member.file_size > len(memory):
+        raise EOFError("the file ends in the middle of a tensor")
+    return start, member.file_size
+
+
+def _mapped(memory: mmap.mmap, start: int, length: int, dtype: torch.dtype) -> Tensor:
+    """Elements read from the file when they are looked at, or at once where they don't lie evenly."""
+    if not length or length % dtype.itemsize or start % dtype.itemsize:
+        return _elements(memory[start : start + length], dtype)
+    return torch.frombuffer(memory, dtype=dtype, count=length // dtype.itemsize, offset=start)
+
+
+def _program(file: IO[bytes]) -> bytes:
+    """The next pickle of a stream, from here to its end. Raises ValueError where it isn't one."""
+    start = file.tell()
+    for _ in pickletools.genops(file):
+        pass
+    end = file.tell()
+    file.seek(start)
+    return file.read(end - start)
+
+
+def _load_legacy(file: IO[bytes], path: Path, report: Report) -> Any:
+    """torch's format before 1.6: magic, version, system, the object, the storages' keys, and their bytes."""
+    waiting: dict[str, Storage] = {}
+    whole = os.fstat(file.fileno()).st_size
+
+    def storage(kind: StorageKind, key: str, count: int) -> Storage:
+        if key not in waiting:
+            if not 0 <= count * kind.dtype.itemsize <= whole:
+                raise EOFError("the file ends in the middle of a tensor")
+            waiting[key] = Storage(torch.empty(count, dtype=kind.dtype))
+        return waiting[key]
+
+    def following() -> Any:
+        program = _program(file)
+        _judge(program, report)
+        return _Reader(io.BytesIO(program), storage, report).load()
+
+    if file.read(1) != b"\x80":
+        raise ModelError(f"{path} is no checkpoint: it is cut off or something else; copy or download it again.")
+    file.seek(0)
+    first = following()
+    if not isinstance(first, int) or first != MAGIC:
+        return first  # a bare pickle: its tensors, if any, stand in it
+    following()  # version
+    following()  # byte order and sizes of the system that wrote it
+    content = following()
+    for key in following():
+        (count,) = struct.unpack("<q", file.read(8))
+        if not 0 <= count <= whole:
+            raise EOFError("the file ends in the middle of a tensor")
+        elements = waiting[key].elements if key in waiting else torch.empty(0, dtype=torch.uint8)
+        data = file.read(count * elements.element_size())
+        if key in waiting:
+            if len(data) != elements.numel() * elements.element_size():
+                raise EOFError("the file ends in the middle of a tensor")
+            elements.copy_(_elements(data, elements.dtype))
+    return content
+
+
+def _elements(data: bytes, dtype: torch.dtype) -> Tensor:
+    if len(data) % dtype.itemsize:
+        raise EOFError("the file ends in the middle of a tensor")
+    return torch.frombuffer(bytearray(data), dtype=dtype) if data else torch.empty(0, dtype=dtype)
+
+
+class _Reader(pickle.Unpickler):
+    """An unpickler in which only tensors come to life."""
+
+    def __init__(self, file: IO[bytes], storage: Callable[[StorageKind, str, int], Storage], report: Report) -> None:
+        super().__init__(file, encoding="utf-8")
+        self._storage, self._report = storage, report
+
+    def find_class(self, module: str, name: str) -> Any:
+        self._report.add(f"{module}.{name}", _verdict(module, name))
+        if module in ("torch", "torch.storage") and name in DTYPES:
+            return StorageKind(DTYPES[name])
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if module == "torch._utils" and name in _REBUILD:
+            return _REBUILD[name]
+        return type(name.rpartition(".")[2] or "Inert", (Inert,), {"__module__": "inert"})
+
+    def persistent_load(self, identifier: Any) -> Storage:
+        if not isinstance(identifier, tuple) or len(identifier) < 5 or not isinstance(identifier[1], StorageKind):
+            raise pickle.UnpicklingError("an object is stored in a way that checkpoints don't use")
+        return self._storage(identifier[1], str(identifier[2]), int(identifier[4]))
+
+
+class _RebuildTensor:
+    """torch's tensor from a storage, first element, sizes and strides. An object without attributes, not a function: a
+    pickle can set a function's defaults."""
+
+    __slots__ = ()
+
+    def __call__(
+        self, storage: Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *rest: Any
+    ) -> Tensor:
+        if math.prod(size) > storage.elements.numel() + STRETCH:
+            raise ValueError("a tensor is larger than what the file holds of it")
+        return torch.as_strided(storage.elements, size, stride, offset)
+
+
+class _RebuildParameter:
+    __slots__ = ()
+
+    def __call__(self, data: Tensor, *rest: Any) -> Tensor:
+        return data
+
+
+_REBUILD: dict[str, Any] = {
+    "_rebuild_tensor": _RebuildTensor(),
+    "_rebuild_tensor_v2": _RebuildTensor(),
+    "_rebuild_parameter": _RebuildParameter(),
+}
+
+
+def _judge(program: bytes, report: Report) -> None:
+    """List every global that a pickle names, whether it gets that far or not."""
+    from picklescan.scanner import scan_pickle_bytes
+
+    for found in scan_pickle_bytes(io.BytesIO(program), str(report.path)).globals:
+        report.add(f"{found.module}.{found.name}", _verdict(found.module, found.name))
+
+
+@lru_cache(maxsize=4096)
+def _verdict(module: str, name: str) -> str:
+    """Resolved here, or picklescan's word on importing it."""
+    from picklescan.scanner import scan_pickle_bytes
+
+    if (module in ("torch", "torch.storage") and name in DTYPES) or (module, name) == ("collections", "OrderedDict"):
+        return "tensors"
+    if module == "torch._utils" and name in _REBUILD:
+        return "tensors"
+    words = b"".join(b"X" + struct.pack("<I", len(word)) + word for word in (module.encode(), name.encode()))
+    found = scan_pickle_bytes(io.BytesIO(b"\x80\x04" + words + b"\x93."), name).globals
+    verdict = found[0].safety.value if found else "suspicious"
+    return "harmless" if verdict == "innocuous" else verdict

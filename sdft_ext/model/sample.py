@@ -1,0 +1,140 @@
+"""Pictures from prompts, by DDIM. The same prompt, seed and settings give the same picture, whatever else is drawn with it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .base import Conditioning, Flags, Model, predict
+from .text import chunk_count, encode
+from .vae import decode
+
+
+def sample(
+    model: Model,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    negative: str = "",
+    steps: int = 20,
+    guidance: float = 7.0,
+    width: int = 512,
+    height: int = 512,
+    clip_skip: int = 1,
+    batch: int = 16,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Image.Image]:
+    """One picture for each prompt and seed, ``width`` × ``height`` pixels (multiples of 8).
+
+    Each picture's first noise comes from its own seed on the CPU. ``guidance`` is the scale of classifier-free guidance
+    (Ho 2022); 1 or less leaves the negative prompt out. Each prompt is encoded once; a long one doesn't fill up others.
+    Raises ValueError where there aren't as many seeds as prompts.
+    """
+    if len(seeds) != len(prompts):
+        raise ValueError(f"{len(prompts)} prompts need as many seeds, not {len(seeds)}.")
+    flags = Flags(model.modules)
+    pictures: dict[int, Image.Image] = {}
+    try:
+        for module in model.modules:
+            module.eval()
+        with torch.no_grad():
+            for length, numbers in _by_length(model, prompts, negative).items():
+                encoded = _encode([*(prompts[i] for i in numbers), negative], model, clip_skip, length, batch)
+                for start in range(0, len(numbers), batch):
+                    part = numbers[start : start + batch]
+                    conditioning = Conditioning.cat(
+                        [encoded[prompt] for prompt in [*(prompts[i] for i in part), negative]]
+                    )
+                    noise = torch.stack([first_noise(model, seeds[i], width, height) for i in part]).to(model.device)
+                    latents = ddim(model, noise, conditioning, steps, guidance, (width, height))
+                    pictures |= dict(zip(part, map(to_picture, decode(model, latents)), strict=True))
+                    if progress is not None:
+                        progress(len(pictures), len(prompts))
+    finally:
+        flags.restore()
+    return [pictures[number] for number in range(len(prompts))]
+
+
+def _by_length(model: Model, prompts: Sequence[str], negative: str) -> dict[int, list[int]]:
+    """Chunks that a prompt and the negative need → the numbers of such prompts."""
+    least = chunk_count(model, negative)
+    counts = {prompt: max(chunk_count(model, prompt), least) for prompt in dict.fromkeys(prompts)}
+    found: dict[int, list[int]] = defaultdict(list)
+    for number, prompt in enumerate(prompts):
+        found[counts[prompt]].append(number)
+    return found
+
+
+def _encode(prompts: Sequence[str], model: Model, clip_skip: int, length: int, batch: int) -> dict[str, Conditioning]:
+    """One row of conditioning for each different prompt, ``batch`` prompts at a time."""
+    unique = list(dict.fromkeys(prompts))
+    rows: dict[str, Conditioning] = {}
+    for start in range(0, len(unique), batch):
+        part = unique[start : start + batch]
+        encoded = encode(model, part, clip_skip, length).to(model.device, model.dtype)
+        rows |= {prompt: encoded.rows([number]) for number, prompt in enumerate(part)}
+    return rows
+
+
+def first_noise(model: Model, seed: int, width: int, height: int) -> Tensor:
+    """Standard normal noise [C, h, w] of one picture."""
+    shape = (model.family.vae["latent_channels"], height // 8, width // 8)
+    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))
+
+
+def ddim(
+    model: Model, noise: Tensor, conditioning: Conditioning, steps: int, guidance: float, size: tuple[int, int]
+) -> Tensor:
+    """DDIM with η = 0 (Song 2021, eq. 12), from noise [B, C, h, w]; the last row of ``conditioning`` is the negative prompt.
+
+    Timesteps are spaced as Stable Diffusion's own sampler does ('leading', offset 1); with zero-terminal SNR they are
+    'trailing', so that the first one is pure noise (Lin 2023 §3.3).
+    """
+    alphas = model.alphas_cumprod
+    if model.family.zero_terminal_snr:
+        alphas = _zero_terminal(alphas)
+        times = [round(1000 - i * 1000 / steps) - 1 for i in range(steps)]
+        following = [*times[1:], -1]
+    else:
+        times = [min(i * (1000 // steps) + 1, 999) for i in reversed(range(steps))]
+        following = [time - 1000 // steps for time in times]
+    count = len(noise)
+    guided = guidance > 1.0
+    rows = list(range(count)) + ([count] * count if guided else [])
+    conditioning = conditioning.rows(rows)
+    width, height = size
+    time_ids = torch.tensor([[height, width, 0, 0, height, width]], device=noise.device).expand(len(rows), -1)
+    latents = noise.float()
+    for time, after in zip(times, following, strict=True):
+        doubled = torch.cat([latents, latents]) if guided else latents
+        timestep = torch.full((len(rows),), time, device=noise.device)
+        answer = predict(model, doubled.to(model.dtype), timestep, conditioning, time_ids).float()
+        if guided:
+            with_prompt, without = answer.chunk(2)
+            answer = without + guidance * (with_prompt - without)
+        a, b = float(alphas[time]), float(alphas[max(after, 0)])
+        if model.family.prediction == "v_prediction":
+            clean = a**0.5 * latents - (1 - a) ** 0.5 * answer
+            noise_part = a**0.5 * answer + (1 - a) ** 0.5 * latents
+        else:
+            clean = (latents - (1 - a) ** 0.5 * answer) / a**0.5
+            noise_part = answer
+        latents = b**0.5 * clean + (1 - b) ** 0.5 * noise_part
+    return latents
+
+
+def to_picture(pixels: Tensor) -> Image.Image:
+    """An RGB picture from pixels [3, H, W] in [-1, 1]."""
+    values = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return Image.fromarray(values.permute(1, 2, 0).cpu().numpy())
+
+
+def _zero_terminal(alphas: Tensor) -> Tensor:
+    """ᾱ rescaled so that the last one is 0 (Lin 2023, algorithm 1)."""
+    root = alphas.sqrt()
+    first, last = root[0].clone(), root[-1].clone()
+    return ((root - last) * first / (first - last)) ** 2

@@ -1,0 +1,48 @@
+"""A plan in words and in plain data, for the command line and for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..dataset.text_files import shown
+from .plan import Plan
+
+MOST_LINES = 200
+
+
+def told(plan: Plan) -> dict[str, Any]:
+    """``text`` names each picture with its sizes before and after; ``actions`` hold the same as data."""
+    actions = [
+        {
+            "source": action.source,
+            "target": action.target,
+            "before": list(action.before),
+            "after": list(action.after),
+            "mirrored": action.flip,
+            "tile": action.tile,
+            "by_hand": action.by_hand,
+        }
+        for action in plan.actions
+    ]
+    lines = [_line(action) for action in actions[:MOST_LINES]]
+    if len(actions) > MOST_LINES:
+        lines.append(f"… and {len(actions) - MOST_LINES} more")
+    sources = len({action.source for action in plan.actions})
+    lines += [f"{sources} pictures of {plan.folder} would become {len(actions)} in {plan.out}.", *plan.notes]
+    return {
+        "folder": str(plan.folder),
+        "out": str(plan.out),
+        "actions": actions,
+        "undersized": list(plan.undersized),
+        "notes": list(plan.notes),
+        "text": "\n".join(lines),
+    }
+
+
+def _line(action: dict[str, Any]) -> str:
+    sizes = [f"{width}×{height}" for width, height in (action["before"], action["after"])]
+    notes = [name for name, true in (("mirrored", action["mirrored"]), ("by hand", action["by_hand"])) if true]
+    notes += [f"tile {action['tile']}"] if action["tile"] else []
+    return f"{shown(action['source'])} {sizes[0]} → {shown(action['target'])} {sizes[1]}" + (
+        f" ({', '.join(notes)})" if notes else ""
+    )

@@ -1,0 +1,168 @@
+"""Models in another form: ``.ckpt`` to ``.safetensors``, a diffusers folder to a single file and back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..formats import atomic, checkpoint
+from ..formats.tensor_file import Entry, aligned, write
+from ..model import borrow, pickles
+from ..model.base import Family
+from ..model.config_beside import copy_config
+from ..model.source import Source, open_source
+from .files import ToolError, new_config, new_file
+from .merge import PRECISIONS, in_precision
+
+
+@torch.no_grad()
+def convert(source: str | Path, target: str | Path, precision: str | None = None, keep_ema: bool = False) -> str:
+    """Write a model in the form that the target's name says: a ``.safetensors`` file, or else a diffusers folder.
+
+    Tensor by tensor; the numbers stay what they are unless ``precision`` says another format. Returns a sentence. Raises
+    ModelError, ToolError or OSError.
+    """
+    source, target = Path(source).expanduser(), Path(target).expanduser()
+    if target.suffix.lower() == ".safetensors":
+        if source.is_dir():
+            return to_single(open_source(source), new_file(target), precision)
+        return pickles.convert(source, target, precision, keep_ema).text
+    if target.suffix.lower() in pickles.ENDINGS:
+        raise ToolError(f"{target} would be a pickle, which can hold programs: name it .safetensors.")
+    return to_folder(open_source(source), target, precision)
+
+
+def to_single(source: Source, target: Path, precision: str | None = None) -> str:
+    """Write a single file in the layout of the WebUI."""
+    new_config(source.path, target)
+    entries = aligned(in_precision(source.entries, precision))
+    velocity = source.family.prediction == "v_prediction"
+    architecture = {
+        "sd1": "stable-diffusion-v1",
+        "sd2": f"stable-diffusion-v2-{'768-v' if velocity else '512'}",
+        "sdxl": "stable-diffusion-xl-v1-base",
+    }[source.family.name]
+    told = {"format": "pt", "modelspec.sai_model_spec": "1.0.0", "modelspec.architecture": architecture}
+    told |= {"modelspec.title": target.stem, "modelspec.prediction_type": "v" if velocity else "epsilon"}
+    if source.family.zero_terminal_snr:
+        told["ztsnr"] = "true"
+    checkpoint.write(target, entries, source.__getitem__, lambda key, tensor: None, told)
+    copy_config(source.path, target)
+    return f"{target}: {len(entries)} tensors from {source.path}."
+
+
+def to_folder(source: Source, target: Path, precision: str | None = None) -> str:
+    """Write a diffusers folder: a sub-folder for each part, its configuration, and the tokenizers. Appears whole.
+
+    SD 2's last text layer, which isn't used, is left out, as diffusers has it.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ToolError(f"{target} exists already and isn't empty: choose another name, or delete it.")
+    family = _folders(source.family)
+    modules = borrow.skeletons(family)
+    parts = ["unet", "vae", "text_encoder", "text_encoder_2"][: len(modules)]
+    held = {place.name: (key, place) for key, places in source.places.items() for place in places}
+    making = target.with_name(f".{target.name}-making")
+    shutil.rmtree(making, ignore_errors=True)
+    count = 0
+    try:
+        for part, module in zip(parts, modules, strict=True):
+            folder, wanted = making / part, [name for name, _ in module.named_parameters()]
+            entries: dict[str, Entry] = {}
+            for name in wanted:
+                key, place = held[f"{part}.{name}"]
+                shape = tuple(place.piece(torch.empty(source.entries[key].shape, device="meta")).shape)
+                entries[name] = Entry(PRECISIONS[precision] if precision else source.entries[key].dtype, shape)
+            vae_or_unet = part in ("unet", "vae")
+            file = "diffusion_pytorch_model.safetensors" if vae_or_unet else "model.safetensors"
+
+            def get(name: str, part: str = part, entries: dict[str, Entry] = entries, folder: Path = folder) -> Tensor:
+                key, place = held[f"{part}.{name}"]
+                return checkpoint.converted(folder, key, place.piece(source[key]).contiguous(), entries[name].dtype)
+
+            write(folder / file, aligned(entries), get, {"format": "pt"})
+            atomic.as_json(folder / "config.json", _config(module, part, family))
+            count += len(entries)
+        _around(making, family)
+        if target.is_dir():
+            target.rmdir()
+        making.rename(target)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return f"{target}: {count} tensors in {len(parts)} parts from {source.path}."
+
+
+def _folders(family: Family) -> Family:
+    """The family as a diffusers folder has it."""
+    if family.name != "sd2" or family.text_layer == (1,):
+        return family
+    import dataclasses
+
+    text = tuple({**config, "num_hidden_layers": config["num_hidden_layers"] - 1} for config in family.text)
+    return dataclasses.replace(family, text=text, text_layer=(1,))
+
+
+def _config(module: Any, part: str, family: Family) -> dict[str, Any]:
+    if part in ("unet", "vae"):
+        found = {name: value for name, value in dict(module.config).items() if not name.startswith("_use_default")}
+        return {
+            "_class_name": type(module).__name__,
+            **found,
+            **({"scaling_factor": family.latent_scale} if part == "vae" else {}),
+        }
+    return {**dict(module.config.to_dict()), "architectures": [type(module).__name__]}
+
+
+def _around(folder: Path, family: Family) -> None:
+    """The scheduler's settings, the tokenizers, and the list of parts."""
+    towers = len(family.text)
+    atomic.as_json(
+        folder / "scheduler" / "scheduler_config.json",
+        {
+            "_class_name": "EulerDiscreteScheduler" if family.name == "sdxl" else "DDIMScheduler",
+            "beta_end": family.betas[1],
+            "beta_schedule": "scaled_linear",
+            "beta_start": family.betas[0],
+            "num_train_timesteps": 1000,
+            "prediction_type": family.prediction,
+            "rescale_betas_zero_snr": family.zero_terminal_snr,
+            "steps_offset": 1,
+            **({} if family.name == "sdxl" else {"clip_sample": False, "set_alpha_to_one": False}),
+        },
+    )
+    for number in range(towers):
+        tokenizer = folder / f"tokenizer{f'_{number + 1}' if number else ''}"
+        tokenizer.mkdir(parents=True)
+        for file in borrow.CLIP_FOLDER.iterdir():
+            if file.name != "LICENSE":
+                shutil.copyfile(file, tokenizer / file.name)
+        told = json.loads((tokenizer / "tokenizer_config.json").read_text(encoding="utf-8"))
+        told["model_max_length"] = 77
+        if family.open_clip[number]:
+            told["pad_token"] = "!"
+            special = json.loads((tokenizer / "special_tokens_map.json").read_text(encoding="utf-8"))
+            atomic.as_json(tokenizer / "special_tokens_map.json", {**special, "pad_token": "!"})
+        atomic.as_json(tokenizer / "tokenizer_config.json", told)
+    xl = family.name == "sdxl"
+    index: dict[str, Any] = {
+        "_class_name": "StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline",
+        "scheduler": ["diffusers", "EulerDiscreteScheduler" if xl else "DDIMScheduler"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+    }
+    if xl:
+        index |= {
+            "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+            "tokenizer_2": ["transformers", "CLIPTokenizer"],
+            "force_zeros_for_empty_prompt": True,
+        }
+    else:
+        index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}
+    atomic.as_json(folder / "model_index.json", index)

@@ -1,0 +1,88 @@
+"""What a file says of itself, and what its tensors say: for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ..formats import kohya
+from ..formats.lycoris import LABELS
+from ..formats.tensor_file import NAMES, TensorFile
+
+FIRST = ("modelspec.title", "modelspec.architecture", "ss_output_name", "ss_sd_model_name", "ss_network_module")
+LONG = 300
+"""Letters of a value that are shown."""
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """Kind, sizes and metadata of a safetensors file. Raises TensorFileError or OSError."""
+    file = TensorFile(path)
+    formats = Counter(NAMES[entry.dtype] for entry in file.entries.values())
+    found: dict[str, Any] = {
+        "file": str(file.path),
+        "kind": _kind(file),
+        "bytes": file.path.stat().st_size,
+        "tensors": len(file),
+        "numbers": sum(entry.length // entry.dtype.itemsize for entry in file.entries.values()),
+        "formats": dict(formats.most_common()),
+    }
+    if found["kind"] in LABELS.values():
+        layers = kohya.read(path).layers.values()
+        found |= {
+            "layers": len(layers),
+            "ranks": {str(rank): count for rank, count in Counter(layer.rank for layer in layers).most_common()},
+            "alphas": {f"{alpha:g}": count for alpha, count in Counter(layer.alpha for layer in layers).most_common(8)},
+        }
+    return {**found, "metadata": {name: _value(text) for name, text in sorted(file.metadata.items(), key=_order)}}
+
+
+def text(found: dict[str, Any]) -> str:
+    """The same as lines."""
+    lines = [f"{found['file']}: {found['kind']}, {found['bytes'] / 2**20:,.1f} MB, {found['tensors']} tensors"]
+    for name in ("formats", "layers", "ranks", "alphas"):
+        if name in found:
+            value = found[name]
+            shown = ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
+            lines.append(f"  {name:8} {shown}")
+    for name, value in found["metadata"].items():
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        shown = "".join(letter if letter.isprintable() else " " for letter in shown)
+        lines.append(f"  {name} = {shown if len(shown) <= LONG else shown[:LONG] + ' …'}")
+    if not found["metadata"]:
+        lines.append("  no metadata")
+    return "\n".join(lines)
+
+
+def _kind(file: TensorFile) -> str:
+    endings = {key.rpartition(".")[2] for key in file}
+    if any(key.startswith("model.diffusion_model.") for key in file):
+        return "checkpoint"
+    if "hada_w1_a" in endings:
+        return LABELS["loha"]
+    if any(ending.startswith("lokr_") for ending in endings):
+        return LABELS["lokr"]
+    if "dora_scale" in endings:
+        return LABELS["dora"]
+    if any(".lora_down." in key or ".lora_A." in key or ".lora.down." in key for key in file):
+        return LABELS["lora"]
+    if any(key in file for key in ("emb_params", "clip_l", "clip_g")):
+        return "embedding"
+    if any(key.endswith("encoder.conv_in.weight") for key in file):
+        return "VAE"
+    return "tensors of an unknown kind"
+
+
+def _value(text: str) -> Any:
+    """JSON inside a value is shown as what it is."""
+    if text[:1] not in "{[":
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _order(item: tuple[str, str]) -> tuple[int, str]:
+    return (FIRST.index(item[0]) if item[0] in FIRST else len(FIRST), item[0])

@@ -1,0 +1,57 @@
+"""The files that tools take and make: LoRAs by the layers of a base model, and targets that nothing stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..method.adapters import weight_shape, wrappable
+from ..model import borrow
+from ..model.base import Family, Model
+from ..model.config_beside import config_text
+
+
+class ToolError(ValueError):
+    """A tool can't do what it is asked; the message says with which file, why, and what to do."""
+
+
+def new_file(path: str | Path, suffix: str = ".safetensors") -> Path:
+    """Where a tool may write. Raises ToolError where something is there already, or the name doesn't end as it must."""
+    path = Path(path).expanduser()
+    if path.suffix.lower() != suffix:
+        raise ToolError(f"{path} doesn't end in {suffix}: name it so, programs go by the ending.")
+    if path.exists():
+        raise ToolError(f"{path} exists already: choose another name, or delete it.")
+    return path
+
+
+def new_config(base: Path, target: Path) -> None:
+    """Raises ToolError where copying the configuration beside ``base`` would replace another one beside ``target``."""
+    config, there = base.with_suffix(".yaml"), target.with_suffix(".yaml")
+    if not config.is_file() or not there.exists() or there.samefile(config):
+        return
+    if there.read_text(encoding="utf-8", errors="replace") != config_text(base):
+        raise ToolError(
+            f"{there} exists already, and isn't {config}: choose another name than {target.name}, or delete it."
+        )
+
+
+def layers(family: Family) -> dict[str, tuple[int, ...]]:
+    """Every layer that a LoRA can change, 'part.path' → its weight's shape; nothing is loaded."""
+    unet, vae, *texts = borrow.skeletons(family)
+    model = Model(family, unet, vae, texts, [], None)  # type: ignore[arg-type]
+    return {name: weight_shape(module) for name, module in wrappable(model)}
+
+
+def file_and_weight(text: str) -> tuple[Path, float]:
+    """'FILE' or 'FILE:0.8'."""
+    name, colon, weight = text.rpartition(":")
+    try:
+        return (Path(name), float(weight)) if colon and not Path(text).exists() else (Path(text), 1.0)
+    except ValueError:
+        return Path(text), 1.0
+
+
+def names_and_weights(files: Sequence[tuple[Path, float]]) -> str:
+    """For metadata: what a file was made of."""
+    return ", ".join(f"{path.name}:{weight:g}" for path, weight in files)

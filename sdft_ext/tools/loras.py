@@ -1,0 +1,162 @@
+"""LoRA files resized, and several made one. No base model is needed: layers are known by the names in their files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..formats import kohya
+from ..formats.kohya import BUNDLE, LoraFile, LoraLayer
+from ..formats.lycoris import LABELS, LycorisLayer, size
+from ..formats.tensor_file import TensorFile
+from ..method.changes import difference
+from ..method.lowrank import approximated, resized
+from ..recipe import Precision
+from .files import ToolError, names_and_weights, new_file
+
+THREE = re.compile(
+    r"(?:conv1|conv2|in_layers_2|out_layers_3|samplers_0_conv|_0_op|output_blocks_\d+_[12]_conv|conv_in|conv_out)$"
+)
+"""Ends of the names of layers that are 3×3 convolutions, in diffusers' and LDM's words."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A LoRA that a tool made. ``error``: length of all that is missing ÷ length of the change, before rounding."""
+
+    path: Path
+    layers: int
+    largest_rank: int
+    error: float
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{self.path}: {self.layers} layers, rank up to {self.largest_rank}; {self.error:.2%} of the change is missing "
+            "(by length)."
+        )
+
+
+@torch.no_grad()
+def resize(
+    source: str | Path, target: str | Path, rank: int = 0, error: float = 0.0, precision: Precision = "fp16"
+) -> Made:
+    """Write a LoRA at another rank, or the least ranks with at most this error in each layer; a LoHa or LoKr becomes a LoRA.
+
+    Raises ToolError for a DoRA, whose magnitudes belong to the base's weights.
+    """
+    target = new_file(target)
+    if not rank and not error:
+        raise ToolError("Say how small: a rank, an error, or both.")
+    file = kohya.read(source)
+    found = {name: plain(source, name, layer) for name, layer in file.layers.items()}
+    return _written(target, found, file, rank, error, precision, words(source))
+
+
+@torch.no_grad()
+def merge_loras(
+    files: Sequence[tuple[Path, float]],
+    target: str | Path,
+    rank: int = 0,
+    error: float = 0.0,
+    precision: Precision = "fp16",
+) -> Made:
+    """Write one LoRA whose effect is the sum of the files' at their weights; exactly, with the sum of their ranks, or cut.
+
+    Raises ToolError where files name their layers in different ways or have layers of different sizes.
+    """
+    target = new_file(target)
+    if len(files) < 2:
+        raise ToolError("There is nothing to merge: name at least two LoRA files.")
+    read = [(path, kohya.read(path), weight) for path, weight in files]
+    unet = [{name for name in file.layers if not name.startswith("lora_te")} for _, file, _ in read]
+    if any(names and unet[0] and not names & unet[0] for names in unet[1:]):
+        raise ToolError(
+            f"{files[0][0]} and another file name different layers: they were made for different kinds of models."
+        )
+    parts: dict[str, list[LoraLayer]] = {}
+    for path, file, weight in read:
+        for name, layer in file.layers.items():
+            one = plain(path, name, layer)
+            parts.setdefault(name, []).append(
+                LoraLayer(one.down.float(), one.up.float() * (one.scale * weight), one.rank)
+            )
+    together = {}
+    for name, some in parts.items():
+        if len({(part.up.shape[0], part.down.flatten(1).shape[1]) for part in some}) > 1:
+            raise ToolError(
+                f"The files have layers of different sizes, such as {name}: they were made for different kinds of models."
+            )
+        kernel = max((tuple(part.down.shape[2:]) for part in some), key=len)
+        down = torch.cat([part.down.reshape(part.rank, -1, *kernel) for part in some])
+        up = torch.cat([part.up.flatten(1) for part in some], 1).reshape(-1, len(down), *(1 for _ in kernel))
+        together[name] = LoraLayer(down, up, float(len(down)))
+    first = read[0][1]
+    told = LoraFile({}, {**first.metadata, "sdft_merged": names_and_weights(files)})
+    bundle = {key: tensor for path, _, _ in read for key, tensor in words(path).items()}
+    return _written(target, together, told, rank, error, precision, bundle)
+
+
+def words(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of new words that a LoRA file holds beside its layers."""
+    file = TensorFile(path)
+    return {key: file[key] for key in file if key.startswith(BUNDLE)}
+
+
+def plain(path: str | Path, name: str, layer: kohya.Layer) -> LoraLayer:
+    """A layer of any kind as a LoRA's, with nothing lost. Raises ToolError for a DoRA."""
+    if isinstance(layer, LoraLayer):
+        return layer
+    assert isinstance(layer, LycorisLayer)
+    if "dora_scale" in layer.tensors:
+        raise ToolError(
+            f"{path} is a {LABELS['dora']} ({name}), whose effect depends on the base's weights: merge it into a checkpoint, and "
+            "extract a LoRA from that."
+        )
+    tensors = {part: tensor.float() for part, tensor in layer.tensors.items()}
+    kernel = next((tuple(t.shape[2:]) for part, t in tensors.items() if part in ("lokr_w2", "lokr_t2", "hada_t1")), ())
+    out, columns = size(tensors)
+    if not kernel and THREE.search(name) and columns % 9 == 0:
+        kernel = (3, 3)  # plain LoHa and LoKr files have a convolution's columns in one row
+    inputs = columns
+    for side in kernel:
+        inputs //= side
+    change = difference(tensors, torch.Size((out, inputs, *kernel))) * layer.scale
+    return approximated(change)
+
+
+def _written(
+    target: Path,
+    found: dict[str, LoraLayer],
+    file: LoraFile,
+    rank: int,
+    error: float,
+    precision: Precision,
+    bundle: dict[str, Tensor],
+) -> Made:
+    made: dict[str, kohya.Layer] = {}
+    missing = whole = 0.0
+    for name, layer in found.items():
+        new = resized(layer, rank, error) if (rank and rank < layer.rank) or error else layer
+        before = layer.up.float().flatten(1) @ layer.down.float().flatten(1) * layer.scale
+        after = new.up.float().flatten(1) @ new.down.float().flatten(1) * new.scale
+        whole += float(before.double().square().sum())
+        missing += float((before - after).double().square().sum())
+        made[name] = new
+    ranks = {layer.rank for layer in made.values()}
+    word = str(next(iter(ranks))) if len(ranks) == 1 else "Dynamic"
+    told = {
+        **file.metadata,
+        "ss_output_name": target.stem,
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": word,
+        "ss_network_alpha": word,
+        "ss_network_args": "{}",
+    }
+    kohya.write_named(target, made, told, precision, bundle)
+    return Made(target, len(made), max(ranks), (missing / whole) ** 0.5 if whole else 0.0)

@@ -1,0 +1,92 @@
+"""LoRA, LoHa, LoKr and DoRA files merged into a checkpoint, tensor by tensor: never more than one of them is in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..formats import checkpoint
+from ..formats.tensor_file import Entry, aligned
+from ..method.changes import changed_weight
+from ..method.lora import read_for
+from ..model.config_beside import copy_config
+from ..model.source import open_source
+from .files import ToolError, layers, names_and_weights, new_config, new_file
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge made."""
+
+    path: Path
+    changed: int
+    """Tensors that differ from the base's."""
+    tensors: int
+
+
+@torch.no_grad()
+def merge(
+    base: str | Path,
+    files: Sequence[tuple[Path, float]],
+    target: str | Path,
+    precision: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Merged:
+    """Write ``base`` with each file's change at its weight, one after the other, as programs apply them.
+
+    Computed in float32. Keys, order and sizes are the base file's, number formats too unless ``precision`` says another;
+    what nothing changes stays bit for bit then. Raises ModelError, LoraFileError, ToolError, CheckpointError or OSError.
+    """
+    target = new_file(target)
+    if not files:
+        raise ToolError("There is nothing to merge: name at least one LoRA file.")
+    source = open_source(base)
+    new_config(source.path, target)
+    shapes = layers(source.family)
+    loras = [(read_for(path, source.family, shapes).layers, weight) for path, weight in files]
+    done = 0
+
+    def changed(key: str, tensor: Tensor) -> Tensor | None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, len(source))
+        held = [(place, place.name.removesuffix(".weight")) for place in source.places.get(key, ())]
+        held = [(place, name) for place, name in held if any(name in lora for lora, _ in loras)]
+        if not held:
+            return None
+        whole = tensor.to(torch.float32, copy=True)
+        for place, name in held:
+            piece = place.piece(whole)
+            value = piece
+            for lora, weight in loras:
+                if name in lora:
+                    value = changed_weight(lora[name].tensors, lora[name].scale, value, weight)
+            piece.copy_(value)
+        return whole
+
+    entries = in_precision(source.entries, precision)
+    told = {"sdft_merged_into": source.path.name, "sdft_merged": names_and_weights(files)}
+    metadata = checkpoint.model_metadata({**source.metadata, **told}, {})
+    count = checkpoint.write(target, entries, source.__getitem__, changed, metadata)
+    copy_config(source.path, target)
+    return Merged(target, count, len(entries))
+
+
+def in_precision(entries: dict[str, Entry], precision: str | None) -> dict[str, Entry]:
+    """The entries with their weights in another number format; whole numbers, single values and schedules stay."""
+    if precision is None:
+        return entries
+    wanted = PRECISIONS[precision]
+    plain = set(PRECISIONS.values())
+    changed = {
+        key: Entry(wanted, entry.shape) if entry.dtype in plain and entry.shape and "." in key else entry
+        for key, entry in entries.items()
+    }
+    return aligned(changed)

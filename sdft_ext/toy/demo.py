@@ -1,0 +1,141 @@
+"""The demonstration: teach the toy model a five-pointed star, and measure what it learned and what bleeds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .. import recipe_file, run
+from ..method import METHODS
+from ..model.base import Model
+from ..model.load import load
+from ..model.sample import sample
+from ..randomness import numpy_generator
+from ..recipe import Recipe, RecipeError
+from ..watch.progress import Progress, duration
+from ..watch.report import add_facts, report
+from . import measure, world
+from .install import CHECKPOINT
+
+RECIPE = CHECKPOINT.parent.parent / "example" / "subject.yaml"
+SEED = 7000
+"""Of the measured pictures; no control picture uses it."""
+BASE_PICTURES, CONCEPT_PICTURES, GROUP_PICTURES = 96, 48, 40
+STEPS, GUIDANCE = 20, 2.5
+"""The sampler's, for measured pictures."""
+
+
+def recipe(out: Path) -> Recipe:
+    """The example subject's recipe, for a run in the folder ``out``."""
+    found = recipe_file.read(RECIPE)
+    found.save.output = str(out.parent)
+    return found
+
+
+def concept_captions(count: int) -> list[str]:
+    """Captions with the trigger: every colour on every background in turn, most of them not among the 12 pictures."""
+    pairs = [(c, b) for b in world.BACKGROUNDS for c in world.COLOURS]
+    order = numpy_generator(SEED, "concept").permutation(len(pairs))
+    chosen = [pairs[int(order[i % len(pairs)])] for i in range(count)]
+    return [f"a {colour} {world.SUBJECT_TRIGGER} on a {background} background" for colour, background in chosen]
+
+
+def base_captions(count: int, purpose: str) -> list[str]:
+    """Captions of the base's own world, each another one."""
+    captions = world.world_captions()
+    order = numpy_generator(SEED, purpose).permutation(len(captions))
+    return [captions[int(order[i % len(captions)])] for i in range(count)]
+
+
+def bleeding_captions(count: int) -> dict[str, list[str]]:
+    """Captions without the trigger: the class word, nothing, and what the base knows."""
+    classes = world.world_captions(class_word=True)
+    order = numpy_generator(SEED, "class").permutation(len(classes))
+    return {
+        "class word": [classes[int(order[i % len(classes)])] for i in range(count)],
+        "empty prompt": [""] * count,
+        "own captions": base_captions(count, "own"),
+    }
+
+
+def pictures(model: Model, captions: Sequence[str], seed: int, progress: Progress, label: str) -> list[world.Picture]:
+    """One picture for each caption, as arrays."""
+    drawn = sample(
+        model,
+        captions,
+        [seed + number for number in range(len(captions))],
+        steps=STEPS,
+        guidance=GUIDANCE,
+        width=world.SIZE,
+        height=world.SIZE,
+        batch=32,
+        progress=lambda done, total: progress.show(label, done, total),
+    )
+    return [np.asarray(picture) for picture in drawn]
+
+
+def training_pictures(found: Recipe) -> list[world.Picture]:
+    folder = Path(found.dataset.concepts[0].instance)
+    return [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.png"))]
+
+
+def measured(found: Recipe, save: Path, progress: Progress) -> dict[str, object]:
+    """The figures of a save of the recipe's method: what the base knows, what was learned, what bleeds, what was copied."""
+    model = load(found.model.base)
+    captions = base_captions(BASE_PICTURES, "base")
+    quality = measure.base_quality(pictures(model, captions, SEED, progress, "Measuring the base model"), captions)
+    wanted, groups = concept_captions(CONCEPT_PICTURES), bleeding_captions(GROUP_PICTURES)
+    with METHODS[found.method.name]().applied(save, model):
+        learned = pictures(model, wanted, SEED + 1000, progress, "Measuring the concept")
+        without = {
+            name: pictures(model, captions, SEED + 2000 + 1000 * n, progress, f"Measuring bleeding ({name})")
+            for n, (name, captions) in enumerate(groups.items())
+        }
+    bleeding = measure.bleeding(without)
+    obeyed = measure.base_quality(learned, wanted)
+    return {
+        "base_quality": quality,
+        "concept_learned": measure.concept_learned(learned),
+        "concept_obeys": {"colour": obeyed["colour"], "background": obeyed["background"]},
+        "bleeding": bleeding.pop("worst"),
+        "bleeding_groups": bleeding,
+        "shape_drift": {name: measure.shape_drift(group) for name, group in without.items()},
+        "own_captions_after": measure.base_quality(without["own captions"], groups["own captions"]),
+        "copies": measure.copies(learned, training_pictures(found)),
+        "pictures_measured": BASE_PICTURES + CONCEPT_PICTURES + sum(len(group) for group in groups.values()),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python3 standalone.py demo", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the run")
+    out: Path = parser.parse_args(argv).out.absolute()
+    started, progress = time.monotonic(), Progress()
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise RecipeError(f"{out} holds something already: name another folder with --out, or delete it.")
+        out.mkdir(parents=True, exist_ok=True)
+        found = recipe(out)
+        result = run.train(found, folder=out)
+        if result.outcome == "finished":
+            add_facts(out, **measured(found, result.saves[-1], progress))
+            data = report(out)
+            progress.say(
+                f"The concept is in {data['concept_learned']:.0%} of the pictures with the trigger, and in "
+                f"{data['bleeding']:.1%} of those without it (the worst group)."
+            )
+    except (ValueError, OSError) as error:
+        print(f"sdft: {error}", file=sys.stderr)
+        return 2
+    print(f"{result.message} {duration(time.monotonic() - started)} in all.\nLook at {out / 'report.md'}")
+    return 0 if result.outcome == "finished" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

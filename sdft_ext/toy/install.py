@@ -1,0 +1,28 @@
+"""Where the toy model lies, and a copy of it for a program that runs in another folder (the WebUI)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+TOY = Path(__file__).resolve().parent.parent.parent / "assets" / "toy"
+CHECKPOINT = TOY / "toy.safetensors"
+CLIP_FOLDER = TOY / "clip"
+"""The text encoder's configuration and CLIP's tokenizer."""
+
+
+def install(models: Path, clip_folder: Path = CLIP_FOLDER) -> Path:
+    """Copies the checkpoint and its yaml into a folder of checkpoints; returns the copied checkpoint.
+
+    LDM's code looks up ``cond_stage_config.params.version`` from the folder it runs in, so the copy names
+    ``clip_folder`` absolutely. An existing ``toy.yaml`` or ``toy.safetensors`` there is replaced.
+    """
+    target = models / CHECKPOINT.name
+    shutil.copyfile(CHECKPOINT, target)
+    lines = CHECKPOINT.with_suffix(".yaml").read_text(encoding="utf-8").splitlines()
+    quoted = "'" + str(clip_folder.resolve()).replace("'", "''") + "'"
+    renamed = [
+        line.partition("version:")[0] + f"version: {quoted}" if "version: clip" in line else line for line in lines
+    ]
+    target.with_suffix(".yaml").write_text("\n".join(renamed) + "\n", encoding="utf-8")
+    return target

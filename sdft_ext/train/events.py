@@ -1,0 +1,53 @@
+"""What happens after which step: a pure function of the recipe and the length of an epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Events:
+    """When saves, states, control pictures and validation losses are due. Steps count finished ones, from 1."""
+
+    recipe: Recipe
+    steps_per_epoch: int
+    total_steps: int
+
+    def epoch(self, step: int) -> int:
+        """The epoch (from 1) that finished step number ``step`` belongs to."""
+        return (max(step, 1) - 1) // self.steps_per_epoch + 1
+
+    def last(self, step: int) -> bool:
+        return step >= self.total_steps
+
+    def save(self, step: int) -> bool:
+        save = self.recipe.save
+        if self.last(step):
+            return True
+        if not save.every or self.epoch(step) < save.first_epoch:
+            return False
+        period = save.every * (self.steps_per_epoch if save.every_unit == "epochs" else 1)
+        return step % period == 0
+
+    def state(self, step: int) -> bool:
+        """States are written with every save, and every ``state_every`` steps."""
+        every = self.recipe.save.state_every
+        return self.save(step) or bool(every and step % every == 0)
+
+    def controls(self, step: int) -> bool:
+        every = self.recipe.watch.every
+        return self.save(step) if not every else (step % every == 0 or self.last(step))
+
+    def validation(self, step: int) -> bool:
+        every = self.recipe.watch.validation_every
+        return bool(every) and (step % every == 0 or self.last(step))
+
+    def to_look_at(self, step: int) -> set[str]:
+        """What is drawn and measured after a step: "controls", "validation"."""
+        due = {"controls": self.controls(step), "validation": self.validation(step)}
+        return {name for name, now in due.items() if now}
+
+    def log(self, step: int) -> bool:
+        return step % self.recipe.watch.log_every == 0 or self.last(step) or step == 1

@@ -1,0 +1,216 @@
+"""The loop: what happens in one optimizer step. It names no method, no host and no page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ..dataset.loader import Batch
+from ..method.base import Method
+from ..model.base import Conditioning, Flags, Model, predict
+from ..randomness import forked
+from ..recipe import Recipe, RecipeError
+from .ema import EMA
+from .objective import Objective
+from .optimizers import build, evaluation_weights
+from .precision import Precision
+from .prior import prior
+from .rounding import Rounding, needed
+from .schedules import LearningRates
+from .state import load_optimizer, optimizer_state
+
+
+class NotFinite(RuntimeError):
+    """The loss or the weights became NaN or infinite; the message says what to change."""
+
+
+class BatchSource(Protocol):
+    """Batches as a pure function of the step (0-based) and the micro-batch within it."""
+
+    def at(self, step: int, micro: int) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one optimizer step did. ``step`` counts finished steps: the first step's result says 1."""
+
+    step: int
+    loss: float
+    gradient_norm: float
+    learning_rates: dict[str, float]
+    pictures: list[int]
+    seconds: float
+
+
+class Loop:
+    """The steps of one run.
+
+    ``encode(captions)`` gives the conditioning of a batch; it is called with gradients on while the text encoder trains.
+    ``frozen_encode`` may cache: it is used while it doesn't.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: Model,
+        method: Method,
+        batches: BatchSource,
+        total_steps: int,
+        encode: Callable[[Sequence[str]], Conditioning],
+        frozen_encode: Callable[[Sequence[str]], Conditioning],
+    ) -> None:
+        train = recipe.train
+        self.recipe, self.model, self.method, self.batches = recipe, model, method, batches
+        self.total_steps = total_steps
+        self.encode, self.frozen_encode = encode, frozen_encode
+        self.device = model.device
+        self.objective = Objective(
+            train,
+            model.family.prediction,
+            model.alphas_cumprod,
+            zero_terminal_snr=model.family.zero_terminal_snr or train.zero_terminal_snr,
+        )
+        self.prior = prior(recipe, method, self.objective.weights)
+        self.groups = method.groups()
+        self.parameters = [parameter for group in self.groups for parameter in group.parameters]
+        self.optimizer = build(self.groups, train)
+        self.rounding = Rounding(self.optimizer, train.seed) if needed(self.parameters) else None
+        self.rates = LearningRates(train, total_steps)
+        self.precision = Precision(train.precision, self.device)
+        held = {parameter.dtype for parameter in model.unet.parameters()}
+        if train.precision == "fp32" and held & {torch.float16, torch.bfloat16}:
+            raise RecipeError(
+                "train.precision is fp32, but the model is loaded in half precision: set it to bf16 (or fp16), or load the "
+                "model in float32 (the WebUI's --no-half)."
+            )
+        self.ema = EMA(self.parameters, train.ema) if train.ema else None
+        self.trains_text = any(group.of_text_encoder for group in self.groups)
+        self.text_stop = round(train.text_encoder_stop * total_steps)
+        self.unet = torch.compile(model.unet) if train.compile else None
+        self._moving = False
+
+    def step(self, step: int) -> StepResult:
+        """Optimizer step number ``step`` (0-based): gather gradients over the micro-batches, clip, move.
+
+        Raises NotFinite where the loss or the gradients are NaN or infinite; the weights are then as before the step.
+        """
+        started = time.perf_counter()
+        train, self._moving = self.recipe.train, False
+        rates = self.set_rates(step)
+        total, pictures = 0.0, []
+        for micro in range(train.accumulation):
+            batch = self.batches.at(step, micro)
+            loss = self.loss(batch, step, micro)
+            self.precision.backward(loss / train.accumulation)
+            total += float(loss.detach()) / train.accumulation
+            pictures += batch.pictures
+        if not torch.isfinite(torch.tensor(total)):
+            self.optimizer.zero_grad(set_to_none=True)
+            raise NotFinite(
+                f"The loss became {total} at step {step + 1}. Lower the learning rate (now {train.learning_rate:g}), "
+                "or use precision bf16 instead of fp16, and resume from the last save."
+            )
+        self._moving = True
+        if self.rounding is not None:
+            self.rounding.number = step
+        norm = self.precision.step(self.rounding or self.optimizer, self.parameters, train.clip_norm)
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.precision.broken(norm):
+            raise NotFinite(
+                f"The gradients became {norm} at step {step + 1}. Lower the learning rate (now {train.learning_rate:g}), "
+                "or use precision bf16 instead of fp16, and resume from the last save."
+            )
+        self.method.after_step()
+        if self.ema is not None:
+            self.ema.update()
+        return StepResult(step + 1, total, norm, rates, pictures, time.perf_counter() - started)
+
+    def abandon(self) -> bool:
+        """After a step that failed: whether it can be done over, because its weights haven't moved yet."""
+        self.optimizer.zero_grad(set_to_none=True)
+        return not self._moving
+
+    def loss(self, batch: Batch, step: int, micro: int) -> torch.Tensor:
+        """The weighted loss of one micro-batch, a scalar with gradients."""
+        trains_text = self.trains_text and step < self.text_stop
+        fork: AbstractContextManager[None] = (
+            forked(self.recipe.train.seed, "dropout", step, micro) if self.method.uses_global_rng else nullcontext()
+        )
+        with fork, self.precision.autocast():
+            encode = self._encoder(trains_text)
+            conditioning = encode(batch.captions)
+            time_ids = None if batch.time_ids is None else batch.time_ids.to(self.device)
+            seen: list[tuple[Tensor, Tensor]] = []
+
+            def answer(noisy: Tensor, timesteps: Tensor, prompts: Conditioning) -> Tensor:
+                return predict(self.model, noisy, timesteps, prompts, time_ids, unet=self.unet)
+
+            def predicted(noisy: Tensor, timesteps: Tensor) -> Tensor:
+                if self.recipe.train.channels_last:
+                    noisy = noisy.contiguous(memory_format=torch.channels_last)
+                seen.append((noisy, timesteps))
+                return answer(noisy, timesteps, conditioning)
+
+            total = self.objective.loss(predicted, batch.to(self.device), step, micro).total
+            if self.prior is not None:
+                total = total + self.prior.loss(*seen[0], batch.captions, encode, answer)
+            return total
+
+    def _encoder(self, trains_text: bool) -> Callable[[Sequence[str]], Conditioning]:
+        """Captions to conditioning; without autocast in the UNet's number format, whatever the text encoder's is."""
+        encode = self.encode if trains_text else self.frozen_encode
+        if self.precision.name != "fp32":
+            return encode
+        return lambda captions: encode(captions).to(self.device, self.model.dtype)
+
+    def set_rates(self, step: int) -> dict[str, float]:
+        """Put the learning rates of this step into the optimizer; returns them by group."""
+        rates = {}
+        for group, settings in zip(self.groups, self.optimizer.param_groups, strict=True):
+            stopped = group.of_text_encoder and step >= self.text_stop
+            settings["lr"] = 0.0 if stopped else self.rates.at(step, group.learning_rate)
+            rates[group.name] = settings["lr"]
+        return rates
+
+    @torch.no_grad()
+    def evaluate(self, batch: Batch, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """Plain losses [B] of given noise and timesteps, for validation: without dropout, so that only the weights count."""
+        batch, flags = batch.to(self.device), Flags(self.model.modules)
+        try:
+            for module in self.model.modules:
+                module.eval()
+            with self.precision.autocast():
+                conditioning = self._encoder(self.trains_text)(batch.captions)
+                return self.objective.evaluate(
+                    lambda noisy, times: predict(self.model, noisy, times, conditioning, batch.time_ids),
+                    batch.latents,
+                    noise,
+                    timesteps,
+                    batch.mask,
+                )
+        finally:
+            flags.restore()
+
+    def state(self) -> dict[str, Any]:
+        """Everything beside the trained weights that the next step depends on."""
+        ema = None if self.ema is None else {"mean": self.ema.mean, "updates": self.ema.updates}
+        return {"optimizer": optimizer_state(self.optimizer), "scaler": self.precision.state(), "ema": ema}
+
+    def load_state(self, tree: dict[str, Any]) -> None:
+        """Put back what ``state`` gave, bit for bit."""
+        load_optimizer(self.optimizer, tree["optimizer"])
+        self.precision.load_state(tree["scaler"])
+        if self.ema is not None:
+            self.ema.load(tree["ema"]["mean"], tree["ema"]["updates"])
+
+    def weights_to_save(self) -> AbstractContextManager[Any]:
+        """The weights that a save, a control picture or a validation shows: EMA's or the schedule-free mean, else as they are."""
+        if self.ema is not None:
+            return self.ema.applied()
+        return evaluation_weights(self.optimizer)

@@ -1,0 +1,30 @@
+"""The name that a run's saves begin with: in a folder that others use too, one that nobody else's files have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+TRY = "-try"
+"""Between a run's name and the step in the name of a temporary save."""
+_NUMBER = re.compile(r"(-try)?-\d{6}$")
+
+
+def unique(name: str, folder: Path, taken: Collection[str] = ()) -> str:
+    """``name``, or ``name-2`` … where a file in ``folder`` or below it has that name, or the name of a save of it.
+
+    Hosts find saves by name, whatever sub-folder they lie in, and case means nothing to some file systems. ``taken``
+    are names that other runs have chosen, which may not have saved yet.
+    """
+    used = {text.casefold() for text in taken}
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        stem = path.name
+        while stem:  # the file is NAME.safetensors, or stands beside one: NAME.preview.png, NAME.json
+            used |= {stem.casefold(), _NUMBER.sub("", stem).casefold()}
+            stem = stem.rpartition(".")[0]
+    number, found = 1, name
+    while found.casefold() in used:
+        number += 1
+        found = f"{name}-{number}"
+    return found

@@ -1,0 +1,81 @@
+"""What a training step asks of the model: from a batch to a loss.
+
+Noise the latents, let the model answer, measure the distance to the target (Ho 2020, eq. 14; Salimans 2022 for v).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..dataset.loader import Batch
+from ..model.base import Prediction
+from ..randomness import generator
+from ..recipe import TrainRecipe
+from . import losses, noise
+
+Predict = Callable[[Tensor, Tensor], Tensor]
+"""(noisy latents [B, C, h, w], timesteps [B]) → the model's answer [B, C, h, w]."""
+
+
+@dataclass(frozen=True)
+class LossResult:
+    """``total``: Σ wᵢ·λ(tᵢ)·lᵢ / B, with gradients. ``per_picture`` [B]: lᵢ alone.
+
+    lᵢ is the picture's mean over its elements, wᵢ its weight in the batch, λ its timestep's weight. The sum is divided by
+    the number of pictures, not by the weights: a regularization weight of ½ halves those pictures' pull and leaves the
+    others' alone. So the mean over micro-batches of one size is the loss of the batch that they make together.
+    """
+
+    total: Tensor
+    per_picture: Tensor
+    timesteps: Tensor
+
+
+class Objective:
+    """The loss of a recipe, for a model's kind of prediction and its schedule ᾱ (float64 [1000])."""
+
+    def __init__(
+        self, train: TrainRecipe, prediction: Prediction, alphas_cumprod: Tensor, zero_terminal_snr: bool = False
+    ) -> None:
+        self.train, self.prediction = train, prediction
+        alphas = losses.zero_terminal(alphas_cumprod) if zero_terminal_snr else alphas_cumprod
+        self.signal, self.noise = alphas.sqrt().float(), (1 - alphas).sqrt().float()
+        ratio = losses.snr(alphas)
+        self.weights = losses.snr_weights(ratio, train.snr_weighting, train.snr_gamma, prediction).float()
+
+    def loss(self, predict: Predict, batch: Batch, step: int, micro: int) -> LossResult:
+        """The loss of one micro-batch. Its draws are keyed by (seed, step, micro)."""
+        train, latents = self.train, batch.latents
+        key = (train.seed, "noise", step, micro)
+        times = noise.timesteps(len(latents), train, generator(train.seed, "timesteps", step, micro))
+        added = noise.noise(latents.shape, train, generator(*key))
+        shown = added
+        if train.input_perturbation:
+            extra = torch.randn(latents.shape, generator=generator(train.seed, "perturbation", step, micro))
+            shown = added + train.input_perturbation * extra
+        per_picture = self._per_picture(predict, latents, added, shown, times, batch.mask)
+        weights = self.weights[times].to(latents.device) * batch.weight
+        return LossResult((per_picture * weights).mean(), per_picture.detach(), times)
+
+    def evaluate(
+        self, predict: Predict, latents: Tensor, added: Tensor, times: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """The plain loss [B] of given noise and timesteps: without weights, offset or perturbation."""
+        return self._per_picture(predict, latents, added, added, times, mask)
+
+    def _per_picture(
+        self, predict: Predict, latents: Tensor, added: Tensor, shown: Tensor, times: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        device = latents.device
+        added, shown = added.to(device), shown.to(device)
+        signal = self.signal[times].to(device)[:, None, None, None]
+        sigma = self.noise[times].to(device)[:, None, None, None]
+        noisy = signal * latents + sigma * shown
+        target = added if self.prediction == "epsilon" else signal * added - sigma * latents
+        answer = predict(noisy, times.to(device)).float()
+        values = losses.distance(answer, target, self.train.loss, self.train.huber_delta)
+        return losses.masked_mean(values, mask if self.train.masked_loss else None, self.train.unmasked_weight)

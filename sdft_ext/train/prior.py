@@ -1,0 +1,85 @@
+"""Keeping what the base knows: its own answers, with the training out of the way, are targets beside the pictures.
+
+For a noisy picture x_t with a caption, c is the caption with the class word in the trigger's place, ∅ the empty prompt:
+
+    w_class · λ(t) · |ε_trained(x_t, t, c) − ε_base(x_t, t, c)|²  +  w_blank · λ(t) · |ε_trained(x_t, t, ∅) − ε_base(x_t, t, ∅)|²
+
+(differential output preservation and blank-prompt preservation, as ostris' ai-toolkit has them; the idea is DreamBooth's
+prior preservation, Ruiz 2022, without pictures.) λ is the loss's own weight of the timestep.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..method.base import Method, MethodError, Removable
+from ..model.base import Conditioning
+from ..recipe import Concept, Recipe
+
+Encode = Callable[[Sequence[str]], Conditioning]
+Predict = Callable[[Tensor, Tensor, Conditioning], Tensor]
+"""(noisy latents [B, C, h, w], timesteps [B], prompts) → the model's answer [B, C, h, w]."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """The terms of a recipe. ``weights`` [1000]: λ."""
+
+    recipe: Recipe
+    method: Removable
+    weights: Tensor
+
+    def loss(self, noisy: Tensor, times: Tensor, captions: Sequence[str], encode: Encode, predict: Predict) -> Tensor:
+        """The sum of the terms, a mean over pictures and elements, with gradients."""
+        total = noisy.new_zeros((), dtype=torch.float32)
+        timestep_weights = self.weights.to(times.device)[times].to(noisy.device)
+        for weight, prompts in self.terms(captions):
+            with torch.no_grad(), self.method.without():
+                wanted = predict(noisy, times, encode(prompts)).float()
+            answer = predict(noisy, times, encode(prompts)).float()
+            distances = ((answer - wanted) ** 2).flatten(1).mean(1)
+            total = total + weight * (distances * timestep_weights).mean()
+        return total
+
+    def terms(self, captions: Sequence[str]) -> Iterator[tuple[float, list[str]]]:
+        """Weights and the prompts that stand for the captions."""
+        train, concepts = self.recipe.train, self.recipe.dataset.concepts
+        if train.class_preservation:
+            yield train.class_preservation, [without_triggers(caption, concepts) for caption in captions]
+        if train.blank_preservation:
+            yield train.blank_preservation, [""] * len(captions)
+
+
+def prior(recipe: Recipe, method: Method, weights: Tensor) -> Prior | None:
+    """None where the recipe asks for no term. Raises MethodError where the method can't stand aside."""
+    train = recipe.train
+    if not train.class_preservation and not train.blank_preservation:
+        return None
+    if not isinstance(method, Removable):
+        raise MethodError(
+            f"train.class_preservation and train.blank_preservation need the base's own answer, which method.name="
+            f"{recipe.method.name} can't give: set both to 0, or choose lora."
+        )
+    return Prior(recipe, method, weights)
+
+
+def without_triggers(caption: str, concepts: Sequence[Concept]) -> str:
+    """The caption with each trigger's class word in its place; a class word that then stands twice in a row stands once.
+
+    >>> without_triggers("a red sks shape", [Concept(trigger="sks", class_word="shape")])
+    'a red shape'
+    """
+    for concept in concepts:
+        trigger, word = concept.trigger.strip(), concept.class_word.strip()
+        if not trigger:
+            continue
+        caption = re.sub(rf"(?<!\w){re.escape(trigger)}(?!\w)", lambda _, word=word: word, caption, flags=re.IGNORECASE)  # type: ignore[misc]
+        if word:
+            twice = re.compile(rf"(?<!\w){re.escape(word)}(\s+{re.escape(word)}(?!\w))+", re.IGNORECASE)
+            caption = twice.sub(lambda _, word=word: word, caption)  # type: ignore[misc]
+    return re.sub(r" {2,}", " ", caption).strip()

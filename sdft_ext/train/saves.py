@@ -1,0 +1,111 @@
+"""The saved files of a run: their names, their index, and which old ones go."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ..formats import atomic
+from .names import TRY
+
+
+@dataclass(frozen=True)
+class Save:
+    """One saved file. ``loss`` is the smoothed loss at that step; ``further`` are files that belong to it."""
+
+    file: str
+    step: int
+    epoch: int
+    loss: float | None
+    further: list[str] = field(default_factory=list)
+
+
+Writer = Callable[[Path], Sequence[Path]]
+"""Makes a save's file under the given path, and returns the further ones that it has made."""
+
+
+class Saves:
+    """The saves of one run, listed in ``saves/index.json``; that file is the truth.
+
+    Files are written into ``folder``, further ones of a save into ``further_folder``; the index holds absolute paths where that
+    is not the run's own ``saves/``.
+    """
+
+    def __init__(
+        self,
+        run_folder: Path,
+        name: str,
+        keep_last: int,
+        folder: Path | None = None,
+        suffix: str = ".safetensors",
+        further_folder: Path | None = None,
+    ) -> None:
+        self.index_folder = run_folder / "saves"
+        self.folder = folder or self.index_folder
+        self.further_folder = further_folder or self.folder
+        self.name, self.keep_last, self.suffix = name, keep_last, suffix
+
+    def all(self) -> list[Save]:
+        """Every save that is still there, oldest first."""
+        index = self.index_folder / "index.json"
+        listed = [Save(**entry) for entry in json.loads(index.read_text(encoding="utf-8"))] if index.exists() else []
+        return [save for save in listed if self.path(save).exists()]
+
+    def paths(self) -> list[Path]:
+        return [self.path(save) for save in self.all()]
+
+    def path(self, save: Save) -> Path:
+        return self.index_folder / save.file
+
+    def clear(self) -> None:
+        """Remove what a killed run left half written: a host would list it among its LoRAs. Other runs' files stay."""
+        whole = glob.escape(self.name[:40])
+        for ending in ("", "-??????", f"{TRY}-??????"):
+            atomic.clear(self.folder, whole + ending[: max(0, 40 - len(self.name))])
+        if self.further_folder != self.index_folder:
+            atomic.clear(self.further_folder, f"{whole}-*")
+
+    def write_try(self, step: int, writer: Writer) -> list[Path]:
+        """A temporary save, which no index lists, and its further files. Raises OSError as ``write`` does."""
+        path = self.folder / f"{self.name}{TRY}-{step:06d}{self.suffix}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return [path, *writer(path)]
+
+    def tries(self) -> list[Path]:
+        """The temporary saves that are there, and their further files."""
+        begun = f"{glob.escape(self.name)}{TRY}-[0-9][0-9][0-9][0-9][0-9][0-9]"
+        found = [*self.folder.glob(begun + self.suffix)]
+        for folder in {self.folder, self.further_folder}:
+            found += folder.glob(f"{begun}-*{self.suffix}")
+            found += folder.glob(f"{begun}.yaml")
+        return sorted(found)
+
+    def files(self, save: Save) -> list[Path]:
+        """All files of a save, its own first."""
+        return [self.path(save), *(self.index_folder / name for name in save.further)]
+
+    def write(self, step: int, epoch: int, loss: float | None, last: bool, writer: Writer) -> Path:
+        """Let ``writer`` make the file of this step, index it, and delete those beyond ``keep_last``.
+
+        A save of the same step (a resumed run repeats it) is replaced; nothing else is.
+        Raises OSError that names the file where it can't be written; earlier saves stay.
+        """
+        path = self.folder / f"{self.name if last else f'{self.name}-{step:06d}'}{self.suffix}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        further = [self._listed(one) for one in writer(path)]
+        file = self._listed(path)
+        entries = [save for save in self.all() if save.step < step and save.file != file]
+        entries.append(Save(file, step, epoch, loss, further))
+        old = entries[: -self.keep_last] if self.keep_last else []
+        kept = entries[len(old) :]
+        # Deleted first: a run killed in between still finds the others in its index, and no file that nothing lists.
+        for one in (one for save in old for one in self.files(save)):
+            one.unlink(missing_ok=True)
+        atomic.as_json(self.index_folder / "index.json", [asdict(save) for save in kept])
+        return path
+
+    def _listed(self, path: Path) -> str:
+        return path.name if path.parent == self.index_folder else str(path.resolve())

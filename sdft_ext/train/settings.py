@@ -1,0 +1,25 @@
+"""The recipe's ways of computing, set on the borrowed model's own skeleton."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import torch
+
+from ..model.base import Model
+from ..recipe import TrainRecipe
+
+
+def apply(train: TrainRecipe, model: Model, at_the_end: ExitStack) -> None:
+    """Attention, checkpointing and modes of our modules; what is process-wide is put back by ``at_the_end``."""
+    from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
+
+    model.unet.set_attn_processor(AttnProcessor2_0() if train.sdpa else AttnProcessor())
+    if train.checkpointing:
+        model.unet.enable_gradient_checkpointing()
+    # Checkpointing and dropout work in training mode only; no base has dropout of its own.
+    for module in (model.unet, *model.text_encoders):
+        module.train()
+    if train.deterministic:
+        at_the_end.callback(torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled())
+        torch.use_deterministic_algorithms(True, warn_only=True)

@@ -1,0 +1,224 @@
+"""What a killed run goes on from: every number of the training, exactly, in safetensors and JSON.
+
+(No pickles: the WebUI replaces torch.load, and a pickle is a program.)
+
+A state is a folder ``step-000100``: ``tensors.safetensors`` holds the tensors by number, ``state.json`` the tree around
+them, and checksums of both. It is written beside under a hidden name, flushed to the disk, and renamed; the state before
+it stays, so that a run killed at any moment, or a damaged file, costs at most the steps since the one before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ..formats import atomic
+
+KEEP = 2
+"""States kept: the newest, and the one before in case the newest is damaged."""
+TENSORS, VALUES = "tensors.safetensors", "state.json"
+_NAME = re.compile(r"step-(\d+)|\.step-(\d+)\.old")
+
+
+class StateError(ValueError):
+    """A state that doesn't fit the run; the message says why and what to do."""
+
+
+def write(folder: Path, step: int, tree: Mapping[str, Any]) -> Path:
+    """Write ``tree`` (nested dicts and lists of tensors, numbers, texts) as ``folder/step-000100``; it appears whole.
+
+    Older states go when the new one is complete. Raises OSError that names the folder where it can't be written; the
+    states that were there stay.
+    """
+    target, temporary, replaced = (
+        folder / name.format(step) for name in ("step-{:06d}", ".step-{:06d}.tmp", ".step-{:06d}.old")
+    )
+    tensors: dict[str, Tensor] = {}
+    values = _flatten(tree, "", tensors)
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        atomic.save_tensors(temporary / TENSORS, tensors)
+        content = {"step": step, "tensors_crc32": _file_sum(temporary / TENSORS), "values_crc32": _sum(values)}
+        (temporary / VALUES).write_text(json.dumps({**content, "values": values}), encoding="utf-8")
+        for path in (temporary / TENSORS, temporary / VALUES, temporary):
+            _flush(path)
+        if target.exists():
+            # A resumed run repeats the step: its old state can still be read until the new one has its name.
+            shutil.rmtree(replaced, ignore_errors=True)
+            os.replace(target, replaced)
+        os.replace(temporary, target)
+        _flush(folder)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise OSError(
+            f"can't write the state {target}: {error.strerror or error}; free space or make the folder writable"
+        ) from error
+    shutil.rmtree(replaced, ignore_errors=True)
+    remove_old(folder, step)
+    return target
+
+
+def states(folder: Path) -> list[Path]:
+    """The states of a run, oldest first."""
+    return sorted((path for path in folder.glob("*step-*") if _NAME.fullmatch(path.name)), key=_order)
+
+
+def read_last(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """The newest state that is whole, as (finished steps, tree), or None where there is none."""
+    for path in reversed(states(folder)):
+        try:
+            return read(path)
+        except (OSError, StateError):
+            continue
+    return None
+
+
+def read(path: Path) -> tuple[int, dict[str, Any]]:
+    """One state, as (finished steps, tree). Raises OSError where it can't be read, StateError where it is damaged."""
+    try:
+        content = json.loads((path / VALUES).read_text(encoding="utf-8"))
+        whole = content["values_crc32"] == _sum(content["values"])
+        if whole and content["tensors_crc32"] == _file_sum(path / TENSORS):
+            return int(content["step"]), _unflatten(content["values"], load_file(path / TENSORS))
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise StateError(f"The state {path} is damaged ({error}): resume from the one before.") from error
+    raise StateError(f"The state {path} is damaged (its checksums don't agree): resume from the one before.")
+
+
+def _order(path: Path) -> tuple[int, bool]:
+    number, replaced = _NAME.fullmatch(path.name).groups()  # type: ignore[union-attr]
+    return int(number or replaced), bool(number)
+
+
+def remove_old(folder: Path, step: int) -> None:
+    """Keep the state of ``step`` and what came before it, ``KEEP`` in all.
+
+    A resumed run calls it too: it may have been killed just before the older ones went. Later ones stand there only where they couldn't be read; the run comes to them again and replaces them.
+    """
+    for old in [path for path in states(folder) if _order(path)[0] <= step][:-KEEP]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Have the disk hold a file's content, or a folder's names (where the system lets folders be flushed)."""
+    folder = path.is_dir()
+    if folder and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sum(values: Any) -> int:
+    return zlib.crc32(json.dumps(values).encode())
+
+
+def _file_sum(path: Path) -> int:
+    total = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            total = zlib.crc32(block, total)
+    return total
+
+
+def _flatten(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """JSON in which tensors stand by name. Keys keep their type, tuples are told from lists, floats are exact (hex)."""
+    if isinstance(value, Tensor):
+        name = f"{len(tensors)}{path}"
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {"tensor": [name, value.device.type, _strides(value)]}
+    if isinstance(value, Mapping):
+        return {"map": [[_flatten(k, "", tensors), _flatten(v, f"{path}/{k}", tensors)] for k, v in value.items()]}
+    if isinstance(value, tuple | list):
+        parts = [_flatten(part, f"{path}/{i}", tensors) for i, part in enumerate(value)]
+        return {"tuple" if isinstance(value, tuple) else "list": parts}
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return {"float": value.hex()}
+    raise TypeError(f"{path}: {type(value).__name__} can't be kept in a state")
+
+
+def _unflatten(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "tensor":
+        name, device, strides = content
+        tensor = tensors[name]
+        if strides is not None:
+            tensor = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype).copy_(tensor)
+        return tensor.to(device) if _available(device) else tensor
+    if kind == "float":
+        return float.fromhex(content)
+    if kind == "map":
+        return {_unflatten(k, tensors): _unflatten(v, tensors) for k, v in content}
+    parts = [_unflatten(part, tensors) for part in content]
+    return tuple(parts) if kind == "tuple" else parts
+
+
+def _available(device: str) -> bool:
+    return torch.cuda.is_available() if device == "cuda" else device == "mps" and torch.backends.mps.is_available()
+
+
+def _strides(value: Tensor) -> list[int] | None:
+    """The strides of a tensor that fills its memory in another order (channels last): fused optimizers count on them."""
+    if value.is_contiguous():
+        return None
+    step = 1
+    for size, stride in sorted(zip(value.shape, value.stride(), strict=True), key=lambda pair: (pair[1], pair[0])):
+        if size != 1 and stride != step:
+            return None  # gaps or overlaps: its elements are kept, in plain order
+        step *= size
+    return list(value.stride())
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """``optimizer.state_dict()``, with the name of its class."""
+    return {"name": type(optimizer).__name__, **optimizer.state_dict()}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Put back what ``optimizer_state`` gave, bit for bit.
+
+    ``Optimizer.load_state_dict`` casts the state's tensors to the parameters' type; here they stay what they were.
+    Raises StateError for another optimizer's state and for other parameters: the recipe was changed since.
+    """
+    if state["name"] != type(optimizer).__name__:
+        raise StateError(
+            f"The state was written with the optimizer {state['name']}: put train.optimizer back, or begin a new run."
+        )
+    parameters = [[parameter for parameter in group["params"]] for group in optimizer.param_groups]
+    if [len(group) for group in parameters] != [len(group["params"]) for group in state["param_groups"]]:
+        raise StateError(
+            "The state was written with other trained parameters: put recipe.yaml back as it was, or begin a new run."
+        )
+    for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
+        group.update({key: value for key, value in saved.items() if key != "params"})
+    optimizer.state.clear()
+    ordered = [parameter for group in parameters for parameter in group]
+    for number, entry in state["state"].items():
+        parameter = ordered[int(number)]
+        optimizer.state[parameter] = _on_device_of(parameter, entry)
+
+
+def _on_device_of(parameter: Tensor, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter's state; moved only where all of it lies elsewhere (step counters may live on the CPU beside a GPU)."""
+    tensors = [value for value in entry.values() if isinstance(value, Tensor)]
+    if any(value.device == parameter.device for value in tensors):
+        return dict(entry)
+    return {k: v.to(parameter.device) if isinstance(v, Tensor) else v for k, v in entry.items()}

@@ -1,0 +1,88 @@
+// Hands things over to the WebUI's own tabs, through its own paste button.
+
+import { ApiError, part } from "./api.mjs";
+
+const TRIED = "sdft.tried";
+
+const page = () => (typeof gradioApp === "function" ? gradioApp() : document);
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** Pastes an infotext into txt2img (prompt, settings, script and its axes), and shows that tab. */
+export async function handOver(infotext) {
+  const payload = page().querySelector("#sdft_payload textarea");
+  const paste = page().querySelector("#sdft_paste");
+  if (!payload || !paste) throw new ApiError("The WebUI's page has not loaded completely: reload it and try again.", 0);
+  payload.value = infotext;
+  if (typeof updateInput === "function") updateInput(payload);
+  else payload.dispatchEvent(new Event("input", { bubbles: true }));
+  // The WebUI's page takes the text over in its next turn.
+  await pause(100);
+  (paste.matches("button") ? paste : paste.querySelector("button")).click();
+  showTab("tab_txt2img");
+}
+
+/** The picture that is chosen in a tab's gallery (of a grid, its first picture), with its prompt: { blob, name, caption }. */
+export async function pictureOf(tab) {
+  const gallery = page().querySelector(`#${tab}_gallery`);
+  const small = [...(gallery?.querySelectorAll(".thumbnail-item.thumbnail-small") ?? [])];
+  const all = small.length ? small : [...(gallery?.querySelectorAll(".thumbnail-item.thumbnail-lg") ?? [])];
+  const info = infoOf(tab);
+  const first = Math.min(info.index_of_first_image ?? 0, Math.max(all.length - 1, 0));
+  const chosen = Math.max(all.findIndex((one) => one.classList.contains("selected")), first);
+  const source = all[chosen]?.querySelector("img")?.src ?? gallery?.querySelector("img")?.src;
+  if (!source) throw new ApiError("There is no picture yet: generate one, then send it to the dataset.", 0);
+  const answer = await fetch(source, { credentials: "same-origin" });
+  if (!answer.ok) throw new ApiError(`The picture can't be read (${answer.status}): generate it again.`, answer.status);
+  const name = decodeURIComponent(source.split("?")[0].split("/").pop()) || "picture.png";
+  const prompt = info.all_prompts?.[chosen - first] ?? info.prompt ?? "";
+  // Networks that a prompt calls are no words.
+  return { blob: await answer.blob(), name, caption: prompt.replace(/<[^<>:]+:[^<>]*>/g, "").split(/\s+/).filter(Boolean).join(" ") };
+}
+
+/** What the WebUI keeps of the pictures that it shows; empty where it keeps nothing. */
+function infoOf(tab) {
+  try {
+    return JSON.parse(page().querySelector(`#generation_info_${tab} textarea`).value) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** Tabs can be put in any order in the settings, so the button is found by its panel's place. */
+export function showTab(id) {
+  const panels = [...page().querySelectorAll("#tabs > .tabitem")];
+  const place = panels.findIndex((panel) => panel.id === id);
+  const buttons = page().querySelectorAll("#tabs > .tab-nav > button");
+  if (place >= 0 && buttons[place]) buttons[place].click();
+}
+
+/** The running training's state as a temporary file: what calls it goes into txt2img's prompt, in place of an earlier one. */
+export async function tryNow(app, run) {
+  app.say("The state is written after this step.");
+  const { name, call, word } = await app.api.post(`runs/${part(run)}/try`);
+  const prompt = page().querySelector("#txt2img_prompt textarea");
+  if (!prompt) throw new ApiError("The WebUI's page has not loaded completely: reload it and try again.", 0);
+  let before = "";
+  try {
+    before = sessionStorage.getItem(TRIED) ?? "";
+    sessionStorage.setItem(TRIED, name);
+  } catch {
+    // Without storage an earlier call stays in the prompt, to be taken out by hand.
+  }
+  prompt.value = withCall(prompt.value, call, before, word);
+  updateInput(prompt);
+  showTab("tab_txt2img");
+}
+
+/** The prompt with this call in the place of an earlier try's (by its name), else of the trained word, else at its end. */
+export function withCall(prompt, call, before, word) {
+  const name = escaped(before);
+  const places = [
+    before && new RegExp(`<(?:lora|hypernet):${name}:[^>]*>|\\(${name}:[\\d.]+\\)|${name}(?![\\w-])`, "g"),
+    word && new RegExp(`(?<![\\p{L}\\p{N}_])${escaped(word)}(?![\\p{L}\\p{N}_])`, "giu"),
+  ];
+  for (const place of places) if (place && prompt.search(place) >= 0) return prompt.replace(place, () => call);
+  return `${prompt} ${call}`.trim();
+}
+
+const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");

@@ -1,0 +1,108 @@
+"""The Fine-tune page without a WebUI: a server on this machine, with the toy model, or another checkpoint, as its base."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import threading
+import time
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from .. import api
+from ..desk import Desk
+from ..host.base import Host
+from ..host.standalone import Shelf, StandaloneHost
+from ..recipe import ModelRecipe, Recipe
+from ..toy.install import CHECKPOINT
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+INDEX = HERE / "index.html"
+FIRST_PORT, PORTS = 7861, 100
+
+
+def application(base: Path = CHECKPOINT, runs: Path = ROOT / "runs") -> tuple[FastAPI, Desk]:
+    """The page, its API, and the desk behind them."""
+    shelf = Shelf()
+    model = ModelRecipe(base=str(base))
+
+    def host(recipe: Recipe | None) -> Host:
+        chosen = model if recipe is None or not recipe.model.base else replace(recipe.model)
+        return StandaloneHost(chosen, shelf=shelf)
+
+    desk = Desk(host, runs)
+    app = FastAPI(title="Fine-tune")
+    api.mount(app, desk, api.Access())
+
+    @app.get("/", include_in_schema=False)
+    def index() -> HTMLResponse:
+        return HTMLResponse(INDEX.read_text(encoding="utf-8"), headers={"Cache-Control": "no-cache"})
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    def icon() -> RedirectResponse:
+        return RedirectResponse("sdft/page/icon.svg")
+
+    return app, desk
+
+
+def listen(port: int | None) -> socket.socket:
+    """A listening socket on this machine: of this port, or of the first free one. Raises SystemExit where there is none."""
+    for number in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS):
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if os.name != "nt":  # there it would take a port away from another program
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", number))
+            listening.listen(128)
+            return listening
+        except OSError:
+            listening.close()
+    raise SystemExit(
+        f"Port {port} is in use: choose another one with --port."
+        if port is not None
+        else f"No port from {FIRST_PORT} to {FIRST_PORT + PORTS - 1} is free: choose one with --port."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python3 standalone.py ui", description=__doc__)
+    parser.add_argument("--port", type=int, help=f"default: the first free one from {FIRST_PORT} on")
+    parser.add_argument("--base", type=Path, default=CHECKPOINT, help="checkpoint to train on (default: the toy model)")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the runs (default: runs)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
+    options = parser.parse_args(argv)
+    if not options.base.exists():
+        raise SystemExit(f"{options.base} does not exist: name a checkpoint with --base.")
+    listening = listen(options.port)
+    app, desk = application(options.base.resolve(), options.runs.resolve())
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    threading.Thread(target=_announce, args=(server, address, not options.no_browser), daemon=True).start()
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        desk.close()
+    return 0
+
+
+def _announce(server: uvicorn.Server, address: str, browser: bool) -> None:
+    """Say where the page is, once it answers."""
+    while not server.started:
+        time.sleep(0.05)
+    print(f"The Fine-tune page: {address}  (Ctrl+C ends it)", flush=True)
+    if browser:
+        webbrowser.open(address)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,97 @@
+"""What the loss says: whether a run broke, in plain words, with what to change."""
+
+from __future__ import annotations
+
+import math
+from statistics import stdev
+from typing import Any, Literal
+
+from .log import losses
+
+Verdict = Literal["diverged", "not learning", "fine"]
+
+FIRST = 10
+"""Steps at the start whose losses are the first level."""
+WINDOW = 20
+"""Steps that make up the present level, and for how many steps it must stay too high."""
+RISE = 2.0
+"""So many times its first level is too high …"""
+SURE = 5.0
+"""… if the difference is so many standard errors: a step's loss jumps about by its timestep and noise."""
+ADVICE = "Lower the learning rate to a tenth and start again; with fp16, try bf16."
+
+
+class Divergence:
+    """Looks at each step's loss while a run trains.
+
+    Levels are compared as means of the loss's logarithm: of the last ``WINDOW`` steps, and of the first step, the first
+    three and the first ten. (A rate that is far too high breaks the model after one step: then only the first loss tells
+    what the level was.) The noise is taken from the steps themselves, so that a batch of one needs a higher rise than a
+    batch of many. The run has diverged when the level stayed too high for ``WINDOW`` steps.
+    """
+
+    def __init__(self) -> None:
+        self.first: list[float] = []
+        self.last: list[float] = []
+        self.too_high = 0
+
+    def seen(self, loss: float) -> str | None:
+        """The sentence that ends the run, or None."""
+        if not math.isfinite(loss):
+            return f"The loss became {loss}. {ADVICE}"
+        if len(self.first) < FIRST:
+            self.first.append(loss)
+        self.last = [*self.last, loss][-WINDOW:]
+        early = self._level_left()
+        self.too_high = 0 if early is None else self.too_high + 1
+        if early is None or self.too_high < WINDOW:
+            return None
+        late = math.exp(_mean(self.last))
+        return f"The loss has risen from {early:.3g} to {late:.3g}: the training has diverged. {ADVICE}"
+
+    def _level_left(self) -> float | None:
+        """The first level, if the present one is surely too far above it."""
+        if len(self.last) < WINDOW:
+            return None
+        late, spread = _mean(self.last), _spread(self.last)
+        for count in (1, 3, FIRST):
+            early = _mean(self.first[:count])
+            error = max(spread, 0.1) * math.sqrt(1 / count + 1 / WINDOW)
+            if late - early > math.log(RISE) and late - early > SURE * error:
+                return math.exp(early)
+        return None
+
+    def state(self) -> dict[str, Any]:
+        return {"first": self.first, "last": self.last, "too_high": self.too_high}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.first, self.last, self.too_high = list(state["first"]), list(state["last"]), int(state["too_high"])
+
+
+def _logarithms(losses: list[float]) -> list[float]:
+    return [math.log(max(loss, 1e-12)) for loss in losses]
+
+
+def _mean(losses: list[float]) -> float:
+    return math.fsum(_logarithms(losses)) / len(losses)
+
+
+def _spread(losses: list[float]) -> float:
+    return stdev(_logarithms(losses))
+
+
+def verdict(lines: list[dict[str, Any]]) -> tuple[Verdict, str]:
+    """Of a whole log: one word, and a sentence for its user."""
+    values = [loss for _, loss in losses(lines)]
+    check = Divergence()
+    for loss in values:
+        sentence = check.seen(loss)
+        if sentence:
+            return "diverged", sentence
+    rates = [value for line in lines for name, value in line.items() if name.startswith("lr/")]
+    if rates and max(rates) == 0:
+        return "not learning", "The learning rate was 0 all the time: nothing was learned. Set train.learning_rate."
+    return (
+        "fine",
+        "The loss stayed in bounds. Whether the concept is learned, and whether it bleeds, the control pictures say.",
+    )

@@ -1,0 +1,91 @@
+"""Pictures of a model in training: drawn a few at a time, each few in a turn of their own with the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..formats import atomic
+from ..formats.metadata import save_preview
+from ..method.base import Method
+from ..model.base import Model
+from ..model.sample import sample
+from ..recipe import Recipe
+from ..train.saves import Save, Saves
+from .controls import Controls, grid
+
+GRID_SAVES = 5
+"""At most so many saves stand in the grid, evenly spread, the last among them."""
+PIXELS_AT_ONCE = 4 * 512 * 512
+"""Drawn in one turn: four pictures at 512 × 512, sixteen (the most) at 256 × 256 and below."""
+
+
+class Painter:
+    """``do`` works in a turn with the model; ``progress`` hears (what, done, total)."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: Model,
+        do: Callable[[Callable[[], Any]], Any],
+        progress: Callable[[str, int, int], None],
+    ) -> None:
+        self.recipe, self.model, self.do, self.progress = recipe, model, do, progress
+
+    def draw(self, prompts: Sequence[str], seeds: Sequence[int], label: str) -> list[Image.Image]:
+        """Pictures as the model is now, with the recipe's sampler settings."""
+        watch = self.recipe.watch
+        side = (watch.size or self.recipe.dataset.resolution) // 8 * 8
+
+        def some(numbers: range) -> list[Image.Image]:
+            return sample(
+                self.model,
+                [prompts[i] for i in numbers],
+                [seeds[i] for i in numbers],
+                negative=watch.negative,
+                steps=watch.sampler_steps,
+                guidance=watch.guidance,
+                width=side,
+                height=side,
+                clip_skip=self.recipe.model.clip_skip,
+            )
+
+        pictures: list[Image.Image] = []
+        for numbers in portions(len(prompts), side):
+            pictures += self.do(lambda numbers=numbers: some(numbers))  # type: ignore[misc]
+            self.progress(label, len(pictures), len(prompts))
+        return pictures
+
+    def draw_grid(self, saves: Saves, controls: Controls, method: Method, path: Path) -> None:
+        """Saves × control prompts as one picture, the base model first; the last save gets its preview."""
+        listed, prompts, seeds = saves.all(), controls.prompts, controls.seeds
+        if not listed or not prompts:
+            return
+
+        def with_save(save: Save) -> list[Image.Image]:
+            with method.applied(saves.path(save), self.model):
+                return self.draw(prompts, seeds, f"Grid: step {save.step}")
+
+        columns = [("base", self.draw(prompts, seeds, "Grid: base model"))]
+        for save in spread(listed):
+            columns.append((f"step {save.step}", self.do(lambda save=save: with_save(save))))  # type: ignore[misc]
+        sheet = grid(columns, prompts)
+        atomic.write(path, lambda file: sheet.save(file, "PNG"))
+        if self.recipe.watch.concept_prompts:
+            save_preview(saves.path(listed[-1]), columns[-1][1][0])
+
+
+def portions(count: int, side: int) -> list[range]:
+    """The numbers of ``count`` pictures of ``side`` × ``side``, in as many as are drawn at once."""
+    most = min(max(PIXELS_AT_ONCE // (side * side), 1), 16)
+    return [range(start, min(start + most, count)) for start in range(0, count, most)]
+
+
+def spread(saves: Sequence[Save], most: int = GRID_SAVES) -> list[Save]:
+    """The saves that stand in the grid."""
+    if len(saves) <= most:
+        return list(saves)
+    return [saves[round(i * (len(saves) - 1) / max(most - 1, 1))] for i in range(most)]

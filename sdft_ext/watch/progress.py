@@ -1,0 +1,91 @@
+"""Progress with time left, on a terminal: one line that moves; elsewhere: a line every few seconds."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import TextIO
+
+EVERY = {True: 0.1, False: 5.0}
+"""Seconds between updates, on a terminal and elsewhere."""
+
+
+class Progress:
+    """``show`` as often as you like; what is shown is limited."""
+
+    def __init__(self, stream: TextIO | None = None, quiet: bool = False) -> None:
+        self.stream = stream or sys.stderr
+        self.quiet = quiet
+        self._label = ""
+        self._started = self._shown = 0.0
+        self._first = 0
+        self._width = 0
+
+    def show(self, label: str, done: int, total: int, extra: str = "") -> None:
+        """``done`` of ``total`` of what ``label`` names; time left is judged from when the label first came."""
+        if self.quiet:
+            return
+        now = time.monotonic()
+        if label != self._label:
+            self._label, self._started, self._first, self._shown = label, now, done, 0.0
+        if done < total and now - self._shown < EVERY[self._terminal]:
+            return
+        self._shown = now
+        left = seconds_left(now - self._started, done - self._first, total - self._first)
+        text = (
+            f"{label}: {done} of {total}"
+            + (f", {duration(left)} left" if left else "")
+            + (f", {extra}" if extra else "")
+        )
+        if self._terminal:
+            # A line that wraps could not be written over.
+            text = text[: max(shutil.get_terminal_size().columns - 1, 10)]
+            self._write("\r" + text.ljust(self._width))
+            self._width = len(text)
+            if done >= total:
+                self.end()
+        else:
+            self._write(text + "\n")
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        if not self.quiet:
+            self.end()
+            self._write(text + "\n")
+
+    def end(self) -> None:
+        if self._terminal and self._width:
+            self._write("\n")
+        self._width, self._label = 0, ""
+
+    def _write(self, text: str) -> None:
+        """Letters that the stream's encoding lacks become '?'; a reader that has gone away ends the showing, not the run."""
+        encoding = self.stream.encoding or "utf-8"
+        try:
+            self.stream.write(text.encode(encoding, "replace").decode(encoding))
+            self.stream.flush()
+        except OSError:
+            self.quiet = True
+
+    @property
+    def _terminal(self) -> bool:
+        return self.stream.isatty()
+
+
+def seconds_left(passed: float, done: int, total: int) -> float:
+    return passed / done * (total - done) if done > 0 else 0.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> duration(5), duration(65), duration(7260)
+    ('5 s', '1 min 5 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

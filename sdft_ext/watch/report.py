@@ -1,0 +1,268 @@
+"""A run's report, made from its folder alone: ``report.md`` for people, ``report.json`` for programs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from .. import recipe_file
+from ..formats import atomic
+from ..recipe import LORA_FAMILY, WORDS, Recipe
+from . import log
+from .chart import chart
+from .diagnosis import verdict
+from .progress import duration
+
+FACTS = "facts.json"
+"""What a run writes down for its report."""
+LISTED = 20
+"""At most so many sentences of one kind stand in the page; ``report.json`` holds all."""
+
+
+def add_facts(folder: Path, **facts: Any) -> None:
+    """Remember facts of a run for its report."""
+    atomic.as_json(folder / FACTS, {**read_facts(folder), **facts})
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    path = folder / FACTS
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """Write both reports and the loss chart; returns what ``report.json`` holds."""
+    folder = folder.absolute()
+    recipe = recipe_file.read(folder / "recipe.yaml")
+    lines, facts = log.read(folder), read_facts(folder)
+    word, sentence = verdict(lines)
+    if facts.get("outcome") == "failed":
+        word, sentence = ("diverged" if word == "diverged" else "failed"), facts.get("message", sentence)  # type: ignore[assignment]
+    steps = [line["step"] for line in lines if "loss" in line]
+    saves = _saves(folder)
+    data = {
+        "name": recipe.save.name,
+        **facts,
+        "verdict": word,
+        "advice": sentence,
+        "steps": max(steps, default=0),
+        "final_loss": next((line["smoothed"] for line in reversed(lines) if "smoothed" in line), None),
+        "saves": [save["path"] for save in saves],
+        "save_table": saves,
+        "controls": _controls(folder),
+        "warnings": [line["text"] for line in lines if line.get("event") == "warning"],
+    }
+    picture = chart(lines, f"Loss of {recipe.save.name}")
+    atomic.write(folder / "loss.png", lambda file: picture.save(file, "PNG"))
+    data = _finite(data)
+    atomic.as_json(folder / "report.json", data)
+    atomic.text(folder / "report.md", "\n".join(_text(folder, recipe, data)) + "\n")
+    return data
+
+
+def _text(folder: Path, recipe: Recipe, data: dict[str, Any]) -> Iterator[str]:
+    yield f"# {_plain(recipe.save.name)}"
+    yield ""
+    yield (
+        f"**{data.get('outcome', 'unfinished')}** after {data['steps']} steps"
+        + (f" in {duration(data['train_seconds'])}" if "train_seconds" in data else "")
+        + f". {_plain(data['advice'])}"
+    )
+    yield ""
+    yield from _figures(data)
+    yield "## Loss"
+    yield ""
+    yield "![The loss over the steps](loss.png)"
+    yield ""
+    if (folder / "controls" / "grid.png").exists():
+        yield "## Saves × prompts"
+        yield ""
+        yield (
+            "The base model is the first column. With the trigger the pictures should approach the concept; without it "
+            "they must stay as they are, or the concept bleeds."
+        )
+        yield ""
+        yield "![A grid of saves and prompts](controls/grid.png)"
+        yield ""
+    yield from _control_table(data["controls"])
+    yield from _save_table(data["save_table"], folder)
+    yield from _dataset(data.get("dataset", {}))
+    yield from _recipe(recipe)
+    sentences = [*data.get("notes", []), *data["warnings"]]
+    if sentences:
+        yield "## Notes"
+        yield ""
+        yield from _list(sentences)
+        yield ""
+    versions = ", ".join(f"{name} {value}" for name, value in data.get("versions", {}).items())
+    if versions:
+        yield f"Made with {versions}."
+
+
+def _figures(data: dict[str, Any]) -> Iterator[str]:
+    """Measured figures, where the run was measured."""
+    rows = []
+    if "concept_learned" in data:
+        rows.append(("Concept learned (pictures with the trigger that show it)", f"{data['concept_learned']:.0%}"))
+    if "bleeding" in data:
+        rows.append(("Bleeding (worst group of pictures without the trigger that show it)", f"{data['bleeding']:.1%}"))
+    rows += [(f"— {_plain(name)}", f"{value:.1%}") for name, value in data.get("bleeding_groups", {}).items()]
+    if "copies" in data:
+        rows.append(
+            ("Copies (pictures with the trigger that repeat a training picture)", f"{data['copies']['copied']:.1%}")
+        )
+    rows += [(f"Base model right in {name}", f"{value:.0%}") for name, value in data.get("base_quality", {}).items()]
+    if data.get("readback_max_diff") is not None:
+        rows.append(
+            ("Saved file against memory (largest difference of the model's output)", f"{data['readback_max_diff']:.2g}")
+        )
+    if rows:
+        yield "| what | measured |"
+        yield "|---|---|"
+        for what, value in rows:
+            yield f"| {what} | {value} |"
+        yield ""
+
+
+def _control_table(controls: list[dict[str, Any]]) -> Iterator[str]:
+    """The base model's control pictures beside the newest."""
+    if not controls:
+        return
+    yield "## Control pictures: before and now"
+    yield ""
+    yield f"| set | prompt | step {controls[0]['first_step']} | step {controls[0]['last_step']} |"
+    yield "|---|---|---|---|"
+    for entry in controls:
+        prompt = _plain(entry["prompt"]) or "(empty prompt)"
+        yield f"| {entry['set']} | {prompt} | ![before]({quote(entry['first'])}) | ![now]({quote(entry['last'])}) |"
+    yield ""
+
+
+def _save_table(saves: list[dict[str, Any]], folder: Path) -> Iterator[str]:
+    if not saves:
+        return
+    yield "## Saves"
+    yield ""
+    yield "| file | step | epoch | smoothed loss | size | sha256 |"
+    yield "|---|---|---|---|---|---|"
+    for save in saves:
+        path = Path(save["path"])
+        name = _plain(path.name)
+        if path.is_relative_to(folder):
+            name = f"[{name}]({quote(path.relative_to(folder).as_posix())})"
+        size = "missing" if save["bytes"] is None else f"{save['bytes'] / 1e6:.2f} MB"
+        loss = "" if save["loss"] is None else f"{save['loss']:.4f}"
+        yield f"| {name} | {save['step']} | {save['epoch']} | {loss} | {size} | {(save['sha256'] or '')[:12]} |"
+    yield ""
+
+
+def _dataset(dataset: dict[str, Any]) -> Iterator[str]:
+    if not dataset:
+        return
+    yield "## Dataset"
+    yield ""
+    for concept in dataset.get("concepts", []):
+        yield (
+            f"- {_plain(concept['name'])} ({concept['kind']}): {concept['instance_pictures']} instance pictures, "
+            f"{concept['regularization_pictures']} regularization pictures, trigger “{_plain(concept['trigger'])}”"
+        )
+    yield f"- {dataset.get('steps_per_epoch')} steps an epoch, {dataset.get('total_steps')} in all"
+    for bucket in dataset.get("buckets", []):
+        instances, others = bucket["instance_pictures"], bucket["regularization_pictures"]
+        yield f"- bucket {bucket['width']}×{bucket['height']}: {instances} instance, {others} regularization"
+    yield from _list(dataset.get("advice", []))
+    yield from _list([problem["text"] for problem in dataset.get("problems", [])])
+    yield ""
+
+
+def _recipe(recipe: Recipe) -> Iterator[str]:
+    train = recipe.train
+    yield "## Recipe"
+    yield ""
+    yield (
+        f"{recipe.method.name}{_size(recipe)}; {train.optimizer} at "
+        f"{train.learning_rate:g}, {train.schedule}; batch {train.batch_size} × accumulation {train.accumulation}; "
+        f"seed {train.seed}; base model {_plain(Path(recipe.model.base).name) or 'the loaded one'}. "
+        "All of it: [recipe.yaml](recipe.yaml)."
+    )
+    yield ""
+
+
+def _size(recipe: Recipe) -> str:
+    """What a method's own settings say of its size."""
+    lora, embedding, network = recipe.method.lora, recipe.method.embedding, recipe.method.hypernetwork
+    told = (
+        f", rank {lora.rank}, alpha {lora.alpha:g}, layers {lora.layers}" if recipe.method.name in LORA_FAMILY else ""
+    )
+    if recipe.method.name in WORDS:
+        told += f", {embedding.vectors} vectors a word"
+    if recipe.method.name == "hypernetwork":
+        told += f", layer structure {network.layer_structure}, activation {network.activation}"
+    return told
+
+
+def _saves(folder: Path) -> list[dict[str, Any]]:
+    """The index of saves with each file's absolute path, size and hash (None where it is gone)."""
+    index = folder / "saves" / "index.json"
+    entries = json.loads(index.read_text(encoding="utf-8")) if index.exists() else []
+    found = []
+    for entry in entries:
+        path = folder / "saves" / entry["file"]
+        there = path.is_file()
+        size = path.stat().st_size if there else None
+        found.append({**entry, "path": str(path), "bytes": size, "sha256": _sha256(path) if there else None})
+    return found
+
+
+def _controls(folder: Path) -> list[dict[str, Any]]:
+    """Each control prompt with its first and its newest picture, relative to the run's folder."""
+    index = folder / "controls" / "index.json"
+    content = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {"steps": [], "prompts": []}
+    if not content["steps"]:
+        return []
+    first, last = min(content["steps"]), max(content["steps"])
+    return [
+        {
+            **entry,
+            "first_step": first,
+            "first": f"controls/{entry['set']}/{entry['number']:02d}/step-{first:06d}.png",
+            "last_step": last,
+            "last": f"controls/{entry['set']}/{entry['number']:02d}/step-{last:06d}.png",
+        }
+        for entry in content["prompts"]
+    ]
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: None stands for them."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _list(sentences: list[str]) -> Iterator[str]:
+    for sentence in sentences[:LISTED]:
+        yield f"- {_plain(sentence)}"
+    if len(sentences) > LISTED:
+        yield f"- … and {len(sentences) - LISTED} more (in report.json)."
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown and HTML leave alone."""
+    cleaned = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~#!])", r"\\\1", cleaned)

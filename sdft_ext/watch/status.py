@@ -1,0 +1,27 @@
+"""``status.json``: what a run is doing now, for pages and programs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from ..formats import atomic
+
+State = Literal["preparing", "training", "drawing", "paused", "finished", "stopped", "failed"]
+
+
+class Status:
+    """Written at every change of state, otherwise at most once a second."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "status.json"
+        self._last: tuple[State, float] = ("preparing", 0.0)
+
+    def set(self, state: State, step: int = 0, total: int = 0, seconds_left: float = 0.0, message: str = "") -> None:
+        now = time.monotonic()
+        if state == self._last[0] and now - self._last[1] < 1 and not message:
+            return
+        self._last = (state, now)
+        values: dict[str, Any] = {"state": state, "step": step, "total": total, "seconds_left": round(seconds_left, 1)}
+        atomic.as_json(self.path, {**values, "message": message, "time": time.time()})

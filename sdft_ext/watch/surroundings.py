@@ -1,0 +1,39 @@
+"""Facts about the machine and the packages that a run is made with."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import platform
+import sys
+from importlib import metadata
+
+import psutil
+import torch
+
+
+def memory_mb() -> float:
+    """Megabytes in use: the GPU's where one is in use, else this process's."""
+    if torch.cuda.is_available() and torch.cuda.memory_allocated():
+        return round(torch.cuda.memory_allocated() / 2**20, 1)
+    return round(psutil.Process().memory_info().rss / 2**20, 1)
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that a result depends on."""
+    names = ("torch", "diffusers", "peft", "transformers")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def give_memory_back() -> None:
+    """After a run, in a program that goes on: what its objects held, and what the allocators keep for later.
+
+    A run's parts know each other, so Python frees them only when it looks for circles; and the C library keeps freed memory.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others return memory by themselves
+        if trim is not None:
+            trim(0)

@@ -1,0 +1,49 @@
+"""Stabilized validation loss: the same pictures, noises and timesteps each time, so that only the weights move it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..dataset.loader import Batch, Batches
+from ..randomness import generator
+from ..recipe import Recipe
+
+Evaluate = Callable[[Batch, Tensor, Tensor], Tensor]
+"""(batch, noise [B, C, h, w], timesteps [B]) → plain loss [B]."""
+
+
+class Validation:
+    """Losses on held-out pictures, and on as many of the training pictures: their gap is what was learned by heart."""
+
+    def __init__(self, recipe: Recipe, batches: Batches) -> None:
+        self.recipe, self.batches = recipe, batches
+        plan = batches.plan
+        held_out = sorted(plan.held_out)
+        training = [i for i in plan.scan.instances if i not in plan.held_out]
+        self.sets = {"validation/held_out": held_out, "validation/training": training[: len(held_out) or len(training)]}
+
+    def losses(self, evaluate: Evaluate) -> dict[str, float]:
+        """Mean loss of each set that has pictures."""
+        return {name: self._mean(pictures, evaluate) for name, pictures in self.sets.items() if pictures}
+
+    def _mean(self, pictures: Sequence[int], evaluate: Evaluate) -> float:
+        total, count = 0.0, 0
+        for group in self.batches.fixed_groups(pictures, self.recipe.train.batch_size):
+            batch = self.batches.fixed(group)
+            for draw in range(self.recipe.watch.validation_draws):
+                noise = torch.stack([self._noise(picture, draw, batch.latents[0].shape) for picture in group])
+                total += float(evaluate(batch, noise, self._timesteps(len(group), draw)).sum())
+                count += len(group)
+        return total / count
+
+    def _noise(self, picture: int, draw: int, shape: torch.Size) -> Tensor:
+        return torch.randn(shape, generator=generator(self.recipe.train.seed, "validation", picture, draw))
+
+    def _timesteps(self, count: int, draw: int) -> Tensor:
+        """Evenly spread over the recipe's range: draw d of n stands in the middle of the d-th nth."""
+        train, draws = self.recipe.train, self.recipe.watch.validation_draws
+        span = train.timestep_max - train.timestep_min + 1
+        return torch.full((count,), train.timestep_min + int((draw + 0.5) / draws * span))

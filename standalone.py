@@ -1,0 +1,86 @@
+"""sdft without a WebUI: makes its own .venv once, then runs in it.
+
+python3 standalone.py [ui] [--port N]        the Fine-tune page on this machine, with the embedded toy model
+python3 standalone.py demo [--out FOLDER]    fine-tune a LoRA of a new subject on the embedded toy model
+python3 standalone.py test [--all] [...]     the tests (--all: the slow ones too); further words go to pytest
+python3 standalone.py run ARGUMENTS ...      the command line: train, resume, sample, report, scan, convert, recipe
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VENV = Path(os.environ.get("SDFT_VENV", HERE / ".venv"))
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def ensure_environment(group: str) -> None:
+    """Make .venv and install a dependency group of pyproject.toml, unless that was done for this pyproject.toml already.
+
+    Raises SystemExit where the Python is too old or too new, or pip fails.
+    """
+    if not (3, 10) <= sys.version_info[:2] <= (3, 12):
+        raise SystemExit(
+            f"Python 3.10, 3.11 or 3.12 is needed, this is {sys.version.split()[0]}: start me with another one."
+        )
+    pyproject = HERE / "pyproject.toml"
+    stamp = VENV / f"installed-{group}"
+    wanted = hashlib.sha256(pyproject.read_bytes() + sys.version.encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    print(f"Installing into {VENV} (once; a few minutes) …", flush=True)
+    if not PYTHON.exists():
+        venv.EnvBuilder(with_pip=True).create(VENV)
+    # Dependency groups need pip 25.1.
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for arguments in (["--upgrade", "pip>=25.1"], ["--group", f"{pyproject}:{group}"]):
+        if subprocess.run(pip + arguments).returncode:
+            raise SystemExit(f"pip could not install {' '.join(arguments)}: see its message above, then try again.")
+    stamp.write_text(wanted)
+
+
+def run(module: str, *arguments: str) -> int:
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
+    return subprocess.call([str(PYTHON), "-m", module, *arguments], env=environment)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("ui", help="the page (also without a command)", add_help=False)
+    demo = commands.add_parser("demo", help="fine-tune a LoRA on the embedded toy model")
+    demo.add_argument("--out", default=str(HERE / "out" / "demo"), help="folder of the run (default: out/demo)")
+    test = commands.add_parser("test", help="the tests")
+    test.add_argument("--all", action="store_true", help="the slow ones too")
+    commands.add_parser("run", help="the command line, as python -m sdft_ext", add_help=False)
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
+        argv = ["ui", *argv]
+    options, rest = parser.parse_known_args(argv)
+    if options.command == "ui":
+        ensure_environment("standalone")
+        return run("sdft_ext.ui.standalone", *rest)
+    if options.command == "demo":
+        if rest:
+            parser.error(f"unknown arguments: {' '.join(rest)}")
+        ensure_environment("standalone")
+        return run("sdft_ext.toy.demo", "--out", options.out)
+    if options.command == "run":
+        ensure_environment("standalone")
+        return run("sdft_ext", *rest)
+    ensure_environment("test")
+    os.chdir(HERE)
+    # One process a core, each with one thread (tests/conftest.py): tiny tensors gain nothing from more.
+    side_by_side = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
+    return run("pytest", *side_by_side, *([] if options.all else ["-m", "not slow"]), *rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

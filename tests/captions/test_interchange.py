@@ -1,0 +1,133 @@
+"""Captions come from other programs and go to them, and read the same when they come back."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from sdft_ext.captions import interchange
+from sdft_ext.captions.errors import CaptionsError
+from sdft_ext.captions.store import Captions
+
+from . import folders
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Captions:
+    captions = {"a": 'dog, "quoted"', "b": "Kätzchen 😀\nline two", "sub/c": "<b>html</b>", "sub/IMG_1": None}
+    return Captions(folders.make(tmp_path / "set", captions))
+
+
+@pytest.mark.parametrize("format", list(interchange.ONE_FILE))
+def test_one_file_there_and_back(found: Captions, format: str) -> None:
+    content = interchange.one_file(format, found.in_order, found.root)
+    read = interchange.parsed(format, content, found.in_order)
+    wanted = [" ".join(picture.caption.split()) for picture in found.in_order]
+    assert [text or "" for text in read.texts] == wanted and not read.unmatched
+    windows = interchange.parsed(format, b"\xef\xbb\xbf" + content.encode(), found.in_order)
+    assert windows.texts == read.texts
+
+
+def test_diffusers_reads_the_jsonl(found: Captions) -> None:
+    lines = interchange.one_file("jsonl", found.in_order, found.root).splitlines()
+    told = {entry["file_name"]: entry["text"] for entry in map(json.loads, lines)}
+    assert told["sub/c.png"] == "<b>html</b>" and told["b.png"] == "Kätzchen 😀 line two"
+    assert all((found.root / name).is_file() for name in told)
+
+
+def test_kohyas_names(found: Captions) -> None:
+    told = json.loads(interchange.one_file("meta_cap", found.in_order, found.root))
+    assert told["c"] == {"caption": "<b>html</b>"}
+    lat = json.loads(interchange.one_file("meta_lat", found.in_order, found.root, 512))
+    assert lat["a"]["train_resolution"] == [512, 512]
+    folders.make(found.root, {"other/c": "same stem"})
+    found.look()
+    told = json.loads(interchange.one_file("meta_cap", found.in_order, found.root))
+    assert told[str(found.root / "other/c.png")] == {"caption": "same stem"}
+    read = interchange.parsed("meta_cap", json.dumps(told), found.in_order)
+    assert [p.name for p, text in zip(found.in_order, read.texts, strict=True) if text == "same stem"] == [
+        "other/c.png"
+    ]
+    theirs = {"C:\\train\\a.png": {"tags": "x, y", "caption": "a dog"}, "gone": {"caption": "z"}, "b": {"tags": "t"}}
+    read = interchange.parsed("meta_lat", json.dumps(theirs), found.in_order)
+    assert read.texts[:2] == ["a dog, x, y", "t"] and read.unmatched == ["gone"]
+
+
+def test_csv_of_others(found: Captions) -> None:
+    read = interchange.parsed("csv", 'Image,Tags\n"a.png","one, two"\nsub/c.png,three\nnope,x\n', found.in_order)
+    assert read.texts == ["one, two", None, None, "three"] and read.unmatched == ["nope"]
+
+
+@pytest.mark.parametrize(
+    ("format", "content"),
+    [("meta_cap", "["), ("meta_cap", "[]"), ("jsonl", "{"), ("jsonl", "3"), ("jsonl", '{"a": 1}'), ("csv", "a,b\n1,2")],
+)
+def test_files_of_another_kind_are_refused(found: Captions, format: str, content: str) -> None:
+    with pytest.raises(CaptionsError):
+        interchange.parsed(format, content, found.in_order)
+
+
+def test_how_two_texts_are_joined() -> None:
+    joined = interchange.joined
+    assert joined("replace", "a", "b") == "b" and joined("append", "a,", " b") == "a, b"
+    assert joined("prepend", "a", "b") == "b, a" and joined("append", "", "b") == "b"
+    assert joined("empty", "a", "b") is None and joined("empty", " ", "b") == "b"
+    with pytest.raises(CaptionsError):
+        joined("mix", "a", "b")
+
+
+def test_files_beside_the_pictures(found: Captions, tmp_path: Path) -> None:
+    (found.root / "a.caption").write_bytes("ein Kätzchen\r\n".encode("latin-1"))
+    assert interchange.beside("caption", found.in_order).texts == ["ein Kätzchen", None, None, None]
+    assert interchange.beside("names", found.in_order).texts == ["a", "b", None, "c"]
+    out = tmp_path / "out"
+    done = interchange.write_beside("caption", found.in_order, out, replace=False)
+    assert done.written == 3 and (out / "sub/c.caption").read_text() == "<b>html</b>"
+    (out / "a.caption").write_text("theirs")
+    again = interchange.write_beside("caption", found.in_order, out, replace=False)
+    assert (again.written, again.left) == (0, ["a.caption"]) and (out / "a.caption").read_text() == "theirs"
+    assert interchange.write_beside("caption", found.in_order, out, replace=True).written == 1
+
+
+def test_copies_named_by_their_captions(found: Captions, tmp_path: Path) -> None:
+    folders.make(found.root, {"d": "../../up / and " + "long 😀 " * 100, "e": "plain words"})
+    found.look()
+    done = interchange.copy_named(found.in_order, tmp_path / "named", replace=False)
+    names = sorted(os.listdir(tmp_path / "named"))
+    assert done.written == len(names) == 6 and all(len(os.fsencode(name)) < 255 for name in names)
+    assert "00003-plain words.png" in names and "shortened" in done.notes[0]
+    assert (tmp_path / "named/00003-plain words.png").read_bytes() == (found.root / "e.png").read_bytes()
+
+
+def test_a_csv_opens_elsewhere(found: Captions) -> None:
+    rows = list(csv.reader(interchange.one_file("csv", found.in_order, found.root).splitlines()))
+    assert rows[0] == ["file_name", "text"] and rows[1] == ["a.png", 'dog, "quoted"']
+
+
+def test_an_exact_name_goes_before_a_longer_path(tmp_path: Path) -> None:
+    found = Captions(folders.make(tmp_path / "set", {"1": None, "img": None}))
+    told = [("1.png", "mine"), ("concept_b/1.png", "other")]
+    for lines in (told, told[::-1]):
+        content = "".join(json.dumps({"file_name": name, "text": text}) + "\n" for name, text in lines)
+        read = interchange.parsed("jsonl", content, found.in_order)
+        assert read.texts == ["mine", None] and read.unmatched == ["concept_b/1.png"]
+    read = interchange.parsed("meta_cap", json.dumps({"img.2": {"caption": "another"}}), found.in_order)
+    assert read.texts == [None, None] and read.unmatched == ["img.2"]
+    whole = {str(found.root / "1.png"): {"caption": "mine"}, "b/1": {"caption": "other"}}
+    assert interchange.parsed("meta_cap", json.dumps(whole), found.in_order).texts == ["mine", None]
+
+
+def test_signs_that_end_lines_elsewhere_stand_in_jsonl(found: Captions) -> None:
+    content = '{"file_name": "a.png", "text": "one\u2028two\x85three"}\r\n{"file_name": "b.png", "text": "x"}\n'
+    assert interchange.parsed("jsonl", content, found.in_order).texts[:2] == ["one\u2028two\x85three", "x"]
+
+
+def test_a_file_beside_a_picture_that_is_no_caption(found: Captions) -> None:
+    with open(found.root / "a.caption", "wb") as file:
+        file.truncate(200_000)
+    with pytest.raises(CaptionsError, match=r"a\.caption.*64 kB"):
+        interchange.beside("caption", found.in_order)

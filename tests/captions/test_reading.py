@@ -1,0 +1,73 @@
+"""Token counts are the tokenizer's; pieces, chunks and parts add up; the tag table counts."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from sdft_ext.captions import frequency, reading
+from sdft_ext.model import text as model_text
+from sdft_ext.model.borrow import tokenizer
+
+CAPTIONS = (
+    "",
+    "sks dog",
+    "sks dog, a red (round) ball, <b>bold</b> &amp; more, o_o, 1girl",
+    "The dog's ball; isn't it?! ... 12345 x86_64",
+    "ein Kätzchen, naïve café, 日本語, 😀😀, ﬁne",
+    "a,b,,c,\n d ,",
+    ", ".join(f"tag number {number}" for number in range(60)),
+)
+
+
+def test_counts_are_those_of_the_tokenizer() -> None:
+    counter = reading.Counter()
+    wanted = [len(model_text.tokens(tokenizer(), caption)) for caption in CAPTIONS]
+    assert counter.counts(CAPTIONS) == wanted == counter.counts(CAPTIONS)
+
+
+@pytest.mark.parametrize("caption", CAPTIONS)
+def test_a_reading_adds_up(caption: str) -> None:
+    told = reading.read(caption)
+    assert told.count == sum(len(chunk) for chunk in told.chunks) == sum(part.tokens for part in told.parts)
+    assert all(len(chunk) <= 75 for chunk in told.chunks) and len(told.chunks) == len(
+        model_text.prompt_chunks(tokenizer(), caption)
+    )
+    assert sum(part.share for part in told.parts) == pytest.approx(1) or not told.parts
+    assert bool(told.cut) == (told.count > 75) == bool(told.advice and "chunks" in told.advice[0])
+
+
+def test_a_word_of_a_hundred_thousand_letters_takes_no_time() -> None:
+    started = time.process_time()
+    told = reading.read("ab" * 50_000)
+    assert told.count > 1_000 and reading.Counter().counts(["ab" * 30_000, "é" * 30_000])[0] > 1_000
+    assert time.process_time() - started < 5
+
+
+def test_parts_and_pieces() -> None:
+    told = reading.read("sks dog, a very red ball, tree")
+    assert [(part.text, part.tokens) for part in told.parts] == [("sks dog", 3), ("a very red ball", 5), ("tree", 1)]
+    assert [piece.text for piece in told.chunks[0]] == ["sks", "dog", ",", "a", "very", "red", "ball", ",", "tree"]
+    assert told.strategy == "tags" and "a very red ball" in told.advice[0]
+    assert reading.read("sks dog").strategy == "trigger"
+    assert reading.read("a photo of a sks dog that sleeps on a sofa").strategy == "sentence"
+    long = reading.read(", ".join(f"word{n} and more" for n in range(30)))
+    assert long.parts[-1].chunk == len(long.chunks) - 1 and long.cut.endswith("and more")
+    assert "30 parts" in " ".join(long.advice)
+
+
+def test_the_tag_table() -> None:
+    told = frequency.table(["sks dog, tree, Red", "sks dog, tree", "sks dog, red, tree, red", "tree", ""], "sks")
+    rows = {row.tag: row for row in told.tags}
+    assert told.captions == 4 and told.tags[0].tag == "tree"
+    assert (rows["tree"].count, rows["tree"].position, rows["tree"].with_trigger) == (4, (2 + 2 + 3 + 1) / 4, 3)
+    assert rows["tree"].fused and not rows["sks dog"].fused and "'tree' stands in all 4 captions" in told.text
+    red = next(row for row in told.tags if row.tag.lower() == "red")
+    assert red.count == 2 and {red.tag, *red.variants} == {"Red", "red"}
+    assert frequency.table(["a, b", "a"], "a").text == "" and frequency.table([], "").captions == 0
+
+
+def test_the_words_that_all_captions_begin_with() -> None:
+    assert frequency.common_start(["sks dog, tree", "sks dog on grass", "sks dog"]) == "sks dog"
+    assert frequency.common_start(["a dog", "a cat"]) == "" and frequency.common_start(["x"]) == ""

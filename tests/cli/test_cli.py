@@ -1,0 +1,175 @@
+"""The command line, as a user meets it: exit codes, help, and one sentence for each error."""
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+from sdft_ext import recipe_file
+from sdft_ext.cli import FAILED, OK, USAGE, main
+from sdft_ext.recipe import Recipe
+from sdft_ext.recipe_docs import markdown
+from sdft_ext.recipe_rules import fields
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments, **more):
+    """Another process, as from a shell."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-m", "sdft_ext", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=60, encoding="utf-8", **more
+    )
+
+
+def failed(capsys, code, *parts):
+    """Exactly one sentence on stderr, nothing on stdout."""
+    said = capsys.readouterr()
+    assert code != OK and said.out == ""
+    assert said.err.startswith("sdft: ") and said.err.count("\n") == 1 and "Traceback" not in said.err
+    assert all(str(part) in said.err for part in parts), said.err
+
+
+def test_help_is_quick_and_names_every_setting():
+    started = time.perf_counter()
+    done = run("train", "--help")
+    seconds = time.perf_counter() - started
+    assert done.returncode == 0 and done.stderr == ""
+    for setting in fields(Recipe):
+        assert f"  {setting.path}=" in done.stdout
+    loaded = run("--version", cwd=ROOT)
+    assert loaded.returncode == 0 and seconds < 10  # a busy machine; what matters is the next test
+
+
+def test_help_loads_nothing_heavy():
+    program = "import sys, sdft_ext.cli as c\ntry: c.main(['train', '--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, encoding="utf-8")
+    modules = done.stdout.splitlines()[-1]
+    assert "'sdft_ext.cli'" in modules
+    assert not any(f"'{name}'" in modules for name in ("torch", "numpy", "PIL", "diffusers", "transformers"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["train"], ["convert", "a"], ["recipe", "nonsense"]])
+def test_wrong_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    assert exit.value.code == USAGE and "usage" in capsys.readouterr().err
+
+
+def test_the_printed_recipe_is_one(capsys, tmp_path):
+    assert main(["recipe", "lora"]) == OK
+    text = capsys.readouterr().out
+    assert recipe_file.loads(text) == Recipe() and text.count("# ") >= len(list(fields(Recipe)))
+    assert main(["recipe", "--docs"]) == OK
+    assert capsys.readouterr().out == markdown()
+
+
+def test_recipes_that_can_not_be_used(capsys, tmp_path):
+    missing, path = tmp_path / "no.yaml", tmp_path / "cat.yaml"
+    assert main(["train", str(missing)]) == USAGE
+    failed(capsys, USAGE, missing)
+    path.write_text("train: {lerning_rate: 1}")
+    assert main(["train", str(path)]) == USAGE
+    failed(capsys, USAGE, path, "train.lerning_rate", "train.learning_rate")
+    path.write_text("")
+    assert main(["train", str(path), "train.batch_size=many"]) == USAGE
+    failed(capsys, USAGE, "train.batch_size", "many", "whole number")
+
+
+def test_folders_that_are_no_runs(capsys, tmp_path):
+    for command in ("resume", "report"):
+        assert main([command, str(tmp_path)]) == USAGE
+        failed(capsys, USAGE, tmp_path)
+
+
+def test_files_that_are_not_there(capsys, tmp_path):
+    assert main(["scan", str(tmp_path / "a.ckpt")]) == USAGE
+    failed(capsys, USAGE, tmp_path / "a.ckpt")
+    assert main(["convert", str(tmp_path / "a.ckpt"), str(tmp_path / "b.safetensors")]) == USAGE
+    failed(capsys, USAGE, tmp_path / "a.ckpt")
+    assert main(["dataset", "report", str(tmp_path / "none")]) == USAGE
+    failed(capsys, USAGE, tmp_path / "none")
+
+
+class Malicious:
+    def __reduce__(self):
+        return os.system, ("touch IT_RAN",)
+
+
+def test_a_malicious_pickle_is_named_and_not_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile("bad.ckpt", "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({"state_dict": Malicious()}, protocol=2))
+    assert main(["scan", "bad.ckpt"]) == FAILED
+    said = capsys.readouterr()
+    assert "system" in said.out and "bad.ckpt" in said.out
+    assert not Path("IT_RAN").exists()
+
+
+def test_scan_and_convert(capsys, tmp_path):
+    source, target = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    save_file({"model.x": np.ones((2, 2), np.float32), "model_ema.x": np.ones((2, 2), np.float32)}, str(source))
+    assert main(["scan", str(source)]) == OK
+    assert "2 tensors" in capsys.readouterr().out
+    assert main(["convert", str(source), str(target), "--precision", "fp16"]) == OK
+    assert str(target) in capsys.readouterr().out
+    assert {name: array.dtype for name, array in load_file(str(target)).items()} == {"model.x": np.float16}
+    assert main(["convert", str(source), str(target)]) == USAGE
+    failed(capsys, USAGE, target, "exists")
+
+
+def test_a_folder_is_reported_as_a_dataset(capsys, tmp_path):
+    for number in range(3):
+        Image.new("RGB", (64, 64), (number * 80, 0, 0)).save(tmp_path / f"{number}.png")
+    (tmp_path / "broken.png").write_bytes(b"")
+    toy = ["dataset.resolution=64", "dataset.bucket_min=32", "dataset.bucket_step=16", "dataset.bucket_max=128"]
+    assert main(["dataset", "report", str(tmp_path), *toy]) == OK
+    said = capsys.readouterr().out
+    assert "3 pictures" in said and "64×64" in said and "broken.png" in said
+
+
+def test_debug_shows_where(capsys, tmp_path):
+    for arguments in (["--debug", "resume", str(tmp_path)], ["resume", str(tmp_path), "--debug"]):
+        assert main(arguments) == USAGE
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_what_is_not_expected_is_said_so(capsys, monkeypatch, tmp_path):
+    def broken(*_):
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(recipe_file, "read", broken)
+    assert main(["train", "x"]) == FAILED
+    failed(capsys, FAILED, "ZeroDivisionError", "oops", "--debug")
+
+
+def test_hardly_meant_settings_are_mentioned(capsys, tmp_path):
+    path = tmp_path / "cat.yaml"
+    path.write_text(f"model: {{base: {tmp_path / 'no.safetensors'}}}\ntrain: {{schedule_steps: '1e-4'}}\n")
+    assert main(["train", str(path), f"save.output={tmp_path / 'out'}", "--quiet"]) in (USAGE, FAILED)
+    assert "note: train.schedule_steps" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    if os.name == "nt":
+        pytest.skip("no shell pipe")
+    command = f"{sys.executable} -m sdft_ext recipe --docs | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "# Recipe\n" and done.stderr == "" and done.returncode == 0
+
+
+def test_settings_may_stand_after_options(capsys, tmp_path):
+    """argparse alone takes 'RECIPE --quiet a=b' for an unknown argument."""
+    (tmp_path / "r.yaml").write_text("train:\n  seed: 1\n")
+    for arguments in (["--quiet", "train.sed=2"], ["train.sed=2", "--quiet"]):
+        assert main(["train", str(tmp_path / "r.yaml"), *arguments]) == USAGE
+        assert "train.sed" in capsys.readouterr().err

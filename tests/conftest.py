@@ -1,0 +1,23 @@
+"""What all tests share: surroundings (waiting threads sleep: two cores are shared), and the data of tiny runs."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What tiny runs are made of: ``base.safetensors``, ``instance/``, ``class/`` and ``others/``; read only."""
+    from tests.run import tiny
+
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny.checkpoint(folder / "base.safetensors")
+    tiny.pictures(folder)
+    return folder

@@ -1,0 +1,147 @@
+"""What the calculator says beforehand is what the run then does."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from sdft_ext import recipe_file
+from sdft_ext.desk import Desk, DeskError
+from sdft_ext.desk.calculator import save_steps
+from sdft_ext.desk.folders import walk
+from sdft_ext.recipe import Recipe
+from sdft_ext.train.events import Events
+from sdft_ext.watch.log import read as read_log
+from tests.dataset.drawn import image, save
+from tests.desk.setting import values
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        ("train.length=3", "train.length_unit=epochs", "save.every=1", "save.every_unit=epochs"),
+        ("train.length=11", "train.length_unit=pictures", "train.accumulation=2", "save.every=1"),
+        ("dataset.concepts.0.repeats=3", "dataset.concepts.0.regularization=", "save.every=3"),
+        ("watch.validation_share=0.4", "watch.validation_every=2"),
+        ("train.schedule=steps", "train.schedule_steps=1e-3:2, 1e-4:3"),
+    ],
+)
+def test_steps_and_saves_are_those_of_the_run(desk: Desk, data: Path, settings: tuple[str, ...]):
+    told = desk.calculate(values(data, *settings))
+    assert told["problems"] == []
+    run = desk.start(values(data, *settings))
+    assert desk.jobs.wait(60) and desk.library.status(run)["state"] == "finished"
+    facts = json.loads((desk.folder / run / "dataset.json").read_text())
+    assert desk.library.status(run)["total"] == told["steps"]
+    assert facts["steps_per_epoch"] == told["steps_per_epoch"]
+    assert [save["step"] for save in desk.library.saves(run)] == told["saves"]
+    assert told["saves_count"] == len(told["saves"])
+    pictures = sum(concept["instance_pictures"] for concept in facts["concepts"])
+    assert (told["pictures"], told["showings"]) == (pictures, facts["showings_per_epoch"])
+
+
+@pytest.mark.parametrize("every", [0, 1, 3, 7, 1000])
+@pytest.mark.parametrize("unit", ["steps", "epochs"])
+@pytest.mark.parametrize("first", [1, 2, 5])
+@pytest.mark.parametrize("steps", [1, 10, 21])
+def test_saves_are_counted_without_walking_the_steps(every: int, unit: str, first: int, steps: int):
+    recipe = recipe_file.override(
+        Recipe(), [f"save.every={every}", f"save.every_unit={unit}", f"save.first_epoch={first}"]
+    )
+    for steps_per_epoch in (1, 3, 4):
+        events = Events(recipe, steps_per_epoch, steps)
+        expected = [step for step in range(1, steps + 1) if events.save(step)]
+        assert save_steps(recipe, steps_per_epoch, steps) == (expected, len(expected))
+
+
+def test_a_run_of_millions_of_steps_is_calculated_at_once(desk: Desk, data: Path):
+    desk.calculate(values(data))
+    began = time.monotonic()
+    told = desk.calculate(values(data, "train.length=9000000", "save.every=2"))
+    assert time.monotonic() - began < 0.5
+    assert told["saves_count"] == 4_500_000 and len(told["saves"]) < 3000 and told["saves"][-1] == 9_000_000
+
+
+def test_a_batch_that_does_not_divide_the_dataset_is_told(desk: Desk, data: Path):
+    plain = ("dataset.concepts.0.regularization=", "dataset.buckets=false")
+    assert not _division(desk.calculate(values(data, *plain, "train.batch_size=3")))
+    (told,) = _division(desk.calculate(values(data, *plain, "train.batch_size=2", "train.accumulation=2")))
+    assert "6 pictures" in told and "2 × accumulation 2 = 4" in told and "2 are left over" in told and "3 would" in told
+
+
+def _division(told: dict) -> list[str]:
+    return [sentence for sentence in told["warnings"] if "does not divide" in sentence]
+
+
+def test_warnings_come_from_the_recipe_and_from_the_pictures(desk: Desk, data: Path, tmp_path: Path):
+    folder = tmp_path / "pictures"
+    for number in range(3):
+        save(folder / f"{number}.png", image(64, 64, seed=number))
+    (folder / "broken.png").write_bytes(b"no picture")
+    told = desk.calculate(
+        values(data, f"dataset.concepts.0.instance={folder}", "train.optimizer=prodigy", "train.learning_rate=1e-4")
+    )
+    assert told["problems"] == []
+    for part in ("1 is usual", "broken.png", "5–20"):
+        assert any(part in sentence for sentence in told["warnings"]), (part, told["warnings"])
+
+
+def test_all_that_keeps_a_recipe_from_starting_is_told_at_once(desk: Desk, data: Path):
+    recipe = values(data)
+    recipe["train"] |= {"length": 0, "batch_size": -1}
+    recipe["method"]["lora"]["continue_from"] = str(data / "nothing.safetensors")
+    told = desk.calculate(recipe)["problems"]
+    for setting in ("train.length", "train.batch_size", "method.lora.continue_from"):
+        assert any(sentence.startswith(setting) for sentence in told), told
+
+
+def test_what_is_wrong_with_a_folder_names_its_setting(desk: Desk, data: Path, tmp_path: Path):
+    for settings, path in (
+        (("dataset.concepts.0.instance=",), "dataset.concepts.0.instance: "),
+        ((f"dataset.concepts.0.instance={tmp_path}",), "dataset.concepts.0.instance: "),
+        ((f"dataset.concepts.0.regularization={tmp_path}",), "dataset.concepts.0.regularization: "),
+        ((f"dataset.concepts.0.regularization={tmp_path / 'none'}",), "dataset.concepts.0.regularization: "),
+    ):
+        (sentence,) = desk.calculate(values(data, *settings))["problems"]
+        assert sentence.startswith(path), sentence
+
+
+def test_pictures_are_looked_at_again_only_when_they_change(desk: Desk, data: Path, tmp_path: Path):
+    folder = tmp_path / "pictures"
+    for number in range(400):
+        save(folder / f"{number}.png", image(64, 64, seed=number % 7))
+    recipe = values(data, f"dataset.concepts.0.instance={folder}", "dataset.concepts.0.regularization=")
+    assert desk.calculate(recipe)["pictures"] == 400
+    began = time.monotonic()
+    recipe["train"]["length"] = 17
+    recipe["dataset"]["concepts"][0]["repeats"] = 2
+    told = desk.calculate(recipe)
+    assert time.monotonic() - began < 0.4
+    assert (told["steps"], told["showings"]) == (17, 800)
+    save(folder / "more.png", image(64, 64))
+    assert desk.calculate(recipe)["pictures"] == 401
+    (folder / "more.txt").write_text("a caption")
+    assert any("trigger" in sentence.lower() for sentence in desk.calculate(recipe)["warnings"])
+
+
+def test_a_folder_of_far_too_many_files_is_refused_soon(tmp_path: Path):
+    for number in range(60):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    assert len(walk(tmp_path, most=60)) == 60
+    with pytest.raises(DeskError, match="choose the folder of the pictures themselves"):
+        walk(tmp_path, most=59)
+
+
+def test_time_comes_from_runs_that_were_measured(desk: Desk, data: Path):
+    assert desk.calculate(values(data))["seconds"] is None
+    run = desk.start(values(data, "train.length=20", "save.every=0"))
+    assert desk.jobs.wait(60)
+    told = desk.calculate(values(data, "train.length=200"))
+    assert run in told["measured"]
+    rates = sorted(line["pictures_per_second"] for line in read_log(desk.folder / run) if "loss" in line)
+    assert 400 / rates[-1] <= told["seconds"] <= 400 / rates[0]
+    assert desk.calculate(values(data, "train.batch_size=1"))["seconds"] is None, "another size is another speed"

@@ -1,0 +1,139 @@
+"""Runs on disk: read as they are, quickly, and never lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sdft_ext import recipe_file
+from sdft_ext.desk.errors import NotNow
+from sdft_ext.desk.library import Library, differences
+from sdft_ext.desk.logs import MOST_LINES, Logs
+from sdft_ext.recipe import Concept, Recipe
+
+from .setting import desk
+
+
+def run(folder: Path, name: str, *settings: str, **status: object) -> Path:
+    """A run's folder as a run leaves it, with a status."""
+    path = folder / name
+    recipe_file.write(path / "recipe.yaml", recipe_file.override(Recipe(), [f"save.name={name}", *settings]))
+    (path / "status.json").write_text(json.dumps({"state": "finished", "step": 5, "total": 5, "time": 0, **status}))
+    return path
+
+
+def test_hundreds_of_runs_are_listed_at_once_newest_first(tmp_path: Path):
+    for number in range(300):
+        path = run(tmp_path, f"run {number:03}")
+        os.utime(path / "recipe.yaml", (1000 + number, 1000 + number))
+    library = Library(tmp_path)
+    assert [entry["id"] for entry in library.runs()][:2] == ["run 299", "run 298"]
+    began = time.monotonic()
+    assert len(library.runs()) == 300
+    assert time.monotonic() - began < 0.5
+    (tmp_path / "run 007" / "status.json").write_text(json.dumps({"state": "failed", "message": "broken"}))
+    assert next(e for e in library.runs() if e["id"] == "run 007")["message"] == "broken"
+
+
+def test_a_state_to_try_is_called_as_its_method_is_called(tmp_path: Path, data: Path):
+    methods = ("lora", "pivotal", "hypernetwork", "textual_inversion", "dreambooth", "full")
+    for method in methods:
+        run(tmp_path, method, f"method.name={method}", "dataset.concepts.0.trigger=sks")
+    own = desk(data, tmp_path)
+    assert own.called("lora", "mine-try-000010") == {"call": "<lora:mine-try-000010:1>", "word": ""}
+    assert own.called("pivotal", "mine")["call"] == "<lora:mine:1>"
+    assert own.called("hypernetwork", "mine") == {"call": "<hypernet:mine:1>", "word": ""}
+    assert own.called("textual_inversion", "mine") == {"call": "mine", "word": "sks"}
+    for method in ("dreambooth", "full"):
+        with pytest.raises(NotNow, match="whole model, which no prompt can call"):
+            own.try_now(method)
+
+
+def test_a_run_that_nobody_looks_after_was_interrupted(tmp_path: Path):
+    run(tmp_path, "old", state="training", time=time.time() - 1000)
+    run(tmp_path, "elsewhere", state="training", time=time.time())
+    library = Library(tmp_path)
+    assert library.status("old")["state"] == "stopped" and "Interrupted" in library.status("old")["message"]
+    assert library.status("elsewhere")["state"] == "training", "a command line may be training it"
+    assert Library(tmp_path, own=lambda name: True).status("old")["state"] == "training"
+
+
+def test_a_long_log_is_read_once(tmp_path: Path):
+    count = 100_000
+    with open(tmp_path / "log.jsonl", "w") as file:
+        for step in range(count):
+            file.write(
+                json.dumps({"step": step, "loss": 0.123456, "smoothed": 0.1, "lr/unet": 1e-4, "time": 1.5e9}) + "\n"
+            )
+    logs = Logs()
+    read = logs.since(tmp_path, 0)
+    assert len(read.texts) == MOST_LINES and read.more and read.next == MOST_LINES
+    while read.more:
+        read = logs.since(tmp_path, read.next)
+    assert read.next == count and json.loads(read.texts[-1])["step"] == count - 1
+    began = time.monotonic()
+    for step in range(count, count + 50):
+        with open(tmp_path / "log.jsonl", "a") as file:
+            file.write(json.dumps({"step": step, "event": "save"}) + "\n")
+        read = logs.since(tmp_path, read.next)
+        assert [json.loads(text)["step"] for text in read.texts] == [step]
+    assert time.monotonic() - began < 0.5
+    assert [event["step"] for event in logs.events(tmp_path)] == list(range(count, count + 50))
+    assert [line["step"] for line in logs.last(tmp_path, 3)] == [count + 47, count + 48, count + 49]
+
+
+def test_half_a_line_waits_for_its_other_half(tmp_path: Path):
+    log, logs = tmp_path / "log.jsonl", Logs()
+    assert logs.since(tmp_path, 0).texts == []
+    log.write_bytes(b'{"step": 1}\n{"step": 2, "text": "\xc3')
+    read = logs.since(tmp_path, 0)
+    assert read.texts == [b'{"step": 1}'] and read.next == 1
+    with open(log, "ab") as file:
+        file.write(b'\xa9"}\n')
+    assert json.loads(logs.since(tmp_path, 1).texts[0]) == {"step": 2, "text": "é"}
+
+
+def test_a_log_that_was_replaced_is_told_apart(tmp_path: Path):
+    log, logs = tmp_path / "log.jsonl", Logs()
+    log.write_text('{"step": 1}\n{"step": 2}\n')
+    first = logs.since(tmp_path, 0)
+    (tmp_path / "new").write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n')
+    os.replace(tmp_path / "new", log)
+    assert logs.since(tmp_path, 2).version != first.version
+    log.write_text('{"step": 1}\n')
+    assert logs.since(tmp_path, 0).texts == [b'{"step": 1}']
+
+
+def test_saves_in_the_hosts_folder_go_to_the_trash_only_when_asked(tmp_path: Path):
+    models = tmp_path / "models"
+    models.mkdir()
+    library = Library(tmp_path / "runs")
+    for name in ("keep", "take"):
+        path = run(tmp_path / "runs", name)
+        save = models / f"{name}.safetensors"
+        save.write_bytes(b"weights")
+        Image.new("RGB", (8, 8)).save(models / f"{name}.preview.png")
+        (path / "saves").mkdir()
+        entries = [{"file": str(save), "step": 5, "epoch": 1, "loss": 0.1}, {"file": "/etc/hostname", "step": 6}]
+        (path / "saves" / "index.json").write_text(json.dumps(entries))
+        assert [entry["name"] for entry in library.saves(name)] == [name]
+    library.trash("keep", saves=False)
+    library.trash("take", saves=True)
+    assert sorted(path.name for path in models.iterdir()) == ["keep.preview.png", "keep.safetensors"]
+    assert (tmp_path / "runs" / "trash" / "take" / "saves" / "take.safetensors").read_bytes() == b"weights"
+    assert Path("/etc/hostname").exists() and library.runs() == []
+
+
+def test_recipes_with_more_concepts_are_compared():
+    one, other = Recipe(), Recipe()
+    other.dataset.concepts.append(Concept(name="second"))
+    other.train.length = 7
+    found = {entry["path"]: (entry["a"], entry["b"]) for entry in differences(one, other)}
+    assert found["train.length"] == (1000, 7)
+    assert found["dataset.concepts.1.name"] == (None, "second")
+    assert found.keys() <= {"train.length"} | {path for path in found if path.startswith("dataset.concepts.1.")}

@@ -1,0 +1,24 @@
+"""The families at their published sizes, as skeletons without memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from sdft_ext.model import published
+from sdft_ext.model.base import Model
+from sdft_ext.model.borrow import skeletons
+
+SMALL_VAE = {
+    "block_out_channels": (32, 32),
+    "down_block_types": ("DownEncoderBlock2D",) * 2,
+    "up_block_types": ("UpDecoderBlock2D",) * 2,
+}
+
+
+def model(name: str) -> Model:
+    """Every parameter is on the meta device. The VAE is a small one."""
+    family = replace(published.family(name), vae=SMALL_VAE)
+    unet, vae, *texts = skeletons(family)
+    return Model(family, unet, vae, texts, [], torch.ones(1000))

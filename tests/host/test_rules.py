@@ -1,0 +1,239 @@
+"""What is refused, whose flags hold, how saves stand in prompts and infotexts, which names are free: without a WebUI."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import json
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sdft_ext.host.base import Files, HostError
+from sdft_ext.host.fair_lock import FairLock
+from sdft_ext.host.flags import Flags
+from sdft_ext.host.infotext import infotext
+from sdft_ext.host.lendable import Loaded, why_not
+from sdft_ext.host.missing import PACKAGES, Package, command, missing, unfit
+from sdft_ext.host.prompts import Kind, with_save, with_weight
+from sdft_ext.host.webui_files import innermost
+from sdft_ext.recipe import Concept, DatasetRecipe, Recipe, WatchRecipe
+from sdft_ext.train.names import unique
+
+
+@pytest.mark.parametrize(
+    ("loaded", "says"),
+    [
+        (None, "no checkpoint loaded"),
+        (Loaded("mine.safetensors", sd3=True), "mine.safetensors is Stable Diffusion 3"),
+        (Loaded("mine.safetensors", families=()), "SD 1, SD 2 or SDXL"),
+        (Loaded("mine.safetensors", in_pieces=True, options=("--medvram-sdxl",)), "started with --medvram-sdxl,"),
+        (Loaded("mine.safetensors", in_pieces=True), "--medvram or --lowvram"),
+        (Loaded("mine.safetensors", fp8=True), "FP8 weight to Disable"),
+        (Loaded("mine.safetensors", channels=9), "inpainting"),
+        (Loaded("mine.safetensors", thrown_away=True), "load it again"),
+    ],
+)
+def test_refuses(loaded: Loaded | None, says: str) -> None:
+    why = why_not(loaded)
+    assert says in why and why.endswith(".")
+
+
+def test_lends_a_plain_model() -> None:
+    assert why_not(Loaded("mine.safetensors")) == ""
+
+
+def test_flags_and_gradients_come_back() -> None:
+    layer = nn.Linear(2, 2)
+    layer.bias.requires_grad_(False)
+    gradient = layer.weight.grad = torch.ones(2, 2)
+    flags = Flags.of(layer.parameters())
+    Flags.off(layer.parameters()).put()
+    assert not layer.weight.requires_grad and layer.weight.grad is None
+    flags.put()
+    assert layer.weight.requires_grad and not layer.bias.requires_grad
+    assert layer.weight.grad is gradient
+
+
+def test_the_lock_is_given_in_the_order_of_asking() -> None:
+    lock, order = FairLock(), []
+
+    def ask(number: int) -> None:
+        with lock:
+            order.append(number)
+
+    with lock:
+        threads = []
+        for number in range(5):
+            threads.append(threading.Thread(target=ask, args=(number,)))
+            threads[-1].start()
+            time.sleep(0.05)
+        assert order == []
+    for thread in threads:
+        thread.join(5)
+    assert order == [0, 1, 2, 3, 4]
+    with lock:
+        pass
+
+
+def test_the_same_files(tmp_path: Path) -> None:
+    one, copy, other = (tmp_path / name for name in ("one.safetensors", "copy.safetensors", "other.safetensors"))
+    one.write_bytes(b"a" * 100)
+    copy.write_bytes(b"a" * 100)
+    other.write_bytes(b"a" * 99 + b"b")
+    (tmp_path / "link").symlink_to(one)
+    assert Files(str(one)).same(Files(str(copy))) and Files(str(one)).same(Files(str(tmp_path / "link")))
+    assert not Files(str(one)).same(Files(str(other))) and not Files(str(one)).same(Files(str(tmp_path / "gone")))
+    assert not Files(str(one)).same(Files(str(one), str(other))) and not Files(str(one)).same(Files(""))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "save", "wanted"),
+    [
+        ("a cat", "cat-000010", "a cat <lora:cat-000010:1>"),
+        ("", "cat", "<lora:cat:1>"),
+        ("a <lora:cat:0.8> on grass", "cat-000010", "a <lora:cat-000010:0.8> on grass"),
+        ("a <lora:cat> on grass", "cat-000010", "a <lora:cat-000010:1> on grass"),
+        ("a <lora:cat:0.8:0.5> on grass", "cat-000010", "a <lora:cat-000010:0.8:0.5> on grass"),
+        ("a <lora:cat:1> <lora:cat-000010:1> b", "cat", "a <lora:cat:1> b"),
+        ("a <lora:theirs:1>", "cat", "a <lora:theirs:1> <lora:cat:1>"),
+        ("a <lora:theirs:1> <lora:cat:1>", "none", "a <lora:theirs:1>"),
+        ("a cat", "none", "a cat"),
+        ("a <hypernet:cat:1>", "none", "a <hypernet:cat:1>"),
+    ],
+)
+def test_a_save_in_a_prompt(prompt: str, save: str, wanted: str) -> None:
+    assert with_save(prompt, save, {"cat", "cat-000010"}) == wanted
+
+
+@pytest.mark.parametrize(
+    ("prompt", "save", "wanted"),
+    [
+        ("a word dog", "word-000010", "a word-000010 dog"),
+        ("a (word:1.2) dog", "word-000010", "a (word-000010:1.2) dog"),
+        ("a word-000010 dog", "none", "a dog"),
+        ("a wordy dog", "word", "a wordy dog word"),
+        ("a word dog", "net", "a <hypernet:net:1> dog"),
+        ("a dog <hypernet:net:0.5> <lora:x:1>", "cat", "a dog <lora:cat:0.5> <lora:x:1>"),
+        ("a dog <lora:cat:0.5>", "word", "a dog (word:0.5)"),
+    ],
+)
+def test_embeddings_and_hypernetworks_in_a_prompt(prompt: str, save: str, wanted: str) -> None:
+    kinds: dict[str, Kind] = {"word": "embedding", "word-000010": "embedding", "net": "hypernet", "cat": "lora"}
+    assert with_save(prompt, save, set(kinds), kinds=kinds) == wanted
+    assert with_weight("a word <hypernet:net:1>", 0.5, set(kinds), kinds) == "a (word:0.5) <hypernet:net:0.5>"
+
+
+def test_methods_are_handed_over_as_a_prompt_calls_them() -> None:
+    prompts = ["a sks dog"]
+    for method, wanted in (
+        ("textual_inversion", "a (mine:0.8) dog"),
+        ("hypernetwork", "a sks dog <hypernet:mine:0.8>"),
+        ("pivotal", "a sks dog <lora:mine:0.8>"),
+    ):
+        made = copy.deepcopy(RECIPE)
+        made.method.name = method  # type: ignore[assignment]
+        made.dataset.concepts[0].trigger = "sks"
+        assert infotext("txt2img", made, ["mine"], [0.8], prompts).split("\n")[0] == wanted
+
+
+def test_a_weight_in_a_prompt() -> None:
+    assert with_weight("a <lora:cat:1> <lora:theirs:1>", 0.6, {"cat"}) == "a <lora:cat:0.6> <lora:theirs:1>"
+    assert with_save("a", "cat", {"cat"}, "0.6") == "a <lora:cat:0.6>"
+
+
+def parsed(text: str) -> tuple[list[str], dict[str, str]]:
+    """As the WebUI reads an infotext's last line."""
+    *lines, last = text.split("\n")
+    found = re.findall(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)', last)
+    return lines, {name: json.loads(value) if value[:1] == '"' else value for name, value in found}
+
+
+def values(text: str) -> list[str]:
+    return [value.strip() for value in next(csv.reader(io.StringIO(text), skipinitialspace=True))]
+
+
+RECIPE = Recipe(
+    dataset=DatasetRecipe([Concept(trigger="sks", class_word="cat")], resolution=512),
+    watch=WatchRecipe(
+        concept_prompts=['a "sks" cat, red: on grass'], negative="blurry, dark", sampler_steps=25, seed=7
+    ),
+)
+
+
+def test_to_txt2img() -> None:
+    lines, told = parsed(infotext("txt2img", RECIPE, ["cat-000010", "cat"], [0.8], settings={"Clip skip": "2"}))
+    assert lines == ['a "sks" cat, red: on grass <lora:cat:0.8>', "Negative prompt: blurry, dark"]
+    assert told["Steps"] == "25" and told["Seed"] == "7" and told["Size"] == "512x512" and told["Clip skip"] == "2"
+    assert "Script" not in told
+    lines, _ = parsed(infotext("txt2img", RECIPE, ["cat"], [], ["another prompt"]))
+    assert lines[0] == "another prompt <lora:cat:1>"
+
+
+def test_to_the_grid_of_saves_and_prompts() -> None:
+    prompts = ['a "sks" cat, red: on grass', "a dog, brown"]
+    lines, told = parsed(infotext("xyz", RECIPE, ["cat, fat-000010", "cat, fat"], [], prompts))
+    assert lines[0] == f"{prompts[0]} <lora:cat, fat:1>"
+    assert told["Script"] == "X/Y/Z plot"
+    assert told["X Type"] == "[Fine-tune] Save" and values(told["X Values"]) == ["none", "cat, fat-000010", "cat, fat"]
+    assert told["Y Type"] == "Prompt S/R" and values(told["Y Values"]) == prompts
+    assert told["Z Type"] == "Nothing" and values(told["Z Values"]) == [""]
+
+
+def test_to_the_grid_of_saves_and_weights() -> None:
+    _, told = parsed(infotext("xyz", RECIPE, ["cat"], [0.5, 1, 1.25]))
+    assert told["Y Type"] == "[Fine-tune] Weight" and values(told["Y Values"]) == ["0.5", "1", "1.25"]
+    assert parsed(infotext("xyz", RECIPE, ["cat"]))[1]["Y Type"] == "Nothing"
+
+
+def test_whole_models_are_compared_as_checkpoints() -> None:
+    made = copy.deepcopy(RECIPE)
+    made.method.name, made.model.base = "dreambooth", "/models/base, mine.safetensors"
+    lines, told = parsed(infotext("xyz", made, ["cat-000010", "cat"], [0.5, 1]))
+    assert lines[0] == 'a "sks" cat, red: on grass' and told["X Type"] == "Checkpoint name"
+    assert values(told["X Values"]) == ["base, mine", "cat-000010", "cat"] and told["Y Type"] == "Nothing"
+    with pytest.raises(HostError, match="whole model: choose it"):
+        infotext("txt2img", made, ["cat"])
+    made.method.full.save_as = "lora"
+    assert "<lora:cat:1>" in infotext("txt2img", made, ["cat"])
+
+
+def test_nothing_to_hand_over() -> None:
+    with pytest.raises(HostError, match="no save yet"):
+        infotext("xyz", RECIPE, [])
+
+
+def test_free_names(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    for name in ("below/Cat-000010.safetensors", "dog.preview.png", "a.b.safetensors", "bird-try-000001.safetensors"):
+        (tmp_path / name).write_bytes(b"")
+    found = [unique(name, tmp_path, ["fish"]) for name in ("cat", "dog", "a.b", "bird", "fish", "horse", "ca")]
+    assert found == ["cat-2", "dog-2", "a.b-2", "bird-2", "fish-2", "horse", "ca"]
+    assert unique("cat", tmp_path / "gone") == "cat"
+
+
+def test_packages_and_the_command_for_them() -> None:
+    assert missing() == [] and unfit() == [], "this environment has them all, in versions that work"
+    said = command([Package("diffusers", "0.31.0"), Package("peft", "0.13.2")])
+    assert said.endswith("-m pip install --no-deps diffusers==0.31.0 peft==0.13.2") and sys.executable in said
+    assert {package.name for package in PACKAGES} >= {"diffusers", "peft", "tensorboardX", "ImageHash"}
+
+
+def test_a_save_belongs_to_the_innermost_folder_of_those_that_hold_it(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    folders = {"lora": models / "Lora", "textual_inversion": tmp_path / "embeddings", "full": models}
+    assert innermost(models / "Lora" / "cat.safetensors", folders) == "lora", (
+        "although it lies among the checkpoints too"
+    )
+    assert innermost(models / "whole.safetensors", folders) == "full"
+    assert innermost(tmp_path / "embeddings" / "cat.safetensors", folders) == "textual_inversion"
+    assert innermost(tmp_path / "cat.safetensors", folders) is None
+    nested = {"lora": models, "full": models / "Stable-diffusion"}
+    assert innermost(models / "Stable-diffusion" / "whole.safetensors", nested) == "full"

@@ -1,0 +1,208 @@
+"""Damaged and hostile pickles, and what converting keeps."""
+
+import logging
+import os
+import pickle
+import random
+import struct
+import zipfile
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sdft_ext.model import pickles, single_file
+from sdft_ext.model.base import ModelError
+
+WEIGHTS = {"a.weight": torch.arange(50.0), "b.weight": torch.ones(3, 3).half(), "n": torch.tensor(1.5)}
+
+
+def unicode(word):
+    return b"X" + struct.pack("<I", len(word.encode())) + word.encode()
+
+
+def name(module, attribute):
+    return unicode(module) + unicode(attribute) + b"\x93"
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
+def test_damage_anywhere_is_a_sentence(tmp_path, new):
+    whole = tmp_path / "whole.ckpt"
+    torch.save({"state_dict": WEIGHTS, "other": {"k": [1, (2, None)]}}, whole, _use_new_zipfile_serialization=new)
+    content, rng, path, failed = whole.read_bytes(), random.Random(1), tmp_path / "damaged.ckpt", 0
+    for _ in range(400):
+        damaged = bytearray(content[: rng.randrange(2, len(content))] if rng.random() < 0.3 else content)
+        for _ in range(rng.randint(1, 3)):
+            damaged[rng.randrange(min(len(damaged), 900))] = rng.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            pickles.load_tensors(path)
+        except ModelError as error:
+            assert "damaged.ckpt" in str(error)
+            failed += 1
+    assert failed > 50
+
+
+def test_nothing_that_resolves_can_be_changed_by_a_pickle(tmp_path):
+    rebuild = name("torch._utils", "_rebuild_tensor_v2")
+    changes = {
+        "defaults": rebuild + b"N}" + unicode("__defaults__") + b"(K\x01ts\x86b.",
+        "attributes": rebuild + b"}" + unicode("evil") + b"K\x01sb.",
+        "OrderedDict": name("collections", "OrderedDict") + b"N}" + unicode("update") + b"Ns\x86b.",
+    }
+    for kind, program in changes.items():
+        path = tmp_path / f"{kind}.pt"
+        path.write_bytes(b"\x80\x04" + program)
+        with pytest.raises(ModelError, match="can't be read as a checkpoint"):
+            pickles.load_tensors(path)
+    torch.save(WEIGHTS, tmp_path / "good.pt")
+    assert torch.equal(pickles.load_tensors(tmp_path / "good.pt")[0]["a.weight"], WEIGHTS["a.weight"])
+
+
+def test_a_chain_of_getattr_and_exec_stays_inert(tmp_path):
+    witness = tmp_path / "ran"
+    call = name("builtins", "getattr") + name("os", "path") + unicode("join") + b"\x86R"
+    run = name("builtins", "exec") + unicode(f"open({str(witness)!r}, 'w')") + b"\x85R"
+    opened = name("pathlib", "Path.touch") + name("pathlib", "PosixPath") + unicode(str(witness)) + b"\x85R\x85R"
+    path = tmp_path / "chain.pt"
+    path.write_bytes(
+        b"\x80\x04}" + b"".join(unicode(k) + v + b"s" for k, v in zip("abc", (call, run, opened), strict=True)) + b"."
+    )
+    report = pickles.scan(path)
+    with pytest.raises(ModelError, match="no tensors"):
+        pickles.load_tensors(path)
+    assert not witness.exists()
+    verdicts = {found.name: found.verdict for found in report.imports}
+    assert verdicts["builtins.exec"] == verdicts["builtins.getattr"] == "dangerous"
+    assert {"os.path", "pathlib.Path.touch", "pathlib.PosixPath"} <= set(verdicts)
+
+
+def test_a_file_that_cannot_be_read_is_scanned_all_the_same(tmp_path):
+    path = tmp_path / "odd.pt"
+    path.write_bytes(b"\x80\x04" + name("os", "system") + unicode("true") + b"\x85R0" + unicode("x") + b"Q.")
+    report = pickles.scan(path)
+    assert report.dangerous and "checkpoints don't use" in report.text
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(ModelError, match=r"text\.pt is no checkpoint"):
+        pickles.scan(tmp_path / "text.pt")
+    with pytest.raises(ModelError, match="doesn't exist"):
+        pickles.scan(tmp_path / "none.pt")
+
+
+def test_names_out_of_a_file_cannot_steer_the_terminal(tmp_path):
+    path = tmp_path / "colours.pt"
+    path.write_bytes(b"\x80\x04" + name("os\x1b[2J", "sys\ntem") + b".")
+    text = pickles.scan(path).text
+    assert "\x1b" not in text and len(text.splitlines()) == 2
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
+def test_sound_files_are_scanned_without_complaint(tmp_path, new, caplog):
+    path = tmp_path / "sound.ckpt"
+    torch.save({"state_dict": WEIGHTS}, path, _use_new_zipfile_serialization=new)
+    with caplog.at_level(logging.WARNING):
+        report = pickles.scan(path)
+    assert not caplog.records and not report.problem and report.tensors == 3
+    assert {found.verdict for found in report.imports} == {"tensors"}
+
+
+def test_a_compressed_archive_is_not_inflated(tmp_path):
+    torch.save(WEIGHTS, tmp_path / "good.ckpt")
+    packed = tmp_path / "packed.ckpt"
+    with (
+        zipfile.ZipFile(tmp_path / "good.ckpt") as source,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for member in source.namelist():
+            target.writestr(member, source.read(member))
+    with pytest.raises(ModelError, match="compressed or encrypted"):
+        pickles.load_tensors(packed)
+
+
+def test_a_tensor_may_not_be_blown_up(tmp_path):
+    class Blown:
+        def __reduce__(self):
+            return torch.as_strided, (torch.ones(1), (1 << 40,), (0,))
+
+    path = tmp_path / "blown.ckpt"
+    torch.save({"a": torch.ones(1).expand(1 << 40)}, path)
+    with pytest.raises(ModelError, match="larger than what the file holds"):
+        pickles.load_tensors(path)
+    torch.save({"a": torch.ones(1), "b": Blown()}, path)
+    assert set(pickles.load_tensors(path)[0]) == {"a"}
+
+
+def test_tensors_of_a_zip_are_read_when_looked_at_and_do_not_change_the_file(tmp_path):
+    path = tmp_path / "good.ckpt"
+    torch.save({"state_dict": WEIGHTS}, path)
+    before = path.read_bytes()
+    tensors, _ = pickles.load_tensors(path)
+    tensors["a.weight"] += 1
+    assert torch.equal(tensors["a.weight"], WEIGHTS["a.weight"] + 1) and path.read_bytes() == before
+
+
+def test_shared_and_partial_storages_convert(tmp_path):
+    big = torch.arange(12.0)
+    path = tmp_path / "shared.ckpt"
+    torch.save({"a.w": big[:4], "b.w": big[4:].view(4, 2).t(), "c.w": big}, path)
+    pickles.convert(path, tmp_path / "out.safetensors")
+    kept = load_file(tmp_path / "out.safetensors")
+    assert torch.equal(kept["a.w"], big[:4]) and torch.equal(kept["b.w"], big[4:].view(4, 2).t())
+    assert torch.equal(kept["c.w"], big)
+
+
+def test_convert_keeps_what_says_how_a_model_predicts(tmp_path):
+    source, target = tmp_path / "in.safetensors", tmp_path / "sub" / "out.safetensors"
+    save_file(WEIGHTS, source, {"modelspec.prediction_type": "v", "modelspec.title": "Mine"})
+    source.with_suffix(".yaml").write_text("model: {params: {parameterization: v}}\n")
+    pickles.convert(source, target, "bf16")
+    written = single_file.read(target)
+    assert written.metadata == {"format": "pt", "modelspec.prediction_type": "v", "modelspec.title": "Mine"}
+    assert written.config == {"model": {"params": {"parameterization": "v"}}}
+    assert written["a.weight"].dtype == torch.bfloat16 and written["n"].dtype == torch.float32
+
+
+def test_convert_overwrites_nothing_unasked(tmp_path):
+    source = tmp_path / "in.ckpt"
+    torch.save(WEIGHTS, source)
+    source.with_suffix(".yaml").write_text("model: {}\n")
+    other = tmp_path / "out.yaml"
+    other.write_text("mine")
+    with pytest.raises(ModelError, match=r"out\.yaml exists already"):
+        pickles.convert(source, tmp_path / "out.safetensors")
+    assert other.read_text() == "mine" and not (tmp_path / "out.safetensors").exists()
+    pickles.convert(source, tmp_path / "in.safetensors")  # beside its source: the same yaml serves both
+    assert source.with_suffix(".yaml").read_text() == "model: {}\n"
+    with pytest.raises(ModelError, match="doesn't end in"):
+        pickles.convert(source, tmp_path / "out.ckpt")
+
+
+def test_numbers_that_do_not_fit_are_not_turned_into_infinity(tmp_path):
+    torch.save({"a.weight": torch.tensor([1.0, 1e6])}, tmp_path / "in.ckpt")
+    with pytest.raises(ModelError, match=r"a\.weight holds numbers too large for fp16: choose bf16"):
+        pickles.convert(tmp_path / "in.ckpt", tmp_path / "out.safetensors", "fp16")
+    assert not (tmp_path / "out.safetensors").exists()
+    pickles.convert(tmp_path / "in.ckpt", tmp_path / "out.safetensors", "bf16")
+
+
+def test_embeddings_and_hypernetworks_are_told_by_name(tmp_path):
+    files = {
+        "an embedding": {"string_to_token": {"*": 265}, "string_to_param": {"*": torch.ones(1, 8)}, "name": "x"},
+        "a hypernetwork": {320: ({"linear.0.weight": torch.ones(2)}, {}), "step": 1},
+    }
+    for words, content in files.items():
+        path = tmp_path / "file.pt"
+        torch.save(content, path)
+        with pytest.raises(ModelError, match=rf"file\.pt is {words}"):
+            single_file.read(path)
+
+
+def test_the_readers_own_imports_are_not_those_of_the_file(tmp_path):
+    class Command:
+        def __reduce__(self):
+            return os.popen, ("true",)
+
+    path = tmp_path / "evil.ckpt"
+    path.write_bytes(pickle.dumps({"state_dict": {"w": 1}, "x": Command()}))
+    report = pickles.scan(path)
+    assert [found.name for found in report.imports if found.verdict == "dangerous"] == ["os.popen"]

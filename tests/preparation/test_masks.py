@@ -1,0 +1,184 @@
+"""Masks painted by hand: where they lie, what is kept, what is refused; and that training uses them at once."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sdft_ext.dataset.batches import Plan
+from sdft_ext.dataset.cache import Latents
+from sdft_ext.dataset.folder import Picture, scan
+from sdft_ext.dataset.loader import Batches
+from sdft_ext.preparation import masks
+from sdft_ext.preparation.options import PreparationError
+from sdft_ext.recipe import TrainRecipe
+from tests.dataset import drawn
+
+
+def only(folder: Path) -> Picture:
+    (picture,) = scan(drawn.recipe(folder)).pictures
+    return picture
+
+
+def url(mask: Image.Image) -> str:
+    data = io.BytesIO()
+    mask.save(data, "PNG")
+    return masks.PREFIX + base64.b64encode(data.getvalue()).decode()
+
+
+def half(size: tuple[int, int] = (64, 64), mode: str = "RGBA") -> Image.Image:
+    """The left half is learnt."""
+    mask = Image.new("L", size, 0)
+    mask.paste(255, (0, 0, size[0] // 2, size[1]))
+    return mask.convert(mode)
+
+
+def claiming(side: int) -> bytes:
+    """A PNG of a few bytes that says it has so many pixels a side."""
+    data = io.BytesIO()
+    Image.new("L", (1, 1)).save(data, "PNG")
+    head = b"IHDR" + struct.pack(">II", side, side) + data.getvalue()[24:29]
+    return data.getvalue()[:12] + head + struct.pack(">I", zlib.crc32(head)) + data.getvalue()[33:]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "RGB", "L"])
+def test_a_painted_mask_is_the_loss_weight_map_of_the_next_batch(tmp_path: Path, mode: str) -> None:
+    drawn.save(tmp_path / "a.png")
+    recipe = drawn.recipe(tmp_path)
+
+    def weights() -> torch.Tensor | None:
+        latents = Latents(recipe, drawn.Cells(), "cells", None)
+        found = latents.prepare(scan(recipe))
+        return Batches(Plan(found, recipe, TrainRecipe(batch_size=1)), latents).at(0).mask
+
+    assert weights() is None
+    masks.write(only(tmp_path), url(half(mode=mode)), "")
+    found = weights()
+    assert found is not None and found.shape == (1, 1, 8, 8)
+    assert np.array_equal(found[0, 0].numpy(), np.repeat([[1.0] * 4 + [0.0] * 4], 8, axis=0))
+
+
+def test_masks_have_the_size_of_their_picture_and_are_read_back(tmp_path: Path) -> None:
+    drawn.save(tmp_path / "a.jpg", drawn.image(2000, 500))
+    picture = only(tmp_path)
+    assert masks.painted_size(picture) == (1024, 256) and masks.read(picture) == ""
+    version = masks.write(picture, url(half((1024, 256))), masks.version(picture))
+    with Image.open(tmp_path / "a-mask.png") as mask:
+        assert (mask.mode, mask.size) == ("L", (2000, 500))
+    again = only(tmp_path)
+    assert again.mask_path == tmp_path / "a-mask.png" and masks.version(again) == version != ""
+    back = Image.open(io.BytesIO(base64.b64decode(masks.read(again)[len(masks.PREFIX) :])))
+    assert (
+        back.size == (1024, 256) and np.abs(np.asarray(back, int) - np.asarray(half((1024, 256), "L"), int)).mean() < 1
+    )
+
+
+def test_a_former_mask_is_kept_and_one_changed_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    drawn.save(tmp_path / "a.png")
+    drawn.save(tmp_path / "a-mask.jpg", drawn.image(mode="L"))
+    former = (tmp_path / "a-mask.jpg").read_bytes()
+    picture = only(tmp_path)
+    with pytest.raises(
+        masks.MaskChanged, match=r"a-mask.jpg was changed by another program meanwhile; open the mask again"
+    ):
+        masks.write(picture, url(half()), "a-mask.jpg:1:1")
+    masks.write(picture, url(half()), masks.version(picture))
+    assert not (tmp_path / "a-mask.jpg").exists(), "two masks would be one too many"
+    (kept,) = (tmp_path / ".sdft" / "masks").iterdir()
+    assert kept.read_bytes() == former
+    picture = only(tmp_path)
+    masks.remove(picture, masks.version(picture))
+    assert only(tmp_path).mask_path is None and len(list((tmp_path / ".sdft" / "masks").iterdir())) == 2
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_every_mask_that_is_replaced_is_kept(tmp_path: Path, removed: bool) -> None:
+    drawn.save(tmp_path / "a.png")
+    drawn.save(tmp_path / "b.png")
+    for place, name in enumerate(("a-mask.webp", "a-mask.png", "b-mask.png")):
+        drawn.save(tmp_path / name, drawn.image(seed=place, mode="L"))
+    before = {path.read_bytes() for path in tmp_path.glob("a-mask.*")}
+    picture = next(one for one in scan(drawn.recipe(tmp_path)).pictures if one.path.name == "a.png")
+    if removed:
+        masks.remove(picture, masks.version(picture))
+    else:
+        masks.write(picture, url(half()), masks.version(picture))
+    assert {path.name for path in tmp_path.glob("*-mask.*")} == {"b-mask.png", *(() if removed else ("a-mask.png",))}
+    assert {path.read_bytes() for path in (tmp_path / ".sdft" / "masks").iterdir()} == before
+
+
+def test_of_two_who_painted_over_the_same_mask_one_is_told(tmp_path: Path) -> None:
+    drawn.save(tmp_path / "a.png", drawn.image(900, 900))
+    picture = only(tmp_path)
+    painted = url(drawn.image(900, 900, 5, "L"))
+
+    def store(number: int) -> str:
+        try:
+            return masks.write(picture, painted, "")
+        except masks.MaskChanged:
+            return ""
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(map(bool, pool.map(store, range(8)))) == 1
+
+
+def test_transparency_is_a_mask(tmp_path: Path) -> None:
+    clear = drawn.image(64, 64, 1, "RGBA")
+    clear.putalpha(half(mode="L"))
+    drawn.save(tmp_path / "a.png", clear)
+    found = masks.read(only(tmp_path), from_alpha=True)
+    back = Image.open(io.BytesIO(base64.b64decode(found[len(masks.PREFIX) :])))
+    assert np.array_equal(np.asarray(back), np.asarray(half(mode="L")))
+    drawn.save(tmp_path / "a.png")
+    assert masks.read(only(tmp_path), from_alpha=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ("", "A mask is sent as a PNG's data URL"),
+        ("data:image/svg+xml;base64,PHN2Zz4=", "A mask is sent as a PNG's data URL"),
+        (masks.PREFIX + "!!!", "The mask is no PNG that can be read; paint it again."),
+        (
+            masks.PREFIX + base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 50).decode(),
+            "The mask is no PNG that can be read",
+        ),
+        (masks.PREFIX + "A" * (9 * 2**20), "of at most 8 MiB"),
+        (masks.PREFIX + base64.b64encode(claiming(40_000)).decode(), "The mask is no PNG that can be read"),
+        (url(half((63, 64))), "The mask has 63 × 64 pixels where 64 × 64 are painted; open the picture again."),
+        (
+            url(Image.new("RGBA", (64, 64), (0, 0, 0, 255))),
+            "The mask is all black, so nothing of the picture would be learnt",
+        ),
+        (url(Image.new("RGBA", (64, 64), (255, 255, 255, 0))), "The mask is all black"),
+    ],
+)
+def test_what_is_no_mask_is_refused_and_nothing_written(tmp_path: Path, data: str, sentence: str) -> None:
+    drawn.save(tmp_path / "a.png")
+    with pytest.raises(PreparationError) as told:
+        masks.write(only(tmp_path), data, "")
+    assert sentence in str(told.value) and [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_link_in_place_of_our_folder_is_refused(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "pictures", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    drawn.save(folder / "a.png")
+    drawn.save(folder / "a-mask.png", half(mode="L"))
+    (folder / ".sdft").symlink_to(elsewhere)
+    picture = only(folder)
+    with pytest.raises(PreparationError, match="is a link; remove it"):
+        masks.remove(picture, masks.version(picture))
+    assert (folder / "a-mask.png").exists() and list(elsewhere.iterdir()) == []
+    gone = dataclasses.replace(picture, mask_path=folder / "b-mask.png")
+    assert masks.version(gone) == ""

@@ -1,0 +1,50 @@
+"""Runs in a process of their own that is killed at a chosen moment."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sdft_ext import recipe_file, run
+
+TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
+"""Audit events of files: just before each of them a run may be killed."""
+
+
+def go(recipe: Path, folder: Path, moment: int | str, told: Path) -> None:
+    """Train ``recipe`` in ``folder``, or go on there; killed before the ``moment``-th touch of a file of the run.
+
+    ``moment`` may also be a part of a file's name: the first touch of such a one. Writes the number of touches to ``told``
+    if the run comes to its end.
+    """
+    touches = 0
+
+    def touched(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal touches
+        names = [name for name in map(str, arguments[:2]) if name.startswith(str(folder))]
+        # Until the recipe is there, nothing has begun that could be resumed.
+        if event in TOUCHES and names and (folder / "recipe.yaml").exists():
+            touches += 1
+            if touches == moment or (isinstance(moment, str) and moment in names[0]):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(touched)
+    if (folder / "recipe.yaml").exists():
+        run.resume(folder, quiet=True)
+    else:
+        run.train(recipe_file.read(recipe), folder=folder, quiet=True)
+    told.write_text(str(touches))
+
+
+def start(*arguments: Any, target: Callable[..., None] = go) -> Any:
+    """``go(*arguments)`` in a new process, without importing torch anew each time."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sdft_ext.run", "tests.run.killed", "peft", "diffusers", "transformers"])
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    return process

@@ -1,0 +1,144 @@
+"""Whole runs of every method: what is saved is what was trained, and a resumed run is bit-equal to one never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import typing
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sdft_ext import recipe_file
+from sdft_ext.formats.hypernetwork import read as read_hypernetwork
+from sdft_ext.formats.hypernetwork import write as write_hypernetwork
+from sdft_ext.host.standalone import StandaloneHost
+from sdft_ext.method import METHODS
+from sdft_ext.recipe import ADAPTERS, MethodName, Recipe
+from sdft_ext.run import resume, train
+from sdft_ext.train.control import Control
+from tests.run import killed, tiny
+from tests.run.between import Between
+
+HARD = (
+    "train.length=5",
+    "save.every=0",
+    "method.lora.layers=all",
+    "method.lora.alpha=3",
+    "method.lora.dropout=0.1",
+    "method.lora.rank_dropout=0.2",
+    "method.lora.norm_cap=0.05",
+    "train.ema=0.9",
+    "method.embedding.norm_pull=0.1",
+    "method.hypernetwork.dropout=0, 0.1, 0",
+)
+"""Whatever is left to chance, keeps something between steps, or moves the weights beside the optimizer."""
+
+
+WORDS = "dataset.template=[name] [filewords]"
+"""Captions with the trigger."""
+CONTINUES = {
+    "textual_inversion": "method.embedding.continue_from",
+    "hypernetwork": "method.hypernetwork.continue_from",
+    "dreambooth": "model.base",
+    "full": "model.base",
+}
+"""Of methods that aren't LoRAs."""
+
+
+def recipe(name: str, data: Path, folder: Path, *settings: str) -> Recipe:
+    plus = ("method.lora.up_ratio=4",) if name in ("lora", "dora", "pivotal") else ()
+    if name != "textual_inversion":
+        plus += ("train.text_encoder_stop=0.6",)
+    if name in ADAPTERS:
+        plus += ("train.class_preservation=0.5", "train.blank_preservation=0.5")
+    return tiny.recipe(data, folder, f"method.name={name}", WORDS, *HARD, *plus, *settings)
+
+
+def test_every_method_of_the_recipe_is_there() -> None:
+    assert tuple(METHODS) == typing.get_args(MethodName)
+    assert all(METHODS[name]().name == name for name in METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_stopped_and_resumed_is_as_never_stopped(name: str, data: Path, tmp_path: Path) -> None:
+    made = recipe(name, data, tmp_path)
+    whole = train(made, folder=tmp_path / "whole", quiet=True)
+    assert whole.outcome == "finished", whole.message
+    facts = json.loads((whole.folder / "report.json").read_text())
+    assert facts["readback_max_diff"] < 1e-5
+    rates = next(line for line in tiny.losses(whole.folder) if line["step"] == 1)
+    assert ("lr/unet_up" in rates) == (name in ("lora", "dora", "pivotal"))
+
+    control = Control()
+    host = Between(made, tmp_path / "run", lambda done: control.stop() if done == 2 else None)
+    assert train(made, folder=tmp_path / "run", control=control, host=host, quiet=True).outcome == "stopped"
+    resumed = resume(tmp_path / "run", host=StandaloneHost(made.model), quiet=True)
+    assert resumed.outcome == "finished", resumed.message
+    assert tiny.losses(resumed.folder) == tiny.losses(whole.folder)
+    assert tiny.last_state(resumed.folder) == tiny.last_state(whole.folder)
+    wanted, found = tiny.saved(whole.folder), tiny.saved(resumed.folder)
+    assert {file: found[file] for file in wanted} == wanted
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_another_run_goes_on_from_the_file(name: str, data: Path, tmp_path: Path) -> None:
+    """With a learning rate of next to nothing, it ends with that file: rank, strength and values are the file's."""
+    off = ("train.ema=0", "method.lora.norm_cap=0", "train.length=3")
+    first = train(recipe(name, data, tmp_path, *off), folder=tmp_path / "first", quiet=True)
+    own = (
+        f"{CONTINUES.get(name, 'method.lora.continue_from')}={first.saves[-1]}",
+        "method.embedding.norm_pull=0",
+        "method.lora.rank=1",
+        "train.learning_rate=1e-12",
+    )
+    on = train(recipe(name, data, tmp_path, *off, *own), folder=tmp_path / "on", quiet=True)
+    assert on.outcome == "finished", on.message
+    one, other = (values(result.saves[-1]) for result in (first, on))
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        assert torch.allclose(other[key], value, rtol=1e-4, atol=1e-7), key
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL and a fork server")
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+def test_killed_and_resumed_is_as_never_killed(name: str, data: Path, tmp_path: Path) -> None:
+    made = recipe(name, data, tmp_path, "train.length=6", "save.every=2", "save.state_every=2")
+    recipe_file.write(tmp_path / "recipe.yaml", made)
+    whole, run = train(made, folder=tmp_path / "whole", quiet=True).folder, tmp_path / "run"
+    process = killed.start(tmp_path / "recipe.yaml", run, ".step-000004.tmp/state.json", tmp_path / "told")
+    process.join()
+    assert process.exitcode == -signal.SIGKILL and not (run / "report.json").exists()
+    assert resume(run, quiet=True).outcome == "finished"
+    assert tiny.losses(run) == tiny.losses(whole)
+    assert tiny.last_state(run) == tiny.last_state(whole)
+    assert tiny.saved(run) == tiny.saved(whole)
+
+
+def test_a_hypernetwork_that_has_diverged_ends_the_run_with_a_sentence(data: Path, tmp_path: Path) -> None:
+    """It goes on from a file whose networks have left all bounds; no save is written."""
+    first = train(recipe("hypernetwork", data, tmp_path, "train.length=1"), folder=tmp_path / "first", quiet=True)
+    file = read_hypernetwork(first.saves[-1])
+    for both in file.weights.values():
+        for weights in both:
+            for value in weights.values():
+                value.fill_(1e30)
+    write_hypernetwork(tmp_path / "broken.pt", file, "fp32")
+    on = recipe("hypernetwork", data, tmp_path, f"method.hypernetwork.continue_from={tmp_path / 'broken.pt'}")
+    result = train(on, folder=tmp_path / "run", quiet=True)
+    assert result.outcome == "failed" and "Lower the learning rate" in result.message, result.message
+    assert not result.saves
+
+
+def values(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file of any method."""
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    both = read_hypernetwork(path).weights.items()
+    return {
+        f"{width} {n} {key}": value for width, pair in both for n, one in enumerate(pair) for key, value in one.items()
+    }

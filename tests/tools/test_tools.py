@@ -1,0 +1,292 @@
+"""Merge, extract, resize, convert: what comes out does what the files that went in do."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sdft_ext.cli import main
+from sdft_ext.formats.tensor_file import Entry, TensorFile, TensorFileError, write
+from sdft_ext.method import METHODS
+from sdft_ext.method.full import FullMethod
+from sdft_ext.method.lora import applied
+from sdft_ext.method.lowrank import approximated, resized
+from sdft_ext.model import borrow, text
+from sdft_ext.model.base import Model, ModelError, predict
+from sdft_ext.model.load import load
+from sdft_ext.model.source import open_source
+from sdft_ext.recipe import Recipe
+from sdft_ext.tools.convert import convert, to_single
+from sdft_ext.tools.describe import describe
+from sdft_ext.tools.extract import extract
+from sdft_ext.tools.files import ToolError
+from sdft_ext.tools.loras import merge_loras, resize
+from sdft_ext.tools.merge import merge
+from tests.model import ldm
+
+NOISE, TIMES = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([500])
+IDS = torch.tensor([[64.0, 64, 0, 0, 64, 64]])
+KINDS = ("lora", "dora", "loha", "lokr")
+
+
+@torch.no_grad()
+def answer(model: Model) -> torch.Tensor:
+    return predict(model, NOISE, TIMES, text.encode(model, ["a cat"]), IDS)
+
+
+class World:
+    """A small model of a family in a file and in memory, with files that change it."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.family, self.folder, self.base = ldm.family(name), folder, folder / f"{name}.safetensors"
+        self.tensors = {key: value.contiguous() for key, value in ldm.state_dict(self.family).items()}
+        save_file({**self.tensors, "somebody.else": torch.arange(5)}, self.base)
+        self.model = borrow.build(self.family, self.tensors, self.base)
+
+    def lora(self, kind: str, seed: int = 1, rank: int = 4) -> Path:
+        made, method = Recipe(), METHODS[kind]()
+        made.method.lora.rank, made.method.lora.alpha, made.train.seed = rank, rank / 2, seed
+        made.method.name = kind  # type: ignore[assignment]
+        method.attach(self.model, made)
+        draws = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for group in method.groups():
+                for parameter in group.parameters:
+                    parameter.add_(torch.randn(parameter.shape, generator=draws) * 0.03)
+        path = self.folder / f"{kind}-{seed}.safetensors"
+        method.save(path, {"ss_base_model_version": "sd_v1"}, "fp32")
+        method.detach()
+        return path
+
+    def of(self, checkpoint: Path) -> Model:
+        return borrow.build(self.family, load_file(checkpoint), checkpoint)
+
+
+@pytest.fixture(
+    scope="module", params=["sd1", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sd2", "sdxl"))]
+)
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(request.param, tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def sd1(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World("sd1", tmp_path_factory.mktemp("sd1"))
+
+
+def test_merged_is_applied(world: World, tmp_path: Path) -> None:
+    """All kinds at once, each at a weight of its own, in the order given."""
+    files = [(world.lora(kind), weight) for kind, weight in zip(KINDS, (1.0, 0.7, -0.5, 0.3), strict=True)]
+    with applied(files, world.model):
+        wanted = answer(world.model)
+    done = merge(world.base, files, tmp_path / "merged.safetensors")
+    found = answer(world.of(done.path))
+    assert not torch.allclose(wanted, answer(world.model), atol=1e-3)
+    assert torch.allclose(found, wanted, atol=2e-5), float((found - wanted).abs().max())
+    one, other = TensorFile(done.path), TensorFile(world.base)
+    assert list(one) == list(other) and one.entries == other.entries
+    same = [key for key in one if torch.equal(one[key], other[key])]
+    assert done.changed == len(one) - len(same) and "somebody.else" in same
+    assert all(key in same for key in one if key.startswith("first_stage") or key.endswith(".bias"))
+
+
+@pytest.mark.slow
+def test_merge_then_extract_returns_the_loras_effect(world: World, tmp_path: Path) -> None:
+    lora = world.lora("lora")
+    with applied([(lora, 1.0)], world.model):
+        wanted = answer(world.model)
+    merged = merge(world.base, [(lora, 1.0)], tmp_path / "merged.safetensors").path
+    done = extract(world.base, merged, tmp_path / "extracted.safetensors", rank=4, precision="fp32")
+    assert done.largest_rank == 4 and done.error < 1e-4 and done.left == 0
+    with applied([(done.path, 1.0)], world.model):
+        assert torch.allclose(answer(world.model), wanted, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_extraction_at_full_rank_gives_back_the_checkpoint(world: World, tmp_path: Path) -> None:
+    """Every layer's weight, within the rounding of float32."""
+    method, made, tuned = FullMethod(), Recipe(), tmp_path / "tuned.safetensors"
+    made.method.full.save_as = "lora"  # trains what a LoRA can hold
+    method.attach(world.model, made)
+    draws = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for group in method.groups():
+            for parameter in group.parameters:
+                parameter.add_(torch.randn(parameter.shape, generator=draws) * 0.02)
+    made.method.full.save_as = "checkpoint"
+    method.save(tuned, {}, "fp32")
+    method.detach()
+    done = extract(world.base, tuned, tmp_path / "full.safetensors", precision="fp32")
+    assert done.left == 0 and done.error < 1e-5
+    back = load_file(merge(world.base, [(done.path, 1.0)], tmp_path / "back.safetensors").path)
+    for key, value in load_file(tuned).items():
+        assert torch.allclose(back[key].float(), value.float(), atol=1e-6), key
+
+
+def test_a_low_rank_is_found_without_touching_anybody_elses_random_numbers() -> None:
+    """At no moment: a save is made while other threads of the host draw."""
+    change = torch.randn(96, 80, generator=torch.Generator().manual_seed(0)) @ torch.randn(80, 96)
+    first, seen = approximated(change, 4), set()
+
+    def look(*_: object) -> None:
+        seen.add((torch.default_generator.get_state().numpy().tobytes(), random.getstate()))
+
+    look()
+    sys.setprofile(look)
+    try:
+        second = approximated(change, 4)
+    finally:
+        sys.setprofile(None)
+    assert len(seen) == 1
+    assert torch.equal(first.up, second.up) and torch.equal(first.down, second.down)
+    for wide in (change, change[:60], change[:, :60]):
+        layer = approximated(wide, 4)
+        values = torch.linalg.svdvals(wide)
+        missing = float((wide - layer.up @ layer.down).norm())
+        assert missing == pytest.approx(float(values[4:].norm()), rel=1e-2)
+
+
+@pytest.mark.slow
+def test_an_error_bound_finds_the_rank(sd1: World, tmp_path: Path) -> None:
+    merged = merge(sd1.base, [(sd1.lora("lora"), 1.0)], tmp_path / "merged.safetensors").path
+    loose = extract(sd1.base, merged, tmp_path / "loose.safetensors", error=0.3, precision="fp32")
+    tight = extract(sd1.base, merged, tmp_path / "tight.safetensors", error=0.001, precision="fp32")
+    assert 0.001 < loose.error <= 0.3 and tight.error <= 0.001 and tight.largest_rank == 4
+    assert loose.path.stat().st_size < tight.path.stat().st_size
+    change = torch.randn(40, 30, 3, 3)
+    layer = approximated(change, error=0.5)
+    missing = (change.flatten(1) - layer.up.flatten(1) @ layer.down.flatten(1)).norm() / change.norm()
+    fewer = approximated(change, layer.rank - 1)
+    worse = (change.flatten(1) - fewer.up.flatten(1) @ fewer.down.flatten(1)).norm() / change.norm()
+    assert missing <= 0.5 < worse
+    again = resized(layer, error=0.2)
+    lost = (again.up.flatten(1) @ again.down.flatten(1) - layer.up.flatten(1) @ layer.down.flatten(1)).norm()
+    assert again.rank < layer.rank and lost <= 0.2 * (layer.up.flatten(1) @ layer.down.flatten(1)).norm()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["lora", "loha", "lokr"])
+def test_a_resized_lora_of_the_same_rank_does_the_same(kind: str, sd1: World, tmp_path: Path) -> None:
+    lora = sd1.lora(kind)
+    with applied([(lora, 1.0)], sd1.model):
+        wanted = answer(sd1.model)
+    done = resize(lora, tmp_path / "same.safetensors", rank=4096, precision="fp32")
+    with applied([(done.path, 1.0)], sd1.model):
+        assert torch.allclose(answer(sd1.model), wanted, atol=1e-4)
+    smaller = resize(lora, tmp_path / "small.safetensors", rank=2, precision="fp32")
+    assert smaller.largest_rank == 2 and 0.01 < smaller.error < 1
+    assert describe(smaller.path)["ranks"].keys() == {"2"}
+
+
+def test_merged_loras_do_what_they_do_together(sd1: World, tmp_path: Path) -> None:
+    files = [(sd1.lora("lora"), 0.8), (sd1.lora("lora", seed=5, rank=3), 0.5), (sd1.lora("loha"), 1.0)]
+    with applied(files, sd1.model):
+        wanted = answer(sd1.model)
+    done = merge_loras(files, tmp_path / "one.safetensors", precision="fp32")
+    with applied([(done.path, 1.0)], sd1.model):
+        assert torch.allclose(answer(sd1.model), wanted, atol=1e-4)
+    assert done.error == 0 and merge_loras(files, tmp_path / "cut.safetensors", rank=4).largest_rank == 4
+    with pytest.raises(ToolError, match="is a DoRA"):
+        merge_loras([*files, (sd1.lora("dora"), 1.0)], tmp_path / "no.safetensors")
+
+
+def test_to_a_folder_and_back_is_bit_identical(world: World, tmp_path: Path) -> None:
+    convert(world.base, tmp_path / "folder")
+    convert(tmp_path / "folder", tmp_path / "back.safetensors")
+    one, other = load_file(world.base), load_file(tmp_path / "back.safetensors")
+    left = {key for key in one if key not in other}
+    unused = ("position_ids", "logit_scale", "somebody.else", ".resblocks.2.") if world.family.name == "sd2" else ()
+    assert all(any(part in key for part in (*unused, "position_ids", "logit_scale", "somebody.else")) or
+               (world.family.name == "sd2" and key.endswith("text_projection")) for key in left), left  # fmt: skip
+    assert other.keys() <= one.keys() and all(torch.equal(one[key], other[key]) for key in other)
+    folder = load(tmp_path / "folder")
+    assert folder.family.name == world.family.name
+    if world.family.name != "sd1":  # heads aren't in the file of a small SD 1
+        assert torch.allclose(answer(folder), answer(world.model), atol=1e-5)
+    with pytest.raises(ToolError, match="isn't empty"):
+        convert(world.base, tmp_path / "folder")
+
+
+def test_nothing_is_written_over_and_no_pickle_is_made(sd1: World, tmp_path: Path) -> None:
+    lora, there = sd1.lora("lora"), tmp_path / "there.safetensors"
+    there.write_bytes(b"mine")
+    with pytest.raises(ToolError, match="exists already"):
+        merge(sd1.base, [(lora, 1.0)], there)
+    with pytest.raises(ToolError, match="pickle"):
+        convert(sd1.base, tmp_path / "x.ckpt")
+    with pytest.raises(ToolError, match=r"doesn't end in \.safetensors"):
+        resize(lora, tmp_path / "x.pt", 2)
+    with pytest.raises(ModelError):
+        merge(lora, [(lora, 1.0)], tmp_path / "x.safetensors")
+    assert there.read_bytes() == b"mine" and [path.name for path in tmp_path.iterdir()] == ["there.safetensors"]
+
+
+def test_a_configuration_of_another_model_is_not_written_over(sd1: World, tmp_path: Path) -> None:
+    base, target, beside = tmp_path / "base.safetensors", tmp_path / "new.safetensors", tmp_path / "new.yaml"
+    base.hardlink_to(sd1.base)
+    base.with_suffix(".yaml").write_text("model: {}\n")
+    beside.write_text("mine: {}\n")
+    for making in (
+        lambda: merge(base, [(sd1.lora("lora"), 1.0)], target),
+        lambda: to_single(open_source(base), target),
+    ):
+        with pytest.raises(ToolError, match=r"new\.yaml exists already"):
+            making()
+        assert beside.read_text() == "mine: {}\n" and not target.exists()
+    beside.write_text("model: {}\n")
+    merge(base, [(sd1.lora("lora"), 1.0)], target)
+    assert beside.read_text() == "model: {}\n" and target.is_file()
+    own = tmp_path / "base.safetensors.safetensors"
+    own.with_name("base.safetensors.yaml").hardlink_to(base.with_suffix(".yaml"))
+    to_single(open_source(base), own)
+    assert own.is_file(), "the base's own configuration may stand there"
+
+
+def test_in_another_precision(sd1: World, tmp_path: Path) -> None:
+    done = merge(sd1.base, [(sd1.lora("lora"), 1.0)], tmp_path / "half.safetensors", "fp16")
+    found = load_file(done.path)
+    dtypes = {value.dtype for key, value in found.items() if value.is_floating_point()}
+    assert dtypes == {torch.float16} and found["somebody.else"].dtype == torch.int64
+
+
+def test_on_the_command_line(sd1: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lora, merged = sd1.lora("lora"), tmp_path / "merged.safetensors"
+    tools = ["tools"]
+    assert main([*tools, "merge", str(sd1.base), f"{lora}:0.5", "--out", str(merged)]) == 0
+    assert (
+        main([*tools, "extract", str(sd1.base), str(merged), "--out", str(tmp_path / "e.safetensors"), "--rank", "4"])
+        == 0
+    )
+    assert main([*tools, "resize", str(lora), "--out", str(tmp_path / "r.safetensors"), "--rank", "2"]) == 0
+    two = [str(lora), f"{lora}:0.5"]
+    assert main([*tools, "merge-loras", *two, "--out", str(tmp_path / "m.safetensors")]) == 0
+    capsys.readouterr()
+    assert main([*tools, "metadata", str(tmp_path / "m.safetensors"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["kind"] == "LoRA" and "lora-1.safetensors:0.5" in told["metadata"]["sdft_merged"]
+    assert main([*tools, "metadata", str(merged)]) == 0 and "checkpoint" in capsys.readouterr().out
+    assert main([*tools, "scan", str(merged)]) == 0
+    assert main([*tools, "convert", str(merged), str(tmp_path / "folder")]) == 0
+    assert main([*tools, "merge", str(sd1.base), str(lora), "--out", str(merged)]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_tensor_files_are_read_and_written_whole(tmp_path: Path) -> None:
+    made = {"a": torch.randn(3, 5).half(), "b": torch.tensor(7), "c": torch.empty(0), "d": torch.tensor([True, False])}
+    entries = {key: Entry(value.dtype, tuple(value.shape)) for key, value in made.items()}
+    path = tmp_path / "x.safetensors"
+    write(path, dict(sorted(entries.items(), key=lambda item: -item[1].dtype.itemsize)), made.__getitem__, {"é": "ü"})
+    for found in (load_file(path), TensorFile(path)):
+        assert found.keys() == made.keys() and all(torch.equal(found[key], made[key]) for key in made)
+    assert TensorFile(path).metadata == {"é": "ü"}
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole + b"x", whole[:20], b"", b"\xff" * 100):
+        path.write_bytes(damaged)
+        with pytest.raises(TensorFileError):
+            TensorFile(path)

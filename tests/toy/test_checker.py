@@ -1,0 +1,90 @@
+"""The checker reads what was drawn, also after the autoencoder, and says so when a picture shows something else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sdft_ext.toy import checker, world
+from sdft_ext.toy.install import CHECKPOINT
+
+ALL_SHAPES = (*world.SHAPES, world.STAR)
+ATTRIBUTES = ("shape", "colour", "background", "hatched")
+
+
+def scenes(seed: int, each: int, hatched: bool) -> list[world.Scene]:
+    rng = np.random.default_rng(seed)
+    return [world.sample_scene(rng, shape=shape, hatched=hatched) for shape in ALL_SHAPES for _ in range(each)]
+
+
+def shares_right(drawn: list[world.Scene], pictures: list[world.Picture]) -> dict[str, float]:
+    readings = [checker.read(picture) for picture in pictures]
+    return {
+        name: float(np.mean([getattr(r, name) == getattr(s, name) for r, s in zip(readings, drawn, strict=True)]))
+        for name in ATTRIBUTES
+    }
+
+
+@pytest.mark.parametrize("hatched", [False, True])
+def test_drawn_pictures_are_read_right(hatched: bool) -> None:
+    drawn = scenes(11, 50, hatched)
+    shares = shares_right(drawn, [world.draw(scene) for scene in drawn])
+    assert min(shares.values()) >= 0.99, shares
+
+
+@pytest.mark.skipif(not CHECKPOINT.exists(), reason="assets/toy/toy.safetensors is not there")
+def test_reconstructed_pictures_are_read_right() -> None:
+    from tools.toymodel import autoencoder, single_file
+
+    vae = single_file.load().vae
+    for hatched in (False, True):
+        drawn = scenes(12, 34, hatched)
+        pictures = np.stack([world.draw(scene) for scene in drawn])
+        rebuilt = autoencoder.decode(vae, autoencoder.encode(vae, pictures))
+        shares = shares_right(drawn, list(rebuilt))
+        assert min(shares.values()) >= 0.97, shares
+
+
+def test_an_empty_picture_shows_nothing() -> None:
+    reading = checker.read(np.full((64, 64, 3), 250, dtype=np.uint8))
+    assert (reading.shape, reading.colour, reading.background) == (checker.NONE, checker.NONE, "white")
+
+
+def test_noise_is_no_shape() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        reading = checker.read(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+        assert reading.shape in (checker.UNKNOWN, checker.NONE)
+
+
+def test_two_objects_are_no_shape() -> None:
+    white, red = (250, 250, 250), (220, 35, 35)
+    left = world.Scene("circle", "red", "white", 17.0, 20.0, 12.0, 0.0, red, white)
+    right = world.Scene("square", "red", "white", 47.0, 44.0, 10.0, 0.0, red, white)
+    picture = np.minimum(world.draw(left), world.draw(right))
+    assert checker.read(picture).shape == checker.UNKNOWN
+
+
+@pytest.mark.parametrize("colour", [(128, 128, 0), (0, 200, 200), (120, 70, 30)])
+def test_a_colour_without_a_name_is_unknown(colour: world.RGB) -> None:
+    scene = world.Scene("circle", "red", "white", 32.0, 32.0, 18.0, 0.0, colour, (250, 250, 250))
+    assert checker.read(world.draw(scene)).colour == checker.UNKNOWN
+
+
+def test_a_background_without_a_name_is_unknown() -> None:
+    scene = world.Scene("circle", "red", "white", 32.0, 32.0, 18.0, 0.0, (220, 35, 35), (60, 120, 160))
+    assert checker.read(world.draw(scene)).background == checker.UNKNOWN
+
+
+def test_another_shape_is_read_as_another() -> None:
+    """Every shape is told from every other: no reading agrees with a caption that names something else."""
+    for scene in scenes(13, 6, hatched=False):
+        reading = checker.read(world.draw(scene))
+        assert all(reading.shape != other for other in ALL_SHAPES if other != scene.shape)
+
+
+def test_a_plain_picture_half_way_to_the_star_is_less_sure() -> None:
+    circle = world.Scene("circle", "red", "white", 32.0, 32.0, 15.0, 0.0, (220, 35, 35), (250, 250, 250))
+    star = world.Scene(world.STAR, "red", "white", 32.0, 32.0, 18.0, 0.0, (220, 35, 35), (250, 250, 250))
+    between = np.minimum(world.draw(circle), world.draw(star))
+    assert checker.read(between).shape_overlap < checker.read(world.draw(circle)).shape_overlap - 0.03

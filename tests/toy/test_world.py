@@ -1,0 +1,79 @@
+"""The toy world draws what it is told, the same each time, and keeps the new concepts out of the base's captions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sdft_ext.toy import world
+
+ALL_SHAPES = (*world.SHAPES, world.STAR)
+
+
+def test_same_generator_same_scene_and_picture() -> None:
+    first = world.sample_scene(np.random.default_rng(5))
+    second = world.sample_scene(np.random.default_rng(5))
+    assert first == second
+    assert np.array_equal(world.draw(first), world.draw(second))
+
+
+def test_general_pictures_are_a_function_of_the_generator() -> None:
+    for seed in range(24):
+        first, second = (world.general_picture(np.random.default_rng(seed)) for _ in range(2))
+        assert first.shape == (64, 64, 3) and first.dtype == np.uint8
+        assert np.array_equal(first, second)
+
+
+def test_global_randomness_is_left_alone() -> None:
+    np.random.seed(3)
+    before = np.random.get_state()[1].copy()  # type: ignore[union-attr]
+    rng = np.random.default_rng(0)
+    scene = world.sample_scene(rng)
+    world.draw(scene)
+    world.training_caption(scene, rng)
+    for _ in range(20):
+        world.general_picture(rng)
+    assert np.array_equal(before, np.random.get_state()[1])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", ALL_SHAPES)
+def test_a_shape_stays_inside_the_picture_and_shows_its_colours(shape: str) -> None:
+    for seed in range(20):
+        scene = world.sample_scene(np.random.default_rng(seed), shape=shape, colour="blue", background="white")
+        covered = world.coverage(scene)
+        assert covered[0].max() == covered[-1].max() == covered[:, 0].max() == covered[:, -1].max() == 0
+        picture = world.draw(scene)
+        assert np.abs(picture[0, 0].astype(int) - scene.backdrop).max() <= 1
+        inside = picture[covered == 1]
+        assert len(inside) > 100
+        assert np.abs(inside.astype(int) - scene.fill).max() <= 1
+
+
+def test_edges_are_anti_aliased() -> None:
+    covered = world.coverage(world.sample_scene(np.random.default_rng(1), shape="circle"))
+    assert ((covered > 0.1) & (covered < 0.9)).sum() > 30
+
+
+def test_captions_name_what_is_drawn() -> None:
+    scene = world.sample_scene(np.random.default_rng(0), shape="ring", colour="red", background="pink")
+    assert world.caption(scene) == "a red ring on a pink background"
+    assert world.caption(scene, class_word=True) == "a red shape on a pink background"
+    star = world.sample_scene(np.random.default_rng(0), shape=world.STAR, colour="red", background="grey", hatched=True)
+    assert world.caption(star) == "a red sks shape on a grey background in hatch style"
+
+
+def test_the_base_never_sees_the_new_concepts() -> None:
+    rng = np.random.default_rng(0)
+    scenes = [world.sample_scene(rng) for _ in range(600)]
+    captions = [world.training_caption(scene, rng) for scene in scenes]
+    assert {scene.shape for scene in scenes} == set(world.SHAPES)
+    assert not any(scene.hatched for scene in scenes)
+    words = {word for caption in (*captions, *world.world_captions()) for word in caption.split()}
+    assert words.isdisjoint({"sks", "hatch", "style", world.STAR})
+    share = np.mean([world.CLASS_WORD in caption.split() for caption in captions])
+    assert 0.11 < share < 0.21
+
+
+def test_every_caption_once() -> None:
+    captions = world.world_captions()
+    assert len(captions) == len(set(captions)) == len(world.SHAPES) * len(world.COLOURS) * len(world.BACKGROUNDS)

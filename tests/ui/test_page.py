@@ -1,0 +1,133 @@
+"""The page itself: keyboard, guide, folders, hostile names, a server that goes away, phones, light and dark."""
+
+from __future__ import annotations
+
+import colorsys
+import re
+
+import pytest
+from PIL import Image
+
+from .page import field, panel, scrolls_sideways, short_example, start, state, write
+
+pytestmark = pytest.mark.slow
+
+PANELS = ["dataset", "captions", "train", "monitor", "runs", "evaluate", "guide"]
+SCRIPT = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
+
+
+def test_panels_are_chosen_with_the_keyboard_and_stay_after_a_reload(open_page):
+    page = open_page()
+    page.wait_for_selector("[role=tab][data-panel=train][aria-selected=true]")
+    page.focus("[role=tab][data-panel=train]")
+    for name in [*PANELS[PANELS.index("train") + 1 :], *PANELS[: PANELS.index("train") + 1]]:
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("document.activeElement.dataset.panel") == name
+        assert page.locator("[role=tabpanel]:visible").count() == 1
+    page.keyboard.press("End")
+    page.reload()
+    page.wait_for_selector("[role=tab][data-panel=guide][aria-selected=true]")
+    page.keyboard.press("Tab")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline != "none"
+
+
+def test_every_control_has_a_name(open_page):
+    page = open_page()
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('.sdft :is(input, select, textarea, button)')]
+            .filter(one => !(one.labels?.length || one.getAttribute('aria-label') || one.textContent.trim()))
+            .map(one => one.outerHTML)"""
+    )
+    assert nameless == []
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(one => one.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_each_setting_leads_to_its_term_and_back(open_page):
+    page = open_page()
+    field(page, "train.learning_rate").locator("[data-action=guide]").click()
+    term = page.locator("[data-entry=learning-rate]")
+    term.wait_for(state="visible")
+    page.wait_for_function("() => document.activeElement.dataset.entry === 'learning-rate'")
+    term.locator("[data-setting='train.learning_rate']").click()
+    page.wait_for_function(
+        "() => document.activeElement.closest('[data-path]')?.dataset.path === 'train.learning_rate'"
+    )
+    assert field(page, "train.learning_rate").is_visible()
+    panel(page, "guide")
+    page.fill("[aria-label='Search the terms']", "min-snr")
+    assert page.locator("[data-entry]:visible").evaluate_all("n => n.map(one => one.dataset.entry)") == ["snr"]
+
+
+def test_folders_are_walked_through_and_chosen(open_page, tmp_path):
+    page = open_page()
+    page.locator('[data-path="dataset.concepts.0.instance"] [data-action=browse]').click()
+    page.locator("dialog [data-action=folder]").filter(has_text="example").click()
+    page.locator("dialog [data-action=folder]").filter(has_text="subject").click()
+    page.locator("dialog [data-action=folder]").filter(has_text="instance").click()
+    page.locator("dialog").get_by_text("12 pictures in this folder").wait_for()
+    page.click("dialog [data-action=use]")
+    assert re.search(
+        r"example.subject.instance$", field(page, "dataset.concepts.0.instance").locator("input").input_value()
+    )
+    page.locator("[data-contents$=instance]").get_by_text("12 pictures, 12 captions").wait_for()
+
+
+def test_hostile_names_and_captions_are_text(open_page, tmp_path):
+    open_page.refusals = True  # a folder of this name does not exist
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Image.new("RGB", (64, 64), "red").save(folder / "<img src=x onerror=hacked=1>.png")
+    (folder / "<img src=x onerror=hacked=1>.txt").write_text(SCRIPT)
+    page = open_page()
+    short_example(page, "hostile", train__length="1", dataset__concepts__0__trigger=SCRIPT)
+    write(page, "dataset.concepts.0.instance", str(folder))
+    write(page, "dataset.concepts.0.regularization", str(tmp_path / SCRIPT.replace("/", "")))
+    page.locator("[data-contents$=regularization] [role=alert]").wait_for()
+    assert page.locator("[data-contents$=instance] img").get_attribute("alt").endswith(SCRIPT)
+    write(page, "dataset.concepts.0.regularization", "")
+    field(page, "watch.concept_prompts").locator(".sdft-rows input").first.fill(SCRIPT)
+    start(page)
+    state(page, "finished")
+    page.locator("[data-set=concept]").get_by_text(SCRIPT).wait_for()
+    for name in PANELS:
+        panel(page, name)
+        page.wait_for_timeout(300)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator(".sdft script").count() == 0
+
+
+def test_a_server_that_goes_away_is_said_and_found_again(open_page):
+    page = open_page()
+    page.context.set_offline(True)
+    page.get_by_text("The server does not answer. Trying again.").first.wait_for()
+    page.context.set_offline(False)
+    page.get_by_text("The server does not answer. Trying again.").first.wait_for(state="hidden")
+    open_page.said[:] = [text for text in open_page.said if "ERR_INTERNET_DISCONNECTED" not in text]
+
+
+@pytest.mark.parametrize("width", [360, 768, 1600])
+def test_no_panel_is_wider_than_the_screen(open_page, width):
+    page = open_page(width=width, height=800)
+    page.click("[data-action=example]")
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    for name in PANELS:
+        panel(page, name)
+        page.wait_for_timeout(400)
+        assert not scrolls_sideways(page), name
+
+
+def luminance(colour: str) -> float:
+    numbers = [float(value) / 255 for value in re.findall(r"[\d.]+", colour)[:3]]
+    return colorsys.rgb_to_hls(*numbers)[1]
+
+
+@pytest.mark.parametrize(("theme", "dark"), [("light", False), ("dark", True)])
+def test_text_stands_out_in_both_themes(open_page, theme, dark):
+    page = open_page(theme=theme)
+    for selector in (".sdft-card", ".sdft-input", ".sdft-button.sdft-small", ".sdft-choice"):
+        found = page.locator(selector).first
+        text, ground = found.evaluate("n => [getComputedStyle(n).color, getComputedStyle(n).backgroundColor]")
+        assert (luminance(text) > luminance(ground)) == dark, selector
+        assert abs(luminance(text) - luminance(ground)) > 0.4, selector

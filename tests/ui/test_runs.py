@@ -1,0 +1,249 @@
+"""A run on the page: from the example to the saves, watched, paused, stopped, resumed, queued, compared, thrown away."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sdft_ext import recipe_file
+
+from .page import field, lines, panel, short_example, start, state, step, write
+
+pytestmark = pytest.mark.slow
+
+LONG = {"train__length": "5000", "save__every": "0", "train__batch_size": "1"}
+"""So long that no test sees its end."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_trains_after(server):
+    yield
+    server.quiet()
+
+
+def beyond(page, number: int) -> None:
+    """Wait until the Monitor tells a later step."""
+    page.wait_for_function(
+        r"number => Number(/Step (\d+)/.exec(document.querySelector('[data-role=facts]').textContent)?.[1]) > number",
+        arg=number,
+    )
+
+
+def stop(page) -> None:
+    page.click(".sdft-monitor [data-action=stop]")
+    state(page, "stopped")
+
+
+def series(page) -> int:
+    """Different colours on the chart: an empty one has next to none."""
+    return page.evaluate(
+        """() => {
+            const canvas = document.querySelector('[data-role=chart] canvas');
+            if (!canvas) return 0;
+            const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            const found = new Set();
+            for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200) found.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+            return found.size;
+        }"""
+    )
+
+
+def test_the_example_is_trained_watched_and_its_saves_are_tried_out(open_page, server):
+    page = open_page()
+    short_example(page, "whole", watch__validation_every="2", watch__validation_share="0.25")
+    assert page.locator("[data-contents$=instance] img").count() == 12
+    page.locator("[data-contents$=instance]").scroll_into_view_if_needed()  # pictures out of sight aren't fetched
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('[data-contents$=instance] img')].every(i => i.naturalWidth)"
+    )
+    start(page)
+    assert recipe_file.read(server.runs / "whole" / "recipe.yaml").train.length == 6
+    page.wait_for_selector("[data-role=chart] canvas")
+    state(page, "finished")
+    assert "Step 6 of 6" in page.locator("[data-role=facts]").inner_text()
+    assert page.locator(".sdft-monitor [role=progressbar]").first.get_attribute("aria-valuenow") == "100"
+    assert series(page) > 3
+    shown = page.locator(".sdft-legend-entry").all_inner_texts()
+    assert [text.split("\n")[0] for text in shown] == [
+        "Each step",
+        "Smoothed",
+        "Held-out pictures",
+        "Training pictures",
+        "Save",
+        "Control pictures",
+    ]
+    page.locator(".sdft-legend-entry", has_text="Each step").click()
+    assert page.locator(".sdft-legend-entry", has_text="Each step").get_attribute("aria-pressed") == "false"
+    page.check("[data-action=log-scale]")
+    assert series(page) > 3
+
+    # Control pictures of both sets, by step, beside step 0.
+    for name in ("concept", "bleeding"):
+        pictures = page.locator(f"[data-set={name}] img")
+        pictures.nth(1).scroll_into_view_if_needed()
+        assert pictures.nth(0).get_attribute("src").endswith(f"controls/{name}/0/0")
+        assert pictures.nth(1).get_attribute("src").endswith(f"controls/{name}/0/6")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('[data-set] img')].every(image => image.naturalWidth === 64)"
+    )
+    slider = page.get_by_label("Step of the control pictures")
+    assert slider.get_attribute("max") == "2"
+    slider.fill("1")
+    assert page.locator("[data-set=concept] [data-role=now] img").get_attribute("src").endswith("controls/concept/0/3")
+
+    page.click(".sdft-monitor [data-action=evaluate]")
+    boxes = page.locator("[data-save]")
+    boxes.nth(2).wait_for()
+    assert boxes.evaluate_all("nodes => nodes.map(node => node.dataset.save)") == ["none", "3", "6"]
+    boxes.nth(1).uncheck()
+    page.fill("[data-field=prompts]", "a red sks shape on a white background\na blue circle on a grey background")
+    page.fill("[data-field=steps]", "2")
+    page.click("[data-action=tryout]")
+    page.wait_for_function("() => document.querySelectorAll('.sdft-tryout img').length === 4")
+    heads = page.locator(".sdft-tryout thead th").all_inner_texts()
+    assert heads == ["None", "Step 6"]
+    sources = page.locator(".sdft-tryout img").evaluate_all("nodes => nodes.map(node => node.src)")
+    assert len(set(sources)) == 4
+
+
+def test_a_reload_in_mid_run_shows_the_run_as_it_is_and_its_buttons_work(open_page, server):
+    page = open_page()
+    short_example(page, "reloaded", **LONG)
+    start(page)
+    state(page, "training")
+    beyond(page, 1)
+    before = step(page)
+    page.reload()
+    state(page, "training")
+    page.wait_for_selector("[data-role=chart] canvas")
+    page.wait_for_function("() => document.querySelector('[data-role=facts]').textContent.startsWith('Step')")
+    assert step(page) >= before
+    assert page.locator("[data-set=concept] img").count() == 2
+
+    page.click(".sdft-monitor [data-action=pause]")
+    state(page, "paused")
+    page.wait_for_timeout(1500)
+    held = step(page)
+    page.wait_for_timeout(1500)
+    assert step(page) == held
+    page.click(".sdft-monitor [data-action=resume]")
+    state(page, "training")
+
+    page.click(".sdft-monitor [data-action=save]")
+    page.locator(".sdft-events").get_by_text("Save", exact=False).first.wait_for(state="attached")
+    steps = page.get_by_label("Step of the control pictures")
+    page.click(".sdft-monitor [data-action=sample]")
+    page.wait_for_function("() => document.querySelector('.sdft-slider').max === '1'")
+    assert steps.input_value() == "1"  # the newest pictures are shown as they come
+
+    stop(page)
+    assert "resume goes on from there" in page.locator(".sdft-monitor .sdft-notice").inner_text()
+    done = step(page)
+    page.click(".sdft-monitor [data-action=resume]")
+    state(page, "training")
+    beyond(page, done)
+    stop(page)
+
+
+def test_waiting_runs_are_reordered_and_taken_out(open_page, server):
+    page = open_page()
+    names = ["queue-a", "queue-b", "queue-c"]
+    for name in names:
+        panel(page, "train")
+        short_example(page, name, **LONG)
+        start(page)
+        page.locator(f"[aria-label='Run'] option:has-text('{name}')").first.wait_for(state="attached")
+    waiting = page.locator(".sdft-queue-name")
+    page.wait_for_function("() => document.querySelectorAll('.sdft-queue-name').length === 2")
+    assert waiting.all_inner_texts() == ["queue-b", "queue-c"]
+    page.get_by_label("Move queue-c up").click()
+    page.wait_for_function("() => document.querySelector('.sdft-queue-name').textContent === 'queue-c'")
+    page.locator(".sdft-queue-item").nth(1).drag_to(page.locator(".sdft-queue-item").nth(0))
+    page.wait_for_function("() => document.querySelector('.sdft-queue-name').textContent === 'queue-b'")
+    assert json.loads(page.evaluate("fetch('sdft/v1/runs').then(a => a.text())"))["queue"] == ["queue-b", "queue-c"]
+    for name in ("queue-b", "queue-c"):
+        page.get_by_label(f"Take {name} out of the queue").click()
+        page.locator(f".sdft-queue-item[data-run={name}]").wait_for(state="detached")
+    page.select_option("[aria-label=Run] >> nth=0", "queue-a")
+    stop(page)
+
+
+def test_runs_are_compared_loaded_again_and_thrown_away(open_page, server):
+    page = open_page()
+    for name, rank in (("left", "4"), ("right", "6")):
+        panel(page, "train")
+        short_example(page, name)
+        write(page, "train.length", "1")
+        write(page, "method.lora.rank", rank)
+        lines(page, "watch.concept_prompts", [])
+        lines(page, "watch.bleeding_prompts", [])
+        start(page)
+        state(page, "finished")
+    panel(page, "runs")
+    page.check("[data-compare=left]")
+    page.check("[data-compare=right]")
+    page.click("[data-action=compare]")
+    rank = page.locator("dialog [data-setting='method.lora.rank']")
+    rank.wait_for()
+    assert sorted(rank.locator("td").all_inner_texts()) == ["4", "6"]
+    page.keyboard.press("Escape")
+
+    page.click("[data-action=recipe-left]")
+    page.wait_for_selector("[role=tab][data-panel=train][aria-selected=true]")
+    assert field(page, "method.lora.rank").locator("input").input_value() == "4"
+    panel(page, "runs")
+    page.click("[data-action=trash-left]")
+    page.click("dialog button:has-text('Cancel')")
+    assert (server.runs / "left").is_dir()
+    page.click("[data-action=trash-left]")
+    page.click("dialog [data-action=confirm]")
+    page.locator("[data-run=left]").wait_for(state="detached")
+    assert not (server.runs / "left").exists()
+    assert (server.runs / "right").is_dir()
+
+
+def test_zooming_the_chart_holds_while_steps_come_and_goes_back(open_page):
+    page = open_page()
+    short_example(page, "zoomed", **LONG)
+    start(page)
+    state(page, "training")
+    beyond(page, 12)
+    over = page.locator("[data-role=chart] .u-over")
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 60, steps=5)
+    page.mouse.up()
+    page.wait_for_selector("[data-action=zoom-out]:visible")
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 60)
+    shown = page.locator(".sdft-legend-step").inner_text()
+    page.wait_for_timeout(2500)
+    assert page.locator(".sdft-legend-step").inner_text() == shown
+    page.click("[data-action=zoom-out]")
+    assert not page.locator("[data-action=zoom-out]").is_visible()
+    stop(page)
+
+
+def test_what_is_tried_takes_the_place_of_the_try_before_or_of_the_word(open_page):
+    page = open_page()
+    called = page.evaluate(
+        """async () => {
+            const { withCall } = await import(new URL('sdft/page/webui.mjs', document.baseURI).href);
+            return [
+                withCall('a cat', '<lora:try-2:1>', '', ''),
+                withCall('a <lora:try-1:0.8> cat', '<lora:try-2:1>', 'try-1', ''),
+                withCall('a <lora:try-1:0.8> cat', '<hypernet:try-2:1>', 'try-1', ''),
+                withCall('a SKS, asks', 'try-2', '', 'sks'),
+                withCall('a (try-1:1.2), try-10', 'try-2', 'try-1', 'sks'),
+            ];
+        }"""
+    )
+    assert called == [
+        "a cat <lora:try-2:1>",
+        "a <lora:try-2:1> cat",
+        "a <hypernet:try-2:1> cat",
+        "a try-2, asks",
+        "a try-2, try-10",
+    ]

@@ -1,0 +1,69 @@
+"""The page's server without a browser: its port, its files, and what may not stand in the page's code."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from sdft_ext.ui import standalone
+
+PAGE = Path(standalone.__file__).parent / "page"
+MODULES = sorted(PAGE.glob("*.mjs"))
+
+
+def test_without_a_wish_the_first_free_port_is_taken():
+    first = standalone.listen(None)
+    second = standalone.listen(None)
+    with first, second:
+        assert first.getsockname()[0] == "127.0.0.1"
+        assert standalone.FIRST_PORT <= first.getsockname()[1] < second.getsockname()[1]
+
+
+def test_a_port_in_use_is_said():
+    with standalone.listen(0) as used:
+        port = used.getsockname()[1]
+        with pytest.raises(SystemExit, match=f"Port {port} is in use: choose another one with --port"):
+            standalone.listen(port)
+    with socket.socket() as again:
+        again.bind(("127.0.0.1", 0))
+
+
+def test_a_base_model_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(SystemExit, match=r"does not exist: name a checkpoint with --base\.$"):
+        standalone.main(["--base", str(tmp_path / "none.safetensors"), "--no-browser"])
+
+
+def test_the_page_and_all_that_it_imports_are_served(tmp_path):
+    app, desk = standalone.application(runs=tmp_path / "runs")
+    client = TestClient(app, base_url="http://127.0.0.1")
+    index = client.get("/").text
+    wanted = {f"/{path}" for path in re.findall(r'(?:src|href)="([^"]+)"', index)}
+    for module in MODULES:
+        imported = re.findall(
+            r"""(?:from|import\(|new URL\()\s*["'](\.?/?[\w./-]+\.(?:mjs|js|css))["']""", module.read_text()
+        )
+        wanted |= {f"/sdft/page/{path.removeprefix('./')}" for path in imported}
+    assert len(wanted) > 20
+    answers = {path: client.get(path).status_code for path in wanted}
+    assert {path for path, status in answers.items() if status != 200} == set()
+    desk.close()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
+def test_the_page_never_reads_text_as_html_or_code(module):
+    found = re.findall(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc", module.read_text()
+    )
+    assert found == []
+
+
+def test_every_import_from_another_module_is_exported_there():
+    for module in MODULES:
+        for names, source in re.findall(r"import \{([^}]+)\} from \"\./([\w/]+\.mjs)\"", module.read_text()):
+            text = (PAGE / source).read_text()
+            for name in (one.strip() for one in names.split(",") if one.strip()):
+                assert re.search(rf"export (?:async )?(?:function|class|const) {name}\b", text), (module.name, name)

@@ -1,0 +1,88 @@
+"""Whether a run broke: told from the noise of its losses, and the same after a resume."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from sdft_ext.watch.diagnosis import Divergence, verdict
+
+
+def seen(losses, check=None):
+    """(index, sentence) of the first alarm, or None."""
+    check = check or Divergence()
+    for number, loss in enumerate(losses):
+        sentence = check.seen(loss)
+        if sentence:
+            return number, sentence
+    return None
+
+
+def noisy(levels, spread, seed):
+    """Losses around levels, as a batch's are: log-normal, cut where a model that guesses nothing would be."""
+    draws = np.random.default_rng(seed).standard_normal(len(levels))
+    return [float(level * math.exp(spread * draw)) for level, draw in zip(levels, draws, strict=True)]
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.3, 0.6, 1.1])
+def test_runs_that_learn_are_left_alone(spread):
+    for seed in range(15):
+        assert seen(noisy([0.1 * (0.5 + 0.5 * math.exp(-n / 100)) for n in range(400)], spread, seed)) is None
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.3, 0.6, 1.1])
+def test_a_hump_at_the_start_is_forgiven(spread):
+    """A rate at the edge: the loss rises for a few steps and comes back."""
+    for seed in range(10):
+        levels = [0.02 * (3 if 2 <= n < 22 else 1.2) for n in range(200)]
+        assert seen(noisy(levels, spread, seed)) is None
+
+
+@pytest.mark.parametrize("first", [1, 2, 5, 10, 200])
+def test_a_broken_run_is_noticed_soon(first):
+    """Batches of a dozen: the level jumps from 0.02 to 0.4 after so many steps."""
+    for seed in range(10):
+        found = seen(noisy([0.02 if n < first else 0.4 for n in range(400)], 0.3, seed))
+        assert found is not None and found[0] < first + 60
+        assert "diverged" in found[1] and "learning rate" in found[1]
+
+
+def test_a_broken_run_with_a_batch_of_one_is_noticed():
+    for seed in range(20):
+        losses = noisy([0.08] * 50, 1.1, seed) + noisy([1.2] * 100, 0.15, seed)
+        assert seen(losses) is not None
+
+
+def test_a_slow_rise_is_noticed():
+    assert seen(noisy([0.05 * math.exp(n / 60) for n in range(400)], 0.4, 1)) is not None
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_nan_is_noticed_at_once(loss):
+    found = seen([0.1, 0.1, loss])
+    assert found is not None and found[0] == 2 and "learning rate" in found[1]
+
+
+def test_it_goes_on_exactly_after_a_resume():
+    losses = noisy([0.02 if n < 30 else 0.2 for n in range(200)], 0.3, 4)
+    whole = seen(losses)
+    assert whole is not None
+    for cut in (1, 7, 25, 31, whole[0] - 1):
+        before, after = Divergence(), Divergence()
+        assert seen(losses[:cut], before) is None
+        after.load(json.loads(json.dumps(before.state())))
+        assert seen(losses[cut:], after) == (whole[0] - cut, whole[1])
+
+
+def log(losses, rate=1e-4):
+    return [{"step": n + 1, "loss": loss, "lr/unet": rate} for n, loss in enumerate(losses)]
+
+
+def test_verdicts():
+    assert verdict(log(noisy([0.1] * 200, 0.5, 1)))[0] == "fine"
+    assert verdict(log(noisy([0.1] * 200, 0.5, 1), rate=0.0))[0] == "not learning"
+    assert verdict(log([0.1] * 20 + [4.0] * 100))[0] == "diverged"
+    assert verdict(log([0.1, "nan"]))[0] == "diverged"
+    assert verdict([])[0] == "fine"
+    assert verdict(log([0.0] * 100))[0] == "fine"
