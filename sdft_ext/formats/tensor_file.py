@@ -103,6 +103,16 @@ def write(
 
     Raises OSError where it can't be written, and what ``get`` raises; there is no file then.
     """
+    atomic.write(path, lambda temporary: write_in_place(temporary, entries, get, metadata))
+
+
+def write_in_place(
+    path: Path,
+    entries: Mapping[str, Entry],
+    get: Callable[[str], Tensor],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """The same straight to ``path``, for files of a folder that appears whole."""
     header: dict[str, Any] = {} if metadata is None else {"__metadata__": dict(metadata)}
     place = 0
     for key, entry in entries.items():
@@ -114,17 +124,13 @@ def write(
         place += entry.length
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-
-    def fill(temporary: Path) -> None:
-        with open(temporary, "wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            for key, entry in entries.items():
-                tensor = get(key).detach().cpu().contiguous()
-                if Entry(tensor.dtype, tuple(tensor.shape)) != entry:
-                    raise ValueError(f"{key} is {tensor.dtype} {tuple(tensor.shape)}, not {entry}")
-                file.write(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
-
-    atomic.write(path, fill)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for key, entry in entries.items():
+            tensor = get(key).detach().cpu().contiguous()
+            if Entry(tensor.dtype, tuple(tensor.shape)) != entry:
+                raise ValueError(f"{key} is {tensor.dtype} {tuple(tensor.shape)}, not {entry}")
+            file.write(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
 
 
 def aligned(entries: Mapping[str, Entry]) -> dict[str, Entry]:

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..formats import atomic
+from ..formats import tensor_file
 
 KEEP = 2
 """States kept: the newest, and the one before in case the newest is damaged."""
@@ -38,6 +38,7 @@ class StateError(ValueError):
 def write(folder: Path, step: int, tree: Mapping[str, Any]) -> Path:
     """Write ``tree`` (nested dicts and lists of tensors, numbers, texts) as ``folder/step-000100``; it appears whole.
 
+    Tensor by tensor: of a whole model's weights and their optimizer's, no second copy is made in memory.
     Older states go when the new one is complete. Raises OSError that names the folder where it can't be written; the
     states that were there stay.
     """
@@ -49,7 +50,8 @@ def write(folder: Path, step: int, tree: Mapping[str, Any]) -> Path:
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        atomic.save_tensors(temporary / TENSORS, tensors)
+        entries = {name: tensor_file.Entry(tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
+        tensor_file.write_in_place(temporary / TENSORS, tensor_file.aligned(entries), tensors.__getitem__)
         content = {"step": step, "tensors_crc32": _file_sum(temporary / TENSORS), "values_crc32": _sum(values)}
         (temporary / VALUES).write_text(json.dumps({**content, "values": values}), encoding="utf-8")
         for path in (temporary / TENSORS, temporary / VALUES, temporary):
@@ -138,8 +140,10 @@ def _file_sum(path: Path) -> int:
 def _flatten(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """JSON in which tensors stand by name. Keys keep their type, tuples are told from lists, floats are exact (hex)."""
     if isinstance(value, Tensor):
+        if value.dtype not in tensor_file.NAMES:
+            raise TypeError(f"{path}: {str(value.dtype).removeprefix('torch.')} can't be kept in a state")
         name = f"{len(tensors)}{path}"
-        tensors[name] = value.detach().cpu().contiguous().clone()
+        tensors[name] = value
         return {"tensor": [name, value.device.type, _strides(value)]}
     if isinstance(value, Mapping):
         return {"map": [[_flatten(k, "", tensors), _flatten(v, f"{path}/{k}", tensors)] for k, v in value.items()]}

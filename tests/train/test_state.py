@@ -290,6 +290,33 @@ def test_a_full_disk_is_an_error_that_says_so_and_costs_nothing(tmp_path):
     assert os.listdir(tmp_path) == ["step-000010"] and state.read_last(tmp_path)[0] == 10
 
 
+MEMORY = """
+import resource, sys
+from pathlib import Path
+import torch
+from sdft_ext.train import state
+tree = {"weights": [torch.ones(1000, 1000, 8) for _ in range(5)]}
+state.write(Path(sys.argv[1]), 1, {"weight": tree["weights"][0][0]})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+state.write(Path(sys.argv[1]), 2, tree)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="KiB of the most memory held are told by Linux")
+def test_what_is_written_is_not_held_twice(tmp_path):
+    """160 MB of weights; less than one of the five tensors comes on top while they are written."""
+    done = subprocess.run([sys.executable, "-c", MEMORY, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 30_000
+    assert torch.equal(state.read_last(tmp_path)[1]["weights"][4], torch.ones(1000, 1000, 8))
+
+
+def test_a_number_format_that_a_state_can_not_hold_is_refused_by_its_place(tmp_path):
+    with pytest.raises(TypeError, match=r"/a/0: complex64"):
+        state.write(tmp_path, 1, {"a": [torch.ones(1, dtype=torch.complex64)]})
+
+
 def test_a_file_where_the_folder_should_be(tmp_path):
     (tmp_path / "state").write_text("mine")
     with pytest.raises(OSError, match=r"can't write the state .*step-000010.*make the folder writable"):
