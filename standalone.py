@@ -18,6 +18,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 VENV = Path(os.environ.get("SDFT_VENV", HERE / ".venv"))
+NOTHING_CHOSEN = 5
+"""pytest's exit status where no test was chosen."""
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
@@ -51,6 +53,19 @@ def run(module: str, *arguments: str) -> int:
     return subprocess.call([str(PYTHON), "-m", module, *arguments], env=environment)
 
 
+def run_tests(slow_too: bool, rest: list[str]) -> int:
+    """The tests side by side, then those that hold a time against a limit, alone; the first exit status that is not 0."""
+    # One process a core, each with one thread (tests/conftest.py): tiny tensors gain nothing from more.
+    side_by_side = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
+    quick = "" if slow_too else " and not slow"
+    codes = [
+        run("pytest", *side_by_side, "-m", f"not timed{quick}", *rest),
+        run("pytest", "-m", f"timed{quick}", *rest),
+    ]
+    chosen = [code for code in codes if code != NOTHING_CHOSEN]
+    return next((code for code in chosen if code), 0) if chosen else NOTHING_CHOSEN
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command")
@@ -77,9 +92,7 @@ def main(argv: list[str] | None = None) -> int:
         return run("sdft_ext", *rest)
     ensure_environment("test")
     os.chdir(HERE)
-    # One process a core, each with one thread (tests/conftest.py): tiny tensors gain nothing from more.
-    side_by_side = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
-    return run("pytest", *side_by_side, *([] if options.all else ["-m", "not slow"]), *rest)
+    return run_tests(options.all, rest)
 
 
 if __name__ == "__main__":

@@ -203,6 +203,7 @@ def test_a_save_is_tried_out(client: TestClient, desk: Desk, data: Path):
     assert refused.status_code == 409 and "here" in refused.json()["detail"]
 
 
+@pytest.mark.timed
 def test_the_first_step_comes_soon_after_the_click(client: TestClient, desk: Desk, data: Path):
     client.get(f"{V1}/session")
     assert desk._ready is not None
@@ -213,6 +214,7 @@ def test_the_first_step_comes_soon_after_the_click(client: TestClient, desk: Des
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.timed
 def test_the_page_stays_quick_while_a_run_trains(client: TestClient, desk: Desk, data: Path):
     run = start(client, data, *LONG)
     until(lambda: state(desk, run) == "training")

@@ -158,6 +158,7 @@ def test_to_moves_every_tensor(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.timed
 def test_a_batch_costs_less_than_a_millisecond(tmp_path: Path) -> None:
     fill(tmp_path / "a", 12)
     fill(tmp_path / "b", 24, first=20)

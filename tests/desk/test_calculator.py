@@ -58,6 +58,7 @@ def test_saves_are_counted_without_walking_the_steps(every: int, unit: str, firs
         assert save_steps(recipe, steps_per_epoch, steps) == (expected, len(expected))
 
 
+@pytest.mark.timed
 def test_a_run_of_millions_of_steps_is_calculated_at_once(desk: Desk, data: Path):
     desk.calculate(values(data))
     began = time.monotonic()
@@ -110,6 +111,7 @@ def test_what_is_wrong_with_a_folder_names_its_setting(desk: Desk, data: Path, t
         assert sentence.startswith(path), sentence
 
 
+@pytest.mark.timed
 def test_pictures_are_looked_at_again_only_when_they_change(desk: Desk, data: Path, tmp_path: Path):
     folder = tmp_path / "pictures"
     for number in range(400):

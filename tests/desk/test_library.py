@@ -27,6 +27,7 @@ def run(folder: Path, name: str, *settings: str, **status: object) -> Path:
     return path
 
 
+@pytest.mark.timed
 def test_hundreds_of_runs_are_listed_at_once_newest_first(tmp_path: Path):
     for number in range(300):
         path = run(tmp_path, f"run {number:03}")
@@ -63,6 +64,7 @@ def test_a_run_that_nobody_looks_after_was_interrupted(tmp_path: Path):
     assert Library(tmp_path, own=lambda name: True).status("old")["state"] == "training"
 
 
+@pytest.mark.timed
 def test_a_long_log_is_read_once(tmp_path: Path):
     count = 100_000
     with open(tmp_path / "log.jsonl", "w") as file:

@@ -291,6 +291,7 @@ FOUND = "document.querySelector('[data-role=found]').textContent"
 USABLE = f"{FOUND} === '5,000 pictures' && document.querySelectorAll('.sdft-cap-cell').length > 5"
 
 
+@pytest.mark.timed
 def test_five_thousand_pictures_stay_quick(open_page, server, tmp_path, capsys):
     folder = many_pictures(tmp_path / "many")
     page = open_page()
@@ -349,6 +350,7 @@ def test_five_thousand_pictures_stay_quick(open_page, server, tmp_path, capsys):
     assert page_memory - idle + grown <= 300
 
 
+@pytest.mark.timed
 def test_a_caption_edit_answers_at_once_while_a_run_trains(open_page, server, tmp_path, capsys):
     folder = make_folder(tmp_path / "dogs")
     page = open_page()

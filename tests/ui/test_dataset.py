@@ -151,6 +151,7 @@ def test_the_panel_fits_a_phone(open_page, theme):
     assert not scrolls_sideways(page)
 
 
+@pytest.mark.timed
 def test_five_thousand_pictures_leave_the_panel_usable(open_page, server: Server, tmp_path):
     """The report is made in the background; meanwhile, and after it, the page answers at once."""
     folder = tmp_path / "many"
