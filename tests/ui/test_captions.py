@@ -282,7 +282,11 @@ TIMED = """async ([act, done]) => {
     new Function(act)();
     const until = new Function('return ' + done);
     while (!until()) {
-        if (performance.now() - begin > 60000) throw new Error('a minute has passed: ' + done);
+        if (performance.now() - begin > 60000) {
+            const said = document.querySelectorAll('[data-role=told], [data-role=busy], dialog[open], .cap-editor');
+            const texts = [...said].map((node) => node.value ?? node.textContent);
+            throw new Error(['a minute has passed', done, ...texts].join(' | '));
+        }
         await new Promise(requestAnimationFrame);
     }
     return (performance.now() - begin) / 1000;
