@@ -8,12 +8,11 @@ from typing import Any
 from .. import recipe_file
 from ..recipe import Recipe
 from ..recipe_rules import fields
+from .presets import METHODS, start
 
 FILE = Path(__file__).resolve().parents[2] / "assets" / "example" / "subject.yaml"
 WHAT = ("dataset.concepts.", "watch.concept_prompts", "watch.bleeding_prompts", "save.name")
-"""What any model can be taught; the rest of the example's recipe is for the toy model."""
-HOW_LONG = ("train.length", "train.length_unit", "save.every", "save.every_unit")
-"""What the page's user chooses by himself."""
+"""What any model can be taught; the rest of the example's recipe is for the toy model, as far as no preset decides it."""
 
 
 def example(family: str, left_out: tuple[str, ...]) -> dict[str, Any] | None:
@@ -21,12 +20,15 @@ def example(family: str, left_out: tuple[str, ...]) -> dict[str, Any] | None:
     if not FILE.is_file():
         return None
     defaults = {setting.path: setting.value for setting in fields(Recipe)}
+    decided = {path for method in METHODS for path in start(method["name"], "subject", family, 64, gpu=False)}
     settings = {
         setting.path: setting.value
         for setting in fields(recipe_file.read(FILE))
-        if setting.path not in (*left_out, *HOW_LONG)
-        and (setting.path.startswith(WHAT) or family == "toy")
-        and (setting.path.startswith(WHAT) or setting.value != defaults.get(setting.path))
+        if setting.path not in left_out
+        and (
+            setting.path.startswith(WHAT)
+            or (family == "toy" and setting.path not in decided and setting.value != defaults.get(setting.path))
+        )
     }
     return {
         "help": "Twelve drawn pictures of a five-pointed star, which the toy model has never seen.",

@@ -224,6 +224,14 @@ def thorough(family: str) -> list[dict[str, Any]]:
     ]
 
 
+def start(method: str, kind: Kind, family: str, resolution: int, gpu: bool) -> dict[str, Any]:
+    """Where a recipe begins, as the page has it: the method's preset (or a LoRA's, of its relatives) and the normal length."""
+    settings = {preset["name"]: preset["settings"] for preset in presets(family, resolution, gpu)}
+    preset = settings.get(f"{kind}-{method}", settings[f"{kind}-lora"])
+    length = next(length["settings"] for length in thorough(family) if length["name"] == "normal")
+    return {**preset, **length, "method.name": method}
+
+
 def _settings(kind: Kind, family: str, resolution: int, gpu: bool) -> dict[str, Any]:
     common: dict[str, Any] = {
         "dataset.concepts.0.kind": kind,

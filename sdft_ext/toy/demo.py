@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,13 +18,14 @@ from ..model.base import Model
 from ..model.load import load
 from ..model.sample import sample
 from ..randomness import numpy_generator
-from ..recipe import Recipe, RecipeError
+from ..recipe import Kind, Recipe, RecipeError
 from ..watch.progress import Progress, duration
 from ..watch.report import add_facts, report
 from . import measure, world
 from .install import CHECKPOINT
 
-RECIPE = CHECKPOINT.parent.parent / "example" / "subject.yaml"
+EXAMPLES = CHECKPOINT.parent.parent / "example"
+RECIPE = EXAMPLES / "subject.yaml"
 SEED = 7000
 """Of the measured pictures; no control picture uses it."""
 BASE_PICTURES, CONCEPT_PICTURES, GROUP_PICTURES = 96, 48, 40
@@ -38,8 +40,10 @@ def recipe(out: Path) -> Recipe:
     return found
 
 
-def concept_captions(count: int) -> list[str]:
-    """Captions with the trigger: every colour on every background in turn, most of them not among the 12 pictures."""
+def concept_captions(count: int, kind: Kind = "subject") -> list[str]:
+    """Captions with the trigger, most of them not among the pictures: every colour on every background, or the world's own."""
+    if kind == "style":
+        return [f"{caption} {world.STYLE_TRIGGER}" for caption in base_captions(count, "style")]
     pairs = [(c, b) for b in world.BACKGROUNDS for c in world.COLOURS]
     order = numpy_generator(SEED, "concept").permutation(len(pairs))
     chosen = [pairs[int(order[i % len(pairs)])] for i in range(count)]
@@ -85,30 +89,38 @@ def training_pictures(found: Recipe) -> list[world.Picture]:
     return [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.png"))]
 
 
-def measured(found: Recipe, save: Path, progress: Progress) -> dict[str, object]:
+def measured(found: Recipe, save: Path, progress: Progress) -> dict[str, Any]:
     """The figures of a save of the recipe's method: what the base knows, what was learned, what bleeds, what was copied."""
     model = load(found.model.base)
     captions = base_captions(BASE_PICTURES, "base")
     quality = measure.base_quality(pictures(model, captions, SEED, progress, "Measuring the base model"), captions)
-    wanted, groups = concept_captions(CONCEPT_PICTURES), bleeding_captions(GROUP_PICTURES)
     with METHODS[found.method.name]().applied(save, model):
-        learned = pictures(model, wanted, SEED + 1000, progress, "Measuring the concept")
-        without = {
-            name: pictures(model, captions, SEED + 2000 + 1000 * n, progress, f"Measuring bleeding ({name})")
-            for n, (name, captions) in enumerate(groups.items())
-        }
-    bleeding = measure.bleeding(without)
+        taught = shown(found, model, progress)
+    taught["pictures_measured"] += BASE_PICTURES
+    return {"base_quality": quality, **taught}
+
+
+def shown(found: Recipe, model: Model, progress: Progress) -> dict[str, Any]:
+    """The figures of a model as it is now: what was learned of the recipe's concept, what bleeds, what was copied."""
+    kind = found.dataset.concepts[0].kind
+    concept = world.HATCH if kind == "style" else world.STAR
+    wanted, groups = concept_captions(CONCEPT_PICTURES, kind), bleeding_captions(GROUP_PICTURES)
+    learned = pictures(model, wanted, SEED + 1000, progress, "Measuring the concept")
+    without = {
+        name: pictures(model, captions, SEED + 2000 + 1000 * n, progress, f"Measuring bleeding ({name})")
+        for n, (name, captions) in enumerate(groups.items())
+    }
+    bleeding = measure.bleeding(without, concept)
     obeyed = measure.base_quality(learned, wanted)
     return {
-        "base_quality": quality,
-        "concept_learned": measure.concept_learned(learned),
+        "concept_learned": measure.concept_learned(learned, concept),
         "concept_obeys": {"colour": obeyed["colour"], "background": obeyed["background"]},
         "bleeding": bleeding.pop("worst"),
         "bleeding_groups": bleeding,
         "shape_drift": {name: measure.shape_drift(group) for name, group in without.items()},
         "own_captions_after": measure.base_quality(without["own captions"], groups["own captions"]),
         "copies": measure.copies(learned, training_pictures(found)),
-        "pictures_measured": BASE_PICTURES + CONCEPT_PICTURES + sum(len(group) for group in groups.values()),
+        "pictures_measured": CONCEPT_PICTURES + sum(len(group) for group in groups.values()),
     }
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from sdft_ext import recipe_file
 from sdft_ext.desk import Desk, presets
+from sdft_ext.desk.example import example
 from sdft_ext.desk.glance import RESOLUTION, glance
 from sdft_ext.method import METHODS
 from sdft_ext.recipe import Recipe
@@ -49,6 +50,16 @@ def test_a_whole_model_does_not_begin_at_a_loras_rate(family: str):
         assert family == "toy" or settings["save.keep_last"]
         in_half = settings.get("method.full.weights") == "bf16" and settings["train.checkpointing"]
         assert in_half == (family == "sdxl")
+
+
+def test_the_example_leaves_to_the_presets_what_they_decide():
+    """Else whoever takes the example, then DreamBooth, trains a whole model at a LoRA's rate."""
+    taken = example("toy", ())
+    assert taken is not None and taken["settings"]["dataset.regularization_caption_dropout"] == 0.15
+    for method in METHODS:
+        decided = presets.start(method, "subject", "toy", 64, gpu=False)
+        assert decided["method.name"] == method and decided["train.length"] == presets.TOY_STEPS["normal"]
+        assert not taken["settings"].keys() & decided.keys() - {"dataset.concepts.0.kind"}
 
 
 def test_every_method_is_described_and_every_description_has_its_method():
