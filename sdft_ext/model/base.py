@@ -41,6 +41,11 @@ class Family:
         """Which text encoders are OpenCLIP towers: their files fuse q, k and v, and pad with 0."""
         return {"sd1": (False,), "sd2": (True,), "sdxl": (False, True)}[self.name]
 
+    @property
+    def left_out(self) -> int:
+        """Text layers behind the last that an OpenCLIP tower had: diffusers leaves SD 2's unused one out."""
+        return int(self.name == "sd2" and self.text_layer == (1,))
+
 
 @dataclass
 class Model:

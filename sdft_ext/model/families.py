@@ -21,6 +21,9 @@ CLIP_H = "cond_stage_model.model."
 XL_L = "conditioner.embedders.0.transformer."
 XL_G = "conditioner.embedders.1.model."
 
+SHORTER = (1024, 23)
+"""Width and layers of SD 2's text encoder as diffusers has it: without the last of OpenCLIP's 24."""
+
 INPUTS = {
     9: "an inpainting model (9 input channels)",
     8: "an InstructPix2Pix model (8 input channels)",
@@ -122,6 +125,8 @@ def _detect(
         unet["addition_time_embed_dim"] = (
             unet["projection_class_embeddings_input_dim"] - text[-1]["projection_dim"]
         ) // 6
+    # Folders made into files by others lack the last text layer, which SD 2 doesn't use.
+    shorter = family == "sd2" and (text[0]["hidden_size"], text[0]["num_hidden_layers"]) == SHORTER
     vae = vae_config({key[len(VAE) :]: shape for key, shape in shapes.items() if key.startswith(VAE)})
     prediction, zero_snr = prediction_of(shapes, metadata, yaml)
     return Family(
@@ -131,7 +136,7 @@ def _detect(
         unet=unet,
         vae=vae,
         text=text,
-        text_layer={"sd1": (1,), "sd2": (2,), "sdxl": (2, 2)}[family],
+        text_layer=(1,) if shorter else {"sd1": (1,), "sd2": (2,), "sdxl": (2, 2)}[family],
         latent_scale=float(params.get("scale_factor", 0.13025 if family == "sdxl" else 0.18215)),
         betas=(float(params.get("linear_start", 0.00085)), float(params.get("linear_end", 0.012))),
     )

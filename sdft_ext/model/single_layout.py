@@ -53,6 +53,11 @@ def keys(family: Family, names: Iterable[str]) -> dict[str, Made]:
         else:
             key, join = _open_clip(path, config["num_hidden_layers"])
             found[prefix + key] = Made([name], join)
+    if family.left_out:
+        # Programs read the layer before the last: a copy of the last one stands in for the unused one behind it.
+        layers = family.text[0]["num_hidden_layers"]
+        old, new = (f"{CLIP_H}transformer.resblocks.{number}." for number in (layers - 1, layers))
+        found |= {new + key.removeprefix(old): made for key, made in found.items() if key.startswith(old)}
     return found
 
 

@@ -88,7 +88,7 @@ def encode(model: Model, prompts: Sequence[str], clip_skip: int = 1, least_chunk
         length = max(least_chunks, *(len(row) for row in rows))
         ids = [[padded(chunk, 0 if open_clip else END) for chunk in row + [[]] * (length - len(row))] for row in rows]
         batch = torch.tensor(ids, device=encoder.device).flatten(0, 1)
-        layer = max(model.family.text_layer[number], clip_skip)
+        layer = max(model.family.text_layer[number], clip_skip - model.family.left_out)
         layers = encoder.config.num_hidden_layers
         if layer > layers:
             raise ModelError(

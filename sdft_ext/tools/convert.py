@@ -16,12 +16,18 @@ from ..model import borrow, pickles
 from ..model.base import Family
 from ..model.config_beside import copy_config
 from ..model.source import Source, open_source
-from .files import ToolError, new_config, new_file
+from .files import Progress, ToolError, counted, new_config, new_file
 from .merge import PRECISIONS, in_precision
 
 
 @torch.no_grad()
-def convert(source: str | Path, target: str | Path, precision: str | None = None, keep_ema: bool = False) -> str:
+def convert(
+    source: str | Path,
+    target: str | Path,
+    precision: str | None = None,
+    keep_ema: bool = False,
+    progress: Progress | None = None,
+) -> str:
     """Write a model in the form that the target's name says: a ``.safetensors`` file, or else a diffusers folder.
 
     Tensor by tensor; the numbers stay what they are unless ``precision`` says another format. Returns a sentence. Raises
@@ -30,14 +36,14 @@ def convert(source: str | Path, target: str | Path, precision: str | None = None
     source, target = Path(source).expanduser(), Path(target).expanduser()
     if target.suffix.lower() == ".safetensors":
         if source.is_dir():
-            return to_single(open_source(source), new_file(target), precision)
-        return pickles.convert(source, target, precision, keep_ema).text
+            return to_single(open_source(source), new_file(target), precision, progress)
+        return pickles.convert(source, target, precision, keep_ema, progress=progress).text
     if target.suffix.lower() in pickles.ENDINGS:
         raise ToolError(f"{target} would be a pickle, which can hold programs: name it .safetensors.")
-    return to_folder(open_source(source), target, precision)
+    return to_folder(open_source(source), target, precision, progress)
 
 
-def to_single(source: Source, target: Path, precision: str | None = None) -> str:
+def to_single(source: Source, target: Path, precision: str | None = None, progress: Progress | None = None) -> str:
     """Write a single file in the layout of the WebUI."""
     new_config(source.path, target)
     entries = aligned(in_precision(source.entries, precision))
@@ -51,12 +57,14 @@ def to_single(source: Source, target: Path, precision: str | None = None) -> str
     told |= {"modelspec.title": target.stem, "modelspec.prediction_type": "v" if velocity else "epsilon"}
     if source.family.zero_terminal_snr:
         told["ztsnr"] = "true"
-    checkpoint.write(target, entries, source.__getitem__, lambda key, tensor: None, told)
+    checkpoint.write(
+        target, entries, counted(source.__getitem__, len(entries), progress), lambda key, tensor: None, told
+    )
     copy_config(source.path, target)
     return f"{target}: {len(entries)} tensors from {source.path}."
 
 
-def to_folder(source: Source, target: Path, precision: str | None = None) -> str:
+def to_folder(source: Source, target: Path, precision: str | None = None, progress: Progress | None = None) -> str:
     """Write a diffusers folder: a sub-folder for each part, its configuration, and the tokenizers. Appears whole.
 
     SD 2's last text layer, which isn't used, is left out, as diffusers has it.
@@ -70,6 +78,7 @@ def to_folder(source: Source, target: Path, precision: str | None = None) -> str
     making = target.with_name(f".{target.name}-making")
     shutil.rmtree(making, ignore_errors=True)
     count = 0
+    total = sum(len(list(module.named_parameters())) for module in modules)
     try:
         for part, module in zip(parts, modules, strict=True):
             folder, wanted = making / part, [name for name, _ in module.named_parameters()]
@@ -85,7 +94,7 @@ def to_folder(source: Source, target: Path, precision: str | None = None) -> str
                 key, place = held[f"{part}.{name}"]
                 return checkpoint.converted(folder, key, place.piece(source[key]).contiguous(), entries[name].dtype)
 
-            write(folder / file, aligned(entries), get, {"format": "pt"})
+            write(folder / file, aligned(entries), counted(get, total, progress, count), {"format": "pt"})
             atomic.as_json(folder / "config.json", _config(module, part, family))
             count += len(entries)
         _around(making, family)
@@ -99,7 +108,7 @@ def to_folder(source: Source, target: Path, precision: str | None = None) -> str
 
 def _folders(family: Family) -> Family:
     """The family as a diffusers folder has it."""
-    if family.name != "sd2" or family.text_layer == (1,):
+    if family.name != "sd2" or family.left_out:
         return family
     import dataclasses
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from ..method.full import NOT_IN_FILES
 from ..method.lowrank import approximated
 from ..model.source import open_source
 from ..recipe import Precision
-from .files import ToolError, layers, new_file
+from .files import Progress, ToolError, layers, new_file
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def extract(
     rank: int = 0,
     error: float = 0.0,
     precision: Precision = "fp16",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Extracted:
     """Write the LoRA that turns ``base`` into ``tuned``. Both checkpoints are read tensor by tensor.
 
@@ -75,6 +74,8 @@ def extract(
             continue
         for place in places:
             if place.name not in theirs:
+                if other.family.left_out and f".layers.{other.family.text[0]['num_hidden_layers']}." in place.name:
+                    continue  # SD 2's unused last text layer
                 raise ToolError(f"{tuned} lacks {place.name}: it is of another kind than {base}.")
             their_key, their_place = theirs[place.name]
             before, after = place.piece(one[key]), their_place.piece(other[their_key])

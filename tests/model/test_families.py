@@ -178,6 +178,17 @@ def test_an_sd2_folder_without_its_unused_layer_answers_as_the_single_file(tmp_p
     assert sample.sample(folder, ["a cat"], [1], **options)[0].tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize(("layers", "layer"), [(24, 2), (23, 1)])
+def test_the_layer_of_an_sd2_file_that_a_folder_was_made_into(layers, layer):
+    """OpenCLIP's H has 24 text layers, and SD 2 reads the one before the last; diffusers' 23 end with that one."""
+    shapes = {key: tuple(value.shape) for key, value in ldm.state_dict(ldm.family("sd2")).items()}
+    shapes = {key: shape for key, shape in shapes.items() if not key.startswith(families.CLIP_H)}
+    config = ldm.text(1024, layers, "gelu")
+    shapes |= ldm.open_clip(families.CLIP_H, config, lambda shape, scale=1.0: tuple(shape))
+    found = families.detect(shapes, {}, None, "thing")
+    assert found.text[0]["num_hidden_layers"] == layers and found.text_layer == (layer,)
+
+
 def test_damaged_folders_are_named(sd1, tmp_path):
     pipeline(borrow.build(ldm.family("sd1"), sd1), tmp_path, "StableDiffusionPipeline")
     weights = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
