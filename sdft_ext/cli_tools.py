@@ -20,26 +20,28 @@ def add_commands(commands: Any, anywhere: argparse.ArgumentParser) -> None:
         command.set_defaults(command=function)
         return command
 
-    merge = add("merge", _merge, "Merge LoRA, LoHa, LoKr or DoRA files into a checkpoint, tensor by tensor.")
+    merge = add("merge", _work, "Merge LoRA, LoHa, LoKr or DoRA files into a checkpoint, tensor by tensor.")
+    merge.set_defaults(tool="merge", doing="Merging")
     merge.add_argument("base", metavar="BASE", type=Path, help="checkpoint or diffusers folder")
     _loras(merge)
     _target(merge)
     merge.add_argument("--precision", choices=PRECISIONS, help="default: each tensor as in the base")
 
-    extract = add("extract", _extract, "Extract the LoRA between two checkpoints.")
+    extract = add("extract", _work, "Extract the LoRA between two checkpoints.")
+    extract.set_defaults(tool="extract", doing="Extracting")
     extract.add_argument("base", metavar="BASE", type=Path, help="checkpoint or diffusers folder")
     extract.add_argument("tuned", metavar="TUNED", type=Path, help="what was trained from it")
     _target(extract)
     _size(extract, "; neither: full rank")
 
-    resize = add("resize", _resize, "Write a LoRA at another rank; a LoHa or LoKr becomes a LoRA.")
+    resize = add("resize", _work, "Write a LoRA at another rank; a LoHa or LoKr becomes a LoRA.")
+    resize.set_defaults(tool="resize", doing="Resizing")
     resize.add_argument("source", metavar="LORA", type=Path)
     _target(resize)
     _size(resize, "")
 
-    together = add(
-        "merge-loras", _merge_loras, "Write one LoRA whose effect is the sum of several, exactly or at a rank."
-    )
+    together = add("merge-loras", _work, "Write one LoRA whose effect is the sum of several, exactly or at a rank.")
+    together.set_defaults(tool="merge-loras", doing="Merging")
     _loras(together)
     _target(together)
     _size(together, "; neither: exact, with the sum of the ranks")
@@ -99,49 +101,16 @@ def _files(options: argparse.Namespace) -> list[tuple[Path, float]]:
     return [file_and_weight(text) for text in options.loras]
 
 
-def _merge(options: argparse.Namespace) -> int:
-    from .tools.merge import merge
+def _work(options: argparse.Namespace) -> int:
+    from .tools.work import work
     from .watch.progress import Progress
 
-    progress = Progress()
-    done = merge(
-        options.base, _files(options), options.out, options.precision, lambda *far: progress.show("Merging", *far)
-    )
+    progress, values = Progress(), dict(vars(options))
+    if "loras" in values:
+        values["loras"] = values["files"] = _files(options)
+    told = work(options.tool, values, options.out, lambda *far: progress.show(options.doing, *far))
     progress.end()
-    print(f"{done.path}: {done.changed} of {done.tensors} tensors changed.")
-    return OK
-
-
-def _extract(options: argparse.Namespace) -> int:
-    from .tools.extract import extract
-    from .watch.progress import Progress
-
-    progress = Progress()
-    done = extract(
-        options.base,
-        options.tuned,
-        options.out,
-        options.rank,
-        options.error,
-        options.precision,
-        lambda *far: progress.show("Extracting", *far),
-    )
-    progress.end()
-    print(done.text)
-    return OK
-
-
-def _resize(options: argparse.Namespace) -> int:
-    from .tools.loras import resize
-
-    print(resize(options.source, options.out, options.rank, options.error, options.precision).text)
-    return OK
-
-
-def _merge_loras(options: argparse.Namespace) -> int:
-    from .tools.loras import merge_loras
-
-    print(merge_loras(_files(options), options.out, options.rank, options.error, options.precision).text)
+    print(told)
     return OK
 
 
@@ -163,7 +132,17 @@ def scan(options: argparse.Namespace) -> int:
 
 def convert(options: argparse.Namespace) -> int:
     from .tools import convert as form
+    from .watch.progress import Progress
 
-    print(form.convert(options.source, options.target, options.precision, options.keep_ema))
+    progress = Progress()
+    told = form.convert(
+        options.source,
+        options.target,
+        options.precision,
+        options.keep_ema,
+        lambda *far: progress.show("Converting", *far),
+    )
+    progress.end()
+    print(told)
     print(f"Written: {options.target}")
     return OK

@@ -300,15 +300,21 @@ def _something_trains(recipe: Recipe) -> Iterator[str]:
         yield "train.schedule is steps, but train.schedule_steps is empty: write for example 5e-4:200, 1e-4."
 
 
-def _file_name(recipe: Recipe) -> Iterator[str]:
-    name = recipe.save.name
+def not_a_file_name(name: str) -> str:
+    """What keeps a text from being a file's name, without its ending, everywhere: what follows "The name"; or empty."""
     if not name or name != name.strip(" .") or _NOT_IN_FILE_NAMES.search(name) or _RESERVED.fullmatch(name):
-        yield (
-            f"save.name is {name!r}, which can't be a file name everywhere: use letters, digits, spaces, - and _, "
+        return (
+            f"is {name!r}, which can't be a file name everywhere: use letters, digits, spaces, - and _, "
             'with none of / \\ : * ? " < > | and no dot or space at its ends.'
         )
-    elif len(name.encode("utf-8", "surrogatepass")) > 150:
-        yield f"save.name has {len(name)} characters, too many for a file name: use at most 50."
+    if len(name.encode("utf-8", "surrogatepass")) > 150:
+        return f"has {len(name)} characters, too many for a file name: use at most 50."
+    return ""
+
+
+def _file_name(recipe: Recipe) -> Iterator[str]:
+    if wrong := not_a_file_name(recipe.save.name):
+        yield f"save.name {wrong}"
 
 
 def _sizes(recipe: Recipe) -> Iterator[str]:

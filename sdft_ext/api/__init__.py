@@ -26,7 +26,19 @@ __all__ = ["PREFIX", "Access", "mount"]
 
 def mount(app: FastAPI, desk: Desk, access: Access | None = None, page: Path = PAGE) -> None:
     """Add the routes to an app; one that has them already stays as it is. ``page`` is the folder of the page's code."""
-    from . import captions, datasets, preparation, regularization, reports, runs, session, static, tagging, uploads
+    from . import (
+        captions,
+        datasets,
+        preparation,
+        regularization,
+        reports,
+        runs,
+        session,
+        static,
+        tagging,
+        tools,
+        uploads,
+    )
     from .guard import BYTES, Guard
     from .route import guarded
 
@@ -43,6 +55,7 @@ def mount(app: FastAPI, desk: Desk, access: Access | None = None, page: Path = P
         preparation.routes(desk, guard, kind),
         regularization.routes(desk, guard, kind),
         tagging.routes(desk, kind),
+        tools.routes(desk, guard, kind),
         uploads.routes(desk, kind, guarded(guard, BYTES)),
     ):
         app.include_router(router, prefix=PREFIX)

@@ -22,7 +22,8 @@ from .errors import DeskError, NotNow
 from .folders import Folders
 from .glance import glance
 from .jobs import DRAWN, Jobs
-from .library import DATASETS, DESK, NO_RUNS, TAGGERS, Library
+from .library import DATASETS, DESK, MADE, NO_RUNS, TAGGERS, Library
+from .model_files import ModelFiles
 from .pictures import Thumbnails
 from .preparation import Preparation
 from .regularization import Regularization
@@ -30,6 +31,7 @@ from .reports import Reports
 from .scans import Scans, count_pictures
 from .speed import measured
 from .tagging import Tagging
+from .tools import Tools
 from .uploads import Uploads
 
 if TYPE_CHECKING:
@@ -77,6 +79,10 @@ class Desk:
         self.regularization = Regularization(
             self.jobs, self.folders, self.thumbnails, lambda: self.host(None), self._lacking, self._imported
         )
+        files = ModelFiles(self.library, self.folders, lambda: self.host(None), self.folder / MADE)
+        self.tools = Tools(
+            self.folder / DESK / "tool.json", files, lambda: self.host(None), self._lacking, self._imported
+        )
         self._ready: threading.Thread | None = None
         self._once = threading.Lock()
 
@@ -100,6 +106,7 @@ class Desk:
         self.tagging.close()
         self.captions.close()
         self.preparation.close()
+        self.tools.close()
         self.jobs.close()
 
     # What there is to work with.

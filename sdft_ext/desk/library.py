@@ -33,7 +33,9 @@ from .logs import Lines, Logs
 TRASH, DESK, DATASETS = "trash", ".desk", "datasets"
 TAGGERS = "taggers"
 """Where taggers' files are put, where the host has no folder for them."""
-NO_RUNS = (TRASH, DATASETS, DRAWN, TAGGERS, "cache")
+MADE = "made"
+"""What tools have made, where the host has no folder for it."""
+NO_RUNS = (TRASH, DATASETS, DRAWN, TAGGERS, MADE, "cache")
 """Names in the runs folder that no run may have."""
 STATES = ("waiting", "preparing", "training", "paused", "finished", "stopped", "failed")
 GOING = ("waiting", "preparing", "training", "paused")

@@ -134,6 +134,10 @@ class Host(Protocol):
         """Where the host looks for files of this method, or None: they stay in the run's own folder."""
         ...
 
+    def models(self, method: str) -> list[Path]:
+        """The files of this method that the host offers its users, whoever made them."""
+        ...
+
     def publish(self, path: Path) -> None:
         """A save was written (or deleted): the host's lists, prompts and caches learn of it. Never inside a turn."""
         ...
@@ -177,6 +181,13 @@ class Host(Protocol):
         """What the page pastes into the host (``features``: txt2img, xyz): saves by name, each in the host's folder.
 
         Raises HostError where this host takes none.
+        """
+        ...
+
+    def checkpoint_name(self, path: Path) -> str:
+        """How the host's own list calls a checkpoint in its folder; one that is missing there is put on the list.
+
+        Raises HostError where this host has no such list, or the file isn't there.
         """
         ...
 

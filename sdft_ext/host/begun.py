@@ -40,13 +40,17 @@ def saves(folder: Path, recipe: Recipe, host: Host) -> Saves:
     found = Saves(folder, recipe.save.name, recipe.save.keep_last, place, method.suffix, beside)
     stem = read_facts(folder).get("stem")
     if stem is None and place is not None and not found.all():
-        others = [read_facts(other.parent).get("stem") for other in folder.parent.glob("*/facts.json")]
-        taken = [other for other in others if other is not None]
-        stem = unique(recipe.save.name, place, [*taken, *beginnings(beside)])
+        stem = unique(recipe.save.name, place, [*stems(folder.parent), *beginnings(beside)])
         add_facts(folder, stem=stem)
     if stem is not None:
         found.name = stem
     return found
+
+
+def stems(runs: Path) -> list[str]:
+    """What the names of the runs' saves begin with in the host's folders, those included that have no save yet."""
+    found = [read_facts(facts.parent).get("stem") for facts in runs.glob("*/facts.json")]
+    return [stem for stem in found if stem is not None]
 
 
 def beginnings(folder: Path | None) -> list[str]:

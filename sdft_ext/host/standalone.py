@@ -127,6 +127,10 @@ class StandaloneHost:
     def saves_folder(self, method: str) -> Path | None:
         return None
 
+    def models(self, method: str) -> list[Path]:
+        base = Path(self.recipe.base).expanduser()
+        return [base] if method == "full" and self.recipe.base and base.exists() else []
+
     def publish(self, path: Path) -> None:
         """Saves are read from their file each time."""
 
@@ -191,6 +195,9 @@ class StandaloneHost:
         self, to: Destination, recipe: Recipe, saves: Sequence[str], weights: Sequence[float], prompts: Sequence[str]
     ) -> str:
         raise HostError("There is no txt2img here: try the save out on this page.")
+
+    def checkpoint_name(self, path: Path) -> str:
+        raise HostError("There is no list of checkpoints here: try the save out on this page.")
 
     def is_local(self) -> bool:
         return self.local

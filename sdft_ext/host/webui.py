@@ -152,6 +152,9 @@ class WebUIHost:
     def saves_folder(self, method: str) -> Path | None:
         return webui_files.folder_for(method)
 
+    def models(self, method: str) -> list[Path]:
+        return webui_files.models(method)
+
     def publish(self, path: Path) -> None:
         from modules.call_queue import queue_lock
 
@@ -182,6 +185,12 @@ class WebUIHost:
         self, to: Destination, recipe: Recipe, saves: Sequence[str], weights: Sequence[float], prompts: Sequence[str]
     ) -> str:
         return webui_files.handover(to, recipe, saves, weights, prompts)
+
+    def checkpoint_name(self, path: Path) -> str:
+        from modules.call_queue import queue_lock
+
+        with queue_lock:
+            return webui_files.checkpoint_name(path)
 
     def is_local(self) -> bool:
         from modules import shared

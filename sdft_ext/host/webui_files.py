@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..recipe import FULL, LORA_FAMILY, Recipe
-from .base import Destination
+from .base import Destination, HostError
 from .infotext import infotext
 from .prompts import Kind
 
@@ -52,6 +52,36 @@ def innermost(path: Path, folders: Mapping[str, Path]) -> str | None:
     whole = {name: folder.resolve() for name, folder in folders.items()}
     depths = {name: len(folder.parts) for name, folder in whole.items() if file.is_relative_to(folder)}
     return max(depths, key=depths.__getitem__) if depths else None
+
+
+def models(method: str) -> list[Path]:
+    """The files of a method in the WebUI's own lists; of those that it keeps no list of, what lies in their folder."""
+    from modules import sd_models
+
+    if method in FULL:
+        found = [Path(known.filename) for known in list(sd_models.checkpoints_list.values())]
+    elif method in LORA_FAMILY:
+        networks: Any = sys.modules.get("networks")
+        found = [Path(known.filename) for known in list(getattr(networks, "available_networks", {}).values())]
+    else:
+        folder = folder_for(method)
+        files = folder.rglob("*") if folder is not None and folder.is_dir() else ()
+        found = [path for path in files if path.suffix.lower() in (".safetensors", ".pt", ".bin")]
+    return sorted({path for path in found if path.is_file()}, key=lambda path: path.name.lower())
+
+
+def checkpoint_name(path: Path) -> str:
+    """The title of a checkpoint in the WebUI's list, which is read anew. Call it with the lock held. Raises HostError."""
+    from modules import sd_models
+
+    publish_checkpoint()
+    file = path.resolve()
+    for title, known in sd_models.checkpoints_list.items():
+        if Path(known.filename).resolve() == file:
+            return str(title)
+    raise HostError(
+        f"The WebUI doesn't list {path}: put it into {checkpoint_folder()}, where checkpoints are looked for."
+    )
 
 
 def publish(path: Path) -> None:

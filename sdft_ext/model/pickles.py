@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from ..formats import atomic
+from ..formats.tensor_file import Entry, aligned, write
 from .base import ModelError
 
 ENDINGS = (".ckpt", ".pt", ".pth", ".bin")
@@ -167,6 +168,7 @@ def convert(
     precision: str | None = None,
     keep_ema: bool = False,
     overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Write the tensors of a checkpoint as ``.safetensors``, and nothing else of it.
 
@@ -194,12 +196,21 @@ def convert(
     if not keep_ema:
         tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith("model_ema.")}
     dtype = None if precision is None else PRECISIONS[precision]
-    kept: dict[str, Tensor] = {}
-    storages: set[int] = set()
-    for key, tensor in tensors.items():
-        kept[key] = _alone(_cast(key, tensor, dtype, source).contiguous(), storages)
-    report.tensors = len(kept)
-    atomic.tensors(target, kept, metadata)
+    entries = {
+        key: Entry(dtype if dtype is not None and _is_weight(key, tensor) else tensor.dtype, tuple(tensor.shape))
+        for key, tensor in tensors.items()
+    }
+    done = 0
+
+    def following(key: str) -> Tensor:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, len(entries))
+        return _cast(key, tensors[key], dtype, source)
+
+    write(target, aligned(entries), following, metadata)
+    report.tensors = done
     if config.is_file() and not (config_target.exists() and config_target.samefile(config)):
         atomic.text(config_target, config.read_text(encoding="utf-8"))
     return report
@@ -207,7 +218,7 @@ def convert(
 
 def _cast(key: str, tensor: Tensor, dtype: torch.dtype | None, source: Path) -> Tensor:
     """A weight in another precision. Others stay: half-precision position_ids and schedules break loaders."""
-    if dtype is None or tensor.dtype not in PRECISIONS.values() or tensor.ndim == 0 or "." not in key:
+    if dtype is None or not _is_weight(key, tensor):
         return tensor
     changed = tensor.to(dtype)
     if dtype == torch.float16 and bool((changed.isinf() & tensor.isfinite()).any()):
@@ -215,14 +226,8 @@ def _cast(key: str, tensor: Tensor, dtype: torch.dtype | None, source: Path) -> 
     return changed
 
 
-def _alone(tensor: Tensor, storages: set[int]) -> Tensor:
-    """The tensor, copied where its storage is another's too or holds more: safetensors wants each by itself."""
-    storage = tensor.untyped_storage()
-    if storage.nbytes() != tensor.nbytes or storage.data_ptr() in storages:
-        tensor = tensor.clone()
-        storage = tensor.untyped_storage()
-    storages.add(storage.data_ptr())
-    return tensor
+def _is_weight(key: str, tensor: Tensor) -> bool:
+    return tensor.dtype in PRECISIONS.values() and tensor.ndim > 0 and "." in key
 
 
 def _state_dict(content: Any) -> dict[str, Tensor]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from torch import Tensor
 
 from ..method.adapters import weight_shape, wrappable
 from ..model import borrow
 from ..model.base import Family, Model
 from ..model.config_beside import config_text
+
+Progress = Callable[[int, int], None]
+"""Hears how many parts are done, and of how many. What it raises ends a tool, and leaves no half file."""
 
 
 class ToolError(ValueError):
@@ -34,6 +39,21 @@ def new_config(base: Path, target: Path) -> None:
         raise ToolError(
             f"{there} exists already, and isn't {config}: choose another name than {target.name}, or delete it."
         )
+
+
+def counted(
+    get: Callable[[str], Tensor], total: int, progress: Progress | None, done: int = 0
+) -> Callable[[str], Tensor]:
+    """``get``, telling ``progress`` of each tensor; ``done`` of them have been read before."""
+
+    def following(key: str) -> Tensor:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+        return get(key)
+
+    return following
 
 
 def layers(family: Family) -> dict[str, tuple[int, ...]]:

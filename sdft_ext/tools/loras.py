@@ -17,7 +17,7 @@ from ..formats.tensor_file import TensorFile
 from ..method.changes import difference
 from ..method.lowrank import approximated, resized
 from ..recipe import Precision
-from .files import ToolError, names_and_weights, new_file
+from .files import Progress, ToolError, names_and_weights, new_file
 
 THREE = re.compile(
     r"(?:conv1|conv2|in_layers_2|out_layers_3|samplers_0_conv|_0_op|output_blocks_\d+_[12]_conv|conv_in|conv_out)$"
@@ -44,7 +44,12 @@ class Made:
 
 @torch.no_grad()
 def resize(
-    source: str | Path, target: str | Path, rank: int = 0, error: float = 0.0, precision: Precision = "fp16"
+    source: str | Path,
+    target: str | Path,
+    rank: int = 0,
+    error: float = 0.0,
+    precision: Precision = "fp16",
+    progress: Progress | None = None,
 ) -> Made:
     """Write a LoRA at another rank, or the least ranks with at most this error in each layer; a LoHa or LoKr becomes a LoRA.
 
@@ -55,7 +60,7 @@ def resize(
         raise ToolError("Say how small: a rank, an error, or both.")
     file = kohya.read(source)
     found = {name: plain(source, name, layer) for name, layer in file.layers.items()}
-    return _written(target, found, file, rank, error, precision, words(source))
+    return _written(target, found, file, rank, error, precision, words(source), progress)
 
 
 @torch.no_grad()
@@ -65,6 +70,7 @@ def merge_loras(
     rank: int = 0,
     error: float = 0.0,
     precision: Precision = "fp16",
+    progress: Progress | None = None,
 ) -> Made:
     """Write one LoRA whose effect is the sum of the files' at their weights; exactly, with the sum of their ranks, or cut.
 
@@ -99,7 +105,7 @@ def merge_loras(
     first = read[0][1]
     told = LoraFile({}, {**first.metadata, "sdft_merged": names_and_weights(files)})
     bundle = {key: tensor for path, _, _ in read for key, tensor in words(path).items()}
-    return _written(target, together, told, rank, error, precision, bundle)
+    return _written(target, together, told, rank, error, precision, bundle, progress)
 
 
 def words(path: str | Path) -> dict[str, Tensor]:
@@ -138,6 +144,7 @@ def _written(
     error: float,
     precision: Precision,
     bundle: dict[str, Tensor],
+    progress: Progress | None,
 ) -> Made:
     made: dict[str, kohya.Layer] = {}
     missing = whole = 0.0
@@ -148,6 +155,8 @@ def _written(
         whole += float(before.double().square().sum())
         missing += float((before - after).double().square().sum())
         made[name] = new
+        if progress is not None:
+            progress(len(made), len(found))
     ranks = {layer.rank for layer in made.values()}
     word = str(next(iter(ranks))) if len(ranks) == 1 else "Dynamic"
     told = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ..method.changes import changed_weight
 from ..method.lora import read_for
 from ..model.config_beside import copy_config
 from ..model.source import open_source
-from .files import ToolError, layers, names_and_weights, new_config, new_file
+from .files import Progress, ToolError, layers, names_and_weights, new_config, new_file
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -29,6 +29,10 @@ class Merged:
     """Tensors that differ from the base's."""
     tensors: int
 
+    @property
+    def text(self) -> str:
+        return f"{self.path}: {self.changed} of {self.tensors} tensors changed."
+
 
 @torch.no_grad()
 def merge(
@@ -36,7 +40,7 @@ def merge(
     files: Sequence[tuple[Path, float]],
     target: str | Path,
     precision: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Merged:
     """Write ``base`` with each file's change at its weight, one after the other, as programs apply them.
 

@@ -161,7 +161,7 @@ def test_what_changes_something_needs_the_token(client: TestClient, token: str):
         kind = "application/octet-stream" if path.endswith("uploads/some/files") else "application/json"
         sent = {**headers, "Content-Type": kind}
         assert client.post(f"/sdft/v1/{path}", content=b"{}", headers=sent).status_code == 403, path
-    for path in ("folders", "datasets?folder=/", "datasets/removed?folder=/"):
+    for path in ("folders", "datasets?folder=/", "datasets/removed?folder=/", "tools", "tools/job"):
         assert client.get(f"/sdft/v1/{path}", headers=headers).status_code == 403, path
 
 
