@@ -167,7 +167,7 @@ def read(path: str | Path, known: Mapping[str, str] | None = None) -> LoraFile:
 
 def _layer(path: Path, root: str, parts: dict[str, Tensor]) -> Layer:
     """One layer of a file from its tensors. Raises LoraFileError where some are missing or have no size."""
-    tensors = {name: tensor for name, tensor in parts.items() if name != "alpha"}
+    tensors = lycoris.without_core({name: tensor for name, tensor in parts.items() if name != "alpha"})
     kind, magnitude = lycoris.kind_of(tensors), tensors.get(lycoris.MAGNITUDE)
     if not kind or any(tensor.ndim < 2 or not tensor.numel() for tensor in tensors.values()):
         raise LoraFileError(f"{path} is damaged: {root} isn't complete. Save or download it again.")
@@ -269,8 +269,9 @@ def _without_effect(layer: Layer) -> Layer:
     return LycorisLayer(zeros, layer.alpha)
 
 
-SIDES = {"down": "lora_down.weight", "A": "lora_down.weight", "up": "lora_up.weight", "B": "lora_up.weight"}
-LAYER = re.compile(r"(?P<root>.+)\.lora(?:_|\.|_linear_layer\.)(?P<side>down|up|A|B)(?:\.default)?\.weight")
+DOWN, UP = lycoris.LORA
+SIDES = {"down": DOWN, "A": DOWN, "up": UP, "B": UP, "mid": lycoris.CORE}
+LAYER = re.compile(r"(?P<root>.+)\.lora(?:_|\.|_linear_layer\.)(?P<side>down|up|mid|A|B)(?:\.default)?\.weight")
 PROCESSOR = re.compile(r"(?P<root>.+)\.processor\.(?P<leaf>to_q|to_k|to_v|to_out)_lora\.(?P<side>down|up)\.weight")
 """Early diffusers: the attention's LoRA lies in its processor."""
 

@@ -7,7 +7,8 @@
 - DoRA (Liu 2024): a LoRA's ``lora_down.weight`` and ``lora_up.weight``, and ``dora_scale`` [1, in(, 1, 1)], the length that
   each input's column of the changed weight gets. LoHa and LoKr files may have it too.
 
-With ``hada_t1``, ``hada_t2`` and ``lokr_t2`` a convolution's product is in Tucker's form. The effect is times alpha/r; of a
+With ``hada_t1``, ``hada_t2`` and ``lokr_t2`` a convolution's product is in Tucker's form; so is a LoCon's with
+``lora_mid.weight`` [r, r, kh, kw], which is read as the plain LoCon of the same rank that it equals. The effect is times alpha/r; of a
 LoKr with both matrices whole it is times 1, whatever its alpha, as all readers have it.
 """
 
@@ -17,12 +18,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 LOHA = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
 LOHA_TUCKER = ("hada_t1", "hada_t2")
 LOKR = ("lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2")
 LORA = ("lora_down.weight", "lora_up.weight")
+CORE = "lora_mid.weight"
 MAGNITUDE = "dora_scale"
 NAMES = (*LOHA, *LOHA_TUCKER, *LOKR, MAGNITUDE)
 """Names that a plain LoRA's layer doesn't have."""
@@ -68,6 +71,21 @@ class LycorisLayer:
             return False
         out, inputs = size(self.tensors)
         return consistent(self.tensors) and out == weight[0] and inputs == math.prod(weight[1:])
+
+
+def without_core(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A LoRA's tensors with a Tucker core multiplied into its down-weight, in float32; {} where they don't fit together."""
+    found = dict(tensors)
+    core = found.pop(CORE, None)
+    if core is None:
+        return found
+    if any(name not in found or found[name].ndim < 2 for name in LORA) or core.ndim < 3:
+        return {}
+    down, up = (found[name].float().flatten(1) for name in LORA)
+    if tuple(core.shape[:2]) != (up.shape[1], down.shape[0]):
+        return {}
+    product = torch.einsum("ab...,bi->ai...", core.float(), down)
+    return {**found, LORA[0]: product, LORA[1]: up.reshape(*up.shape, *(1 for _ in core.shape[2:]))}
 
 
 def kind_of(tensors: Mapping[str, Tensor]) -> str:

@@ -158,7 +158,8 @@ ROOT = kohya.file_name(QUERY, SD1)
 WHOLE = {f"{ROOT}.lora_down.weight": torch.ones(2, 32), f"{ROOT}.lora_up.weight": torch.ones(32, 2)}
 REFUSED = {
     "DoRA per output": ({**WHOLE, f"{ROOT}.dora_scale": torch.ones(32, 1)}, "wd_on_out"),
-    "Tucker": ({**WHOLE, f"{ROOT}.lora_mid.weight": torch.ones(2, 2, 3, 3)}, "only LoRA"),
+    "a core of another rank": ({**WHOLE, f"{ROOT}.lora_mid.weight": torch.ones(2, 3, 3, 3)}, "damaged"),
+    "a core alone": ({f"{ROOT}.lora_mid.weight": torch.ones(2, 2, 3, 3)}, "damaged"),
     "half a LoHa": ({f"{ROOT}.hada_w1_a": torch.ones(32, 2)}, "damaged"),
     "half a LoKr": ({f"{ROOT}.lokr_w1": torch.ones(4, 4), f"{ROOT}.lokr_w2_a": torch.ones(8, 2)}, "damaged"),
     "OFT": ({f"{ROOT}.oft_blocks": torch.ones(4, 8, 8)}, "other kinds"),
