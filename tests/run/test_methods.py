@@ -19,6 +19,7 @@ from sdft_ext.host.standalone import StandaloneHost
 from sdft_ext.method import METHODS
 from sdft_ext.recipe import ADAPTERS, MethodName, Recipe
 from sdft_ext.run import resume, train
+from sdft_ext.train import state
 from sdft_ext.train.control import Control
 from tests.run import killed, tiny
 from tests.run.between import Between
@@ -103,6 +104,17 @@ def test_another_run_goes_on_from_the_file(name: str, data: Path, tmp_path: Path
         assert torch.allclose(other[key], value, rtol=1e-4, atol=1e-7), key
 
 
+def test_what_stops_with_the_text_encoder_stands_still(data: Path, tmp_path: Path) -> None:
+    """Words too: nothing pulls at their lengths any more."""
+    settings = ("train.length=4", "train.ema=0", "train.text_encoder_stop=0.5", "save.every=2")
+    run = train(recipe("pivotal", data, tmp_path, *settings), folder=tmp_path / "run", quiet=True)
+    one, other = (load_file(path) for path in run.saves)
+    still = {key for key in one if torch.equal(one[key], other[key])}
+    told = {key for key in one if key.startswith(("lora_te", "bundle_emb"))}
+    assert any(key.startswith("bundle_emb") for key in told) and told <= still
+    assert any(key.startswith("lora_unet") and key not in still for key in one)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL and a fork server")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
@@ -113,6 +125,7 @@ def test_killed_and_resumed_is_as_never_killed(name: str, data: Path, tmp_path: 
     process = killed.start(tmp_path / "recipe.yaml", run, ".step-000004.tmp/state.json", tmp_path / "told")
     process.join()
     assert process.exitcode == -signal.SIGKILL and not (run / "report.json").exists()
+    assert [path.name for path in state.states(run / "state")] == ["step-000002"], "what it goes on from"
     assert resume(run, quiet=True).outcome == "finished"
     assert tiny.losses(run) == tiny.losses(whole)
     assert tiny.last_state(run) == tiny.last_state(whole)
