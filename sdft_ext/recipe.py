@@ -631,7 +631,8 @@ class TrainRecipe:
     prior_loss_weight: float = setting(
         1.0,
         label="Regularization weight",
-        help="Weight of the regularization pictures' loss (DreamBooth's λ).",
+        help="Weight of the regularization pictures' loss (DreamBooth's λ). 0 leaves them out: textual inversion learns nothing from "
+        "pictures without its word.",
         low=0.0,
         high=100.0,
     )

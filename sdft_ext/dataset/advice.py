@@ -25,7 +25,7 @@ CUT = 0.75
 
 def advice(scan: Scan, plan: Plan) -> list[Finding]:
     """Of a scanned dataset and the plan made from it."""
-    found = [finding for number in range(len(scan.concepts)) for finding in _counts(scan, number)]
+    found = [finding for number in range(len(scan.concepts)) for finding in _counts(scan, plan, number)]
     return [*found, *_triggers(scan, plan), *_sizes(scan, plan), *_memory(plan), *_buckets(scan, plan)]
 
 
@@ -35,7 +35,7 @@ def cache_bytes(plan: Plan) -> int:
     return cells * 2 * 4 * 4 * (2 if 0 < plan.dataset.flip < 1 else 1)
 
 
-def _counts(scan: Scan, number: int) -> list[Finding]:
+def _counts(scan: Scan, plan: Plan, number: int) -> list[Finding]:
     concept = scan.concepts[number]
     own = paths(scan.pictures, (i for i in scan.instances if scan.pictures[i].concept == number))
     others = paths(scan.pictures, (i for i in scan.regularization if scan.pictures[i].concept == number))
@@ -47,6 +47,8 @@ def _counts(scan: Scan, number: int) -> list[Finding]:
         kind, more = ("too_few_pictures", "more") if count < low else ("too_many_pictures", "fewer, better ones")
         text = f"Concept {name!r} has {pictures(count)}; a {concept.kind} needs {low}–{high}: consider {more}."
         found.append(Finding(kind, text, own, number, facts))
+    if plan.train.prior_loss_weight == 0:
+        return found
     least, most = (times * count for times in REGULARIZATION)
     facts = {"pictures": count, "regularization": len(others), "low": least, "high": most}
     if not others:

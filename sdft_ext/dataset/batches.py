@@ -90,7 +90,9 @@ class Plan:
         self.scan, self.dataset, self.train = scan, dataset, train
         self.held_out = frozenset(held_out)
         self.geometries = [assign(p.width, p.height, dataset) for p in scan.pictures]
-        self.queues = _queues(scan, self.geometries, self.held_out)
+        # Pictures that weigh nothing would only take the others' places.
+        regularized = train.prior_loss_weight > 0
+        self.queues = _queues(scan, self.geometries, self.held_out, regularized)
         self.showings_per_epoch = int(sum(queue.showings for queue in self.queues))
         if not any(queue.instances for queue in self.queues):
             raise DatasetError("No picture is left to train on; lower watch.validation_share or add pictures.")
@@ -231,7 +233,7 @@ def _order(seed: int, bucket: Bucket, ring: int, round_: int, count: int) -> lis
     return [int(i) for i in rng.permutation(count)]
 
 
-def _queues(scan: Scan, geometries: Sequence[Geometry], held_out: frozenset[int]) -> list[Queue]:
+def _queues(scan: Scan, geometries: Sequence[Geometry], held_out: frozenset[int], regularized: bool) -> list[Queue]:
     """One queue for each bucket that shows anything, in the buckets' order.
 
     A concept's epoch has as many regularization showings as instance showings, at most each picture's repeats (kohya's
@@ -249,7 +251,7 @@ def _queues(scan: Scan, geometries: Sequence[Geometry], held_out: frozenset[int]
         for bucket, pictures in own.items():
             instances.setdefault(bucket, []).extend(pictures)
         available = sum(len(pictures) for pictures in others.values())
-        wanted = min(sum(len(pictures) for pictures in own.values()), available)
+        wanted = min(sum(len(pictures) for pictures in own.values()), available) if regularized else 0
         for number, (bucket, pictures) in enumerate(sorted(others.items()) if wanted else ()):
             share, phase = Fraction(wanted * len(pictures), available), Fraction(number, len(others))
             rings.setdefault(bucket, []).append(Ring(tuple(pictures), share, phase))

@@ -54,6 +54,14 @@ def test_an_epoch_shows_each_picture_as_often_as_it_repeats() -> None:
         assert {plan.epoch_of(step) for step in range(6 * epoch, 6 * epoch + 6)} == {epoch}
 
 
+def test_regularization_pictures_that_weigh_nothing_take_no_place_in_a_batch() -> None:
+    scan = scan_of((4, *SQUARE, False, 1), (40, *SQUARE, True, 1), (3, *TALL, True, 1))
+    assert plan_of(scan, batch_size=4).showings_per_epoch == 8
+    plan = plan_of(scan, batch_size=4, prior_loss_weight=0.0)
+    assert (plan.showings_per_epoch, plan.steps_per_epoch) == (4, 1)
+    assert counts(shown(plan, 5)) == dict.fromkeys(range(4), 5)
+
+
 def test_the_order_changes_from_epoch_to_epoch() -> None:
     plan = plan_of(scan_of((8, *SQUARE, False, 1)))
     orders = {tuple(s.picture for b in shown(plan, 8, 8 * epoch) for s in b) for epoch in range(6)}
