@@ -127,6 +127,10 @@ WHOLE_TOY: dict[str, Any] = {
     "save.keep_last": 0,
 }
 OTHERS: dict[str, dict[str, Any]] = {
+    # LyCORIS' own list: a rank up to 32 (it reaches its square), an alpha of half of it or less.
+    "loha": {"method.lora.rank": 8, "method.lora.alpha": 4.0},
+    # LyCORIS' guidelines for a likeness: a factor of 4 to 8, and the large matrix whole, as it is at such a rank.
+    "lokr": {"method.lora.rank": 128, "method.lora.alpha": 128.0, "method.lora.factor": 8},
     # Gal 2022 and the WebUI's own trainer: 5e-3. Only words move, so nothing else wants decay or a balance of timesteps.
     "textual_inversion": {
         "method.embedding.vectors": 4,
@@ -156,6 +160,8 @@ OTHERS: dict[str, dict[str, Any]] = {
 }
 """What other methods have otherwise than a LoRA, and why."""
 TOY_OTHERS: dict[str, dict[str, Any]] = {
+    "loha": {"method.lora.alpha": 8.0},
+    "lokr": {"method.lora.rank": 16, "method.lora.alpha": 16.0, "method.lora.factor": 4},
     "textual_inversion": {
         "train.learning_rate": 1e-1,
         "method.embedding.vectors": 8,
