@@ -56,15 +56,11 @@ def moved(method: FullMethod, step: float = 0.01) -> None:
                 parameter.add_(torch.randn(parameter.shape, generator=draws) * step)
 
 
-def all_bits(model: Model) -> list[tuple[int, bytes, bool]]:
-    return [(id(p), p.detach().numpy().tobytes(), p.requires_grad) for _, p in parameters(model)]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["sd1", "sd2", "sdxl"])
 def test_the_checkpoint_answers_as_in_memory_and_the_host_stays(name: str, tmp_path: Path) -> None:
     model, base = world(name, tmp_path)
-    before, untrained = all_bits(model), answer(model)
+    before, untrained = tiny.bits(model), answer(model)
     method, path = FullMethod(), tmp_path / "save.safetensors"
     method.attach(model, Recipe())
     assert torch.equal(answer(model), untrained)
@@ -74,14 +70,14 @@ def test_the_checkpoint_answers_as_in_memory_and_the_host_stays(name: str, tmp_p
         assert torch.equal(answer(model), untrained)
     method.save(path, {"ss_steps": "3", "modelspec.architecture": "stable-diffusion-v1/lora"}, "fp16")
     method.detach()
-    assert all_bits(model) == before and not torch.allclose(trained, untrained, atol=1e-2)
+    assert tiny.bits(model) == before and not torch.allclose(trained, untrained, atol=1e-2)
     with method.applied(path, model):
         assert torch.equal(answer(model), trained)
     with method.applied(path, model, 0.0):
         assert torch.equal(answer(model), untrained)
     with method.applied(path, model, 0.5):
         assert not torch.allclose(answer(model), trained, atol=1e-3)
-    assert all_bits(model) == before
+    assert tiny.bits(model) == before
     one, other = TensorFile(path), TensorFile(base)
     assert one.entries == other.entries and list(one) == list(other)
     assert one.metadata["made"] == "here" and one.metadata["modelspec.architecture"] == "stable-diffusion-v1"
@@ -153,16 +149,16 @@ def test_only_a_third_of_a_fused_tensor_trains(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     model, _ = world("sd1", tmp_path)
-    before, made = all_bits(model), Recipe()
+    before, made = tiny.bits(model), Recipe()
     for frozen, says in ((["no such"], "no parameter's name contains"), (["unet", "text"], "Nothing is left")):
         made.method.full.frozen = frozen
         with pytest.raises(MethodError, match=says):
             FullMethod().attach(model, made)
-        assert all_bits(model) == before
+        assert tiny.bits(model) == before
     _, other = world("sdxl", tmp_path)
     with pytest.raises(CheckpointError, match="another kind of model"), FullMethod().applied(other, model):
         pass
-    assert all_bits(model) == before
+    assert tiny.bits(model) == before
     method = FullMethod()
     method.attach(model, Recipe())
     with torch.no_grad():
@@ -213,9 +209,9 @@ def test_a_run_leaves_the_hosts_model_bit_identical_and_its_config_beside_each_s
     host.borrow()
     host.give_back()
     assert shelf.model is not None
-    before = all_bits(shelf.model)
+    before = tiny.bits(shelf.model)
     result = train(recipe, host=host, quiet=True)
-    assert result.outcome == "finished" and all_bits(shelf.model) == before
+    assert result.outcome == "finished" and tiny.bits(shelf.model) == before
     assert tiny.layout(result.saves[-1]) == tiny.layout(base)
     assert tiny.tensors(result.saves[-1]) != tiny.tensors(base)
     configs = list((result.folder / "saves").glob("*.yaml"))
@@ -249,9 +245,9 @@ def test_what_trains_may_have_another_number_format_than_what_stands_still(
     watch = ("watch.concept_prompts=[a cat]", "watch.validation_every=1")
     made = tiny.recipe(data, tmp_path, "method.name=full", "train.length=2", *watch, *settings)
     host, model = held_in(held, made)
-    before = all_bits(model)
+    before = tiny.bits(model)
     result = train(made, host=host, quiet=True)
-    assert result.outcome == "finished" and all_bits(model) == before
+    assert result.outcome == "finished" and tiny.bits(model) == before
     assert any(name.startswith("validation") for line in tiny.losses(result.folder) for name in line)
     assert read_facts(result.folder)["readback_max_diff"] < 0.1
     one, other = load_file(result.saves[-1]), load_file(data / "base.safetensors")

@@ -1,4 +1,5 @@
-"""Whole runs of every method: what is saved is what was trained, and a resumed run is bit-equal to one never stopped."""
+"""Whole runs of every method: what is saved is what was trained, the host's model stays bit for bit what it was, and a
+resumed run is bit-equal to one never stopped."""
 
 from __future__ import annotations
 
@@ -74,9 +75,20 @@ def test_stopped_and_resumed_is_as_never_stopped(name: str, data: Path, tmp_path
     rates = next(line for line in tiny.losses(whole.folder) if line["step"] == 1)
     assert ("lr/unet_up" in rates) == (name in ("lora", "dora", "pivotal"))
 
-    control = Control()
-    host = Between(made, tmp_path / "run", lambda done: control.stop() if done == 2 else None)
-    assert train(made, folder=tmp_path / "run", control=control, host=host, quiet=True).outcome == "stopped"
+    control, host = Control(), Between(made, tmp_path / "run", lambda done: None)
+    model = host.borrow()
+    host.give_back()
+    before = tiny.bits(model)
+
+    def look(done: int) -> None:
+        assert host.shelf.model is not None and tiny.bits(host.shelf.model) == before, "between steps"
+        if done == 2:
+            control.stop()
+
+    host.do = look
+    stopped = train(made, folder=tmp_path / "run", control=control, host=host, quiet=True)
+    assert stopped.outcome == "stopped", stopped.message
+    assert host.shelf.model is not None and tiny.bits(host.shelf.model) == before
     resumed = resume(tmp_path / "run", host=StandaloneHost(made.model), quiet=True)
     assert resumed.outcome == "finished", resumed.message
     assert tiny.losses(resumed.folder) == tiny.losses(whole.folder)

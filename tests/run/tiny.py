@@ -12,6 +12,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from sdft_ext import recipe_file
+from sdft_ext.model.base import Model
+from sdft_ext.model.copies import parameters
 from sdft_ext.recipe import Concept, DatasetRecipe, ModelRecipe, Recipe, SaveRecipe, TrainRecipe, WatchRecipe
 from sdft_ext.train import state
 from sdft_ext.watch.log import read as read_log
@@ -76,6 +78,11 @@ def recipe(data: Path, output: Path, *settings: str) -> Recipe:
     base.method.lora.alpha = 2.0
     base.method.lora.layers = "attention"
     return recipe_file.override(base, settings)
+
+
+def bits(model: Model) -> list[tuple[int, bytes, bool]]:
+    """Every parameter of a host's model: the object, its value to the bit, and whether it would train."""
+    return [(id(p), p.detach().numpy().tobytes(), p.requires_grad) for _, p in parameters(model)]
 
 
 def tensors(path: Path) -> bytes:
