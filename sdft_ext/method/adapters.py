@@ -173,9 +173,14 @@ class Adapters:
         return {name: self._for_file(name, shape) for name, shape in self.shapes.items()}
 
     @torch.no_grad()
-    def cap_norms(self, most: float) -> None:
-        """Shrink changes of a weight that are longer than ``most`` (kohya's scale_weight_norms), all factors alike."""
+    def cap_norms(self, most: float, texts: bool = True) -> None:
+        """Shrink changes of a weight that are longer than ``most`` (kohya's scale_weight_norms), all factors alike.
+
+        ``texts``: those of the text encoder too.
+        """
         for name, own in self.tensors().items():
+            if not texts and not name.startswith("unet."):
+                continue
             length = self._norm(name)
             factors = [value for part, value in own.items() if part != MAGNITUDE]
             ratio = (most / length.clamp_min(most)) ** (1 / len(factors))

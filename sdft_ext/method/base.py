@@ -55,8 +55,11 @@ class Method(Protocol):
 
     def groups(self) -> list[ParameterGroup]: ...
 
-    def after_step(self) -> None:
-        """Whatever the trained weights need once the optimizer has moved them; a function of them alone."""
+    def after_step(self, texts: bool = True) -> None:
+        """Whatever the trained weights need once the optimizer has moved them; a function of them alone.
+
+        ``texts``: whether what is of the text encoder still trains. If not, it stands still.
+        """
         ...
 
     def state(self) -> dict[str, Tensor]:

@@ -101,7 +101,7 @@ class FullMethod:
             found.setdefault("unet" if name.startswith("unet.") else "text_encoder", []).append(value)
         return [ParameterGroup(part, found[part], rate) for part, rate in rates.items() if part in found]
 
-    def after_step(self) -> None:
+    def after_step(self, texts: bool = True) -> None:
         """Nothing: the copies are the model."""
 
     def state(self) -> dict[str, Tensor]:

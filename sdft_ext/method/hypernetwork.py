@@ -194,7 +194,7 @@ class HypernetworkMethod:
         assert self._recipe is not None
         return [ParameterGroup("unet", list(self._tensors().values()), self._recipe.train.learning_rate)]
 
-    def after_step(self) -> None:
+    def after_step(self, texts: bool = True) -> None:
         """Nothing."""
 
     def state(self) -> dict[str, Tensor]:

@@ -105,9 +105,9 @@ class LoraMethod:
             if (part, faster) in found
         ]
 
-    def after_step(self) -> None:
+    def after_step(self, texts: bool = True) -> None:
         if self.recipe.method.lora.norm_cap:
-            self.adapters.cap_norms(self.recipe.method.lora.norm_cap)
+            self.adapters.cap_norms(self.recipe.method.lora.norm_cap, texts)
 
     def state(self) -> dict[str, Tensor]:
         return {

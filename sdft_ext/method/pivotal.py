@@ -55,9 +55,10 @@ class PivotalMethod(LoraMethod):
         rate = self.recipe.method.embedding.learning_rate or self.recipe.train.learning_rate
         return [*super().groups(), ParameterGroup("text_encoder_words", self.learned.parameters(), rate)]
 
-    def after_step(self) -> None:
-        super().after_step()
-        self.learned.pull()
+    def after_step(self, texts: bool = True) -> None:
+        super().after_step(texts)
+        if texts:
+            self.learned.pull()
 
     def state(self) -> dict[str, Tensor]:
         return {**super().state(), **{name: value.detach() for name, value in self.learned.tensors().items()}}

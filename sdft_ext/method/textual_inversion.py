@@ -57,8 +57,9 @@ class TextualInversionMethod:
         rate = self.learned.recipe.train.learning_rate
         return [ParameterGroup("text_encoder_words", self.learned.parameters(), rate)]
 
-    def after_step(self) -> None:
-        self.learned.pull()
+    def after_step(self, texts: bool = True) -> None:
+        if texts:
+            self.learned.pull()
 
     def state(self) -> dict[str, Tensor]:
         return {name: value.detach() for name, value in self.learned.tensors().items()}

@@ -126,7 +126,7 @@ class Loop:
                 f"The gradients became {norm} at step {step + 1}. Lower the learning rate (now {train.learning_rate:g}), "
                 "or use precision bf16 instead of fp16, and resume from the last save."
             )
-        self.method.after_step()
+        self.method.after_step(texts=step < self.text_stop)
         if self.ema is not None:
             self.ema.update()
         return StepResult(step + 1, total, norm, rates, pictures, time.perf_counter() - started)
