@@ -22,7 +22,7 @@ from .dataset.prepare import prepare
 from .dataset.report import dataset_dirs, tag_frequency
 from .formats import atomic
 from .formats.metadata import RunFacts, lora_metadata
-from .host import begun
+from .host import begun, mode
 from .host.base import Host
 from .host.standalone import StandaloneHost
 from .host.turns import Gone, Turns
@@ -37,6 +37,7 @@ from .train.control import Control
 from .train.events import Events
 from .train.loop import Loop, NotFinite, StepResult
 from .train.saves import Writer
+from .train.trial import DoesNotFit
 from .train.weights import FirstWeights
 from .watch.controls import Controls
 from .watch.diagnosis import Divergence
@@ -167,12 +168,14 @@ class Run:
                     self.method.attach(self.model, self.recipe)
                     at_the_end.callback(self.method.detach)
                     self.loop = self.make_loop()
+                at_the_end.callback(self.turns.share)
                 done = self.restore()
+                self.settle(done)
                 self.began = True
                 outcome = self.train_steps(done)
                 self.look_back()
                 return self.end(*outcome)
-            except (NotFinite, Diverged) as failure:
+            except (NotFinite, Diverged, DoesNotFit) as failure:
                 return self.end("failed", str(failure))
             except (Stopped, Gone):
                 return self.end("stopped", "Stopped before it began; resume begins there.")
@@ -255,6 +258,16 @@ class Run:
         self.progress.say(f"Going on after step {done}.")
         return done
 
+    def settle(self, done: int) -> None:
+        """On a GPU, see with one step what it takes of its memory, and so in which mode the run goes. Raises DoesNotFit."""
+        settled = mode.settle(self.turns, self.loop, self.dataset, done) if done < self.events.total_steps else None
+        if settled is not None:
+            name, measured = settled
+            text = f"{measured.text} {mode.words(name, self.recipe)}"
+            add_facts(self.folder, memory=measured.facts(), mode=name)
+            self.log.event(done, "memory", text=text)
+            self.progress.say(text)
+
     def train_steps(self, done: int) -> tuple[Outcome, str]:
         """Step after step until the end, a stop, or trouble; between steps, whatever is due or asked for."""
         total = self.events.total_steps
@@ -293,13 +306,14 @@ class Run:
             return None if self.control.stopping else self.loop.step(done)
 
         try:
-            return self.turns.do(work, self.loop.abandon)
+            return self.turns.do(work, self.loop.abandon, step=True)
         except Gone:
             return None
 
     def wait_while_paused(self, done: int) -> None:
         """Hold the run while it is paused; what is asked for meanwhile is given."""
         while self.control.paused:
+            self.turns.share()
             self.status.set("paused", done, self.events.total_steps)
             self.as_asked(done)
             self.pay(done)
@@ -368,7 +382,7 @@ class Run:
         loss = None if math.isnan(self.smoother.value) else self.smoother.value
         path = self.saves.write(step, epoch, loss, last, self.writer(step))
         for file in self.saves.files(self.saves.all()[-1]):
-            self.host.publish(file)
+            self.turns.publish(file)
         self.log.event(step, "save", file=path.name)
 
     def write_try(self, step: int) -> None:
@@ -376,7 +390,7 @@ class Run:
         self.remove_tries()
         files = self.saves.write_try(step, self.writer(step))
         for file in files:
-            self.host.publish(file)
+            self.turns.publish(file)
         self.log.event(step, "try", file=files[0].name)
 
     def remove_tries(self) -> None:
@@ -384,7 +398,7 @@ class Run:
         for path in self.saves.tries():
             with suppress(OSError):
                 path.unlink(missing_ok=True)
-                self.host.publish(path)
+                self.turns.publish(path)
 
     def writer(self, step: int) -> Writer:
         """Writes a save of the weights as they are after a step."""

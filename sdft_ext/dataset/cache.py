@@ -129,6 +129,11 @@ class Latents:
             self._guarded(self._hashes.save)
         return scan.without(list(bad.values())) if bad else scan
 
+    def encode_waiting(self) -> None:
+        """Encode now what waits until it is needed: afterwards no step needs the VAE, unless it cuts anew or nothing is kept."""
+        while self._waiting:
+            self._encode_chunk(next(iter(self._waiting.values())))
+
     def get(self, views: Sequence[View]) -> list[Encoded]:
         """The latents of pictures of one bucket; what isn't kept is encoded together.
 

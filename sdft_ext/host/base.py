@@ -13,6 +13,7 @@ from ..recipe import Recipe
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
     from ..model.base import Model
     from ..taggers.base import Tagger
@@ -124,6 +125,10 @@ class Host(Protocol):
         Where the host has built the same model anew, its parameters are hung into the borrowed modules.
         Raises HostChanged where another model is loaded.
         """
+        ...
+
+    def aside(self, needed: Sequence[Tensor]) -> AbstractContextManager[None]:
+        """Inside a turn: the host's weights that none of these use lie in the computer's memory; after, all are back."""
         ...
 
     def give_back(self) -> None:

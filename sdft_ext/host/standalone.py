@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import psutil
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..model.base import Model
 from ..model.load import load
 from ..model.sample import sample
 from ..model.share import hang, share
 from ..recipe import ModelRecipe, Recipe
+from .aside import away
 from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling
 from .fair_lock import FairLock
 from .flags import Flags
@@ -116,6 +117,12 @@ class StandaloneHost:
             finally:
                 self._ours = Flags.of(self._parameters())
                 theirs.put()
+
+    @contextmanager
+    def aside(self, needed: Sequence[Tensor]) -> Iterator[None]:
+        assert self._model is not None
+        with away(self._parameters(), needed, self._model):
+            yield
 
     def give_back(self) -> None:
         if self._model is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
+
+from torch import Tensor
 
 from ..model.base import Model
 from ..train.control import Control
@@ -28,6 +30,9 @@ class Turns:
         self._model: Model | None = None
         self._inside = False
         self._places: list[tuple[str, int]] = []
+        self.needed: Callable[[], Sequence[Tensor]] | None = None
+        """Where a run steps alone: what stays in its place then (see ``mode``)."""
+        self._alone: ExitStack | None = None
 
     def borrow(self, wanted: Files | None) -> Model:
         """The host's model. A run that began with other files waits for those. Raises HostError, and Gone."""
@@ -52,6 +57,7 @@ class Turns:
         if self._inside:
             yield
             return
+        self.share()
         with ExitStack() as held:
             self._enter(held)
             self._inside, self._places = True, self._where()
@@ -60,13 +66,16 @@ class Turns:
             finally:
                 self._inside = False
 
-    def do(self, work: Callable[[], T], again: Callable[[], bool] = lambda: True) -> T:
+    def do(self, work: Callable[[], T], again: Callable[[], bool] = lambda: True, step: bool = False) -> T:
         """Work in a turn of its own; once more where the host moved the model meanwhile, if ``again`` agrees.
 
-        Some of the host's buttons move its model without taking its lock.
+        Some of the host's buttons move its model without taking its lock. A ``step`` of a run that steps alone is done in one
+        turn with those before it.
         """
         if self._inside:
             return work()
+        if step and self.needed is not None:
+            return self._step_alone(work, again, self.needed)
         try:
             with self.turn():
                 return work()
@@ -75,6 +84,38 @@ class Turns:
                 raise
         with self.turn():
             return work()
+
+    def _step_alone(
+        self, work: Callable[[], T], again: Callable[[], bool], needed: Callable[[], Sequence[Tensor]]
+    ) -> T:
+        if self._alone is None:
+            with ExitStack() as held:
+                self._enter(held)
+                held.enter_context(self.host.aside(needed()))
+                self._alone, self._places = held.pop_all(), self._where()
+        self._inside = True
+        try:
+            return work()
+        except BaseException as error:
+            moved = isinstance(error, RuntimeError) and self._where() != self._places
+            self._inside = False
+            self.share()
+            if not moved or not again():
+                raise
+        finally:
+            self._inside = False
+        return self._step_alone(work, lambda: False, needed)
+
+    def share(self) -> None:
+        """What was put aside is back in its place, and whoever waits gets the model."""
+        alone, self._alone = self._alone, None
+        if alone is not None:
+            alone.close()
+
+    def publish(self, path: Path) -> None:
+        """Tell the host of a save."""
+        self.share()
+        self.host.publish(path)
 
     def _enter(self, held: ExitStack) -> None:
         told = False

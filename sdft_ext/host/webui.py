@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
+from torch import Tensor
 
 from ..model import borrow
 from ..model.base import Model, ModelError
 from ..model.share import hang
 from ..recipe import Recipe
 from . import webui_draw, webui_faces, webui_files, webui_interrogate, webui_model
+from .aside import away
 from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling
 from .flags import Flags
 from .lendable import why_not
@@ -141,6 +143,12 @@ class WebUIHost:
                 finally:
                     self._ours = Flags.of(self._lent.parameters())
                     theirs.put()
+
+    @contextmanager
+    def aside(self, needed: Sequence[Tensor]) -> Iterator[None]:
+        assert self._model is not None
+        with away(self._lent.parameters(), needed, self._model):
+            yield
 
     def give_back(self) -> None:
         from modules import devices

@@ -27,6 +27,7 @@ from sdft_ext.watch.log import read as read_log
 from sdft_ext.watch.report import read_facts
 from tests.host import worlds
 from tests.host.going import Going
+from tests.host.test_mode import full_at_first
 from tests.host.worlds import World, checksums, flags
 from tests.run import tiny
 
@@ -169,6 +170,28 @@ def test_the_same_picture_after_a_run(world: World, pictures: Path, tmp_path: Pa
     assert result.outcome == "finished", result.message
     assert (world.picture(PROMPT) == before).all()
     assert read_facts(result.folder)["readback_max_diff"] < 1e-3
+
+
+def test_a_run_that_steps_alone_is_as_one_that_shares(
+    world: World, pictures: Path, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = world.picture(PROMPT)
+    full_at_first(monkeypatch)
+    alone = train(whole.recipe, folder=tmp_path / "alone", host=world.host(), quiet=True)
+    whole.same(alone)
+    assert read_facts(alone.folder)["mode"] == "exclusive"
+    assert (world.picture(PROMPT) == before).all()
+
+
+def test_the_host_s_own_weights_come_back_after_a_whole_model_s_training(
+    world: World, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = world.picture(PROMPT)
+    full_at_first(monkeypatch)
+    made = recipe(pictures, tmp_path, "method.name=full", "method.text_encoder=false")
+    alone = train(made, folder=tmp_path / "alone", host=world.host(), quiet=True)
+    assert alone.outcome == "finished" and read_facts(alone.folder)["mode"] == "exclusive", alone.message
+    assert (world.picture(PROMPT) == before).all()
 
 
 def test_the_same_picture_after_a_stopped_run(world: World, pictures: Path, tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""Weights put aside while others train: they lie in the computer's memory, and come back bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ..model.base import Model
+
+REST = torch.device("cpu")
+
+
+@contextmanager
+def away(parameters: Iterable[nn.Parameter], needed: Iterable[Tensor], model: Model) -> Iterator[None]:
+    """Inside, those of a host's parameters whose memory none of ``needed`` uses lie on the CPU; their objects stay the same.
+
+    ``model``: the borrowed modules, whose views follow.
+    """
+    used = {_memory(tensor) for tensor in needed}
+    homes: list[tuple[nn.Parameter, torch.device]] = []
+    try:
+        for parameter in parameters:
+            if _memory(parameter) not in used:
+                homes.append((parameter, parameter.device))
+                parameter.data = parameter.data.to(REST, copy=True)
+        model.refresh()
+        _give_free()
+        yield
+    finally:
+        _give_free()
+        for parameter, device in homes:
+            parameter.data = parameter.data.to(device, copy=True)
+        model.refresh()
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _give_free() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,137 @@
+"""A step that is tried before the first one changes nothing; where it doesn't fit, the run ends before it begins and says why.
+
+What it measures needs a GPU and isn't tested here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sdft_ext import run
+from sdft_ext.method import METHODS
+from sdft_ext.run import resume, train
+from sdft_ext.train import trial
+from sdft_ext.train.control import Control
+from sdft_ext.watch.log import read as read_log
+from sdft_ext.watch.report import read_facts
+from tests.run import tiny
+from tests.run.test_methods import recipe
+
+OPTIMIZERS = ("lion", "prodigy", "dadaptadam", "adafactor", "came", "adamw_schedule_free")
+
+
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """From now on every run tries a step; the sizes that it did it at are listed."""
+    found: list[tuple[int, ...]] = []
+    real = trial.largest
+
+    def largest(*arguments: Any) -> Any:
+        batch = real(*arguments)
+        found.append(tuple(batch.latents.shape))
+        return batch
+
+    monkeypatch.setattr(trial, "wanted", lambda device: True)
+    monkeypatch.setattr(trial, "largest", largest)
+    return found
+
+
+def kept(folder: Path) -> tuple[Any, ...]:
+    return tiny.saved(folder), tiny.losses(folder), tiny.last_state(folder)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_trains_as_without(name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = recipe(name, data, tmp_path, "train.length=2", "save.state_every=1")
+    assert train(made, folder=tmp_path / "without", quiet=True).outcome == "finished"
+    sizes = tried(monkeypatch)
+    draws = torch.get_rng_state()
+    assert train(made, folder=tmp_path / "with", quiet=True).outcome == "finished"
+    assert torch.equal(torch.get_rng_state(), draws)
+    assert kept(tmp_path / "with") == kept(tmp_path / "without")
+    assert sizes == [(2, 4, 8, 8)]  # the largest of its buckets, 64 × 64, in a full batch
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_every_optimizer_moves_as_without(
+    optimizer: str, precision: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny.recipe(
+        data, tmp_path, f"train.optimizer={optimizer}", f"train.precision={precision}", "train.learning_rate=1e-3",
+        "train.length=3", "save.state_every=3", "train.ema=0.9",
+    )  # fmt: skip
+    train(made, folder=tmp_path / "without", quiet=True)
+    assert tried(monkeypatch) == []
+    train(made, folder=tmp_path / "with", quiet=True)
+    assert kept(tmp_path / "with") == kept(tmp_path / "without")
+
+
+def test_weights_in_bfloat16_and_a_run_that_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny.recipe(
+        data, tmp_path, "method.name=full", "method.full.weights=bf16", "train.precision=bf16", "save.state_every=1"
+    )
+    train(made, folder=tmp_path / "without", quiet=True)
+    sizes = tried(monkeypatch)
+    stops = Control()
+    real = run.Run.step
+
+    def step(self: Any, done: int) -> Any:
+        if done == 1:
+            stops.stop()
+        return real(self, done)
+
+    with monkeypatch.context() as once:
+        once.setattr(run.Run, "step", step)
+        assert train(made, folder=tmp_path / "with", control=stops, quiet=True).outcome == "stopped"
+    assert resume(tmp_path / "with", quiet=True).outcome == "finished"
+    assert len(sizes) == 2
+    assert tiny.last_state(tmp_path / "with") == tiny.last_state(tmp_path / "without")
+
+
+def test_what_was_measured_is_told(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried(monkeypatch)
+    folder = train(tiny.recipe(data, tmp_path, "train.length=1"), quiet=True).folder
+    (event,) = (line for line in read_log(folder) if line.get("event") == "memory")
+    memory = read_facts(folder)["memory"]
+    assert memory["batch"] == 2 and memory["free_mb"] > 0
+    assert event["text"].startswith("Memory, measured by one step at ") and "in batches of 2" in event["text"]
+    assert json.loads((folder / "report.json").read_text())["memory"] == memory
+
+
+def test_a_step_that_does_not_fit_ends_the_run_before_it_begins(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny.recipe(data, tmp_path, "train.length=2")
+    whole = train(made, folder=tmp_path / "whole", quiet=True)
+    sizes = tried(monkeypatch)
+
+    real = torch.optim.AdamW.step
+
+    def full(self: Any, *_: Any) -> None:
+        real(self)  # halfway: the weights have moved already
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    with monkeypatch.context() as once:
+        once.setattr(torch.optim.AdamW, "step", full)
+        failed = train(made, folder=tmp_path / "failed", quiet=True)
+    assert failed.outcome == "failed" and len(sizes) == 2  # with all in its place, and with the VAE put aside
+    assert failed.message.startswith("The run did not begin: one step at ")
+    assert "Set train.checkpointing to true, set train.precision to bf16, lower train.batch_size" in failed.message
+    assert not tiny.losses(failed.folder) and not failed.saves
+    # Its folder is as good as a new one.
+    assert resume(failed.folder, quiet=True).outcome == "finished"
+    assert tiny.saved(failed.folder) == tiny.saved(whole.folder)
+
+
+def test_a_cpu_is_not_tried_and_advice_names_only_what_helps() -> None:
+    assert not trial.wanted(torch.device("cpu")) and trial.wanted(torch.device("cuda"))
+    train_ = tiny.recipe(Path("data"), Path("runs")).train
+    train_.checkpointing, train_.precision, train_.batch_size = True, "bf16", 1
+    assert trial.lower(train_) == "Lower dataset.resolution, or end what else uses the GPU."
