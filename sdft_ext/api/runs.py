@@ -120,7 +120,10 @@ def _told(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/runs/{run}/try", response_model=shapes.Tried, summary="Lend the running training's state as a file")
     def try_(run: str, body: shapes.Empty) -> Response:
-        """Answers when the temporary file is there. ``call`` calls it in a prompt, in the place of ``word`` where it has one."""
+        """Answers when the temporary file is there.
+
+        ``call`` calls it in a prompt, in the place of ``word`` where it has one; ``further``: the same of its other words.
+        """
         name = desk.try_now(run)
         return answered({"name": name, **desk.called(run, name)})
 
@@ -140,8 +143,8 @@ def _used(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/runs/{run}/handover", response_model=shapes.Infotext, summary="Use saves in the host")
     def handover(run: str, body: shapes.HandoverIn) -> Response:
-        """What the page pastes into txt2img; ``saves`` are steps."""
-        return answered({"infotext": desk.handover(run, body.to, body.saves, body.weights, body.prompts)})
+        """What the page pastes into txt2img, and the checkpoint that it chooses there; ``saves`` are steps."""
+        return answered(desk.handover(run, body.to, body.saves, body.weights, body.prompts))
 
     @router.post("/runs/{run}/tryout", response_model=shapes.Picture, summary="Draw with a save")
     def tryout(run: str, body: shapes.TryoutIn) -> Response:

@@ -197,10 +197,14 @@ class Named(BaseModel):
     name: str
 
 
-class Tried(BaseModel):
-    name: str
+class Called(BaseModel):
     call: str
     word: str
+
+
+class Tried(Called):
+    name: str
+    further: list[Called]
 
 
 class HandoverIn(BaseModel):
@@ -212,6 +216,7 @@ class HandoverIn(BaseModel):
 
 class Infotext(BaseModel):
     infotext: str
+    checkpoint: str = Field("", description="Of a whole model: what is chosen as the checkpoint before.")
 
 
 class TryoutIn(BaseModel):

@@ -275,12 +275,17 @@ class Desk:
             time.sleep(0.05)
         raise NotNow(f"{run} hasn't come to its next step yet; try again in a moment, or resume it if it is paused.")
 
-    def called(self, run: str, name: str) -> dict[str, str]:
-        """How a prompt calls a file of this run's: ``call``, and the trained ``word`` that it replaces, empty for none."""
+    def called(self, run: str, name: str) -> dict[str, Any]:
+        """How a prompt calls a file of this run's: ``call``, and the trained ``word`` that it replaces, empty for none.
+
+        ``further``: the same of the files of its other words.
+        """
         from ..host import infotext
 
         recipe = self.library.recipe(run)
-        return {"call": infotext.call(recipe, name), "word": infotext.replaced(recipe)}
+        calls = [{"call": call, "word": word} for word, call in infotext.called(recipe, name).items()]
+        first, *further = calls or [{"call": infotext.call(recipe, name), "word": ""}]
+        return {**first, "further": further}
 
     def _tries(self, run: str) -> list[str]:
         """Names of the temporary files that a run has written, in their order."""
@@ -301,13 +306,16 @@ class Desk:
 
     def handover(
         self, run: str, to: Any, saves: Sequence[int], weights: Sequence[float], prompts: Sequence[str]
-    ) -> str:
-        """What the page pastes into the host to use a run's saves there."""
-        names = [self.library.save_path(run, step).stem for step in saves]
+    ) -> dict[str, str]:
+        """What the page pastes into the host to use a run's saves there, and the ``checkpoint`` that it chooses, or empty."""
+        paths = [self.library.save_path(run, step) for step in saves]
         host = self.host(None)
         if to not in host.features:
             raise NotNow(f"There is no {to} here: try the saves out on this page.")
-        return host.handover(to, self.library.recipe(run), names, weights, prompts)
+        recipe = self.library.recipe(run)
+        infotext = host.handover(to, recipe, [path.stem for path in paths], weights, prompts)
+        whole = to == "txt2img" and recipe.method.files in FULL
+        return {"infotext": infotext, "checkpoint": host.checkpoint_name(paths[-1]) if whole else ""}
 
     def tryout(self, run: str, wish: dict[str, Any], save: int | None) -> Image.Image:
         """One picture with a save of a run, or with the base model. Raises NotNow where this host draws none."""

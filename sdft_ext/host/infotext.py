@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..method.vectors import in_file_name, words_of
 from ..recipe import FULL, Recipe
 from .base import Destination, HostError
 from .prompts import SAVE_AXIS, WEIGHT_AXIS, Kind, tag
@@ -16,6 +17,8 @@ from .prompts import SAVE_AXIS, WEIGHT_AXIS, Kind, tag
 NOTHING = "Nothing"
 KINDS: dict[str, Kind] = {"textual_inversion": "embedding", "hypernetwork": "hypernet"}
 """How a prompt calls the saves of methods that aren't LoRAs."""
+WITH_WORDS = ("textual_inversion", "pivotal")
+"""Methods that train new words."""
 
 
 def infotext(
@@ -28,8 +31,11 @@ def infotext(
 ) -> str:
     """The prompt, the negative prompt, and a line of settings, in the WebUI's own format.
 
-    For ``txt2img`` the last save at the first weight. For ``xyz`` the saves, "none" the first of them, across; down,
-    the prompts where there are several, else the weights. ``settings`` are the user's own, told so that they stay.
+    For ``txt2img`` the last save at the first weight (a whole model is no part of the prompt: it is chosen beside it). For
+    ``xyz`` the saves, "none" the first of them, across; down, the prompts where there are several, else the weights (of
+    embeddings, the prompts are across: they are put in first, and then the saves take their words' places). ``settings``
+    are the user's own, told so that they stay.
+    Without ``prompts``, the first control prompt with all that the run trained on.
     """
     if not saves:
         raise HostError("This run has no save yet: press Save now, or wait for the first.")
@@ -45,34 +51,34 @@ def infotext(
         "Size": f"{side}x{side}",
         **(settings or {}),
     }
-    whole = recipe.method.files in FULL
-    if whole and to == "txt2img":
-        raise HostError(
-            f"{saves[-1]} is a whole model: choose it at the top of the page, as the Stable Diffusion checkpoint."
-        )
+    whole, embedding = recipe.method.files in FULL, KINDS.get(recipe.method.name) == "embedding"
     if to == "xyz":
         across = ("Checkpoint name", [Path(recipe.model.base).stem, *saves]) if whole else (SAVE_AXIS, ["none", *saves])
         values |= {"Script": "X/Y/Z plot", **_axis("X", *across)}
-        if len(chosen) > 1:
+        if len(chosen) > 1 and embedding:
+            values |= _axis("X", "Prompt S/R", chosen) | _axis("Y", *across)
+        elif len(chosen) > 1:
             values |= _axis("Y", "Prompt S/R", chosen)
         elif len(weights) > 1 and not whole:
             values |= _axis("Y", WEIGHT_AXIS, [f"{value:g}" for value in weights])
         else:
             values |= _axis("Y", NOTHING, [])
         values |= _axis("Z", NOTHING, [])
-    lines = [chosen[0] if whole else _called(recipe, chosen[0], saves[-1], weight)]
+    as_it_is = whole or (to == "xyz" and embedding and len(chosen) > 1)
+    lines = [chosen[0] if as_it_is else _called(recipe, chosen[0], saves[-1], weight)]
     if watch.negative:
         lines.append(f"Negative prompt: {watch.negative}")
     return "\n".join([*lines, ", ".join(f"{name}: {_quoted(value)}" for name, value in values.items())])
 
 
 def _called(recipe: Recipe, prompt: str, save: str, weight: float) -> str:
-    """The prompt with the save in it: an embedding's name in the trigger's place, the others' tag at the end."""
-    called, word = call(recipe, save, weight), replaced(recipe)
-    place = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
-    if word and place.search(prompt):
-        return place.sub(lambda _: called, prompt)
-    return f"{prompt} {called}".strip()
+    """The prompt with the save in it: embeddings' names in their words' places, the others' tag at the end."""
+    calls = {word.casefold(): call for word, call in called(recipe, save, weight).items()}
+    any_word = "|".join(re.escape(word) for word in sorted(calls, key=len, reverse=True))
+    place = re.compile(rf"(?<!\w)(?:{any_word})(?!\w)", re.IGNORECASE)
+    if any_word and place.search(prompt):
+        return place.sub(lambda found: calls[found[0].casefold()], prompt)
+    return " ".join([prompt, *(calls.values() or [call(recipe, save, weight)])]).strip()
 
 
 def call(recipe: Recipe, save: str, weight: float = 1.0) -> str:
@@ -80,20 +86,27 @@ def call(recipe: Recipe, save: str, weight: float = 1.0) -> str:
     return tag(save, weight, KINDS.get(recipe.method.name, "lora"))
 
 
-def replaced(recipe: Recipe) -> str:
-    """The trained word whose place an embedding's name takes; empty for the methods whose tag stands beside the words."""
+def called(recipe: Recipe, save: str, weight: float = 1.0) -> dict[str, str]:
+    """Trained word → what calls it in a save: the name of its file, the save's own for the first.
+
+    Empty for the methods whose tag stands beside the words.
+    """
     if KINDS.get(recipe.method.name) != "embedding":
-        return ""
-    words = [word for word in recipe.method.embedding.words if word.strip()]
-    return (words or [recipe.dataset.concepts[0].trigger])[0].strip()
+        return {}
+    names = {word: f"{save}-{in_file_name(word)}" if place else save for place, word in enumerate(words_of(recipe))}
+    return {word: tag(name, weight, "embedding") for word, name in names.items()}
 
 
 def _first(recipe: Recipe) -> str:
-    """What calls the concept."""
-    if recipe.watch.concept_prompts:
-        return recipe.watch.concept_prompts[0]
-    concept = recipe.dataset.concepts[0]
-    return f"{concept.trigger} {concept.class_word}".strip()
+    """What calls all that the run trained on: the first control prompt, and each concept and word that isn't in it."""
+    phrases = {one.trigger.strip(): f"{one.trigger} {one.class_word}".strip() for one in recipe.dataset.concepts}
+    if recipe.method.name in WITH_WORDS:
+        phrases |= {word: word for word in words_of(recipe) if word not in phrases}
+    found = recipe.watch.concept_prompts[:1] or [phrases.pop(next(iter(phrases)))]
+    for word, phrase in phrases.items():
+        if word and not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", ", ".join(found), re.IGNORECASE):
+            found.append(phrase)
+    return ", ".join(found)
 
 
 def _axis(letter: str, kind: str, values: Sequence[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 SAVE_AXIS, WEIGHT_AXIS = "[Fine-tune] Save", "[Fine-tune] Weight"
@@ -15,6 +15,9 @@ Kind = Literal["lora", "hypernet", "embedding"]
 Kinds = Mapping[str, Kind]
 """Name of a save → its kind; names that aren't in it are LoRAs'."""
 _NONE: Kinds = {}
+Words = Mapping[str, Sequence[str]]
+"""Name of a save that is an embedding → the names of its words' files in their order, its own the first."""
+_NO_WORDS: Words = {}
 
 
 def tag(name: str, weight: float | str = 1.0, kind: Kind = "lora") -> str:
@@ -25,26 +28,56 @@ def tag(name: str, weight: float | str = 1.0, kind: Kind = "lora") -> str:
     return f"<{kind}:{name}:{told}>"
 
 
-def with_save(prompt: str, save: str, ours: Collection[str], weight: str = "", kinds: Kinds = _NONE) -> str:
+def with_save(
+    prompt: str,
+    save: str,
+    ours: Collection[str],
+    weight: str = "",
+    kinds: Kinds = _NONE,
+    words: Words = _NO_WORDS,
+    trained: Sequence[str] = (),
+) -> str:
     """The prompt with this save in place of whichever of ``ours`` it has; "none" takes them out.
 
-    A prompt without any gets the save at its end. ``weight`` is used there; a tag that is swapped keeps its own.
+    A prompt without any gets the save at its end. ``weight`` is used there; a tag that is swapped keeps its own. Of a save
+    with several words, each stands in the place of another save's same word, or of the word as it was ``trained``.
     """
+    number = {word: place for names in (*words.values(), trained) for place, word in enumerate(names)}
+    names, kinds = {*ours, *number}, {**kinds, **dict.fromkeys(number, "embedding")}
     if save == NONE:
-        return _tidy(_replaced(prompt, ours, kinds, lambda name, weight: ""))
-    if _replaced(prompt, ours, kinds, lambda name, weight: "\0") == prompt:
-        return f"{prompt} {tag(save, weight or '1', kinds.get(save, 'lora'))}".strip()
-    places = iter(range(len(prompt)))
+        return _tidy(_replaced(prompt, names, kinds, lambda name, weight: ""))
+    kind, calls = kinds.get(save, "lora"), words.get(save, (save,))
 
-    def first(name: str, weight: str) -> str:
-        return tag(save, weight or "1", kinds.get(save, "lora")) if next(places) == 0 else ""
+    def all_of_it(weight: str) -> str:
+        return " ".join(tag(call, weight, kind) for call in calls)
 
-    return _tidy(_replaced(prompt, ours, kinds, first))
+    if _replaced(prompt, names, kinds, lambda name, weight: "\0") == prompt:
+        return f"{prompt} {all_of_it(weight or '1')}".strip()
+    put: dict[int, str] = {}
+    """Which name each word of the save took the place of; -1: all of them."""
+
+    def swapped(name: str, own: str) -> str:
+        place = number.get(name, 0)
+        told = own or (weight if name in trained else "") or "1"
+        if kind != "embedding" or kinds.get(name, "lora") != "embedding":
+            if put:
+                return ""
+            put[-1] = name
+            return all_of_it(told)
+        if -1 in put or place >= len(calls) or put.setdefault(place, name) != name:
+            return ""
+        return tag(calls[place], told, kind)
+
+    return _tidy(_replaced(prompt, names, kinds, swapped))
 
 
-def with_weight(prompt: str, weight: float, ours: Collection[str], kinds: Kinds = _NONE) -> str:
+def with_weight(
+    prompt: str, weight: float, ours: Collection[str], kinds: Kinds = _NONE, words: Words = _NO_WORDS
+) -> str:
     """The prompt with this weight at each of ``ours`` that it has."""
-    return _replaced(prompt, ours, kinds, lambda name, _: tag(name, weight, kinds.get(name, "lora")))
+    further = {word for names in words.values() for word in names}
+    names, kinds = {*ours, *further}, {**kinds, **dict.fromkeys(further, "embedding")}
+    return _replaced(prompt, names, kinds, lambda name, _: tag(name, weight, kinds.get(name, "lora")))
 
 
 def _replaced(prompt: str, ours: Collection[str], kinds: Kinds, new: Callable[[str, str], str]) -> str:

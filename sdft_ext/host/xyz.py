@@ -5,10 +5,11 @@ They change the text of each cell's prompt before it is drawn, so they work by h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..formats import embedding
 from ..train.saves import Saves
 from .prompts import NONE, SAVE_AXIS, WEIGHT_AXIS, Kind, with_save, with_weight
 from .webui_files import folder_for, kind_of, runs_folder
@@ -37,12 +38,18 @@ def choices() -> list[str]:
     return [NONE, *saves(runs_folder())]
 
 
-def saves(folder: Path) -> dict[str, Kind]:
-    """All runs' saves that are still in the WebUI's folders: name → how a prompt calls it."""
+def saves(folder: Path) -> dict[str, list[Path]]:
+    """All runs' saves that are still in the WebUI's folders: name → its file and, of an embedding, its further words'."""
     runs = sorted(folder.glob("*/saves/index.json"), key=lambda index: index.stat().st_mtime, reverse=True)
-    files = [path for index in runs for path in Saves(index.parent.parent, "", 0).paths()]
     places = [place.resolve() for method in FOLDERS if (place := folder_for(method)) is not None]
-    return {path.stem: kind_of(path) for path in files if any(path.resolve().is_relative_to(place) for place in places)}
+    found: dict[str, list[Path]] = {}
+    for index in runs:
+        listed = Saves(index.parent.parent, "", 0)
+        for save in listed.all():
+            path, *further = listed.files(save)
+            if any(path.resolve().is_relative_to(place) for place in places):
+                found[path.stem] = [path, *(further if kind_of(path) == "embedding" else ())]
+    return found
 
 
 def known(p: Any, values: Sequence[str]) -> None:
@@ -54,16 +61,31 @@ def known(p: Any, values: Sequence[str]) -> None:
 
 
 def put_save(p: Any, value: str, values: Sequence[str]) -> None:
-    kinds, weight = saves(runs_folder()), getattr(p, "sdft_weight", "")
+    there, weight = saves(runs_folder()), getattr(p, "sdft_weight", "")
+    kinds, words = _told(there)
+    trained = next((_trained(there[name]) for name in values if kinds.get(name) == "embedding"), [])
     for name in _prompts(p):
-        setattr(p, name, with_save(getattr(p, name), value, {*kinds, *values}, weight, kinds))
+        prompt = with_save(getattr(p, name), value, {*kinds, *values}, weight, kinds, words, trained)
+        setattr(p, name, prompt)
 
 
 def put_weight(p: Any, value: float, values: Sequence[float]) -> None:
     p.sdft_weight = f"{value:g}"  # for a save that the other axis puts in after this one
-    kinds = saves(runs_folder())
+    kinds, words = _told(saves(runs_folder()))
     for name in _prompts(p):
-        setattr(p, name, with_weight(getattr(p, name), value, set(kinds), kinds))
+        setattr(p, name, with_weight(getattr(p, name), value, set(kinds), kinds, words))
+
+
+def _told(there: Mapping[str, Sequence[Path]]) -> tuple[dict[str, Kind], dict[str, list[str]]]:
+    """How a prompt calls each save, and the names of embeddings' words."""
+    kinds = {name: kind_of(files[0]) for name, files in there.items()}
+    words = {name: [file.stem for file in files] for name, files in there.items() if kinds[name] == "embedding"}
+    return kinds, words
+
+
+def _trained(files: Sequence[Path]) -> list[str]:
+    """The words as training called them: a prompt of the run's own may hold them."""
+    return [embedding.metadata(file).get(embedding.WORD) or file.stem for file in files]
 
 
 def _prompts(p: Any) -> list[str]:

@@ -46,10 +46,13 @@ def test_a_state_to_try_is_called_as_its_method_is_called(tmp_path: Path, data: 
     for method in methods:
         run(tmp_path, method, f"method.name={method}", "dataset.concepts.0.trigger=sks")
     own = desk(data, tmp_path)
-    assert own.called("lora", "mine-try-000010") == {"call": "<lora:mine-try-000010:1>", "word": ""}
+    assert own.called("lora", "mine-try-000010") == {"call": "<lora:mine-try-000010:1>", "word": "", "further": []}
     assert own.called("pivotal", "mine")["call"] == "<lora:mine:1>"
-    assert own.called("hypernetwork", "mine") == {"call": "<hypernet:mine:1>", "word": ""}
-    assert own.called("textual_inversion", "mine") == {"call": "mine", "word": "sks"}
+    assert own.called("hypernetwork", "mine") == {"call": "<hypernet:mine:1>", "word": "", "further": []}
+    assert own.called("textual_inversion", "mine") == {"call": "mine", "word": "sks", "further": []}
+    run(tmp_path, "two", "method.name=textual_inversion", "method.embedding.words={one: cat, two: dog}")
+    further = [{"call": "mine-two", "word": "two"}]
+    assert own.called("two", "mine") == {"call": "mine", "word": "one", "further": further}
     for method in ("dreambooth", "full"):
         with pytest.raises(NotNow, match="whole model, which no prompt can call"):
             own.try_now(method)

@@ -131,6 +131,68 @@ def test_embeddings_and_hypernetworks_in_a_prompt(prompt: str, save: str, wanted
     assert with_weight("a word <hypernet:net:1>", 0.5, set(kinds), kinds) == "a (word:0.5) <hypernet:net:0.5>"
 
 
+SEVERAL: dict[str, list[str]] = {"w-000010": ["w-000010", "w-000010-zwx"], "w": ["w", "w-zwx"]}
+"""Two saves of a run that trained the words sks and zwx."""
+
+
+@pytest.mark.parametrize(
+    ("prompt", "save", "wanted"),
+    [
+        ("a w and a w-zwx", "w-000010", "a w-000010 and a w-000010-zwx"),
+        ("a (w-zwx:0.8) by a w", "w-000010", "a (w-000010-zwx:0.8) by a w-000010"),
+        ("a w by a w", "w-000010", "a w-000010 by a w-000010"),
+        ("a sks and a (zwx:1.2)", "w", "a w and a (w-zwx:1.2)"),
+        ("a zwx", "w", "a w-zwx"),
+        ("a dog", "w", "a dog w w-zwx"),
+        ("a w and a w-zwx", "none", "a and a"),
+        ("a sks and a zwx", "none", "a and a"),
+        ("a w and a w-zwx, dog", "net", "a <hypernet:net:1> and a , dog"),
+        ("a dog <hypernet:net:0.5>", "w", "a dog (w:0.5) (w-zwx:0.5)"),
+    ],
+)
+def test_a_save_of_several_words_in_a_prompt(prompt: str, save: str, wanted: str) -> None:
+    kinds: dict[str, Kind] = {"w": "embedding", "w-000010": "embedding", "net": "hypernet"}
+    assert with_save(prompt, save, set(kinds), kinds=kinds, words=SEVERAL, trained=("sks", "zwx")) == wanted
+    assert with_weight("a w by (w-zwx:0.3)", 0.5, set(kinds), kinds, SEVERAL) == "a (w:0.5) by (w-zwx:0.5)"
+    weighed = with_save("a sks and a zwx", "w", {"w"}, "0.7", {"w": "embedding"}, SEVERAL, ("sks", "zwx"))
+    assert weighed == "a (w:0.7) and a (w-zwx:0.7)"
+
+
+def test_several_concepts_and_words_are_all_handed_over() -> None:
+    made = copy.deepcopy(RECIPE)
+    made.dataset.concepts = [Concept(trigger="sks", class_word="cat"), Concept(trigger="zwx", class_word="dog")]
+    made.watch.concept_prompts = []
+
+    def prompt(**changes: object) -> str:
+        return infotext("txt2img", made, ["w"], [0.8], **changes).split("\n")[0]  # type: ignore[arg-type]
+
+    assert prompt() == "sks cat, zwx dog <lora:w:0.8>"
+    made.watch.concept_prompts = ["a sks cat on grass", "a zwx dog on grass"]
+    assert prompt() == "a sks cat on grass, zwx dog <lora:w:0.8>"
+    assert prompt(prompts=["a zwx dog"]) == "a zwx dog <lora:w:0.8>", "what is asked for is what is sent"
+    made.method.name = "textual_inversion"
+    assert prompt() == "a (w:0.8) cat on grass, (w-zwx:0.8) dog"
+    assert prompt(prompts=["a ZWX dog"]) == "a (w-zwx:0.8) dog"
+    assert prompt(prompts=["a bird"]) == "a bird (w:0.8) (w-zwx:0.8)"
+    made.method.embedding.words = {"one": "cat", "a/b": "dog"}
+    made.watch.concept_prompts, made.dataset.concepts = ["a one"], made.dataset.concepts[:1]
+    assert prompt() == "a (w:0.8), sks cat, (w-ab:0.8)"
+    made.method.name = "pivotal"
+    assert prompt() == "a one, sks cat, a/b <lora:w:0.8>"
+
+
+def test_the_grid_of_words_and_prompts() -> None:
+    """The prompts are put in first, as they were trained; then the saves take the words' places in them."""
+    made, prompts = copy.deepcopy(RECIPE), ["a sks cat", "two sks cats"]
+    made.method.name = "textual_inversion"
+    lines, told = parsed(infotext("xyz", made, ["w-000010", "w"], [], prompts))
+    assert lines[0] == "a sks cat"
+    assert told["X Type"] == "Prompt S/R" and values(told["X Values"]) == prompts
+    assert told["Y Type"] == "[Fine-tune] Save" and values(told["Y Values"]) == ["none", "w-000010", "w"]
+    lines, told = parsed(infotext("xyz", made, ["w-000010", "w"], [0.5, 1.0], prompts[:1]))
+    assert lines[0] == "a w cat" and told["X Type"] == "[Fine-tune] Save" and told["Y Type"] == "[Fine-tune] Weight"
+
+
 def test_methods_are_handed_over_as_a_prompt_calls_them() -> None:
     prompts = ["a sks dog"]
     for method, wanted in (
@@ -199,8 +261,8 @@ def test_whole_models_are_compared_as_checkpoints() -> None:
     lines, told = parsed(infotext("xyz", made, ["cat-000010", "cat"], [0.5, 1]))
     assert lines[0] == 'a "sks" cat, red: on grass' and told["X Type"] == "Checkpoint name"
     assert values(told["X Values"]) == ["base, mine", "cat-000010", "cat"] and told["Y Type"] == "Nothing"
-    with pytest.raises(HostError, match="whole model: choose it"):
-        infotext("txt2img", made, ["cat"])
+    lines, told = parsed(infotext("txt2img", made, ["cat"]))
+    assert lines[0] == 'a "sks" cat, red: on grass' and "X Type" not in told
     made.method.full.save_as = "lora"
     assert "<lora:cat:1>" in infotext("txt2img", made, ["cat"])
 

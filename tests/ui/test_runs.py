@@ -230,13 +230,22 @@ def test_what_is_tried_takes_the_place_of_the_try_before_or_of_the_word(open_pag
     page = open_page()
     called = page.evaluate(
         """async () => {
-            const { withCall } = await import(new URL('sdft/page/webui.mjs', document.baseURI).href);
+            const { withCalls } = await import(new URL('sdft/page/webui.mjs', document.baseURI).href);
+            const withCall = (prompt, call, before, word) => withCalls(prompt, [{ call, before, word }]);
+            const two = (now, before) => [
+                { call: now, before, word: 'sks' }, { call: `${now}-zwx`, before: before && `${before}-zwx`, word: 'zwx' },
+            ];
             return [
                 withCall('a cat', '<lora:try-2:1>', '', ''),
                 withCall('a <lora:try-1:0.8> cat', '<lora:try-2:1>', 'try-1', ''),
                 withCall('a <lora:try-1:0.8> cat', '<hypernet:try-2:1>', 'try-1', ''),
                 withCall('a SKS, asks', 'try-2', '', 'sks'),
                 withCall('a (try-1:1.2), try-10', 'try-2', 'try-1', 'sks'),
+                withCall('a try-2', 'try-2', 'try-2', 'sks'),
+                withCalls('a ZWX by a sks', two('try-2', '')),
+                withCalls('a try-1-zwx by a try-1', two('try-2', 'try-1')),
+                withCalls('a (try-1-zwx:0.5)', two('try-2', 'try-1')),
+                withCalls('a cat', two('try-2', 'try-1')),
             ];
         }"""
     )
@@ -246,4 +255,9 @@ def test_what_is_tried_takes_the_place_of_the_try_before_or_of_the_word(open_pag
         "a <hypernet:try-2:1> cat",
         "a try-2, asks",
         "a try-2, try-10",
+        "a try-2",
+        "a try-2-zwx by a try-2",
+        "a try-2-zwx by a try-2",
+        "a try-2-zwx",
+        "a cat try-2 try-2-zwx",
     ]

@@ -1,7 +1,9 @@
 // Hands things over to the WebUI's own tabs, through its own paste button.
 
 import { ApiError, part } from "./api.mjs";
+import { confirm } from "./dialog.mjs";
 
+const LOADING = 300_000;
 const TRIED = "sdft.tried";
 
 const page = () => (typeof gradioApp === "function" ? gradioApp() : document);
@@ -19,6 +21,34 @@ export async function handOver(infotext) {
   await pause(100);
   (paste.matches("button") ? paste : paste.querySelector("button")).click();
   showTab("tab_txt2img");
+}
+
+/** A save that is a whole model becomes the WebUI's checkpoint, and its prompt goes into txt2img. What trains then pauses. */
+export async function useCheckpoint(app, run, save) {
+  const handover = () => app.api.post(`runs/${part(run)}/handover`, { to: "txt2img", saves: [save.step] });
+  const chosen = await loadCheckpoint(app, save.file, handover);
+  if (chosen) await handOver(chosen.infotext);
+}
+
+/** Has the WebUI load a checkpoint (`file`: its name), as its own cards do; `titled` asks for its title. null: it shall not be. */
+export async function loadCheckpoint(app, file, titled) {
+  await app.refresh();
+  const { runs, current, drawing, titles } = app.runs;
+  const busy = current ?? drawing;
+  if (busy) {
+    const name = runs.find((one) => one.id === busy)?.name ?? titles[busy] ?? busy;
+    const sure = await confirm(app, `Use ${file}?`, `${name} works with the checkpoint that is loaded now: it pauses until that is loaded again.`, "Use it");
+    if (!sure) return null;
+  }
+  const chosen = await titled();
+  if (typeof selectCheckpoint !== "function" || !page().querySelector("#change_checkpoint")) throw new ApiError(`The WebUI's page offers no choice of checkpoints: choose ${chosen.checkpoint} in its settings.`, 0);
+  app.say(`${file} is being loaded.`);
+  selectCheckpoint(chosen.checkpoint);
+  for (const until = Date.now() + LOADING; ; await pause(500)) {
+    const { name } = (await app.api.get("session")).host.model;
+    if (name === file) return chosen;
+    if (Date.now() > until) throw new ApiError(`The WebUI hasn't loaded ${chosen.checkpoint}: choose it at the top of the page; its console says what keeps it.`, 0);
+  }
 }
 
 /** The picture that is chosen in a tab's gallery (of a grid, its first picture), with its prompt: { blob, name, caption }. */
@@ -59,7 +89,7 @@ export function showTab(id) {
 /** The running training's state as a temporary file: what calls it goes into txt2img's prompt, in place of an earlier one. */
 export async function tryNow(app, run) {
   app.say("The state is written after this step.");
-  const { name, call, word } = await app.api.post(`runs/${part(run)}/try`);
+  const { name, call, word, further } = await app.api.post(`runs/${part(run)}/try`);
   const prompt = page().querySelector("#txt2img_prompt textarea");
   if (!prompt) throw new ApiError("The WebUI's page has not loaded completely: reload it and try again.", 0);
   let before = "";
@@ -69,20 +99,28 @@ export async function tryNow(app, run) {
   } catch {
     // Without storage an earlier call stays in the prompt, to be taken out by hand.
   }
-  prompt.value = withCall(prompt.value, call, before, word);
+  const calls = [{ call, word, before }, ...further.map((one) => ({ ...one, before: before && one.call.replace(name, () => before) }))];
+  prompt.value = withCalls(prompt.value, calls);
   updateInput(prompt);
   showTab("tab_txt2img");
 }
 
-/** The prompt with this call in the place of an earlier try's (by its name), else of the trained word, else at its end. */
-export function withCall(prompt, call, before, word) {
-  const name = escaped(before);
-  const places = [
-    before && new RegExp(`<(?:lora|hypernet):${name}:[^>]*>|\\(${name}:[\\d.]+\\)|${name}(?![\\w-])`, "g"),
-    word && new RegExp(`(?<![\\p{L}\\p{N}_])${escaped(word)}(?![\\p{L}\\p{N}_])`, "giu"),
-  ];
-  for (const place of places) if (place && prompt.search(place) >= 0) return prompt.replace(place, () => call);
-  return `${prompt} ${call}`.trim();
+/** The prompt with each call in the place of an earlier try's (by its name), else of the trained word; all at its end where none is there. */
+export function withCalls(prompt, calls) {
+  let found = prompt;
+  let there = false;
+  for (const { call, before, word } of calls) {
+    const name = escaped(before);
+    const places = [
+      before && new RegExp(`<(?:lora|hypernet):${name}:[^>]*>|\\(${name}:[\\d.]+\\)|${name}(?![\\w-])`, "g"),
+      word && new RegExp(`(?<![\\p{L}\\p{N}_-])${escaped(word)}(?![\\p{L}\\p{N}_])`, "giu"),
+    ];
+    const place = places.find((one) => one && found.search(one) >= 0);
+    if (!place) continue;
+    found = found.replace(place, () => call);
+    there = true;
+  }
+  return there ? found : `${prompt} ${calls.map((one) => one.call).join(" ")}`.trim();
 }
 
 const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
