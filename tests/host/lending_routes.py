@@ -20,8 +20,10 @@ from sdft_ext.host.webui import WebUIHost
 from sdft_ext.method import METHODS
 from sdft_ext.method.lora import applied
 from sdft_ext.model.base import predict
+from sdft_ext.model.load import load
 from sdft_ext.model.text import encode
 from sdft_ext.randomness import generator
+from sdft_ext.tools.files import file_and_weight
 
 TRAINING: dict[str, Any] = {}
 
@@ -34,6 +36,8 @@ def add(_demo: Any, app: Any) -> None:
         "outcome": outcome,
         "compare": compare,
         "compare_called": compare_called,
+        "compare_checkpoint": compare_checkpoint,
+        "publish": publish,
         "patches": patches,
         "changed": changed,
         "borrow": borrow,
@@ -176,6 +180,12 @@ def outcome() -> dict[str, Any]:
     return dict(TRAINING)
 
 
+def publish(file: str) -> str:
+    """The WebUI's lists learn of a file, as of a run's save."""
+    WebUIHost().publish(Path(file))
+    return "published"
+
+
 @torch.no_grad()
 def compare(file: str, prompt: str) -> dict[str, Any]:
     """A LoRA file in the WebUI's own loader and UNet against ours, for one latent, timestep and context."""
@@ -271,6 +281,48 @@ def compare_called(file: str, method: str, prompt: str, trigger: str) -> dict[st
         "output": relative(theirs, ours),
         "effect": relative(ours, base),
         "put_back": a_word or bool((after == before).all()),
+    }
+
+
+@torch.no_grad()
+def compare_checkpoint(file: str, prompt: str, base: str, loras: str = "") -> dict[str, Any]:
+    """A checkpoint as the WebUI loads it against ``base`` in ours with the file's weights, or with the LoRAs ('FILE:WEIGHT,…')."""
+    from modules import sd_models, shared
+    from modules.call_queue import queue_lock
+
+    path, model = Path(file), load(base)
+    latent = torch.randn((2, 4, 8, 8), generator=generator(7, "compare"))
+    timestep = torch.tensor([500, 100])
+    known = any(Path(info.filename) == path for info in sd_models.checkpoints_list.values())
+
+    def theirs() -> tuple[torch.Tensor, torch.Tensor]:
+        lent = shared.sd_model
+        context = lent.get_learned_conditioning([prompt, ""])
+        return context, lent.model.diffusion_model(latent, timestep.float(), context=context)
+
+    def ours() -> tuple[torch.Tensor, torch.Tensor]:
+        model.unet.eval()
+        context = encode(model, [prompt, ""])
+        return context.context, predict(model, latent, timestep, context)
+
+    files = [file_and_weight(text) for text in loras.split(",") if text]
+    plain_context, plain = ours()
+    with applied(files, model) if files else METHODS["full"]().applied(path, model):
+        our_context, our_output = ours()
+    with queue_lock:
+        former = shared.sd_model.sd_checkpoint_info
+        _, before = theirs()
+        sd_models.reload_model_weights(info=sd_models.CheckpointInfo(file))
+        their_context, their_output = theirs()
+        sd_models.reload_model_weights(info=former)
+        _, after = theirs()
+    return {
+        "known": known,
+        "context": relative(their_context, our_context),
+        "output": relative(their_output, our_output),
+        "effect": relative(our_output, plain),
+        "context_effect": relative(our_context, plain_context),
+        "put_back": bool((after == before).all()),
     }
 
 

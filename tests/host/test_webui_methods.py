@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from sdft_ext import recipe_file
 from sdft_ext.recipe import LORA_FAMILY
+from sdft_ext.tools.merge import merge
 from sdft_ext.toy.install import TOY
 from tests.host.webui_process import PROMPT, ROOT, WEBUI, WebUI, started
 
@@ -26,10 +27,10 @@ def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
         yield ui
 
 
-def write_recipe(folder: Path, name: str) -> Path:
+def write_recipe(folder: Path, name: str, *settings: str) -> Path:
     found = recipe_file.read(ROOT / "assets" / "example" / "subject.yaml")
     found.model.base = str(TOY / "toy.safetensors")
-    found.save.output, found.save.name, found.save.every = str(folder / "runs"), f"made-by-{name}", 0
+    found.save.output, found.save.name, found.save.every = str(folder / "runs"), f"made-by-{name}{len(settings)}", 0
     found.train.length, found.train.batch_size, found.train.learning_rate = 6, 2, 1e-2
     found.watch.concept_prompts, found.watch.bleeding_prompts = [], []
     # The WebUI multiplies LoHa and LoKr in the file's own number format, and its torch (2.1) can't multiply halves on a CPU.
@@ -38,17 +39,27 @@ def write_recipe(folder: Path, name: str) -> Path:
     # Small enough that LoKr has a layer of either form: two whole matrices, and one in factors.
     found.method.lora.rank, found.method.lora.alpha, found.method.lora.text_rank = 5, 3.0, 2
     path = folder / f"{name}.yaml"
-    recipe_file.write(path, found)
+    recipe_file.write(path, recipe_file.override(found, settings))
     return path
 
 
-@pytest.mark.parametrize("name", [name for name in LORA_FAMILY if name != "lora"])
-def test_the_webui_makes_the_same_of_it(webui: WebUI, name: str) -> None:
-    picture = webui.picture(PROMPT)
-    webui.ask("/lending/train", recipe=str(write_recipe(webui.data, name)))
+def trained(webui: WebUI, name: str, *settings: str) -> Path:
+    """The last save of a run of this method on the WebUI's model."""
+    webui.ask("/lending/train", recipe=str(write_recipe(webui.data, name, *settings)))
     outcome = webui.trained()
     assert outcome["outcome"] == "finished", outcome
-    file = Path(outcome["saves"][-1])
+    return Path(outcome["saves"][-1])
+
+
+LINEAR, LOCON = ("method.lora.layers=linear",), ("method.lora.layers=all", "method.lora.conv_rank=3")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("lora", LINEAR), ("lora", LOCON), *((name, ()) for name in LORA_FAMILY if name != "lora")]
+)
+def test_the_webui_makes_the_same_of_it(webui: WebUI, name: str, settings: tuple[str, ...]) -> None:
+    picture = webui.picture(PROMPT)
+    file = trained(webui, name, *settings)
     assert file.parent == webui.data / "models" / "Lora"
     assert (webui.picture(PROMPT) == picture).all()
     found = webui.ask("/lending/compare", file=str(file), prompt="a red sks shape on a white background")
@@ -70,10 +81,7 @@ CALLED = {"textual_inversion": "{}", "hypernetwork": "<hypernet:{}:1>"}
 def test_what_a_prompt_calls_by_name_is_there_at_once_and_answers_the_same(webui: WebUI, name: str) -> None:
     """No restart and no refresh: the run tells the WebUI of each save."""
     picture = webui.picture(PROMPT)
-    webui.ask("/lending/train", recipe=str(write_recipe(webui.data, name)))
-    outcome = webui.trained()
-    assert outcome["outcome"] == "finished", outcome
-    file = Path(outcome["saves"][-1])
+    file = trained(webui, name)
     assert file.parent == webui.data / FOLDERS[name]
     assert (webui.picture(PROMPT) == picture).all()
     prompt, trigger = "a red sks shape on a white background", "sks"
@@ -89,13 +97,44 @@ def test_what_a_prompt_calls_by_name_is_there_at_once_and_answers_the_same(webui
 def test_a_word_in_a_lora_is_read_with_it_and_not_without(webui: WebUI) -> None:
     """Its embedding lies in the WebUI's folder too, under the save's name and the word's."""
     plain = webui.picture("a red sks shape")
-    webui.ask("/lending/train", recipe=str(write_recipe(webui.data, "pivotal")))
-    outcome = webui.trained()
-    assert outcome["outcome"] == "finished", outcome
-    file = Path(outcome["saves"][-1])
+    file = trained(webui, "pivotal")
     assert (webui.data / "embeddings" / f"{file.stem}-sks.safetensors").is_file()
     both = webui.picture(f"a red sks shape <lora:{file.stem}:1>")
     alone = webui.picture(f"a red {file.stem}-sks shape")
     assert (both != plain).any() and (alone != plain).any() and (both != alone).any()
     webui.ask("/lending/clean")  # a turn, which takes the LoRA out
     assert (webui.picture("a red sks shape") == plain).all()
+
+
+ALONE = ("dataset.concepts.0.regularization=", "method.text_encoder=false")
+
+
+@pytest.mark.parametrize(("name", "settings"), [("dreambooth", ("method.text_encoder=true",)), ("full", ALONE)])
+def test_a_checkpoint_is_there_at_once_and_answers_as_it_was_trained(
+    webui: WebUI, name: str, settings: tuple[str, ...]
+) -> None:
+    """In the layout that the WebUI loads: chosen as any checkpoint; the former one is the former one again after."""
+    picture = webui.picture(PROMPT)
+    file = trained(webui, name, "train.learning_rate=1e-3", *settings)
+    assert file.parent == webui.data / "models" / "Stable-diffusion"
+    assert (webui.picture(PROMPT) == picture).all()
+    found = webui.ask("/lending/compare_checkpoint", file=str(file), prompt=PROMPT, base=str(TOY / "toy.safetensors"))
+    print(name, found)
+    assert found["known"] and found["put_back"]
+    assert found["output"] < 1e-4 and found["context"] < 1e-4
+    assert found["effect"] > 10 * found["output"] and bool(found["context_effect"]) == (name == "dreambooth")
+    assert (webui.picture(PROMPT) == picture).all()
+
+
+def test_a_merged_checkpoint_answers_as_the_loras_in_it(webui: WebUI) -> None:
+    """Two kinds at weights of their own; in float32, for rounding to the base's halves is another matter."""
+    loras = [(trained(webui, "lora", *LOCON), 0.8), (trained(webui, "lokr"), 0.6)]
+    folder = webui.data / "models" / "Stable-diffusion"
+    file = merge(folder / "toy.safetensors", loras, folder / "merged.safetensors", precision="fp32").path
+    files = ",".join(f"{path}:{weight}" for path, weight in loras)
+    base = str(TOY / "toy.safetensors")
+    found = webui.ask("/lending/compare_checkpoint", file=str(file), prompt=PROMPT, base=base, loras=files)
+    print("merged", found)
+    assert found["put_back"]
+    assert found["output"] < 1e-4 and found["context"] < 1e-4
+    assert found["effect"] > 10 * found["output"]

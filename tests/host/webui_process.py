@@ -51,9 +51,13 @@ class WebUI:
         return {"total": float(line[1]), **{name: float(value.rstrip("s")) for name, value in parts.items()}}
 
     def picture(self, prompt: str, seed: int = SEED, steps: int = 8) -> np.ndarray:
-        body = {"prompt": prompt, "seed": seed, "steps": steps, "width": 64, "height": 64, "cfg_scale": 3.5}
-        image = self.ask("/sdapi/v1/txt2img", {**body, "sampler_name": "Euler a"})["images"][0]
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB"))
+        return self.pictures(prompt, 1, seed=seed, steps=steps, cfg_scale=3.5, sampler_name="Euler a")[0]
+
+    def pictures(self, prompt: str, count: int, **settings: object) -> list[np.ndarray]:
+        """``settings`` as in the WebUI's API."""
+        body = {"prompt": prompt, "batch_size": count, "width": 64, "height": 64, **settings}
+        images = self.ask("/sdapi/v1/txt2img", body)["images"]
+        return [np.asarray(Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB")) for image in images]
 
     def trained(self) -> dict[str, Any]:
         """Waits for the run's end."""
