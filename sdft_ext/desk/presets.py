@@ -131,7 +131,8 @@ OTHERS: dict[str, dict[str, Any]] = {
     "loha": {"method.lora.rank": 8, "method.lora.alpha": 4.0},
     # LyCORIS' guidelines for a likeness: a factor of 4 to 8, and the large matrix whole, as it is at such a rank.
     "lokr": {"method.lora.rank": 128, "method.lora.alpha": 128.0, "method.lora.factor": 8},
-    # Gal 2022 and the WebUI's own trainer: 5e-3. Only words move, so nothing else wants decay or a balance of timesteps.
+    # Gal 2022 and the WebUI's own trainer: 5e-3. Only words move, so nothing else wants decay or a balance of timesteps, and
+    # regularization pictures, which lack the word, would take half of each batch and teach nothing.
     "textual_inversion": {
         "method.embedding.vectors": 4,
         "train.learning_rate": 5e-3,
@@ -139,6 +140,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "train.warmup": 20,
         "train.weight_decay": 0.0,
         "train.snr_weighting": "none",
+        "train.prior_loss_weight": 0.0,
     },
     # diffusers' advanced training script: the words stop after half of the run, the LoRA goes on.
     "pivotal": {

@@ -13,7 +13,7 @@ from sdft_ext.desk import Desk, presets
 from sdft_ext.desk.example import example
 from sdft_ext.desk.glance import RESOLUTION, glance
 from sdft_ext.method import METHODS
-from sdft_ext.recipe import Recipe
+from sdft_ext.recipe import Recipe, TrainRecipe
 from sdft_ext.recipe_rules import fields
 
 TOY = Path(__file__).parents[2] / "assets" / "toy" / "toy.safetensors"
@@ -50,6 +50,16 @@ def test_a_whole_model_does_not_begin_at_a_loras_rate(family: str):
         assert family == "toy" or settings["save.keep_last"]
         in_half = settings.get("method.full.weights") == "bf16" and settings["train.checkpointing"]
         assert in_half == (family == "sdxl")
+
+
+@pytest.mark.parametrize("family", RESOLUTION)
+def test_only_a_word_alone_does_without_regularization_pictures(family: str):
+    weights = {
+        preset["name"]: preset["settings"].get("train.prior_loss_weight", TrainRecipe().prior_loss_weight)
+        for preset in presets.presets(family, RESOLUTION[family], gpu=False)
+    }
+    without = {name for name, weight in weights.items() if not weight}
+    assert without == {"subject-textual_inversion", "style-textual_inversion"}
 
 
 def test_the_example_leaves_to_the_presets_what_they_decide():
