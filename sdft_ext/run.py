@@ -206,7 +206,7 @@ class Run:
     def look_back(self) -> None:
         """Prove the last save against the weights in memory, and draw the grid of all."""
         try:
-            with self.loop.weights_to_save():
+            with self.loop.weights_to_show():
                 in_memory = self.turns.do(self.answer)
             with self.turns.turn():
                 self.method.detach()
@@ -332,7 +332,7 @@ class Run:
         """Draw and measure what is owed. Where that needs a model that is gone, it stays owed, and a resume does it."""
         self.pay_for_the_first()
         if self.owed:
-            with suppress(Gone), self.loop.weights_to_save():
+            with suppress(Gone), self.loop.weights_to_show():
                 self.look(done, self.owed)
 
     def pay_for_the_first(self) -> None:

@@ -62,7 +62,7 @@ class FullMethod:
                 "The base model has no file, whose layout a checkpoint could have: choose another method."
             )
         flags = Flags(model.modules)
-        dtype = torch.bfloat16 if recipe.method.full.weights == "bf16" else torch.float32
+        dtype = _dtype(recipe)
         for module in model.modules:
             module.requires_grad_(False)
         try:
@@ -129,7 +129,7 @@ class FullMethod:
             held = [
                 place
                 for place in held
-                if not torch.equal(values[place.name], _first(values[place.name], place, tensor))
+                if not torch.equal(values[place.name], self._first(values[place.name], place, tensor))
             ]
             if not held:
                 return None
@@ -155,7 +155,7 @@ class FullMethod:
                 if place.name not in values:
                     continue
                 value = values[place.name]
-                change = value.detach().float() - _first(value, place, source[key]).float()
+                change = value.detach().float() - self._first(value, place, source[key]).float()
                 if bool(change.any()):
                     layers[place.name.removesuffix(".weight")] = approximated(change, self.recipe.method.full.lora_rank)
         if not layers:
@@ -164,6 +164,14 @@ class FullMethod:
         rank = str(self.recipe.method.full.lora_rank)
         told = {"ss_network_module": "networks.lora", "ss_network_dim": rank, "ss_network_alpha": rank}
         kohya.write(path, layers, self.model.family, {**metadata, **told}, precision)
+
+    def _first(self, value: Copied, place: Place, tensor: Tensor) -> Tensor:
+        """What a copy was before it trained: the file's numbers, rounded as the host holds them and then as the run does.
+
+        What is equal to that has not moved, and stays as the file has it. The host's own memory isn't asked: it may have
+        thrown the model away by now.
+        """
+        return place.piece(tensor).to(value.device, value.borrowed.dtype).to(_dtype(self.recipe)).to(value.dtype)
 
     @contextmanager
     def applied(self, path: Path, model: Model, weight: float = 1.0) -> Iterator[None]:
@@ -246,6 +254,11 @@ def of_other_dtype(model: Model, trained: list[str], dtype: torch.dtype) -> list
     ]
 
 
+def _dtype(recipe: Recipe) -> torch.dtype:
+    """The number format of the copies."""
+    return torch.bfloat16 if recipe.method.full.weights == "bf16" else torch.float32
+
+
 def is_lora(file: TensorFile) -> bool:
     """Whether a file is a LoRA rather than a whole model."""
     return not any(key.startswith("model.diffusion_model.") for key in file)
@@ -289,15 +302,6 @@ def checkpoint_applied(file: TensorFile, model: Model, weight: float = 1.0) -> I
     finally:
         for owner, leaf, own in before:
             owner._parameters[leaf] = own
-
-
-def _first(value: Copied, place: Place, tensor: Tensor) -> Tensor:
-    """What a copy was before it trained: the file's numbers, rounded as the host holds them and then as the run does.
-
-    What is equal to that has not moved, and stays as the file has it. The host's own memory isn't asked: it may have
-    thrown the model away by now.
-    """
-    return place.piece(tensor).to(value.device, value.borrowed.dtype).to(value.dtype)
 
 
 def _owners(model: Model) -> dict[str, tuple[nn.Module, str]]:

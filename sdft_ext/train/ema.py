@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -30,5 +30,17 @@ class EMA:
         self.updates = updates
 
     def applied(self) -> AbstractContextManager[None]:
-        """Inside, the parameters are the mean; after, bit for bit what they were."""
+        """Inside, the parameters are the mean in their own number format; after, bit for bit what they were."""
         return holding(self.parameters, self.mean)
+
+    @contextmanager
+    def exact(self) -> Iterator[None]:
+        """Inside, the parameters are the mean itself, in float32: for files, which round it once. Nothing is copied."""
+        own = [parameter.data for parameter in self.parameters]
+        try:
+            for parameter, mean in zip(self.parameters, self.mean, strict=True):
+                parameter.data = mean
+            yield
+        finally:
+            for parameter, data in zip(self.parameters, own, strict=True):
+                parameter.data = data

@@ -209,8 +209,12 @@ class Loop:
         if self.ema is not None:
             self.ema.load(tree["ema"]["mean"], tree["ema"]["updates"])
 
-    def weights_to_save(self) -> AbstractContextManager[Any]:
-        """The weights that a save, a control picture or a validation shows: EMA's or the schedule-free mean, else as they are."""
+    def weights_to_show(self) -> AbstractContextManager[Any]:
+        """The weights that a control picture or a validation shows: EMA's or the schedule-free mean, else as they are."""
         if self.ema is not None:
             return self.ema.applied()
         return evaluation_weights(self.optimizer)
+
+    def weights_to_save(self) -> AbstractContextManager[Any]:
+        """The same for files: EMA's mean isn't rounded to the number format of the weights."""
+        return self.weights_to_show() if self.ema is None else self.ema.exact()

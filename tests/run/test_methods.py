@@ -127,6 +127,28 @@ def test_what_stops_with_the_text_encoder_stands_still(data: Path, tmp_path: Pat
     assert any(key.startswith("lora_unet") and key not in still for key in one)
 
 
+@pytest.mark.parametrize("save_as", ["checkpoint", "lora"])
+def test_the_mean_of_bf16_weights_is_saved_as_it_is(save_as: str, data: Path, tmp_path: Path) -> None:
+    """Not rounded to bf16; what has not moved stays the file's, to the bit."""
+    name = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.weight"
+    key = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight"
+    still = key.replace("to_q", "to_k")
+    settings = ("method.full.weights=bf16", "train.precision=bf16", "method.full.frozen=[to_k]")
+    saved = (f"method.full.save_as={save_as}", "method.full.lora_rank=32")
+    run = train(recipe("full", data, tmp_path, *settings, *saved), folder=tmp_path / "run", quiet=True)
+    assert run.outcome == "finished", run.message
+    tree = state.read_last(run.folder / "state")[1]  # type: ignore[index]
+    mean = dict(zip(tree["method"], tree["loop"]["ema"]["mean"], strict=True))[f"unet.{name}"]
+    assert not torch.equal(mean, mean.bfloat16().float())
+    base, found = load_file(data / "base.safetensors"), load_file(run.saves[-1])
+    if save_as == "checkpoint":
+        assert torch.equal(found[key], mean) and torch.equal(found[still], base[still])
+        return
+    layer = "lora_unet_" + name.removesuffix(".weight").replace(".", "_")
+    change = found[f"{layer}.lora_up.weight"] @ found[f"{layer}.lora_down.weight"]
+    assert torch.allclose(change, mean - base[key].bfloat16().float(), atol=1e-6)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL and a fork server")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)

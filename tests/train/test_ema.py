@@ -57,6 +57,21 @@ def test_applied_swaps_in_and_back_bit_for_bit():
     assert storages == [w.data_ptr() for w in weights] and all(w.requires_grad for w in weights)
 
 
+def test_a_save_of_bf16_weights_sees_the_mean_as_it_is():
+    """Rounded once, to what the file holds; the weights and their memory are the same after."""
+    weights = [torch.nn.Parameter(weight.detach().bfloat16()) for weight in parameters()]
+    ema = EMA(weights, 0.9)
+    move(weights, 1 / 3)
+    ema.update()
+    before, places = [w.detach().clone() for w in weights], [w.data_ptr() for w in weights]
+    with pytest.raises(RuntimeError, match="inside"), ema.exact():
+        assert all(torch.equal(w, m) and w.dtype == torch.float32 for w, m in zip(weights, ema.mean, strict=True))
+        assert not torch.equal(weights[0], weights[0].bfloat16().float())
+        raise RuntimeError("inside")
+    assert all(torch.equal(w, b) and w.dtype == b.dtype for w, b in zip(weights, before, strict=True))
+    assert places == [w.data_ptr() for w in weights] and all(w.requires_grad for w in weights)
+
+
 def test_a_loaded_mean_goes_on_as_if_never_stopped():
     weights = parameters()
     ema = EMA(weights, 0.99)
