@@ -17,7 +17,10 @@ LONG = 300
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """Kind, sizes and metadata of a safetensors file. Raises TensorFileError or OSError."""
+    """Kind, sizes and metadata of a safetensors file; ``problem``: why it can't be used as what it looks like.
+
+    Raises TensorFileError or OSError.
+    """
     file = TensorFile(path)
     formats = Counter(NAMES[entry.dtype] for entry in file.entries.values())
     found: dict[str, Any] = {
@@ -29,19 +32,26 @@ def describe(path: str | Path) -> dict[str, Any]:
         "formats": dict(formats.most_common()),
     }
     if found["kind"] in LABELS.values():
-        layers = kohya.read(path).layers.values()
-        found |= {
-            "layers": len(layers),
-            "ranks": {str(rank): count for rank, count in Counter(layer.rank for layer in layers).most_common()},
-            "alphas": {f"{alpha:g}": count for alpha, count in Counter(layer.alpha for layer in layers).most_common(8)},
-        }
+        try:
+            found |= _layers(path)
+        except (ValueError, RuntimeError) as error:
+            found["problem"] = str(error)
     return {**found, "metadata": {name: _value(text) for name, text in sorted(file.metadata.items(), key=_order)}}
+
+
+def _layers(path: str | Path) -> dict[str, Any]:
+    layers = kohya.read(path).layers.values()
+    return {
+        "layers": len(layers),
+        "ranks": {str(rank): count for rank, count in Counter(layer.rank for layer in layers).most_common()},
+        "alphas": {f"{alpha:g}": count for alpha, count in Counter(layer.alpha for layer in layers).most_common(8)},
+    }
 
 
 def text(found: dict[str, Any]) -> str:
     """The same as lines."""
     lines = [f"{found['file']}: {found['kind']}, {found['bytes'] / 2**20:,.1f} MB, {found['tensors']} tensors"]
-    for name in ("formats", "layers", "ranks", "alphas"):
+    for name in ("formats", "layers", "ranks", "alphas", "problem"):
         if name in found:
             value = found[name]
             shown = ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value

@@ -254,6 +254,30 @@ def test_a_configuration_of_another_model_is_not_written_over(sd1: World, tmp_pa
     assert own.is_file(), "the base's own configuration may stand there"
 
 
+def test_a_file_that_can_not_be_used_is_described_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    down, up = torch.zeros(2, 8), torch.zeros(8, 2)
+    whole = {
+        "lora_unet_a.lora_down.weight": down,
+        "lora_unet_a.lora_up.weight": up,
+        "lora_unet_a.alpha": torch.tensor(2.0),
+    }
+    for name, more, problem in (
+        ("other", {"lora_unet_a.oft_blocks": torch.zeros(2, 4, 4)}, "oft_blocks"),
+        ("half", {"lora_unet_b.lora_up.weight": up.clone()}, "isn't complete"),
+        ("wide", {"lora_unet_a.dora_scale": torch.ones(8, 1)}, "magnitude for each output"),
+    ):
+        path = tmp_path / f"{name}.safetensors"
+        save_file({**whole, **more}, path, {"ss_output_name": "theirs"})
+        found = describe(path)
+        assert problem in found["problem"] and found["metadata"] == {"ss_output_name": "theirs"}
+        assert found["tensors"] == 4 and "ranks" not in found
+        assert main(["tools", "metadata", str(path)]) == 0
+        shown = capsys.readouterr().out
+        assert "ss_output_name = theirs" in shown and problem in shown
+
+
 def test_in_another_precision(sd1: World, tmp_path: Path) -> None:
     done = merge(sd1.base, [(sd1.lora("lora"), 1.0)], tmp_path / "half.safetensors", "fp16")
     found = load_file(done.path)
