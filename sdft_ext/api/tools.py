@@ -41,9 +41,14 @@ class LookIn(BaseModel):
     settings: shapes.Plain = Field(default_factory=dict)
 
 
+class Titled(BaseModel):
+    checkpoint: str
+
+
 class ToolTold(BaseModel):
     tool: str
     label: str
+    makes: str = Field(description="checkpoint, lora or folder")
     target: str
     state: str = Field(description="idle, working, finished, stopped or failed")
     done: int
@@ -74,6 +79,11 @@ def routes(desk: Desk, guard: Guard, kind: type[APIRoute]) -> APIRouter:
         """In the background, one at a time (409), also while a run trains. Nothing is written over."""
         work.start(body.tool, body.name, body.settings)
         return answered(OK)
+
+    @router.post("/checkpoint", response_model=Titled, summary="How the host calls the checkpoint that was made last")
+    def checkpoint(body: shapes.Empty) -> Response:
+        """What the page chooses there. 409 where there is none."""
+        return answered({"checkpoint": work.checkpoint()})
 
     @router.post("/stop", response_model=shapes.Ok, summary="End a tool early")
     def stop(body: shapes.Empty) -> Response:

@@ -24,7 +24,7 @@ import psutil
 from ..formats import atomic
 from ..tools.catalog import TOOLS, Field, Tool, makes
 from .errors import DeskError, NotFound, NotNow
-from .model_files import ModelFiles
+from .model_files import SUFFIX, ModelFiles
 
 if TYPE_CHECKING:
     from ..host.base import Host
@@ -90,7 +90,8 @@ class Tools:
         passed = time.time() - job.began
         left = seconds_left(passed, job.done, job.total) if job.state == "working" else 0.0
         told = {name: value for name, value in job.plain().items() if name != "process"}
-        return {**told, "label": _tool(job.tool).label if job.tool else "", "seconds_left": left}
+        label, kind = (_tool(job.tool).label, _makes(job)) if job.tool else ("", "")
+        return {**told, "label": label, "makes": kind, "seconds_left": left}
 
     def start(self, name: str, result: str, settings: dict[str, Any]) -> None:
         """Let a tool begin. Raises DeskError where something is wrong with what it is given, NotNow while one works."""
@@ -109,6 +110,15 @@ class Tools:
             self._write(job)
         job.thread = threading.Thread(target=self._work, args=(job, values), name="sdft-tool", daemon=True)
         job.thread.start()
+
+    def checkpoint(self) -> str:
+        """The title of the checkpoint that was made last, in the host's list. Raises NotNow where there is none."""
+        job, host = self._job, self._host()
+        if "txt2img" not in host.features:
+            raise NotNow("There is no txt2img here: start this program with the checkpoint as its base.")
+        if job is None or job.state != "finished" or _makes(job) != "checkpoint":
+            raise NotNow("No tool has made a checkpoint last.")
+        return host.checkpoint_name(Path(job.target))
 
     def stop(self) -> None:
         """After the tensor that it is at; the half file is taken away. Raises NotNow where none works."""
@@ -251,6 +261,10 @@ def _tool(name: str) -> Tool:
         if tool.name == name:
             return tool
     raise NotFound(f"There is no tool {name[:100]!r}; there are {', '.join(tool.name for tool in TOOLS)}.")
+
+
+def _makes(job: Job) -> str:
+    return str(_tool(job.tool).makes) if job.target.endswith(SUFFIX) else "folder"
 
 
 def _runs(process: list[float]) -> bool:

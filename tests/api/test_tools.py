@@ -318,6 +318,13 @@ def test_a_finished_job_is_there_after_a_restart(
     again.close()
 
 
+def test_a_checkpoint_is_chosen_only_where_there_is_a_list(client: TestClient, files: dict[str, Path]) -> None:
+    made(client, "merge", base=files["base"], loras=rows((files["lora0"], 1)))
+    assert job(client)["makes"] == "checkpoint"
+    answer = client.post(f"{V1}/tools/checkpoint", json={})
+    assert answer.status_code == 409 and "no txt2img here" in answer.json()["detail"]
+
+
 def test_facts_and_imports(client: TestClient, files: dict[str, Path]) -> None:
     def look(tool: str, file: Path) -> dict[str, Any]:
         answer = client.post(f"{V1}/tools/look", json={"tool": tool, "settings": {"file": str(file)}})

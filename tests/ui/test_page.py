@@ -12,7 +12,7 @@ from .page import field, panel, scrolls_sideways, short_example, start, state, w
 
 pytestmark = pytest.mark.slow
 
-PANELS = ["dataset", "captions", "train", "monitor", "runs", "evaluate", "guide"]
+PANELS = ["dataset", "captions", "train", "monitor", "runs", "evaluate", "tools", "guide"]
 SCRIPT = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
 
 

@@ -213,7 +213,7 @@ def test_the_tab_keeps_its_look_in_there(chromium: Any, webui: WebUI, theme: str
         field(page, "dataset.concepts.0.kind").locator("input").first.evaluate("n => getComputedStyle(n).appearance")
         == "auto"
     )
-    for name in ("dataset", "captions", "train", "monitor", "runs", "evaluate", "guide"):
+    for name in ("dataset", "captions", "train", "monitor", "runs", "evaluate", "tools", "guide"):
         panel(page, name)
         page.wait_for_timeout(300)
         assert not scrolls_sideways(page), name

@@ -3,7 +3,7 @@
 import { part } from "./api.mjs";
 import { button, el, fill } from "./dom.mjs";
 import { short } from "./numbers.mjs";
-import { runMenu } from "./runlist.mjs";
+import { runMenu, wholeModel } from "./runlist.mjs";
 import { tryout } from "./tryout.mjs";
 
 /** The column that is drawn without any save. */
@@ -101,7 +101,7 @@ export function evaluatePanel(app) {
                   el(
                     "div.row.end.wrap",
                     {},
-                    app.can("txt2img") && button("Send to txt2img", () => toTxt2img(save), { kind: "small", "aria-label": `Send ${save.name} to txt2img`, data: { action: "txt2img" } }),
+                    app.can("txt2img") && (wholeModel(detail.recipe.method) ? useButton(save) : sendButton(save)),
                     preview(save),
                   ),
                 ),
@@ -112,6 +112,17 @@ export function evaluatePanel(app) {
       ),
     );
     fill(tools, app.can("xyz") && xyz(), app.can("tryout") && tryout(app, selection));
+  }
+
+  const sendButton = (save) => button("Send to txt2img", () => toTxt2img(save), { kind: "small", "aria-label": `Send ${save.name} to txt2img`, data: { action: "txt2img" } });
+
+  function useButton(save) {
+    const one = button("Use in txt2img", () =>
+      app.attempt(async () => {
+        const { useCheckpoint } = await import("./webui.mjs");
+        await useCheckpoint(app, run, save);
+      }, one), { kind: "small", "aria-label": `Use ${save.name} in txt2img`, data: { action: "use" } });
+    return one;
   }
 
   const toTxt2img = (save) =>

@@ -12,6 +12,7 @@ import { megabytes } from "./numbers.mjs";
 import { Poll } from "./poll.mjs";
 import { runsPanel } from "./runs.mjs";
 import { tabs } from "./tabs.mjs";
+import { toolsPanel } from "./tools.mjs";
 import { trainPanel } from "./train.mjs";
 
 /** Draws the page into an element. Tries until the server answers. */
@@ -63,6 +64,7 @@ class App {
       monitor: monitorPanel(this),
       runs: runsPanel(this),
       evaluate: evaluatePanel(this),
+      tools: toolsPanel(this),
       guide: guidePanel(this),
     };
     this.tabs = tabs(
@@ -73,6 +75,7 @@ class App {
         ["monitor", "Monitor"],
         ["runs", "Runs"],
         ["evaluate", "Evaluate"],
+        ["tools", "Tools"],
         ["guide", "Guide"],
       ].map(([name, label]) => ({ name, label, node: this.panels[name].node })),
       (name) => this.panels[name].shown?.(),

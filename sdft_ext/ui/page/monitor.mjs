@@ -7,9 +7,7 @@ import { button, el, fill } from "./dom.mjs";
 import { duration, megabytes, short } from "./numbers.mjs";
 import { Poll } from "./poll.mjs";
 import { queueList } from "./queue.mjs";
-import { active, badge, progressBar, resumable, runMenu } from "./runlist.mjs";
-
-const whole = ({ name, full }) => ["dreambooth", "full"].includes(name) && full.save_as !== "lora";
+import { active, badge, progressBar, resumable, runMenu, wholeModel } from "./runlist.mjs";
 
 export function monitorPanel(app) {
   const menu = runMenu(app, "Run", () => true, (id) => choose(id));
@@ -144,11 +142,12 @@ export function monitorPanel(app) {
       add("save", "Save now", { done: "A save is written after this step." });
       add("sample", "Sample now", { done: "Control pictures are drawn after this step." });
       // A whole model is no part of a prompt: it is saved, and chosen as the checkpoint.
-      if (app.can("txt2img") && detail && !whole(detail.recipe.method)) add("try", "Try now", { act: tryNow });
+      if (app.can("txt2img") && detail && !wholeModel(detail.recipe.method)) add("try", "Try now", { act: tryNow });
       add("stop", "Stop", { kind: "danger", done: "The run stops after this step, with a save; Resume goes on from there." });
     } else if (status.state === "waiting") add("stop", "Take out");
     else {
       if (resumable(status)) add("resume", "Resume", { kind: "primary" });
+      if (app.can("txt2img") && detail?.saves.length && wholeModel(detail.recipe.method)) add("use", "Use in txt2img", { act: use });
       if (detail?.saves.length) add("evaluate", "Evaluate the saves", { kind: resumable(status) ? "plain" : "primary", act: () => app.evaluate(run) });
     }
     const names = wanted.map(([action]) => action).join();
@@ -167,6 +166,13 @@ export function monitorPanel(app) {
         return one;
       }),
     );
+  }
+
+  async function use(one) {
+    await app.attempt(async () => {
+      const { useCheckpoint } = await import("./webui.mjs");
+      await useCheckpoint(app, run, detail.saves.at(-1));
+    }, one);
   }
 
   async function tryNow(one) {

@@ -8,6 +8,7 @@ export const STATES = {
   preparing: "Preparing",
   training: "Training",
   drawing: "Drawing",
+  working: "Working",
   paused: "Paused",
   finished: "Finished",
   stopped: "Stopped",
@@ -41,6 +42,9 @@ export function progressBar() {
 export function jobPath(id) {
   return id.startsWith("regularization/") ? `regularization/${part(id.slice("regularization/".length))}` : `runs/${part(id)}`;
 }
+
+/** Whether a method's saves are whole models: no prompt can call them, they are chosen as the checkpoint. */
+export const wholeModel = ({ name, full }) => ["dreambooth", "full"].includes(name) && full.save_as !== "lora";
 
 /** A menu of runs that follows the list; `chosen(id)` hears what the user picks. */
 export function runMenu(app, label, wanted, chosen) {

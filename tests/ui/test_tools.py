@@ -1,0 +1,164 @@
+"""The Tools panel: a LoRA merged into the toy checkpoint and looked into, stopped and gone on with, on a phone too."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sdft_ext.cli import main
+from sdft_ext.formats.tensor_file import TensorFile
+from sdft_ext.method import METHODS
+from sdft_ext.model.load import load
+from sdft_ext.recipe import Recipe
+from sdft_ext.toy.install import CHECKPOINT
+
+from .conftest import Open, Server
+from .page import panel, scrolls_sideways
+
+pytestmark = pytest.mark.slow
+SCREENSHOTS = os.environ.get("SDFT_SCREENSHOTS", "")
+
+
+@pytest.fixture(scope="module")
+def loras(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two LoRAs of the toy model."""
+    model, found = load(CHECKPOINT), []
+    for number in (1, 2):
+        made, method = Recipe(), METHODS["lora"]()
+        made.method.lora.rank, made.train.seed = 4, number
+        method.attach(model, made)
+        draws = torch.Generator().manual_seed(number)
+        with torch.no_grad():
+            for group in method.groups():
+                for parameter in group.parameters:
+                    parameter.add_(torch.randn(parameter.shape, generator=draws) * 0.02)
+        found.append(tmp_path_factory.mktemp("loras") / f"lora {number}.safetensors")
+        method.save(found[-1], {"ss_base_model_version": "sd_v1", "ss_output_name": f"lora {number}"}, "fp16")
+        method.detach()
+    return found
+
+
+def opened(page: Any, tool: str) -> Any:
+    panel(page, "tools")
+    page.locator(f".sdft-choice[data-tool={tool}]").click()
+    return page.locator("section[aria-label='What it is given']")
+
+
+def lora(form: Any, number: int, path: Path, weight: str) -> None:
+    row = form.locator("[data-tool=lora]").nth(number)
+    row.locator("select").select_option("")
+    row.locator("input[type=text]").fill(str(path))
+    row.locator("[data-tool=weight]").fill(weight)
+
+
+def test_a_lora_is_merged_and_its_result_looked_into(open_page, server, loras, tmp_path):
+    page = open_page()
+    form = opened(page, "merge")
+    assert form.locator("[data-tool=base] select").input_value() == str(CHECKPOINT)
+    assert form.locator("[data-tool=name]").input_value() == "toy-merged"
+    assert str(server.runs / "made") in form.locator("[data-role=tool-place]").inner_text()
+    lora(form, 0, loras[0], "0.5")
+    form.locator("[data-action=tool-add]").click()
+    lora(form, 1, loras[1], "1")
+    form.locator("[data-action=tool-add]").click()
+    form.locator("[data-action=tool-remove]").nth(2).click()
+    form.locator("[data-tool=name]").fill("merged here")
+    form.locator("[data-action=tool-run]").click()
+    job = page.locator("[data-section=tool-job]")
+    page.wait_for_selector("[data-section=tool-job][data-state=finished]")
+    merged = server.runs / "made" / "merged here.safetensors"
+    assert f"{merged}: " in job.locator("[data-role=tool-message]").inner_text()
+    other = tmp_path / "other.safetensors"
+    assert main(["tools", "merge", str(CHECKPOINT), f"{loras[0]}:0.5", str(loras[1]), "--out", str(other)]) == 0
+    assert merged.read_bytes() == other.read_bytes()
+
+    page.reload()  # the outcome is there, and what was made can be chosen
+    panel(page, "tools")
+    page.wait_for_selector("[data-section=tool-job][data-state=finished]")
+    job.locator("[data-action=tool-into]").click()
+    look = page.locator("[data-section=tool-look]")
+    look.locator("[data-fact=Kind]").get_by_text("checkpoint").wait_for()
+    assert look.locator("[data-fact=sdft_merged] td").inner_text() == "lora 1.safetensors:0.5, lora 2.safetensors:1"
+    assert look.locator("[data-fact=Tensors] td").inner_text() == f"{len(TensorFile(merged)):,}"
+    assert form.locator("[data-tool=file] select").input_value() == str(merged)
+
+
+def test_what_is_wrong_is_said_beside_the_button(open_page, server, loras):
+    open_page.refusals = True
+    page = open_page()
+    form = opened(page, "resize")
+    form.locator("[data-tool=source] input").fill(str(loras[0].with_name("nothing.safetensors")))
+    form.locator("[data-tool=name]").fill("smaller")
+    form.locator("[data-action=tool-run]").click()
+    form.locator(".sdft-problem").get_by_text("does not exist").wait_for()
+    form.locator("[data-tool=source] input").fill(str(loras[0]))
+    form.locator("[data-tool=rank]").fill("")
+    form.locator("[data-action=tool-run]").click()
+    page.locator("[data-role=tool-message]").get_by_text("Say how small").wait_for()
+    assert page.locator("[data-section=tool-job]").get_attribute("data-state") == "failed"
+    assert not (server.runs / "made" / "smaller.safetensors").exists()
+    form = opened(page, "scan")
+    form.locator("[data-tool=file] input").fill(str(CHECKPOINT))
+    form.locator("[data-action=tool-run]").click()
+    page.locator("[data-section=tool-look]").get_by_text("0 imports asked for").wait_for()
+
+
+SLOW = """
+import sys, time
+from sdft_ext.formats.tensor_file import TensorFile
+from sdft_ext.ui.standalone import main
+read = TensorFile.__getitem__
+def slow(self, key):
+    time.sleep(0.05)
+    return read(self, key)
+TensorFile.__getitem__ = slow
+main(sys.argv[1:])
+"""
+"""The page's own program on a disk that takes its time."""
+
+
+def test_a_working_tool_is_stopped_from_a_page_that_was_loaded_anew(chromium, loras, tmp_path):
+    slow = Server(tmp_path / "runs", sys.executable, "-c", SLOW)
+    opened_ = Open(chromium, slow.address)
+    page = opened_()
+    form = opened(page, "merge")
+    lora(form, 0, loras[0], "1")
+    form.locator("[data-tool=name]").fill("never")
+    form.locator("[data-action=tool-run]").click()
+    page.locator("[data-role=tool-facts]").get_by_text("s left").wait_for()
+    page.reload()
+    panel(page, "tools")
+    page.locator("[data-section=tool-job] [role=progressbar]").wait_for()
+    page.locator("[data-action=tool-stop]").click()
+    page.wait_for_selector("[data-section=tool-job][data-state=stopped]")
+    assert list((tmp_path / "runs" / "made").iterdir()) == []
+    slow.end()
+    for context in opened_.contexts:
+        context.close()
+    assert opened_.said == []
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_its_looks(open_page, server, loras, theme, width):
+    page = open_page(width=width, theme=theme)
+    form = opened(page, "merge")
+    form.locator("[data-action=tool-add]").click()
+    assert not scrolls_sideways(page)
+    assert page.evaluate("document.activeElement.closest('[data-tool=lora]') !== null"), "the new row has the keyboard"
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('.sdft-tools :is(input, select, button)')]
+            .filter(one => !(one.labels?.length || one.getAttribute('aria-label') || one.textContent.trim()))
+            .map(one => one.outerHTML)"""
+    )
+    assert nameless == []
+    page.locator(".sdft-choice[data-tool=merge] input").focus()
+    page.keyboard.press("ArrowDown")
+    page.get_by_role("heading", name="Extract a LoRA").wait_for()
+    if SCREENSHOTS:
+        opened(page, "merge")
+        page.screenshot(path=str(Path(SCREENSHOTS, f"tools-{theme}-{width}.png")), full_page=True)
