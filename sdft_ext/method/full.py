@@ -268,6 +268,7 @@ def is_lora(file: TensorFile) -> bool:
 def checkpoint_applied(file: TensorFile, model: Model, weight: float = 1.0) -> Iterator[None]:
     """Run the model with a checkpoint's UNet and text encoders; what is equal to the model's own isn't held twice.
 
+    It may last several turns: the host may hang its parameters in anew between them.
     Raises CheckpointError where the file is of another kind of model.
     """
     try:
@@ -275,7 +276,7 @@ def checkpoint_applied(file: TensorFile, model: Model, weight: float = 1.0) -> I
     except ModelError as error:
         raise checkpoint.CheckpointError(f"{file.path} is of another kind of model: {error}") from error
     owners = _owners(model)
-    before: list[tuple[nn.Module, str, nn.Parameter]] = []
+    before: list[tuple[nn.Module, str, Copied]] = []
     missing = owners.keys() - {place.name for found in held.values() for place in found}
     if missing:
         raise checkpoint.CheckpointError(f"{file.path} lacks {sorted(missing)[0]}: it is of another kind of model.")
@@ -296,12 +297,12 @@ def checkpoint_applied(file: TensorFile, model: Model, weight: float = 1.0) -> I
                     continue
                 if weight != 1.0:
                     value = torch.lerp(own.detach().float(), value.float(), weight).to(own.dtype)
-                before.append((owner, leaf, own))
-                owner._parameters[leaf] = nn.Parameter(value, requires_grad=False)
+                before.append((owner, leaf, Copied.instead(own, value)))
+                owner._parameters[leaf] = before[-1][2]
         yield
     finally:
-        for owner, leaf, own in before:
-            owner._parameters[leaf] = own
+        for owner, leaf, copied in before:
+            owner._parameters[leaf] = copied.borrowed
 
 
 def _owners(model: Model) -> dict[str, tuple[nn.Module, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .base import Model
 
@@ -18,7 +18,12 @@ class Copied(nn.Parameter):
 
     @classmethod
     def of(cls, borrowed: nn.Parameter, dtype: torch.dtype, trained: bool = True) -> Copied:
-        made: Copied = cls(borrowed.detach().to(dtype, copy=True), requires_grad=trained)
+        return cls.instead(borrowed, borrowed.detach().to(dtype, copy=True), trained)
+
+    @classmethod
+    def instead(cls, borrowed: nn.Parameter, value: Tensor, trained: bool = False) -> Copied:
+        """This value in the place of a borrowed parameter."""
+        made: Copied = cls(value, requires_grad=trained)
         made.borrowed = borrowed
         return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +61,24 @@ class Painter:
         return pictures
 
     def draw_grid(self, saves: Saves, controls: Controls, method: Method, path: Path) -> None:
-        """Saves × control prompts as one picture, the base model first; the last save gets its preview."""
+        """Saves × control prompts as one picture, the base model first; the last save gets its preview.
+
+        A save is read in a turn of its own, and drawn in others.
+        """
         listed, prompts, seeds = saves.all(), controls.prompts, controls.seeds
         if not listed or not prompts:
             return
 
         def with_save(save: Save) -> list[Image.Image]:
-            with method.applied(saves.path(save), self.model):
-                return self.draw(prompts, seeds, f"Grid: step {save.step}")
+            with ExitStack() as applied:  # whatever happens, it is taken off
+                self.do(lambda: applied.enter_context(method.applied(saves.path(save), self.model)))
+                pictures = self.draw(prompts, seeds, f"Grid: step {save.step}")
+                self.do(applied.close)
+            return pictures
 
         columns = [("base", self.draw(prompts, seeds, "Grid: base model"))]
         for save in spread(listed):
-            columns.append((f"step {save.step}", self.do(lambda save=save: with_save(save))))  # type: ignore[misc]
+            columns.append((f"step {save.step}", with_save(save)))
         sheet = grid(columns, prompts)
         atomic.write(path, lambda file: sheet.save(file, "PNG"))
         if self.recipe.watch.concept_prompts:
