@@ -121,6 +121,10 @@ def _figures(data: dict[str, Any]) -> Iterator[str]:
         rows.append(
             ("Saved file against memory (largest difference of the model's output)", f"{data['readback_max_diff']:.2g}")
         )
+    if "memory" in data:
+        memory = data["memory"]
+        where = f"A step's memory on the GPU, at {memory['width']}×{memory['height']} in batches of {memory['batch']}"
+        rows.append((where, f"{memory['needed_mb']:,.0f} of {memory['free_mb']:,.0f} MB free ({data['mode']})"))
     if rows:
         yield "| what | measured |"
         yield "|---|---|"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
 from bench import memory as bench
+from bench import peaks
 from sdft_ext import recipe_file
 from sdft_ext.desk import Desk
-from sdft_ext.desk.forecast import STATES, adapter_numbers, forecast
+from sdft_ext.desk.forecast import forecast
+from sdft_ext.desk.moments import FACTORED, STATES, Place, factored, moments, numbers
 from sdft_ext.host.base import Described, Memory
 from sdft_ext.method import METHODS
 from sdft_ext.method.base import ParameterGroup
@@ -57,17 +60,21 @@ def test_trained_numbers_are_counted_exactly(settings: tuple[str, ...]):
     model, method = load(TOY), METHODS[made.method.name]()
     method.attach(model, made)
     trained = sum(parameter.numel() for group in method.groups() for parameter in group.parameters)
-    assert adapter_numbers(made, model.family) == trained
+    assert numbers(made, model.family) == trained
+
+
+def held(*settings: str) -> dict[str, dict[str, float]]:
+    """The moments of a run on the toy model."""
+    return moments(recipe("dataset.concepts.0.trigger=sks", *settings), Place(load(TOY).family, "toy", True, True))
 
 
 def test_each_answer_of_the_base_that_is_kept_takes_another_pass():
     def step(*settings: str) -> float:
-        made = recipe("dataset.concepts.0.trigger=sks", "method.text_encoder=false", *settings)
-        return float(forecast(made, CPU, Memory(10_000, 10_000, "CPU"))["parts"]["training step"])
+        return held("method.text_encoder=false", "train.batch_size=8", *settings)["step"]["training step"]
 
     one, two = "train.class_preservation=1", "train.blank_preservation=1"
-    assert step(one) == pytest.approx(2 * step(), rel=0.01)
-    assert step(one, two) == pytest.approx(3 * step(), rel=0.01)
+    assert step(one) == pytest.approx(2 * step(), rel=0.05)
+    assert step(one, two) == pytest.approx(3 * step(), rel=0.05)
 
 
 @pytest.mark.parametrize("name", ["sd1", "sd2", "sdxl"])
@@ -75,37 +82,61 @@ def test_models_of_true_size_are_counted_exactly(name: str):
     model, method = true_sizes.model(name), LoraMethod()
     method.attach(model, recipe())
     trained = sum(parameter.numel() for group in method.groups() for parameter in group.parameters)
-    assert adapter_numbers(recipe(), published.family(name)) == trained
+    assert numbers(recipe(), published.family(name)) == trained
 
 
 @pytest.mark.parametrize("name", [name for name in STATES if name != "adamw8bit"])
 def test_optimizers_keep_as_much_as_is_said(name: str):
-    layers = [torch.nn.Parameter(torch.randn(shape)) for shape in ((16, 320), (320, 16), (16, 320, 3, 3))]
+    shapes = ((16, 320), (320, 16), (16, 320, 3, 3))
+    each = kept_by(name, shapes) / sum(math.prod(shape) for shape in shapes)
+    assert STATES[name] == pytest.approx(each, rel=0.15, abs=0.08)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", FACTORED)
+def test_of_whole_weights_rows_and_columns_are_counted(name: str):
+    shapes = ((320, 640), (320, 320, 3, 3), (320,), (64, 4, 3, 3))
+    told = sum(factored(shape, FACTORED[name]) for shape in shapes)  # type: ignore[index]
+    assert told == pytest.approx(kept_by(name, shapes), rel=0.01)
+
+
+def kept_by(name: str, shapes: tuple[tuple[int, ...], ...]) -> int:
+    """Numbers that an optimizer keeps for parameters of these shapes."""
+    layers = [torch.nn.Parameter(torch.randn(shape)) for shape in shapes]
     train = recipe(f"train.optimizer={name}", "train.learning_rate=1e-3").train
     optimizer = build([ParameterGroup("unet", layers, 1e-3)], train)
     for layer in layers:
         layer.grad = torch.randn_like(layer)
     optimizer.step()
-    kept = sum(
+    return sum(
         value.numel()
         for state in optimizer.state.values()
         for value in state.values()
         if isinstance(value, torch.Tensor)
     )
-    each = kept / sum(layer.numel() for layer in layers)
-    assert STATES[name] == pytest.approx(each, rel=0.15, abs=0.08)  # type: ignore[index]
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
-def test_a_step_takes_on_the_cpu_what_its_coefficient_says(checkpointing: bool):
-    family = load(TOY).family
-    told = bench.recipe_of("fp32", checkpointing)
-    (real,) = bench.step_bytes(family, told, [(96, 3)], torch.float32, fake=False)
+@pytest.mark.parametrize(
+    ("kind", "precision", "checkpointing", "width"),
+    [
+        ("lora", "fp32", False, 48),
+        ("lora linear", "bf16", True, 4),
+        ("dora", "fp32", True, 8),
+        ("full", "bf16", False, 0),
+        ("hypernetwork", "fp32", False, 5),
+    ],
+)
+def test_a_step_takes_on_the_cpu_what_its_coefficient_says(
+    kind: str, precision: str, checkpointing: bool, width: int
+) -> None:
+    told = bench.recipe_of(kind, precision, checkpointing, width)
+    trace = bench.Setting(load(TOY).family, told, fake=False).unet_step(96, 3)
     told.dataset = dataclasses.replace(told.dataset, resolution=96)
     told.train = dataclasses.replace(told.train, batch_size=3)
     told.method = dataclasses.replace(told.method, text_encoder=False)
-    parts = forecast(told, CPU, Memory(1e6, 1e6, "CPU"))["parts"]
-    assert parts["training step"] == pytest.approx(real / 2**20, rel=0.05)
+    parts = moments(told, Place(load(TOY).family, "toy", True, True))["step"]
+    gradients = bench.Setting(load(TOY).family, told, fake=False).gradient_bytes
+    real = max(there + share * gradients for there, share in trace.moments) / 2**20
+    assert parts["training step"] + parts["gradients"] == pytest.approx(real, rel=0.05)
 
 
 def test_more_of_everything_takes_more():
@@ -149,11 +180,27 @@ def test_a_gpus_forecast_is_called_an_estimate():
     assert "Estimated" not in forecast(recipe(), CPU, Memory(8000, 8000, "CPU"))["text"]
 
 
+def test_the_mode_is_chosen_and_said():
+    made = recipe("dataset.resolution=512", "method.text_encoder=false", "train.precision=bf16")
+    gpu, cpu = (Described("sd", "sd.ckpt", "sd1", device, True) for device in ("cuda:0", "cpu"))
+    roomy = forecast(made, gpu, Memory(1e6, 1e6, "GPU"))
+    assert roomy["mode"] == "shared" and "drawn between two steps" in roomy["text"] and roomy["estimate"]
+    assert "One step measures it before the run begins." in roomy["text"]
+    narrow = Memory(roomy["needed_mb"] - 100, 1e6, "GPU")
+    alone = forecast(made, gpu, narrow)
+    # The VAE and the text encoder of SD 1, in halves.
+    assert alone["mode"] == "exclusive" and alone["parts"]["put aside"] == pytest.approx(-394, abs=1)
+    assert "the VAE and the text encoder lie in the computer's memory, and pictures asked for wait" in alone["text"]
+    assert alone["needed_mb"] <= narrow.free_mb and alone["fits"] is not False
+    # Where even that doesn't suffice, nothing is promised of it; and a CPU has no other memory.
+    assert forecast(made, gpu, Memory(500, 1e6, "GPU"))["mode"] == "shared"
+    on_cpu = forecast(made, cpu, narrow)
+    assert on_cpu["mode"] == "shared" and not on_cpu["estimate"]
+
+
 def test_the_calculator_carries_the_forecast(desk: Desk, data: Path):
     memory = desk.calculate(values(data))["memory"]
-    assert memory["fits"] is True and memory["needed_mb"] == pytest.approx(
-        sum(memory["parts"].values()) - min(memory["parts"]["training step"], memory["parts"].get("drawing", 0)), abs=1
-    )
+    assert memory["fits"] is True and memory["needed_mb"] == pytest.approx(sum(memory["parts"].values()), abs=1)
 
 
 @pytest.mark.parametrize(
@@ -168,12 +215,21 @@ def test_whole_models_are_counted_exactly(settings: tuple[str, ...]):
     model, method, made = load(TOY), FullMethod(), recipe("method.name=full", *settings)
     method.attach(model, made)
     trained = sum(parameter.numel() for group in method.groups() for parameter in group.parameters)
-    assert adapter_numbers(made, model.family) == trained
-    parts = forecast(made, CPU, Memory(1e6, 1e6, "CPU"))["parts"]
+    assert numbers(made, model.family) == trained
+    family = Place(load(TOY).family, "toy", True, True)
+    parts = moments(made, family)["end of a step"]
     narrow = recipe("method.name=full", *settings, "method.full.weights=bf16", "train.precision=bf16")
-    other = forecast(narrow, CPU, Memory(1e6, 1e6, "CPU"))["parts"]
+    other = moments(narrow, family)["end of a step"]
     assert parts["trained weights"] == pytest.approx(trained * 4 / 2**20, abs=0.1)
     assert (
         other["gradients"] == pytest.approx(parts["gradients"] / 2, abs=0.1)
         and other["optimizer"] == parts["optimizer"]
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 5, 10, 14, 17, 19])
+def test_a_whole_run_takes_what_was_forecast(number: int, tmp_path: Path) -> None:
+    """Of ``python -m bench memory --check``: a LoRA, one with priors, LoKr, weights in bf16, pivotal tuning, hypernetwork."""
+    row = peaks.compare(peaks.cases("toy")[number], TOY, tmp_path / "case")
+    assert abs(row.off) <= 0.1 and abs(row.off_step) <= 0.1, row

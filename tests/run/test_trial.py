@@ -103,6 +103,7 @@ def test_what_was_measured_is_told(data: Path, tmp_path: Path, monkeypatch: pyte
     assert memory["batch"] == 2 and memory["free_mb"] > 0
     assert event["text"].startswith("Memory, measured by one step at ") and "in batches of 2" in event["text"]
     assert json.loads((folder / "report.json").read_text())["memory"] == memory
+    assert "| A step's memory on the GPU, at 64×64 in batches of 2 | " in (folder / "report.md").read_text()
 
 
 def test_a_step_that_does_not_fit_ends_the_run_before_it_begins(

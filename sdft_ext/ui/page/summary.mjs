@@ -65,10 +65,11 @@ export function summary(app) {
     const share = found.free_mb ? Math.min(found.needed_mb / found.free_mb, 1) : 0;
     const kind = found.fits === false ? "bad" : share > 0.85 ? "warn" : "good";
     const parts = Object.entries(found.parts ?? {}).map(([name, mb]) => `${name}: ${megabytes(mb)}`);
+    const words = `${found.estimate ? "estimate: " : ""}${megabytes(found.needed_mb)} of ${megabytes(found.free_mb)} free`;
     fill(
       memory,
-      el("div.row", {}, el("span.quiet", {}, "Memory"), el("span.spring"), el("span", {}, `${megabytes(found.needed_mb)} of ${megabytes(found.free_mb)} free`)),
-      el("div.meter", { title: parts.join("\n"), role: "img", "aria-label": `Memory: ${megabytes(found.needed_mb)} of ${megabytes(found.free_mb)} free` }, el("div", { class: `sdft-meter-fill sdft-${kind}`, style: `width: ${Math.round(share * 100)}%` })),
+      el("div.row", {}, el("span.quiet", {}, "Memory"), el("span.spring"), el("span", {}, words)),
+      el("div.meter", { title: parts.join("\n"), role: "img", "aria-label": `Memory: ${words}` }, el("div", { class: `sdft-meter-fill sdft-${kind}`, style: `width: ${Math.round(share * 100)}%` })),
       found.text && el("p.help", {}, found.text),
     );
   }
