@@ -10,15 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..method.vectors import in_file_name, words_of
-from ..recipe import FULL, Recipe
+from ..recipe import FULL, WORDS, Recipe
 from .base import Destination, HostError
 from .prompts import SAVE_AXIS, WEIGHT_AXIS, Kind, tag
 
 NOTHING = "Nothing"
 KINDS: dict[str, Kind] = {"textual_inversion": "embedding", "hypernetwork": "hypernet"}
 """How a prompt calls the saves of methods that aren't LoRAs."""
-WITH_WORDS = ("textual_inversion", "pivotal")
-"""Methods that train new words."""
 
 
 def infotext(
@@ -100,7 +98,7 @@ def called(recipe: Recipe, save: str, weight: float = 1.0) -> dict[str, str]:
 def _first(recipe: Recipe) -> str:
     """What calls all that the run trained on: the first control prompt, and each concept and word that isn't in it."""
     phrases = {one.trigger.strip(): f"{one.trigger} {one.class_word}".strip() for one in recipe.dataset.concepts}
-    if recipe.method.name in WITH_WORDS:
+    if recipe.method.name in WORDS:
         phrases |= {word: word for word in words_of(recipe) if word not in phrases}
     found = recipe.watch.concept_prompts[:1] or [phrases.pop(next(iter(phrases)))]
     for word, phrase in phrases.items():

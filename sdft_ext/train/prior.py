@@ -1,6 +1,7 @@
 """Keeping what the base knows: its own answers, with the training out of the way, are targets beside the pictures.
 
-For a noisy picture x_t with a caption, c is the caption with the class word in the trigger's place, ∅ the empty prompt:
+For a noisy picture x_t with a caption, c is the caption with the class word in the trigger's place (and in a new word's
+place what it began as), ∅ the empty prompt:
 
     w_class · λ(t) · |ε_trained(x_t, t, c) − ε_base(x_t, t, c)|²  +  w_blank · λ(t) · |ε_trained(x_t, t, ∅) − ε_base(x_t, t, ∅)|²
 
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from ..method.base import Method, MethodError, Removable
 from ..model.base import Conditioning
-from ..recipe import Concept, Recipe
+from ..recipe import WORDS, Concept, Recipe
 
 Encode = Callable[[Sequence[str]], Conditioning]
 Predict = Callable[[Tensor, Tensor, Conditioning], Tensor]
@@ -48,9 +49,13 @@ class Prior:
 
     def terms(self, captions: Sequence[str]) -> Iterator[tuple[float, list[str]]]:
         """Weights and the prompts that stand for the captions."""
-        train, concepts = self.recipe.train, self.recipe.dataset.concepts
+        train = self.recipe.train
         if train.class_preservation:
-            yield train.class_preservation, [without_triggers(caption, concepts) for caption in captions]
+            plain = [*self.recipe.dataset.concepts]
+            if self.recipe.method.name in WORDS:
+                words = self.recipe.method.embedding.words.items()
+                plain += [Concept(trigger=word, class_word=begin) for word, begin in words]
+            yield train.class_preservation, [without_triggers(caption, plain) for caption in captions]
         if train.blank_preservation:
             yield train.blank_preservation, [""] * len(captions)
 

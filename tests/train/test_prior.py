@@ -120,6 +120,18 @@ def test_a_trigger_without_a_class_word_leaves_nothing_behind():
     assert without_triggers("a sks on grass", [Concept(trigger="sks")]) == "a on grass"
 
 
+@pytest.mark.parametrize(("name", "wanted"), [("pivotal", "a cat by a small dog, 1"), ("lora", "a cat by a ZWX, 1")])
+def test_new_words_are_left_out_like_triggers(model, name, wanted):
+    """The base doesn't know them: what they began as stands in their places."""
+    made, method = recipe(name, class_preservation=1.0), METHODS[name]()
+    made.method.embedding.words = {"sks": "red cat", "zwx": "small dog"}
+    found = prior(made, method, torch.ones(1000))
+    assert list(found.terms(["a sks by a ZWX, 1"])) == [(1.0, [wanted])]
+    made.dataset.concepts[0].trigger = ""
+    if name == "pivotal":
+        assert list(found.terms(["a sks"])) == [(1.0, ["a red cat"])]
+
+
 def test_off_is_off_and_what_cannot_stand_aside_is_refused():
     assert prior(recipe("lora"), METHODS["lora"](), torch.ones(1000)) is None
     made = recipe("textual_inversion", blank_preservation=1.0)
