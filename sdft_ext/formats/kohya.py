@@ -30,6 +30,11 @@ FUSED = ("q_proj", "k_proj", "v_proj", "out_proj")
 """OpenCLIP's attention is one module in the WebUI: it applies these together or not at all."""
 
 
+def new_words(keys: Iterable[str]) -> list[str]:
+    """The new words among a LoRA file's keys."""
+    return list(dict.fromkeys(key[len(BUNDLE) :].rpartition(".")[0] for key in keys if key.startswith(BUNDLE)))
+
+
 class LoraFileError(ValueError):
     """A file that is no LoRA for this model, or can't be written as asked; the message names it."""
 

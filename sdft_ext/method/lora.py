@@ -14,7 +14,7 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..formats import kohya, lycoris
+from ..formats.tensor_file import TensorFile
 from ..model.base import Family, Model
 from ..recipe import LoraRecipe, Precision, Recipe
 from .adapters import Adapters, Shape, weight_shape, wrappable
@@ -37,6 +38,10 @@ SHORT = dict(zip(lycoris.LORA, ("down", "up"), strict=True))
 HALVES = (
     "A WebUI that runs on a CPU can't multiply this {}'s halves and leaves it out: set save.precision to fp32 or bf16 to use it "
     "there; on a GPU it works."
+)
+LEFT = (
+    "{} also holds the new {}, which this run's saves don't: they are trained on and saved by method pivotal, with their names in "
+    "method.embedding.words."
 )
 
 
@@ -73,6 +78,11 @@ class LoraMethod:
         if lora.continue_from:
             start = read(lora.continue_from, model).trained()
             chosen = self._continued(chosen, start, lora)
+            held = kohya.new_words(TensorFile(lora.continue_from))
+            left = [word for word in held if word not in self.words(recipe)]
+            if left:
+                told = f"{'words' if len(left) > 1 else 'word'} {', '.join(left)}"
+                self.notes.append(LEFT.format(Path(lora.continue_from).name, told))
         if not chosen:
             raise MethodError(
                 "Nothing is left to train: switch on method.unet or method.text_encoder, or give blocks a rank above 0."
@@ -80,6 +90,10 @@ class LoraMethod:
         if self.name in ("loha", "lokr") and recipe.save.precision == "fp16" and model.device.type == "cpu":
             self.notes.append(HALVES.format(lycoris.LABELS[self.name]))
         self._adapters, self._model, self._recipe = Adapters(model, chosen, recipe.train.seed, start), model, recipe
+
+    def words(self, recipe: Recipe) -> Collection[str]:
+        """The new words that a run of this method trains."""
+        return ()
 
     def detach(self) -> None:
         if self._adapters is not None:

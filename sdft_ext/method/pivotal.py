@@ -6,7 +6,7 @@ embedding of its own, for the programs that don't.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -44,6 +44,9 @@ class PivotalMethod(LoraMethod):
         except BaseException:
             super().detach()
             raise
+
+    def words(self, recipe: Recipe) -> Collection[str]:
+        return words_of(recipe)
 
     def detach(self) -> None:
         if self._learned is not None:

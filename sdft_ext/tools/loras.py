@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -33,13 +33,20 @@ class Made:
     layers: int
     largest_rank: int
     error: float
+    words: tuple[str, ...] = ()
+    """New words that it holds."""
+    left: tuple[str, ...] = ()
+    """Sentences about words that it doesn't."""
 
     @property
     def text(self) -> str:
-        return (
+        found = (
             f"{self.path}: {self.layers} layers, rank up to {self.largest_rank}; {self.error:.2%} of the change is missing "
             "(by length)."
         )
+        if self.words:
+            found += f" It holds the new {'words' if len(self.words) > 1 else 'word'} {', '.join(self.words)}."
+        return " ".join([found, *self.left])
 
 
 @torch.no_grad()
@@ -74,6 +81,7 @@ def merge_loras(
 ) -> Made:
     """Write one LoRA whose effect is the sum of the files' at their weights; exactly, with the sum of their ranks, or cut.
 
+    New words go along.
     Raises ToolError where files name their layers in different ways or have layers of different sizes.
     """
     target = new_file(target)
@@ -104,8 +112,25 @@ def merge_loras(
         together[name] = LoraLayer(down, up, float(len(down)))
     first = read[0][1]
     told = LoraFile({}, {**first.metadata, "sdft_merged": names_and_weights(files)})
-    bundle = {key: tensor for path, _, _ in read for key, tensor in words(path).items()}
-    return _written(target, together, told, rank, error, precision, bundle, progress)
+    bundle, left = _together([path for path, _, _ in read])
+    made = _written(target, together, told, rank, error, precision, bundle, progress)
+    return replace(made, left=left)
+
+
+def _together(paths: Sequence[Path]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The files' new words, and sentences about those that can't be among them: of two of one name the first stays."""
+    bundle: dict[str, Tensor] = {}
+    owners: dict[str, Path] = {}
+    left = []
+    for path in paths:
+        theirs = words(path)
+        for word in kohya.new_words(theirs):
+            if word in owners:
+                left.append(f"The word {word} is {owners[word].name}'s: that of {path.name} was left out.")
+                continue
+            owners[word] = path
+            bundle |= {key: tensor for key, tensor in theirs.items() if kohya.new_words([key]) == [word]}
+    return bundle, tuple(left)
 
 
 def words(path: str | Path) -> dict[str, Tensor]:
@@ -168,4 +193,5 @@ def _written(
         "ss_network_args": "{}",
     }
     kohya.write_named(target, made, told, precision, bundle)
-    return Made(target, len(made), max(ranks), (missing / whole) ** 0.5 if whole else 0.0)
+    lost = (missing / whole) ** 0.5 if whole else 0.0
+    return Made(target, len(made), max(ranks), lost, tuple(kohya.new_words(bundle)))

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..formats import checkpoint
-from ..formats.tensor_file import Entry, aligned
+from ..formats.kohya import new_words
+from ..formats.tensor_file import Entry, TensorFile, aligned
 from ..method.changes import changed_weight
 from ..method.lora import read_for
 from ..model.config_beside import copy_config
@@ -28,10 +29,18 @@ class Merged:
     changed: int
     """Tensors that differ from the base's."""
     tensors: int
+    words: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Files with new words, which a checkpoint can't hold."""
 
     @property
     def text(self) -> str:
-        return f"{self.path}: {self.changed} of {self.tensors} tensors changed."
+        found = [f"{self.path}: {self.changed} of {self.tensors} tensors changed."]
+        for name, words in self.words:
+            found.append(
+                f"{name} also holds the new {'words' if len(words) > 1 else 'word'} {', '.join(words)}, which no checkpoint can: "
+                "put their embeddings beside it, the files that end in the word, or prompts will not know them."
+            )
+        return " ".join(found)
 
 
 @torch.no_grad()
@@ -80,7 +89,8 @@ def merge(
     metadata = checkpoint.model_metadata({**source.metadata, **told}, {})
     count = checkpoint.write(target, entries, source.__getitem__, changed, metadata)
     copy_config(source.path, target)
-    return Merged(target, count, len(entries))
+    words = [(path.name, tuple(new_words(TensorFile(path)))) for path, _ in files]
+    return Merged(target, count, len(entries), tuple(one for one in words if one[1]))
 
 
 def in_precision(entries: dict[str, Entry], precision: str | None) -> dict[str, Entry]:

@@ -175,6 +175,29 @@ def test_a_pivotal_file_is_a_lora_with_words_and_the_words_alone(model, tmp_path
     method.detach()
 
 
+def test_words_that_a_run_does_not_go_on_with_are_said(model, tmp_path):
+    """A file of two words: the run that names one, or trains no words, says which it leaves out."""
+    path, first = tmp_path / "two.safetensors", METHODS["pivotal"]()
+    first.attach(model, recipe("pivotal", sks="cat", zwx="dog"))
+    first.save(path, {}, "fp32")
+    first.detach()
+    for name, words, left in (("pivotal", {"sks": "cat"}, ["zwx"]), ("lora", {}, ["sks", "zwx"])):
+        made, method = recipe(name, **words), METHODS[name]()
+        made.method.lora.continue_from = str(path)
+        method.attach(model, made)
+        said = " ".join(method.notes)
+        method.detach()
+        assert f"two.safetensors also holds the new words {', '.join(left)}" in said or (
+            len(left) == 1 and f"two.safetensors also holds the new word {left[0]}" in said
+        )
+    made = recipe("pivotal", sks="cat", zwx="dog")
+    made.method.lora.continue_from = str(path)
+    whole = METHODS["pivotal"]()
+    whole.attach(model, made)
+    assert not any("also holds" in note for note in whole.notes)
+    whole.detach()
+
+
 def test_the_norm_is_pulled_towards_that_of_words(model):
     made = recipe()
     made.method.embedding.norm_pull = 1.0

@@ -254,6 +254,27 @@ def test_a_configuration_of_another_model_is_not_written_over(sd1: World, tmp_pa
     assert own.is_file(), "the base's own configuration may stand there"
 
 
+def with_words(path: Path, target: Path, *words: str, value: float = 0.0) -> Path:
+    """The LoRA with vectors of new words in it."""
+    held = {f"bundle_emb.{word}.emb_params": torch.full((1, 64), value) for word in words}
+    save_file({**load_file(path), **held}, target, TensorFile(path).metadata)
+    return target
+
+
+def test_what_becomes_of_new_words_is_said(sd1: World, tmp_path: Path) -> None:
+    one = with_words(sd1.lora("lora"), tmp_path / "one.safetensors", "sks", "zwx")
+    other = with_words(sd1.lora("lora", seed=5), tmp_path / "other.safetensors", "zwx", value=1.0)
+    merged = merge(sd1.base, [(one, 1.0)], tmp_path / "merged.safetensors").text
+    assert "one.safetensors" in merged and "sks, zwx" in merged and "embeddings" in merged
+    assert "embeddings" not in merge(sd1.base, [(sd1.lora("lora"), 1.0)], tmp_path / "plain.safetensors").text
+    both = merge_loras([(one, 1.0), (other, 0.5)], tmp_path / "both.safetensors")
+    assert "zwx" in both.text and "other.safetensors" in both.text and "one.safetensors" in both.text
+    found = load_file(both.path)
+    assert found["bundle_emb.zwx.emb_params"].eq(0).all() and "bundle_emb.sks.emb_params" in found
+    alone = merge_loras([(one, 1.0), (sd1.lora("lora", seed=5), 0.5)], tmp_path / "alone.safetensors")
+    assert "other" not in alone.text and "sks, zwx" in alone.text
+
+
 def test_a_file_that_can_not_be_used_is_described_all_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
