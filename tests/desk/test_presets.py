@@ -13,7 +13,7 @@ from sdft_ext.desk import Desk, presets
 from sdft_ext.desk.example import example
 from sdft_ext.desk.glance import RESOLUTION, glance
 from sdft_ext.method import METHODS
-from sdft_ext.recipe import Recipe, TrainRecipe
+from sdft_ext.recipe import Recipe
 from sdft_ext.recipe_rules import fields
 
 TOY = Path(__file__).parents[2] / "assets" / "toy" / "toy.safetensors"
@@ -53,13 +53,12 @@ def test_a_whole_model_does_not_begin_at_a_loras_rate(family: str):
 
 
 @pytest.mark.parametrize("family", RESOLUTION)
-def test_only_a_word_alone_does_without_regularization_pictures(family: str):
-    weights = {
-        preset["name"]: preset["settings"].get("train.prior_loss_weight", TrainRecipe().prior_loss_weight)
-        for preset in presets.presets(family, RESOLUTION[family], gpu=False)
-    }
-    without = {name for name, weight in weights.items() if not weight}
-    assert without == {"subject-textual_inversion", "style-textual_inversion"}
+def test_only_a_word_and_what_the_base_answers_do_without_regularization_pictures(family: str):
+    found = {preset["name"]: preset["settings"] for preset in presets.presets(family, RESOLUTION[family], gpu=False)}
+    without = {name for name, settings in found.items() if settings.get("train.prior_loss_weight") == 0}
+    held = {name for name, settings in found.items() if settings.get("train.class_preservation")}
+    assert without == {"subject-textual_inversion", "style-textual_inversion"} | held
+    assert held == ({"subject-hypernetwork", "style-hypernetwork"} if family == "toy" else set())
 
 
 def test_the_example_leaves_to_the_presets_what_they_decide():
