@@ -89,6 +89,8 @@ class Loop:
                 "train.precision is fp32, but the model is loaded in half precision: set it to bf16 (or fp16), or load the "
                 "model in float32 (the WebUI's --no-half)."
             )
+        read = held | {parameter.dtype for encoder in model.text_encoders for parameter in encoder.parameters()}
+        self.precision.refuse_mixed(read)
         self.ema = EMA(self.parameters, train.ema) if train.ema else None
         self.trains_text = any(group.of_text_encoder for group in self.groups)
         self.text_stop = round(train.text_encoder_stop * total_steps)

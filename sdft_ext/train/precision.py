@@ -36,6 +36,18 @@ class Precision:
         self.name, self.device = name, device
         self.scaler = _scaler(device) if name == "fp16" else None
 
+    def refuse_mixed(self, held: set[torch.dtype]) -> None:
+        """Raises RecipeError where layers hold weights that the device can't compute with in the format.
+
+        A CPU's norms take float32 weights, or the format's own; not the other half precision.
+        """
+        other = {"bf16": "fp16", "fp16": "bf16"}.get(self.name)
+        if self.device.type == "cpu" and other is not None and DTYPES[other] in held:
+            raise RecipeError(
+                f"The model is loaded in {other}, which a CPU can't compute with in {self.name}: set train.precision to {other}, "
+                "or load the model in float32 (the WebUI's --no-half)."
+            )
+
     def autocast(self) -> AbstractContextManager[Any]:
         """Inside, matrix products and convolutions compute in the format; weights and sums stay float32."""
         if self.name == "fp32":

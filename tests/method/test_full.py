@@ -263,6 +263,27 @@ def test_float32_on_a_model_in_half_precision_is_refused(data: Path, tmp_path: P
         train(made, host=host, quiet=True)
 
 
+@pytest.mark.parametrize(
+    ("held", "precision", "settings"),
+    [
+        (torch.float16, "bf16", ("method.name=lora",)),
+        (torch.float16, "bf16", ("method.name=full", TEXT_OFF)),
+        (torch.bfloat16, "fp16", ("method.name=lora",)),
+    ],
+)
+@pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="torch before 2.3 has no fp16 on a CPU")
+def test_one_half_precision_in_the_other_on_a_cpu_is_refused(
+    held: torch.dtype, precision: str, settings: tuple[str, ...], data: Path, tmp_path: Path
+) -> None:
+    """A CPU's layers don't mix them (a GPU's do)."""
+    made = tiny.recipe(data, tmp_path, f"train.precision={precision}", *settings)
+    host, model = held_in(held, made)
+    before = tiny.bits(model)
+    with pytest.raises(RecipeError, match=f"set train.precision to {'fp16' if precision == 'bf16' else 'bf16'}"):
+        train(made, host=host, quiet=True)
+    assert tiny.bits(model) == before
+
+
 def held_in(dtype: torch.dtype, made: Recipe) -> tuple[StandaloneHost, Model]:
     """A host that holds the recipe's model in a number format, but for the VAE (slow on a CPU in half precision)."""
     shelf = Shelf("cpu")

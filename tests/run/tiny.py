@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -82,7 +83,10 @@ def recipe(data: Path, output: Path, *settings: str) -> Recipe:
 
 def bits(model: Model) -> list[tuple[int, bytes, bool]]:
     """Every parameter of a host's model: the object, its value to the bit, and whether it would train."""
-    return [(id(p), p.detach().numpy().tobytes(), p.requires_grad) for _, p in parameters(model)]
+    return [
+        (id(p), p.detach().reshape(-1).view(torch.uint8).numpy().tobytes(), p.requires_grad)
+        for _, p in parameters(model)
+    ]
 
 
 def tensors(path: Path) -> bytes:
