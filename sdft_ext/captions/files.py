@@ -9,6 +9,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from ..dataset import text_files
 
 ENDING = ".sdft-tmp"
 """Of the hidden files beside which a caption is written."""
+ASIDE = ".sdft-aside"
+"""Of the hidden names that a caption has while it is looked at before it goes."""
 
 
 class ChangedMeanwhile(Exception):
@@ -126,9 +129,16 @@ def read(path: Path) -> bytes | None:
         return None
 
 
-def _hidden(path: Path) -> Path:
+def clear(folder: Path) -> None:
+    """Remove what killed programs left half written. Nobody else may be writing captions there meanwhile."""
+    for path in folder.glob(f".*{ENDING}"):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _hidden(path: Path, ending: str = ENDING) -> Path:
     """A name beside a file that no other program, and none that was killed, has chosen."""
-    return path.with_name(f".{path.stem[:40]}.{secrets.token_hex(6)}{ENDING}")
+    return path.with_name(f".{path.stem[:40]}.{secrets.token_hex(6)}{ending}")
 
 
 def _write_new(path: Path, data: bytes, mode: int | None) -> None:
@@ -173,7 +183,7 @@ def _put(source: Path, target: Path) -> None:
 
 
 def _remove(path: Path, expected: Callable[[bytes | None], bool]) -> None:
-    aside = _hidden(path)
+    aside = _hidden(path, ASIDE)
     os.rename(path, aside)
     if not expected(read(aside)):
         _put(aside, path)

@@ -145,7 +145,7 @@ class Captions:
         self._headers: dict[str, tuple[int, int, Header | str]] = {}
         self.lock = threading.RLock()
         self._folders: dict[str, int] = {}
-        self._loaded = False
+        self._loaded = self._clean = False
         self.look()
 
     # What there is.
@@ -415,7 +415,15 @@ class Captions:
             with self._journal.alone():
                 self.look()
                 self._settled()
+                self._cleared()
                 yield
+
+    def _cleared(self) -> None:
+        """Once, before the first change: what killed programs left beside the captions."""
+        if not self._clean:
+            for folder in {self.root, *(caption.file.parent for caption in self._captions.values())}:
+                files.clear(folder)
+            self._clean = True
 
     def _settled(self) -> None:
         """Say in the journal which captions are saved although it doesn't say so: a killed program had written their files."""

@@ -201,3 +201,13 @@ def test_what_a_killed_program_left_beside_a_file_blocks_no_save(tmp_path: Path)
     found = Captions(tmp_path)
     change(found, "a", do="set", text="new")
     assert found.save().count == 1 and (tmp_path / "a.txt").read_text() == "new"
+    assert not list(tmp_path.glob(".*.sdft-tmp")), "and it is gone with the first change"
+
+
+def test_a_text_that_was_put_aside_stays(tmp_path: Path) -> None:
+    """A killed program may have held another program's last words in its hands."""
+    folders.make(tmp_path, {"a": "old"})
+    aside = tmp_path / ".a.0123.sdft-aside"
+    aside.write_text("theirs")
+    change(Captions(tmp_path), "a", do="set", text="new")
+    assert aside.read_text() == "theirs"
