@@ -115,7 +115,7 @@ def test_pause_save_sample_try_and_stop(client: TestClient, desk: Desk, data: Pa
     until(lambda: state(desk, run) == "paused")
     tried = ask("try")
     name = tried["name"]
-    assert tried == {"name": name, "call": f"<lora:{name}:1>", "word": ""}
+    assert tried == {"name": name, "call": f"<lora:{name}:1>", "word": "", "further": []}
     assert (desk.folder / run / "saves" / f"{name}.safetensors").is_file(), "a paused run can be tried out as well"
     ask("resume")
     until(lambda: state(desk, run) == "training")
