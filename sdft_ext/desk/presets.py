@@ -164,6 +164,8 @@ OTHERS: dict[str, dict[str, Any]] = {
 TOY_OTHERS: dict[str, dict[str, Any]] = {
     "loha": {"method.lora.alpha": 8.0},
     "lokr": {"method.lora.rank": 16, "method.lora.alpha": 16.0, "method.lora.factor": 4},
+    # The toy's text encoder can say little beyond what the base knows: with its output trained instead of words, within its
+    # last layer norm, at all 77 tokens, the star is in 0.11 of the pictures and the style in none.
     "textual_inversion": {
         "train.learning_rate": 1e-1,
         "method.embedding.vectors": 8,
