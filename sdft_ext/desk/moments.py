@@ -25,14 +25,14 @@ STATES: dict[OptimizerName, float] = {
     "lion": 1.0,
     "prodigy": 4.0,
     "dadaptadam": 3.0,
-    "adafactor": 1.6,
+    "adafactor": 1.1,
     "came": 2.1,
     "adamw_schedule_free": 2.0,
 }
-"""Numbers that an optimizer keeps for each trained one (a test counts them); of those that keep rows and columns for a matrix, as
+"""Numbers (of float32's size) that an optimizer keeps for each trained one (a test counts them); of those that keep rows and columns for a matrix, as
 with a LoRA."""
-FACTORED: dict[OptimizerName, int] = {"adafactor": 1, "came": 2}
-"""How many pairs of rows and columns these keep, beside a mean of each number."""
+FACTORED: dict[OptimizerName, tuple[float, int]] = {"adafactor": (0.5, 1), "came": (1.0, 2)}
+"""What these keep for each number (adafactor's mean is in bfloat16), and how many pairs of rows and columns beside."""
 PIXELS_AT_ONCE = 4 * 512 * 512
 """Control pictures are drawn so many pixels at a time (see watch/painter.py)."""
 ENCODED_AT_ONCE = 512 * 512
@@ -89,6 +89,11 @@ def moments(recipe: Recipe, place: Place) -> dict[str, Parts]:
         if first
         else {**steady, **drawn},
         "pictures": {**steady, **optimizer, **shown, **drawn},
+        "saving": {
+            **steady,
+            **optimizer,
+            "file": place.file_mb if recipe.method.name in FULL and place.on_cpu else 0.0,
+        },
         "reading back": {
             **base,
             **{name: steady[name] for name in ("trained weights", "EMA", "pictures")},
@@ -166,17 +171,17 @@ def _full_numbers(recipe: Recipe, family: Family) -> tuple[int, int]:
 
 def _states(recipe: Recipe, family: Family) -> float:
     """How many numbers the optimizer keeps."""
-    pairs = FACTORED.get(recipe.train.optimizer)
-    if pairs is None or recipe.method.name not in FULL:
+    kind = FACTORED.get(recipe.train.optimizer)
+    if kind is None or recipe.method.name not in FULL:
         return numbers(recipe, family) * STATES[recipe.train.optimizer]
-    return sum(factored(shape, pairs) for shape in _full_shapes(recipe, family).values())
+    return sum(factored(shape, kind) for shape in _full_shapes(recipe, family).values())
 
 
-def factored(shape: tuple[int, ...], pairs: int) -> float:
-    """How many numbers are kept for a weight by an optimizer with so many pairs of rows and columns."""
-    if len(shape) < 2:
-        return 2 * math.prod(shape)
-    return math.prod(shape) * (1 + pairs * (1 / shape[-1] + 1 / shape[-2]))
+def factored(shape: tuple[int, ...], kind: tuple[float, int]) -> float:
+    """How many numbers (of float32's size) one of ``FACTORED`` keeps for a weight."""
+    mean, pairs = kind
+    squares = pairs * (1 / shape[-1] + 1 / shape[-2]) if len(shape) > 1 else 1
+    return math.prod(shape) * (mean + squares)
 
 
 def _word_numbers(recipe: Recipe, family: Family) -> int:

@@ -27,10 +27,10 @@ def away(parameters: Iterable[nn.Parameter], needed: Iterable[Tensor], model: Mo
                 homes.append((parameter, parameter.device))
                 parameter.data = parameter.data.to(REST, copy=True)
         model.refresh()
-        _give_free()
+        give_free()
         yield
     finally:
-        _give_free()
+        give_free()
         for parameter, device in homes:
             parameter.data = parameter.data.to(device, copy=True)
         model.refresh()
@@ -40,6 +40,7 @@ def _memory(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-def _give_free() -> None:
+def give_free() -> None:
+    """To the GPU, what torch keeps of it for later."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

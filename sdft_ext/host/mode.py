@@ -17,6 +17,7 @@ from ..recipe import FULL, Recipe
 from ..train import trial
 from ..train.loop import Loop
 from ..train.trial import DoesNotFit, Measured
+from .aside import give_free
 from .turns import Turns
 
 WORDS = {
@@ -42,6 +43,7 @@ def settle(turns: Turns, loop: Loop, dataset: Dataset, step: int) -> tuple[str, 
         return None
 
     def measured() -> Measured:
+        give_free()
         return trial.measure(loop, dataset.plan, step, turns.host.memory().free_mb)
 
     try:

@@ -108,7 +108,7 @@ def kept_by(name: str, shapes: tuple[tuple[int, ...], ...]) -> int:
         layer.grad = torch.randn_like(layer)
     optimizer.step()
     return sum(
-        value.numel()
+        value.numel() * value.element_size() // 4
         for state in optimizer.state.values()
         for value in state.values()
         if isinstance(value, torch.Tensor)

@@ -152,3 +152,24 @@ def test_a_picture_asked_for_waits_until_the_run_pauses(
     assert result.outcome == "finished", result.message
     # The tried one and four of the run's, the picture, and the two that are left.
     assert order == ["step"] * 5 + ["picture"] + ["step"] * 2, order
+
+
+def test_a_run_that_fails_alone_puts_everything_back_and_lets_go(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny.recipe(data, tmp_path, "save.every=0", "method.text_encoder=false")
+    host, model = host_of(made)
+    before, home, real, away = bits(model), places(model), Loop.step, []
+
+    def step(self: Any, number: int) -> Any:
+        if number == 2:
+            away.append(places(model) != home)
+            raise OSError("The disk is full")
+        return real(self, number)
+
+    monkeypatch.setattr(Loop, "step", step)
+    full_at_first(monkeypatch)
+    result = train(made, host=host, quiet=True)
+    assert result.outcome == "failed" and away == [True], result.message
+    assert bits(model) == before
+    StandaloneHost(made.model, "cpu", host.shelf).draw(Drawing("a cat", steps=1, size=64))  # the lock is free
