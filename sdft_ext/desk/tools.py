@@ -299,6 +299,8 @@ def _described(path: Path) -> dict[str, Any]:
             ("Ranks", _counted(found["ranks"])),
             ("Alphas", _counted(found["alphas"])),
         ]
+    if "problem" in found:
+        facts.append(("Problem", found["problem"]))
     return {
         "file": found["file"],
         "facts": [{"name": name, "value": value} for name, value in facts],

@@ -335,6 +335,11 @@ def test_facts_and_imports(client: TestClient, files: dict[str, Path]) -> None:
     facts = {fact["name"]: fact["value"] for fact in told["facts"]}
     assert facts["Kind"] == "LoRA" and facts["Ranks"].startswith("4 (") and facts["Number formats"].startswith("F32 (")
     assert {"name": "ss_tag_frequency", "value": '{"a": 1}'} in told["metadata"]
+    half = files["lora0"].with_name("half.safetensors")
+    save_file({"lora_unet_x.lora_down.weight": torch.zeros(4, 8)}, half)
+    facts = {fact["name"]: fact["value"] for fact in look("metadata", half)["facts"]}
+    assert facts["Kind"] == "LoRA" and "half.safetensors" in facts["Problem"]
+    half.unlink()
     assert look("scan", files["ckpt"])["dangerous"] is False
     evil = files["ckpt"].with_name("evil.ckpt")
 
