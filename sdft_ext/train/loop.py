@@ -15,7 +15,7 @@ from ..dataset.loader import Batch
 from ..method.base import Method
 from ..model.base import Conditioning, Flags, Model, predict
 from ..randomness import forked
-from ..recipe import Recipe, RecipeError
+from ..recipe import LORA_FAMILY, Recipe, RecipeError
 from .ema import EMA
 from .objective import Objective
 from .optimizers import build, evaluation_weights
@@ -46,6 +46,15 @@ class StepResult:
     learning_rates: dict[str, float]
     pictures: list[int]
     seconds: float
+
+
+def refuse_compile(version: str, device: torch.device, recipe: Recipe) -> None:
+    """Raises RecipeError where torch's compiler is known to fail: 2.1's on a CPU, on layers with adapters around them."""
+    if version.startswith("2.1.") and device.type == "cpu" and recipe.method.name in LORA_FAMILY:
+        raise RecipeError(
+            f"train.compile can't be used on a CPU with torch {version}, whose compiler fails on a LoRA's layers: set it to false, "
+            "or install a newer torch."
+        )
 
 
 class Loop:
@@ -94,6 +103,8 @@ class Loop:
         self.ema = EMA(self.parameters, train.ema) if train.ema else None
         self.trains_text = any(group.of_text_encoder for group in self.groups)
         self.text_stop = round(train.text_encoder_stop * total_steps)
+        if train.compile:
+            refuse_compile(torch.__version__, self.device, recipe)
         self.unet = torch.compile(model.unet) if train.compile else None
         self._moving = False
 

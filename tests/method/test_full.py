@@ -20,6 +20,7 @@ from sdft_ext.model.copies import parameters
 from sdft_ext.model.share import hang, share
 from sdft_ext.recipe import Recipe, RecipeError
 from sdft_ext.run import train
+from sdft_ext.train.loop import refuse_compile
 from sdft_ext.train.rounding import Rounding, rounded
 from sdft_ext.watch.report import read_facts
 from tests.model import ldm
@@ -282,6 +283,17 @@ def test_one_half_precision_in_the_other_on_a_cpu_is_refused(
     with pytest.raises(RecipeError, match=f"set train.precision to {'fp16' if precision == 'bf16' else 'bf16'}"):
         train(made, host=host, quiet=True)
     assert tiny.bits(model) == before
+
+
+def test_a_compiler_that_is_known_to_fail_is_refused() -> None:
+    made, cpu = Recipe(), torch.device("cpu")
+    made.method.name = "lora"
+    with pytest.raises(RecipeError, match=r"torch 2\.1\.2\+cu121.*set it to false"):
+        refuse_compile("2.1.2+cu121", cpu, made)
+    refuse_compile("2.1.2+cu121", torch.device("cuda"), made)
+    refuse_compile("2.13.0", cpu, made)
+    made.method.name = "full"
+    refuse_compile("2.1.2+cu121", cpu, made)
 
 
 def held_in(dtype: torch.dtype, made: Recipe) -> tuple[StandaloneHost, Model]:
