@@ -78,8 +78,6 @@ SETTINGS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("method.name=lokr", "train.optimizer=lion"),
         ("method.name=dreambooth", *BF16, "method.full.frozen=[resnets]", "train.optimizer=lion"),
         ("method.name=textual_inversion", "dataset.resolution=320"),
-        ("method.name=pivotal", "train.batch_size=2", "train.ema=0.99", "train.checkpointing=true"),
-        ("method.name=loha", "method.text_encoder=false"),
     ),
 }
 MB = 2**20
