@@ -20,6 +20,7 @@ from .recipe_rules import advice
 if TYPE_CHECKING:
     from .run import RunResult
     from .train.control import Control
+    from .train.processes import Processes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -149,26 +150,44 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace) -> int:
-    recipe = recipe_file.override(recipe_file.read(options.recipe), options.settings)
-    for sentence in advice(recipe):
-        print(f"sdft: note: {sentence}", file=sys.stderr)
-    from . import run
+    def train(control: Control, processes: Processes) -> RunResult:
+        recipe = recipe_file.override(recipe_file.read(options.recipe), options.settings)
+        for sentence in advice(recipe):
+            print(f"sdft: note: {sentence}", file=sys.stderr)
+        from . import run
 
-    return _ended(lambda control: run.train(recipe, control=control, quiet=options.quiet), options.quiet)
+        return run.train(recipe, control=control, quiet=options.quiet, processes=processes)
+
+    return _ended(train, options.quiet)
 
 
 def _resume(options: argparse.Namespace) -> int:
-    if not (options.run / "recipe.yaml").is_file():
-        raise RecipeError(f"{options.run} is no run's folder: it has no recipe.yaml.")
-    from . import run
+    def resume(control: Control, processes: Processes) -> RunResult:
+        if not (options.run / "recipe.yaml").is_file():
+            raise RecipeError(f"{options.run} is no run's folder: it has no recipe.yaml.")
+        from . import run
 
-    return _ended(lambda control: run.resume(options.run, control=control, quiet=options.quiet), options.quiet)
+        return run.resume(options.run, control=control, quiet=options.quiet, processes=processes)
+
+    return _ended(resume, options.quiet)
 
 
-def _ended(start: Callable[[Control], RunResult], quiet: bool) -> int:
-    """Run with Ctrl-C (and a polite kill) meaning: save and stop. Says where the results are."""
-    with stopped_by_signals("Saving and stopping after this step (again: abort) …") as control:
-        result = start(control)
+def _ended(start: Callable[[Control, Processes], RunResult], quiet: bool) -> int:
+    """Run with Ctrl-C (and a polite kill) meaning: save and stop. Says where the results are.
+
+    Of the processes that ``accelerate launch`` has started only the main one reads, writes and speaks.
+    """
+    from .train.processes import launched
+
+    with launched() as processes:
+        told = "Saving and stopping after this step (again: abort) …" if processes.main else ""
+        with stopped_by_signals(told, repeated=1.0 if processes.count > 1 else 0.0) as control:
+            if not processes.main:
+                from .run_beside import beside
+
+                beside(processes)
+                return OK
+            result = start(control, processes)
     if quiet:  # the progress has said it otherwise
         print(result.message)
     print(f"Report: {result.folder / 'report.md'}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -17,16 +18,24 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 @contextmanager
-def stopped_by_signals(message: str) -> Iterator[Control]:
-    """A control that Ctrl-C (and a polite kill) tells to stop, saying ``message``; a second one aborts."""
+def stopped_by_signals(message: str, repeated: float = 0.0) -> Iterator[Control]:
+    """A control that Ctrl-C (and a polite kill) tells to stop, saying ``message``; a second one aborts.
+
+    A launcher may pass on what the terminal has sent already: for so many seconds (``repeated``) that counts as one.
+    """
     from .train.control import Control
 
-    control = Control()
+    control, asked = Control(), 0.0
 
     def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
         if control.stopping:
+            if time.monotonic() - asked < repeated:
+                return
             raise KeyboardInterrupt
-        print(f"\n{message}", file=sys.stderr)
+        asked = time.monotonic()
+        if message:
+            print(f"\n{message}", file=sys.stderr)
         control.stop()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

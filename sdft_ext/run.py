@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,14 +27,14 @@ from .host.standalone import StandaloneHost
 from .host.turns import Gone, Turns
 from .method import METHODS
 from .method.base import Method, SeveralFiles
-from .model.base import Conditioning, Model
 from .model.probe import fixed_answer
-from .model.text import encode
 from .recipe import Recipe
-from .train import schedules, settings, state
+from .run_beside import Begin, Ready, same_count
+from .train import settings, state
 from .train.control import Control
 from .train.events import Events
-from .train.loop import Loop, NotFinite, StepResult
+from .train.loop import Loop, NotFinite, StepResult, loop_for
+from .train.processes import ALONE, Lost, Processes
 from .train.saves import Writer
 from .train.trial import DoesNotFit
 from .train.weights import FirstWeights
@@ -91,8 +90,11 @@ def train(
     host: Host | None = None,
     folder: Path | None = None,
     quiet: bool = False,
+    processes: Processes = ALONE,
 ) -> RunResult:
     """Train a recipe in a new folder: ``save.output/save.name``, or the given one if it is empty.
+
+    ``processes``: of several, this is the main one, which tells the others what to do.
 
     Raises RecipeError, DatasetError, ModelError, MethodError (all ValueError) or OSError where the run can't begin; once it
     trains, a failure is the result's outcome, and what was saved stays.
@@ -100,20 +102,27 @@ def train(
     recipe_file.validate(recipe)
     folder = new_folder(Path(recipe.save.output).expanduser(), recipe.save.name) if folder is None else folder
     recipe_file.write(folder / "recipe.yaml", recipe)
-    return _go(folder, recipe, control, host, quiet)
+    return _go(folder, recipe, control, host, quiet, processes)
 
 
 def resume(
-    folder: str | Path, *, control: Control | None = None, host: Host | None = None, quiet: bool = False
+    folder: str | Path,
+    *,
+    control: Control | None = None,
+    host: Host | None = None,
+    quiet: bool = False,
+    processes: Processes = ALONE,
 ) -> RunResult:
     """Go on with a run that was stopped or killed, from its last state; the end is as if it had never stopped."""
     folder = Path(folder)
-    return _go(folder, recipe_file.read(folder / "recipe.yaml"), control, host, quiet)
+    return _go(folder, recipe_file.read(folder / "recipe.yaml"), control, host, quiet, processes)
 
 
-def _go(folder: Path, recipe: Recipe, control: Control | None, host: Host | None, quiet: bool) -> RunResult:
+def _go(
+    folder: Path, recipe: Recipe, control: Control | None, host: Host | None, quiet: bool, processes: Processes
+) -> RunResult:
     try:
-        return Run(folder, recipe, control, host, quiet).go()
+        return Run(folder, recipe, control, host, quiet, processes).go()
     finally:
         give_memory_back()
 
@@ -136,10 +145,19 @@ def without_number(error: OSError) -> str:
 class Run:
     """The rooms of one run, wired together; ``go`` is the story."""
 
-    def __init__(self, folder: Path, recipe: Recipe, control: Control | None, host: Host | None, quiet: bool) -> None:
-        self.folder, self.recipe = folder, recipe
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        control: Control | None,
+        host: Host | None,
+        quiet: bool,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.folder, self.recipe, self.processes = folder, recipe, processes
+        same_count(folder, processes)
         self.control = control or Control()
-        self.host = host or StandaloneHost(recipe.model)
+        self.host = host or StandaloneHost(recipe.model, processes.device)
         self.method: Method = METHODS[recipe.method.name]()
         self.log, self.status, self.progress = Log(folder, recipe.watch), Status(folder), Progress(quiet=quiet)
         self.smoother, self.divergence = Smoother(recipe.watch.smoothing), Divergence()
@@ -158,11 +176,14 @@ class Run:
             at_the_end.callback(self.remove_tries)
             try:
                 self.remove_tries()
-                self.model = self.as_trained(self.turns.borrow(begun.lent(self.folder)))
+                self.processes.tell(Begin(self.recipe))
+                self.model = settings.as_trained(self.recipe.train, self.turns.borrow(begun.lent(self.folder)))
                 at_the_end.callback(self.host.give_back)
                 self.recipe = begun.remember(self.folder, self.recipe, self.host)
                 self.painter = Painter(self.recipe, self.model, self.turns.do, self.progress.show)
-                self.dataset = prepare(self.recipe, self.model, self.folder, self.prepares, self.turns.do)
+                self.dataset = prepare(
+                    self.recipe, self.model, self.folder, self.prepares, self.turns.do, self.processes.part
+                )
                 with self.turns.turn():
                     settings.apply(self.recipe.train, self.model, at_the_end)
                     self.method.attach(self.model, self.recipe)
@@ -171,11 +192,13 @@ class Run:
                 at_the_end.callback(self.turns.share)
                 done = self.restore()
                 self.settle(done)
+                self.processes.tell(Ready(done, self.folder, self.dataset.scan.fingerprint))
+                self.processes.alike(self.loop.parameters)
                 self.began = True
                 outcome = self.train_steps(done)
                 self.look_back()
                 return self.end(*outcome)
-            except (NotFinite, Diverged, DoesNotFit) as failure:
+            except (NotFinite, Diverged, DoesNotFit, Lost) as failure:
                 return self.end("failed", str(failure))
             except (Stopped, Gone):
                 return self.end("stopped", "Stopped before it began; resume begins there.")
@@ -220,21 +243,12 @@ class Run:
         with suppress(OSError):
             self.status.set("failed", message=str(failure) or type(failure).__name__)
 
-    def as_trained(self, model: Model) -> Model:
-        """The model, drawn with the schedule that it is trained on."""
-        if self.recipe.train.zero_terminal_snr:
-            model.family = replace(model.family, zero_terminal_snr=True)
-        return model
-
     def make_loop(self) -> Loop:
-        plan = self.dataset.plan
-        total = schedules.length(self.recipe.train, plan.total_steps)
-        self.events = Events(self.recipe, plan.steps_per_epoch, total)
+        loop = loop_for(self.recipe, self.model, self.method, self.dataset, self.processes)
+        self.events = Events(self.recipe, self.dataset.plan.steps_per_epoch, loop.total_steps)
         self.validation = Validation(self.recipe, self.dataset.batches)
         add_facts(self.folder, dataset=self.dataset.report.data, notes=self.method.notes, versions=versions())
-        # Captions are kept encoded only while the text encoder stays what it was.
-        frozen = self.encode_frozen if self.recipe.method.reads_anew else self.dataset.text.get
-        return Loop(self.recipe, self.model, self.method, self.dataset.batches, total, self.encode, frozen)
+        return loop
 
     def restore(self) -> int:
         """Put the last state back; returns how many steps are done."""
@@ -303,7 +317,10 @@ class Run:
         """One step in a turn of its own; None where the run was told to stop before its turn came."""
 
         def work() -> StepResult | None:
-            return None if self.control.stopping else self.loop.step(done)
+            if self.control.stopping:
+                return None
+            self.processes.step(done)
+            return self.loop.step(done)
 
         try:
             return self.turns.do(work, self.loop.abandon, step=True)
@@ -355,7 +372,7 @@ class Run:
         """Log a step, show progress, and end the run where the loss has left for good."""
         smoothed = self.smoother.add(result.loss)
         step, total = result.step, self.events.total_steps
-        rate = len(result.pictures) / result.seconds
+        rate = len(result.pictures) * self.processes.count / result.seconds
         if self.events.log(step):
             self.log.write(
                 step,
@@ -466,13 +483,6 @@ class Run:
         total = self.events.total_steps if hasattr(self, "events") else 0
         self.status.set(outcome, step, total, message=message)
 
-    def encode(self, captions: Sequence[str]) -> Conditioning:
-        return encode(self.model, captions, self.recipe.model.clip_skip)
-
-    @torch.no_grad()
-    def encode_frozen(self, captions: Sequence[str]) -> Conditioning:
-        return self.encode(captions)
-
     def answer(self) -> Tensor:
         """The model's answer to one fixed question, with the first control prompt or the trigger."""
         prompt = next(iter([*self.recipe.watch.concept_prompts, self.recipe.dataset.concepts[0].trigger]))
@@ -494,6 +504,7 @@ class Run:
             reg_dataset_dirs=dataset_dirs(scan, True),
             tag_frequency=tag_frequency(scan),
             buckets=tuple((q.bucket.width, q.bucket.height, len(set(q.instances))) for q in plan.queues),
+            processes=self.processes.count,
         )
 
     @property

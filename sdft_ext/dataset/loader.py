@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from ..randomness import generator
 from .batches import Plan, Sample
 from .cache import Encoded, Latents, View
+from .part import ALL, Part
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Batch:
     time_ids        [B, 6] float32: original height, width, crop top, left, target height, width (SDXL's order, Podell
                     2023 §2.2), in pixels; the crop counts in the resized picture, after mirroring
     pictures        indices into the scan's pictures
+    part            which pictures of the whole batch these are
+    all_captions    the whole batch's; empty where these are all
     """
 
     latents: torch.Tensor
@@ -33,6 +36,8 @@ class Batch:
     regularization: torch.Tensor
     time_ids: torch.Tensor
     pictures: list[int]
+    part: Part = ALL
+    all_captions: list[str] = field(default_factory=list)
 
     def to(self, device: torch.device | str) -> Batch:
         if self.latents.device == torch.device(device):
@@ -48,15 +53,19 @@ class Batch:
 
 
 class Batches:
-    """The batches of a run: ``at(step, micro)``, both from 0, in any order."""
+    """The batches of a run: ``at(step, micro)``, both from 0, in any order. ``part`` is what this process sees of them."""
 
-    def __init__(self, plan: Plan, latents: Latents) -> None:
-        self.plan, self.latents = plan, latents
+    def __init__(self, plan: Plan, latents: Latents, part: Part = ALL) -> None:
+        self.plan, self.latents, self.part = plan, latents, part
         self._fixed: dict[tuple[int, ...], Batch] = {}
 
     def at(self, step: int, micro: int = 0) -> Batch:
         """Raises PictureError where a picture has to be opened again (random crops, cache 'none') and can't be."""
-        return self._batch(self.plan.samples(step, micro), (step, micro))
+        samples = self.plan.samples(step, micro)
+        batch = self._batch(self.part.of(samples), (step, micro))
+        if self.part.count == 1:
+            return batch
+        return replace(batch, part=self.part, all_captions=[sample.caption for sample in samples])
 
     def fixed(self, pictures: Sequence[int]) -> Batch:
         """The given pictures, of one bucket, with nothing left to chance: for validation. Kept, as it comes again."""
@@ -97,7 +106,8 @@ class Batches:
         mean = torch.stack([e.mean for e in encoded])
         if self.plan.dataset.latents == "mean" or place is None:
             return mean
-        noise = torch.randn(mean.shape, generator=generator(self.plan.train.seed, "latents", *place))
+        whole = (len(mean) * self.part.count, *mean.shape[1:])
+        noise = self.part.of(torch.randn(whole, generator=generator(self.plan.train.seed, "latents", *place)))
         return mean + torch.stack([e.std for e in encoded]) * noise
 
     def _time_ids(self, sample: Sample) -> tuple[int, int, int, int, int, int]:

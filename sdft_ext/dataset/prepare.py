@@ -21,6 +21,7 @@ from .cache import WAITING, Latents, TextCache, cache_folder
 from .entries import fingerprint
 from .folder import DatasetError, Scan, scan
 from .loader import Batches
+from .part import ALL, Part
 from .report import Report, report
 
 Progress = Callable[[str, int, int], None]
@@ -50,13 +51,18 @@ def at_once(work: Callable[[], Any]) -> Any:
 
 
 def prepare(
-    recipe: Recipe, model: Model, folder: str | Path, progress: Progress | None = None, lend: Lend = at_once
+    recipe: Recipe,
+    model: Model,
+    folder: str | Path | None,
+    progress: Progress | None = None,
+    lend: Lend = at_once,
+    part: Part = ALL,
 ) -> Dataset:
     """Scan the recipe's folders, encode what can be encoded ahead, and plan the run.
 
     The first pictures are only opened, and encoded when a step needs them: the first step doesn't wait for all.
 
-    Writes ``dataset.json`` into the run folder. Call it before a method changes the model: the base's is cached.
+    Writes ``dataset.json`` into the run folder, if one is given. Call it before a method changes the model: the base's is cached.
     Captions are encoded ahead only where the text encoder isn't trained. The model is used inside ``lend`` only, a few
     pictures or one caption at a time, here and whenever the dataset is asked later.
 
@@ -67,15 +73,17 @@ def prepare(
     vae_name = lend(lambda: _vae_name(model))
     latents = Latents(dataset, lambda pixels: lend(lambda: encode_pictures(model, pixels)), vae_name, where)
     found = latents.prepare(scan(dataset), _told(progress, "Encoding pictures"), WAITING)
-    _compare(found, Path(folder))
+    if folder is not None:
+        _compare(found, Path(folder))
     held_out = hold_out(found, recipe.watch.validation_share, recipe.train.seed)
-    plan = Plan(found, dataset, recipe.train, held_out)
+    plan = Plan(found, dataset, part.whole(recipe.train), held_out)
     text = text_cache(recipe, model, lend)
     if not recipe.method.reads_anew:
         text.prepare(plan.all_captions(), _told(progress, "Encoding captions"))
     facts = report(found, plan, [*latents.notes, *text.notes])
-    atomic.as_json(Path(folder) / FILE, {**facts.data, "fingerprint": found.fingerprint})
-    return Dataset(found, held_out, plan, Batches(plan, latents), text, facts)
+    if folder is not None:
+        atomic.as_json(Path(folder) / FILE, {**facts.data, "fingerprint": found.fingerprint})
+    return Dataset(found, held_out, plan, Batches(plan, latents, part), text, facts)
 
 
 def text_cache(recipe: Recipe, model: Model, lend: Lend = at_once) -> TextCache[Conditioning]:

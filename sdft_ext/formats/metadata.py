@@ -49,6 +49,8 @@ class RunFacts:
     tag_frequency: Mapping[str, Any] = field(default_factory=dict)
     buckets: tuple[tuple[int, int, int], ...] = ()
     """(width, height, pictures) of each bucket."""
+    processes: int = 1
+    """Each of which sees the recipe's batch."""
 
 
 def lora_metadata(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[str, str]:
@@ -78,7 +80,7 @@ def _kohya(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[s
         "ss_num_train_images": facts.instances,
         "ss_num_reg_images": facts.regularization,
         "ss_batch_size_per_device": train.batch_size,
-        "ss_total_batch_size": train.batch_size * train.accumulation,
+        "ss_total_batch_size": train.batch_size * train.accumulation * facts.processes,
         "ss_gradient_accumulation_steps": train.accumulation,
         "ss_gradient_checkpointing": train.checkpointing,
         "ss_learning_rate": rate,

@@ -83,7 +83,7 @@ class StandaloneHost:
         return Described(path.name, str(path), family, self.device, True)
 
     def memory(self) -> Memory:
-        if self.device == "cuda":
+        if self.device.startswith("cuda"):
             free, total = torch.cuda.mem_get_info()
             return Memory(free / 2**20, total / 2**20, torch.cuda.get_device_name())
         machine = psutil.virtual_memory()
@@ -128,7 +128,7 @@ class StandaloneHost:
         if self._model is not None:
             self.shelf.lent -= 1
         self._model = self._lent = self._ours = None
-        if self.device == "cuda":
+        if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
     def saves_folder(self, method: str) -> Path | None:

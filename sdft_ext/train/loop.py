@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 
 from ..dataset.loader import Batch
+from ..dataset.part import Part
+from ..dataset.prepare import Dataset
 from ..method.base import Method
 from ..model.base import Conditioning, Flags, Model, predict
+from ..model.text import chunk_count, encode
 from ..randomness import forked
 from ..recipe import LORA_FAMILY, Recipe, RecipeError
 from .ema import EMA
@@ -21,9 +24,12 @@ from .objective import Objective
 from .optimizers import build, evaluation_weights
 from .precision import Precision
 from .prior import prior
+from .processes import ALONE, Processes, check
 from .rounding import Rounding, needed
-from .schedules import LearningRates
+from .schedules import LearningRates, length
 from .state import load_optimizer, optimizer_state
+
+Encode = Callable[[Sequence[str]], Conditioning]
 
 
 class NotFinite(RuntimeError):
@@ -61,7 +67,8 @@ class Loop:
     """The steps of one run.
 
     ``encode(captions)`` gives the conditioning of a batch; it is called with gradients on while the text encoder trains.
-    ``frozen_encode`` may cache: it is used while it doesn't.
+    ``frozen_encode`` may cache: it is used while it doesn't. ``processes``: those that take each step together. Raises
+    RecipeError for what this model, or several processes, can't do.
     """
 
     def __init__(
@@ -71,10 +78,13 @@ class Loop:
         method: Method,
         batches: BatchSource,
         total_steps: int,
-        encode: Callable[[Sequence[str]], Conditioning],
-        frozen_encode: Callable[[Sequence[str]], Conditioning],
+        encode: Encode,
+        frozen_encode: Encode,
+        processes: Processes = ALONE,
     ) -> None:
         train = recipe.train
+        check(recipe, processes, method.uses_global_rng)
+        self.processes = processes
         self.recipe, self.model, self.method, self.batches = recipe, model, method, batches
         self.total_steps = total_steps
         self.encode, self.frozen_encode = encode, frozen_encode
@@ -123,6 +133,7 @@ class Loop:
             self.precision.backward(loss / train.accumulation)
             total += float(loss.detach()) / train.accumulation
             pictures += batch.pictures
+        total = self.processes.average(self.parameters, total)
         if not torch.isfinite(torch.tensor(total)):
             self.optimizer.zero_grad(set_to_none=True)
             raise NotFinite(
@@ -156,8 +167,9 @@ class Loop:
             forked(self.recipe.train.seed, "dropout", step, micro) if self.method.uses_global_rng else nullcontext()
         )
         with fork, self.precision.autocast():
-            encode = self._encoder(trains_text)
-            conditioning = encode(batch.captions)
+            captions = batch.all_captions or batch.captions
+            encode = self._of_part(batch.part, self._encoder(trains_text))
+            conditioning = encode(captions)
             time_ids = None if batch.time_ids is None else batch.time_ids.to(self.device)
             seen: list[tuple[Tensor, Tensor]] = []
 
@@ -172,10 +184,24 @@ class Loop:
 
             total = self.objective.loss(predicted, batch.to(self.device), step, micro).total
             if self.prior is not None:
-                total = total + self.prior.loss(*seen[0], batch.captions, encode, answer)
+                total = total + self.prior.loss(*seen[0], captions, encode, answer)
             return total
 
-    def _encoder(self, trains_text: bool) -> Callable[[Sequence[str]], Conditioning]:
+    def _of_part(self, part: Part, encode: Encode) -> Encode:
+        """The whole batch's captions to the conditioning of a part of it, as long as if all were encoded."""
+        if part.count == 1:
+            return encode
+
+        def encoded(captions: Sequence[str]) -> Conditioning:
+            own, lengths = part.of(list(captions)), [chunk_count(self.model, caption) for caption in captions]
+            longest = max(lengths)
+            if longest == max(part.of(lengths)):
+                return encode(own)
+            return encode([*own, captions[lengths.index(longest)]]).rows(list(range(len(own))))
+
+        return encoded
+
+    def _encoder(self, trains_text: bool) -> Encode:
         """Captions to conditioning; without autocast in the UNet's number format, whatever the text encoder's is."""
         encode = self.encode if trains_text else self.frozen_encode
         if self.precision.name != "fp32":
@@ -231,3 +257,15 @@ class Loop:
     def weights_to_save(self) -> AbstractContextManager[Any]:
         """The same for files: EMA's mean isn't rounded to the number format of the weights."""
         return self.weights_to_show() if self.ema is None else self.ema.exact()
+
+
+def loop_for(recipe: Recipe, model: Model, method: Method, dataset: Dataset, processes: Processes = ALONE) -> Loop:
+    """The loop of an attached method, over the batches that the dataset has for this process."""
+
+    def encoded(captions: Sequence[str]) -> Conditioning:
+        return encode(model, captions, recipe.model.clip_skip)
+
+    # Captions are kept encoded only while the text encoder stays what it was.
+    frozen = torch.no_grad()(encoded) if recipe.method.reads_anew else dataset.text.get
+    total = length(recipe.train, dataset.plan.total_steps)
+    return Loop(recipe, model, method, dataset.batches, total, encoded, frozen, processes)

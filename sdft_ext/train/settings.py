@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 
 import torch
 
 from ..model.base import Model
 from ..recipe import TrainRecipe
+
+
+def as_trained(train: TrainRecipe, model: Model) -> Model:
+    """The model, drawn with the schedule that it is trained on."""
+    if train.zero_terminal_snr:
+        model.family = replace(model.family, zero_terminal_snr=True)
+    return model
 
 
 def apply(train: TrainRecipe, model: Model, at_the_end: ExitStack) -> None:

@@ -19,6 +19,7 @@ from ..dataset.loader import Batch
 from ..randomness import forked, generator
 from ..recipe import TrainRecipe
 from .loop import Loop, NotFinite
+from .processes import ALONE
 from .weights import copy
 
 MB = 2**20
@@ -64,6 +65,8 @@ def measure(loop: Loop, plan: Plan, step: int, free_mb: float) -> Measured:
     height, width = (8 * side for side in batch.latents.shape[-2:])
     before = allocated(loop.device)
     batches, loop.batches = loop.batches, Always(batch)
+    # Each of several processes tries what its own GPU holds.
+    processes, loop.processes = loop.processes, ALONE
     try:
         # The first real step says so where its loss is no number.
         with unchanged(loop), forked(loop.recipe.train.seed, "trial"), suppress(NotFinite):
@@ -74,7 +77,7 @@ def measure(loop: Loop, plan: Plan, step: int, free_mb: float) -> Measured:
             f"{gigabytes(free_mb)} of memory that are free. {lower(loop.recipe.train)} Resume, or a new run, begins then."
         ) from error
     finally:
-        loop.batches = batches
+        loop.batches, loop.processes = batches, processes
         highest = allocated(loop.device, most=True)
         if loop.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -92,7 +92,7 @@ def _text(folder: Path, recipe: Recipe, data: dict[str, Any]) -> Iterator[str]:
     yield from _control_table(data["controls"])
     yield from _save_table(data["save_table"], folder)
     yield from _dataset(data.get("dataset", {}))
-    yield from _recipe(recipe)
+    yield from _recipe(recipe, data.get("processes", 1))
     sentences = [*data.get("notes", []), *data["warnings"]]
     if sentences:
         yield "## Notes"
@@ -184,13 +184,13 @@ def _dataset(dataset: dict[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def _recipe(recipe: Recipe) -> Iterator[str]:
-    train = recipe.train
+def _recipe(recipe: Recipe, processes: int) -> Iterator[str]:
+    train, times = recipe.train, f" × {processes} processes" if processes > 1 else ""
     yield "## Recipe"
     yield ""
     yield (
         f"{recipe.method.name}{_size(recipe)}; {train.optimizer} at "
-        f"{train.learning_rate:g}, {train.schedule}; batch {train.batch_size} × accumulation {train.accumulation}; "
+        f"{train.learning_rate:g}, {train.schedule}; batch {train.batch_size} × accumulation {train.accumulation}{times}; "
         f"seed {train.seed}; base model {_plain(Path(recipe.model.base).name) or 'the loaded one'}. "
         "All of it: [recipe.yaml](recipe.yaml)."
     )
