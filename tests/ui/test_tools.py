@@ -137,9 +137,9 @@ def test_a_working_tool_is_stopped_from_a_page_that_was_loaded_anew(chromium, lo
     page.locator("[data-action=tool-stop]").click()
     page.wait_for_selector("[data-section=tool-job][data-state=stopped]")
     assert list((tmp_path / "runs" / "made").iterdir()) == []
-    slow.end()
     for context in opened_.contexts:
         context.close()
+    slow.end()
     assert opened_.said == []
 
 
