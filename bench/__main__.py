@@ -1,11 +1,11 @@
-"""python -m bench step | start | dataset | captions | memory  [--json FILE]"""
+"""python -m bench step | start | dataset | captions | memory | methods  [--json FILE]"""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-BENCHES = ("step", "start", "dataset", "captions", "memory")
+BENCHES = ("step", "start", "dataset", "captions", "memory", "methods")
 
 
 def main(argv: list[str]) -> int:
