@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from sdft_ext import recipe_file, run
+from sdft_ext.method import METHODS
+from sdft_ext.model.load import load
 from sdft_ext.toy import demo
 from sdft_ext.watch.progress import Progress
 
@@ -75,3 +77,24 @@ def test_without_regularization_it_bleeds_more(shown: Path, tmp_path: Path) -> N
     figures: dict[str, Any] = demo.measured(recipe, result.saves[-1], QUIET)
     assert figures["bleeding"] > report(shown)["bleeding"] + 0.2
     assert figures["copies"]["mean_distance"] < report(shown)["copies"]["mean_distance"]
+
+
+def test_the_frozen_base_holds_its_own_where_as_much_is_learned(tmp_path: Path) -> None:
+    """Without regularization pictures; the one that is held takes three times as long to learn as much."""
+    figures: dict[str, dict[str, Any]] = {}
+    for name, steps, weight in (("bare", 60, 0), ("held", 200, 1)):
+        settings = (
+            "dataset.concepts.0.regularization=",
+            f"train.class_preservation={weight}",
+            f"train.blank_preservation={weight}",
+            "train.schedule=constant",
+            f"train.length={steps}",
+        )
+        recipe = recipe_file.override(demo.recipe(tmp_path / name), settings)
+        recipe.watch.concept_prompts, recipe.watch.bleeding_prompts = [], []
+        save = run.train(recipe, folder=tmp_path / name, quiet=True).saves[-1]
+        model = load(recipe.model.base)
+        with METHODS["lora"]().applied(save, model):
+            figures[name] = demo.shown(recipe, model, QUIET)
+    assert figures["held"]["concept_learned"] >= max(figures["bare"]["concept_learned"] - 0.1, 0.6), figures
+    assert figures["held"]["bleeding"] < figures["bare"]["bleeding"] - 0.3, figures
