@@ -203,6 +203,18 @@ def test_a_save_is_tried_out(client: TestClient, desk: Desk, data: Path):
     assert refused.status_code == 409 and "here" in refused.json()["detail"]
 
 
+@pytest.mark.slow
+def test_a_save_that_is_a_whole_model_is_tried_out(client: TestClient, desk: Desk, data: Path):
+    run = start(client, data, "method.name=dreambooth", "train.learning_rate=1e-3")
+    assert desk.jobs.wait(120)
+    wish = {"prompt": "a sks cat", "steps": 2, "size": 64, "seed": 3}
+    pictures = [
+        client.post(f"{V1}/runs/{run}/tryout", json={**wish, **more}).json()["picture"]
+        for more in ({"save": None}, {"save": 2}, {"save": 4}, {"save": 4, "weight": 0}, {"save": None})
+    ]
+    assert len(set(pictures)) == 3 and pictures[0] == pictures[3] == pictures[4], "the model is as it was after each"
+
+
 @pytest.mark.timed
 def test_the_first_step_comes_soon_after_the_click(client: TestClient, desk: Desk, data: Path):
     client.get(f"{V1}/session")

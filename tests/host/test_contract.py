@@ -163,6 +163,19 @@ def test_features_are_what_it_can(world: World, whole: Whole) -> None:
                 host.handover(to, whole.recipe, names, [], [])  # type: ignore[arg-type]
 
 
+def test_its_own_models_are_on_offer(world: World, tmp_path: Path) -> None:
+    host = world.host()
+    base = Path(host.files().base)
+    assert base.resolve() in [path.resolve() for path in host.models("full")]
+    assert all(
+        path.is_file() for method in ("lora", "textual_inversion", "hypernetwork") for path in host.models(method)
+    )
+    if "txt2img" in host.features:
+        assert host.checkpoint_name(base).startswith(base.name)
+    with pytest.raises(HostError):
+        host.checkpoint_name(tmp_path / "nothing.safetensors")
+
+
 def test_the_same_picture_after_a_run(world: World, pictures: Path, tmp_path: Path) -> None:
     before = world.picture(PROMPT)
     assert (world.picture(PROMPT) == before).all(), "the same seed gives the same picture"
