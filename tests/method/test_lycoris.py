@@ -76,6 +76,7 @@ def test_files_of_lycoris_are_read_and_gone_on_with(model: Model, tmp_path: Path
     layers, path, draws = dict(wrappable(model)), tmp_path / "x.safetensors", torch.Generator().manual_seed(0)
     tensors: dict[str, torch.Tensor] = {}
     told = {}
+    torch.manual_seed(0)  # what LyCORIS begins with is drawn
     for name in (f"unet.mid_block.{rest}" for rest in ("resnets.0.conv1", "attentions.0.proj_in", FEED_FORWARD)):
         root, layer = kohya.file_name(name, model.family), layers[name]
         module = KINDS[kind](root, layer, 1.0, 3, 1.5, **FORMS[form]).eval()
@@ -84,7 +85,7 @@ def test_files_of_lycoris_are_read_and_gone_on_with(model: Model, tmp_path: Path
         inputs = layer.weight.shape[1]
         x = torch.randn((2, inputs, 6, 6) if layer.weight.ndim == 4 else (2, 5, inputs), generator=draws)
         told[name] = (x, module(x))
-        assert not torch.allclose(layer(x), told[name][1], atol=1e-2)
+        assert not torch.allclose(layer(x), told[name][1], atol=1e-3)
         tensors |= {f"{root}.{key}": value.detach().clone() for key, value in module.state_dict().items()}
     save_file(tensors, path)
     assert any(key.endswith(("lora_mid.weight", "_t1", "_t2")) for key in tensors) == ("Tucker" in form)
