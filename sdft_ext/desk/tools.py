@@ -72,6 +72,7 @@ class Tools:
     ) -> None:
         self._file, self.files, self._host, self._lacking, self._imported = file, files, host, lacking, imported
         self._lock = threading.Lock()
+        self._outcome = threading.Lock()  # how a tool ended and what came of it are told together
         self._job = self._read()
 
     def every(self) -> dict[str, Any]:
@@ -89,7 +90,8 @@ class Tools:
         job = self._job or Job("", "", "idle")
         passed = time.time() - job.began
         left = seconds_left(passed, job.done, job.total) if job.state == "working" else 0.0
-        told = {name: value for name, value in job.plain().items() if name != "process"}
+        with self._outcome:
+            told = {name: value for name, value in job.plain().items() if name != "process"}
         label, kind = (_tool(job.tool).label, _makes(job)) if job.tool else ("", "")
         return {**told, "label": label, "makes": kind, "seconds_left": left}
 
@@ -186,7 +188,8 @@ class Tools:
             told = str(failure) if own else f"Unexpected {type(failure).__name__}: {failure}"
             state, message = "failed", written + told
         finally:
-            job.message, job.state = message, state
+            with self._outcome:
+                job.message, job.state = message, state
             self._write(job)
 
     def _values(self, tool: Tool, settings: dict[str, Any]) -> dict[str, Any]:

@@ -99,8 +99,7 @@ def test_what_is_wrong_is_said_beside_the_button(open_page, server, loras):
     form.locator("[data-tool=source] input").fill(str(loras[0]))
     form.locator("[data-tool=rank]").fill("")
     form.locator("[data-action=tool-run]").click()
-    page.locator("[data-role=tool-message]").get_by_text("Say how small").wait_for()
-    assert page.locator("[data-section=tool-job]").get_attribute("data-state") == "failed"
+    page.locator("[data-section=tool-job][data-state=failed]").get_by_text("Say how small").wait_for()
     assert not (server.runs / "made" / "smaller.safetensors").exists()
     form = opened(page, "scan")
     form.locator("[data-tool=file] input").fill(str(CHECKPOINT))
