@@ -49,6 +49,12 @@ def opened(page: Any, tool: str) -> Any:
     return page.locator("section[aria-label='What it is given']")
 
 
+def typed(form: Any, field: str, path: str) -> None:
+    """A path of its own instead of what is on offer, if anything is."""
+    form.locator(f"[data-tool={field}] select").select_option("")
+    form.locator(f"[data-tool={field}] input").fill(path)
+
+
 def lora(form: Any, number: int, path: Path, weight: str) -> None:
     row = form.locator("[data-tool=lora]").nth(number)
     row.locator("select").select_option("")
@@ -92,17 +98,17 @@ def test_what_is_wrong_is_said_beside_the_button(open_page, server, loras):
     open_page.refusals = True
     page = open_page()
     form = opened(page, "resize")
-    form.locator("[data-tool=source] input").fill(str(loras[0].with_name("nothing.safetensors")))
+    typed(form, "source", str(loras[0].with_name("nothing.safetensors")))
     form.locator("[data-tool=name]").fill("smaller")
     form.locator("[data-action=tool-run]").click()
     form.locator(".sdft-problem").get_by_text("does not exist").wait_for()
-    form.locator("[data-tool=source] input").fill(str(loras[0]))
+    typed(form, "source", str(loras[0]))
     form.locator("[data-tool=rank]").fill("")
     form.locator("[data-action=tool-run]").click()
     page.locator("[data-section=tool-job][data-state=failed]").get_by_text("Say how small").wait_for()
     assert not (server.runs / "made" / "smaller.safetensors").exists()
     form = opened(page, "scan")
-    form.locator("[data-tool=file] input").fill(str(CHECKPOINT))
+    typed(form, "file", str(CHECKPOINT))
     form.locator("[data-action=tool-run]").click()
     page.locator("[data-section=tool-look]").get_by_text("0 imports asked for").wait_for()
 
