@@ -2,7 +2,7 @@
 
 No learned parts. The background is the border's median colour; the object is what differs from it; its colour is the
 nearest of the world's colours in CIELAB; its shape is the best of the world's outlines, compared by overlap after
-position and area have been normalised away; the style is the strength of diagonal stripes inside the object.
+position and area have been normalised away; the style is the strength of diagonal stripes inside the object, where they are what its brightness is made of.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ _COLOUR_LIMIT = 42.0
 _BACKGROUND_LIMIT = 24.0
 _STRIPES = 0.2
 """Least relative amplitude of diagonal stripes that counts as the style."""
+_STRIPES_SHARE, _STRIPES_AHEAD = 0.35, 1.2
+"""Stripes explain at least this share of the brightness's variance inside the object, and so many times what waves in any
+other direction do: blotches and dark edges have amplitude too."""
 _CANVAS = 40
 """Width of the normalised canvas on which outlines are compared; an object's area covers a quarter of it."""
 _VERSIONS = ((17.0, 0.0), (17.0, 1.5), (14.5, 2.5))
@@ -186,13 +189,18 @@ def _read_shape(mask: Floats, least_overlap: float) -> tuple[str, float, float]:
     return (shape if clear else UNKNOWN), overlap, overlap - second
 
 
-@lru_cache(maxsize=1)
-def _waves() -> NDArray[np.complex64]:
-    """Diagonal waves [n, 64, 64] of the periods and angles that count as the style's stripes."""
+_STRIPED = (33.0, 39.0, 45.0, 51.0, 57.0)
+_OTHERWISE = (81.0, 99.0, 117.0, 135.0, 153.0, 171.0, 189.0)
+"""Degrees of the style's stripes, and of what isn't the style."""
+
+
+@lru_cache(maxsize=2)
+def _waves(angles: tuple[float, ...] = _STRIPED) -> NDArray[np.complex64]:
+    """Waves [n, 64, 64] of the style's periods at these angles."""
     yy, xx = np.mgrid[0 : world.SIZE, 0 : world.SIZE]
     waves = []
     for period in np.arange(16.0, 25.0, 1.5):
-        for angle in (33.0, 39.0, 45.0, 51.0, 57.0):
+        for angle in angles:
             t = np.deg2rad(angle)
             waves.append(np.exp(2j * np.pi * (xx * np.cos(t) + yy * np.sin(t)) / period))
     return np.stack(waves).astype(np.complex64)
@@ -209,6 +217,24 @@ def _stripe_strength(picture: Floats, inside: Mask) -> float:
     swing = (light - mean) * inside
     amplitude = 2 * np.abs((_waves() * swing).sum(axis=(1, 2))) / inside.sum()
     return float(amplitude.max() / mean)
+
+
+def _explained(picture: Floats, inside: Mask, angles: tuple[float, ...]) -> float:
+    """Share (0–1) of the brightness's variance inside the object that the best of these waves explains, by least squares."""
+    light = np.linalg.norm(picture, axis=2)[inside]
+    swing = light - light.mean()
+    most = 0.0
+    for wave in _waves(angles):
+        parts = np.stack([wave.real[inside], wave.imag[inside]], axis=1)
+        parts = parts - parts.mean(axis=0)
+        most = max(most, float(((parts @ np.linalg.lstsq(parts, swing, rcond=None)[0]) ** 2).sum()))
+    return most / max(float((swing**2).sum()), 1e-6)
+
+
+def _striped(picture: Floats, inside: Mask) -> bool:
+    """Whether diagonal stripes are what the object's brightness is made of."""
+    diagonal = _explained(picture, inside, _STRIPED)
+    return diagonal >= max(_STRIPES_SHARE, _STRIPES_AHEAD * _explained(picture, inside, _OTHERWISE))
 
 
 def _bright_median(picture: Floats, inside: Mask) -> Floats:
@@ -246,7 +272,7 @@ def read(picture: world.Picture) -> Reading:
     fill = _bright_median(values, inside)
     colour, colour_distance = _nearest(_lab(fill), colours, list(world.COLOURS), _COLOUR_LIMIT)
     stripes = _stripe_strength(values, inside)
-    hatched = stripes >= _STRIPES
+    hatched = stripes >= _STRIPES and _striped(values, inside)
     if hatched:
         soft = region.astype(np.float32)
     else:

@@ -78,7 +78,7 @@ def test_what_the_page_in_docs_says() -> None:
     assert found.keys() == {row.name for row in methods.ROWS}
     for name in TAUGHT:
         assert float(found[name][3]) >= 0.85 and float(found[name][5]) <= 0.05, found[name]
-    for name in ("full", "hypernetwork-style", "lora-style", "textual_inversion-known"):
+    for name in ("full", "lora-style", "textual_inversion-known"):
         assert float(found[name][3]) >= float(found[name][4]) + 0.2, found[name]
     nothing, pictures, base = (found[f"held-by-{what}"] for what in ("nothing", "pictures", "base"))
     for held in (pictures, base):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from sdft_ext.toy import checker, world
 from sdft_ext.toy.install import CHECKPOINT
@@ -88,3 +89,19 @@ def test_a_plain_picture_half_way_to_the_star_is_less_sure() -> None:
     star = world.Scene(world.STAR, "red", "white", 32.0, 32.0, 18.0, 0.0, (220, 35, 35), (250, 250, 250))
     between = np.minimum(world.draw(circle), world.draw(star))
     assert checker.read(between).shape_overlap < checker.read(world.draw(circle)).shape_overlap - 0.03
+
+
+def test_blotches_and_dark_edges_are_no_stripes() -> None:
+    """Of the amplitude alone half the blotched shapes would be called striped; a few do look so by chance."""
+    draws = np.random.default_rng(14)
+    blotched, edged = [], []
+    for scene in scenes(14, 10, hatched=False):
+        inside = world.coverage(scene)
+        for seen, noise, blur in ((blotched, draws.standard_normal(inside.shape), 4), (edged, inside, 4)):
+            field = ndimage.gaussian_filter(noise, blur)
+            low, high = field[inside > 0.5].min(), field[inside > 0.5].max()
+            shade = 1 - inside * 0.8 * (1 - np.clip((field - low) / (high - low), 0, 1))
+            seen.append(checker.read((world.draw(scene) * shade[..., None]).astype(np.uint8)))
+    assert sum(reading.stripes >= 0.2 for reading in blotched) >= 0.4 * len(blotched)
+    assert sum(reading.hatched for reading in blotched) <= 0.2 * len(blotched)
+    assert not any(reading.hatched for reading in edged)
