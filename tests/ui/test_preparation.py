@@ -167,6 +167,11 @@ def test_a_painted_mask_is_stored_as_training_reads_it(open_page: Any, folder: P
         canvas.wait_for()
         return canvas
 
+    def stored(name: str) -> None:
+        """The window is gone, and the pictures are drawn anew: a button that is just replaced takes no click."""
+        page.locator("canvas.sdft-mask").wait_for(state="detached")
+        section.locator(f"[data-name='{name}'] [data-action=preparation-mask]").get_by_text("Mask ✓").wait_for()
+
     def drag(canvas: Any, *places: tuple[float, float]) -> None:
         box = canvas.bounding_box()
         points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
@@ -185,10 +190,7 @@ def test_a_painted_mask_is_stored_as_training_reads_it(open_page: Any, folder: P
     page.locator("[data-action=mask-eraser]").click()
     drag(canvas, (0.25, 0.9), (0.3, 0.9))
     save.click()
-    canvas.wait_for(state="detached")
-    page.wait_for_function(
-        "() => document.querySelector('[data-name=\"0.png\"] [data-action=preparation-mask]').textContent === 'Mask ✓'"
-    )
+    stored("0.png")
     with Image.open(folder / "0-mask.png") as mask:
         assert (mask.mode, mask.size) == ("L", (1024, 512))
         white = np.asarray(mask) > 127
@@ -212,7 +214,7 @@ def test_a_painted_mask_is_stored_as_training_reads_it(open_page: Any, folder: P
     page.keyboard.press("Space")
     page.locator("[data-action=mask-invert]").click()
     save.click()
-    canvas.wait_for(state="detached")
+    stored("1.png")
     map_ = weights("1.png")
     assert map_ is not None
     assert map_[map_.shape[0] // 2, int(map_.shape[1] * 0.9)] == 0 and map_[map_.shape[0] // 2, map_.shape[1] // 4] == 1
@@ -220,7 +222,7 @@ def test_a_painted_mask_is_stored_as_training_reads_it(open_page: Any, folder: P
     canvas = window(NAME)
     page.locator("[data-action=mask-alpha]").click()
     page.locator("[data-action=mask-save]:enabled").click()
-    canvas.wait_for(state="detached")
+    stored(NAME)
     alpha = np.asarray(Image.open(folder / NAME).getchannel("A"))
     assert np.array_equal(np.asarray(Image.open(folder / f"{Path(NAME).stem}-mask.png")), alpha)
     # Removed again, with a copy kept.

@@ -35,7 +35,7 @@ def test_drawn_on_request_and_then_the_concepts(open_page, server):
     assert fold.locator("[data-regularization=width]").input_value() == "64"
     fold.locator("[data-regularization=prompts]").fill("a red circle on a white background\na blue square")
     fold.locator("[data-regularization=count]").fill("30")
-    fold.locator("[data-regularization=steps]").fill("8")
+    fold.locator("[data-regularization=steps]").fill("30")
     fold.locator("[data-action=regularize]").click()
     fold.locator("[data-state=drawing]").wait_for()
     fold.locator("[data-action=regularize-pause]").click()
