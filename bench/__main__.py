@@ -1,11 +1,11 @@
-"""python -m bench step | start | dataset | captions | memory | merge | methods  [--json FILE]"""
+"""python -m bench step | start | dataset | captions | memory | merge | methods | gpu  [--json FILE]"""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-BENCHES = ("step", "start", "dataset", "captions", "memory", "merge", "methods")
+BENCHES = ("step", "start", "dataset", "captions", "memory", "merge", "methods", "gpu")
 
 
 def main(argv: list[str]) -> int:

@@ -256,12 +256,16 @@ def check(families: Sequence[str], json_file: Path | None) -> int:
 
 def write(rows: Sequence[Row]) -> None:
     """Put the tables of these families into docs/memory.md; what else it says stays."""
-    text = DOCS.read_text(encoding="utf-8")
     for family in dict.fromkeys(row.case.family for row in rows):
-        table = [HEADER, *(f"| {_cells(row)} |" for row in rows if row.case.family == family)]
-        begin, end = f"<!-- {family} -->", f"<!-- end of {family} -->"
-        text = re.sub(f"{begin}.*?{end}", lambda _: "\n".join([begin, *table, end]), text, flags=re.DOTALL)  # noqa: B023
-    DOCS.write_text(text, encoding="utf-8")
+        put(family, [HEADER, *(f"| {_cells(row)} |" for row in rows if row.case.family == family)], DOCS)
+
+
+def put(name: str, table: Sequence[str], page: Path) -> None:
+    """A table in place of that between the page's marks of this name."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    text = page.read_text(encoding="utf-8")
+    made = "\n".join([begin, *table, end])
+    page.write_text(re.sub(f"{begin}.*?{end}", lambda _: made, text, flags=re.DOTALL), encoding="utf-8")
 
 
 def _cells(row: Row) -> str:

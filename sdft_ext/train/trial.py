@@ -1,7 +1,8 @@
-"""A step before the first one, to see what the run takes of the GPU's memory; after it everything is bit for bit as before.
+"""Steps before the first one, to see what the run takes of the GPU's memory; after them everything is bit for bit as before.
 
 Forward, backward and optimizer at the run's largest bucket, on random latents and the longest captions: no picture is read, and
-no draw of the run is used. Coefficients counted on a CPU know nothing of a GPU's kernels; this does.
+no draw of the run is used. Two, where the optimizer keeps nothing yet: the second has its highest moment with all that it will
+keep. Coefficients counted on a CPU know nothing of a GPU's kernels; this does.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def wanted(device: torch.device) -> bool:
 
 
 def measure(loop: Loop, plan: Plan, step: int, free_mb: float) -> Measured:
-    """Do optimizer step number ``step`` (0-based) of the run on made-up pictures, and undo it.
+    """Do optimizer step number ``step`` (0-based) of the run on made-up pictures (twice at a run's beginning), and undo it.
 
     Raises DoesNotFit where the memory doesn't suffice; everything is as before then too.
     """
@@ -70,6 +71,10 @@ def measure(loop: Loop, plan: Plan, step: int, free_mb: float) -> Measured:
     try:
         # The first real step says so where its loss is no number.
         with unchanged(loop), forked(loop.recipe.train.seed, "trial"), suppress(NotFinite):
+            # A scale so low that no step is left out for an overflow.
+            loop.precision.load_state({**loop.precision.state(), "scale": 1.0} if loop.precision.scaler else {})
+            if not loop.optimizer.state:
+                loop.step(step)  # what the optimizer keeps is there from the second step on
             loop.step(step)
     except torch.cuda.OutOfMemoryError as error:
         raise DoesNotFit(

@@ -15,8 +15,10 @@ import torch
 from sdft_ext import run
 from sdft_ext.method import METHODS
 from sdft_ext.run import resume, train
+from sdft_ext.train import precision as precision_room
 from sdft_ext.train import trial
 from sdft_ext.train.control import Control
+from sdft_ext.train.loop import Loop
 from sdft_ext.watch.log import read as read_log
 from sdft_ext.watch.report import read_facts
 from tests.run import tiny
@@ -93,6 +95,26 @@ def test_weights_in_bfloat16_and_a_run_that_goes_on(
     assert resume(tmp_path / "with", quiet=True).outcome == "finished"
     assert len(sizes) == 2
     assert tiny.last_state(tmp_path / "with") == tiny.last_state(tmp_path / "without")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_optimizer_keeps_what_it_will_keep_while_the_step_goes_on(
+    precision: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first step's highest moment comes before there is any of it; every later one's after."""
+    tried(monkeypatch)
+    there: list[int] = []
+    real = Loop.loss
+
+    def loss(self: Loop, *arguments: Any) -> Any:
+        if isinstance(self.batches, trial.Always):
+            there.append(len(self.optimizer.state) - len(self.parameters))
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Loop, "loss", loss)
+    monkeypatch.setattr(precision_room, "_scaler", lambda device: torch.amp.GradScaler(device.type, init_scale=2.0**40))
+    result = train(tiny.recipe(data, tmp_path, "train.length=2", f"train.precision={precision}"), quiet=True)
+    assert result.outcome == "finished" and there[-1] == 0
 
 
 def test_what_was_measured_is_told(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ def recipe(data: Path, output: Path, *settings: str) -> Recipe:
 def bits(model: Model) -> list[tuple[int, bytes, bool]]:
     """Every parameter of a host's model: the object, its value to the bit, and whether it would train."""
     return [
-        (id(p), p.detach().reshape(-1).view(torch.uint8).numpy().tobytes(), p.requires_grad)
+        (id(p), p.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes(), p.requires_grad)
         for _, p in parameters(model)
     ]
 

@@ -1,0 +1,211 @@
+"""python -m bench gpu [--family sd1 sdxl] [--write] [--json FILE]: what runs take of a GPU, and how long their steps last.
+
+A checkpoint of a published family's sizes, with numbers drawn at random, is loaded in halves, as a WebUI has it on a GPU. Each case
+is a whole run of a few steps with the method's preset. Told: the forecast, counted on a CPU. Tried: the step before the first one
+(``sdft_ext.train.trial``). Measured: what torch handed out at most in the steps that came then. ``--write`` puts the table into
+docs/memory.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sdft_ext import recipe_file, run
+from sdft_ext.desk import presets
+from sdft_ext.desk.forecast import forecast
+from sdft_ext.host.base import Described, Files
+from sdft_ext.host.standalone import Shelf, StandaloneHost
+from sdft_ext.model import published
+from sdft_ext.recipe import Recipe
+from sdft_ext.train.control import Control
+from sdft_ext.watch.report import read_facts
+
+from . import merge
+from .peaks import DOCS, EXAMPLE, MB, put
+from .table import show
+
+SIDES = {"sd1": 512, "sdxl": 1024}
+STEPS = 5
+BF16 = ("method.full.weights=bf16", "train.precision=bf16", "train.checkpointing=true")
+SETTINGS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "sd1": (
+        ("method.name=lora",),
+        ("method.name=lora", "train.batch_size=8", "train.checkpointing=true"),
+        ("method.name=lora", "dataset.resolution=768"),
+        ("method.name=dora",),
+        ("method.name=loha",),
+        ("method.name=lokr",),
+        ("method.name=pivotal",),
+        ("method.name=textual_inversion",),
+        ("method.name=hypernetwork",),
+        ("method.name=dreambooth",),
+        ("method.name=full", *BF16, "train.optimizer=adafactor"),
+        ("method.name=lora", "train.class_preservation=1", "train.blank_preservation=1"),
+    ),
+    "sdxl": (
+        ("method.name=lora",),
+        ("method.name=lora", "train.checkpointing=true", "train.batch_size=4", "train.accumulation=1"),
+        ("method.name=dora",),
+        ("method.name=loha",),
+        ("method.name=lokr",),
+        ("method.name=pivotal",),
+        ("method.name=textual_inversion",),
+        ("method.name=hypernetwork",),
+        ("method.name=full", *BF16, "train.optimizer=adafactor"),
+    ),
+}
+HEADER = (
+    "| run | seconds a step | estimate MB | tried MB | measured MB | tried is off | estimate is off |\n"
+    "|---|---:|---:|---:|---:|---:|---:|"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    family: str
+    settings: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return ", ".join(setting.split(".", 1)[1] for setting in self.settings).replace("name=", "")
+
+
+@dataclass(frozen=True)
+class Row:
+    """Megabytes beside the loaded model; the middle one of the steps' seconds."""
+
+    case: Case
+    seconds: float
+    told: float
+    tried: float
+    measured: float
+
+
+def base(folder: Path, family: str) -> Path:
+    """A checkpoint of the family's sizes in half precision."""
+    path = folder / f"{family}.safetensors"
+    merge.checkpoint(path, merge.layout(published.family(family)))
+    return path
+
+
+def shelf(path: Path) -> Shelf:
+    """The model on the GPU in halves."""
+    made = Shelf("cuda")
+    model = made.take(Files(str(path), ""))
+    for module in model.modules:
+        module.half()
+    model.refresh()
+    return made
+
+
+def recipe(path: Path, family: str, *settings: str) -> Recipe:
+    """A few steps over the example's pictures, as the page begins with this method on a GPU; no pictures drawn, one save."""
+    method = next((setting.partition("=")[2] for setting in settings if setting.startswith("method.name=")), "lora")
+    begun = presets.start(method, "subject", family, SIDES[family], gpu=True)
+    told = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in begun.items()]
+    own = (
+        f"model.base={path}",
+        f"dataset.concepts.0.instance={EXAMPLE}/instance",
+        "dataset.concepts.0.trigger=sks",
+        "dataset.concepts.0.class_word=shape",
+        f"train.length={STEPS}",
+        "save.every=0",
+        "watch.tensorboard=false",
+    )
+    made = recipe_file.override(Recipe(), [*told, *own, *settings])
+    side = made.dataset.resolution
+    made.dataset.bucket_min = made.dataset.bucket_max = side
+    return made
+
+
+class Watched(run.Run):
+    """A run that remembers how much its steps took, and how long."""
+
+    def settle(self, done: int) -> None:
+        torch.cuda.synchronize()
+        self.before = torch.cuda.memory_allocated()
+        super().settle(done)
+        self.most, self.seconds = 0, list[float]()
+
+    def step(self, done: int) -> Any:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        began = time.perf_counter()
+        result = super().step(done)
+        torch.cuda.synchronize()
+        self.seconds.append(time.perf_counter() - began)
+        self.most = max(self.most, torch.cuda.max_memory_allocated())
+        return result
+
+
+def measure(case: Case, path: Path, on: Shelf, folder: Path) -> Row:
+    """Train a case. Raises RuntimeError where it fails."""
+    made = recipe(path, case.family, *case.settings)
+    made.save.output = str(folder)
+    folder.mkdir(parents=True)
+    recipe_file.write(folder / "recipe.yaml", made)
+    host = StandaloneHost(made.model, shelf=on)
+    told = forecast(made, Described(path.stem, str(path), case.family, "cuda", True), host.memory())
+    going = Watched(folder, made, Control(), host, True)
+    result = going.go()
+    if result.outcome != "finished":
+        raise RuntimeError(f"{case.name}: {result.message}")
+    tried, taken = read_facts(folder)["memory"]["needed_mb"], (going.most - going.before) / MB
+    return Row(case, statistics.median(going.seconds[1:]), told["needed_mb"], tried, taken)
+
+
+def line(row: Row) -> str:
+    off = [f"{one / row.measured - 1:+.1%}" for one in (row.tried, row.told)]
+    sizes = [f"{one:,.0f}" for one in (row.told, row.tried, row.measured)]
+    return f"| {' | '.join([row.case.name, f'{row.seconds:.2f}', *sizes, *off])} |"
+
+
+def main(argv: Sequence[str]) -> int:
+    """1 where a step that was tried is more than 10 % off, or a run failed."""
+    parser = argparse.ArgumentParser(prog="python -m bench gpu", description=__doc__)
+    parser.add_argument("--family", nargs="*", choices=list(SETTINGS), default=list(SETTINGS))
+    parser.add_argument("--write", action="store_true", help="put the table into docs/memory.md")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    options = parser.parse_args(argv)
+    if not torch.cuda.is_available():
+        print("This bench needs a GPU that torch can use.", file=sys.stderr)
+        return 2
+    rows: list[Row] = []
+    failed = False
+    for family in options.family:
+        with tempfile.TemporaryDirectory() as name:
+            path = base(Path(name), family)
+            on = shelf(path)
+            for number, settings in enumerate(SETTINGS[family]):
+                try:
+                    rows.append(measure(Case(family, settings), path, on, Path(name) / str(number)))
+                    print(line(rows[-1]), flush=True)
+                except (RuntimeError, ValueError) as trouble:
+                    failed = True
+                    print(f"{Case(family, settings).name}: {trouble}", file=sys.stderr, flush=True)
+            del on
+            torch.cuda.empty_cache()
+        if options.write:
+            put(f"gpu {family}", [HEADER, *(line(row) for row in rows if row.case.family == family)], DOCS)
+    cells = [
+        [r.case.family, r.case.name, f"{r.seconds:.3f}", *(f"{x:.0f}" for x in (r.told, r.tried, r.measured))]
+        for r in rows
+    ]
+    figures = {"gpu": [{**asdict(row), "device": torch.cuda.get_device_name()} for row in rows]}
+    show(["family", "run", "seconds", "estimate MB", "tried MB", "measured MB"], cells, figures, options.json)
+    return int(failed or any(abs(row.tried / row.measured - 1) > 0.1 for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
