@@ -17,8 +17,9 @@ from torch import Tensor
 
 from ..recipe import Precision
 from . import atomic
-from .kohya import BUNDLE, DTYPES
+from .kohya import BUNDLE
 from .metadata import with_hashes
+from .tensor_file import PRECISIONS
 
 NAMES = {1: ("emb_params",), 2: ("clip_l", "clip_g")}
 """By how many text encoders the model has."""
@@ -40,7 +41,7 @@ def converted(path: Path, vectors: Sequence[Tensor], precision: Precision) -> di
     """The tensors of a file, by name."""
     found = {}
     for name, value in zip(NAMES[len(vectors)], vectors, strict=True):
-        found[name] = value.detach().cpu().to(DTYPES[precision]).contiguous()
+        found[name] = value.detach().cpu().to(PRECISIONS[precision]).contiguous()
         if not torch.isfinite(found[name]).all():
             raise EmbeddingFileError(
                 f"{path} can't be written: its vectors are not finite as {precision}. Set save.precision to fp32, or train "

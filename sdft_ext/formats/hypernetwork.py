@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..recipe import Precision
 from . import atomic
-from .kohya import DTYPES
+from .tensor_file import PRECISIONS
 
 Weights = dict[str, Tensor]
 _READ_BY_THE_WEBUI = re.compile(r"^[^/]+/(data/\d+|version|byteorder|\.data/serialization_id|data\.pkl)$")
@@ -128,7 +128,7 @@ def _renamed(weights: Mapping[str, Tensor]) -> Weights:
 
 
 def _converted(path: Path, value: Tensor, precision: Precision) -> Tensor:
-    converted = value.detach().cpu().to(DTYPES[precision]).contiguous().clone()
+    converted = value.detach().cpu().to(PRECISIONS[precision]).contiguous().clone()
     if not torch.isfinite(converted).all():
         raise HypernetworkFileError(
             f"{path} can't be written: it holds values that are not finite as {precision}. Set save.precision to fp32, or "

@@ -22,8 +22,8 @@ from ..recipe import Precision
 from . import atomic, lycoris
 from .lycoris import LycorisLayer
 from .metadata import with_hashes
+from .tensor_file import PRECISIONS
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 BUNDLE = "bundle_emb."
 """Before the tensors of new words that a LoRA file holds beside its layers (see ``formats.embedding``)."""
 FUSED = ("q_proj", "k_proj", "v_proj", "out_proj")
@@ -121,7 +121,7 @@ def write_named(
     tensors: dict[str, Tensor] = dict(bundle or {})
     for root, layer in layers.items():
         for part, tensor in layer.tensors.items():
-            dtype = torch.float32 if part == lycoris.MAGNITUDE else DTYPES[precision]
+            dtype = torch.float32 if part == lycoris.MAGNITUDE else PRECISIONS[precision]
             tensors[f"{root}.{part}"] = written = tensor.to(dtype).contiguous()
             if not torch.isfinite(written).all():
                 raise LoraFileError(

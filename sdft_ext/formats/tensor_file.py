@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..recipe import Precision
 from . import atomic
 
 DTYPES = {
@@ -29,6 +30,8 @@ DTYPES = {
     "BOOL": torch.bool,
 }
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
+PRECISIONS: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""What the recipe and the tools call number formats."""
 HEADER_LIMIT = 100_000_000
 """Bytes; what the format allows."""
 

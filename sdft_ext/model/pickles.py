@@ -26,8 +26,6 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from ..formats import atomic
-from ..formats.tensor_file import Entry, aligned, write
 from .base import ModelError
 
 ENDINGS = (".ckpt", ".pt", ".pth", ".bin")
@@ -47,7 +45,6 @@ DTYPES = {
 }
 STRETCH = 1 << 24
 """More elements than this a tensor may not have beyond its storage's (strides of 0 repeat one element)."""
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Inert:
@@ -160,74 +157,6 @@ def scan(path: str | Path) -> Report:
             raise
         report.problem = str(error)
     return report
-
-
-def convert(
-    source: str | Path,
-    target: str | Path,
-    precision: str | None = None,
-    keep_ema: bool = False,
-    overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> Report:
-    """Write the tensors of a checkpoint as ``.safetensors``, and nothing else of it.
-
-    ``precision`` (fp32, fp16, bf16) applies to floating-point tensors; None keeps each as it is. The EMA copy
-    (``model_ema.``) is dropped unless ``keep_ema``; optimizer states are never kept.
-    A safetensors source's metadata and a ``.yaml`` beside the source go along: they may say how the model predicts.
-    Raises ModelError where the source can't be read, the target exists, or a number doesn't fit the precision.
-    """
-    source, target = Path(source), Path(target)
-    if target.suffix.lower() != ".safetensors":
-        raise ModelError(f"{target} doesn't end in .safetensors: name it so, programs go by the ending.")
-    config, config_target = source.with_suffix(".yaml"), target.with_suffix(".yaml")
-    taken = [file for file in (target, config_target if config.is_file() else target) if file.exists()]
-    if taken and not overwrite and not (taken == [config_target] and config_target.samefile(config)):
-        raise ModelError(f"{taken[0]} exists already: choose another name, or delete it.")
-    metadata = {"format": "pt"}
-    if source.suffix.lower() == ".safetensors":
-        from .single_file import read
-
-        opened = read(source)
-        tensors, report = dict(opened.items()), Report(source, [], len(opened))
-        metadata |= opened.metadata
-    else:
-        tensors, report = load_tensors(source)
-    if not keep_ema:
-        tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith("model_ema.")}
-    dtype = None if precision is None else PRECISIONS[precision]
-    entries = {
-        key: Entry(dtype if dtype is not None and _is_weight(key, tensor) else tensor.dtype, tuple(tensor.shape))
-        for key, tensor in tensors.items()
-    }
-    done = 0
-
-    def following(key: str) -> Tensor:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, len(entries))
-        return _cast(key, tensors[key], dtype, source)
-
-    write(target, aligned(entries), following, metadata)
-    report.tensors = done
-    if config.is_file() and not (config_target.exists() and config_target.samefile(config)):
-        atomic.text(config_target, config.read_text(encoding="utf-8"))
-    return report
-
-
-def _cast(key: str, tensor: Tensor, dtype: torch.dtype | None, source: Path) -> Tensor:
-    """A weight in another precision. Others stay: half-precision position_ids and schedules break loaders."""
-    if dtype is None or not _is_weight(key, tensor):
-        return tensor
-    changed = tensor.to(dtype)
-    if dtype == torch.float16 and bool((changed.isinf() & tensor.isfinite()).any()):
-        raise ModelError(f"{source}: {key} holds numbers too large for fp16: choose bf16, or keep the precision.")
-    return changed
-
-
-def _is_weight(key: str, tensor: Tensor) -> bool:
-    return tensor.dtype in PRECISIONS.values() and tensor.ndim > 0 and "." in key
 
 
 def _state_dict(content: Any) -> dict[str, Tensor]:

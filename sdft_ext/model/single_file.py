@@ -24,6 +24,8 @@ class Checkpoint(Mapping[str, Tensor]):
     metadata: dict[str, str]
     config: dict[str, Any] | None
     _tensors: Any = field(repr=False)
+    dangerous: bool = False
+    """A pickle that asks for what could run programs; nothing of it was run."""
 
     def __getitem__(self, key: str) -> Tensor:
         tensor: Tensor = self._tensors.get_tensor(key) if hasattr(self._tensors, "get_tensor") else self._tensors[key]
@@ -56,9 +58,9 @@ def read(path: str | Path) -> Checkpoint:
     if start.startswith(b"version https://git-lfs"):
         raise ModelError(f"{path} is only a Git LFS pointer to the file: fetch it with 'git lfs pull', or download it.")
     if path.suffix.lower() in pickles.ENDINGS and start[8:10] != b'{"':
-        tensors = pickles.load_tensors(path)[0]
+        tensors, report = pickles.load_tensors(path)
         shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-        return Checkpoint(path, shapes, {}, _config(path), tensors)
+        return Checkpoint(path, shapes, {}, _config(path), tensors, report.dangerous)
     if start.startswith(b"PK"):
         raise ModelError(
             f"{path} is a zip archive, not a .safetensors file: if it is a renamed .ckpt, name it so; if it is an archive, unpack it."

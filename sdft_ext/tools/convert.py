@@ -10,21 +10,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..formats import atomic, checkpoint
-from ..formats.tensor_file import Entry, aligned, write
-from ..model import borrow, pickles
+from ..formats import atomic
+from ..formats.tensor_file import PRECISIONS, Entry, aligned, write
+from ..model import borrow, pickles, single_file
 from ..model.base import Family
-from ..model.config_beside import copy_config
+from ..model.single_file import Checkpoint
 from ..model.source import Source, open_source
-from .files import Progress, ToolError, counted, new_config, new_file
-from .merge import PRECISIONS, in_precision
+from ..recipe import Precision
+from .files import Progress, ToolError, counted, new_file, with_config
+from .merge import in_precision
 
 
 @torch.no_grad()
 def convert(
     source: str | Path,
     target: str | Path,
-    precision: str | None = None,
+    precision: Precision | None = None,
     keep_ema: bool = False,
     progress: Progress | None = None,
 ) -> str:
@@ -37,15 +38,36 @@ def convert(
     if target.suffix.lower() == ".safetensors":
         if source.is_dir():
             return to_single(open_source(source), new_file(target), precision, progress)
-        return pickles.convert(source, target, precision, keep_ema, progress=progress).text
+        return to_tensors(source, new_file(target), precision, keep_ema, progress)
     if target.suffix.lower() in pickles.ENDINGS:
         raise ToolError(f"{target} would be a pickle, which can hold programs: name it .safetensors.")
     return to_folder(open_source(source), target, precision, progress)
 
 
-def to_single(source: Source, target: Path, precision: str | None = None, progress: Progress | None = None) -> str:
+def to_tensors(
+    source: Path,
+    target: Path,
+    precision: Precision | None = None,
+    keep_ema: bool = False,
+    progress: Progress | None = None,
+) -> str:
+    """Write the tensors of a checkpoint file of either kind, and nothing else of it but what it says of itself.
+
+    The EMA copy (``model_ema.``) is dropped unless ``keep_ema``.
+    """
+    file = single_file.read(source)
+    kept = [key for key in file if keep_ema or not key.startswith("model_ema.")]
+    entries = aligned(in_precision({key: Entry(file[key].dtype, file.shapes[key]) for key in kept}, precision))
+    told = _written(file, entries, target, {"format": "pt", **file.metadata}, progress)
+    if file.dangerous:
+        told += " That file could run programs where it is opened carelessly: none was run here, and the new one holds none."
+    return told
+
+
+def to_single(
+    source: Source, target: Path, precision: Precision | None = None, progress: Progress | None = None
+) -> str:
     """Write a single file in the layout of the WebUI."""
-    new_config(source.path, target)
     entries = aligned(in_precision(source.entries, precision))
     velocity = source.family.prediction == "v_prediction"
     architecture = {
@@ -57,14 +79,12 @@ def to_single(source: Source, target: Path, precision: str | None = None, progre
     told |= {"modelspec.title": target.stem, "modelspec.prediction_type": "v" if velocity else "epsilon"}
     if source.family.zero_terminal_snr:
         told["ztsnr"] = "true"
-    checkpoint.write(
-        target, entries, counted(source.__getitem__, len(entries), progress), lambda key, tensor: None, told
-    )
-    copy_config(source.path, target)
-    return f"{target}: {len(entries)} tensors from {source.path}."
+    return _written(source, entries, target, told, progress)
 
 
-def to_folder(source: Source, target: Path, precision: str | None = None, progress: Progress | None = None) -> str:
+def to_folder(
+    source: Source, target: Path, precision: Precision | None = None, progress: Progress | None = None
+) -> str:
     """Write a diffusers folder: a sub-folder for each part, its configuration, and the tokenizers. Appears whole.
 
     SD 2's last text layer, which isn't used, is left out, as diffusers has it.
@@ -90,9 +110,9 @@ def to_folder(source: Source, target: Path, precision: str | None = None, progre
             vae_or_unet = part in ("unet", "vae")
             file = "diffusion_pytorch_model.safetensors" if vae_or_unet else "model.safetensors"
 
-            def get(name: str, part: str = part, entries: dict[str, Entry] = entries, folder: Path = folder) -> Tensor:
+            def get(name: str, part: str = part, entries: dict[str, Entry] = entries) -> Tensor:
                 key, place = held[f"{part}.{name}"]
-                return checkpoint.converted(folder, key, place.piece(source[key]).contiguous(), entries[name].dtype)
+                return _cast(source.path, key, place.piece(source[key]), entries[name].dtype)
 
             write(folder / file, aligned(entries), counted(get, total, progress, count), {"format": "pt"})
             atomic.as_json(folder / "config.json", _config(module, part, family))
@@ -104,6 +124,29 @@ def to_folder(source: Source, target: Path, precision: str | None = None, progre
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return f"{target}: {count} tensors in {len(parts)} parts from {source.path}."
+
+
+def _written(
+    source: Source | Checkpoint,
+    entries: dict[str, Entry],
+    target: Path,
+    metadata: dict[str, str],
+    progress: Progress | None,
+) -> str:
+    def get(key: str) -> Tensor:
+        return _cast(source.path, key, source[key], entries[key].dtype)
+
+    with with_config(source.path, target):
+        write(target, entries, counted(get, len(entries), progress), metadata)
+    return f"{target}: {len(entries)} tensors from {source.path}."
+
+
+def _cast(source: Path, key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """In another number format. Raises ToolError where finite numbers would become infinite."""
+    changed = tensor.to(dtype)
+    if dtype == torch.float16 and bool((changed.isinf() & tensor.isfinite()).any()):
+        raise ToolError(f"{source}: {key} holds numbers too large for fp16: choose bf16, or keep the number format.")
+    return changed
 
 
 def _folders(family: Family) -> Family:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from ..method.adapters import weight_shape, wrappable
 from ..model import borrow
 from ..model.base import Family, Model
-from ..model.config_beside import config_text
+from ..model.config_beside import config_text, copy_config
 
 Progress = Callable[[int, int], None]
 """Hears how many parts are done, and of how many. What it raises ends a tool, and leaves no half file."""
@@ -30,15 +31,28 @@ def new_file(path: str | Path, suffix: str = ".safetensors") -> Path:
     return path
 
 
-def new_config(base: Path, target: Path) -> None:
-    """Raises ToolError where copying the configuration beside ``base`` would replace another one beside ``target``."""
+@contextmanager
+def with_config(base: Path, target: Path) -> Iterator[None]:
+    """Inside, ``target`` is written; the configuration beside ``base`` comes beside it first, so that it is never without.
+
+    Where the writing fails, the copy is taken away. Raises ToolError where it would replace another one.
+    """
     config, there = base.with_suffix(".yaml"), target.with_suffix(".yaml")
-    if not config.is_file() or not there.exists() or there.samefile(config):
-        return
-    if there.read_text(encoding="utf-8", errors="replace") != config_text(base):
+    new = config.is_file() and not there.exists()
+    if new:
+        copy_config(base, target)
+    elif config.is_file() and not (
+        there.samefile(config) or there.read_text(encoding="utf-8", errors="replace") == config_text(base)
+    ):
         raise ToolError(
             f"{there} exists already, and isn't {config}: choose another name than {target.name}, or delete it."
         )
+    try:
+        yield
+    except BaseException:
+        if new:
+            there.unlink(missing_ok=True)
+        raise
 
 
 def counted(

@@ -11,14 +11,12 @@ from torch import Tensor
 
 from ..formats import checkpoint
 from ..formats.kohya import new_words
-from ..formats.tensor_file import Entry, TensorFile, aligned
+from ..formats.tensor_file import PRECISIONS, Entry, TensorFile, aligned
 from ..method.changes import changed_weight
 from ..method.lora import read_for
-from ..model.config_beside import copy_config
 from ..model.source import open_source
-from .files import Progress, ToolError, layers, names_and_weights, new_config, new_file
-
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+from ..recipe import Precision
+from .files import Progress, ToolError, layers, names_and_weights, new_file, with_config
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def merge(
     base: str | Path,
     files: Sequence[tuple[Path, float]],
     target: str | Path,
-    precision: str | None = None,
+    precision: Precision | None = None,
     progress: Progress | None = None,
 ) -> Merged:
     """Write ``base`` with each file's change at its weight, one after the other, as programs apply them.
@@ -60,7 +58,6 @@ def merge(
     if not files:
         raise ToolError("There is nothing to merge: name at least one LoRA file.")
     source = open_source(base)
-    new_config(source.path, target)
     shapes = layers(source.family)
     loras = [(read_for(path, source.family, shapes).layers, weight) for path, weight in files]
     done = 0
@@ -87,13 +84,13 @@ def merge(
     entries = in_precision(source.entries, precision)
     told = {"sdft_merged_into": source.path.name, "sdft_merged": names_and_weights(files)}
     metadata = checkpoint.model_metadata({**source.metadata, **told}, {})
-    count = checkpoint.write(target, entries, source.__getitem__, changed, metadata)
-    copy_config(source.path, target)
+    with with_config(source.path, target):
+        count = checkpoint.write(target, entries, source.__getitem__, changed, metadata)
     words = [(path.name, tuple(new_words(TensorFile(path)))) for path, _ in files]
     return Merged(target, count, len(entries), tuple(one for one in words if one[1]))
 
 
-def in_precision(entries: dict[str, Entry], precision: str | None) -> dict[str, Entry]:
+def in_precision(entries: dict[str, Entry], precision: Precision | None) -> dict[str, Entry]:
     """The entries with their weights in another number format; whole numbers, single values and schedules stay."""
     if precision is None:
         return entries

@@ -1,4 +1,4 @@
-"""Damaged and hostile pickles, and what converting keeps."""
+"""Damaged and hostile pickles."""
 
 import logging
 import os
@@ -9,7 +9,6 @@ import zipfile
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from sdft_ext.model import pickles, single_file
 from sdft_ext.model.base import ModelError
@@ -139,50 +138,6 @@ def test_tensors_of_a_zip_are_read_when_looked_at_and_do_not_change_the_file(tmp
     tensors, _ = pickles.load_tensors(path)
     tensors["a.weight"] += 1
     assert torch.equal(tensors["a.weight"], WEIGHTS["a.weight"] + 1) and path.read_bytes() == before
-
-
-def test_shared_and_partial_storages_convert(tmp_path):
-    big = torch.arange(12.0)
-    path = tmp_path / "shared.ckpt"
-    torch.save({"a.w": big[:4], "b.w": big[4:].view(4, 2).t(), "c.w": big}, path)
-    pickles.convert(path, tmp_path / "out.safetensors")
-    kept = load_file(tmp_path / "out.safetensors")
-    assert torch.equal(kept["a.w"], big[:4]) and torch.equal(kept["b.w"], big[4:].view(4, 2).t())
-    assert torch.equal(kept["c.w"], big)
-
-
-def test_convert_keeps_what_says_how_a_model_predicts(tmp_path):
-    source, target = tmp_path / "in.safetensors", tmp_path / "sub" / "out.safetensors"
-    save_file(WEIGHTS, source, {"modelspec.prediction_type": "v", "modelspec.title": "Mine"})
-    source.with_suffix(".yaml").write_text("model: {params: {parameterization: v}}\n")
-    pickles.convert(source, target, "bf16")
-    written = single_file.read(target)
-    assert written.metadata == {"format": "pt", "modelspec.prediction_type": "v", "modelspec.title": "Mine"}
-    assert written.config == {"model": {"params": {"parameterization": "v"}}}
-    assert written["a.weight"].dtype == torch.bfloat16 and written["n"].dtype == torch.float32
-
-
-def test_convert_overwrites_nothing_unasked(tmp_path):
-    source = tmp_path / "in.ckpt"
-    torch.save(WEIGHTS, source)
-    source.with_suffix(".yaml").write_text("model: {}\n")
-    other = tmp_path / "out.yaml"
-    other.write_text("mine")
-    with pytest.raises(ModelError, match=r"out\.yaml exists already"):
-        pickles.convert(source, tmp_path / "out.safetensors")
-    assert other.read_text() == "mine" and not (tmp_path / "out.safetensors").exists()
-    pickles.convert(source, tmp_path / "in.safetensors")  # beside its source: the same yaml serves both
-    assert source.with_suffix(".yaml").read_text() == "model: {}\n"
-    with pytest.raises(ModelError, match="doesn't end in"):
-        pickles.convert(source, tmp_path / "out.ckpt")
-
-
-def test_numbers_that_do_not_fit_are_not_turned_into_infinity(tmp_path):
-    torch.save({"a.weight": torch.tensor([1.0, 1e6])}, tmp_path / "in.ckpt")
-    with pytest.raises(ModelError, match=r"a\.weight holds numbers too large for fp16: choose bf16"):
-        pickles.convert(tmp_path / "in.ckpt", tmp_path / "out.safetensors", "fp16")
-    assert not (tmp_path / "out.safetensors").exists()
-    pickles.convert(tmp_path / "in.ckpt", tmp_path / "out.safetensors", "bf16")
 
 
 def test_embeddings_and_hypernetworks_are_told_by_name(tmp_path):

@@ -11,7 +11,6 @@ import zipfile
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from sdft_ext.model import pickles, single_file
 from sdft_ext.model.base import ModelError
@@ -107,20 +106,6 @@ def test_a_pickle_with_a_storage_of_its_own_kind_is_refused(tmp_path):
         archive.writestr("archive/data.pkl", stream.getvalue())
     with pytest.raises(ModelError, match="checkpoints don't use"):
         pickles.load_tensors(path)
-
-
-def test_convert_keeps_tensors_only(tmp_path):
-    source, target = tmp_path / "in.ckpt", tmp_path / "out.safetensors"
-    torch.save(lightning(optimizer_states=[{"state": {0: torch.ones(3)}}]), source)
-    pickles.convert(source, target)
-    kept = load_file(target)
-    assert set(kept) == {"a.weight", "b.ids", "c", "d"}
-    assert all(torch.equal(kept[key], WEIGHTS[key]) for key in ("a.weight", "b.ids"))
-    with pytest.raises(ModelError, match="exists already"):
-        pickles.convert(source, target)
-    pickles.convert(source, tmp_path / "half.safetensors", "fp16", keep_ema=True)
-    kept = load_file(tmp_path / "half.safetensors")
-    assert kept["a.weight"].dtype == torch.float16 and kept["b.ids"].dtype == torch.int64 and "model_ema.decay" in kept
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40, 600])
