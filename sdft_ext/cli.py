@@ -119,18 +119,7 @@ def parser() -> argparse.ArgumentParser:
     report = add("report", _report, "Write a run's report again, from its folder.")
     report.add_argument("run", metavar="RUN", type=Path)
 
-    scan = add(
-        "scan", cli_tools.scan, "Say what a .ckpt would import. Nothing of it is run. Exit code 1: something dangerous."
-    )
-    scan.add_argument("file", metavar="FILE", type=Path)
-
-    convert = add(
-        "convert", cli_tools.convert, "Write a checkpoint's tensors, and nothing else of it, as .safetensors."
-    )
-    convert.add_argument("source", metavar="IN.ckpt", type=Path)
-    convert.add_argument("target", metavar="OUT.safetensors", type=Path)
-    convert.add_argument("--precision", choices=("fp32", "fp16", "bf16"), help="default: each tensor as it is")
-    convert.add_argument("--keep-ema", action="store_true", help="keep the EMA copy of the weights")
+    cli_tools.add_old(commands, anywhere)
 
     what = "Folders of pictures: look at one, or draw one."
     dataset = commands.add_parser("dataset", help=what, description=what, parents=[anywhere])

@@ -5,61 +5,73 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from .cli_signals import FAILED, OK
+from .recipe import Precision
 
-PRECISIONS = ("fp32", "fp16", "bf16")
+PRECISIONS = get_args(Precision)
 
 
 def add_commands(commands: Any, anywhere: argparse.ArgumentParser) -> None:
     """Add them to what ``add_subparsers`` gave; ``anywhere`` holds the options that every command has."""
 
-    def add(name: str, function: Any, help: str) -> argparse.ArgumentParser:
-        command: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, parents=[anywhere])
-        command.set_defaults(command=function)
-        return command
+    def add(name: str, help: str) -> argparse.ArgumentParser:
+        return _command(commands, anywhere, name, help)
 
-    merge = add("merge", _work, "Merge LoRA, LoHa, LoKr or DoRA files into a checkpoint, tensor by tensor.")
-    merge.set_defaults(tool="merge", doing="Merging")
+    merge = add("merge", "Merge LoRA, LoHa, LoKr or DoRA files into a checkpoint, tensor by tensor.")
+    merge.set_defaults(command=_work, tool="merge", doing="Merging")
     merge.add_argument("base", metavar="BASE", type=Path, help="checkpoint or diffusers folder")
     _loras(merge)
     _target(merge)
     merge.add_argument("--precision", choices=PRECISIONS, help="default: each tensor as in the base")
 
-    extract = add("extract", _work, "Extract the LoRA between two checkpoints.")
-    extract.set_defaults(tool="extract", doing="Extracting")
+    extract = add("extract", "Extract the LoRA between two checkpoints.")
+    extract.set_defaults(command=_work, tool="extract", doing="Extracting")
     extract.add_argument("base", metavar="BASE", type=Path, help="checkpoint or diffusers folder")
     extract.add_argument("tuned", metavar="TUNED", type=Path, help="what was trained from it")
     _target(extract)
     _size(extract, "; neither: full rank")
 
-    resize = add("resize", _work, "Write a LoRA at another rank; a LoHa or LoKr becomes a LoRA.")
-    resize.set_defaults(tool="resize", doing="Resizing")
+    resize = add("resize", "Write a LoRA at another rank; a LoHa or LoKr becomes a LoRA.")
+    resize.set_defaults(command=_work, tool="resize", doing="Resizing")
     resize.add_argument("source", metavar="LORA", type=Path)
     _target(resize)
     _size(resize, "")
 
-    together = add("merge-loras", _work, "Write one LoRA whose effect is the sum of several, exactly or at a rank.")
-    together.set_defaults(tool="merge-loras", doing="Merging")
+    together = add("merge-loras", "Write one LoRA whose effect is the sum of several, exactly or at a rank.")
+    together.set_defaults(command=_work, tool="merge-loras", doing="Merging")
     _loras(together)
     _target(together)
     _size(together, "; neither: exact, with the sum of the ranks")
 
-    metadata = add("metadata", _metadata, "Show what a .safetensors file holds and what it says of itself.")
+    metadata = add("metadata", "Show what a .safetensors file holds and what it says of itself.")
+    metadata.set_defaults(command=_metadata)
     metadata.add_argument("file", metavar="FILE", type=Path)
     metadata.add_argument("--json", action="store_true", help="all of it as JSON, for programs")
 
-    looked = add("scan", scan, "Say what a .ckpt would import. Nothing of it is run. Exit code 1: something dangerous.")
-    looked.add_argument("file", metavar="FILE", type=Path)
+    add_old(commands, anywhere)
 
-    changed = add(
-        "convert", convert, ".ckpt to .safetensors, a diffusers folder to a single file, or a single file to a folder."
-    )
-    changed.add_argument("source", metavar="IN", type=Path, help="checkpoint or diffusers folder")
-    changed.add_argument("target", metavar="OUT", type=Path, help="NAME.safetensors, or a folder")
-    changed.add_argument("--precision", choices=PRECISIONS, help="default: each tensor as it is")
-    changed.add_argument("--keep-ema", action="store_true", help="keep a .ckpt's EMA copy of the weights")
+
+def add_old(commands: Any, anywhere: argparse.ArgumentParser) -> None:
+    """Add the two that old checkpoints need before anything else is done with them."""
+    told = "Say what a .ckpt would import. Nothing of it is run. Exit code 1: something dangerous."
+    scan = _command(commands, anywhere, "scan", told)
+    scan.set_defaults(command=_scan)
+    scan.add_argument("file", metavar="FILE", type=Path)
+
+    told = ".ckpt to .safetensors, a diffusers folder to a single file, or a single file to a folder."
+    convert = _command(commands, anywhere, "convert", told)
+    convert.set_defaults(command=_work, tool="convert", doing="Converting")
+    convert.add_argument("source", metavar="IN", type=Path, help="checkpoint or diffusers folder")
+    convert.add_argument("out", metavar="OUT", type=Path, help="NAME.safetensors, or a folder")
+    convert.add_argument("--precision", choices=PRECISIONS, help="default: each tensor as it is")
+    convert.add_argument("--keep-ema", action="store_true", help="keep a .ckpt's EMA copy of the weights")
+
+
+def _command(commands: Any, anywhere: argparse.ArgumentParser, name: str, help: str) -> argparse.ArgumentParser:
+    added: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, parents=[anywhere])
+    return added
 
 
 def _loras(command: argparse.ArgumentParser) -> None:
@@ -122,27 +134,9 @@ def _metadata(options: argparse.Namespace) -> int:
     return OK
 
 
-def scan(options: argparse.Namespace) -> int:
+def _scan(options: argparse.Namespace) -> int:
     from .model.pickles import scan
 
     found = scan(options.file)
     print(found.text)
     return FAILED if found.dangerous else OK
-
-
-def convert(options: argparse.Namespace) -> int:
-    from .tools import convert as form
-    from .watch.progress import Progress
-
-    progress = Progress()
-    told = form.convert(
-        options.source,
-        options.target,
-        options.precision,
-        options.keep_ema,
-        lambda *far: progress.show("Converting", *far),
-    )
-    progress.end()
-    print(told)
-    print(f"Written: {options.target}")
-    return OK

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from ..recipe import Precision
 
 Kind = Literal["checkpoint", "lora", "loras", "any", "pickle", "rank", "error", "choice", "switch"]
 """Of a field: a file of this kind (``any``: whatever it holds), LoRA files with weights, or a value."""
@@ -35,7 +37,7 @@ class Tool:
     ending: str = ""
 
 
-FORMATS = (("fp32", "fp32"), ("fp16", "fp16"), ("bf16", "bf16"))
+FORMATS = tuple((name, name) for name in get_args(Precision))
 KEPT = Field("precision", "Number format", "choice", choices=(("", "As it is"), *FORMATS))
 WRITTEN = Field("precision", "Number format", "choice", default="fp16", choices=FORMATS)
 

@@ -120,11 +120,13 @@ def test_scan_and_convert(capsys, tmp_path):
     save_file({"model.x": np.ones((2, 2), np.float32), "model_ema.x": np.ones((2, 2), np.float32)}, str(source))
     assert main(["scan", str(source)]) == OK
     assert "2 tensors" in capsys.readouterr().out
-    assert main(["convert", str(source), str(target), "--precision", "fp16"]) == OK
-    assert str(target) in capsys.readouterr().out
-    assert {name: array.dtype for name, array in load_file(str(target)).items()} == {"model.x": np.float16}
-    assert main(["convert", str(source), str(target)]) == USAGE
-    failed(capsys, USAGE, target, "exists")
+    for command in (["convert"], ["tools", "convert"]):
+        assert main([*command, str(source), str(target), "--precision", "fp16"]) == OK
+        assert capsys.readouterr().out == f"{target}: 1 tensors from {source}.\n"
+        assert {name: array.dtype for name, array in load_file(str(target)).items()} == {"model.x": np.float16}
+        assert main([*command, str(source), str(target)]) == USAGE
+        failed(capsys, USAGE, target, "exists")
+        target.unlink()
 
 
 def test_a_folder_is_reported_as_a_dataset(capsys, tmp_path):
