@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from ..formats import kohya
 from ..formats.kohya import BUNDLE, LoraFile, LoraLayer
-from ..formats.lycoris import LABELS, LycorisLayer, size
+from ..formats.lycoris import LABELS, MAGNITUDE, LycorisLayer, size
 from ..formats.tensor_file import TensorFile
 from ..method.changes import difference
 from ..method.lowrank import approximated, resized
@@ -23,6 +24,8 @@ THREE = re.compile(
     r"(?:conv1|conv2|in_layers_2|out_layers_3|samplers_0_conv|_0_op|output_blocks_\d+_[12]_conv|conv_in|conv_out)$"
 )
 """Ends of the names of layers that are 3×3 convolutions, in diffusers' and LDM's words."""
+Part = tuple[kohya.Layer, float]
+"""A layer of a file, and its weight."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ def resize(
     if not rank and not error:
         raise ToolError("Say how small: a rank, an error, or both.")
     file = kohya.read(source)
-    found = {name: plain(source, name, layer) for name, layer in file.layers.items()}
-    return _written(target, found, file, rank, error, precision, words(source), progress)
+    parts = {name: [(layer, 1.0)] for name, layer in file.layers.items()}
+    _refuse_dora(source, file)
+    return _written(target, parts, file.metadata, rank, error, precision, words(source), progress)
 
 
 @torch.no_grad()
@@ -93,27 +97,19 @@ def merge_loras(
         raise ToolError(
             f"{files[0][0]} and another file name different layers: they were made for different kinds of models."
         )
-    parts: dict[str, list[LoraLayer]] = {}
+    parts: dict[str, list[Part]] = {}
     for path, file, weight in read:
+        _refuse_dora(path, file)
         for name, layer in file.layers.items():
-            one = plain(path, name, layer)
-            parts.setdefault(name, []).append(
-                LoraLayer(one.down.float(), one.up.float() * (one.scale * weight), one.rank)
-            )
-    together = {}
+            parts.setdefault(name, []).append((layer, weight))
     for name, some in parts.items():
-        if len({(part.up.shape[0], part.down.flatten(1).shape[1]) for part in some}) > 1:
+        if len({size(layer.tensors) for layer, _ in some}) > 1:
             raise ToolError(
                 f"The files have layers of different sizes, such as {name}: they were made for different kinds of models."
             )
-        kernel = max((tuple(part.down.shape[2:]) for part in some), key=len)
-        down = torch.cat([part.down.reshape(part.rank, -1, *kernel) for part in some])
-        up = torch.cat([part.up.flatten(1) for part in some], 1).reshape(-1, len(down), *(1 for _ in kernel))
-        together[name] = LoraLayer(down, up, float(len(down)))
-    first = read[0][1]
-    told = LoraFile({}, {**first.metadata, "sdft_merged": names_and_weights(files)})
+    told = {**read[0][1].metadata, "sdft_merged": names_and_weights(files)}
     bundle, left = _together([path for path, _, _ in read])
-    made = _written(target, together, told, rank, error, precision, bundle, progress)
+    made = _written(target, parts, told, rank, error, precision, bundle, progress)
     return replace(made, left=left)
 
 
@@ -139,32 +135,19 @@ def words(path: str | Path) -> dict[str, Tensor]:
     return {key: file[key] for key in file if key.startswith(BUNDLE)}
 
 
-def plain(path: str | Path, name: str, layer: kohya.Layer) -> LoraLayer:
-    """A layer of any kind as a LoRA's, with nothing lost. Raises ToolError for a DoRA."""
-    if isinstance(layer, LoraLayer):
-        return layer
-    assert isinstance(layer, LycorisLayer)
-    if "dora_scale" in layer.tensors:
-        raise ToolError(
-            f"{path} is a {LABELS['dora']} ({name}), whose effect depends on the base's weights: merge it into a checkpoint, and "
-            "extract a LoRA from that."
-        )
-    tensors = {part: tensor.float() for part, tensor in layer.tensors.items()}
-    kernel = next((tuple(t.shape[2:]) for part, t in tensors.items() if part in ("lokr_w2", "lokr_t2", "hada_t1")), ())
-    out, columns = size(tensors)
-    if not kernel and THREE.search(name) and columns % 9 == 0:
-        kernel = (3, 3)  # plain LoHa and LoKr files have a convolution's columns in one row
-    inputs = columns
-    for side in kernel:
-        inputs //= side
-    change = difference(tensors, torch.Size((out, inputs, *kernel))) * layer.scale
-    return approximated(change)
+def _refuse_dora(path: str | Path, file: LoraFile) -> None:
+    for name, layer in file.layers.items():
+        if MAGNITUDE in layer.tensors:
+            raise ToolError(
+                f"{path} is a {LABELS['dora']} ({name}), whose effect depends on the base's weights: merge it into a "
+                "checkpoint, and extract a LoRA from that."
+            )
 
 
 def _written(
     target: Path,
-    found: dict[str, LoraLayer],
-    file: LoraFile,
+    parts: Mapping[str, Sequence[Part]],
+    metadata: Mapping[str, str],
     rank: int,
     error: float,
     precision: Precision,
@@ -172,20 +155,20 @@ def _written(
     progress: Progress | None,
 ) -> Made:
     made: dict[str, kohya.Layer] = {}
+    ranks: set[int] = set()
     missing = whole = 0.0
-    for name, layer in found.items():
-        new = resized(layer, rank, error) if (rank and rank < layer.rank) or error else layer
-        before = layer.up.float().flatten(1) @ layer.down.float().flatten(1) * layer.scale
-        after = new.up.float().flatten(1) @ new.down.float().flatten(1) * new.scale
-        whole += float(before.double().square().sum())
-        missing += float((before - after).double().square().sum())
+    for name, some in parts.items():
+        new, wanted = _layer(name, some, rank, error)
+        found = new.up.float().flatten(1) @ new.down.float().flatten(1) * new.scale
+        whole += float(wanted.double().square().sum())
+        missing += float((wanted - found).double().square().sum())
         made[name] = new
+        ranks.add(new.rank)
         if progress is not None:
-            progress(len(made), len(found))
-    ranks = {layer.rank for layer in made.values()}
+            progress(len(made), len(parts))
     word = str(next(iter(ranks))) if len(ranks) == 1 else "Dynamic"
     told = {
-        **file.metadata,
+        **metadata,
         "ss_output_name": target.stem,
         "ss_network_module": "networks.lora",
         "ss_network_dim": word,
@@ -195,3 +178,38 @@ def _written(
     kohya.write_named(target, made, told, precision, bundle)
     lost = (missing / whole) ** 0.5 if whole else 0.0
     return Made(target, len(made), max(ranks), lost, tuple(kohya.new_words(bundle)))
+
+
+def _layer(name: str, parts: Sequence[Part], rank: int, error: float) -> tuple[LoraLayer, Tensor]:
+    """A LoRA's layer with the effect of all parts at their weights, cut as asked; and that effect whole [out, in·kernel]."""
+    loras = [(layer, weight) for layer, weight in parts if isinstance(layer, LoraLayer)]
+    if len(loras) == len(parts):
+        layer = _stacked(loras)
+        whole = layer.up.float().flatten(1) @ layer.down.float().flatten(1) * layer.scale
+        return (resized(layer, rank, error) if (rank and rank < layer.rank) or error else layer), whole
+    shape = max((_shape(name, layer) for layer, _ in parts), key=len)
+    change = torch.zeros(shape)
+    for one, weight in parts:
+        tensors = {part: tensor.float() for part, tensor in one.tensors.items()}
+        change += difference(tensors, shape) * (one.scale * weight)
+    return approximated(change, rank, error), change.flatten(1)
+
+
+def _stacked(parts: Sequence[tuple[LoraLayer, float]]) -> LoraLayer:
+    """LoRA layers as one, with the sum of their ranks."""
+    if len(parts) == 1 and parts[0][1] == 1.0:
+        return parts[0][0]
+    kernel = max((tuple(layer.down.shape[2:]) for layer, _ in parts), key=len)
+    down = torch.cat([layer.down.float().reshape(layer.rank, -1, *kernel) for layer, _ in parts])
+    up = torch.cat([layer.up.float().flatten(1) * (layer.scale * weight) for layer, weight in parts], 1)
+    return LoraLayer(down, up.reshape(*up.shape, *(1 for _ in kernel)), float(len(down)))
+
+
+def _shape(name: str, layer: kohya.Layer) -> torch.Size:
+    """Of the weight that a layer changes, as far as its file says."""
+    whole = ("lora_down.weight", "lokr_w2", "lokr_t2", "hada_t1")
+    kernel = next((tuple(t.shape[2:]) for part, t in layer.tensors.items() if part in whole), ())
+    out, columns = size(layer.tensors)
+    if not kernel and isinstance(layer, LycorisLayer) and THREE.search(name) and columns % 9 == 0:
+        kernel = (3, 3)  # plain LoHa and LoKr files have a convolution's columns in one row
+    return torch.Size((out, columns // math.prod(kernel), *kernel))

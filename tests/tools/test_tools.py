@@ -6,6 +6,7 @@ import json
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -191,9 +192,38 @@ def test_merged_loras_do_what_they_do_together(sd1: World, tmp_path: Path) -> No
     done = merge_loras(files, tmp_path / "one.safetensors", precision="fp32")
     with applied([(done.path, 1.0)], sd1.model):
         assert torch.allclose(answer(sd1.model), wanted, atol=1e-4)
-    assert done.error == 0 and merge_loras(files, tmp_path / "cut.safetensors", rank=4).largest_rank == 4
+    assert done.error < 1e-5 and merge_loras(files, tmp_path / "cut.safetensors", rank=4).largest_rank == 4
     with pytest.raises(ToolError, match="is a DoRA"):
         merge_loras([*files, (sd1.lora("dora"), 1.0)], tmp_path / "no.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["lora", "loha", "lokr"])
+def test_it_is_told_how_far_it_is_after_each_layer(
+    kind: str, sd1: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so it is stopped within a layer: nothing takes longer than a decomposition."""
+    decomposed, decompose = [0], torch.linalg.svd
+
+    def counting(*arguments: Any, **more: Any) -> Any:
+        decomposed[0] += 1
+        return decompose(*arguments, **more)
+
+    def told(done: int, total: int) -> None:
+        assert decomposed[0] == 1 and total > 50
+        decomposed[0] = 0
+        if done == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.linalg, "svd", counting)
+    files = [(sd1.lora("lora"), 0.8), (sd1.lora(kind, seed=5), 0.5)]
+    for making in (
+        lambda: resize(files[1][0], tmp_path / "one.safetensors", rank=1, progress=told),
+        lambda: resize(files[1][0], tmp_path / "two.safetensors", error=0.5, progress=told),
+        lambda: merge_loras(files, tmp_path / "three.safetensors", rank=1, progress=told),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            making()
+        assert decomposed[0] == 0 and list(tmp_path.iterdir()) == []
 
 
 def test_to_a_folder_and_back_is_bit_identical(world: World, tmp_path: Path) -> None:
