@@ -71,8 +71,7 @@ class Tools:
         imported: Callable[[], None],
     ) -> None:
         self._file, self.files, self._host, self._lacking, self._imported = file, files, host, lacking, imported
-        self._lock = threading.Lock()
-        self._outcome = threading.Lock()  # how a tool ended and what came of it are told together
+        self._lock = threading.Lock()  # how a tool ended, what came of it and the file are told together
         self._job = self._read()
 
     def every(self) -> dict[str, Any]:
@@ -87,11 +86,10 @@ class Tools:
         """The tool that works, or the last one; ``tool`` is empty where there was none."""
         from ..watch.progress import seconds_left
 
-        job = self._job or Job("", "", "idle")
+        job = self._now() or Job("", "", "idle")
         passed = time.time() - job.began
         left = seconds_left(passed, job.done, job.total) if job.state == "working" else 0.0
-        with self._outcome:
-            told = {name: value for name, value in job.plain().items() if name != "process"}
+        told = {name: value for name, value in job.plain().items() if name != "process"}
         label, kind = (_tool(job.tool).label, _makes(job)) if job.tool else ("", "")
         return {**told, "label": label, "makes": kind, "seconds_left": left}
 
@@ -115,7 +113,7 @@ class Tools:
 
     def checkpoint(self) -> str:
         """The title of the checkpoint that was made last, in the host's list. Raises NotNow where there is none."""
-        job, host = self._job, self._host()
+        job, host = self._now(), self._host()
         if "txt2img" not in host.features:
             raise NotNow("There is no txt2img here: start this program with the checkpoint as its base.")
         if job is None or job.state != "finished" or _makes(job) != "checkpoint":
@@ -124,14 +122,14 @@ class Tools:
 
     def stop(self) -> None:
         """After the tensor that it is at; the half file is taken away. Raises NotNow where none works."""
-        job = self._job
+        job = self._now()
         if job is None or job.state != "working":
             raise NotNow("No tool works now.")
         job.stop.set()
 
     def close(self) -> None:
         job = self._job
-        if job is not None and job.thread is not None and job.state == "working":
+        if job is not None and job.thread is not None:
             job.stop.set()
             job.thread.join(CLOSE_SECONDS)
 
@@ -152,6 +150,10 @@ class Tools:
             raise DeskError(f"{path} can't be read ({error.strerror or error}); choose another file.") from error
 
     # How it is done.
+
+    def _now(self) -> Job | None:
+        with self._lock:
+            return None if self._job is None else dataclasses.replace(self._job)
 
     def _work(self, job: Job, values: dict[str, Any]) -> None:
         def progress(done: int, total: int) -> None:
@@ -188,9 +190,9 @@ class Tools:
             told = str(failure) if own else f"Unexpected {type(failure).__name__}: {failure}"
             state, message = "failed", written + told
         finally:
-            with self._outcome:
+            with self._lock:
                 job.message, job.state = message, state
-            self._write(job)
+                self._write(job)
 
     def _values(self, tool: Tool, settings: dict[str, Any]) -> dict[str, Any]:
         """A tool's settings, checked: by name, with defaults for those that are left out. Raises DeskError."""
@@ -247,6 +249,8 @@ class Tools:
             job.state, job.message = "stopped", INTERRUPTED
             if target.exists():
                 job.state, job.message = "finished", f"{target} is whole; the program ended just after it was written."
+            elif _makes(job) == "checkpoint":  # no file had this stem when it began, and the configuration comes first
+                target.with_suffix(".yaml").unlink(missing_ok=True)
             atomic.clear(target.parent, glob.escape(target.stem[:40]))
             shutil.rmtree(target.with_name(f".{target.name}-making"), ignore_errors=True)
             self._write(job)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from sdft_ext.cli import main
 from sdft_ext.desk import Desk
+from sdft_ext.formats import atomic
 from sdft_ext.formats.tensor_file import TensorFile
 from sdft_ext.method import METHODS
 from sdft_ext.model.load import load
@@ -277,6 +279,23 @@ def test_a_run_that_trains_goes_on(client: TestClient, desk: Desk, data: Path, f
     made(client, "resize", "smaller", source=saves[0]["path"], rank=1)
 
 
+def test_whoever_sees_an_end_sees_all_of_it(
+    client: TestClient, desk: Desk, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came of it is in the file too, however long writing takes."""
+    write = atomic.as_json
+
+    def slow(path: Path, value: Any) -> None:
+        if path.name == "tool.json" and value["state"] != "working":
+            time.sleep(0.5)
+        write(path, value)
+
+    monkeypatch.setattr(atomic, "as_json", slow)
+    made(client, "resize", source=files["lora0"], rank=2)
+    kept = json.loads((tmp_path / "runs" / ".desk" / "tool.json").read_text())
+    assert kept["state"] == "finished" and kept["message"] == job(client)["message"] != ""
+
+
 KILLED = """
 import os, sys, time
 from pathlib import Path
@@ -297,11 +316,14 @@ time.sleep(60)
 
 @pytest.mark.slow
 def test_what_a_killed_program_has_left_is_taken_away(data: Path, files: dict[str, Path], tmp_path: Path) -> None:
-    arguments = [data, tmp_path / "runs", files["base"], files["lora0"]]
+    base = tmp_path / "base.safetensors"
+    base.hardlink_to(files["base"])
+    base.with_suffix(".yaml").write_text("model: {}\n")
+    arguments = [data, tmp_path / "runs", base, files["lora0"]]
     command = [sys.executable, "-c", KILLED, *(str(one) for one in arguments)]
     assert subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode == 9
     folder = tmp_path / "runs" / "made"
-    assert [path.name[:8] for path in folder.iterdir()] == [".result-"]
+    assert sorted(path.name[:8] for path in folder.iterdir()) == [".result-", "result.y"]
     again = setting.desk(data, tmp_path / "runs")
     told = job(our_page(again))
     assert told["state"] == "stopped" and "Interrupted" in told["message"]
