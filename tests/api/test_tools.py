@@ -21,14 +21,13 @@ from sdft_ext.cli import main
 from sdft_ext.desk import Desk
 from sdft_ext.formats import atomic
 from sdft_ext.formats.tensor_file import TensorFile
-from sdft_ext.method import METHODS
 from sdft_ext.model.load import load
-from sdft_ext.recipe import Recipe
 from sdft_ext.tools.catalog import TOOLS
 from sdft_ext.tools.merge import merge
 from tests.api.conftest import our_page
 from tests.desk import setting
 from tests.desk.setting import until
+from tests.method.moved import lora
 
 V1 = "/sdft/v1"
 
@@ -40,20 +39,7 @@ def files(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     base, model = data / "base.safetensors", load(data / "base.safetensors")
     found = {"base": base}
     for number, kind in enumerate(("lora", "lora", "loha")):
-        made, method = Recipe(), METHODS[kind]()
-        made.method.name = kind  # type: ignore[assignment]
-        made.method.lora.rank, made.train.seed = 4, number
-        method.attach(model, made)
-        draws = torch.Generator().manual_seed(number)
-        with torch.no_grad():
-            for group in method.groups():
-                for parameter in group.parameters:
-                    parameter.add_(torch.randn(parameter.shape, generator=draws) * 0.05)
-        found[f"{kind}{number}"] = folder / f"{kind}{number}.safetensors"
-        method.save(
-            found[f"{kind}{number}"], {"ss_base_model_version": "sd_v1", "ss_tag_frequency": '{"a": 1}'}, "fp32"
-        )
-        method.detach()
+        found[f"{kind}{number}"] = lora(model, folder / f"{kind}{number}.safetensors", kind, number)
     merge(base, [(found["lora0"], 1.0)], folder / "tuned.safetensors")
     found["tuned"], found["ckpt"] = folder / "tuned.safetensors", folder / "old.ckpt"
     tensors = load_file(base)

@@ -23,6 +23,7 @@ from sdft_ext.run import train
 from sdft_ext.train.loop import refuse_compile
 from sdft_ext.train.rounding import Rounding, rounded
 from sdft_ext.watch.report import read_facts
+from tests.method.moved import moved
 from tests.model import ldm
 from tests.run import tiny
 
@@ -46,15 +47,6 @@ def world(name: str, folder: Path, dtype: torch.dtype = torch.float32) -> tuple[
     )
     held = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
     return borrow.build(family, held, path), path
-
-
-def moved(method: FullMethod, step: float = 0.01) -> None:
-    """As after training."""
-    draws = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for group in method.groups():
-            for parameter in group.parameters:
-                parameter.add_(torch.randn(parameter.shape, generator=draws) * step)
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 
 from sdft_ext.cli import main
 from sdft_ext.formats.tensor_file import Entry, TensorFile, TensorFileError, write
-from sdft_ext.method import METHODS
 from sdft_ext.method.full import FullMethod
 from sdft_ext.method.lora import applied
 from sdft_ext.method.lowrank import approximated, resized
@@ -29,6 +28,7 @@ from sdft_ext.tools.extract import extract
 from sdft_ext.tools.files import ToolError
 from sdft_ext.tools.loras import merge_loras, resize
 from sdft_ext.tools.merge import merge
+from tests.method import moved
 from tests.model import ldm
 
 NOISE, TIMES = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([500])
@@ -51,19 +51,7 @@ class World:
         self.model = borrow.build(self.family, self.tensors, self.base)
 
     def lora(self, kind: str, seed: int = 1, rank: int = 4) -> Path:
-        made, method = Recipe(), METHODS[kind]()
-        made.method.lora.rank, made.method.lora.alpha, made.train.seed = rank, rank / 2, seed
-        made.method.name = kind  # type: ignore[assignment]
-        method.attach(self.model, made)
-        draws = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for group in method.groups():
-                for parameter in group.parameters:
-                    parameter.add_(torch.randn(parameter.shape, generator=draws) * 0.03)
-        path = self.folder / f"{kind}-{seed}.safetensors"
-        method.save(path, {"ss_base_model_version": "sd_v1"}, "fp32")
-        method.detach()
-        return path
+        return moved.lora(self.model, self.folder / f"{kind}-{seed}.safetensors", kind, seed, rank)
 
     def of(self, checkpoint: Path) -> Model:
         return borrow.build(self.family, load_file(checkpoint), checkpoint)
@@ -115,11 +103,7 @@ def test_extraction_at_full_rank_gives_back_the_checkpoint(world: World, tmp_pat
     method, made, tuned = FullMethod(), Recipe(), tmp_path / "tuned.safetensors"
     made.method.full.save_as = "lora"  # trains what a LoRA can hold
     method.attach(world.model, made)
-    draws = torch.Generator().manual_seed(2)
-    with torch.no_grad():
-        for group in method.groups():
-            for parameter in group.parameters:
-                parameter.add_(torch.randn(parameter.shape, generator=draws) * 0.02)
+    moved.moved(method, seed=2)
     made.method.full.save_as = "checkpoint"
     method.save(tuned, {}, "fp32")
     method.detach()

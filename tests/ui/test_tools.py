@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from sdft_ext.cli import main
 from sdft_ext.formats.tensor_file import TensorFile
-from sdft_ext.method import METHODS
 from sdft_ext.model.load import load
-from sdft_ext.recipe import Recipe
 from sdft_ext.toy.install import CHECKPOINT
+from tests.method import moved
 
 from .conftest import Open, Server
 from .page import panel, scrolls_sideways
@@ -27,20 +26,8 @@ SCREENSHOTS = os.environ.get("SDFT_SCREENSHOTS", "")
 @pytest.fixture(scope="module")
 def loras(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two LoRAs of the toy model."""
-    model, found = load(CHECKPOINT), []
-    for number in (1, 2):
-        made, method = Recipe(), METHODS["lora"]()
-        made.method.lora.rank, made.train.seed = 4, number
-        method.attach(model, made)
-        draws = torch.Generator().manual_seed(number)
-        with torch.no_grad():
-            for group in method.groups():
-                for parameter in group.parameters:
-                    parameter.add_(torch.randn(parameter.shape, generator=draws) * 0.02)
-        found.append(tmp_path_factory.mktemp("loras") / f"lora {number}.safetensors")
-        method.save(found[-1], {"ss_base_model_version": "sd_v1", "ss_output_name": f"lora {number}"}, "fp16")
-        method.detach()
-    return found
+    model, folder = load(CHECKPOINT), tmp_path_factory.mktemp("loras")
+    return [moved.lora(model, folder / f"lora {number}.safetensors", seed=number) for number in (1, 2)]
 
 
 def opened(page: Any, tool: str) -> Any:
@@ -113,24 +100,42 @@ def test_what_is_wrong_is_said_beside_the_button(open_page, server, loras):
     page.locator("[data-section=tool-look]").get_by_text("0 imports asked for").wait_for()
 
 
-SLOW = """
+WAITING = """
 import sys, time
+from pathlib import Path
 from sdft_ext.formats.tensor_file import TensorFile
 from sdft_ext.ui.standalone import main
-read = TensorFile.__getitem__
-def slow(self, key):
-    time.sleep(0.05)
+read, keys, go = TensorFile.__getitem__, [], Path(sys.argv[1])
+def waiting(self, key):
+    keys.append(key)
+    while len(keys) > 9 and not go.exists():
+        time.sleep(0.02)
     return read(self, key)
-TensorFile.__getitem__ = slow
-main(sys.argv[1:])
+TensorFile.__getitem__ = waiting
+main(sys.argv[2:])
 """
-"""The page's own program on a disk that takes its time."""
+"""The page's own program on a disk that gives nine tensors, and the others when a file is there."""
 
 
-def test_a_working_tool_is_stopped_from_a_page_that_was_loaded_anew(chromium, loras, tmp_path):
-    slow = Server(tmp_path / "runs", sys.executable, "-c", SLOW)
-    opened_ = Open(chromium, slow.address)
-    page = opened_()
+@pytest.fixture
+def waiting(chromium: Any, tmp_path: Path) -> Iterator[tuple[Open, Path]]:
+    """Opens the page of such a program; and the file that it waits for."""
+    go = tmp_path / "go"
+    server = Server(tmp_path / "runs", sys.executable, "-c", WAITING, str(go))
+    opened = Open(chromium, server.address)
+    try:
+        yield opened, go
+    finally:
+        go.touch()
+        for context in opened.contexts:
+            context.close()
+        server.end()
+    assert opened.said == []
+
+
+def test_a_working_tool_is_stopped_from_a_page_that_was_loaded_anew(waiting, loras, tmp_path):
+    open_page, go = waiting
+    page = open_page()
     form = opened(page, "merge")
     lora(form, 0, loras[0], "1")
     form.locator("[data-tool=name]").fill("never")
@@ -139,13 +144,12 @@ def test_a_working_tool_is_stopped_from_a_page_that_was_loaded_anew(chromium, lo
     page.reload()
     panel(page, "tools")
     page.locator("[data-section=tool-job] [role=progressbar]").wait_for()
-    page.locator("[data-action=tool-stop]").click()
+    with page.expect_response("**/tools/stop"):
+        page.locator("[data-action=tool-stop]").click()
+    assert any(path.name.startswith(".never-") for path in (tmp_path / "runs" / "made").iterdir()), "half a file"
+    go.touch()
     page.wait_for_selector("[data-section=tool-job][data-state=stopped]")
     assert list((tmp_path / "runs" / "made").iterdir()) == []
-    for context in opened_.contexts:
-        context.close()
-    slow.end()
-    assert opened_.said == []
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
