@@ -44,7 +44,7 @@ def forecast(recipe: Recipe, model: Described, memory: Memory, pictures: int = 0
     fits = True if needed <= ROOM * free else False if needed > free else None
     text = _text(needed, free, fits, model.device, recipe)
     if fits is not True:
-        helps = list(_lower(recipe, place, needed))
+        helps = list(_lower(recipe, place))
         text += (" To need less: " + "; ".join(helps) + ".") if helps else " Choose a smaller base model."
     return {
         "needed_mb": round(needed, 1),
@@ -78,15 +78,22 @@ def place_of(model: Described, pictures: int) -> Place:
     return Place(family, kind, on_cpu, bool(model.family), file_mb, pictures)
 
 
-def _lower(recipe: Recipe, place: Place, needed: float) -> Iterator[str]:
+def least(recipe: Recipe, place: Place) -> float:
+    """Megabytes needed in the mode that needs less; on a CPU there is one."""
+    shared = sum(highest(recipe, place)[1].values())
+    return shared if place.on_cpu else min(shared, sum(highest(recipe, place, put_aside(recipe, place))[1].values()))
+
+
+def _lower(recipe: Recipe, place: Place) -> Iterator[str]:
     """What brings it down, each with what is then needed; the gentlest first."""
+    needed = least(recipe, place)
 
     def with_(change: str, **settings: Any) -> Iterator[str]:
         changed = copy.deepcopy(recipe)
         for path, value in settings.items():
             section, _, name = path.partition("_")
             setattr(getattr(changed, section), name, value)
-        then = sum(highest(changed, place)[1].values())
+        then = least(changed, place)
         if then < 0.95 * needed:
             yield f"{change} ({_size(then)})"
 

@@ -181,7 +181,7 @@ def test_a_gpus_forecast_is_called_an_estimate():
 
 
 def test_the_mode_is_chosen_and_said():
-    made = recipe("dataset.resolution=512", "method.text_encoder=false", "train.precision=bf16")
+    made = recipe("dataset.resolution=512", "method.text_encoder=false", "train.precision=bf16", "train.batch_size=4")
     gpu, cpu = (Described("sd", "sd.ckpt", "sd1", device, True) for device in ("cuda:0", "cpu"))
     roomy = forecast(made, gpu, Memory(1e6, 1e6, "GPU"))
     assert roomy["mode"] == "shared" and "drawn between two steps" in roomy["text"] and roomy["estimate"]
@@ -192,6 +192,12 @@ def test_the_mode_is_chosen_and_said():
     assert alone["mode"] == "exclusive" and alone["parts"]["put aside"] == pytest.approx(-394, abs=1)
     assert "the VAE and the text encoder lie in the computer's memory, and pictures asked for wait" in alone["text"]
     assert alone["needed_mb"] <= narrow.free_mb and alone["fits"] is not False
+    # What would need less is counted in the mode that it would be trained in.
+    lower = recipe("dataset.resolution=512", "method.text_encoder=false", "train.precision=bf16", "train.batch_size=2")
+    told = forecast(made, gpu, Memory(alone["needed_mb"] * 1.02, 1e6, "GPU"))
+    assert told["mode"] == "exclusive" and told["fits"] is None
+    half = forecast(lower, gpu, Memory(1e6, 1e6, "GPU"))["needed_mb"]
+    assert f"train.batch_size = 2 ({(half - 394) / 1024:.1f} GB)" in told["text"]
     # Where even that doesn't suffice, nothing is promised of it; and a CPU has no other memory.
     assert forecast(made, gpu, Memory(500, 1e6, "GPU"))["mode"] == "shared"
     on_cpu = forecast(made, cpu, narrow)
