@@ -1,9 +1,10 @@
-"""python -m bench step [--json FILE]: one training step of this project against a bare loop.
+"""python -m bench step [--device cuda] [--json FILE]: one training step of this project against a bare loop.
 
 Both use the same UNet, the same peft adapters, the same latents and text. The bare loop is what anybody would write with
 diffusers and torch alone: noise, forward, mean squared error, backward, clip, AdamW. The two take turns step by step in
 one process; the figure is the median of the paired ratios with its 95 % interval (order statistics). Peak memory is that
-of a process for each. No file is needed: the weights are random.
+of a process for each. No file is needed: the weights are random. On a GPU they are in halves, as a WebUI has them there, and both
+compute in fp16 with a scaled loss; memory is what torch handed out at most.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ SIDES = {"toy": 64, "sd15": 256}
 """Side of the picture in pixels."""
 BATCHES = {"toy": 4, "sd15": 1}
 PAIRS = {"toy": 60, "sd15": 30}
+ON_GPU = (512, 2, 60)
+"""Side, batch and pairs there."""
 SD15 = {
     "block_out_channels": (320, 640, 1280, 1280),
     "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
@@ -61,26 +64,30 @@ class FixedBatch:
         return self.batch
 
 
-def make(size: str) -> tuple[Model, LoraMethod, Recipe, Batch, Conditioning]:
+def make(size: str, device: str) -> tuple[Model, LoraMethod, Recipe, Batch, Conditioning]:
     """A model of this size with random weights and a LoRA on it."""
     from diffusers import UNet2DConditionModel
 
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     config = {"in_channels": 4, "out_channels": 4, "layers_per_block": 2, **CONFIGS[size]}
-    unet = UNet2DConditionModel(**config)
+    unet = UNet2DConditionModel(**config).requires_grad_(False)
+    gpu = device != "cpu"
+    if gpu:
+        unet.to(device).half()
     vae = {"latent_channels": 4}
     family = Family("sd1", "epsilon", False, config, vae, (), (), 0.18215)
     model = Model(family, unet, torch.nn.Identity(), [], [], clean_alphas_cumprod())
     recipe = Recipe()
     recipe.method.text_encoder = False
-    recipe.train.batch_size, recipe.train.length = BATCHES[size], 10_000
+    side, count = (ON_GPU[0], ON_GPU[1]) if gpu else (SIDES[size], BATCHES[size])
+    recipe.train.batch_size, recipe.train.length = count, 10_000
+    recipe.train.precision = "fp16" if gpu else "fp32"
     method = LoraMethod()
     method.attach(model, recipe)
     unet.train()
-    count, side = BATCHES[size], SIDES[size] // 8
     batch = Batch(
-        latents=torch.randn(count, 4, side, side),
+        latents=torch.randn(count, 4, side // 8, side // 8),
         captions=[""] * count,
         weight=torch.ones(count),
         mask=None,
@@ -88,7 +95,8 @@ def make(size: str) -> tuple[Model, LoraMethod, Recipe, Batch, Conditioning]:
         time_ids=torch.zeros(count, 6),
         pictures=list(range(count)),
     )
-    return model, method, recipe, batch, Conditioning(torch.randn(count, 77, config["cross_attention_dim"]))
+    text = Conditioning(torch.randn(count, 77, config["cross_attention_dim"])).to(model.device, model.dtype)
+    return model, method, recipe, batch, text
 
 
 def project_step(size: str, parts: Any) -> Callable[[int], None]:
@@ -109,31 +117,36 @@ def bare_step(size: str, parts: Any) -> Callable[[int], None]:
     parameters = [parameter for parameter in model.unet.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.01, fused=True)
     scheduler = DDPMScheduler(1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-    latents, context = batch.latents, text.context
+    device = model.device
+    latents, context = batch.latents.to(device), text.context
+    scaler: Any = torch.amp.GradScaler(device.type, enabled=device.type != "cpu")
 
     def step(number: int) -> None:
         noise = torch.randn_like(latents)
-        timesteps = torch.randint(0, 1000, (len(latents),))
+        timesteps = torch.randint(0, 1000, (len(latents),), device=device)
         noisy = scheduler.add_noise(latents, noise, timesteps)
-        answer = model.unet(noisy, timesteps, context, return_dict=False)[0]
-        loss = torch.nn.functional.mse_loss(answer, noise)
-        loss.backward()
+        with torch.autocast(device.type, torch.float16, enabled=device.type != "cpu"):
+            answer = model.unet(noisy, timesteps, context, return_dict=False)[0]
+        loss = torch.nn.functional.mse_loss(answer.float(), noise)
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         optimizer.zero_grad()
         loss.item()
 
     return step
 
 
-def ratios(size: str, pairs: int) -> list[float]:
-    """project ÷ bare of each pair; who begins alternates."""
-    parts = make(size)
+def ratios(size: str, pairs: int, device: str) -> tuple[list[float], float]:
+    """project ÷ bare of each pair, who begins alternates; and the project's seconds in the middle."""
+    parts = make(size, device)
     both = [bare_step(size, parts), project_step(size, parts)]
     for step in both:
         step(0)
         step(1)
-    found = []
+    found, own = [], []
     for pair in range(pairs):
         seconds = [0.0, 0.0]
         for which in (0, 1) if pair % 2 else (1, 0):
@@ -141,9 +154,10 @@ def ratios(size: str, pairs: int) -> list[float]:
             both[which](pair + 2)
             seconds[which] = time.perf_counter() - start
         found.append(seconds[1] / seconds[0])
+        own.append(seconds[1])
         print(f"\r{size}: pair {pair + 1} of {pairs}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    return found
+    return found, statistics.median(own)
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
@@ -153,53 +167,58 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     return statistics.median(ordered), ordered[rank], ordered[n - 1 - rank]
 
 
-def peak_memory(size: str, which: str) -> float:
-    """Peak resident megabytes of a process that does three steps."""
-    command = [sys.executable, "-m", "bench.step", "--peak", which, "--size", size]
+def peak_memory(size: str, which: str, device: str) -> float:
+    """Peak megabytes of a process that does three steps: resident ones, on a GPU those that torch handed out."""
+    command = [sys.executable, "-m", "bench.step", "--peak", which, "--size", size, "--device", device]
     output = subprocess.run(
         command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent
     ).stdout
     return float(output.split()[-1])
 
 
-def peak(size: str, which: str) -> None:
-    step = {"bare": bare_step, "project": project_step}[which](size, make(size))
+def peak(size: str, which: str, device: str) -> None:
+    step = {"bare": bare_step, "project": project_step}[which](size, make(size, device))
     for number in range(3):
         step(number)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(resident if device == "cpu" else torch.cuda.max_memory_allocated() / 2**20)
 
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench step", description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--size", choices=tuple(SIDES), action="append", help="default: both")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     parser.add_argument("--pairs", type=int, help=f"steps of each; default: {PAIRS}")
     parser.add_argument("--peak", choices=("bare", "project"), help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     sizes = options.size or list(SIDES)
     if options.peak:
-        peak(sizes[0], options.peak)
+        peak(sizes[0], options.peak, options.device)
         return 0
     figures: list[dict[str, Any]] = []
     for size in sizes:
-        middle, low, high = interval(ratios(size, options.pairs or PAIRS[size]))
-        memory = [peak_memory(size, which) for which in ("bare", "project")]
+        pairs = options.pairs or (PAIRS[size] if options.device == "cpu" else ON_GPU[2])
+        found, seconds = ratios(size, pairs, options.device)
+        middle, low, high = interval(found)
+        memory = [peak_memory(size, which, options.device) for which in ("bare", "project")]
         figures.append(
             {
                 "size": size,
+                "device": options.device,
+                "seconds": round(seconds, 4),
                 "time_ratio": round(middle, 4),
                 "time_ratio_low": round(low, 4),
                 "time_ratio_high": round(high, 4),
                 "memory_ratio": round(memory[1] / memory[0], 4),
                 "memory_mb": [round(value) for value in memory],
-                "pairs": options.pairs or PAIRS[size],
+                "pairs": pairs,
                 "threads": THREADS,
             }
         )
-    header = ["size", "time ratio", "low", "high", "memory ratio"]
-    rows = [
-        [f[k] for k in ("size", "time_ratio", "time_ratio_low", "time_ratio_high", "memory_ratio")] for f in figures
-    ]
+    header = ["size", "seconds", "time ratio", "low", "high", "memory ratio"]
+    names = ("size", "seconds", "time_ratio", "time_ratio_low", "time_ratio_high", "memory_ratio")
+    rows = [[f[name] for name in names] for f in figures]
     show(header, rows, {"step": figures}, options.json)
     return 0
 

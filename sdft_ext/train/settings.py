@@ -31,3 +31,8 @@ def apply(train: TrainRecipe, model: Model, at_the_end: ExitStack) -> None:
     if train.deterministic:
         at_the_end.callback(torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled())
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Its backward pass adds up in any order, and torch only warns of it; the other ways of attention don't.
+        at_the_end.callback(
+            torch.backends.cuda.enable_mem_efficient_sdp, torch.backends.cuda.mem_efficient_sdp_enabled()
+        )
+        torch.backends.cuda.enable_mem_efficient_sdp(False)
