@@ -1,8 +1,8 @@
 """python -m bench methods [--only NAME …] [--json FILE]: what every method learns of the examples, on the toy model.
 
 Each is trained as the page would begin: its preset, the normal length, the example. What it learned and what bleeds is read
-off pictures that it draws. ``docs/methods.md`` and its pictures are written from the figures of all runs in the work folder:
-``--only`` makes some anew and keeps the others'.
+off pictures that it draws. ``docs/methods.md`` and its pictures are written from the figures of all runs in the work folder, once
+there are all: ``--only`` makes some anew and keeps the others'.
 """
 
 from __future__ import annotations
@@ -402,7 +402,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--work", type=Path, default=WORK, help=f"folder of the runs and their figures; default: {WORK}"
     )
-    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the page; default: docs")
+    parser.add_argument(
+        "--docs", type=Path, help="folder of the page; default: docs, once there are figures of all rows"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -421,7 +423,11 @@ def main(argv: Sequence[str]) -> int:
                 f"{row.name} was trained with other settings than today's: make it anew, --only {row.name}.",
                 file=sys.stderr,
             )
-    write_page(options.work, options.docs)
+    missing = [row.name for row in ROWS if row.name not in figures]
+    if options.docs or not missing:
+        write_page(options.work, options.docs or DOCS)
+    else:
+        print(f"docs/methods.md stays as it is: there are no figures yet of {', '.join(missing)}.", file=sys.stderr)
     header = ["row", "learned", "bleeding", "seconds", "file"]
     rows = [
         [row.name, f"{one['concept_learned']:.3f}", f"{one['bleeding']:.3f}", one["seconds"], size(one["bytes"])]

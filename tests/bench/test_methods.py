@@ -100,3 +100,28 @@ def test_a_row_is_trained_measured_and_kept(tmp_path: Path, monkeypatch: pytest.
     assert both.keys() == {"lora", "textual_inversion"} and both["lora"] == first["lora"]
     assert both["textual_inversion"][6] == "12" and both["textual_inversion"][8].endswith("kB")
     assert (tmp_path / "work" / "lora" / "report.md").is_file()
+
+
+def test_a_few_rows_alone_do_not_take_the_page_s_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a fresh clone there are no figures of the others."""
+    monkeypatch.setattr(methods, "DOCS", tmp_path / "docs")
+    monkeypatch.setattr(methods, "PICTURES", {})
+    (tmp_path / "docs").mkdir()
+    work = tmp_path / "work"
+    for row in methods.ROWS:
+        (work / row.name).mkdir(parents=True)
+        (work / row.name / "figures.json").write_text(json.dumps(figures(row)))
+        (work / f"base-{row.concept}").mkdir(exist_ok=True)
+        (work / f"base-{row.concept}" / "figures.json").write_text(json.dumps(figures(row)))
+    last = work / methods.ROWS[-1].name / "figures.json"
+    text = last.read_text()
+    last.unlink()
+    assert methods.main(["--only", "--work", str(work)]) == 0
+    assert not list((tmp_path / "docs").iterdir()) and methods.ROWS[-1].name in capsys.readouterr().err
+    assert methods.main(["--only", "--work", str(work), "--docs", str(tmp_path)]) == 0
+    assert (tmp_path / "methods.md").exists()
+    last.write_text(text)
+    assert methods.main(["--only", "--work", str(work)]) == 0
+    assert (tmp_path / "docs" / "methods.md").exists()
