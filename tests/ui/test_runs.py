@@ -235,6 +235,7 @@ def test_what_is_tried_takes_the_place_of_the_try_before_or_of_the_word(open_pag
             const two = (now, before) => [
                 { call: now, before, word: 'sks' }, { call: `${now}-zwx`, before: before && `${before}-zwx`, word: 'zwx' },
             ];
+            const words = (calls) => Object.entries(calls).map(([word, call]) => ({ call, word, before: '' }));
             return [
                 withCall('a cat', '<lora:try-2:1>', '', ''),
                 withCall('a <lora:try-1:0.8> cat', '<lora:try-2:1>', 'try-1', ''),
@@ -246,6 +247,9 @@ def test_what_is_tried_takes_the_place_of_the_try_before_or_of_the_word(open_pag
                 withCalls('a try-1-zwx by a try-1', two('try-2', 'try-1')),
                 withCalls('a (try-1-zwx:0.5)', two('try-2', 'try-1')),
                 withCalls('a cat', two('try-2', 'try-1')),
+                withCalls('a zwx by a sks', two('zwx sks', '')),
+                withCalls('a sks dog by a sks', words({ sks: 'one', 'sks dog': 'two' })),
+                withCalls('a sks (of $1)', words({ sks: '$&', 'of $1': 'b' })),
             ];
         }"""
     )
@@ -260,4 +264,7 @@ def test_what_is_tried_takes_the_place_of_the_try_before_or_of_the_word(open_pag
         "a try-2-zwx by a try-2",
         "a try-2-zwx",
         "a cat try-2 try-2-zwx",
+        "a zwx sks-zwx by a zwx sks",
+        "a two by a one",
+        "a $& (b)",
     ]

@@ -107,20 +107,19 @@ export async function tryNow(app, run) {
 
 /** The prompt with each call in the place of an earlier try's (by its name), else of the trained word; all at its end where none is there. */
 export function withCalls(prompt, calls) {
-  let found = prompt;
-  let there = false;
-  for (const { call, before, word } of calls) {
+  const places = calls.flatMap(({ call, before, word }) => {
     const name = escaped(before);
-    const places = [
-      before && new RegExp(`<(?:lora|hypernet):${name}:[^>]*>|\\(${name}:[\\d.]+\\)|${name}(?![\\w-])`, "g"),
-      word && new RegExp(`(?<![\\p{L}\\p{N}_-])${escaped(word)}(?![\\p{L}\\p{N}_])`, "giu"),
-    ];
-    const place = places.find((one) => one && found.search(one) >= 0);
-    if (!place) continue;
-    found = found.replace(place, () => call);
-    there = true;
-  }
-  return there ? found : `${prompt} ${calls.map((one) => one.call).join(" ")}`.trim();
+    const found = [
+      before && { text: before, pattern: `<(?:lora|hypernet):${name}:[^>]*>|\\(${name}:[\\d.]+\\)|${name}(?![\\w-])` },
+      word && { text: word, pattern: `(?<![\\p{L}\\p{N}_-])${escaped(word)}(?![\\p{L}\\p{N}_])` },
+    ].find((one) => one && prompt.search(new RegExp(one.pattern, "iu")) >= 0);
+    return found ? [{ ...found, call }] : [];
+  });
+  if (!places.length) return `${prompt} ${calls.map((one) => one.call).join(" ")}`.trim();
+  // All at once: a call may hold another one's word, and a word another one; of those that begin at one place, the longest.
+  places.sort((a, b) => b.text.length - a.text.length);
+  const any = new RegExp(places.map(({ pattern }) => `(${pattern})`).join("|"), "giu");
+  return prompt.replace(any, (...found) => places[found.slice(1, places.length + 1).findIndex((one) => one !== undefined)].call);
 }
 
 const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
