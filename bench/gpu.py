@@ -41,6 +41,8 @@ BF16 = ("method.full.weights=bf16", "train.precision=bf16", "train.checkpointing
 SETTINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     "sd1": (
         ("method.name=lora",),
+        ("method.name=lora", "train.precision=bf16"),
+        ("method.name=lora", "train.precision=fp16"),
         ("method.name=lora", "train.batch_size=8", "train.checkpointing=true"),
         ("method.name=lora", "dataset.resolution=768"),
         ("method.name=dora",),
@@ -55,6 +57,8 @@ SETTINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "sdxl": (
         ("method.name=lora",),
+        ("method.name=lora", "train.precision=bf16", "train.checkpointing=false"),
+        ("method.name=lora", "train.precision=fp16", "train.checkpointing=false"),
         ("method.name=lora", "train.checkpointing=true", "train.batch_size=4", "train.accumulation=1"),
         ("method.name=dora",),
         ("method.name=loha",),

@@ -43,6 +43,15 @@ def leave(more_mb: float) -> None:
     torch.cuda.set_per_process_memory_fraction(min((torch.cuda.memory_reserved() + more_mb * MB) / total, ALL))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def begun() -> None:
+    """torch takes some memory for itself with the first product."""
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        square = torch.randn(64, 64, device="cuda", dtype=dtype, requires_grad=True)
+        torch.nn.functional.linear(square, square, square[0]).sum().backward()
+    torch.cuda.empty_cache()
+
+
 def lent(host: StandaloneHost) -> Any:
     """The host's model, loaded."""
     host.borrow()
@@ -60,8 +69,8 @@ def numbers(result: RunResult) -> list[float]:
 def test_every_method_trains_as_on_a_cpu(name: str, precision: str, data: Path, tmp_path: Path) -> None:
     """Draws are the same on both; nothing of the host's changes, and no memory is kept."""
     quiet = ("method.lora.dropout=0", "method.lora.rank_dropout=0", "method.hypernetwork.dropout=", "train.length=3")
-    slow = "train.learning_rate=1e-4"
-    made = recipe(name, data, tmp_path, *quiet, slow, f"train.precision={precision}", "save.precision=fp32")
+    slow = ("train.learning_rate=1e-4", "watch.concept_prompts=[a sks cat]")
+    made = recipe(name, data, tmp_path, *quiet, *slow, f"train.precision={precision}", "save.precision=fp32")
     host = StandaloneHost(made.model, "cuda")
     before = tiny.bits(lent(host))
     taken = torch.cuda.memory_allocated()
@@ -74,6 +83,20 @@ def test_every_method_trains_as_on_a_cpu(name: str, precision: str, data: Path, 
     here = train(made, folder=tmp_path / "here", host=StandaloneHost(made.model, "cpu"), quiet=True)
     close = {"fp32": 2e-3, "fp16": 1e-2, "bf16": 5e-2}[precision]
     assert numbers(there) == pytest.approx(numbers(here), rel=close)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_trains_a_model_in_halves(name: str, precision: str, data: Path, tmp_path: Path) -> None:
+    """As a WebUI has it on a GPU."""
+    steady = ("train.length=3", "train.learning_rate=1e-4", "watch.concept_prompts=[a sks cat]")
+    made = recipe(name, data, tmp_path, *steady, f"train.precision={precision}")
+    shelf = gpu.shelf(Path(made.model.base))
+    assert shelf.model is not None and shelf.model.dtype == torch.float16
+    before = tiny.bits(shelf.model)
+    result = train(made, folder=tmp_path / "run", host=StandaloneHost(made.model, shelf=shelf), quiet=True)
+    assert all(map(math.isfinite, numbers(result)))
+    assert tiny.bits(shelf.model) == before and shelf.model.dtype == torch.float16
 
 
 @pytest.mark.parametrize("name", METHODS)
