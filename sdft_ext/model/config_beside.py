@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from ..formats import atomic
+import yaml
 
-VERSION = re.compile(r"^(?P<before>\s*version:\s*)(?P<folder>\S.*?)\s*$")
+from ..formats import atomic
 
 
 def copy_config(source: Path, target: Path) -> Path | None:
@@ -26,12 +25,14 @@ def copy_config(source: Path, target: Path) -> Path | None:
 
 def config_text(source: Path) -> str:
     """What the copy of the configuration beside ``source`` holds."""
-    lines = []
-    for line in source.with_suffix(".yaml").read_text(encoding="utf-8").splitlines():
-        match = VERSION.match(line)
-        folder = source.parent / match["folder"].strip("'\"") if match else None
-        if match and folder is not None and folder.is_dir():
-            quoted = str(folder.resolve()).replace("'", "''")
-            line = f"{match['before']}'{quoted}'"
-        lines.append(line)
-    return "\n".join(lines) + "\n"
+    text = source.with_suffix(".yaml").read_text(encoding="utf-8")
+    try:
+        tokens = list(yaml.scan(text, yaml.SafeLoader))
+    except yaml.YAMLError:
+        return text  # whoever reads it says what is wrong
+    for key, colon, value in reversed(list(zip(tokens, tokens[1:], tokens[2:], strict=False))):
+        named = isinstance(key, yaml.ScalarToken) and key.value == "version" and isinstance(colon, yaml.ValueToken)
+        if named and isinstance(value, yaml.ScalarToken) and value.value and (source.parent / value.value).is_dir():
+            quoted = str((source.parent / value.value).resolve()).replace("'", "''")
+            text = f"{text[: value.start_mark.index]}'{quoted}'{text[value.end_mark.index :]}"
+    return text
