@@ -332,6 +332,6 @@ def _scanned(path: Path) -> dict[str, Any]:
             {"name": one.name, "verdict": one.verdict} for one in sorted(found.imports, key=lambda one: one.name)
         ],
         "tensors": found.tensors,
-        "dangerous": found.dangerous,
+        "verdict": found.verdict,
         "message": found.text.splitlines()[0] if not found.problem else found.problem,
     }

@@ -108,6 +108,15 @@ class Report:
         return any(found.verdict == "dangerous" for found in self.imports)
 
     @property
+    def verdict(self) -> str:
+        """Of the whole file, its worst: dangerous, damaged (its tensors can't be read), suspicious or harmless."""
+        if self.dangerous:
+            return "dangerous"
+        if self.problem:
+            return "damaged"
+        return "suspicious" if any(found.verdict == "suspicious" for found in self.imports) else "harmless"
+
+    @property
     def text(self) -> str:
         lines = [f"{self.path}: {self.tensors} tensors, {len(self.imports)} imports asked for, none run."]
         lines += [

@@ -348,7 +348,7 @@ def test_facts_and_imports(client: TestClient, files: dict[str, Path]) -> None:
     facts = {fact["name"]: fact["value"] for fact in look("metadata", half)["facts"]}
     assert facts["Kind"] == "LoRA" and "half.safetensors" in facts["Problem"]
     half.unlink()
-    assert look("scan", files["ckpt"])["dangerous"] is False
+    assert look("scan", files["ckpt"])["verdict"] == "harmless"
     evil = files["ckpt"].with_name("evil.ckpt")
 
     class Attack:
@@ -357,7 +357,14 @@ def test_facts_and_imports(client: TestClient, files: dict[str, Path]) -> None:
 
     torch.save({"state_dict": {"a.b": torch.zeros(2)}, "x": Attack()}, evil)
     found = look("scan", evil)
-    assert found["dangerous"] and {"dangerous"} & {one["verdict"] for one in found["imports"]}
+    assert found["verdict"] == "dangerous" and "dangerous" in {one["verdict"] for one in found["imports"]}
+    torch.save({"state_dict": {"a.b": torch.zeros(2)}, "x": setting.desk}, evil)  # a class that nobody knows
+    assert look("scan", evil)["verdict"] == "suspicious"
+    evil.write_bytes(evil.read_bytes()[:-400])
+    assert client.post(f"{V1}/tools/look", json={"tool": "scan", "settings": {"file": str(evil)}}).status_code == 400
+    evil.write_bytes(b"\x80\x04cdecimal\nDecimal\n0X\x01\x00\x00\x00xQ.")
+    found = look("scan", evil)
+    assert found["verdict"] == "damaged" and "checkpoints don't use" in found["message"]
     evil.unlink()
 
 

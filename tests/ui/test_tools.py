@@ -100,6 +100,32 @@ def test_what_is_wrong_is_said_beside_the_button(open_page, server, loras):
     page.locator("[data-section=tool-look]").get_by_text("0 imports asked for").wait_for()
 
 
+ODD = b"\x80\x04cnobody\nKnown\n0"
+"""The start of a pickle that wants to import what nobody knows."""
+
+
+@pytest.mark.parametrize(
+    ("pickle", "look", "says"),
+    [
+        (b"\x80\x04}X\x01\x00\x00\x00xccollections\nOrderedDict\ns.", "good", "1 imports asked for"),
+        (ODD + b"}.", "warn", "Some imports are unknown here"),
+        (ODD + b"X\x01\x00\x00\x00xQ.", "warn", "checkpoints don't use"),
+        (ODD + b"cos\nsystem\n0X\x01\x00\x00\x00xQ.", "bad", "Some imports could run programs"),
+    ],
+    ids=["harmless", "suspicious", "damaged", "dangerous"],
+)
+def test_a_scan_looks_like_what_it_found(open_page, tmp_path, pickle, look, says):
+    path = tmp_path / "old.ckpt"
+    path.write_bytes(pickle)
+    page = open_page()
+    form = opened(page, "scan")
+    typed(form, "file", str(path))
+    form.locator("[data-action=tool-run]").click()
+    notice = page.locator("[data-section=tool-look] .sdft-notice")
+    notice.get_by_text(says).wait_for()
+    assert notice.get_attribute("class") == f"sdft-notice sdft-{look}"
+
+
 WAITING = """
 import sys, time
 from pathlib import Path

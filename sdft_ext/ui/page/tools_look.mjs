@@ -10,6 +10,13 @@ const VERDICTS = {
   dangerous: "Could run programs",
 };
 const ORDER = ["dangerous", "suspicious", "harmless", "tensors"];
+/** Of a whole file: [look, what to do]. */
+const ADVICE = {
+  harmless: ["good", ""],
+  suspicious: ["warn", " Some imports are unknown here: nothing says what they would do. Convert keeps only its tensors."],
+  damaged: ["warn", ""],
+  dangerous: ["bad", " Some imports could run programs. Don't open this file elsewhere; Convert keeps only its tensors."],
+};
 
 /** The answer of `tools/look` as a card. */
 export function looked(tool, found) {
@@ -25,13 +32,14 @@ function described({ facts, metadata }) {
   );
 }
 
-function scanned({ imports, dangerous, message }) {
+function scanned({ imports, verdict, message }) {
   const sorted = [...imports].sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict));
+  const [look, advice] = ADVICE[verdict];
   return el(
     "div.stack",
     {},
-    el(`div.notice.${dangerous ? "bad" : "good"}`, { role: "status" }, el("span", {}, message, dangerous && " Some imports could run programs. Don't open this file elsewhere; Convert keeps only its tensors.")),
-    sorted.length > 0 && table("What it would import", sorted.map(({ name, verdict }) => row(name, VERDICTS[verdict] ?? verdict, verdict))),
+    el(`div.notice.${look}`, { role: "status" }, el("span", {}, message, advice)),
+    sorted.length > 0 && table("What it would import", sorted.map(({ name, verdict: one }) => row(name, VERDICTS[one] ?? one, one))),
   );
 }
 
