@@ -60,10 +60,15 @@ def test_a_lora_is_merged_and_its_result_looked_into(open_page, server, loras, t
     lora(form, 1, loras[1], "1")
     form.locator("[data-action=tool-add]").click()
     form.locator("[data-action=tool-remove]").nth(2).click()
+    (server.runs / "made").mkdir(parents=True, exist_ok=True)
+    (server.runs / "made" / "toy-merged-2.safetensors").write_bytes(loras[0].read_bytes())
+    form.locator("[data-action=tool-run]").click()  # as it is suggested; the next suggestion is free again
+    page.wait_for_selector("[data-section=tool-job][data-state=finished]")
+    page.wait_for_function("() => document.querySelector('input[data-tool=name]').value === 'toy-merged-3'")
     form.locator("[data-tool=name]").fill("merged here")
     form.locator("[data-action=tool-run]").click()
     job = page.locator("[data-section=tool-job]")
-    page.wait_for_selector("[data-section=tool-job][data-state=finished]")
+    page.locator("[data-section=tool-job][data-state=finished]").get_by_text("merged here").first.wait_for()
     merged = server.runs / "made" / "merged here.safetensors"
     assert f"{merged}: " in job.locator("[data-role=tool-message]").inner_text()
     other = tmp_path / "other.safetensors"

@@ -1,7 +1,7 @@
 // The Tools panel: finished files merged, extracted, resized, converted, and looked into.
 
 import { button, el, fill, freshId } from "./dom.mjs";
-import { fieldControl } from "./tools_fields.mjs";
+import { fieldControl, stem } from "./tools_fields.mjs";
 import { jobCard } from "./tools_job.mjs";
 import { looked } from "./tools_look.mjs";
 
@@ -50,6 +50,16 @@ export function toolsPanel(app) {
     fill(form, forms.get(name).node);
   }
 
+  /** The name, or name-2 … where a file in `place` or below it has that name, or is a save of it. */
+  function free(name, place) {
+    const names = known.files.filter(({ path }) => path.startsWith(place)).map(({ path }) => stem(path).toLowerCase());
+    const taken = new Set(names.flatMap((one) => [one, one.replace(/-\d{6}$/, "")]));
+    for (let number = 1; ; number += 1) {
+      const found = number === 1 ? name : `${name}-${number}`;
+      if (!taken.has(found.toLowerCase())) return found;
+    }
+  }
+
   /** One tool's controls; they keep what was chosen while another tool is looked at. */
   function toolForm(tool) {
     const controls = tool.fields.map((field) => fieldControl(field, () => known.files, follow, app.session.host.model?.path));
@@ -70,8 +80,8 @@ export function toolsPanel(app) {
       place.textContent = `Written into ${known.places[makes]}. Nothing is written over.`;
       if (typed && name.value.trim()) return;
       typed = false;
-      const stem = controls.map((one) => one.stem?.() ?? "").find(Boolean);
-      name.value = stem ? `${stem}-${tool.ending}` : "";
+      const first = controls.map((one) => one.stem?.() ?? "").find(Boolean);
+      name.value = first ? free(`${first}-${tool.ending}`, known.places[makes]) : "";
     }
 
     async function start() {

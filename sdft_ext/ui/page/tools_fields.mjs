@@ -13,6 +13,10 @@ const SUITS = {
   pickle: (file) => PICKLE.test(file.path),
 };
 
+/** A path's last part; and that without its ending. */
+export const base = (path) => path.split(/[\\/]/).pop();
+export const stem = (path) => base(path).replace(/\.[a-z]+$/i, "");
+
 /**
  * { field, node, value(), follow(), stem?(), put?(path) }; `files()` are the server's, `changed()` hears every change.
  * `loaded`: the path of the loaded model, which a tool is given first; what was made from it is another one.
@@ -90,7 +94,7 @@ function fileChoice(label, files, changed, first = (all) => all[0]) {
     value,
     follow,
     /** The name without folders and ending. */
-    stem: () => value().split(/[\\/]/).pop().replace(/\.[a-z]+$/i, ""),
+    stem: () => stem(value()),
     put(path) {
       follow();
       select.value = path;

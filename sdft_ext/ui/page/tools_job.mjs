@@ -4,8 +4,7 @@ import { button, el, fill } from "./dom.mjs";
 import { duration } from "./numbers.mjs";
 import { Poll } from "./poll.mjs";
 import { badge, progressBar } from "./runlist.mjs";
-
-const base = (path) => path.split(/[\\/]/).pop();
+import { base } from "./tools_fields.mjs";
 
 /** `ended(told)` is called when a tool that was seen working has ended; `open(path)` looks into what it made. */
 export function jobCard(app, { ended, open }) {

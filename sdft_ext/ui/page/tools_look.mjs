@@ -1,6 +1,7 @@
 // What a file holds and says of itself, and what a pickle would import, as tables. All of it is foreign text.
 
 import { el } from "./dom.mjs";
+import { base } from "./tools_fields.mjs";
 
 const SHOWN = 300;
 const VERDICTS = {
@@ -20,7 +21,7 @@ const ADVICE = {
 
 /** The answer of `tools/look` as a card. */
 export function looked(tool, found) {
-  return el("section.card", { "aria-label": "What it holds", data: { section: "tool-look" } }, el("h2.title", {}, found.file.split(/[\\/]/).pop()), el("p.help.tool-told", {}, found.file), tool === "scan" ? scanned(found) : described(found));
+  return el("section.card", { "aria-label": "What it holds", data: { section: "tool-look" } }, el("h2.title", {}, base(found.file)), el("p.help.tool-told", {}, found.file), tool === "scan" ? scanned(found) : described(found));
 }
 
 function described({ facts, metadata }) {
