@@ -1,7 +1,7 @@
 """LoHa, LoKr and DoRA as layers: a borrowed layer whose weight differs by what its trained tensors say.
 
-The change of weight is computed in each forward pass, in float32, and acts beside the borrowed layer: out = layer(x) +
-change(x). peft's functions do LoHa's product (its backward pass keeps no second copy of the weight) and the Kronecker
+The change of weight is computed in float32 and acts beside the borrowed layer: out = layer(x) + change(x). It is as large as
+the weight, so none is kept: the backward pass computes it again (see ``Beside``). peft's functions do LoHa's product (its backward pass keeps no second copy of the weight) and the Kronecker
 product; its layers aren't used, because its LoKr leaves alpha ÷ rank out and its DoRA has a magnitude for each output, where
 the WebUI and Forge read one for each input.
 """
@@ -9,7 +9,7 @@ the WebUI and Forge read one for each input.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from peft.tuners.loha.layer import make_weight, make_weight_cp
 from peft.tuners.lokr.layer import make_kron
 from peft.tuners.lokr.layer import make_weight_cp as make_tucker
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from ..formats import lycoris
@@ -24,6 +25,7 @@ from ..formats.lycoris import MAGNITUDE, LycorisLayer
 from .sizes import lokr_whole, split
 
 TINY = 1e-12
+DOWN = "lora_down.weight"
 
 
 class Changed(nn.Module):
@@ -63,23 +65,20 @@ class Changed(nn.Module):
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         answer: Tensor = self.base_layer(x, *args, **kwargs)
-        change = self.change() * self.strength
+        kept = self._drawn() if self.training and self.rank_dropout else None
         if self.training and self.dropout:
             x = functional.dropout(x, self.dropout)
-        base = _innermost(self.base_layer)
-        if isinstance(base, nn.Conv2d):
-            added = functional.conv2d(
-                x, change.to(x.dtype), None, base.stride, base.padding, base.dilation, base.groups
-            )
-        else:
-            added = functional.linear(x, change.to(x.dtype))
+        added: Tensor = Beside.apply(self, kept, x, *self.values)
         return answer + added.to(answer.dtype)
 
-    def change(self) -> Tensor:
-        """What is added to the weight at full strength."""
-        tensors = self.tensors()
+    def change(self, values: Sequence[Tensor] | None = None, kept: Tensor | None = None) -> Tensor:
+        """What is added to the weight at full strength: by these values of the trained tensors, or by their own.
+
+        ``kept``: factors of a LoRA's ranks, or of rows (as LyCORIS), some of which are 0.
+        """
+        tensors = dict(zip(self.names, self.values if values is None else values, strict=True))
         with torch.autocast(self.values[0].device.type, enabled=False):
-            found = self._difference(tensors)
+            found = self._difference(tensors, kept)
             if MAGNITUDE not in tensors:
                 return found
             # The lengths count as constants for the gradients, as DoRA's authors have it (their section 4.3).
@@ -102,14 +101,61 @@ class Changed(nn.Module):
         # errs about 1.
         return LycorisLayer({**tensors, first: tensors[first] * scale}, float(rank))
 
-    def _difference(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """The scaled difference; while training, some of its ranks (a LoRA's) or rows (as LyCORIS) are left out."""
-        dropped = self.rank_dropout if self.training else 0.0
-        if dropped and "lora_down.weight" in tensors:
-            down = tensors["lora_down.weight"]
-            tensors = {**tensors, "lora_down.weight": down * _kept(down, dropped)}
+    def _difference(self, tensors: Mapping[str, Tensor], kept: Tensor | None) -> Tensor:
+        """The scaled difference."""
+        if kept is not None and DOWN in tensors:
+            tensors = {**tensors, DOWN: tensors[DOWN] * kept}
         found = difference(tensors, self.weight.shape) * self.scale
-        return found * _kept(found, dropped) if dropped and "lora_down.weight" not in tensors else found
+        return found if kept is None or DOWN in tensors else found * kept
+
+    def _drawn(self) -> Tensor:
+        """For each rank or row 0 with the chance of rank dropout, else what keeps the mean."""
+        of = self.tensors().get(DOWN, self.weight)
+        draws = torch.rand([of.shape[0], *(1 for _ in of.shape[1:])], device=of.device)
+        return (draws >= self.rank_dropout).float() / (1 - self.rank_dropout)
+
+
+class Beside(torch.autograd.Function):
+    """(layer, kept, x, the layer's values …) → change(x); keeps x and the values alone for the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, layer: Changed, kept: Tensor | None, x: Tensor, *values: Tensor) -> Tensor:
+        change = layer.change(values, kept) * layer.strength
+        base = _innermost(layer.base_layer)
+        if isinstance(base, nn.Conv2d):
+            added = functional.conv2d(
+                x, change.to(x.dtype), None, base.stride, base.padding, base.dilation, base.groups
+            )
+        else:
+            added = functional.linear(x, change.to(x.dtype))
+        # Autocast may have computed in another number format than x has.
+        ctx.save_for_backward(x.to(added.dtype), *values)
+        ctx.layer, ctx.kept, ctx.format = layer, kept, x.dtype
+        return added
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, *values = ctx.saved_tensors
+        layer, of_x = ctx.layer, ctx.needs_input_grad[2]
+        base = _innermost(layer.base_layer)
+        with torch.autocast(x.device.type, enabled=False):
+            with torch.enable_grad():
+                leaves = [value.detach().requires_grad_(value.requires_grad) for value in values]
+                change = layer.change(leaves, ctx.kept) * layer.strength
+            weight = change.detach().to(x.dtype)
+            if isinstance(base, nn.Conv2d):
+                places = (base.stride, base.padding, base.dilation, False, [0, 0], base.groups)
+                back, moved, _ = torch.ops.aten.convolution_backward(
+                    gradient, x, weight, None, *places, [of_x, True, False]
+                )
+            else:
+                back = gradient @ weight if of_x else None
+                moved = gradient.flatten(0, -2).T @ x.flatten(0, -2)
+            trained = [leaf for leaf in leaves if leaf.requires_grad]
+            found = iter(torch.autograd.grad(change, trained, moved.to(change.dtype)))
+        back = back.to(ctx.format) if of_x else None
+        return None, None, back, *(next(found) if leaf.requires_grad else None for leaf in leaves)
 
 
 def difference(tensors: Mapping[str, Tensor], shape: torch.Size) -> Tensor:
@@ -204,12 +250,6 @@ def _side(tensors: Mapping[str, Tensor], part: str) -> Tensor:
         tucker: Tensor = make_tucker(tensors["lokr_t2"], a, b)
         return tucker.flatten(1)
     return a @ b.flatten(1)
-
-
-def _kept(tensor: Tensor, share: float) -> Tensor:
-    """For each first index 0 with this chance, else what keeps the mean."""
-    size = [tensor.shape[0], *(1 for _ in tensor.shape[1:])]
-    return (torch.rand(size, device=tensor.device) >= share).to(tensor.dtype) / (1 - share)
 
 
 def _weight(module: nn.Module) -> Tensor:

@@ -92,6 +92,49 @@ def saved(model, made, path, precision="fp32"):
         return answer(model)
 
 
+@pytest.mark.parametrize("kind", ["dora", "loha", "lokr"])
+@pytest.mark.parametrize("compute", [torch.float32, torch.bfloat16])
+def test_no_second_weight_is_kept_for_the_gradients(kind, compute):
+    """The change of weight is as large as the weight: of a large model's, all at once would take gigabytes. And what is computed
+    again gives the gradients that plain algebra has, of x too, with rank dropout's draws."""
+    torch.manual_seed(0)
+    for base, x in (
+        (torch.nn.Linear(192, 160), torch.randn(2, 3, 192)),
+        (torch.nn.Conv2d(96, 64, 3, stride=2, padding=1), torch.randn(2, 96, 8, 8)),
+    ):
+        base.requires_grad_(False)
+        first = first_values(kind, base, 4, 8, torch.Generator().manual_seed(1))
+        values = {name: value + 0.1 * torch.randn(value.shape) for name, value in first.items()}
+        layer, x = Changed(base, values, 0.5, rank_dropout=0.3).train(), x.requires_grad_(True)
+        kept: list[int] = []
+
+        def pack(tensor, kept=kept):
+            kept.append(tensor.numel())
+            return tensor
+
+        with torch.autocast("cpu", compute, enabled=compute != torch.float32):
+            torch.manual_seed(5)
+            with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+                answer = layer(x)
+            # The borrowed layer's own weight is there anyway; autocast copies it.
+            assert sum(count >= base.weight.numel() for count in kept) <= 1
+            torch.manual_seed(5)
+            change = layer.change(kept=layer._drawn())
+            if x.ndim == 3:
+                plain = base(x) + functional.linear(x, change)
+            else:
+                plain = base(x) + functional.conv2d(x, change, stride=2, padding=1)
+        close = {"rtol": 1e-5, "atol": 1e-5} if compute == torch.float32 else {"rtol": 0.05, "atol": 0.05}
+        assert torch.allclose(answer, plain, **close)
+        for one, other in zip(
+            *(torch.autograd.grad((out.float() ** 2).mean(), [x, *layer.values]) for out in (answer, plain)),
+            strict=True,
+        ):
+            assert one.dtype == other.dtype and near(
+                one, other, torch.zeros_like(other), 1e-4 if compute == torch.float32 else 0.05
+            )
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_one_changes_nothing_and_only_it_trains(model, kind):
     before = answer(model)
