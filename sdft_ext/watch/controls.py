@@ -6,6 +6,7 @@ The *concept* set has the trigger: it should approach the concept. The *bleeding
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from PIL import Image
 
 from ..formats import atomic
 from ..recipe import WatchRecipe
-from .lettering import fitting, write
+from .lettering import width, wrapped, write
 
 Draw = Callable[[Sequence[str], Sequence[int]], "list[Image.Image]"]
 """(prompts, seeds) → one picture each."""
 SETS = ("concept", "bleeding")
+LABEL_LINES, PROMPT_LINES = 4, 6
+"""At most, in a grid."""
 
 
 class Controls:
@@ -61,26 +64,42 @@ def grid(columns: Sequence[tuple[str, Sequence[Image.Image]]], prompts: Sequence
     """Saves × prompts as one picture: a column for each (label, pictures), a row for each prompt, its text above it.
 
     Small pictures are enlarged by a whole number and large ones reduced, and the letters grow with the sheet's width, so
-    that it can be looked at on a phone.
+    that it can be looked at on a phone. Text that is wider than its place takes several lines.
     """
-    width, height = _cell(*columns[0][1][0].size)
-    gap = 10
-    across = gap + len(columns) * (width + gap)
+    size, gap = _cell(*columns[0][1][0].size), 10
+    across = gap + len(columns) * (size[0] + gap)
     letters = max(14, across // 44)
-    line = letters * 7 // 5
-    row = line + height + 2 * gap
-    sheet = Image.new("RGB", (across, gap + line + len(prompts) * row), "#ededed")
-    for x, (label, pictures) in enumerate(columns):
-        left = gap + x * (width + gap)
-        write(sheet, (left, gap), fitting(label, letters, width), letters, "#111111")
-        for y, picture in enumerate(pictures):
-            enlarged = picture.size[0] <= width
-            how = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
-            sheet.paste(picture.convert("RGB").resize((width, height), how), (left, gap + 2 * line + y * row))
-    for y, prompt in enumerate(prompts):
-        text = fitting(prompt or "(empty prompt)", letters, across - 2 * gap)
-        write(sheet, (gap, gap + line + y * row), text, letters, "#444444")
+    small = _letters([label for label, _ in columns], letters, size[0])
+    labels = [wrapped(label, small, size[0], LABEL_LINES) for label, _ in columns]
+    texts = [wrapped(prompt or "(empty prompt)", letters, across - 2 * gap, PROMPT_LINES) for prompt in prompts]
+    below = [gap + max(map(len, labels)) * _line(small)]
+    for lines in texts:
+        below.append(below[-1] + len(lines) * _line(letters) + size[1] + 2 * gap)
+    sheet = Image.new("RGB", (across, below[-1]), "#ededed")
+    for x, (_, pictures) in enumerate(columns):
+        left = gap + x * (size[0] + gap)
+        _write(sheet, (left, gap), labels[x], small, "#111111")
+        for picture, lines, top in zip(pictures, texts, below, strict=False):
+            how = Image.Resampling.NEAREST if picture.size[0] <= size[0] else Image.Resampling.LANCZOS
+            sheet.paste(picture.convert("RGB").resize(size, how), (left, top + len(lines) * _line(letters)))
+    for lines, top in zip(texts, below, strict=False):
+        _write(sheet, (gap, top), lines, letters, "#444444")
     return sheet
+
+
+def _line(letters: int) -> int:
+    return letters * 7 // 5
+
+
+def _write(sheet: Image.Image, place: tuple[int, int], lines: Sequence[str], letters: int, colour: str) -> None:
+    for number, line in enumerate(lines):
+        write(sheet, (place[0], place[1] + number * _line(letters)), line, letters, colour)
+
+
+def _letters(labels: Sequence[str], letters: int, room: int) -> int:
+    """The size at which each part of the labels fits: at most ``letters``, at least half of that, or 14."""
+    widest = max((width(part, letters) for label in labels for part in re.split(r"(?<=[-_])|\s+", label)), default=0)
+    return max(min(letters, int(letters * room / widest)) if widest else letters, letters // 2, 14)
 
 
 def _cell(width: int, height: int) -> tuple[int, int]:

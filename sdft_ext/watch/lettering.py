@@ -41,12 +41,32 @@ def fitting(text: str, size: int, room: float) -> str:
     text = " ".join(text.split())
     if width(text, size) <= room:
         return text
-    # The longest start that fits, by halving: a caption may have ten thousand letters.
+    return text[: _fit(text, size, room, "…")].rstrip() + "…"
+
+
+def wrapped(text: str, size: int, room: float, most: int) -> list[str]:
+    """The text in lines of at most ``room`` pixels: broken at spaces, behind - and _, else anywhere.
+
+    What is left for the last of ``most`` lines is cut with ….
+    """
+    text = " ".join(text.split())
+    lines: list[str] = []
+    while len(lines) < most - 1 and width(text, size) > room:
+        end = max(_fit(text, size, room), 1)
+        places = [place for place in range(1, end + 1) if text[place : place + 1] == " " or text[place - 1] in "-_"]
+        end = places[-1] if places else end
+        lines.append(text[:end])
+        text = text[end:].lstrip()
+    return [*lines, fitting(text, size, room)] if text or not lines else lines
+
+
+def _fit(text: str, size: int, room: float, end: str = "") -> int:
+    """Letters of the longest start that fits with ``end`` behind it; by halving: a caption may have ten thousand letters."""
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if width(text[:middle].rstrip() + "…", size) <= room else (low, middle - 1)
-    return text[:low].rstrip() + "…"
+        low, high = (middle, high) if width(text[:middle].rstrip() + end, size) <= room else (low, middle - 1)
+    return low
 
 
 def write(sheet: Image.Image, place: tuple[float, float], text: str, size: int, colour: str) -> None:

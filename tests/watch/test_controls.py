@@ -80,6 +80,43 @@ def test_pictures_are_shown_at_a_size_to_look_at(size, shown):
     assert tuple(red.max(0) - red.min(0) + 1)[::-1] == shown
 
 
+METHODS = "base lora locon dora loha lokr pivotal dreambooth dreambooth-lora full textual_inversion hypernetwork"
+LONG = "a red shape on a white background, seen from above, with a long shadow, in the evening, " * 2 + "and grey"
+
+
+@pytest.mark.parametrize(
+    ("labels", "size", "cell", "prompt"),
+    [
+        (METHODS.split(), (64, 64), 192, LONG),
+        (["base", "textual_inversion-style"], (64, 64), 192, LONG),
+        (["base", "step 100000"], (256, 1024), 64, "a blue ring from above"),
+        (["base", "w" * 60], (64, 64), 192, LONG),
+    ],
+)
+def test_words_that_do_not_fit_into_a_line_take_more(monkeypatch, labels, size, cell, prompt):
+    written = []
+
+    def write(sheet, place, text, letters, colour):
+        written.append((*place, text, letters, colour))
+        lettering.write(sheet, place, text, letters, colour)
+
+    monkeypatch.setattr("sdft_ext.watch.controls.write", write)
+    prompts = [prompt, "", "a blue ring"]
+    sheet = grid([(label, [plain("red", size) for _ in prompts]) for label in labels], prompts)
+    red = (np.asarray(sheet) == (255, 0, 0)).all(-1)
+    first = np.argwhere(red)[0][0]
+    assert red.sum() == len(labels) * len(prompts) * cell * (cell * size[1] // size[0]), "no word covers a picture"
+    of_prompts, of_labels = written[-1][4], written[0][4]
+    for place, label in enumerate(labels):
+        lines = [one for one in written if one[4] == of_labels and one[0] == 10 + place * (cell + 10)]
+        assert "".join(line[2] for line in lines) == label.replace(" ", "")
+        assert all(lettering.width(text, letters) <= cell for _, _, text, letters, _ in lines)
+        assert lines[-1][1] < first
+    above = [text for _, top, text, _, colour in written if colour == of_prompts and top < first]
+    assert " ".join(above) == prompt
+    assert all(lettering.width(text, letters) <= sheet.width - 20 for _, _, text, letters, _ in written)
+
+
 def test_words_are_written_and_cut_to_their_room():
     sheet = grid([("base", [plain("white")])], ["x" * 10_000])
     words = np.asarray(sheet.convert("L"))[:40]
@@ -88,6 +125,10 @@ def test_words_are_written_and_cut_to_their_room():
     assert text.endswith("…") and 150 < lettering.width(text, 20) <= 200
     assert lettering.fitting("short\n text", 20, 500) == "short text"
     lettering.fitting("猫 🐈", 20, 10)
+    lines = lettering.wrapped("a well-known text " * 50, 20, 200, 3)
+    assert len(lines) == 3 and lines[:2] == ["a well-known text a", "well-known text a"] and lines[2].endswith("…")
+    assert lettering.wrapped("many letters", 20, 1, 20) == [*"many", *"letters"]
+    assert lettering.wrapped("", 20, 100, 3) == [""]
 
 
 def test_without_a_font_pillows_own_is_used(monkeypatch):
