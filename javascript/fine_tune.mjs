@@ -21,6 +21,8 @@ onUiLoaded(() => {
     }
   });
   seen.observe(root);
+  // Another checkpoint may have been chosen.
+  onOptionsChanged(() => root.dispatchEvent(new Event("sdft-options")));
   for (const tab of ["txt2img", "img2img"]) {
     gradioApp().querySelector(`#${tab}_send_to_sdft`)?.addEventListener("click", async () => {
       const { pictureOf, showTab } = await part("webui.mjs");

@@ -60,6 +60,12 @@ def chosen(page: Any) -> str:
     return str(page.locator("#setting_sd_model_checkpoint input").first.input_value())
 
 
+def told(page: Any, name: str) -> None:
+    """The tab's head names this checkpoint at once, and nothing says that it is still to come."""
+    page.locator("#sdft_root .sdft-model-name").get_by_text(name, exact=True).wait_for(timeout=4_000)
+    assert page.get_by_text("is being loaded").locator("visible=true").count() == 0
+
+
 def recipe(page: Any, name: str, method: str, length: int) -> None:
     panel(page, "train")
     page.click("[data-action=example]")
@@ -110,6 +116,7 @@ def test_a_dreambooth_save_is_the_checkpoint_with_one_click_and_another_run_wait
     )
     until(lambda: tab.chosen == "txt2img", 60)
     tab.top("Fine-tune")
+    told(page, "whole-000002.safetensors")
     panel(page, "monitor")
     changed = page.get_by_text("The checkpoint was changed to whole-000002.safetensors").locator("visible=true")
     changed.first.wait_for()
@@ -128,6 +135,11 @@ def test_a_dreambooth_save_is_the_checkpoint_with_one_click_and_another_run_wait
     page.click(".sdft-monitor [data-action=stop]")
     state(page, "stopped", 600_000)
     assert chosen(page).startswith("whole.safetensors")
+    page.evaluate("selectCheckpoint('toy.safetensors')")  # as the WebUI's own cards do, beside the open tab
+    page.wait_for_function(
+        "() => document.querySelector('#setting_sd_model_checkpoint input').value.startsWith('toy.safetensors')"
+    )
+    told(page, "toy.safetensors")
 
 
 def test_what_a_tool_makes_is_in_the_webuis_lists(tab: Tab, webui: WebUI) -> None:

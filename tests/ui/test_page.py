@@ -107,6 +107,41 @@ def test_a_server_that_goes_away_is_said_and_found_again(open_page):
     open_page.said[:] = [text for text in open_page.said if "ERR_INTERNET_DISCONNECTED" not in text]
 
 
+def test_another_model_is_told_as_soon_as_the_page_is_seen_again(open_page):
+    page = open_page()
+    name, notices = page.locator(".sdft-model-name"), page.locator("[data-role=notices]")
+    before = name.inner_text()
+    why = "other is an inpainting model: choose one that draws from words alone."
+    model = {}
+
+    def changed(route):
+        answer = route.fetch()
+        told = answer.json()
+        told["host"]["model"] |= model
+        route.fulfill(response=answer, json=told)
+
+    def come_back():
+        page.evaluate("document.querySelector('#sdft_root').hidden = true")
+        page.wait_for_timeout(300)
+        with page.expect_response("**/v1/session", timeout=5_000):
+            page.evaluate("document.querySelector('#sdft_root').hidden = false")
+
+    page.wait_for_timeout(2_000)
+    page.route("**/v1/session", changed)
+    model |= {"name": "other.safetensors", "trainable": False, "why": why}
+    come_back()
+    notices.get_by_text(why).wait_for(timeout=5_000)
+    assert name.inner_text() == "other.safetensors" and notices.get_by_role("alert").count() == 1
+    notices.evaluate("node => { node.firstChild.seen = true; }")
+    come_back()
+    page.wait_for_timeout(500)
+    assert notices.evaluate("node => node.firstChild.seen"), "a screen reader isn't told it again"
+    model.clear()
+    come_back()
+    notices.get_by_text(why).wait_for(state="detached", timeout=5_000)
+    assert name.inner_text() == before
+
+
 @pytest.mark.parametrize("width", [360, 768, 1600])
 def test_no_panel_is_wider_than_the_screen(open_page, width):
     page = open_page(width=width, height=800)

@@ -56,6 +56,7 @@ class App {
     this.connection = el("div.notice.bad", { role: "status", hidden: true });
     this.message = el("div.notice", { role: "status", hidden: true });
     this.model = el("div.model");
+    this.notices = el("div", { data: { role: "notices" } });
 
     this.panels = {
       dataset: datasetPanel(this),
@@ -84,7 +85,7 @@ class App {
     fill(
       root,
       el("header.top", {}, this.tabs.bar, this.model),
-      this.#notices(),
+      this.notices,
       this.connection,
       this.message,
       this.tabs.body,
@@ -108,6 +109,13 @@ class App {
     }).start();
     this.sessionPoll = new Poll({ ask: () => this.#refreshSession(), every: 15_000, visible: () => this.visible, over: () => this.over });
     this.sessionPoll.start();
+    const look = () => this.over || this.sessionPoll.now();
+    root.addEventListener("sdft-options", look);
+    const seen = new IntersectionObserver((entries) => {
+      if (this.over) seen.disconnect();
+      else if (entries.at(-1).isIntersecting) look();
+    });
+    seen.observe(root);
   }
 
   get visible() {
@@ -168,18 +176,22 @@ class App {
     }
   }
 
-  /** A sentence above the panel, until it is closed or another one comes. */
+  /** A sentence above the panel, until it is closed or another one comes; what is returned takes it away. */
   say(text, kind = "good") {
     this.message.className = `sdft-notice sdft-${kind}`;
     this.message.setAttribute("role", kind === "bad" ? "alert" : "status");
+    const said = el("span", {}, text);
     fill(
       this.message,
-      el("span", {}, text),
+      said,
       button("×", () => (this.message.hidden = true), { kind: "icon", "aria-label": "Close" }),
     );
     this.message.hidden = false;
     clearTimeout(this.messageTimer);
     if (kind === "good") this.messageTimer = setTimeout(() => (this.message.hidden = true), 6000);
+    return () => {
+      if (said.isConnected) this.message.hidden = true;
+    };
   }
 
   show(name) {
@@ -227,21 +239,25 @@ class App {
   }
 
   async #refreshSession() {
-    const before = this.session.host.model?.path;
-    this.session = await this.api.get("session");
-    this.api.token = this.session.token;
+    await this.takeSession(await this.api.get("session"));
+  }
+
+  /** What the server says of itself and its model now. */
+  async takeSession(session) {
+    if (session.host.model?.path !== this.session.host.model?.path) this.outdated = true;
+    this.session = session;
+    this.api.token = session.token;
     this.#showModel();
-    if (this.session.host.model?.path !== before) this.outdated = true;
     // Another model has other presets. What the user has set is kept, and nothing changes under his fingers.
     if (!this.outdated || this.root.querySelector("dialog, :is(input, textarea, select):focus")) return;
-    this.outdated = false;
     const schema = await this.api.get("schema");
+    this.outdated = false;
     if (JSON.stringify(schema) === JSON.stringify(this.schema)) return;
     this.over = true;
     new App(this.root, this.api, this.session, schema, this.guide);
   }
 
-  /** What is trained on, and what memory is free. */
+  /** What is trained on, what memory is free, and what has to be known first. */
   #showModel() {
     const { model, memory } = this.session.host;
     fill(
@@ -251,6 +267,10 @@ class App {
       model?.family && el("span.quiet", {}, model.family),
       memory?.free_mb != null && el("span.quiet", {}, `${megabytes(memory.free_mb)} free`),
     );
+    // What is told already isn't told anew: an alert is read out each time that it is put into the page.
+    const notices = this.#notices();
+    const text = notices.map((one) => one.outerHTML).join("");
+    if (this.notices.innerHTML !== text) fill(this.notices, notices);
   }
 
   #notices() {
@@ -265,7 +285,7 @@ class App {
         ),
       !missing && host.model && !host.model.trainable && host.model.why && el("div.notice.bad", { role: "alert" }, host.model.why),
       ...warnings.map((text) => el("div.notice.warn", { role: "status" }, text)),
-    ];
+    ].filter(Boolean);
   }
 
   #trouble(error) {

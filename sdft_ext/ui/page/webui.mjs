@@ -42,11 +42,15 @@ export async function loadCheckpoint(app, file, titled) {
   }
   const chosen = await titled();
   if (typeof selectCheckpoint !== "function" || !page().querySelector("#change_checkpoint")) throw new ApiError(`The WebUI's page offers no choice of checkpoints: choose ${chosen.checkpoint} in its settings.`, 0);
-  app.say(`${file} is being loaded.`);
+  const loaded = app.say(`${file} is being loaded.`, "plain");
   selectCheckpoint(chosen.checkpoint);
   for (const until = Date.now() + LOADING; ; await pause(500)) {
-    const { name } = (await app.api.get("session")).host.model;
-    if (name === file) return chosen;
+    const session = await app.api.get("session");
+    if (session.host.model.name === file) {
+      loaded();
+      await app.attempt(() => app.takeSession(session));
+      return chosen;
+    }
     if (Date.now() > until) throw new ApiError(`The WebUI hasn't loaded ${chosen.checkpoint}: choose it at the top of the page; its console says what keeps it.`, 0);
   }
 }
