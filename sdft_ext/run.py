@@ -58,6 +58,7 @@ OUT_OF_MEMORY = (
 NOT_PROVEN = (
     "The last save was not read back, and there is no grid: the run was stopped while its model was not loaded."
 )
+AFTER_THE_LAST_STEP = "The last step is done: its save is read back, and the saves are drawn as a grid."
 PACKAGE = __name__.partition(".")[0] + "."
 
 
@@ -228,6 +229,8 @@ class Run:
 
     def look_back(self) -> None:
         """Prove the last save against the weights in memory, and draw the grid of all."""
+        self.status.set("drawing", self.done, self.events.total_steps, message=AFTER_THE_LAST_STEP)
+        self.painter.progress = self.looks_back
         try:
             with self.loop.weights_to_show():
                 in_memory = self.turns.do(self.answer)
@@ -237,6 +240,12 @@ class Run:
             self.painter.draw_grid(self.saves, self.controls, self.method, self.folder / "controls" / "grid.png")
         except Gone:
             add_facts(self.folder, notes=[*read_facts(self.folder).get("notes", []), NOT_PROVEN])
+
+    def looks_back(self, what: str, done: int, total: int) -> None:
+        """Show how far the grid is."""
+        self.progress.show(what, done, total)
+        message = f"{AFTER_THE_LAST_STEP} {what} ({done} of {total} pictures)."
+        self.status.set("drawing", self.done, self.events.total_steps, message=message)
 
     def stopped_by(self, failure: BaseException) -> None:
         """Note what ended the run; it is raised on, so a disk that is full as well changes nothing."""

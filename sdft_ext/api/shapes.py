@@ -110,7 +110,7 @@ class Calculated(BaseModel):
 
 
 class StatusTold(BaseModel):
-    state: str = Field(description="waiting, preparing, training, paused, finished, stopped or failed")
+    state: str = Field(description="waiting, preparing, training, drawing, paused, finished, stopped or failed")
     step: int
     total: int
     seconds_left: float

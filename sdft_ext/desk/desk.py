@@ -22,7 +22,7 @@ from .errors import DeskError, NotNow
 from .folders import Folders
 from .glance import glance
 from .jobs import DRAWN, Jobs
-from .library import DATASETS, DESK, MADE, NO_RUNS, TAGGERS, Library
+from .library import AT_WORK, DATASETS, DESK, MADE, NO_RUNS, TAGGERS, Library
 from .model_files import ModelFiles
 from .pictures import Thumbnails
 from .preparation import Preparation
@@ -243,7 +243,7 @@ class Desk:
         state = self.library.status(run)["state"]
         if state == "finished":
             raise NotNow(f"{run} is finished; to train it longer, start a new run that continues from its last save.")
-        if not self.jobs.owns(run) and state in ("preparing", "training", "paused"):
+        if not self.jobs.owns(run) and state in AT_WORK:
             raise NotNow(f"{run} is being trained by another program; stop it there.")
         self.jobs.resume(run)
 
@@ -296,9 +296,7 @@ class Desk:
         """Move a run to the trash. Raises NotNow while it trains."""
         self.library.path(run)
         self.jobs.settle(run)
-        if run == self.jobs.current or (
-            not self.jobs.owns(run) and self.library.status(run)["state"] in ("preparing", "training", "paused")
-        ):
+        if run == self.jobs.current or (not self.jobs.owns(run) and self.library.status(run)["state"] in AT_WORK):
             raise NotNow(f"{run} is training; stop it first.")
         self.jobs.remove(run)
         for path in self.library.trash(run, saves):

@@ -37,8 +37,10 @@ MADE = "made"
 """What tools have made, where the host has no folder for it."""
 NO_RUNS = (TRASH, DATASETS, DRAWN, TAGGERS, MADE, "cache")
 """Names in the runs folder that no run may have."""
-STATES = ("waiting", "preparing", "training", "paused", "finished", "stopped", "failed")
-GOING = ("waiting", "preparing", "training", "paused")
+AT_WORK = ("preparing", "training", "drawing", "paused")
+"""States of a run that a program is at."""
+GOING = ("waiting", *AT_WORK)
+STATES = (*GOING, "finished", "stopped", "failed")
 ALIVE = 120.0
 """Seconds: a status that is older was left behind by a program that is gone."""
 FILES = ("recipe.yaml", "status.json", "saves/index.json", "controls/index.json")

@@ -58,13 +58,19 @@ def test_a_state_to_try_is_called_as_its_method_is_called(tmp_path: Path, data: 
             own.try_now(method)
 
 
-def test_a_run_that_nobody_looks_after_was_interrupted(tmp_path: Path):
+def test_a_run_that_nobody_looks_after_was_interrupted(tmp_path: Path, data: Path):
     run(tmp_path, "old", state="training", time=time.time() - 1000)
     run(tmp_path, "elsewhere", state="training", time=time.time())
     library = Library(tmp_path)
     assert library.status("old")["state"] == "stopped" and "Interrupted" in library.status("old")["message"]
     assert library.status("elsewhere")["state"] == "training", "a command line may be training it"
     assert Library(tmp_path, own=lambda name: True).status("old")["state"] == "training"
+    run(tmp_path, "grid", state="drawing", time=time.time())
+    assert library.status("grid")["state"] == "drawing"
+    with pytest.raises(NotNow, match="by another program"):
+        desk(data, tmp_path).resume("grid")
+    run(tmp_path, "grid", state="drawing", time=time.time() - 1000)
+    assert library.status("grid")["state"] == "stopped"
 
 
 @pytest.mark.timed

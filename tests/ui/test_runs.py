@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from sdft_ext import recipe_file
 from .page import field, lines, panel, short_example, start, state, step, write
 
 pytestmark = pytest.mark.slow
+SCREENSHOTS = os.environ.get("SDFT_SCREENSHOTS", "")
 
 LONG = {"train__length": "5000", "save__every": "0", "train__batch_size": "1"}
 """So long that no test sees its end."""
@@ -105,6 +108,24 @@ def test_the_example_is_trained_watched_and_its_saves_are_tried_out(open_page, s
     assert heads == ["None", "Step 6"]
     sources = page.locator(".sdft-tryout img").evaluate_all("nodes => nodes.map(node => node.src)")
     assert len(set(sources)) == 4
+
+
+def test_the_grid_after_the_last_step_is_told_as_what_it_is(open_page):
+    page = open_page()
+    short_example(page, "grid", watch__every="0", watch__sampler_steps="100")
+    start(page)
+    state(page, "drawing")
+    page.locator(".sdft-monitor .sdft-notice").get_by_text("Grid: step 3").wait_for()
+    assert "Step 6 of 6" in page.locator("[data-role=facts]").inner_text()
+    assert page.locator(".sdft-monitor [data-action]:is([data-action=pause], [data-action=save])").count() == 0
+    if SCREENSHOTS:
+        page.screenshot(path=str(Path(SCREENSHOTS, "monitor-drawing.png")))
+    state(page, "finished")
+    grid = page.locator(".sdft-grid-picture")
+    page.locator("summary", has_text="Grid of saves").click()
+    page.wait_for_function("() => document.querySelector('.sdft-grid-picture').naturalWidth > 500")
+    if SCREENSHOTS:
+        grid.screenshot(path=str(Path(SCREENSHOTS, "monitor-grid.png")))
 
 
 def test_a_reload_in_mid_run_shows_the_run_as_it_is_and_its_buttons_work(open_page, server):

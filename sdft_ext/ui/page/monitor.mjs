@@ -136,7 +136,9 @@ export function monitorPanel(app) {
   function actions() {
     const wanted = [];
     const add = (action, label, options = {}) => wanted.push([action, label, options]);
-    if (active(status)) {
+    // No step comes any more: nothing can be asked of it.
+    const drawing = status.state === "drawing";
+    if (active(status) && !drawing) {
       if (status.state === "paused") add("resume", "Resume", { kind: "primary" });
       else add("pause", "Pause");
       add("save", "Save now", { done: "A save is written after this step." });
@@ -145,7 +147,7 @@ export function monitorPanel(app) {
       if (app.can("txt2img") && detail && !wholeModel(detail.recipe.method)) add("try", "Try now", { act: tryNow });
       add("stop", "Stop", { kind: "danger", done: "The run stops after this step, with a save; Resume goes on from there." });
     } else if (status.state === "waiting") add("stop", "Take out");
-    else {
+    else if (!drawing) {
       if (resumable(status)) add("resume", "Resume", { kind: "primary" });
       if (app.can("txt2img") && detail?.saves.length && wholeModel(detail.recipe.method)) add("use", "Use in txt2img", { act: use });
       if (detail?.saves.length) add("evaluate", "Evaluate the saves", { kind: resumable(status) ? "plain" : "primary", act: () => app.evaluate(run) });

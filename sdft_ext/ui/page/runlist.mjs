@@ -14,7 +14,7 @@ export const STATES = {
   stopped: "Stopped",
   failed: "Failed",
 };
-const ACTIVE = new Set(["preparing", "training", "paused"]);
+const ACTIVE = new Set(["preparing", "training", "drawing", "paused"]);
 const RESUMABLE = new Set(["stopped", "failed"]);
 
 export function badge(state) {

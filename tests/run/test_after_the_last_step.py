@@ -1,0 +1,42 @@
+"""What comes after the last step takes its time, and is told as what it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sdft_ext.host.standalone import StandaloneHost
+from sdft_ext.recipe import Recipe
+from sdft_ext.run import train
+from tests.run import tiny
+
+
+class Noting(StandaloneHost):
+    """Notes what the run's status says at each of its turns."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        super().__init__(recipe.model)
+        self.folder, self.seen = folder, list[dict[str, Any]]()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        self.seen.append(json.loads((self.folder / "status.json").read_text(encoding="utf-8")))
+        with super().turn():
+            yield
+
+
+def test_the_grid_is_no_step_of_the_training(data: Path, tmp_path: Path) -> None:
+    words = ("watch.concept_prompts=[a sks cat, a cat]", "watch.every=0", "watch.size=64")
+    recipe = tiny.recipe(data, tmp_path, *words)
+    host = Noting(recipe, tmp_path / "run")
+    assert train(recipe, folder=tmp_path / "run", host=host, quiet=True).outcome == "finished"
+    last = [told for told in host.seen if told["state"] == "drawing"]
+    assert last == host.seen[-len(last) :], "nothing trains after it"
+    assert {(told["step"], told["total"]) for told in last} == {(4, 4)}
+    assert "its save is read back" in last[0]["message"]
+    shown = [told["message"] for told in last if "Grid" in told["message"]]
+    assert "Grid: base model (2 of 2 pictures)." in shown[0] and "Grid: step 4" in shown[-1]
+    assert {told["state"] for told in host.seen[: -len(last)]} <= {"preparing", "training"}
