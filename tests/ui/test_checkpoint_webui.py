@@ -38,7 +38,7 @@ def two(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
-    with started(tmp_path_factory.mktemp("webui") / "data", lending=False, put=two) as ui:
+    with started(tmp_path_factory.mktemp("webui", numbered=False) / "data", lending=False, put=two) as ui:
         yield ui
 
 

@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 SCREENSHOTS = os.environ.get("SDFT_SCREENSHOTS", "")
-"""A folder to keep pictures of the tab in, such as docs."""
+"""A folder to keep pictures of the tab in, such as docs. Paths are seen in some: say --basetemp=/opt/stable-diffusion."""
 OUTSIDE = "ERR_NAME_NOT_RESOLVED"
 """What the console says of the fonts that gradio's theme asks the internet for."""
 
