@@ -269,8 +269,8 @@ class App {
     );
     // What is told already isn't told anew: an alert is read out each time that it is put into the page.
     const notices = this.#notices();
-    const text = notices.map((one) => one.outerHTML).join("");
-    if (this.notices.innerHTML !== text) fill(this.notices, notices);
+    const told = [...this.notices.children];
+    if (told.length !== notices.length || told.some((one, place) => !one.isEqualNode(notices[place]))) fill(this.notices, notices);
   }
 
   #notices() {
