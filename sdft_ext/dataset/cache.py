@@ -134,6 +134,13 @@ class Latents:
         while self._waiting:
             self._encode_chunk(next(iter(self._waiting.values())))
 
+    def encode_some(self) -> None:
+        """Encode the largest pictures that wait and are encoded together: no step will take more of the memory for it."""
+        if self._waiting:
+            self._encode_chunk(
+                max(self._waiting.values(), key=lambda chunk: sum(loaded[0].size for _, loaded in chunk))
+            )
+
     def get(self, views: Sequence[View]) -> list[Encoded]:
         """The latents of pictures of one bucket; what isn't kept is encoded together.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -25,15 +26,40 @@ def away(parameters: Iterable[nn.Parameter], needed: Iterable[Tensor], model: Mo
         for parameter in parameters:
             if _memory(parameter) not in used:
                 homes.append((parameter, parameter.device))
-                parameter.data = parameter.data.to(REST, copy=True)
+                parameter.data = moved(parameter, REST)
         model.refresh()
         give_free()
         yield
     finally:
         give_free()
+        try:
+            _bring_back(homes)
+        finally:
+            model.refresh()
+
+
+def _bring_back(homes: list[tuple[nn.Parameter, torch.device]]) -> None:
+    """All that there is room for, at first and once more when all is freed that can be. Raises torch's error for the rest."""
+    trouble: torch.cuda.OutOfMemoryError | None = None
+    for _ in range(2):
+        left = []
         for parameter, device in homes:
-            parameter.data = parameter.data.to(device, copy=True)
-        model.refresh()
+            try:
+                parameter.data = moved(parameter, device)
+            except torch.cuda.OutOfMemoryError as error:
+                trouble = error
+                left.append((parameter, device))
+        if not left:
+            return
+        homes = left
+        gc.collect()
+        give_free()
+    assert trouble is not None
+    raise trouble
+
+
+def moved(parameter: nn.Parameter, device: torch.device) -> Tensor:
+    return parameter.data.to(device, copy=True)
 
 
 def _memory(tensor: Tensor) -> int:

@@ -42,16 +42,19 @@ def settle(turns: Turns, loop: Loop, dataset: Dataset, step: int) -> tuple[str, 
     if not trial.wanted(loop.device):
         return None
 
+    latents = dataset.batches.latents
+
     def measured() -> Measured:
         give_free()
-        return trial.measure(loop, dataset.plan, step, turns.host.memory().free_mb)
+        return trial.measure(loop, dataset.plan, step, turns.host.memory().free_mb, latents.encode_some)
 
     try:
         return "shared", turns.do(measured)
     except DoesNotFit:
         if not put_aside(loop.recipe):
             raise
-    turns.do(dataset.batches.latents.encode_waiting)
+    # Not in the handler: there, the error would hold what the step had computed.
+    turns.do(latents.encode_waiting)
     turns.needed = lambda: needed(loop.model, loop.recipe)
     return "exclusive", turns.do(measured, step=True)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..model.base import Model
 from ..train.control import Control
+from ..watch.surroundings import let_go
 from .base import Files, Host, HostChanged, HostError
 
 T = TypeVar("T")
@@ -99,6 +100,7 @@ class Turns:
         except BaseException as error:
             moved = isinstance(error, RuntimeError) and self._where() != self._places
             self._inside = False
+            let_go(error)  # what was put aside needs the room
             self.share()
             if not moved or not again():
                 raise

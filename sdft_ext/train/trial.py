@@ -7,7 +7,7 @@ keep. Coefficients counted on a CPU know nothing of a GPU's kernels; this does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from ..dataset.batches import Plan
 from ..dataset.loader import Batch
 from ..randomness import forked, generator
 from ..recipe import TrainRecipe
+from ..watch.surroundings import let_go
 from .loop import Loop, NotFinite
 from .processes import ALONE
 from .weights import copy
@@ -57,10 +58,11 @@ def wanted(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def measure(loop: Loop, plan: Plan, step: int, free_mb: float) -> Measured:
+def measure(loop: Loop, plan: Plan, step: int, free_mb: float, also: Callable[[], None] = lambda: None) -> Measured:
     """Do optimizer step number ``step`` (0-based) of the run on made-up pictures (twice at a run's beginning), and undo it.
 
-    Raises DoesNotFit where the memory doesn't suffice; everything is as before then too.
+    ``also``: what steps do beside, to be done now and to stay. Raises DoesNotFit where the memory doesn't suffice; everything is
+    as before then too.
     """
     batch = largest(loop, plan)
     height, width = (8 * side for side in batch.latents.shape[-2:])
@@ -69,6 +71,7 @@ def measure(loop: Loop, plan: Plan, step: int, free_mb: float) -> Measured:
     # Each of several processes tries what its own GPU holds.
     processes, loop.processes = loop.processes, ALONE
     try:
+        also()
         # The first real step says so where its loss is no number.
         with unchanged(loop), forked(loop.recipe.train.seed, "trial"), suppress(NotFinite):
             # A scale so low that no step is left out for an overflow.
@@ -77,6 +80,7 @@ def measure(loop: Loop, plan: Plan, step: int, free_mb: float) -> Measured:
                 loop.step(step)  # what the optimizer keeps is there from the second step on
             loop.step(step)
     except torch.cuda.OutOfMemoryError as error:
+        let_go(error)
         raise DoesNotFit(
             f"The run did not begin: one step at {width}×{height} in batches of {len(batch.latents)} needs more than the "
             f"{gigabytes(free_mb)} of memory that are free. {lower(loop.recipe.train)} Resume, or a new run, begins then."

@@ -7,13 +7,14 @@ one, and isn't tested here.
 from __future__ import annotations
 
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from sdft_ext.host import mode
+from sdft_ext.host import aside, mode
 from sdft_ext.host.base import Drawing
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.model.copies import parameters
@@ -93,7 +94,7 @@ def test_what_steps_do_not_need_is_put_aside_and_comes_back(
     full_at_first(monkeypatch)
     alone = train(made, folder=tmp_path / "alone", host=host, quiet=True)
     assert alone.outcome == "finished", alone.message
-    # The one that was tried, and four steps between which two saves are written.
+    # The two that were tried, and four steps between which two saves are written.
     assert seen and all(parts == aside for parts in seen[1:3]), seen
     assert bits(model) == before
     assert tiny.saved(alone.folder) == tiny.saved(shared.folder)
@@ -135,9 +136,9 @@ def test_a_picture_asked_for_waits_until_the_run_pauses(
     asks = threading.Thread(target=draw)
 
     def step(self: Any, number: int) -> Any:
-        if self.number_of_steps == 2:
+        if self.number_of_steps == 3:
             asks.start()
-        if self.number_of_steps == 4:
+        if self.number_of_steps == 5:
             assert asks.is_alive() and places(model) != home
             control.pause()
         self.number_of_steps += 1
@@ -150,8 +151,8 @@ def test_a_picture_asked_for_waits_until_the_run_pauses(
     result = train(made, host=host, control=control, quiet=True)
     asks.join(30)
     assert result.outcome == "finished", result.message
-    # The tried one and four of the run's, the picture, and the two that are left.
-    assert order == ["step"] * 5 + ["picture"] + ["step"] * 2, order
+    # The two that are tried and four of the run's, the picture, and the two that are left.
+    assert order == ["step"] * 6 + ["picture"] + ["step"] * 2, order
 
 
 def test_a_run_that_fails_alone_puts_everything_back_and_lets_go(
@@ -171,5 +172,42 @@ def test_a_run_that_fails_alone_puts_everything_back_and_lets_go(
     full_at_first(monkeypatch)
     result = train(made, host=host, quiet=True)
     assert result.outcome == "failed" and away == [True], result.message
+    assert bits(model) == before
+    StandaloneHost(made.model, "cpu", host.shelf).draw(Drawing("a cat", steps=1, size=64))  # the lock is free
+
+
+@pytest.mark.parametrize("room", ["when it is let go", "never"])
+def test_a_full_memory_leaves_nothing_aside_that_there_is_room_for(
+    room: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the step that ran out of it had computed goes first. One tensor too many stays the only one."""
+    made = tiny.recipe(data, tmp_path, "save.every=0", "method.text_encoder=false")
+    host, model = host_of(made)
+    before, real, moved = bits(model), Loop.loss, aside.moved
+    computed: list[weakref.ref[torch.Tensor]] = []
+    back: list[int] = []
+
+    def loss(self: Loop, batch: Any, step: int, micro: int) -> torch.Tensor:
+        result = real(self, batch, step, micro)
+        if step == 2:
+            computed.append(weakref.ref(result))
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return result
+
+    def full(parameter: torch.nn.Parameter, device: Any) -> torch.Tensor:
+        if computed:
+            if computed[0]() is not None or (room == "never" and parameter is stuck):
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+            back.append(id(parameter))
+        return moved(parameter, device)
+
+    stuck = next(value for name, value in model.items() if name.startswith("vae."))
+    monkeypatch.setattr(Loop, "loss", loss)
+    monkeypatch.setattr(aside, "moved", full)
+    full_at_first(monkeypatch)
+    result = train(made, host=host, quiet=True)
+    assert result.outcome == "failed" and result.message.startswith("The GPU's memory is full"), result.message
+    wanted = {id(value) for name, value in model.items() if not name.startswith("unet.")}
+    assert set(back) == (wanted if room != "never" else wanted - {id(stuck)}) and len(back) == len(set(back))
     assert bits(model) == before
     StandaloneHost(made.model, "cpu", host.shelf).draw(Drawing("a cat", steps=1, size=64))  # the lock is free

@@ -6,6 +6,7 @@ What it measures needs a GPU and isn't tested here.
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from sdft_ext import run
+from sdft_ext.dataset.cache import Latents
 from sdft_ext.method import METHODS
 from sdft_ext.run import resume, train
 from sdft_ext.train import precision as precision_room
@@ -151,6 +153,56 @@ def test_a_step_that_does_not_fit_ends_the_run_before_it_begins(
     # Its folder is as good as a new one.
     assert resume(failed.folder, quiet=True).outcome == "finished"
     assert tiny.saved(failed.folder) == tiny.saved(whole.folder)
+
+
+def test_what_a_step_that_did_not_fit_had_computed_is_gone(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the next one, with less in the memory, would find it as full."""
+    made = tiny.recipe(data, tmp_path, "train.length=1", "method.text_encoder=false")
+    sizes = tried(monkeypatch)
+    left: list[weakref.ref[torch.Tensor]] = []
+    real, largest = Loop.loss, trial.largest
+
+    def loss(self: Loop, *arguments: Any) -> torch.Tensor:
+        result = real(self, *arguments)
+        left.append(weakref.ref(result))
+        return result
+
+    def full(self: Any, *_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    def looked(*arguments: Any) -> Any:
+        assert all(one() is None for one in left), "the step before lives on"
+        return largest(*arguments)
+
+    monkeypatch.setattr(Loop, "loss", loss)
+    monkeypatch.setattr(torch.optim.AdamW, "step", full)
+    monkeypatch.setattr(trial, "largest", looked)
+    result = train(made, quiet=True)
+    assert result.outcome == "failed" and len(left) == len(sizes) == 2, result.message
+
+
+def test_pictures_that_wait_to_be_encoded_take_their_part(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest of them, while it is measured; of large pictures that is more than a step."""
+    order: list[str] = []
+    encode, loss, allocated = Latents._encode_chunk, Loop.loss, trial.allocated
+
+    def note(name: str, real: Any) -> Any:
+        def noted(*arguments: Any, **more: Any) -> Any:
+            order.append(name + (f" {arguments[1][0][1][0].shape[-1]}" if name == "encode" else ""))
+            return real(*arguments, **more)
+
+        return noted
+
+    tried(monkeypatch)
+    monkeypatch.setattr(Latents, "_encode_chunk", note("encode", encode))
+    monkeypatch.setattr(Loop, "loss", note("step", loss))
+    monkeypatch.setattr(trial, "allocated", note("look", allocated))
+    assert train(tiny.recipe(data, tmp_path, "train.length=1"), quiet=True).outcome == "finished"
+    assert order[:5] == ["look", "encode 64", "step", "step", "look"], order
 
 
 def test_a_cpu_is_not_tried_and_advice_names_only_what_helps() -> None:
