@@ -87,6 +87,8 @@ class Precision:
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what ``state`` gave."""
         if self.scaler is not None and state:
+            # A new one: the old may be in the middle of a step that ran out of memory, and would refuse the next.
+            self.scaler = _scaler(self.device)
             self.scaler.load_state_dict(state)
 
 

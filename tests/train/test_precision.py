@@ -113,6 +113,32 @@ def test_the_scaler_is_kept_exactly():
     assert Precision("bf16", CPU).state() == {}
 
 
+@needs_cpu_scaler
+def test_a_step_that_ran_out_of_memory_is_forgotten_with_its_state():
+    module, inputs = layer()
+    computing, parameters = Precision("fp16", CPU), list(module.parameters())
+    optimizer, before = torch.optim.SGD(parameters, lr=0.1), computing.state()
+
+    class FullOnce:
+        param_groups, full = optimizer.param_groups, True
+
+        def step(self):
+            if self.full:
+                self.full = False
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+            optimizer.step()
+
+    steps = FullOnce()
+    computing.backward(module(inputs).square().mean())
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        computing.step(steps, parameters, 1.0)
+    computing.load_state(before)
+    optimizer.zero_grad()
+    computing.backward(module(inputs).square().mean())
+    computing.step(steps, parameters, 1.0)
+    assert not torch.equal(module.weight, layer()[0].weight)
+
+
 @pytest.mark.skipif(hasattr(torch.amp, "GradScaler"), reason="this torch has a scaler for the CPU")
 def test_a_torch_without_a_scaler_for_the_cpu_says_so():
     with pytest.raises(RecipeError, match=r"torch 2\.3.*bf16"):
