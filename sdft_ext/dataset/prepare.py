@@ -91,7 +91,9 @@ def text_cache(recipe: Recipe, model: Model, lend: Lend = at_once) -> TextCache[
 
     @torch.no_grad()
     def encoded(captions: Sequence[str]) -> Conditioning:
-        return encode(model, captions, recipe.model.clip_skip)
+        # A caption that a step meets first has the numbers of one that was encoded ahead.
+        with torch.autocast(model.device.type, enabled=False):
+            return encode(model, captions, recipe.model.clip_skip)
 
     def named() -> str:
         weights = [(f"{n} {name}", t) for n, e in enumerate(model.text_encoders) for name, t in e.state_dict().items()]

@@ -74,6 +74,17 @@ def test_cached_captions_are_those_of_the_model(tmp_path: Path, model: Model) ->
     assert not cached.context.requires_grad
 
 
+@pytest.mark.parametrize("format", [torch.bfloat16, torch.float16])
+def test_a_caption_is_the_same_whether_it_is_met_before_the_steps_or_in_one(
+    format: torch.dtype, tmp_path: Path, model: Model
+) -> None:
+    """Or a resumed run, whose cache is another, would go on otherwise."""
+    before = text_cache(recipe_for(tmp_path), model).get(["a dog"])
+    with torch.autocast("cpu", dtype=format):
+        in_a_step = text_cache(recipe_for(tmp_path), model).get(["a dog"])
+    assert torch.equal(in_a_step.context, before.context) and in_a_step.context.dtype == before.context.dtype
+
+
 def test_the_disk_cache_lies_beside_the_runs_and_serves_the_next(tmp_path: Path, model: Model) -> None:
     fill(tmp_path / "pictures", 3)
     first = prepare(recipe_for(tmp_path, "disk"), model, tmp_path / "run")
