@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from ..formats import atomic
@@ -24,6 +25,10 @@ PIXELS_AT_ONCE = 4 * 512 * 512
 """Drawn in one turn: four pictures at 512 × 512, sixteen (the most) at 256 × 256 and below."""
 
 
+class DrawingError(ValueError):
+    """Pictures can't be drawn; the message says what to change."""
+
+
 class Painter:
     """``do`` works in a turn with the model; ``progress`` hears (what, done, total)."""
 
@@ -37,7 +42,10 @@ class Painter:
         self.recipe, self.model, self.do, self.progress = recipe, model, do, progress
 
     def draw(self, prompts: Sequence[str], seeds: Sequence[int], label: str) -> list[Image.Image]:
-        """Pictures as the model is now, with the recipe's sampler settings."""
+        """Pictures as the model is now, with the recipe's sampler settings; fewer at once where the memory is too small.
+
+        Raises DrawingError where not even one fits.
+        """
         watch = self.recipe.watch
         side = (watch.size or self.recipe.dataset.resolution) // 8 * 8
 
@@ -55,8 +63,19 @@ class Painter:
             )
 
         pictures: list[Image.Image] = []
-        for numbers in portions(len(prompts), side):
-            pictures += self.do(lambda numbers=numbers: some(numbers))  # type: ignore[misc]
+        most = at_once(side)
+        while len(pictures) < len(prompts):
+            numbers = range(len(pictures), min(len(pictures) + most, len(prompts)))
+            try:
+                pictures += self.do(lambda numbers=numbers: some(numbers))  # type: ignore[misc]
+            except torch.cuda.OutOfMemoryError as error:
+                if len(numbers) == 1:
+                    raise DrawingError(
+                        f"The GPU's memory is too full to draw a control picture of {side} × {side}: lower watch.size, or "
+                        "end what else uses the GPU."
+                    ) from error
+                most = len(numbers) // 2
+                continue
             self.progress(label, len(pictures), len(prompts))
         return pictures
 
@@ -85,10 +104,9 @@ class Painter:
             save_preview(saves.path(listed[-1]), columns[-1][1][0])
 
 
-def portions(count: int, side: int) -> list[range]:
-    """The numbers of ``count`` pictures of ``side`` × ``side``, in as many as are drawn at once."""
-    most = min(max(PIXELS_AT_ONCE // (side * side), 1), 16)
-    return [range(start, min(start + most, count)) for start in range(0, count, most)]
+def at_once(side: int) -> int:
+    """How many pictures of ``side`` × ``side`` are drawn in one turn."""
+    return min(max(PIXELS_AT_ONCE // (side * side), 1), 16)
 
 
 def spread(saves: Sequence[Save], most: int = GRID_SAVES) -> list[Save]:

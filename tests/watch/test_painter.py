@@ -14,8 +14,9 @@ from sdft_ext.model.load import load
 from sdft_ext.model.share import hang
 from sdft_ext.run import train
 from sdft_ext.train.saves import Saves
+from sdft_ext.watch import painter as painter_room
 from sdft_ext.watch.controls import Controls
-from sdft_ext.watch.painter import Painter
+from sdft_ext.watch.painter import DrawingError, Painter
 from tests.run import tiny
 
 
@@ -55,3 +56,33 @@ def test_a_grid_gives_the_model_back_between_its_pictures(name: str, data: Path,
     assert (tmp_path / "grid.png").read_bytes() == wanted
     after = {n: p for part in model.modules for n, p in part.named_parameters()}
     assert before.keys() == after.keys() and all(torch.equal(after[n], before[n]) for n in before)
+
+
+@pytest.mark.parametrize("fits", [2, 1, 0])
+def test_a_memory_that_is_too_small_for_several_pictures_draws_fewer_at_once(
+    fits: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny.recipe(data, tmp_path, "watch.size=64", "watch.sampler_steps=1")
+    real, counts, drawn = painter_room.sample, list[int](), list[int]()
+
+    def sample(model: Any, prompts: Any, *arguments: Any, **options: Any) -> Any:
+        counts.append(len(prompts))
+        if len(prompts) > fits:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return real(model, prompts, *arguments, **options)
+
+    model = load(made.model.base)
+    painter = Painter(made, model, lambda work: work(), lambda what, done, total: drawn.append(done))
+    prompts, seeds = ["a cat", "a dog", "a bird", "a fish", "a cow"], [1, 2, 3, 4, 5]
+    wanted = [painter.draw([prompt], [seed], "")[0].tobytes() for prompt, seed in zip(prompts, seeds, strict=True)]
+    drawn.clear()
+    monkeypatch.setattr(painter_room, "sample", sample)
+    if not fits:
+        with pytest.raises(DrawingError, match=r"64 × 64.*lower watch\.size"):
+            painter.draw(prompts, seeds, "")
+        return
+    pictures = painter.draw(prompts, seeds, "")
+    assert len(pictures) == 5 and counts == {2: [5, 2, 2, 1], 1: [5, 2, 1, 1, 1, 1, 1]}[fits] and drawn[-1] == 5
+    # In the order of the prompts. Who is drawn with whom may change a last bit.
+    for one, other in zip(pictures, wanted, strict=True):
+        assert max(abs(a - b) for a, b in zip(one.tobytes(), other, strict=True)) <= 2
