@@ -236,6 +236,8 @@ class Run:
                 in_memory = self.turns.do(self.answer)
             with self.turns.turn():
                 self.method.detach()
+            self.loop.end()
+            give_memory_back()
             self.turns.do(lambda: self.prove(in_memory))
             self.painter.draw_grid(self.saves, self.controls, self.method, self.folder / "controls" / "grid.png")
         except Gone:

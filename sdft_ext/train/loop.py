@@ -248,6 +248,12 @@ class Loop:
         if self.ema is not None:
             self.ema.load(tree["ema"]["mean"], tree["ema"]["updates"])
 
+    def end(self) -> None:
+        """Let go of the trained weights, and of what the optimizer and the mean keep for them: no step follows."""
+        self.optimizer.state.clear()
+        self.optimizer.param_groups.clear()
+        self.groups, self.parameters, self.ema = [], [], None
+
     def weights_to_show(self) -> AbstractContextManager[Any]:
         """The weights that a control picture or a validation shows: EMA's or the schedule-free mean, else as they are."""
         if self.ema is not None:

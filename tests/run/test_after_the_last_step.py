@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+from torch import Tensor
+
+from sdft_ext import run
 from sdft_ext.host.standalone import StandaloneHost
 from sdft_ext.recipe import Recipe
 from sdft_ext.run import train
@@ -40,3 +45,31 @@ def test_the_grid_is_no_step_of_the_training(data: Path, tmp_path: Path) -> None
     shown = [told["message"] for told in last if "Grid" in told["message"]]
     assert "Grid: base model (2 of 2 pictures)." in shown[0] and "Grid: step 4" in shown[-1]
     assert {told["state"] for told in host.seen[: -len(last)]} <= {"preparing", "training"}
+
+
+@pytest.mark.parametrize("name", ["lora", "full", "pivotal"])
+def test_what_only_the_training_needed_is_gone_when_pictures_need_the_room(
+    name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU that just holds the steps would be too full for a whole model's save, and the run would fail at its very end."""
+    recipe = tiny.recipe(data, tmp_path, f"method.name={name}", "train.ema=0.9", "train.length=2")
+    kept: list[weakref.ref[Tensor]] = []
+    looked, alive = run.Run.look_back, list[int]()
+    prove = run.Run.prove
+
+    def look_back(self: Any) -> None:
+        loop = self.loop
+        state = [value for entry in loop.optimizer.state.values() for value in entry.values()]
+        kept.extend(map(weakref.ref, [*loop.parameters, *loop.ema.mean, *state]))
+        del loop, state
+        looked(self)
+
+    def proves(self: Any, in_memory: Tensor) -> None:
+        alive.append(sum(one() is not None for one in kept))
+        prove(self, in_memory)
+
+    monkeypatch.setattr(run.Run, "look_back", look_back)
+    monkeypatch.setattr(run.Run, "prove", proves)
+    result = train(recipe, quiet=True)
+    assert result.outcome == "finished", result.message
+    assert len(kept) > 10 and alive == [0]
