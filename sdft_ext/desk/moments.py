@@ -94,13 +94,7 @@ def moments(recipe: Recipe, place: Place) -> dict[str, Parts]:
             **optimizer,
             "file": place.file_mb if recipe.method.name in FULL and place.on_cpu else 0.0,
         },
-        "reading back": {
-            **base,
-            **{name: steady[name] for name in ("trained weights", "EMA", "pictures")},
-            **optimizer,
-            "last save": trained,
-            **drawn,
-        },
+        "reading back": {**base, "pictures": steady["pictures"], "last save": trained, **drawn},
     }
 
 
