@@ -33,6 +33,7 @@ from .run_beside import Begin, Ready, same_count
 from .train import settings, state
 from .train.control import Control
 from .train.events import Events
+from .train.full_memory import out_of_memory
 from .train.loop import Loop, NotFinite, StepResult, loop_for
 from .train.processes import ALONE, Lost, Processes
 from .train.saves import Writer
@@ -203,11 +204,11 @@ class Run:
                 return self.end("failed", str(failure))
             except (Stopped, Gone):
                 return self.end("stopped", "Stopped before it began; resume begins there.")
-            except torch.cuda.OutOfMemoryError:
-                return self.end("failed", OUT_OF_MEMORY)
             except OSError as failure:
                 return self.end("failed", f"{without_number(failure)}. {INTACT}")
             except BaseException as failure:
+                if out_of_memory(failure):
+                    return self.end("failed", OUT_OF_MEMORY)
                 # The project's own errors are sentences for the user; others are faults of the program, seen whole.
                 if self.began and isinstance(failure, ValueError) and type(failure).__module__.startswith(PACKAGE):
                     return self.end("failed", f"{failure} {INTACT}")

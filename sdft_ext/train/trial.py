@@ -20,6 +20,7 @@ from ..dataset.loader import Batch
 from ..randomness import forked, generator
 from ..recipe import TrainRecipe
 from ..watch.surroundings import let_go
+from .full_memory import out_of_memory
 from .loop import Loop, NotFinite
 from .processes import ALONE
 from .weights import copy
@@ -79,7 +80,9 @@ def measure(loop: Loop, plan: Plan, step: int, free_mb: float, also: Callable[[]
             if not loop.optimizer.state:
                 loop.step(step)  # what the optimizer keeps is there from the second step on
             loop.step(step)
-    except torch.cuda.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
         let_go(error)
         raise DoesNotFit(
             f"The run did not begin: one step at {width}×{height} in batches of {len(batch.latents)} needs more than the "

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
 from ..formats import atomic
@@ -16,6 +15,7 @@ from ..method.base import Method
 from ..model.base import Model
 from ..model.sample import sample
 from ..recipe import Recipe
+from ..train.full_memory import out_of_memory
 from ..train.saves import Save, Saves
 from .controls import Controls, grid
 
@@ -68,7 +68,9 @@ class Painter:
             numbers = range(len(pictures), min(len(pictures) + most, len(prompts)))
             try:
                 pictures += self.do(lambda numbers=numbers: some(numbers))  # type: ignore[misc]
-            except torch.cuda.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
                 if len(numbers) == 1:
                     raise DrawingError(
                         f"The GPU's memory is too full to draw a control picture of {side} × {side}: lower watch.size, or "

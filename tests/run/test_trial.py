@@ -130,8 +130,15 @@ def test_what_was_measured_is_told(data: Path, tmp_path: Path, monkeypatch: pyte
     assert "| A step's memory on the GPU, at 64×64 in batches of 2 | " in (folder / "report.md").read_text()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
 def test_a_step_that_does_not_fit_ends_the_run_before_it_begins(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: RuntimeError, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = tiny.recipe(data, tmp_path, "train.length=2")
     whole = train(made, folder=tmp_path / "whole", quiet=True)
@@ -141,7 +148,7 @@ def test_a_step_that_does_not_fit_ends_the_run_before_it_begins(
 
     def full(self: Any, *_: Any) -> None:
         real(self)  # halfway: the weights have moved already
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        raise error
 
     with monkeypatch.context() as once:
         once.setattr(torch.optim.AdamW, "step", full)
