@@ -42,7 +42,6 @@ SETTINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     "sd1": (
         ("method.name=lora",),
         ("method.name=lora", "train.precision=bf16"),
-        ("method.name=lora", "train.precision=fp16"),
         ("method.name=lora", "train.batch_size=8", "train.checkpointing=true"),
         ("method.name=lora", "dataset.resolution=768"),
         ("method.name=dora",),
@@ -58,7 +57,7 @@ SETTINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     "sdxl": (
         ("method.name=lora",),
         ("method.name=lora", "train.precision=bf16", "train.checkpointing=false"),
-        ("method.name=lora", "train.precision=fp16", "train.checkpointing=false"),
+        ("method.name=lora", "train.checkpointing=false"),
         ("method.name=lora", "train.checkpointing=true", "train.batch_size=4", "train.accumulation=1"),
         ("method.name=dora",),
         ("method.name=loha",),
@@ -116,7 +115,7 @@ def shelf(path: Path) -> Shelf:
 def recipe(path: Path, family: str, *settings: str) -> Recipe:
     """A few steps over the example's pictures, as the page begins with this method on a GPU; no pictures drawn, one save."""
     method = next((setting.partition("=")[2] for setting in settings if setting.startswith("method.name=")), "lora")
-    begun = presets.start(method, "subject", family, SIDES[family], gpu=True)
+    begun = presets.start(method, "subject", family, SIDES[family], "fp16")
     told = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in begun.items()]
     own = (
         f"model.base={path}",

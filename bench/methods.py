@@ -79,6 +79,7 @@ ROWS = (
     Row("full", "Full fine-tune", "full"),
     Row("textual_inversion-known", "Textual inversion", "textual_inversion", known=True),
     Row("textual_inversion", "Textual inversion", "textual_inversion"),
+    Row("hypernetwork-known", "Hypernetwork", "hypernetwork", known=True),
     Row("hypernetwork", "Hypernetwork", "hypernetwork"),
     Row("lora-style", "LoRA", "lora", "style"),
     Row("textual_inversion-style", "Textual inversion", "textual_inversion", "style"),
@@ -129,7 +130,7 @@ def default_recipe(row: Row) -> Recipe:
     """
     example = recipe_file.read(demo.EXAMPLES / f"{row.kind}.yaml")
     settings = {setting.path: setting.value for setting in fields(example)}
-    settings |= presets.start(row.method, row.kind, "toy", world.SIZE, gpu=False)
+    settings |= presets.start(row.method, row.kind, "toy", world.SIZE)
     settings |= {
         "watch.concept_prompts": [],
         "watch.bleeding_prompts": [],

@@ -133,6 +133,8 @@ class Desk:
 
     def schema(self) -> dict[str, Any]:
         """Every setting, the starting points for the loaded model, and the methods."""
+        from ..host.base import suited
+
         host = self.host(None)
         model = host.describe()
         kind = glance(model.path, model.family)
@@ -140,7 +142,7 @@ class Desk:
             "sections": schema.sections(DECIDED_HERE),
             "defaults": dataclasses.asdict(Recipe()),
             "example": example.example(kind.family, DECIDED_HERE),
-            "presets": presets.presets(kind.family, kind.resolution, model.device not in ("cpu", "")),
+            "presets": presets.presets(kind.family, kind.resolution, suited(model.held, model.device)),
             "methods": presets.METHODS,
             "thorough": presets.thorough(kind.family),
         }

@@ -20,7 +20,7 @@ def example(family: str, left_out: tuple[str, ...]) -> dict[str, Any] | None:
     if not FILE.is_file():
         return None
     defaults = {setting.path: setting.value for setting in fields(Recipe)}
-    decided = {path for method in METHODS for path in start(method["name"], "subject", family, 64, gpu=False)}
+    decided = {path for method in METHODS for path in start(method["name"], "subject", family, 64)}
     settings = {
         setting.path: setting.value
         for setting in fields(recipe_file.read(FILE))

@@ -75,7 +75,7 @@ def place_of(model: Described, pictures: int) -> Place:
         size = Path(model.path).stat().st_size
         file_mb = size / MB if size < 0.75 * 4 * whole(family) else 0.0
     kind = glance(model.path, model.family).family
-    return Place(family, kind, on_cpu, bool(model.family), file_mb, pictures)
+    return Place(family, kind, on_cpu, bool(model.family), file_mb, pictures, model.held)
 
 
 def least(recipe: Recipe, place: Place) -> float:

@@ -35,6 +35,8 @@ FACTORED: dict[OptimizerName, tuple[float, int]] = {"adafactor": (0.5, 1), "came
 """What these keep for each number (adafactor's mean is in bfloat16), and how many pairs of rows and columns beside."""
 PIXELS_AT_ONCE = 4 * 512 * 512
 """Control pictures are drawn so many pixels at a time (see watch/painter.py)."""
+ON_GPU = 1.13
+"""What a step takes there of what is counted on a CPU: between 1.0 and 1.2 on an H100 (docs/memory.md)."""
 ENCODED_AT_ONCE = 512 * 512
 """So are the dataset's pictures encoded, four at most (see dataset/cache.py)."""
 MB = 2**20
@@ -43,7 +45,8 @@ Parts = dict[str, float]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a recipe runs. ``kind`` is the family's name, or toy; ``file_mb`` what its file holds in another format than float32."""
+    """Where a recipe runs. ``kind`` is the family's name, or toy; ``file_mb`` what its file holds in another format than float32;
+    ``held`` the number format of the loaded model, where that is known."""
 
     family: Family
     kind: str
@@ -51,6 +54,7 @@ class Place:
     loaded: bool
     file_mb: float = 0.0
     pictures: int = 0
+    held: str = ""
 
 
 def moments(recipe: Recipe, place: Place) -> dict[str, Parts]:
@@ -248,6 +252,11 @@ def _step(recipe: Recipe, place: Place) -> Parts:
     batch, size = train.batch_size, cells(recipe.dataset.resolution)
     of_unet, _ = numbers_by_part(recipe, family)
     gradients = of_unet * (2 if _in_bf16(recipe) else 4) / MB
+    # Where a GPU computes in the format that the model is held in, its weights aren't copied into another.
+    copied = (
+        0.0 if place.on_cpu or place.held != train.precision or kind.startswith("full") else _copied(place) * 2 / MB
+    )
+    more = 1.0 if place.on_cpu else ON_GPU
     passes = bool(train.class_preservation) + bool(train.blank_preservation)
     # Autocast copies float32 weights that train once, for all passes.
     once = kind == "full" and _precision(recipe) == "bf16"
@@ -259,8 +268,15 @@ def _step(recipe: Recipe, place: Place) -> Parts:
     for line in figures["moments"]:
         # Gradients of the batches before are there all the time.
         there = gradients * (1.0 if train.accumulation > 1 else line[-1])
-        found.append({"gradients": there, "training step": between + _held(line, size, batch, width, share)})
+        fixed = max(share * line[0] - copied, 0.0)
+        step = between + fixed + _held([0.0, *line[1:]], size, batch, width, 1.0)
+        found.append({"gradients": there, "training step": step * more})
     return max(found, key=lambda parts: sum(parts.values()))
+
+
+def _copied(place: Place) -> int:
+    """How many numbers autocast copies into its format: the UNet's matrices."""
+    return sum(value.numel() for value in _skeleton(facts(place.family)).unet.parameters() if value.ndim > 1)
 
 
 def _held(line: list[float], size: float, batch: int, width: float, share: float) -> float:

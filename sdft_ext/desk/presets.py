@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..recipe import FULL, Kind
+from ..recipe import FULL, Kind, Precision
 
 METHODS: list[dict[str, Any]] = [
     {
@@ -174,16 +174,8 @@ TOY_OTHERS: dict[str, dict[str, Any]] = {
     "pivotal": {"method.embedding.learning_rate": 2e-2, "train.text_encoder_learning_rate": 0.0},
     "hypernetwork": {
         "method.hypernetwork.layer_structure": "1, 4, 1",
-        "method.hypernetwork.activation": "relu",
-        "method.hypernetwork.init": "XavierNormal",
-        # The width of the text. Of seven settings tried, the one that changes most without spoiling what isn't asked for; neither
-        # example is learned well (docs/methods.md).
-        "method.hypernetwork.sizes": "64",
-        "train.learning_rate": 1e-2,
+        "train.learning_rate": 3e-3,
         "train.warmup": 30,
-        "train.prior_loss_weight": 0.0,
-        "train.class_preservation": 0.3,
-        "train.blank_preservation": 0.3,
     },
     "dreambooth": WHOLE_TOY,
     "full": WHOLE_TOY,
@@ -201,16 +193,16 @@ SAVES = 5
 """So many saves, evenly spread, to choose from."""
 
 
-def presets(family: str, resolution: int, gpu: bool) -> list[dict[str, Any]]:
+def presets(family: str, resolution: int, precision: Precision) -> list[dict[str, Any]]:
     """For each kind of concept a LoRA's, then those of methods that begin elsewhere; for the model at hand.
 
-    ``family``: ``sd1``, ``sd2``, ``sdxl`` or ``toy``.
+    ``family``: ``sd1``, ``sd2``, ``sdxl`` or ``toy``; ``precision``: what runs there best compute in (see ``host.base.suited``).
     """
     labels = {method["name"]: method["label"] for method in METHODS}
     found = []
     for method in ("lora", *OTHERS):
         for kind, (label, help_) in KINDS.items():
-            settings = _settings(kind, family, resolution, gpu)
+            settings = _settings(kind, family, resolution, precision)
             if method != "lora":
                 settings |= {"method.name": method, **_of_method(method, kind, family)}
                 if method in FULL:
@@ -239,15 +231,15 @@ def thorough(family: str) -> list[dict[str, Any]]:
     ]
 
 
-def start(method: str, kind: Kind, family: str, resolution: int, gpu: bool) -> dict[str, Any]:
+def start(method: str, kind: Kind, family: str, resolution: int, precision: Precision = "fp32") -> dict[str, Any]:
     """Where a recipe begins, as the page has it: the method's preset (or a LoRA's, of its relatives) and the normal length."""
-    settings = {preset["name"]: preset["settings"] for preset in presets(family, resolution, gpu)}
+    settings = {preset["name"]: preset["settings"] for preset in presets(family, resolution, precision)}
     preset = settings.get(f"{kind}-{method}", settings[f"{kind}-lora"])
     length = next(length["settings"] for length in thorough(family) if length["name"] == "normal")
     return {**preset, **length, "method.name": method}
 
 
-def _settings(kind: Kind, family: str, resolution: int, gpu: bool) -> dict[str, Any]:
+def _settings(kind: Kind, family: str, resolution: int, precision: Precision) -> dict[str, Any]:
     common: dict[str, Any] = {
         "dataset.concepts.0.kind": kind,
         "dataset.resolution": resolution,
@@ -271,8 +263,8 @@ def _settings(kind: Kind, family: str, resolution: int, gpu: bool) -> dict[str, 
         "train.schedule": "cosine",
         "train.snr_weighting": "min_snr",
         "train.snr_gamma": 5.0,
-        "train.precision": "bf16" if gpu else "fp32",
-        "train.checkpointing": gpu and family == "sdxl",
+        "train.precision": precision,
+        "train.checkpointing": family == "sdxl" and precision != "fp32",
     }
 
 
@@ -287,8 +279,8 @@ def _of_method(method: str, kind: Kind, family: str) -> dict[str, Any]:
 def _whole(settings: dict[str, Any], family: str) -> dict[str, Any]:
     """Without what only a LoRA has; a model as large as SDXL with its weights in half, where the device computes so."""
     found = {path: value for path, value in settings.items() if not path.startswith("method.lora.")}
-    if family == "sdxl" and found["train.precision"] == "bf16":
-        found["method.full.weights"] = "bf16"
+    if family == "sdxl" and found["train.precision"] != "fp32":
+        found["train.precision"] = found["method.full.weights"] = "bf16"
     return found
 
 

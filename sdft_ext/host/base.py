@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..formats.metadata import base_hashes
-from ..recipe import Recipe
+from ..formats.tensor_file import PRECISIONS
+from ..recipe import Precision, Recipe
 
 if TYPE_CHECKING:
+    import torch
     from PIL import Image
     from torch import Tensor
 
@@ -52,6 +54,30 @@ class Described:
     device: str
     trainable: bool
     why: str = ""
+    held: str = ""
+    """The number format of its UNet, by the recipe's name for it; empty where it isn't loaded."""
+
+
+def named(dtype: torch.dtype) -> str:
+    """A number format by the recipe's name for it; empty where it has none."""
+    return next((name for name, one in PRECISIONS.items() if one == dtype), "")
+
+
+def suited(held: str, device: str) -> Precision:
+    """The number format that runs there begin with: a half in which the model is held, whose weights autocast needn't copy.
+
+    Else bf16 where the GPU computes in it (an NVIDIA one since Ampere), and what any GPU takes where it doesn't.
+    """
+    import torch
+
+    kind = device.partition(":")[0]
+    if kind in ("cpu", ""):
+        return "fp32"
+    if held in ("fp16", "bf16"):
+        return "fp16" if held == "fp16" else "bf16"
+    if kind == "cuda" and (torch.version.hip or torch.cuda.get_device_capability(device) >= (8, 0)):
+        return "bf16"
+    return "fp32" if held else "fp16"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ..model.sample import sample
 from ..model.share import hang, share
 from ..recipe import ModelRecipe, Recipe
 from .aside import away
-from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling
+from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, named
 from .fair_lock import FairLock
 from .flags import Flags
 
@@ -80,7 +80,8 @@ class StandaloneHost:
             return Described(
                 path.name, str(path), "", self.device, False, f"{path} is gone: choose another base model."
             )
-        return Described(path.name, str(path), family, self.device, True)
+        held = "" if loaded is None else named(loaded.dtype)
+        return Described(path.name, str(path), family, self.device, True, held=held)
 
     def memory(self) -> Memory:
         if self.device.startswith("cuda"):

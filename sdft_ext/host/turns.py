@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..model.base import Model
 from ..train.control import Control
-from ..watch.surroundings import let_go
+from ..train.full_memory import let_go
 from .base import Files, Host, HostChanged, HostError
 
 T = TypeVar("T")

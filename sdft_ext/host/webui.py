@@ -23,7 +23,7 @@ from ..model.share import hang
 from ..recipe import Recipe
 from . import webui_draw, webui_faces, webui_files, webui_interrogate, webui_model
 from .aside import away
-from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling
+from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, named
 from .flags import Flags
 from .lendable import why_not
 
@@ -74,7 +74,8 @@ class WebUIHost:
         if lent is None:
             return Described("", "", "", device, False, why)
         path = Path(lent.sd_checkpoint_info.filename)
-        return Described(path.name, str(path), webui_model.family_name(lent), device, not why, why)
+        held = named(next(lent.model.parameters()).dtype)
+        return Described(path.name, str(path), webui_model.family_name(lent), device, not why, why, held)
 
     def memory(self) -> Memory:
         from modules import devices

@@ -19,8 +19,7 @@ from ..dataset.batches import Plan
 from ..dataset.loader import Batch
 from ..randomness import forked, generator
 from ..recipe import TrainRecipe
-from ..watch.surroundings import let_go
-from .full_memory import out_of_memory
+from .full_memory import let_go, out_of_memory
 from .loop import Loop, NotFinite
 from .processes import ALONE
 from .weights import copy

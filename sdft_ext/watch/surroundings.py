@@ -6,7 +6,6 @@ import ctypes
 import gc
 import platform
 import sys
-import traceback
 from importlib import metadata
 
 import psutil
@@ -38,11 +37,3 @@ def give_memory_back() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others return memory by themselves
         if trim is not None:
             trim(0)
-
-
-def let_go(error: BaseException) -> None:
-    """Drop what an error's finished frames hold: of a step that ran out of memory, all that it had computed."""
-    found: BaseException | None = error
-    while found is not None:
-        traceback.clear_frames(found.__traceback__)
-        found = found.__cause__ or found.__context__

@@ -22,7 +22,7 @@ def test_every_method_has_a_row_and_begins_with_its_preset() -> None:
     for row in methods.ROWS:
         recipe = {setting.path: setting.value for setting in fields(methods.default_recipe(row))}
         changed = {change.partition("=")[0] for change in row.changes}
-        start = presets.start(row.method, row.kind, "toy", 64, gpu=False)
+        start = presets.start(row.method, row.kind, "toy", 64)
         assert not changed & {"train.learning_rate", "train.length", "method.lora.rank"}
         others = {path: value for path, value in start.items() if path not in changed and not path.startswith("save.")}
         assert {path: recipe[path] for path in others} == others

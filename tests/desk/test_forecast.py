@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from bench import memory as bench
 from bench import peaks
 from sdft_ext import recipe_file
-from sdft_ext.desk import Desk
+from sdft_ext.desk import Desk, presets
 from sdft_ext.desk.forecast import forecast
 from sdft_ext.desk.moments import FACTORED, STATES, Place, factored, moments, numbers
 from sdft_ext.host.base import Described, Memory
@@ -178,6 +179,25 @@ def test_a_gpus_forecast_is_called_an_estimate():
     on_gpu = forecast(recipe(), GPU, Memory(8000, 8000, "Some GPU"))["text"]
     assert on_gpu.startswith("Estimated") and "not from this GPU" in on_gpu
     assert "Estimated" not in forecast(recipe(), CPU, Memory(8000, 8000, "CPU"))["text"]
+
+
+def plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def test_where_the_model_is_held_in_the_runs_format_its_weights_are_not_copied():
+    """On an H100, at 512 and 1024 pixels (docs/memory.md): the estimate is as near as it says."""
+    for name, side, held, measured in (
+        ("sd1", 512, "fp16", 3129), ("sd1", 512, "bf16", 4977), ("sdxl", 1024, "fp16", 9821), ("sdxl", 1024, "bf16", 14106)
+    ):  # fmt: skip
+        settings = presets.start("lora", "subject", name, side, "fp16") | {
+            "train.checkpointing": False,
+            "train.precision": held,
+        }
+        made = recipe_file.override(Recipe(), [f"{path}={plain(value)}" for path, value in settings.items()])
+        model = Described(name, f"{name}.ckpt", name, "cuda", True, held="fp16")
+        told = forecast(made, model, Memory(1e6, 1e6, "GPU"))
+        assert told["needed_mb"] == pytest.approx(measured, rel=0.1), (name, held)
 
 
 def test_the_mode_is_chosen_and_said():

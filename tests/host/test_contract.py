@@ -133,6 +133,7 @@ def test_what_it_says_of_itself(world: World) -> None:
     described, memory = host.describe(), host.memory()
     assert described.trainable and not described.why and described.name == "toy.safetensors"
     assert Path(described.path).is_file() and described.family == "sd1" and described.device == "cpu"
+    assert described.held == "fp32"  # a CPU's
     assert 0 < memory.free_mb < memory.total_mb and memory.device == "CPU"
     assert host.files().base == described.path
     assert host.is_local() and host.may_add_folders()

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from sdft_ext.host.base import Files, HostError
+from sdft_ext.host.base import Files, HostError, suited
 from sdft_ext.host.fair_lock import FairLock
 from sdft_ext.host.flags import Flags
 from sdft_ext.host.infotext import infotext
@@ -48,6 +48,28 @@ def test_refuses(loaded: Loaded | None, says: str) -> None:
 
 def test_lends_a_plain_model() -> None:
     assert why_not(Loaded("mine.safetensors")) == ""
+
+
+@pytest.mark.parametrize(
+    ("held", "device", "capability", "wanted"),
+    [
+        ("fp32", "cpu", None, "fp32"),
+        ("fp16", "cuda:0", (8, 6), "fp16"),
+        ("fp16", "cuda", (6, 1), "fp16"),
+        ("bf16", "cuda:0", (8, 9), "bf16"),
+        ("fp32", "cuda:1", (8, 6), "bf16"),
+        ("fp32", "cuda:0", (7, 5), "fp32"),  # --no-half, on cards whose halves overflow
+        ("", "cuda:0", (7, 5), "fp16"),
+        ("", "cuda:0", (9, 0), "bf16"),
+        ("fp16", "mps", None, "fp16"),
+        ("fp32", "mps", None, "fp32"),
+    ],
+)
+def test_a_run_begins_in_a_format_that_its_device_computes_in(
+    held: str, device: str, capability: tuple[int, int] | None, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
+    assert suited(held, device) == wanted
 
 
 def test_flags_and_gradients_come_back() -> None:
