@@ -21,7 +21,15 @@ class FairLock:
                 return
             mine = threading.Event()
             self._waiting.append(mine)
-        mine.wait()
+        try:
+            mine.wait()
+        except BaseException:  # Ctrl-C: whoever comes next doesn't wait for one who has gone
+            with self._mutex:
+                if not mine.is_set():
+                    self._waiting.remove(mine)
+                    raise
+            self.__exit__()
+            raise
 
     def __exit__(self, *_: object) -> None:
         with self._mutex:

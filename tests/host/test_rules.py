@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+import signal
 import sys
 import threading
 import time
@@ -103,6 +104,41 @@ def test_the_lock_is_given_in_the_order_of_asking() -> None:
     assert order == [0, 1, 2, 3, 4]
     with lock:
         pass
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such interrupt there")
+@pytest.mark.parametrize("given", [False, True])
+def test_one_who_stops_waiting_for_the_lock_leaves_it_to_the_next(given: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted while waiting, or just when it was given."""
+    lock, held, may_go = FairLock(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            held.set()
+            may_go.wait(5)
+
+    def interrupt(*_: object) -> None:
+        if given:
+            may_go.set()
+            holder.join(5)
+        raise KeyboardInterrupt
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(5)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(KeyboardInterrupt), lock:
+            pass
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        may_go.set()
+    holder.join(5)
+    taken = threading.Thread(target=lambda: lock.__enter__(), daemon=True)
+    taken.start()
+    taken.join(2)
+    assert not taken.is_alive()
 
 
 def test_the_same_files(tmp_path: Path) -> None:
