@@ -711,7 +711,9 @@ class TrainRecipe:
         high=1.0,
     )
     precision: Precision = setting(
-        "fp32", label="Precision", help="Of the computation: bf16 and fp16 are faster and take less memory."
+        "fp32",
+        label="Precision",
+        help="Of the computation: fp16 and bf16 are faster and take less memory, that of the loaded model the least.",
     )
     checkpointing: bool = setting(False, label="Gradient checkpointing", help="Much less memory, a third slower.")
     sdpa: bool = setting(True, label="SDPA attention", help="Torch's fused attention. Off: the plain computation.")

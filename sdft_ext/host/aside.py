@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model.base import Model
+from ..train.full_memory import out_of_memory
 
 REST = torch.device("cpu")
 
@@ -40,13 +41,15 @@ def away(parameters: Iterable[nn.Parameter], needed: Iterable[Tensor], model: Mo
 
 def _bring_back(homes: list[tuple[nn.Parameter, torch.device]]) -> None:
     """All that there is room for, at first and once more when all is freed that can be. Raises torch's error for the rest."""
-    trouble: torch.cuda.OutOfMemoryError | None = None
+    trouble: RuntimeError | None = None
     for _ in range(2):
         left = []
         for parameter, device in homes:
             try:
                 parameter.data = moved(parameter, device)
-            except torch.cuda.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
                 trouble = error
                 left.append((parameter, device))
         if not left:
