@@ -297,7 +297,7 @@ def page(figures: dict[str, dict[str, Any]]) -> str:
         "",
         "What each method learns on the embedded toy model, from the two examples that come with the program. Every run begins as "
         "the page begins: the method's preset, the normal length, the example's pictures; nothing is tuned beside that. The toy's presets were chosen by these same figures, so a row "
-        "flatters its method a little; each is one run with one seed, and the textual inversion of a ring is of twelve pictures drawn for it. What a "
+        "flatters its method a little; each is one run with one seed, and the ring is in twelve pictures drawn for it. What a "
         "picture shows is read off its pixels by a small checker (`sdft_ext/toy/checker.py`), so these are counts, not "
         "impressions. The toy model is small: compare the methods with each other, not with what they take on a real one.",
         "",
@@ -323,13 +323,10 @@ def page(figures: dict[str, dict[str, Any]]) -> str:
         )
     lines += [
         "",
-        "Textual inversion changes no weight: it finds a word for what the base can draw already. A green ring, which the base "
-        "draws by other words, it calls every time (the base's own pictures without words show one in 0.05 as well); the star and the "
-        "stripes, which this small base can't draw, hardly or not at all. (With the text encoder's whole output trained in a "
-        "word's place, the star stood in 0.11 of the pictures.)",
-        "",
-        "A hypernetwork learns neither here. In its style pictures the shapes are dark and blotched rather than striped; the checker calls "
-        "some of them striped, as it does one in eight of shapes blotched at random.",
+        "Textual inversion changes no weight, and a hypernetwork only what the attention layers' keys and values are made of: they call what "
+        "the base can draw already. A green ring, which the base draws by other words, both call nearly every time (the base's own pictures "
+        "without words show one in 0.05 as well); the star and the stripes, which this small base can't draw, hardly or not at all. (With the "
+        "text encoder's whole output trained in a word's place, the star stood in 0.11 of the pictures.)",
     ]
     missing = set(METHODS) - {row.method for row in rows}
     if missing:
