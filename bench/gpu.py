@@ -32,7 +32,7 @@ from sdft_ext.train.control import Control
 from sdft_ext.watch.report import read_facts
 
 from . import merge
-from .peaks import DOCS, EXAMPLE, MB, put
+from .peaks import DOCS, EXAMPLE, MB, Case, put
 from .table import show
 
 SIDES = {"sd1": 512, "sdxl": 1024}
@@ -72,16 +72,6 @@ HEADER = (
     "| run | seconds a step | estimate MB | tried MB | measured MB | tried is off | estimate is off |\n"
     "|---|---:|---:|---:|---:|---:|---:|"
 )
-
-
-@dataclass(frozen=True)
-class Case:
-    family: str
-    settings: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return ", ".join(setting.split(".", 1)[1] for setting in self.settings).replace("name=", "")
 
 
 @dataclass(frozen=True)
