@@ -142,6 +142,30 @@ def test_another_model_is_told_as_soon_as_the_page_is_seen_again(open_page):
     assert name.inner_text() == before
 
 
+def test_news_of_another_model_that_comes_twice_at_once_draws_one_page(open_page):
+    """As where the page waits for a checkpoint, and looks because the options changed: two pages would do everything twice."""
+    page = open_page()
+    drawn = page.evaluate(
+        """async () => {
+            const { mount } = await import(new URL('main.mjs', document.querySelector('script[type=module]').src).href);
+            const root = document.createElement('div');
+            document.body.append(root);
+            const app = await mount(root);
+            let drawn = 0;
+            const listen = root.addEventListener.bind(root);
+            root.addEventListener = (name, ...rest) => { drawn += name === 'sdft-picture'; listen(name, ...rest); };
+            const session = structuredClone(app.session);
+            session.host.model.path += '-other';
+            app.schema = { ...app.schema, presets: [] };
+            await Promise.all([app.takeSession(session), app.takeSession(session)]);
+            await app.takeSession({ ...session, host: { ...session.host, model: { ...session.host.model, path: 'third' } } });
+            root.remove();
+            return drawn;
+        }"""
+    )
+    assert drawn == 1
+
+
 @pytest.mark.parametrize("width", [360, 768, 1600])
 def test_no_panel_is_wider_than_the_screen(open_page, width):
     page = open_page(width=width, height=800)

@@ -244,6 +244,7 @@ class App {
 
   /** What the server says of itself and its model now. */
   async takeSession(session) {
+    if (this.over) return;
     if (session.host.model?.path !== this.session.host.model?.path) this.outdated = true;
     this.session = session;
     this.api.token = session.token;
@@ -251,6 +252,8 @@ class App {
     // Another model has other presets. What the user has set is kept, and nothing changes under his fingers.
     if (!this.outdated || this.root.querySelector("dialog, :is(input, textarea, select):focus")) return;
     const schema = await this.api.get("schema");
+    // Whoever asked at the same time was faster.
+    if (this.over) return;
     this.outdated = false;
     if (JSON.stringify(schema) === JSON.stringify(this.schema)) return;
     this.over = true;
