@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ..formats import atomic
+from ..model.autocast import without_autocast
 from ..model.base import Conditioning, Model
 from ..model.text import encode
 from ..model.vae import encode_pictures
@@ -92,7 +93,7 @@ def text_cache(recipe: Recipe, model: Model, lend: Lend = at_once) -> TextCache[
     @torch.no_grad()
     def encoded(captions: Sequence[str]) -> Conditioning:
         # A caption that a step meets first has the numbers of one that was encoded ahead.
-        with torch.autocast(model.device.type, enabled=False):
+        with without_autocast(model.device):
             return encode(model, captions, recipe.model.clip_skip)
 
     def named() -> str:

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from ..formats import lycoris
 from ..formats.lycoris import MAGNITUDE, LycorisLayer
+from ..model.autocast import without_autocast
 from .sizes import lokr_whole, split
 
 TINY = 1e-12
@@ -77,7 +78,7 @@ class Changed(nn.Module):
         ``kept``: factors of a LoRA's ranks, or of rows (as LyCORIS), some of which are 0.
         """
         tensors = dict(zip(self.names, self.values if values is None else values, strict=True))
-        with torch.autocast(self.values[0].device.type, enabled=False):
+        with without_autocast(self.values[0].device):
             found = self._difference(tensors, kept)
             if MAGNITUDE not in tensors:
                 return found
@@ -139,7 +140,7 @@ class Beside(torch.autograd.Function):
         x, *values = ctx.saved_tensors
         layer, of_x = ctx.layer, ctx.needs_input_grad[2]
         base = _innermost(layer.base_layer)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device):
             with torch.enable_grad():
                 leaves = [value.detach().requires_grad_(value.requires_grad) for value in values]
                 change = layer.change(leaves, ctx.kept) * layer.strength
@@ -153,7 +154,7 @@ class Beside(torch.autograd.Function):
                 back = gradient @ weight if of_x else None
                 moved = gradient.flatten(0, -2).T @ x.flatten(0, -2)
             trained = [leaf for leaf in leaves if leaf.requires_grad]
-            found = iter(torch.autograd.grad(change, trained, moved.to(change.dtype)))
+            found = iter(torch.autograd.grad(change, trained, moved.to(change.dtype)) if trained else ())
         back = back.to(ctx.format) if of_x else None
         return None, None, back, *(next(found) if leaf.requires_grad else None for leaf in leaves)
 

@@ -1,0 +1,20 @@
+"""Out of autocast: also where torch has none for the device."""
+
+from __future__ import annotations
+
+import torch
+
+from sdft_ext.model.autocast import without_autocast
+
+
+def test_autocast_is_off_inside() -> None:
+    layer, x = torch.nn.Linear(2, 2), torch.ones(1, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        with without_autocast(x.device):
+            assert layer(x).dtype == torch.float32
+        assert layer(x).dtype == torch.bfloat16
+
+
+def test_a_device_without_autocast_is_taken_as_it_is() -> None:
+    with without_autocast(torch.device("meta")):
+        assert torch.nn.Linear(2, 2, device="meta")(torch.ones(1, 2, device="meta")).dtype == torch.float32
