@@ -135,6 +135,15 @@ def test_no_second_weight_is_kept_for_the_gradients(kind, compute):
             )
 
 
+@pytest.mark.parametrize("kind", ["dora", "loha", "lokr"])
+def test_gradients_go_on_through_a_layer_that_does_not_train(kind):
+    for base, x in ((torch.nn.Linear(16, 12), torch.randn(3, 16)), (torch.nn.Conv2d(4, 6, 3), torch.randn(2, 4, 8, 8))):
+        layer = Changed(base, first_values(kind, base, 2, 4, torch.Generator().manual_seed(1)), 0.5)
+        layer.requires_grad_(False)
+        layer(x.requires_grad_(True)).sum().backward()
+        assert x.grad is not None and x.grad.abs().sum() > 0
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_one_changes_nothing_and_only_it_trains(model, kind):
     before = answer(model)
