@@ -169,6 +169,9 @@ def unchanged(loop: Loop) -> Iterator[None]:
     mean = None if loop.ema is None else ([value.to("cpu", copy=True) for value in loop.ema.mean], loop.ema.updates)
     try:
         yield
+    except BaseException as error:
+        let_go(error)  # what was there before needs the room
+        raise
     finally:
         optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():

@@ -165,11 +165,11 @@ def test_a_step_that_does_not_fit_ends_the_run_before_it_begins(
 def test_what_a_step_that_did_not_fit_had_computed_is_gone(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or the next one, with less in the memory, would find it as full."""
+    """Or what was there before would find no room, and the next one, with less in the memory, would find it as full."""
     made = tiny.recipe(data, tmp_path, "train.length=1", "method.text_encoder=false")
     sizes = tried(monkeypatch)
     left: list[weakref.ref[torch.Tensor]] = []
-    real, largest = Loop.loss, trial.largest
+    real, largest, copy = Loop.loss, trial.largest, trial.copy
 
     def loss(self: Loop, *arguments: Any) -> torch.Tensor:
         result = real(self, *arguments)
@@ -183,8 +183,13 @@ def test_what_a_step_that_did_not_fit_had_computed_is_gone(
         assert all(one() is None for one in left), "the step before lives on"
         return largest(*arguments)
 
+    def put_back(*arguments: Any) -> None:
+        assert left and left[-1]() is None, "the step lives on while its weights are put back"
+        copy(*arguments)
+
     monkeypatch.setattr(Loop, "loss", loss)
     monkeypatch.setattr(torch.optim.AdamW, "step", full)
+    monkeypatch.setattr(trial, "copy", put_back)
     monkeypatch.setattr(trial, "largest", looked)
     result = train(made, quiet=True)
     assert result.outcome == "failed" and len(left) == len(sizes) == 2, result.message
