@@ -74,7 +74,9 @@ def suited(held: str, device: str) -> Precision:
     if kind in ("cpu", ""):
         return "fp32"
     if held in ("fp16", "bf16"):
-        return "fp16" if held == "fp16" else "bf16"
+        # Older torches scale losses, which fp16 needs, on CUDA alone.
+        scales = kind == "cuda" or hasattr(torch.amp, "GradScaler")
+        return "fp16" if held == "fp16" and scales else "bf16"
     if kind == "cuda" and (torch.version.hip or torch.cuda.get_device_capability(device) >= (8, 0)):
         return "bf16"
     return "fp32" if held else "fp16"

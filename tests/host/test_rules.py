@@ -73,6 +73,13 @@ def test_a_run_begins_in_a_format_that_its_device_computes_in(
     assert suited(held, device) == wanted
 
 
+def test_a_torch_whose_losses_are_scaled_on_nvidia_cards_alone_begins_elsewhere_in_bf16(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(torch.amp, "GradScaler", raising=False)
+    assert suited("fp16", "xpu:0") == "bf16" and suited("fp16", "cuda:0") == "fp16"
+
+
 def test_flags_and_gradients_come_back() -> None:
     layer = nn.Linear(2, 2)
     layer.bias.requires_grad_(False)
