@@ -43,7 +43,7 @@ from .watch.controls import Controls
 from .watch.diagnosis import Divergence
 from .watch.log import Log, Smoother
 from .watch.log import read as read_log
-from .watch.painter import Painter
+from .watch.painter import DrawingError, Painter
 from .watch.progress import Progress
 from .watch.report import add_facts, read_facts, report
 from .watch.status import Status
@@ -242,7 +242,13 @@ class Run:
             self.turns.do(lambda: self.prove(in_memory))
             self.painter.draw_grid(self.saves, self.controls, self.method, self.folder / "controls" / "grid.png")
         except Gone:
-            add_facts(self.folder, notes=[*read_facts(self.folder).get("notes", []), NOT_PROVEN])
+            self.note(NOT_PROVEN)
+        except DrawingError as failure:  # the training is whole
+            self.note(f"There is no grid of the saves. {failure}")
+
+    def note(self, text: str) -> None:
+        """For the report."""
+        add_facts(self.folder, notes=[*read_facts(self.folder).get("notes", []), text])
 
     def looks_back(self, what: str, done: int, total: int) -> None:
         """Show how far the grid is."""

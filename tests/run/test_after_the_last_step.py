@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from sdft_ext import run
 from sdft_ext.host.standalone import StandaloneHost
 from sdft_ext.recipe import Recipe
 from sdft_ext.run import train
+from sdft_ext.watch import painter
+from sdft_ext.watch.report import read_facts
 from tests.run import tiny
 
 
@@ -73,3 +76,23 @@ def test_what_only_the_training_needed_is_gone_when_pictures_need_the_room(
     result = train(recipe, quiet=True)
     assert result.outcome == "finished", result.message
     assert len(kept) > 10 and alive == [0]
+
+
+def test_a_grid_that_does_not_fit_is_noted_and_the_run_has_finished(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was trained is saved and proven; going on would change nothing."""
+    real = run.Run.look_back
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    def look_back(self: run.Run) -> None:
+        monkeypatch.setattr(painter, "sample", full)
+        real(self)
+
+    monkeypatch.setattr(run.Run, "look_back", look_back)
+    result = train(tiny.recipe(data, tmp_path, "train.length=1", "watch.concept_prompts=[a cat]"), quiet=True)
+    facts = read_facts(result.folder)
+    assert result.outcome == "finished" and facts["readback_max_diff"] < 1e-3, result.message
+    assert any(note.startswith("There is no grid of the saves. ") and "watch.size" in note for note in facts["notes"])
