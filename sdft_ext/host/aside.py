@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -13,19 +14,24 @@ from ..model.base import Model
 from ..train.full_memory import out_of_memory
 
 REST = torch.device("cpu")
+Home = tuple[nn.Parameter, torch.device]
 
 
 @contextmanager
-def away(parameters: Iterable[nn.Parameter], needed: Iterable[Tensor], model: Model) -> Iterator[None]:
+def away(
+    parameters: Iterable[nn.Parameter], needed: Iterable[Tensor], model: Model, stranded: list[Home]
+) -> Iterator[None]:
     """Inside, those of a host's parameters whose memory none of ``needed`` uses lie on the CPU; their objects stay the same.
 
-    ``model``: the borrowed modules, whose views follow.
+    ``model``: the borrowed modules, whose views follow. ``stranded`` gets those for which there is no room afterwards, and torch's
+    error is raised: see ``bring_home``.
     """
     used = {_memory(tensor) for tensor in needed}
-    homes: list[tuple[nn.Parameter, torch.device]] = []
+    already = {id(parameter) for parameter, _ in stranded}
+    homes: list[Home] = []
     try:
         for parameter in parameters:
-            if _memory(parameter) not in used:
+            if _memory(parameter) not in used and id(parameter) not in already:
                 homes.append((parameter, parameter.device))
                 parameter.data = moved(parameter, REST)
         model.refresh()
@@ -34,17 +40,35 @@ def away(parameters: Iterable[nn.Parameter], needed: Iterable[Tensor], model: Mo
     finally:
         give_free()
         try:
-            _bring_back(homes)
+            stranded += homes
+            _bring_back(stranded)
         finally:
             model.refresh()
 
 
-def _bring_back(homes: list[tuple[nn.Parameter, torch.device]]) -> None:
-    """All that there is room for, at first and once more when all is freed that can be. Raises torch's error for the rest."""
+def bring_home(stranded: list[Home]) -> None:
+    """When a run gives its model back, and with it what it trained: what found no room before. Call it with the host's lock held."""
+    try:
+        _bring_back(stranded)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        stranded.clear()
+        print(
+            "Fine-tune: the GPU has no room to take the model back whole. End what else uses it, then load the checkpoint again.",
+            file=sys.stderr,
+        )
+
+
+def _bring_back(homes: list[Home]) -> None:
+    """All that there is room for, at first and once more when all is freed that can be; those stay in the list that have found
+    none, and torch's error is raised."""
     trouble: RuntimeError | None = None
     for _ in range(2):
         left = []
         for parameter, device in homes:
+            if parameter.is_meta:  # its host has thrown it away
+                continue
             try:
                 parameter.data = moved(parameter, device)
             except RuntimeError as error:
@@ -52,9 +76,9 @@ def _bring_back(homes: list[tuple[nn.Parameter, torch.device]]) -> None:
                     raise
                 trouble = error
                 left.append((parameter, device))
+        homes[:] = left
         if not left:
             return
-        homes = left
         gc.collect()
         give_free()
     assert trouble is not None

@@ -16,7 +16,7 @@ from ..model.load import load
 from ..model.sample import sample
 from ..model.share import hang, share
 from ..recipe import ModelRecipe, Recipe
-from .aside import away
+from .aside import Home, away, bring_home
 from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, named
 from .fair_lock import FairLock
 from .flags import Flags
@@ -69,6 +69,7 @@ class StandaloneHost:
         self._model: Model | None = None
         self._lent: Model | None = None
         self._ours: Flags | None = None
+        self._stranded: list[Home] = []
 
     def describe(self) -> Described:
         path = Path(self.recipe.base).expanduser()
@@ -122,10 +123,13 @@ class StandaloneHost:
     @contextmanager
     def aside(self, needed: Sequence[Tensor]) -> Iterator[None]:
         assert self._model is not None
-        with away(self._parameters(), needed, self._model):
+        with away(self._parameters(), needed, self._model, self._stranded):
             yield
 
     def give_back(self) -> None:
+        if self._stranded:
+            with self.shelf.lock:
+                bring_home(self._stranded)
         if self._model is not None:
             self.shelf.lent -= 1
         self._model = self._lent = self._ours = None

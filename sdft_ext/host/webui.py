@@ -22,7 +22,7 @@ from ..model.base import Model, ModelError
 from ..model.share import hang
 from ..recipe import Recipe
 from . import webui_draw, webui_faces, webui_files, webui_interrogate, webui_model
-from .aside import away
+from .aside import Home, away, bring_home
 from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, named
 from .flags import Flags
 from .lendable import why_not
@@ -62,6 +62,7 @@ class WebUIHost:
         self._loan: Loan | None = None
         self._ours: Flags | None = None
         self._hung: list[int] = []
+        self._stranded: list[Home] = []
 
     def describe(self) -> Described:
         from modules import devices, sd_models
@@ -148,12 +149,16 @@ class WebUIHost:
     @contextmanager
     def aside(self, needed: Sequence[Tensor]) -> Iterator[None]:
         assert self._model is not None
-        with away(self._lent.parameters(), needed, self._model):
+        with away(self._lent.parameters(), needed, self._model, self._stranded):
             yield
 
     def give_back(self) -> None:
         from modules import devices
+        from modules.call_queue import queue_lock
 
+        if self._stranded:
+            with queue_lock:
+                bring_home(self._stranded)
         self._lent = self._model = self._loan = self._ours = None
         self._hung = []
         devices.torch_gc()
