@@ -38,34 +38,28 @@ from .table import show
 SIDES = {"sd1": 512, "sdxl": 1024}
 STEPS = 5
 BF16 = ("method.full.weights=bf16", "train.precision=bf16", "train.checkpointing=true")
+OTHERS = tuple(
+    (f"method.name={name}",) for name in ("dora", "loha", "lokr", "pivotal", "textual_inversion", "hypernetwork")
+)
+FULL = ("method.name=full", *BF16, "train.optimizer=adafactor")
 SETTINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     "sd1": (
         ("method.name=lora",),
         ("method.name=lora", "train.precision=bf16"),
         ("method.name=lora", "train.batch_size=8", "train.checkpointing=true"),
         ("method.name=lora", "dataset.resolution=768"),
-        ("method.name=dora",),
-        ("method.name=loha",),
-        ("method.name=lokr",),
-        ("method.name=pivotal",),
-        ("method.name=textual_inversion",),
-        ("method.name=hypernetwork",),
-        ("method.name=dreambooth",),
-        ("method.name=full", *BF16, "train.optimizer=adafactor"),
         ("method.name=lora", "train.class_preservation=1", "train.blank_preservation=1"),
+        *OTHERS,
+        ("method.name=dreambooth",),
+        FULL,
     ),
     "sdxl": (
         ("method.name=lora",),
-        ("method.name=lora", "train.precision=bf16", "train.checkpointing=false"),
         ("method.name=lora", "train.checkpointing=false"),
-        ("method.name=lora", "train.checkpointing=true", "train.batch_size=4", "train.accumulation=1"),
-        ("method.name=dora",),
-        ("method.name=loha",),
-        ("method.name=lokr",),
-        ("method.name=pivotal",),
-        ("method.name=textual_inversion",),
-        ("method.name=hypernetwork",),
-        ("method.name=full", *BF16, "train.optimizer=adafactor"),
+        ("method.name=lora", "train.checkpointing=false", "train.precision=bf16"),
+        ("method.name=lora", "train.batch_size=4", "train.accumulation=1"),
+        *OTHERS,
+        FULL,
     ),
 }
 HEADER = (

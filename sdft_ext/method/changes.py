@@ -1,9 +1,9 @@
 """LoHa, LoKr and DoRA as layers: a borrowed layer whose weight differs by what its trained tensors say.
 
 The change of weight is computed in float32 and acts beside the borrowed layer: out = layer(x) + change(x). It is as large as
-the weight, so none is kept: the backward pass computes it again (see ``Beside``). peft's functions do LoHa's product (its backward pass keeps no second copy of the weight) and the Kronecker
-product; its layers aren't used, because its LoKr leaves alpha ÷ rank out and its DoRA has a magnitude for each output, where
-the WebUI and Forge read one for each input.
+the weight, so none is kept: the backward pass computes it again (see ``Beside``). peft's functions do LoHa's product and the
+Kronecker product; its layers aren't used, because its LoKr leaves alpha ÷ rank out and its DoRA has a magnitude for each output,
+where the WebUI and Forge read one for each input.
 """
 
 from __future__ import annotations
