@@ -140,7 +140,7 @@ def _normalise(mask: Floats) -> Floats:
     smooth = ndimage.gaussian_filter(mask, max(0.0, 0.4 * (step - 1))) if step > 1 else mask
     offset = (cy - centre * step, cx - centre * step)
     moved = ndimage.affine_transform(
-        smooth, np.array([step, step]), offset=offset, output_shape=(_CANVAS, _CANVAS), order=1
+        smooth, np.diag([step, step]), offset=offset, output_shape=(_CANVAS, _CANVAS), order=1
     )
     return np.asarray(moved, dtype=np.float32)
 
