@@ -176,16 +176,18 @@ class Adapters:
     def cap_norms(self, most: float, texts: bool = True) -> None:
         """Shrink changes of a weight that are longer than ``most`` (kohya's scale_weight_norms), all factors alike.
 
-        ``texts``: those of the text encoder too.
+        Others aren't written: ``most / most`` and its root are a bit below 1 on some processors. ``texts``: those of the text
+        encoder too.
         """
         for name, own in self.tensors().items():
             if not texts and not name.startswith("unet."):
                 continue
             length = self._norm(name)
-            factors = [value for part, value in own.items() if part != MAGNITUDE]
-            ratio = (most / length.clamp_min(most)) ** (1 / len(factors))
-            for factor in factors:
-                factor.mul_(ratio)
+            if length > most:
+                factors = [value for part, value in own.items() if part != MAGNITUDE]
+                ratio = (most / length) ** (1 / len(factors))
+                for factor in factors:
+                    factor.mul_(ratio)
 
     def _tensors(self, name: str) -> dict[str, nn.Parameter]:
         layer = self.layers[name]
