@@ -22,14 +22,14 @@ from typing import Any
 import torch
 
 from sdft_ext import recipe_file, run
+from sdft_ext.control import Control
 from sdft_ext.desk import presets
 from sdft_ext.desk.forecast import forecast
+from sdft_ext.formats import reference_families
 from sdft_ext.host.base import Described, Files
 from sdft_ext.host.standalone import Shelf, StandaloneHost
-from sdft_ext.model import published
 from sdft_ext.recipe import Recipe
-from sdft_ext.train.control import Control
-from sdft_ext.watch.report import read_facts
+from sdft_ext.run_folder.facts import read_facts
 
 from . import merge
 from .peaks import DOCS, EXAMPLE, MB, Case, put
@@ -82,7 +82,7 @@ class Row:
 def base(folder: Path, family: str) -> Path:
     """A checkpoint of the family's sizes in half precision."""
     path = folder / f"{family}.safetensors"
-    merge.checkpoint(path, merge.layout(published.family(family)))
+    merge.checkpoint(path, merge.layout(reference_families.family(family)))
     return path
 
 

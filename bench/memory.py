@@ -26,10 +26,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from sdft_ext.formats import reference_families
+from sdft_ext.formats.family import Family
 from sdft_ext.method import METHODS
 from sdft_ext.method.hypernetwork import HypernetworkMethod
-from sdft_ext.model import borrow, published
-from sdft_ext.model.base import Conditioning, Family, Model, predict
+from sdft_ext.model import borrow
+from sdft_ext.model.base import Conditioning, Model, predict
 from sdft_ext.model.load import load
 from sdft_ext.recipe import Recipe
 
@@ -113,7 +115,7 @@ class Trace:
 
 
 def family(name: str) -> Family:
-    return load(TOY).family if name == "toy" else published.family(name)
+    return load(TOY).family if name == "toy" else reference_families.family(name)
 
 
 def recipe_of(kind: str, precision: str, checkpointing: bool, width: float = 0) -> Recipe:

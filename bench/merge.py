@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from sdft_ext import cli
-from sdft_ext.formats import kohya, tensor_file
+from sdft_ext.formats import kohya, reference_families, single_file_layout, tensor_file
+from sdft_ext.formats.family import Family
 from sdft_ext.formats.kohya import LoraLayer
 from sdft_ext.formats.tensor_file import Entry
-from sdft_ext.model import borrow, published, single_layout
-from sdft_ext.model.base import Family
+from sdft_ext.model import borrow
 from sdft_ext.tools import files
 
 from .table import show
@@ -44,7 +44,7 @@ def layout(family: Family) -> dict[str, Entry]:
         for part, module in zip(PARTS, modules, strict=False)  # SD 1 and 2 have one text encoder
         for name, parameter in module.named_parameters()
     }
-    made = single_layout.keys(family, parameters)
+    made = single_file_layout.keys(family, parameters)
     joined = {key: one.join([parameters[name] for name in one.names]) for key, one in made.items()}
     return {key: Entry(torch.float16, tuple(tensor.shape)) for key, tensor in joined.items()}
 
@@ -88,10 +88,10 @@ def in_own_process(base: Path, change: Path, target: Path) -> dict[str, float]:
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench merge", description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--family", choices=tuple(published.UNET), default="sdxl")
+    parser.add_argument("--family", choices=tuple(reference_families.UNET), default="sdxl")
     parser.add_argument("--folder", type=Path, help="where the files may lie meanwhile; default: the temporary folder")
     options = parser.parse_args(argv)
-    family = published.family(options.family)
+    family = reference_families.family(options.family)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         base, change, target = (Path(folder, f"{name}.safetensors") for name in ("base", "lora", "merged"))
         entries = layout(family)

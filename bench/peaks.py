@@ -24,16 +24,16 @@ import torch
 from safetensors.torch import save_file
 
 from sdft_ext import recipe_file, run
+from sdft_ext.control import Control
 from sdft_ext.desk.forecast import highest, place_of
 from sdft_ext.desk.moments import moments
+from sdft_ext.formats import reference_families, single_file_layout
 from sdft_ext.host.base import Described
 from sdft_ext.host.standalone import StandaloneHost
-from sdft_ext.model import published, single_layout
 from sdft_ext.model.base import Model
 from sdft_ext.model.borrow import skeletons
 from sdft_ext.model.copies import parameters
 from sdft_ext.recipe import Recipe
-from sdft_ext.train.control import Control
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY, EXAMPLE = ROOT / "assets" / "toy" / "toy.safetensors", ROOT / "assets" / "example" / "subject"
@@ -223,7 +223,7 @@ def compare(case: Case, base: Path, folder: Path) -> Row:
 
 def random_model(path: Path) -> Path:
     """A checkpoint of Stable Diffusion 1.5's layout and sizes with random weights, in float16."""
-    family = published.family("sd1")
+    family = reference_families.family("sd1")
     unet, vae, *texts = skeletons(family)
     model = Model(family, unet, vae, texts, [], torch.ones(1000))
     draws = torch.Generator().manual_seed(0)
@@ -231,7 +231,7 @@ def random_model(path: Path) -> Path:
     for name, value in parameters(model):
         norm = value.ndim == 1 and name.endswith("weight")
         held[name] = (torch.randn(value.shape, generator=draws) * 0.02 + norm).half()
-    made = single_layout.keys(family, held)
+    made = single_file_layout.keys(family, held)
     save_file({key: one.join([held[name] for name in one.names]).contiguous() for key, one in made.items()}, path)
     return path
 

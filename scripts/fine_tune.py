@@ -3,6 +3,6 @@
 All else lies in the package ``sdft_ext``, which is imported once in a process: a run outlives a Reload UI.
 """
 
-from sdft_ext.host import extension
+from sdft_ext import extension
 
 extension.register()

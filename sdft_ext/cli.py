@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__, cli_captions, cli_dataset, cli_tools, recipe_file
 from .cli_signals import FAILED, INTERRUPTED, OK, USAGE, stopped_by_signals
+from .errors import SdftError
 from .recipe import Recipe, RecipeError
 from .recipe_docs import help_text, markdown
 from .recipe_rules import advice
 
 if TYPE_CHECKING:
+    from .control import Control
     from .run import RunResult
-    from .train.control import Control
     from .train.processes import Processes
 
 
@@ -45,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.debug:
             traceback.print_exc()
         print(f"sdft: {_sentence(error)}", file=sys.stderr)
-        wrong_input = isinstance(error, FileNotFoundError) or (isinstance(error, ValueError) and _own(error))
+        wrong_input = isinstance(error, FileNotFoundError) or (
+            isinstance(error, ValueError) and isinstance(error, SdftError)
+        )
         return USAGE if wrong_input else FAILED
 
 
@@ -64,13 +67,9 @@ def _sentence(error: Exception) -> str:
     """The project's own errors speak for themselves; of others the kind is said, and how to see more."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}."
-    if _own(error) or isinstance(error, OSError):
+    if isinstance(error, SdftError | OSError):
         return str(error)
     return f"unexpected {type(error).__name__}: {error}. Run it again with --debug to see where."
-
-
-def _own(error: Exception) -> bool:
-    return type(error).__module__.startswith("sdft_ext.")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -184,10 +183,10 @@ def _ended(start: Callable[[Control, Processes], RunResult], quiet: bool) -> int
 
 
 def _sample(options: argparse.Namespace) -> int:
-    from .formats import atomic
     from .method.lora import applied
     from .model.load import load
     from .model.sample import sample
+    from .storage import atomic
     from .tools.files import file_and_weight
     from .watch.progress import Progress
 

@@ -14,7 +14,7 @@ from .captions.errors import CaptionsError
 from .captions.filters import Surroundings, passing
 from .captions.store import Captions, Done, Outcome, Picture, Saved
 from .cli_signals import FAILED, OK
-from .dataset.text_files import shown
+from .storage.text import shown
 
 
 def _tree(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .train.control import Control
+    from .control import Control
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: done; it failed; wrong usage, recipe or input; stopped by Ctrl-C."""
@@ -23,7 +23,7 @@ def stopped_by_signals(message: str, repeated: float = 0.0) -> Iterator[Control]
 
     A launcher may pass on what the terminal has sent already: for so many seconds (``repeated``) that counts as one.
     """
-    from .train.control import Control
+    from .control import Control
 
     control, asked = Control(), 0.0
 

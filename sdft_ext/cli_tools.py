@@ -135,7 +135,7 @@ def _metadata(options: argparse.Namespace) -> int:
 
 
 def _scan(options: argparse.Namespace) -> int:
-    from .model.pickles import scan
+    from .formats.pickles import scan
 
     found = scan(options.file)
     print(found.text)

@@ -11,6 +11,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .errors import SdftError
+
 VERSION = 1
 
 Kind = Literal["subject", "style"]
@@ -64,7 +66,7 @@ ScheduleName = Literal[
 ]
 
 
-class RecipeError(ValueError):
+class RecipeError(SdftError, ValueError):
     """A recipe that can't be used; the message names the setting, what is wrong, and what to write instead."""
 
 

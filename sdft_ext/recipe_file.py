@@ -21,9 +21,9 @@ from typing import Any, cast
 
 import yaml
 
-from .formats import atomic
 from .recipe import VERSION, Recipe, RecipeError
 from .recipe_rules import allowed, choices, fields, section_in_list, types, validate
+from .storage import atomic
 
 __all__ = ["absolute", "dumps", "from_plain", "loads", "migrate", "override", "read", "validate", "write"]
 

@@ -16,16 +16,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .control import Control
 from .dataset.duplicates import duplicates
 from .dataset.folder import DatasetError, scan
 from .dataset.looks import look
-from .dataset.own_folder import OwnFolderError, own_folder
-from .dataset.text_files import shown
 from .dataset.trash import Trash, TrashError
-from .formats import atomic
+from .errors import SdftError
 from .host.base import Files, Host, HostChanged, Sampling
 from .recipe import Concept, DatasetRecipe
-from .train.control import Control
+from .storage import atomic
+from .storage.hidden_folder import OwnFolderError, own_folder
+from .storage.text import shown
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,7 +47,7 @@ Tell = Callable[[State, int, int, float, str], None]
 """Hears (state, pictures there, pictures wanted, seconds left, message)."""
 
 
-class RegularizeError(ValueError):
+class RegularizeError(SdftError, ValueError):
     """The pictures can't be drawn so; the message says what to change."""
 
 

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from . import recipe_file
+from .control import Control
 from .dataset.prepare import prepare
 from .dataset.report import dataset_dirs, tag_frequency
-from .formats import atomic
+from .errors import SdftError
 from .formats.metadata import RunFacts, lora_metadata
 from .host import begun, mode
 from .host.base import Host
@@ -28,25 +29,27 @@ from .host.turns import Gone, Turns
 from .method import METHODS
 from .method.base import Method, SeveralFiles
 from .model.probe import fixed_answer
+from .out_of_memory import out_of_memory
 from .recipe import Recipe
 from .run_beside import Begin, Ready, same_count
-from .train import settings, state
-from .train.control import Control
+from .run_folder import state
+from .run_folder.facts import add_facts, read_facts
+from .run_folder.log import Log, Smoother
+from .run_folder.log import read as read_log
+from .run_folder.saves import Writer
+from .run_folder.status import Status
+from .storage import atomic
+from .train import settings
 from .train.events import Events
-from .train.full_memory import out_of_memory
 from .train.loop import Loop, NotFinite, StepResult, loop_for
 from .train.processes import ALONE, Lost, Processes
-from .train.saves import Writer
 from .train.trial import DoesNotFit
 from .train.weights import FirstWeights
 from .watch.controls import Controls
 from .watch.diagnosis import Divergence
-from .watch.log import Log, Smoother
-from .watch.log import read as read_log
 from .watch.painter import DrawingError, Painter
 from .watch.progress import Progress
-from .watch.report import add_facts, read_facts, report
-from .watch.status import Status
+from .watch.report import report
 from .watch.surroundings import give_memory_back, memory_mb, versions
 from .watch.validation import Validation
 
@@ -60,18 +63,17 @@ NOT_PROVEN = (
     "The last save was not read back, and there is no grid: the run was stopped while its model was not loaded."
 )
 AFTER_THE_LAST_STEP = "The last step is done: its save is read back, and the saves are drawn as a grid."
-PACKAGE = __name__.partition(".")[0] + "."
 
 
 LOOKS = {"controls", "validation"}
 """What shows how the weights are."""
 
 
-class Diverged(RuntimeError):
+class Diverged(SdftError, RuntimeError):
     """The loss has left for good; the message says what to change."""
 
 
-class Stopped(RuntimeError):
+class Stopped(SdftError, RuntimeError):
     """Told to stop while the run was still preparing."""
 
 
@@ -210,7 +212,7 @@ class Run:
                 if out_of_memory(failure):
                     return self.end("failed", OUT_OF_MEMORY)
                 # The project's own errors are sentences for the user; others are faults of the program, seen whole.
-                if self.began and isinstance(failure, ValueError) and type(failure).__module__.startswith(PACKAGE):
+                if self.began and isinstance(failure, ValueError) and isinstance(failure, SdftError):
                     return self.end("failed", f"{failure} {INTACT}")
                 self.stopped_by(failure)
                 raise

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from .control import Control
 from .dataset.folder import DatasetError
 from .dataset.prepare import prepare
 from .host import mode
@@ -19,11 +20,11 @@ from .host.turns import Turns
 from .method import METHODS
 from .method.base import Method
 from .recipe import Recipe, RecipeError
-from .train import settings, state
-from .train.control import Control
+from .run_folder import state
+from .run_folder.facts import add_facts, read_facts
+from .train import settings
 from .train.loop import Loop, NotFinite, loop_for
 from .train.processes import Processes
-from .watch.report import add_facts, read_facts
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ..errors import SdftError
+
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -48,7 +50,7 @@ class Access:
         return [(user.encode(), password.encode()) for user, _, password in pairs]
 
 
-class Refused(Exception):
+class Refused(SdftError):
     """A request that isn't answered: status and the sentence why."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:

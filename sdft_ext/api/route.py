@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..desk import DeskError, NotAllowed, NotFound, NotNow
+from ..errors import SdftError
 from .guard import JSON, Guard, Refused
 
 STATUS: tuple[tuple[type[Exception], int], ...] = ((NotAllowed, 403), (NotFound, 404), (NotNow, 409), (DeskError, 400))
@@ -25,7 +26,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 TAGS: list[str | Enum] = ["Fine-tune"]
-PACKAGE = __name__.partition(".")[0] + "."
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -82,11 +82,8 @@ def _told(error: Exception) -> Response:
         return failed(400, _wrong(error))
     if isinstance(error, HTTPException):
         return failed(error.status_code, str(error.detail), dict(error.headers or {}))
-    own = type(error).__module__.startswith(PACKAGE)
-    if own and isinstance(error, ValueError):
-        return failed(400, str(error))
-    if own and isinstance(error, RuntimeError):
-        return failed(409, str(error))
+    if isinstance(error, SdftError) and isinstance(error, ValueError | RuntimeError):
+        return failed(400 if isinstance(error, ValueError) else 409, str(error))
     if isinstance(error, RecursionError):
         return failed(400, "The request is nested too deeply: send a recipe as GET schema gives it.")
     logging.getLogger(__name__).error("A request failed.", exc_info=error)

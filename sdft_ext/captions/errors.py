@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ..errors import SdftError
 
-class CaptionsError(ValueError):
+
+class CaptionsError(SdftError, ValueError):
     """Wrong input, or a folder that can't be used; nothing was changed."""
 
 
-class Outdated(RuntimeError):
+class Outdated(SdftError, RuntimeError):
     """What was to be changed has changed meanwhile; nothing was done."""

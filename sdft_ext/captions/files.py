@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ..dataset import text_files
+from ..errors import SdftError
+from ..storage import text as text_files
 
 ENDING = ".sdft-tmp"
 """Of the hidden files beside which a caption is written."""
@@ -22,7 +23,7 @@ ASIDE = ".sdft-aside"
 """Of the hidden names that a caption has while it is looked at before it goes."""
 
 
-class ChangedMeanwhile(Exception):
+class ChangedMeanwhile(SdftError):
     """Another program has written the file since it was read; it is as that program left it."""
 
 

@@ -17,9 +17,9 @@ from ..dataset import names
 from ..dataset.buckets import assign
 from ..dataset.folder import CAPTION_BYTES
 from ..dataset.pictures import EXTENSIONS
-from ..dataset.text_files import decode, shown
-from ..formats import atomic
 from ..recipe import DatasetRecipe
+from ..storage import atomic
+from ..storage.text import decode, shown
 from . import files
 from .choices import HOW
 from .errors import CaptionsError

@@ -26,11 +26,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..dataset.own_folder import OwnFolderError, own_folder
-from ..dataset.text_files import shown
-from ..formats import atomic
+from ..storage import atomic
+from ..storage.file_lock import locked, open_own
+from ..storage.hidden_folder import OwnFolderError, own_folder
+from ..storage.text import shown
 from .errors import CaptionsError
-from .lock import locked, open_own
 
 FILE, LOCK, FOLDER = "journal.jsonl", "lock", "captions"
 PACKED = 4_096

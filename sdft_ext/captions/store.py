@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..dataset.folder import CAPTION_BYTES, DatasetError, Listed, listed
 from ..dataset.pictures import Header, PictureError, read_header
-from ..dataset.text_files import shown
+from ..storage.text import shown
 from . import files
 from .errors import CaptionsError, Outdated
 from .files import ChangedMeanwhile, Form, Written

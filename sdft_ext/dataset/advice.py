@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..recipe import Kind
+from ..storage.text import shown
 from .batches import Plan
 from .buckets import FACTOR
 from .findings import Finding, named, paths, pictures
 from .folder import Picture, Scan
-from .text_files import shown
 
 PICTURES: dict[Kind, tuple[int, int]] = {"subject": (5, 20), "style": (50, 200)}
 """How many instance pictures the guide recommends."""

@@ -21,8 +21,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import torch
 
-from ..formats import atomic
 from ..recipe import CacheWhere, DatasetRecipe
+from ..storage import atomic
 from . import cutting, entries, pictures
 from .buckets import FACTOR, Geometry, assign
 from .entries import Entries, Tensors

@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 
 from ..recipe import DatasetRecipe
+from ..storage.text import shown
 from . import pictures
 from .buckets import Geometry
 from .folder import Picture
 from .pictures import PictureError
-from .text_files import shown
 
 
 def opened(picture: Picture, recipe: DatasetRecipe, at_least: tuple[int, int] | None = None) -> tuple[Any, Any]:

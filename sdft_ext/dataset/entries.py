@@ -14,7 +14,8 @@ from safetensors import SafetensorError  # type: ignore[attr-defined]
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 
-from ..formats import atomic
+from ..errors import SdftError
+from ..storage import atomic
 
 Tensors = dict[str, torch.Tensor]
 
@@ -41,7 +42,7 @@ class Entries:
         atomic.write(self.path(key), partial(_write_bytes, data=data))
 
 
-class DamagedEntry(ValueError):
+class DamagedEntry(SdftError, ValueError):
     """An entry that is cut off or changed."""
 
 

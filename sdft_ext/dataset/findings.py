@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..storage.text import shown
 from .folder import Picture, Scan
-from .text_files import shown
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..errors import SdftError
 from ..recipe import Concept, DatasetRecipe
-from . import names, pictures, text_files
+from ..storage import text as text_files
+from ..storage.text import shown
+from . import names, pictures
 from .pictures import PictureError
-from .text_files import shown
 
 CAPTION_ENDINGS = (".txt", ".caption")
 """In this order, where a picture has both."""
@@ -25,7 +27,7 @@ LONG_CAPTION = 2_000
 SKIPPED_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin"})
 
 
-class DatasetError(ValueError):
+class DatasetError(SdftError, ValueError):
     """No training is possible with this dataset; the message names the folder, what is wrong, and what to do."""
 
 

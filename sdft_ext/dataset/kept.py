@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..formats import atomic
+from ..storage import atomic
+from ..storage.hidden_folder import OwnFolderError, own_folder
 from .folder import Scan
-from .own_folder import OwnFolderError, own_folder
 
 FILE = "kept.json"
 MOST = 10_000

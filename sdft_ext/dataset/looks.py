@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import uniform_filter1d
 
-from ..formats import atomic
+from ..storage import atomic
 from . import entries, pictures
 from .folder import Picture, Problem
 from .likeness import WHOLE, Window

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
-from .text_files import shown
+from ..errors import SdftError
+from ..storage.text import shown
 
 EXTENSIONS = frozenset(
     {
@@ -81,7 +82,7 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, Typ
 """What Pillow's readers raise on damaged files."""
 
 
-class PictureError(ValueError):
+class PictureError(SdftError, ValueError):
     """A picture that can't be used; the message names the file, what is wrong, and what to do."""
 
 

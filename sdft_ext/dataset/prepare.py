@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from ..formats import atomic
 from ..model.autocast import without_autocast
 from ..model.base import Conditioning, Model
 from ..model.text import encode
 from ..model.vae import encode_pictures
 from ..recipe import Recipe
+from ..storage import atomic
 from .batches import Plan, hold_out
 from .cache import WAITING, Latents, TextCache, cache_folder
 from .entries import fingerprint

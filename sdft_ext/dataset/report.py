@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..storage.text import shown
 from . import captions
 from .advice import advice, cache_bytes
 from .batches import Plan
 from .findings import pictures
 from .folder import Scan
-from .text_files import shown
 
 LISTED = 20
 """So many sentences of a kind stand in the text; the data hold all."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ..storage.text import shown
 from . import captions
 from .findings import Finding, paths, whose
 from .folder import Scan
-from .text_files import shown
 
 MOST = 0.5
 """Share of the captions."""

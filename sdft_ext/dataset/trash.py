@@ -15,17 +15,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..formats import atomic
+from ..errors import SdftError
+from ..storage import atomic
+from ..storage.hidden_folder import OwnFolderError, own_folder
+from ..storage.text import shown
 from . import names
 from .folder import CAPTION_ENDINGS
-from .own_folder import OwnFolderError, own_folder
 from .pictures import EXTENSIONS
-from .text_files import shown
 
 TRASH, RECORD, FILES = "trash", "removal.json", "files"
 
 
-class TrashError(ValueError):
+class TrashError(SdftError, ValueError):
     """Nothing was moved; the message names the file, what is in the way, and what to do."""
 
 

@@ -16,8 +16,8 @@ from ..captions.edits import Edit, edit
 from ..captions.errors import Outdated
 from ..captions.filters import Surroundings, passing
 from ..captions.store import Captions, Outcome, Picture
-from ..dataset.text_files import shown
 from ..recipe import Concept, DatasetRecipe, Recipe
+from ..storage.text import shown
 from .errors import DeskError, NotFound, NotNow
 from .folders import Folders
 from .pictures import Thumbnails

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__, recipe_file
-from ..dataset.own_folder import OwnFolderError
 from ..dataset.pictures import EXTENSIONS
 from ..dataset.trash import Removal, Trash, TrashError
+from ..formats.quick_look import glance
 from ..recipe import FULL, Concept, DatasetRecipe, Recipe, RecipeError
 from ..recipe_rules import fields, problems
+from ..storage.hidden_folder import OwnFolderError
 from . import calculator, example, guide, presets, schema
 from .captions import CaptionSets
 from .errors import DeskError, NotNow
 from .folders import Folders
-from .glance import glance
 from .jobs import DRAWN, Jobs
 from .library import AT_WORK, DATASETS, DESK, MADE, NO_RUNS, TAGGERS, Library
 from .model_files import ModelFiles
@@ -37,9 +37,9 @@ from .uploads import Uploads
 if TYPE_CHECKING:
     from PIL import Image
 
+    from ..control import Control
     from ..host.base import Described, Host
     from ..preparation.focus import Faces
-    from ..train.control import Control
 
 DECIDED_HERE = ("save.output", "model.base", "model.vae")
 """Settings that a page has no control for: runs lie in the desk's folder, and train on the host's model."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ..errors import SdftError
 
-class DeskError(ValueError):
+
+class DeskError(SdftError, ValueError):
     """Wrong input."""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..formats import atomic
+from ..storage import atomic
 from .errors import DeskError, NotAllowed, NotFound
 
 MOST_FILES = 100_000

@@ -13,14 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..model.published import family as published
+from ..formats.quick_look import glance
+from ..formats.reference_families import family as published
 from ..recipe import Recipe
-from .glance import glance
 from .moments import STEPPING, Parts, Place, moments, put_aside, whole
 
 if TYPE_CHECKING:
+    from ..formats.family import Family
     from ..host.base import Described, Memory
-    from ..model.base import Family
 
 ROOM = 0.9
 """Where more than this share of what is free is needed, it may be too much: others use the memory as well."""
@@ -148,10 +148,10 @@ def _family(path: str, told: str) -> Family:
 
 @functools.lru_cache(maxsize=8)
 def _read_family(path: str, modified: int, size: int) -> Family | None:
-    from ..model import single_file
-    from ..model.base import ModelError
+    from ..errors import ModelError
+    from ..formats import single_file
+    from ..formats.families import detect
     from ..model.borrow import plain
-    from ..model.families import detect
 
     if not path.endswith(".safetensors"):
         return None  # a pickle would have to be read whole

@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..formats import atomic
-from ..train.control import Control
+from ..control import Control
+from ..errors import SdftError
+from ..storage import atomic
 from .errors import NotNow
 
-PACKAGE = __name__.partition(".")[0] + "."
 TRACEBACK = "traceback.txt"
 DRAWN = "regularization"
 """Jobs that draw have ids ``regularization/NAME``, and their folders there; a run's id is its folder's name."""
@@ -182,8 +182,7 @@ class Jobs:
 
     def _failed(self, run: str, failure: Exception) -> None:
         """Say in the run's status what ended it; a fault of the program also leaves its traceback."""
-        own = type(failure).__module__.startswith(PACKAGE)
-        if own or isinstance(failure, OSError):
+        if isinstance(failure, SdftError | OSError):
             message = str(failure)
         else:
             first = next(iter(str(failure).splitlines()), "")

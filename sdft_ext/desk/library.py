@@ -21,10 +21,10 @@ from urllib.parse import quote
 from PIL import Image
 
 from .. import recipe_file
-from ..formats import atomic
-from ..formats.names import SUFFIXES
 from ..recipe import Recipe, RecipeError
 from ..recipe_rules import fields
+from ..storage import atomic
+from ..storage.free_name import SUFFIXES
 from ..watch.controls import SETS
 from .errors import DeskError, NotAllowed, NotFound, NotNow
 from .jobs import DRAWN, INTERRUPTED

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..watch.log import FILE
+from ..run_folder.log import FILE
 
 MOST_LINES = 20_000
 """So many lines in one answer; the next one has the rest."""

@@ -73,7 +73,7 @@ class ModelFiles:
     def target(self, makes: Makes, name: str) -> Path:
         """Where a result of this name goes. Raises DeskError where the name is taken, or can't be one."""
         from ..host import begun
-        from ..train.names import unique
+        from ..run_folder.save_names import unique
 
         name = name.strip().removesuffix(SUFFIX)
         if wrong := not_a_file_name(name):

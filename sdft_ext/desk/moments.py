@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..recipe import FULL, WORDS, OptimizerName, Recipe
 
 if TYPE_CHECKING:
-    from ..model.base import Family
+    from ..formats.family import Family
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
 STATES: dict[OptimizerName, float] = {
@@ -375,7 +375,8 @@ def facts(family: Family) -> str:
 @functools.lru_cache(maxsize=8)
 def _skeleton(of: str) -> Any:
     """A model of these sizes without memory."""
-    from ..model.base import Family, Model
+    from ..formats.family import Family
+    from ..model.base import Model
     from ..model.borrow import skeletons
 
     name, unet, vae, text = json.loads(of)

@@ -11,7 +11,6 @@ from typing import Any
 
 from ..dataset.buckets import Geometry
 from ..dataset.folder import DatasetError, Picture, Scan
-from ..dataset.own_folder import OwnFolderError
 from ..dataset.pictures import PictureError
 from ..preparation import crops, doing, masks, record
 from ..preparation.focus import Faces, Looker
@@ -19,6 +18,7 @@ from ..preparation.leftovers import announced
 from ..preparation.options import Options, PreparationError, from_plain
 from ..preparation.plan import Action, Plan, name_below, plan
 from ..recipe import Concept, DatasetRecipe, Recipe
+from ..storage.hidden_folder import OwnFolderError
 from .errors import DeskError, NotFound, NotNow
 from .folders import Folders
 from .pictures import Thumbnails

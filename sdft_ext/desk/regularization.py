@@ -13,16 +13,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..formats import atomic
+from ..storage import atomic
 from .errors import DeskError, NotFound, NotNow
 from .folders import Folders
 from .jobs import DRAWN, INTERRUPTED_DRAWING, Jobs
 from .pictures import Thumbnails
 
 if TYPE_CHECKING:
+    from ..control import Control
     from ..host.base import Host
     from ..regularize import Wanted
-    from ..train.control import Control
 
 PICTURES = "pictures"
 NEWEST = 8
@@ -136,7 +136,7 @@ class Regularization:
     def make(self, place: Path, control: Control) -> object:
         """The work itself, in the queue's thread."""
         from ..regularize import regularize
-        from ..watch.status import Status
+        from ..run_folder.status import Status
 
         self._imported()
         job = self._job(place)

@@ -15,9 +15,9 @@ from typing import Any
 
 from ..dataset import kept
 from ..dataset.folder import Picture, Scan
-from ..dataset.text_files import shown
 from ..dataset.trash import Trash
 from ..recipe import Recipe
+from ..storage.text import shown
 from .errors import DeskError, NotFound, NotNow
 from .pictures import Thumbnails
 from .scans import Scans, stamp

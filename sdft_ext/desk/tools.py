@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from ..formats import atomic
+from ..errors import SdftError
+from ..storage import atomic
 from ..tools.catalog import TOOLS, Field, Tool, makes
 from .errors import DeskError, NotFound, NotNow
 from .model_files import SUFFIX, ModelFiles
@@ -29,14 +30,13 @@ from .model_files import SUFFIX, ModelFiles
 if TYPE_CHECKING:
     from ..host.base import Host
 
-PACKAGE = __name__.partition(".")[0] + "."
 STOPPED = "Stopped: nothing was written."
 INTERRUPTED = "Interrupted: the program ended while it worked, and nothing was written. Run it again."
 CLOSE_SECONDS = 10.0
 """How long the end of the program waits for a tool to take its half file away."""
 
 
-class Stop(Exception):
+class Stop(SdftError):
     """The user has stopped a tool."""
 
 
@@ -179,7 +179,7 @@ class Tools:
                 "There is not enough memory for these files: close other programs, or stop what trains.",
             )
         except Exception as failure:
-            own = type(failure).__module__.startswith(PACKAGE) or isinstance(failure, OSError)
+            own = isinstance(failure, SdftError | OSError)
             if not own:
                 logging.getLogger(__name__).error("A tool failed.", exc_info=failure)
             written = (
@@ -323,7 +323,7 @@ def _counted(counts: dict[str, int]) -> str:
 
 
 def _scanned(path: Path) -> dict[str, Any]:
-    from ..model.pickles import scan
+    from ..formats.pickles import scan
 
     found = scan(path)
     return {

@@ -19,7 +19,7 @@ from typing import IO
 
 from ..dataset.folder import CAPTION_ENDINGS, SKIPPED_FOLDERS
 from ..dataset.pictures import EXTENSIONS, UNREADABLE, PictureError, read_header
-from ..dataset.text_files import shown
+from ..storage.text import shown
 from .errors import DeskError
 
 MOST_PICTURE, MOST_TEXT, MOST_ARCHIVE = 256 * 2**20, 2**20, 16 * 2**30

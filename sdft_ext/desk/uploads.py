@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..dataset import names
-from ..dataset.own_folder import OwnFolderError, own_folder
-from ..dataset.text_files import shown
+from ..storage.hidden_folder import OwnFolderError, own_folder
+from ..storage.text import shown
 from .errors import DeskError, NotAllowed, NotFound, NotNow
 from .folders import Folders
 from .unpack import BLOCK, SPARE, Refusals, UploadError, check, clean, kind, limit, refuse_kind, too_large, unpack

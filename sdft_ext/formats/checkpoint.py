@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..errors import SdftError
 from . import tensor_file
 from .tensor_file import Entry
 
 
-class CheckpointError(ValueError):
+class CheckpointError(SdftError, ValueError):
     """A checkpoint that can't be written or read as asked; the message names it."""
 
 

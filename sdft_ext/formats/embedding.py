@@ -15,8 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..errors import SdftError
 from ..recipe import Precision
-from . import atomic
+from ..storage import atomic
 from .kohya import BUNDLE
 from .metadata import with_hashes
 from .tensor_file import PRECISIONS
@@ -27,7 +28,7 @@ WORD, FURTHER = "sdft_word", "sdft_further"
 """Our own metadata: the word that training called it by; names of the files with the other words of a save, one a line."""
 
 
-class EmbeddingFileError(ValueError):
+class EmbeddingFileError(SdftError, ValueError):
     """A file that is no embedding for this model, or can't be written as asked; the message names it."""
 
 

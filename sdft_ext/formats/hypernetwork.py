@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import SdftError
 from ..recipe import Precision
-from . import atomic
+from ..storage import atomic
 from .tensor_file import PRECISIONS
 
 Weights = dict[str, Tensor]
@@ -28,7 +29,7 @@ _READ_BY_THE_WEBUI = re.compile(r"^[^/]+/(data/\d+|version|byteorder|\.data/seri
 _OLD = {"linear1.": "linear.0.", "linear2.": "linear.1."}
 
 
-class HypernetworkFileError(ValueError):
+class HypernetworkFileError(SdftError, ValueError):
     """A file that is no hypernetwork, or can't be written as asked; the message names it."""
 
 

@@ -16,10 +16,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..model.base import Family
-from ..model.ldm_keys import RESNET, inverse, translate, unet_prefixes
+from ..errors import SdftError
 from ..recipe import Precision
-from . import atomic, lycoris
+from ..storage import atomic
+from . import lycoris
+from .family import Family
+from .ldm_keys import RESNET, inverse, translate, unet_prefixes
 from .lycoris import LycorisLayer
 from .metadata import with_hashes
 from .tensor_file import PRECISIONS
@@ -35,7 +37,7 @@ def new_words(keys: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(key[len(BUNDLE) :].rpartition(".")[0] for key in keys if key.startswith(BUNDLE)))
 
 
-class LoraFileError(ValueError):
+class LoraFileError(SdftError, ValueError):
     """A file that is no LoRA for this model, or can't be written as asked; the message names it."""
 
 

@@ -14,9 +14,9 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from ..model.base import Family
 from ..recipe import Recipe
-from . import atomic
+from ..storage import atomic
+from .family import Family
 
 VERSIONS = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}
 """kohya's ``ss_base_model_version``: the WebUI tells LoRAs for SDXL from others by it."""

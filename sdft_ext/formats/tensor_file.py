@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import SdftError
 from ..recipe import Precision
-from . import atomic
+from ..storage import atomic
 
 DTYPES = {
     "F64": torch.float64,
@@ -36,7 +37,7 @@ HEADER_LIMIT = 100_000_000
 """Bytes; what the format allows."""
 
 
-class TensorFileError(ValueError):
+class TensorFileError(SdftError, ValueError):
     """A file that is no safetensors file, or is damaged; the message names it."""
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model.base import Model
-from ..train.full_memory import out_of_memory
+from ..out_of_memory import out_of_memory
 
 REST = torch.device("cpu")
 Home = tuple[nn.Parameter, torch.device]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from ..errors import SdftError
 from ..formats.metadata import base_hashes
 from ..formats.tensor_file import PRECISIONS
 from ..recipe import Precision, Recipe
@@ -24,7 +25,7 @@ Feature = Literal["txt2img", "xyz", "cards", "tryout", "faces"]
 Destination = Literal["txt2img", "xyz"]
 
 
-class HostError(RuntimeError):
+class HostError(SdftError, RuntimeError):
     """The host can't lend its model as it is; the message says why and what to change."""
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from .. import recipe_file
 from ..method import METHODS
 from ..recipe import Recipe
-from ..train.names import unique
-from ..train.saves import Saves
-from ..watch.report import add_facts, read_facts
+from ..run_folder.facts import add_facts, read_facts
+from ..run_folder.save_names import unique
+from ..run_folder.saves import Saves
 from .base import Files, Host
 
 

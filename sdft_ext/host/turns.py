@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from ..control import Control
+from ..errors import SdftError
 from ..model.base import Model
-from ..train.control import Control
-from ..train.full_memory import let_go
+from ..out_of_memory import let_go
 from .base import Files, Host, HostChanged, HostError
 
 T = TypeVar("T")
@@ -19,7 +20,7 @@ LOOK_AGAIN = 0.5
 """Seconds between looks at a host that has another model loaded."""
 
 
-class Gone(RuntimeError):
+class Gone(SdftError, RuntimeError):
     """The run was told to stop while its host had another model loaded."""
 
 

@@ -17,8 +17,9 @@ import psutil
 import torch
 from torch import Tensor
 
+from ..errors import ModelError
 from ..model import borrow
-from ..model.base import Model, ModelError
+from ..model.base import Model
 from ..model.share import hang
 from ..recipe import Recipe
 from . import webui_draw, webui_faces, webui_files, webui_interrogate, webui_model

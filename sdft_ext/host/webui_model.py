@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..model import families
-from ..model.base import Family, Model
+from ..formats import families
+from ..formats.family import Family
+from ..model.base import Model
 from .lendable import Loaded
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..formats import embedding
-from ..train.saves import Saves
+from ..run_folder.saves import Saves
 from .prompts import NONE, SAVE_AXIS, WEIGHT_AXIS, Kind, with_save, with_weight
 from .webui_files import folder_for, kind_of, runs_folder
 

@@ -10,11 +10,12 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from ..errors import SdftError
 from ..model.base import Model
 from ..recipe import Precision, Recipe
 
 
-class MethodError(ValueError):
+class MethodError(SdftError, ValueError):
     """A method can't do what the recipe asks; the message says why and what to change."""
 
 

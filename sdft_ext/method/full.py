@@ -18,11 +18,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..errors import ModelError
 from ..formats import checkpoint, kohya
 from ..formats.tensor_file import TensorFile
-from ..model.base import Flags, Model, ModelError
+from ..formats.yaml_config import copy_config
+from ..model.base import Flags, Model
 from ..model.borrow import Place, places
-from ..model.config_beside import copy_config
 from ..model.copies import Copied, Copies, parameters, part_names
 from ..model.source import Source, open_source
 from ..recipe import Precision, Recipe

@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from ..formats import kohya, lycoris
+from ..formats.family import Family
 from ..formats.tensor_file import TensorFile
-from ..model.base import Family, Model
+from ..model.base import Model
 from ..recipe import LoraRecipe, Precision, Recipe
 from .adapters import Adapters, Shape, weight_shape, wrappable
 from .base import MethodError, ParameterGroup

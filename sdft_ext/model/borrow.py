@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .base import Family, Model, ModelError, clean_alphas_cumprod
-from .families import text_prefixes
-from .ldm_keys import UNET, VAE, open_clip_prefixes, translate, unet_prefixes, vae_prefixes
+from ..errors import ModelError
+from ..formats.families import text_prefixes
+from ..formats.family import Family
+from ..formats.ldm_keys import UNET, VAE, open_clip_prefixes, translate, unet_prefixes, vae_prefixes
+from .base import Model, clean_alphas_cumprod
 
 CLIP_FOLDER = Path(__file__).resolve().parent / "clip"
 """CLIP's vocabulary."""

@@ -12,10 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import borrow, single_file
-from .base import Family, Model, ModelError
-from .families import detect, prediction_told, vae_config
-from .ldm_keys import VAE, inverse, translate, vae_prefixes
+from ..errors import ModelError
+from ..formats import single_file
+from ..formats.families import detect, prediction_told, vae_config
+from ..formats.family import Family
+from ..formats.ldm_keys import VAE, inverse, translate, vae_prefixes
+from . import borrow
+from .base import Model
 
 
 def load(

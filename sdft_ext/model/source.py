@@ -9,11 +9,12 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..formats import single_file, single_file_layout
+from ..formats.families import detect
+from ..formats.family import Family
 from ..formats.tensor_file import Entry, TensorFile
-from . import borrow, single_file, single_layout
-from .base import Family
+from . import borrow
 from .copies import parameters
-from .families import detect
 from .load import load_folder
 
 
@@ -60,7 +61,7 @@ def open_source(path: str | Path) -> Source:
 def _folder(path: Path) -> Source:
     model = load_folder(path)
     held = dict(parameters(model))
-    made = single_layout.keys(model.family, held)
+    made = single_file_layout.keys(model.family, held)
 
     def get(key: str) -> Tensor:
         return made[key].join([held[name].detach() for name in made[key].names])

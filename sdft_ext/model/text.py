@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import Conditioning, Model, ModelError
+from ..errors import ModelError
+from .base import Conditioning, Model
 
 START, END, COMMA = 49406, 49407, 267
 CHUNK = 75

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .base import Model, ModelError
+from ..errors import ModelError
+from .base import Model
 
 
 @torch.no_grad()

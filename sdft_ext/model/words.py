@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .base import Model, ModelError
+from ..errors import ModelError
+from .base import Model
 
 Vectors = Mapping[str, Sequence[Tensor]]
 """Word → its vectors [n, D] for each text encoder."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..dataset.buckets import Geometry
 from ..dataset.folder import Picture
-from ..dataset.own_folder import own_folder
-from ..formats import atomic
+from ..storage import atomic
+from ..storage.hidden_folder import own_folder
 
 FILE = "crops.json"
 MOST_ZOOM = 8.0

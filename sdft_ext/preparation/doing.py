@@ -16,9 +16,9 @@ from typing import Any
 from ..dataset import cutting
 from ..dataset.folder import CAPTION_BYTES, CAPTION_ENDINGS, Picture
 from ..dataset.pictures import PictureError
-from ..dataset.text_files import shown
 from ..dataset.trash import TrashError
-from ..formats import atomic
+from ..storage import atomic
+from ..storage.text import shown
 from .focus import Looker
 from .leftovers import take_away
 from .options import Options, PreparationError

@@ -17,10 +17,10 @@ from PIL import Image
 
 from ..dataset import names
 from ..dataset.folder import Picture
-from ..dataset.own_folder import OwnFolderError, own_folder
 from ..dataset.pictures import EXTENSIONS, open_mask, open_picture
-from ..dataset.text_files import shown
-from ..formats import atomic
+from ..storage import atomic
+from ..storage.hidden_folder import OwnFolderError, own_folder
+from ..storage.text import shown
 from .options import PreparationError
 from .record import stamp
 

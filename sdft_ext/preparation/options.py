@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
+from ..errors import SdftError
+
 Cut = Literal["buckets", "whole"]
 Focus = Literal["middle", "edges", "entropy", "faces"]
 Split = Literal["off", "long", "large"]
@@ -15,7 +17,7 @@ Alpha = Literal["composite", "mask"]
 Format = Literal["png", "jpeg", "webp"]
 
 
-class PreparationError(ValueError):
+class PreparationError(SdftError, ValueError):
     """Nothing was written; the message says what is wrong, with which folder or file, and what to do."""
 
 

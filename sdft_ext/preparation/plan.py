@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from ..dataset.buckets import Bucket, Geometry, assign
 from ..dataset.folder import Picture, Scan
-from ..dataset.text_files import shown
 from ..recipe import DatasetRecipe
+from ..storage.text import shown
 from . import crops as by_hand
 from .crops import Crop
 from .options import Options, PreparationError

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..dataset.own_folder import OwnFolderError, own_folder
-from ..dataset.text_files import shown
-from ..formats import atomic
+from ..storage import atomic
+from ..storage.hidden_folder import OwnFolderError, own_folder
+from ..storage.text import shown
 from .options import PreparationError
 
 FILE = "prepared.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..dataset.text_files import shown
+from ..storage.text import shown
 from .plan import Plan
 
 MOST_LINES = 200

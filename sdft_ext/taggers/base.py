@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from ..errors import SdftError
+
 if TYPE_CHECKING:
     from PIL import Image
 
 Kind = Literal["general", "character", "rating"]
 
 
-class TaggerError(ValueError):
+class TaggerError(SdftError, ValueError):
     """A tagger can't be used; the message says what is missing or wrong, and what to do."""
 
 

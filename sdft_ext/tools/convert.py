@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..formats import atomic
+from ..formats import pickles, single_file
+from ..formats.family import Family
+from ..formats.single_file import Checkpoint
 from ..formats.tensor_file import PRECISIONS, Entry, aligned, write
-from ..model import borrow, pickles, single_file
-from ..model.base import Family
-from ..model.single_file import Checkpoint
+from ..model import borrow
 from ..model.source import Source, open_source
 from ..recipe import Precision
+from ..storage import atomic
 from .files import Progress, ToolError, counted, new_file, with_config
 from .merge import in_precision
 

@@ -8,16 +8,18 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..errors import SdftError
+from ..formats.family import Family
+from ..formats.yaml_config import config_text, copy_config
 from ..method.adapters import weight_shape, wrappable
 from ..model import borrow
-from ..model.base import Family, Model
-from ..model.config_beside import config_text, copy_config
+from ..model.base import Model
 
 Progress = Callable[[int, int], None]
 """Hears how many parts are done, and of how many. What it raises ends a tool, and leaves no half file."""
 
 
-class ToolError(ValueError):
+class ToolError(SdftError, ValueError):
     """A tool can't do what it is asked; the message says with which file, why, and what to do."""
 
 

@@ -19,8 +19,9 @@ from ..model.load import load
 from ..model.sample import sample
 from ..randomness import numpy_generator
 from ..recipe import Kind, Recipe, RecipeError
+from ..run_folder.facts import add_facts
 from ..watch.progress import Progress, duration
-from ..watch.report import add_facts, report
+from ..watch.report import report
 from . import measure, world
 from .install import CHECKPOINT
 

@@ -14,11 +14,13 @@ from torch import Tensor
 from ..dataset.loader import Batch
 from ..dataset.part import Part
 from ..dataset.prepare import Dataset
+from ..errors import SdftError
 from ..method.base import Method
 from ..model.base import Conditioning, Flags, Model, predict
 from ..model.text import chunk_count, encode
 from ..randomness import forked
 from ..recipe import LORA_FAMILY, Recipe, RecipeError
+from ..run_folder.state import load_optimizer, optimizer_state
 from .ema import EMA
 from .objective import Objective
 from .optimizers import build, evaluation_weights
@@ -27,12 +29,11 @@ from .prior import prior
 from .processes import ALONE, Processes, check
 from .rounding import Rounding, needed
 from .schedules import LearningRates, length
-from .state import load_optimizer, optimizer_state
 
 Encode = Callable[[Sequence[str]], Conditioning]
 
 
-class NotFinite(RuntimeError):
+class NotFinite(SdftError, RuntimeError):
     """The loss or the weights became NaN or infinite; the message says what to change."""
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..model.base import Prediction
+from ..formats.family import Prediction
 from ..recipe import Loss, SnrWeighting
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..dataset.loader import Batch
-from ..model.base import Prediction
+from ..formats.family import Prediction
 from ..randomness import generator
 from ..recipe import TrainRecipe
 from . import losses, noise

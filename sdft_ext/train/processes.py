@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..dataset.part import Part
+from ..errors import SdftError
 from ..recipe import Recipe, RecipeError
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Lost(RuntimeError):
+class Lost(SdftError, RuntimeError):
     """Another process of the run has ended; the message says what to do."""
 
 

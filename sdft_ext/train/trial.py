@@ -17,9 +17,10 @@ from torch import Tensor
 
 from ..dataset.batches import Plan
 from ..dataset.loader import Batch
+from ..errors import SdftError
+from ..out_of_memory import let_go, out_of_memory
 from ..randomness import forked, generator
 from ..recipe import TrainRecipe
-from .full_memory import let_go, out_of_memory
 from .loop import Loop, NotFinite
 from .processes import ALONE
 from .weights import copy
@@ -27,7 +28,7 @@ from .weights import copy
 MB = 2**20
 
 
-class DoesNotFit(RuntimeError):
+class DoesNotFit(SdftError, RuntimeError):
     """The step ran out of memory; the message says what to lower."""
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from ..run_folder.log import losses
 from .lettering import fitting, width, write
-from .log import losses
 
 SIZE = (1000, 640)
 BOX = (90, 110, 975, 560)

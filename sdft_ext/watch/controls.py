@@ -12,8 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..formats import atomic
 from ..recipe import WatchRecipe
+from ..storage import atomic
 from .lettering import width, wrapped, write
 
 Draw = Callable[[Sequence[str], Sequence[int]], "list[Image.Image]"]

@@ -6,7 +6,7 @@ import math
 from statistics import stdev
 from typing import Any, Literal
 
-from .log import losses
+from ..run_folder.log import losses
 
 Verdict = Literal["diverged", "not learning", "fine"]
 

@@ -9,14 +9,15 @@ from typing import Any
 
 from PIL import Image
 
-from ..formats import atomic
+from ..errors import SdftError
 from ..formats.metadata import save_preview
 from ..method.base import Method
 from ..model.base import Model
 from ..model.sample import sample
+from ..out_of_memory import out_of_memory
 from ..recipe import Recipe
-from ..train.full_memory import out_of_memory
-from ..train.saves import Save, Saves
+from ..run_folder.saves import Save, Saves
+from ..storage import atomic
 from .controls import Controls, grid
 
 GRID_SAVES = 5
@@ -25,7 +26,7 @@ PIXELS_AT_ONCE = 4 * 512 * 512
 """Drawn in one turn: four pictures at 512 × 512, sixteen (the most) at 256 × 256 and below."""
 
 
-class DrawingError(ValueError):
+class DrawingError(SdftError, ValueError):
     """Pictures can't be drawn; the message says what to change."""
 
 

@@ -12,27 +12,16 @@ from typing import Any
 from urllib.parse import quote
 
 from .. import recipe_file
-from ..formats import atomic
 from ..recipe import LORA_FAMILY, WORDS, Recipe
-from . import log
+from ..run_folder import log
+from ..run_folder.facts import read_facts
+from ..storage import atomic
 from .chart import chart
 from .diagnosis import verdict
 from .progress import duration
 
-FACTS = "facts.json"
-"""What a run writes down for its report."""
 LISTED = 20
 """At most so many sentences of one kind stand in the page; ``report.json`` holds all."""
-
-
-def add_facts(folder: Path, **facts: Any) -> None:
-    """Remember facts of a run for its report."""
-    atomic.as_json(folder / FACTS, {**read_facts(folder), **facts})
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    path = folder / FACTS
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def report(folder: Path) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 
 from sdft_ext.cli import main
 from sdft_ext.desk import Desk
-from sdft_ext.formats import atomic
 from sdft_ext.formats.tensor_file import TensorFile
 from sdft_ext.model.load import load
+from sdft_ext.storage import atomic
 from sdft_ext.tools.catalog import TOOLS
 from sdft_ext.tools.merge import merge
 from tests.api.conftest import our_page

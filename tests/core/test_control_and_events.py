@@ -1,7 +1,7 @@
 import threading
 
+from sdft_ext.control import Control
 from sdft_ext.recipe import Recipe
-from sdft_ext.train.control import Control
 from sdft_ext.train.events import Events
 
 

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "sdft_ext"
 HOST_ONLY = ("modules", "modules_forge", "launch", "gradio", "scripts", "networks")
 """Of a WebUI: imported by the files that are made for it, and by no other."""
-WIRES = frozenset({"host/extension.py"})
+WIRES = frozenset({"extension.py"})
 """Puts the rooms together in a WebUI, as the command line and the standalone page do elsewhere."""
 NAMES = frozenset({("formats/kohya.py", "model"), ("formats/metadata.py", "model"), ("recipe_file.py", "formats")})
 """Files are named after the model's layers, which two rooms below it have to know; recipes are written as whole files."""

@@ -13,7 +13,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from sdft_ext.dataset.folder import DatasetError
 from sdft_ext.dataset.prepare import prepare, text_cache
-from sdft_ext.model.base import Family, Model, clean_alphas_cumprod
+from sdft_ext.formats.family import Family
+from sdft_ext.model.base import Model, clean_alphas_cumprod
 from sdft_ext.model.borrow import tokenizer
 from sdft_ext.model.text import encode
 from sdft_ext.randomness import forked

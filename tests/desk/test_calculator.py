@@ -13,8 +13,8 @@ from sdft_ext.desk import Desk, DeskError
 from sdft_ext.desk.calculator import save_steps
 from sdft_ext.desk.folders import walk
 from sdft_ext.recipe import Recipe
+from sdft_ext.run_folder.log import read as read_log
 from sdft_ext.train.events import Events
-from sdft_ext.watch.log import read as read_log
 from tests.dataset.drawn import image, save
 from tests.desk.setting import values
 

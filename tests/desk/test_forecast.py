@@ -16,12 +16,12 @@ from sdft_ext import recipe_file
 from sdft_ext.desk import Desk, presets
 from sdft_ext.desk.forecast import forecast
 from sdft_ext.desk.moments import FACTORED, STATES, Place, factored, moments, numbers
+from sdft_ext.formats import reference_families
 from sdft_ext.host.base import Described, Memory
 from sdft_ext.method import METHODS
 from sdft_ext.method.base import ParameterGroup
 from sdft_ext.method.full import FullMethod
 from sdft_ext.method.lora import LoraMethod
-from sdft_ext.model import published
 from sdft_ext.model.load import load
 from sdft_ext.recipe import Recipe
 from sdft_ext.train.optimizers import build
@@ -83,7 +83,7 @@ def test_models_of_true_size_are_counted_exactly(name: str):
     model, method = true_sizes.model(name), LoraMethod()
     method.attach(model, recipe())
     trained = sum(parameter.numel() for group in method.groups() for parameter in group.parameters)
-    assert numbers(recipe(), published.family(name)) == trained
+    assert numbers(recipe(), reference_families.family(name)) == trained
 
 
 @pytest.mark.parametrize("name", [name for name in STATES if name != "adamw8bit"])

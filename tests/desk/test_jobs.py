@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sdft_ext import run as story
+from sdft_ext.control import Control
 from sdft_ext.desk import Desk, DeskError, NotFound, NotNow
 from sdft_ext.desk.jobs import Jobs
-from sdft_ext.train.control import Control
 from tests.desk import setting
 from tests.desk.setting import state, until, values
 

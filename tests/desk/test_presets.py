@@ -11,7 +11,7 @@ import pytest
 from sdft_ext import recipe_file
 from sdft_ext.desk import Desk, presets
 from sdft_ext.desk.example import example
-from sdft_ext.desk.glance import RESOLUTION, glance
+from sdft_ext.formats.quick_look import RESOLUTION, glance
 from sdft_ext.method import METHODS
 from sdft_ext.recipe import FULL, Precision, Recipe
 from sdft_ext.recipe_rules import fields

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sdft_ext.dataset.own_folder import OwnFolderError, own_folder
 from sdft_ext.dataset.trash import Trash, TrashError
 from sdft_ext.desk.unpack import Refusals, UploadError, clean, unpack
+from sdft_ext.storage.hidden_folder import OwnFolderError, own_folder
 from tests.dataset.drawn import fill, image, save
 
 

@@ -8,10 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sdft_ext.formats import kohya
+from sdft_ext.formats import kohya, ldm_keys
 from sdft_ext.formats.kohya import LoraFileError, LoraLayer
 from sdft_ext.method.lora import LoraMethod
-from sdft_ext.model import ldm_keys
 from sdft_ext.recipe import Recipe
 from tests.formats import true_sizes
 from tests.model import ldm

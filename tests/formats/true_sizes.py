@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from sdft_ext.model import published
+from sdft_ext.formats import reference_families
 from sdft_ext.model.base import Model
 from sdft_ext.model.borrow import skeletons
 
@@ -19,6 +19,6 @@ SMALL_VAE = {
 
 def model(name: str) -> Model:
     """Every parameter is on the meta device. The VAE is a small one."""
-    family = replace(published.family(name), vae=SMALL_VAE)
+    family = replace(reference_families.family(name), vae=SMALL_VAE)
     unet, vae, *texts = skeletons(family)
     return Model(family, unet, vae, texts, [], torch.ones(1000))

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sdft_ext.control import Control
 from sdft_ext.host.base import Host
 from sdft_ext.recipe import Recipe
 from sdft_ext.run import RunResult, resume, train
-from sdft_ext.train.control import Control
-from sdft_ext.watch.log import read as read_log
+from sdft_ext.run_folder.log import read as read_log
 
 
 class Going:

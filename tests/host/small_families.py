@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from safetensors.torch import save_file
 
-from sdft_ext.model.base import Family
+from sdft_ext.formats.family import Family
 from sdft_ext.toy.install import CLIP_FOLDER
 from tests.model import ldm
 

@@ -16,15 +16,15 @@ import torch
 from PIL import Image
 
 from sdft_ext import recipe_file
+from sdft_ext.control import Control
 from sdft_ext.host.base import HostChanged, HostError
 from sdft_ext.host.turns import Turns
 from sdft_ext.method.lora import LoraMethod
 from sdft_ext.recipe import Recipe
 from sdft_ext.run import RunResult, train
+from sdft_ext.run_folder.facts import read_facts
+from sdft_ext.run_folder.log import read as read_log
 from sdft_ext.toy.install import CHECKPOINT
-from sdft_ext.train.control import Control
-from sdft_ext.watch.log import read as read_log
-from sdft_ext.watch.report import read_facts
 from tests.host import worlds
 from tests.host.going import Going
 from tests.host.test_mode import full_at_first

@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 import torch
 
+from sdft_ext.control import Control
 from sdft_ext.host import aside, mode
 from sdft_ext.host.base import Drawing
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.model.copies import parameters
 from sdft_ext.recipe import Recipe
 from sdft_ext.run import train
+from sdft_ext.run_folder.facts import read_facts
+from sdft_ext.run_folder.log import read as read_log
 from sdft_ext.train import trial
-from sdft_ext.train.control import Control
 from sdft_ext.train.loop import Loop
-from sdft_ext.watch.log import read as read_log
-from sdft_ext.watch.report import read_facts
 from tests.run import tiny
 
 

@@ -26,7 +26,7 @@ from sdft_ext.host.missing import PACKAGES, Package, command, missing, unfit
 from sdft_ext.host.prompts import Kind, with_save, with_weight
 from sdft_ext.host.webui_files import innermost
 from sdft_ext.recipe import Concept, DatasetRecipe, Recipe, WatchRecipe
-from sdft_ext.train.names import unique
+from sdft_ext.run_folder.save_names import unique
 
 
 @pytest.mark.parametrize(

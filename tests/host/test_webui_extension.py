@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sdft_ext import recipe_file
-from sdft_ext.host import extension, prompts
+from sdft_ext import extension, recipe_file
+from sdft_ext.host import prompts
 from tests.host.webui_process import PROMPT, ROOT, SEED, WEBUI, WebUI, started
 
 pytestmark = [
@@ -292,7 +292,7 @@ def test_what_the_extension_costs_at_the_start(tmp_path: Path) -> None:
 import sys, time
 import fastapi, gradio, numpy, PIL, psutil, pydantic, safetensors.torch, torch, yaml
 began = time.perf_counter()
-import sdft_ext.host.extension, sdft_ext.host.webui, sdft_ext.desk.desk
+import sdft_ext.extension, sdft_ext.host.webui, sdft_ext.desk.desk
 import sdft_ext.api.datasets, sdft_ext.api.guard, sdft_ext.api.runs, sdft_ext.api.session, sdft_ext.api.static
 print(time.perf_counter() - began, sorted({"diffusers", "peft", "transformers"} & set(sys.modules)))
 """

@@ -12,7 +12,7 @@ import pytest
 from safetensors.torch import save_file
 
 from sdft_ext import recipe_file
-from sdft_ext.model import published
+from sdft_ext.formats import reference_families
 from sdft_ext.recipe import Recipe
 from sdft_ext.toy.install import CLIP_FOLDER
 from tests.dataset.drawn import image, save
@@ -30,7 +30,7 @@ SIDE, STEPS = 256, 3
 
 def checkpoint(models: Path) -> Path:
     """SD 1.5's layout and size with random weights, and the configuration that names its text encoder's."""
-    family = published.family("sd1")
+    family = reference_families.family("sd1")
     tensors = ldm.state_dict(family, 0)
     for name, tensor in tensors.items():
         if tensor.ndim > 1 and tensor.is_floating_point():

@@ -20,9 +20,9 @@ from sdft_ext.model.copies import parameters
 from sdft_ext.model.share import hang, share
 from sdft_ext.recipe import Recipe, RecipeError
 from sdft_ext.run import train
+from sdft_ext.run_folder.facts import read_facts
 from sdft_ext.train.loop import refuse_compile
 from sdft_ext.train.rounding import Rounding, rounded
-from sdft_ext.watch.report import read_facts
 from tests.method.moved import moved
 from tests.model import ldm
 from tests.run import tiny

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sdft_ext.model import ldm_keys
-from sdft_ext.model.base import Family
+from sdft_ext.formats import ldm_keys
+from sdft_ext.formats.family import Family
 from sdft_ext.model.borrow import skeletons
 
 UNET = {

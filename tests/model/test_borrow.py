@@ -10,8 +10,9 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parent))
 import ldm
 
+from sdft_ext.errors import ModelError
 from sdft_ext.model import borrow, sample, text, vae
-from sdft_ext.model.base import Flags, ModelError
+from sdft_ext.model.base import Flags
 
 
 def tree(tensors):

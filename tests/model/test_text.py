@@ -9,8 +9,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 import ldm
 
+from sdft_ext.errors import ModelError
 from sdft_ext.model import borrow, text
-from sdft_ext.model.base import ModelError
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sdft_ext.control import Control
 from sdft_ext.dataset.trash import Trash
 from sdft_ext.host.base import Files, HostChanged, Sampling
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.recipe import ModelRecipe
 from sdft_ext.regularize import STORY, Made, RegularizeError, Wanted, caption, regularize, slug, there
 from sdft_ext.toy.install import CHECKPOINT
-from sdft_ext.train.control import Control
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = ("a cat", "a large cat <lora:mine:1>, sitting")

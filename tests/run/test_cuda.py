@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from bench import gpu
+from sdft_ext.control import Control
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.method import METHODS
 from sdft_ext.recipe import ADAPTERS, Recipe
 from sdft_ext.run import RunResult, resume, train
-from sdft_ext.train.control import Control
-from sdft_ext.watch.report import read_facts
+from sdft_ext.run_folder.facts import read_facts
 from tests.run import tiny
 from tests.run.between import Between
 from tests.run.test_methods import recipe

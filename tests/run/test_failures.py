@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from sdft_ext import recipe_file
 from sdft_ext.dataset.folder import DatasetError
-from sdft_ext.model.base import ModelError
+from sdft_ext.errors import ModelError
 from sdft_ext.recipe import Recipe, RecipeError
 from sdft_ext.run import RunResult, resume, train
 from tests.dataset.drawn import fill, save

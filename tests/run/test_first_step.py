@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops
 
+from sdft_ext.control import Control
 from sdft_ext.host.base import HostChanged
 from sdft_ext.host.standalone import StandaloneHost
 from sdft_ext.recipe import Recipe
 from sdft_ext.run import resume, train
+from sdft_ext.run_folder.log import read as read_log
 from sdft_ext.train import weights
-from sdft_ext.train.control import Control
-from sdft_ext.watch.log import read as read_log
 from tests.run import tiny
 
 PICTURES = ['watch.concept_prompts=["a sks cat"]', "watch.every=100", "watch.validation_every=1"]

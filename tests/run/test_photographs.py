@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from sdft_ext import recipe_file
+from sdft_ext.formats import reference_families
 from sdft_ext.host.base import Files
 from sdft_ext.host.standalone import Shelf, StandaloneHost
-from sdft_ext.model import borrow, published
+from sdft_ext.model import borrow
 from sdft_ext.model.base import Model
 from sdft_ext.recipe import Concept, DatasetRecipe, ModelRecipe, Recipe, SaveRecipe, TrainRecipe, WatchRecipe
 from sdft_ext.run import train
@@ -63,7 +64,7 @@ class RandomWeights(Shelf):
 
     def take(self, files: Files) -> Model:
         if self.model is None:
-            family = published.family("sd1")
+            family = reference_families.family("sd1")
             unet, vae, *texts = borrow.skeletons(family)
             with torch.random.fork_rng(devices=[]):
                 torch.random.manual_seed(0)

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from sdft_ext import recipe_file
+from sdft_ext.control import Control
 from sdft_ext.recipe import Recipe
 from sdft_ext.run import RunResult, resume, train
-from sdft_ext.train import state
-from sdft_ext.train.control import Control
-from sdft_ext.watch.log import read as read_log
+from sdft_ext.run_folder import state
+from sdft_ext.run_folder.log import read as read_log
 from tests.run import killed, tiny
 from tests.run.between import Between
 

@@ -14,15 +14,15 @@ import pytest
 import torch
 
 from sdft_ext import run
+from sdft_ext.control import Control
 from sdft_ext.dataset.cache import Latents
 from sdft_ext.method import METHODS
 from sdft_ext.run import resume, train
+from sdft_ext.run_folder.facts import read_facts
+from sdft_ext.run_folder.log import read as read_log
 from sdft_ext.train import precision as precision_room
 from sdft_ext.train import trial
-from sdft_ext.train.control import Control
 from sdft_ext.train.loop import Loop
-from sdft_ext.watch.log import read as read_log
-from sdft_ext.watch.report import read_facts
 from tests.run import tiny
 from tests.run.test_methods import recipe
 

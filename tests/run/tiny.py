@@ -16,8 +16,8 @@ from sdft_ext import recipe_file
 from sdft_ext.model.base import Model
 from sdft_ext.model.copies import parameters
 from sdft_ext.recipe import Concept, DatasetRecipe, ModelRecipe, Recipe, SaveRecipe, TrainRecipe, WatchRecipe
-from sdft_ext.train import state
-from sdft_ext.watch.log import read as read_log
+from sdft_ext.run_folder import state
+from sdft_ext.run_folder.log import read as read_log
 from tests.dataset.drawn import image, save
 from tests.model import ldm
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sdft_ext.model import single_file
-from sdft_ext.model.base import ModelError
+from sdft_ext.errors import ModelError
+from sdft_ext.formats import single_file
 from sdft_ext.model.source import open_source
 from sdft_ext.tools.convert import convert
 from sdft_ext.tools.files import ToolError

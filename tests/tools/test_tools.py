@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sdft_ext.cli import main
+from sdft_ext.errors import ModelError
 from sdft_ext.formats.tensor_file import Entry, TensorFile, TensorFileError, write
 from sdft_ext.method.full import FullMethod
 from sdft_ext.method.lora import applied
 from sdft_ext.method.lowrank import approximated, resized
 from sdft_ext.model import borrow, text
-from sdft_ext.model.base import Model, ModelError, predict
+from sdft_ext.model.base import Model, predict
 from sdft_ext.model.load import load
 from sdft_ext.model.source import open_source
 from sdft_ext.recipe import Recipe

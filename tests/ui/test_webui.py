@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sdft_ext.run_folder.log import read as read_log
 from sdft_ext.toy import measure
-from sdft_ext.watch.log import read as read_log
 from tests.host.webui_process import ROOT, WEBUI, WebUI, started
 
 from .captions_story import cell, make_folder, opened, story

@@ -13,7 +13,7 @@ from sdft_ext.method import METHODS
 from sdft_ext.model.load import load
 from sdft_ext.model.share import hang
 from sdft_ext.run import train
-from sdft_ext.train.saves import Saves
+from sdft_ext.run_folder.saves import Saves
 from sdft_ext.watch import painter as painter_room
 from sdft_ext.watch.controls import Controls
 from sdft_ext.watch.painter import DrawingError, Painter

@@ -8,10 +8,11 @@ from PIL import Image
 
 from sdft_ext import recipe_file
 from sdft_ext.recipe import Recipe, WatchRecipe
-from sdft_ext.train.saves import Saves
+from sdft_ext.run_folder.facts import add_facts, read_facts
+from sdft_ext.run_folder.log import Log
+from sdft_ext.run_folder.saves import Saves
 from sdft_ext.watch.controls import Controls
-from sdft_ext.watch.log import Log
-from sdft_ext.watch.report import add_facts, read_facts, report
+from sdft_ext.watch.report import report
 
 NASTY = "a|b <script>alert(1)</script> `c` [d](javascript:e) *f* & 🐈\n# g"
 

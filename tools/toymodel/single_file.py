@@ -10,7 +10,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sdft_ext.model import ldm_keys
+from sdft_ext.formats import ldm_keys
 from tools.toymodel import autoencoder, diffusion
 from tools.toymodel.clip_files import TEXT_WIDTH
 from tools.toymodel.common import TOY, say

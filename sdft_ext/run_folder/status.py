@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from ..formats import atomic
+from ..storage import atomic
 
 State = Literal["preparing", "training", "drawing", "paused", "finished", "stopped", "failed"]
 

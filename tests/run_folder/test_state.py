@@ -13,7 +13,7 @@ import torch
 from sdft_ext.method.base import ParameterGroup
 from sdft_ext.randomness import generator
 from sdft_ext.recipe import TrainRecipe
-from sdft_ext.train import state
+from sdft_ext.run_folder import state
 from sdft_ext.train.ema import EMA
 from sdft_ext.train.optimizers import build, evaluation_weights
 from sdft_ext.train.precision import Precision

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from ..formats import atomic
+from ..storage import atomic
 
 
 def copy_config(source: Path, target: Path) -> Path | None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Family
 from .families import CLIP_H, CLIP_L, XL_G, XL_L
+from .family import Family
 from .ldm_keys import UNET, VAE, inverse, open_clip_prefixes, translate, unet_prefixes, vae_prefixes
 
 Join = Callable[[Sequence[Tensor]], Tensor]

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from sdft_ext.formats import atomic
+from sdft_ext.storage import atomic
 
 
 def test_file_appears_whole_and_nothing_is_left_beside(tmp_path):

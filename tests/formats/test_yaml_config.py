@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sdft_ext.model.config_beside import copy_config
+from sdft_ext.formats.yaml_config import copy_config
 
 
 @pytest.mark.parametrize(

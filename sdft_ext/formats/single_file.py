@@ -11,8 +11,8 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..errors import ModelError
 from . import pickles
-from .base import ModelError
 
 
 @dataclass

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..formats import atomic
-from .names import TRY
+from ..storage import atomic
+from .save_names import TRY
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from .base import ModelError
+from ..errors import ModelError
 
 ENDINGS = (".ckpt", ".pt", ".pth", ".bin")
 MAGIC = 0x1950A86A20F9469CFC6C

@@ -1,7 +1,7 @@
 import pytest
 
-from sdft_ext.formats import atomic
-from sdft_ext.train.saves import Saves
+from sdft_ext.run_folder.saves import Saves
+from sdft_ext.storage import atomic
 
 
 def write(saves, step, last=False):

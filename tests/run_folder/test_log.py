@@ -9,7 +9,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from sdft_ext.recipe import WatchRecipe
-from sdft_ext.watch.log import FILE, Log, Smoother, losses, read
+from sdft_ext.run_folder.log import FILE, Log, Smoother, losses, read
 
 QUIET = WatchRecipe(tensorboard=False)
 

@@ -1,6 +1,6 @@
 """Stems that nobody else has."""
 
-from sdft_ext.formats.names import unique_stem
+from sdft_ext.storage.free_name import unique_stem
 
 
 def test_a_free_stem_stays(tmp_path):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .text_files import shown
+from ..errors import SdftError
+from .text import shown
 
 NAME = ".sdft"
 
 
-class OwnFolderError(ValueError):
+class OwnFolderError(SdftError, ValueError):
     """The folder can't be used; the message names it, and says what to do."""
 
 

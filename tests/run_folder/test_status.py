@@ -2,8 +2,8 @@
 
 import json
 
-from sdft_ext.watch import status
-from sdft_ext.watch.status import Status
+from sdft_ext.run_folder import status
+from sdft_ext.run_folder.status import Status
 
 
 def test_changes_are_written_at_once_and_steps_once_a_second(tmp_path, monkeypatch):

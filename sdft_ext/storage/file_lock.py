@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..errors import SdftError
+
 SECONDS = 20.0
 """Nobody holds it longer, unless something is wrong."""
 
 
-class Locked(RuntimeError):
+class Locked(SdftError, RuntimeError):
     """Another program has held it all the time."""
 
 

@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 sys.path.insert(0, str(Path(__file__).parent))
 import ldm
 
-from sdft_ext.model import borrow, families, load, sample, single_file
-from sdft_ext.model.base import ModelError
+from sdft_ext.errors import ModelError
+from sdft_ext.formats import families, single_file
+from sdft_ext.model import borrow, load, sample
 
 UNET = "model.diffusion_model."
 

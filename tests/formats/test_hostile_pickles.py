@@ -10,8 +10,8 @@ import zipfile
 import pytest
 import torch
 
-from sdft_ext.model import pickles, single_file
-from sdft_ext.model.base import ModelError
+from sdft_ext.errors import ModelError
+from sdft_ext.formats import pickles, single_file
 
 WEIGHTS = {"a.weight": torch.arange(50.0), "b.weight": torch.ones(3, 3).half(), "n": torch.tensor(1.5)}
 

@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ..errors import SdftError
 from ..formats import tensor_file
 
 KEEP = 2
@@ -31,7 +32,7 @@ TENSORS, VALUES = "tensors.safetensors", "state.json"
 _NAME = re.compile(r"step-(\d+)|\.step-(\d+)\.old")
 
 
-class StateError(ValueError):
+class StateError(SdftError, ValueError):
     """A state that doesn't fit the run; the message says why and what to do."""
 
 

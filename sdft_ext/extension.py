@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import missing, webui_files, xyz
-from .base import Host
+from .host import missing, webui_files, xyz
+from .host.base import Host
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from ..api import Access
-    from ..desk import Desk
-    from ..recipe import Recipe
+    from .api import Access
+    from .desk import Desk
+    from .recipe import Recipe
 
 TITLE, TAB, SECTION = "Fine-tune", "sdft", ("sdft", "Fine-tune")
 _DESK: Desk | None = None
@@ -37,7 +37,7 @@ def desk() -> Desk:
     """The one of this process."""
     global _DESK
     if _DESK is None:
-        from ..desk import Desk
+        from .desk import Desk
 
         wanted = missing.missing()
         lacking = ([package.name for package in wanted], missing.command(wanted)) if wanted else None
@@ -47,7 +47,7 @@ def desk() -> Desk:
 
 def host(recipe: Recipe | None = None) -> Host:
     """Of one run, or to ask what is loaded: always the WebUI's own model, whatever the recipe names."""
-    from .webui import WebUIHost
+    from .host.webui import WebUIHost
 
     return WebUIHost()
 
@@ -104,7 +104,7 @@ def add_settings() -> None:
 
 def add_routes(demo: Any, app: FastAPI) -> None:
     """The API and the page's code, on each app that the WebUI makes (without a page, ``demo`` is None)."""
-    from .. import api
+    from . import api
 
     api.mount(app, desk(), access())
 
@@ -113,7 +113,7 @@ def access() -> Access:
     """Who may ask, as the WebUI was started."""
     from modules import shared
 
-    from ..api import Access
+    from .api import Access
 
     options = shared.cmd_opts
     names = (options.server_name,) if options.server_name else ()

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .base import Family, ModelError, Prediction
+from ..errors import ModelError
+from .family import Family, Prediction
 from .ldm_keys import UNET, VAE
 
 Shapes = Mapping[str, tuple[int, ...]]

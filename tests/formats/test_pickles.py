@@ -12,8 +12,8 @@ import zipfile
 import pytest
 import torch
 
-from sdft_ext.model import pickles, single_file
-from sdft_ext.model.base import ModelError
+from sdft_ext.errors import ModelError
+from sdft_ext.formats import pickles, single_file
 
 LIGHTNING = "pytorch_lightning"
 WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b.ids": torch.arange(4), "model_ema.decay": torch.tensor(0.9)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..model.base import Family
+    from .family import Family
 
 DOWN, DOWN_CROSS, UP, UP_CROSS = "DownBlock2D", "CrossAttnDownBlock2D", "UpBlock2D", "CrossAttnUpBlock2D"
 
@@ -69,7 +69,7 @@ TEXT: dict[str, tuple[dict[str, Any], ...]] = {
 
 def family(name: str) -> Family:
     """A family as its first model was published."""
-    from ..model.base import Family
+    from .family import Family
 
     scale = 0.13025 if name == "sdxl" else 0.18215
     layers = {"sd1": (1,), "sd2": (2,), "sdxl": (2, 2)}[name]

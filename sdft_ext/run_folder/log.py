@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..formats import atomic
 from ..recipe import WatchRecipe
+from ..storage import atomic
 
 FILE = "log.jsonl"
 

@@ -1,0 +1,1 @@
+"""A run's folder: one file here for each file or folder that a run keeps there."""
