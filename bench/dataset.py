@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sdft_ext.dataset.batches import Plan
 from sdft_ext.dataset.folder import scan
+from sdft_ext.dataset.plan import Plan
 from sdft_ext.recipe import Concept, DatasetRecipe, TrainRecipe
 
 from .table import show
@@ -51,8 +51,8 @@ def measure(count: int, work: Path) -> dict[str, Any]:
     """Seconds and rates at ``count`` pictures."""
     import torch
 
+    from sdft_ext.dataset.batches import Batches
     from sdft_ext.dataset.cache import Latents
-    from sdft_ext.dataset.loader import Batches
 
     def mean_of_cells(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         cells = torch.nn.functional.avg_pool2d(pixels, 8)

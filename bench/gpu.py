@@ -21,14 +21,13 @@ from typing import Any
 
 import torch
 
-from sdft_ext import recipe_file, run
+from sdft_ext import run
 from sdft_ext.control import Control
-from sdft_ext.desk import presets
 from sdft_ext.desk.forecast import forecast
 from sdft_ext.formats import reference_families
 from sdft_ext.host.base import Described, Files
 from sdft_ext.host.standalone import Shelf, StandaloneHost
-from sdft_ext.recipe import Recipe
+from sdft_ext.recipe import Recipe, file, presets
 from sdft_ext.run_folder.facts import read_facts
 
 from . import merge
@@ -110,7 +109,7 @@ def recipe(path: Path, family: str, *settings: str) -> Recipe:
         "save.every=0",
         "watch.tensorboard=false",
     )
-    made = recipe_file.override(Recipe(), [*told, *own, *settings])
+    made = file.override(Recipe(), [*told, *own, *settings])
     side = made.dataset.resolution
     made.dataset.bucket_min = made.dataset.bucket_max = side
     return made
@@ -141,7 +140,7 @@ def measure(case: Case, path: Path, on: Shelf, folder: Path) -> Row:
     made = recipe(path, case.family, *case.settings)
     made.save.output = str(folder)
     folder.mkdir(parents=True)
-    recipe_file.write(folder / "recipe.yaml", made)
+    file.write(folder / "recipe.yaml", made)
     host = StandaloneHost(made.model, shelf=on)
     told = forecast(made, Described(path.stem, str(path), case.family, "cuda", True), host.memory())
     going = Watched(folder, made, Control(), host, True)

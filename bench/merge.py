@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sdft_ext import cli
+from sdft_ext.cli.main import main as cli
 from sdft_ext.formats import kohya, reference_families, single_file_layout, tensor_file
 from sdft_ext.formats.family import Family
 from sdft_ext.formats.kohya import LoraLayer
@@ -112,7 +112,7 @@ def main(argv: list[str]) -> int:
 
 def merged(base: str, change: str, target: str) -> dict[str, float]:
     began = time.monotonic()
-    if cli.main(["tools", "merge", base, change, "--out", target]):
+    if cli(["tools", "merge", base, change, "--out", target]):
         raise SystemExit(1)
     return {"seconds": round(time.monotonic() - began, 1), "peak_mb": round(peak_mb())}
 

@@ -23,15 +23,15 @@ from typing import Any
 import torch
 from PIL import Image
 
-from sdft_ext import recipe_file, run
-from sdft_ext.desk import presets
+from sdft_ext import run
 from sdft_ext.method import METHODS
 from sdft_ext.model.base import Model
 from sdft_ext.model.load import load
 from sdft_ext.model.sample import sample
 from sdft_ext.randomness import numpy_generator
-from sdft_ext.recipe import Kind, Recipe
-from sdft_ext.recipe_rules import fields
+from sdft_ext.recipe import Kind, Recipe, presets
+from sdft_ext.recipe import file as recipe_file
+from sdft_ext.recipe.rules import fields
 from sdft_ext.storage import atomic
 from sdft_ext.toy import demo, measure, world
 from sdft_ext.watch.controls import grid

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from sdft_ext import recipe_file, run
+from sdft_ext import run
 from sdft_ext.control import Control
 from sdft_ext.desk.forecast import highest, place_of
 from sdft_ext.desk.moments import moments
@@ -33,7 +33,7 @@ from sdft_ext.host.standalone import StandaloneHost
 from sdft_ext.model.base import Model
 from sdft_ext.model.borrow import skeletons
 from sdft_ext.model.copies import parameters
-from sdft_ext.recipe import Recipe
+from sdft_ext.recipe import Recipe, file
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY, EXAMPLE = ROOT / "assets" / "toy" / "toy.safetensors", ROOT / "assets" / "example" / "subject"
@@ -121,9 +121,9 @@ class Watched(run.Run):
 
 def peaks(recipe_path: Path, folder: Path) -> dict[str, float]:
     """Megabytes at most, by what the run did (``peak``: in all). Raises where it fails."""
-    recipe = recipe_file.read(recipe_path)
+    recipe = file.read(recipe_path)
     folder.mkdir(parents=True)
-    recipe_file.write(folder / "recipe.yaml", recipe)
+    file.write(folder / "recipe.yaml", recipe)
     going = Watched(folder, recipe, Control(), StandaloneHost(recipe.model, "cpu"), True)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
         result = going.go()
@@ -166,7 +166,7 @@ class Case:
 
     def recipe(self, base: Path) -> Recipe:
         side = 64 if self.family == "toy" else 256
-        return recipe_file.override(
+        return file.override(
             Recipe(),
             [
                 f"model.base={base}",
@@ -212,7 +212,7 @@ def compare(case: Case, base: Path, folder: Path) -> Row:
     """Forecast and measure a case."""
     recipe, path = case.recipe(base), folder / "recipe.yaml"
     folder.mkdir(parents=True)
-    recipe_file.write(path, recipe)
+    file.write(path, recipe)
     found = in_own_process(path, folder / "run")
     place = place_of(Described(base.stem, str(base), "", "cpu", True), PICTURES)
     moment, parts = highest(recipe, place)

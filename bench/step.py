@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from sdft_ext.dataset.loader import Batch
+from sdft_ext.dataset.batches import Batch
 from sdft_ext.formats.family import Family
 from sdft_ext.method.lora import LoraMethod
 from sdft_ext.model.base import Conditioning, Model, clean_alphas_cumprod

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .host import missing, webui_files, xyz
+from .host import missing
 from .host.base import Host
+from .host.webui import files, xyz
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -41,13 +42,13 @@ def desk() -> Desk:
 
         wanted = missing.missing()
         lacking = ([package.name for package in wanted], missing.command(wanted)) if wanted else None
-        _DESK = Desk(host, webui_files.runs_folder(), missing=lacking)
+        _DESK = Desk(host, files.runs_folder(), missing=lacking)
     return _DESK
 
 
 def host(recipe: Recipe | None = None) -> Host:
     """Of one run, or to ask what is loaded: always the WebUI's own model, whatever the recipe names."""
-    from .host.webui import WebUIHost
+    from .host.webui.host import WebUIHost
 
     return WebUIHost()
 

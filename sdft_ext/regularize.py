@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .analysis.duplicates import duplicates
+from .analysis.thumbnails import look
 from .control import Control
-from .dataset.duplicates import duplicates
 from .dataset.folder import DatasetError, scan
-from .dataset.looks import look
 from .dataset.trash import Trash, TrashError
 from .errors import SdftError
 from .host.base import Files, Host, HostChanged, Sampling

@@ -16,10 +16,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from . import recipe_file
+from .analysis.summary import dataset_dirs, tag_frequency
 from .control import Control
 from .dataset.prepare import prepare
-from .dataset.report import dataset_dirs, tag_frequency
 from .errors import SdftError
 from .formats.metadata import RunFacts, lora_metadata
 from .host import begun, mode
@@ -31,6 +30,7 @@ from .method.base import Method, SeveralFiles
 from .model.probe import fixed_answer
 from .out_of_memory import out_of_memory
 from .recipe import Recipe
+from .recipe import file as recipe_file
 from .run_beside import Begin, Ready, same_count
 from .run_folder import state
 from .run_folder.facts import add_facts, read_facts

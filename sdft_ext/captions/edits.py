@@ -10,7 +10,7 @@ from typing import Any
 from ..dataset.captions import tags
 from . import regex
 from .errors import CaptionsError
-from .words import plain
+from .tag_names import plain
 
 LONGEST = 65_536
 MOST_TAGS = 200

@@ -10,7 +10,7 @@ from . import regex
 from .choices import SOURCES
 from .errors import CaptionsError
 from .store import Picture
-from .words import plain, tag_set
+from .tag_names import plain, tag_set
 
 DEEPEST = 20
 MOST_PARTS = 200

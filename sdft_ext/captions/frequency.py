@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..dataset.captions import tags
-from .words import plain
+from .tag_names import plain
 
 FEWEST = 2
 """Captions below which nothing is said to be in all of them."""

@@ -23,9 +23,9 @@ import torch
 
 from ..recipe import CacheWhere, DatasetRecipe
 from ..storage import atomic
-from . import cutting, entries, pictures
+from . import cache_files, cutting, pictures
 from .buckets import FACTOR, Geometry, assign
-from .entries import Entries, Tensors
+from .cache_files import Entries, Tensors
 from .folder import DatasetError, Picture, Problem, Scan
 from .pictures import PictureError
 
@@ -245,7 +245,7 @@ class Latents:
         mask = None if p.mask_path is None else hashes.get(p.mask_path)
         behind = (self.recipe.alpha, pictures.colour(self.recipe.background)) if p.has_alpha else None
         place = (g.bucket.width, g.bucket.height, *g.resized, g.x, g.y, view.flip)
-        return entries.key("latents", 1, self.fingerprint, hashes.get(p.path), mask, behind, place)
+        return cache_files.key("latents", 1, self.fingerprint, hashes.get(p.path), mask, behind, place)
 
 
 Loaded = tuple[np.ndarray, "np.ndarray | None"]
@@ -329,7 +329,7 @@ class TextCache(Generic[C]):
     def _one(self, caption: str, store: bool = False) -> C:
         if caption in self._kept:
             return self._kept[caption]
-        key = entries.key("text", 1, self.fingerprint, caption)
+        key = cache_files.key("text", 1, self.fingerprint, caption)
         row = self._from_disk(key)
         if row is None:
             with torch.no_grad():
@@ -386,10 +386,10 @@ class Hashes:
     def get(self, path: Path) -> str:
         """Raises OSError where the file can't be read."""
         stat = path.stat()
-        name = entries.key(str(path.absolute()))
+        name = cache_files.key(str(path.absolute()))
         known = self._known.get(name)
         if known is None or known[:2] != (stat.st_size, stat.st_mtime_ns):
-            known = (stat.st_size, stat.st_mtime_ns, entries.file_hash(path))
+            known = (stat.st_size, stat.st_mtime_ns, cache_files.file_hash(path))
             self._known[name] = known
             self._changed = True
         return known[2]

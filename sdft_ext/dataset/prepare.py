@@ -11,19 +11,19 @@ from typing import Any
 
 import torch
 
+from ..analysis.summary import Report, report
 from ..model.autocast import without_autocast
 from ..model.base import Conditioning, Model
 from ..model.text import encode
 from ..model.vae import encode_pictures
 from ..recipe import Recipe
 from ..storage import atomic
-from .batches import Plan, hold_out
+from .batches import Batches
 from .cache import WAITING, Latents, TextCache, cache_folder
-from .entries import fingerprint
+from .cache_files import fingerprint
 from .folder import DatasetError, Scan, scan
-from .loader import Batches
-from .part import ALL, Part
-from .report import Report, report
+from .plan import Plan, hold_out
+from .shard import ALL, Part
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, done, total)."""

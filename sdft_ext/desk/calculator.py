@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..dataset.folder import DatasetError, Scan
 from ..recipe import Recipe, RecipeError
-from ..recipe_rules import advice
+from ..recipe.rules import advice
 from .errors import DeskError
 from .scans import Scans
 
@@ -78,8 +78,8 @@ EMPTY: dict[str, Any] = {
 
 def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str]]:
     """The figures, and sentences about them. Raises DatasetError where nothing can be trained on."""
-    from ..dataset.batches import Plan, hold_out
-    from ..dataset.report import report
+    from ..analysis.summary import report
+    from ..dataset.plan import Plan, hold_out
     from ..train import schedules
 
     plan = Plan(found, recipe.dataset, recipe.train, hold_out(found, recipe.watch.validation_share, recipe.train.seed))

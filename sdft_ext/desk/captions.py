@@ -325,8 +325,8 @@ class CaptionSets:
         return {name: getattr(search, name) for name in ("state", "done", "total", "groups", "message")}
 
     def _search(self, found: Captions, search: Search) -> None:
-        from ..dataset.duplicates import duplicates
-        from ..dataset.looks import look
+        from ..analysis.duplicates import duplicates
+        from ..analysis.thumbnails import look
 
         def progress(done: int, total: int) -> None:
             if self._closing.is_set():

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__, recipe_file
+from .. import __version__
 from ..dataset.pictures import EXTENSIONS
 from ..dataset.trash import Removal, Trash, TrashError
 from ..formats.quick_look import glance
-from ..recipe import FULL, Concept, DatasetRecipe, Recipe, RecipeError
-from ..recipe_rules import fields, problems
+from ..recipe import FULL, Concept, DatasetRecipe, Recipe, RecipeError, file, presets
+from ..recipe.rules import fields, problems
 from ..storage.hidden_folder import OwnFolderError
-from . import calculator, example, guide, presets, schema
+from . import calculator, example, guide, schema
 from .captions import CaptionSets
 from .errors import DeskError, NotNow
 from .folders import Folders
@@ -154,7 +154,7 @@ class Desk:
 
     def recipe(self, values: Any) -> Recipe:
         """A recipe as a page sends it, for this desk's folder and the loaded model. Raises RecipeError."""
-        recipe = recipe_file.from_plain(values)
+        recipe = file.from_plain(values)
         recipe.save.output = str(self.folder)
         model = self.host(None).describe()
         if not recipe.model.base:
@@ -163,8 +163,8 @@ class Desk:
 
     def written(self, values: Any = None, text: str = "") -> dict[str, Any]:
         """A recipe in both its forms, from nested values or from its file's text. Raises RecipeError."""
-        recipe = recipe_file.loads(text) if text else self.recipe(values)
-        return {"recipe": dataclasses.asdict(recipe), "yaml": recipe_file.dumps(recipe)}
+        recipe = file.loads(text) if text else self.recipe(values)
+        return {"recipe": dataclasses.asdict(recipe), "yaml": file.dumps(recipe)}
 
     def allowed(self, recipe: Recipe) -> list[str]:
         """Sentences about folders and files of a recipe that it may not name, or that aren't there."""
@@ -212,7 +212,7 @@ class Desk:
     def start(self, values: Any) -> str:
         """Queue a new run; returns its id. Raises RecipeError or DeskError where it can't begin."""
         recipe = self.recipe(values)
-        recipe_file.validate(recipe)
+        file.validate(recipe)
         wrong = [*self._blocked(recipe), *self.allowed(recipe)]
         self._imported()
         for sentence in wrong or calculator.calculate(recipe, self.scans, None)["problems"]:
@@ -222,7 +222,7 @@ class Desk:
                 if text:
                     self.folders.folder(text, remember=True)
         folder = self._new_folder(recipe.save.name)
-        recipe_file.write(folder / "recipe.yaml", recipe)
+        file.write(folder / "recipe.yaml", recipe)
         self.jobs.add(folder.name)
         return folder.name
 
@@ -282,7 +282,7 @@ class Desk:
 
         ``further``: the same of the files of its other words.
         """
-        from ..host import infotext
+        from ..host.webui import infotext
 
         recipe = self.library.recipe(run)
         calls = [{"call": call, "word": word} for word, call in infotext.called(recipe, name).items()]
@@ -464,7 +464,7 @@ class Desk:
         self._imported()
         from .. import run
 
-        recipe = recipe_file.read(folder / "recipe.yaml")
+        recipe = file.read(folder / "recipe.yaml")
         return run.resume(folder, control=control, host=self.host(recipe), quiet=True)
 
     def _allowed(self) -> list[Path]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .. import recipe_file
-from ..recipe import Recipe
-from ..recipe_rules import fields
-from .presets import METHODS, start
+from ..recipe import Recipe, file
+from ..recipe.presets import METHODS, start
+from ..recipe.rules import fields
 
 FILE = Path(__file__).resolve().parents[2] / "assets" / "example" / "subject.yaml"
 WHAT = ("dataset.concepts.", "watch.concept_prompts", "watch.bleeding_prompts", "save.name")
@@ -23,7 +22,7 @@ def example(family: str, left_out: tuple[str, ...]) -> dict[str, Any] | None:
     decided = {path for method in METHODS for path in start(method["name"], "subject", family, 64)}
     settings = {
         setting.path: setting.value
-        for setting in fields(recipe_file.read(FILE))
+        for setting in fields(file.read(FILE))
         if setting.path not in left_out
         and (
             setting.path.startswith(WHAT)

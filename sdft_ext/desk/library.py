@@ -20,9 +20,9 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from .. import recipe_file
 from ..recipe import Recipe, RecipeError
-from ..recipe_rules import fields
+from ..recipe import file as recipe_file
+from ..recipe.rules import fields
 from ..storage import atomic
 from ..storage.free_name import SUFFIXES
 from ..watch.controls import SETS

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..recipe import FULL, LORA_FAMILY
-from ..recipe_rules import not_a_file_name
+from ..recipe.rules import not_a_file_name
 from .errors import DeskError, NotAllowed
 from .folders import Folders
 from .library import Library

@@ -12,11 +12,11 @@ from typing import Any
 from ..dataset.buckets import Geometry
 from ..dataset.folder import DatasetError, Picture, Scan
 from ..dataset.pictures import PictureError
-from ..preparation import crops, doing, masks, record
+from ..preparation import crops, execute, masks, record
 from ..preparation.focus import Faces, Looker
-from ..preparation.leftovers import announced
 from ..preparation.options import Options, PreparationError, from_plain
 from ..preparation.plan import Action, Plan, name_below, plan
+from ..preparation.stale_outputs import announced
 from ..recipe import Concept, DatasetRecipe, Recipe
 from ..storage.hidden_folder import OwnFolderError
 from .errors import DeskError, NotFound, NotNow
@@ -73,7 +73,7 @@ class Preparation:
         made = self._plan(folder, out, options, recipe)
         problem = ""
         try:
-            made = announced(made, doing.check(made))
+            made = announced(made, execute.check(made))
         except PreparationError as error:
             problem = str(error)
         groups = [list(actions) for _, actions in groupby(made.actions, key=lambda action: action.source)]
@@ -103,7 +103,7 @@ class Preparation:
     def start(self, folder: str, out: str, options: Any, recipe: Any) -> dict[str, Any]:
         """Begin to carry out a plan; gives the job as ``status`` does. Raises NotNow while another one is under way."""
         made = self._plan(folder, out, options, recipe)
-        doing.check(made)
+        execute.check(made)
         with self._lock:
             if self._job.state == "preparing":
                 raise NotNow(f"Pictures of {self._job.folder} are being prepared; wait for the end, or cancel it.")
@@ -155,7 +155,7 @@ class Preparation:
 
         try:
             self._looker.faces = self._faces()
-            done = doing.carry_out(made, self._looker, progress, job.cancel.is_set)
+            done = execute.carry_out(made, self._looker, progress, job.cancel.is_set)
             job.written, job.skipped, job.problems = done.written, done.skipped, done.problems
             if self._folders.may_add() and not self._folders.holds(made.out):
                 self._folders.remember(made.out)

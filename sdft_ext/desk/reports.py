@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..dataset import kept
+from ..analysis import accepted_duplicates as kept
 from ..dataset.folder import Picture, Scan
 from ..dataset.trash import Trash
 from ..recipe import Recipe
@@ -225,8 +225,8 @@ class Reports:
 
     def _inspect(self, job: Job) -> None:
         self._ready()
-        from ..dataset.batches import Plan
-        from ..dataset.inspection import inspect
+        from ..analysis.report import inspect
+        from ..dataset.plan import Plan
 
         scan: Scan = self._scans.get(job.recipe.dataset)
         plan = Plan(scan, job.recipe.dataset, job.recipe.train)

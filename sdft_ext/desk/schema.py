@@ -7,8 +7,8 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from ..recipe import Recipe
-from ..recipe_docs import sections as recipe_sections
-from ..recipe_rules import Setting, choices, fields
+from ..recipe.docs import sections as recipe_sections
+from ..recipe.rules import Setting, choices, fields
 from . import guide
 
 

@@ -130,7 +130,7 @@ class Tagging:
         return self._given(id, choice, how, apply=True, preview=preview, since=since)
 
     def _given(self, id: str, choice: Plain, how: str, **rest: Any) -> Plain:
-        from ..taggers.words import Choice, appended, caption, listed
+        from ..taggers.tag_captions import Choice, appended, caption, listed
 
         if how not in HOW:
             raise DeskError(f"Captions come in by one of {', '.join(HOW)}.")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from .. import recipe_file
 from ..method import METHODS
-from ..recipe import Recipe
+from ..recipe import Recipe, file
 from ..run_folder.facts import add_facts, read_facts
 from ..run_folder.save_names import unique
 from ..run_folder.saves import Saves
@@ -27,7 +26,7 @@ def remember(folder: Path, recipe: Recipe, host: Host) -> Recipe:
     files = host.files()
     if not files.same(Files(recipe.model.base, recipe.model.vae)):
         recipe = replace(recipe, model=replace(recipe.model, base=files.base, vae=files.vae))
-        recipe_file.write(folder / "recipe.yaml", recipe)
+        file.write(folder / "recipe.yaml", recipe)
     add_facts(folder, lent=asdict(files))
     return recipe
 

@@ -17,7 +17,7 @@ from ..recipe import FULL, Recipe
 from ..train import trial
 from ..train.loop import Loop
 from ..train.trial import DoesNotFit, Measured
-from .aside import give_free
+from .offload import give_free
 from .turns import Turns
 
 WORDS = {

@@ -16,10 +16,10 @@ from ..model.load import load
 from ..model.sample import sample
 from ..model.share import hang, share
 from ..recipe import ModelRecipe, Recipe
-from .aside import Home, away, bring_home
 from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, named
-from .fair_lock import FairLock
+from .fifo_lock import FairLock
 from .flags import Flags
+from .offload import Home, away, bring_home
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -241,7 +241,7 @@ def _lora(base: nn.Module, shape: Shape, draws: torch.Generator) -> Any:
 
 def _changed(base: nn.Module, shape: Shape, draws: torch.Generator, start: Layer | None) -> nn.Module:
     """Our layer around ``base``. A file's LoHa or LoKr may be of any form that fits; a DoRA may begin as a LoRA."""
-    from .changes import Changed, column_lengths, difference, effective_weight, first_values
+    from .weight_deltas import Changed, column_lengths, difference, effective_weight, first_values
 
     if start is None:
         tensors = first_values(shape.kind, base, shape.rank, shape.factor, draws)

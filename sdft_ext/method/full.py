@@ -31,7 +31,7 @@ from .adapters import wrappable
 from .base import MethodError, ParameterGroup
 from .lora import applied as lora_applied
 from .lowrank import approximated
-from .vectors import load
+from .token_vectors import load
 
 NOT_IN_FILES = ("text_projection", "token_embedding", "position_embedding")
 """Layers that programs don't look for in a LoRA."""

@@ -22,7 +22,7 @@ from ..model.base import Flags, Model
 from ..randomness import forked
 from ..recipe import HypernetworkRecipe, Precision, Recipe
 from .base import MethodError, ParameterGroup
-from .vectors import load
+from .token_vectors import load
 
 KEYS, VALUES = re.compile(r"\.attn[12]\.to_k$"), re.compile(r"\.attn[12]\.to_v$")
 NAMED = {"linear": nn.Identity, "swish": nn.Hardswish}

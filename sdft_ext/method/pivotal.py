@@ -19,7 +19,7 @@ from ..recipe import Precision, Recipe
 from .base import MethodError, ParameterGroup
 from .lora import LoraMethod, applied
 from .textual_inversion import hung_in, save_words
-from .vectors import LearnedVectors, load, words_of
+from .token_vectors import LearnedVectors, load, words_of
 
 
 class PivotalMethod(LoraMethod):

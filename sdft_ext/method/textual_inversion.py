@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ..formats import embedding
 from ..model.base import Flags, Model
-from ..model.words import Words
+from ..model.trained_tokens import Words
 from ..recipe import Precision, Recipe
 from .base import ParameterGroup
-from .vectors import LearnedVectors, in_file_name, load, weakened
+from .token_vectors import LearnedVectors, in_file_name, load, weakened
 
 
 class TextualInversionMethod:

@@ -15,8 +15,8 @@ from ..formats import kohya
 from ..formats.kohya import BUNDLE, LoraFile, LoraLayer
 from ..formats.lycoris import LABELS, MAGNITUDE, LycorisLayer, size
 from ..formats.tensor_file import TensorFile
-from ..method.changes import difference
 from ..method.lowrank import approximated, resized
+from ..method.weight_deltas import difference
 from ..recipe import Precision
 from .files import Progress, ToolError, names_and_weights, new_file
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from ..formats import checkpoint
 from ..formats.kohya import new_words
 from ..formats.tensor_file import PRECISIONS, Entry, TensorFile, aligned
-from ..method.changes import changed_weight
 from ..method.lora import read_for
+from ..method.weight_deltas import changed_weight
 from ..model.source import open_source
 from ..recipe import Precision
 from .files import Progress, ToolError, layers, names_and_weights, new_file, with_config

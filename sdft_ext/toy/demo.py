@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .. import recipe_file, run
+from .. import run
 from ..method import METHODS
 from ..model.base import Model
 from ..model.load import load
 from ..model.sample import sample
 from ..randomness import numpy_generator
-from ..recipe import Kind, Recipe, RecipeError
+from ..recipe import Kind, Recipe, RecipeError, file
 from ..run_folder.facts import add_facts
 from ..watch.progress import Progress, duration
 from ..watch.report import report
@@ -36,7 +36,7 @@ STEPS, GUIDANCE = 20, 2.5
 
 def recipe(out: Path) -> Recipe:
     """The example subject's recipe, for a run in the folder ``out``."""
-    found = recipe_file.read(RECIPE)
+    found = file.read(RECIPE)
     found.save.output = str(out.parent)
     return found
 

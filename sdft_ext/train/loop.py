@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..dataset.loader import Batch
-from ..dataset.part import Part
+from ..dataset.batches import Batch
 from ..dataset.prepare import Dataset
+from ..dataset.shard import Part
 from ..errors import SdftError
 from ..method.base import Method
 from ..model.base import Conditioning, Flags, Model, predict

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..dataset.loader import Batch
+from ..dataset.batches import Batch
 from ..formats.family import Prediction
 from ..randomness import generator
 from ..recipe import TrainRecipe

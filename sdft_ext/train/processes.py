@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..dataset.part import Part
+from ..dataset.shard import Part
 from ..errors import SdftError
 from ..recipe import Recipe, RecipeError
 

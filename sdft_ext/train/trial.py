@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..dataset.batches import Plan
-from ..dataset.loader import Batch
+from ..dataset.batches import Batch
+from ..dataset.plan import Plan
 from ..errors import SdftError
 from ..out_of_memory import let_go, out_of_memory
 from ..randomness import forked, generator

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from .. import recipe_file
 from ..recipe import LORA_FAMILY, WORDS, Recipe
+from ..recipe import file as recipe_file
 from ..run_folder import log
 from ..run_folder.facts import read_facts
 from ..storage import atomic

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..dataset.loader import Batch, Batches
+from ..dataset.batches import Batch, Batches
 from ..randomness import generator
 from ..recipe import Recipe
 

@@ -188,12 +188,12 @@ def test_copies_are_looked_for_again_where_pictures_have_changed(page: Page, tmp
 def test_a_failed_search_for_copies_does_not_last_for_ever(
     page: Page, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sdft_ext.dataset import looks
+    from sdft_ext.analysis import thumbnails
 
     def broken(*args: Any, **named: Any) -> Any:
         raise KeyError("unforeseen")
 
-    monkeypatch.setattr(looks, "look", broken)
+    monkeypatch.setattr(thumbnails, "look", broken)
     monkeypatch.setattr(threading, "excepthook", lambda told: None)
     page("copies", look=True)
     until = time.monotonic() + 20

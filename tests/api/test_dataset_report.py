@@ -12,12 +12,12 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from sdft_ext.analysis import thumbnails
 from sdft_ext.api import mount
-from sdft_ext.dataset import looks
 from sdft_ext.desk import Desk
+from tests.analysis.images import fill, image, save
 from tests.api.conftest import HOME, our_page
 from tests.api.test_uploads import one_line
-from tests.dataset.drawn import fill, image, save
 from tests.desk import setting
 from tests.desk.setting import until
 
@@ -186,13 +186,13 @@ def test_a_record_that_leads_out_of_the_trash_is_passed_over(client: TestClient,
 def test_looking_goes_on_in_the_background_and_can_be_cancelled(client: TestClient, tmp_path: Path, monkeypatch: Any):
     folder = tmp_path / "many"
     fill(folder, 12)
-    go, real = threading.Semaphore(0), looks._look
+    go, real = threading.Semaphore(0), thumbnails._look
 
     def slow(path: Path, background: str) -> Any:
         assert go.acquire(timeout=30)
         return real(path, background)
 
-    monkeypatch.setattr(looks, "_look", slow)
+    monkeypatch.setattr(thumbnails, "_look", slow)
     id = begin(client, recipe(folder))
     go.release(3)
     seen = until(lambda: (told := client.get(f"{V1}/report/{id}").json())["done"] >= 2 and told)

@@ -18,8 +18,8 @@ from PIL import Image
 
 from sdft_ext.api import mount
 from sdft_ext.desk import Desk
+from tests.analysis.images import image, save
 from tests.api.conftest import HOME
-from tests.dataset.drawn import image, save
 from tests.desk import setting
 from tests.desk.setting import values
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from sdft_ext.api import mount
 from sdft_ext.desk import Desk
-from tests.dataset import drawn
+from tests.analysis import images
 from tests.desk import setting
 
 from .conftest import HOME
@@ -27,7 +27,7 @@ TOY = {"dataset": {"resolution": 64, "bucket_step": 16, "bucket_min": 32, "bucke
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    drawn.fill(tmp_path / "pictures", 5, 128, 64)
+    images.fill(tmp_path / "pictures", 5, 128, 64)
     return tmp_path / "pictures"
 
 
@@ -115,7 +115,7 @@ def test_wrong_wishes_are_said_in_a_sentence(client: TestClient, folder: Path, m
 
 
 def test_a_folder_that_vanishes_is_said(client: TestClient, folder: Path, tmp_path: Path) -> None:
-    drawn.fill(folder, 40, 64, 64, 10)
+    images.fill(folder, 40, 64, 64, 10)
     client.post(PREPARATION, json=body(folder))
     folder.rename(tmp_path / "elsewhere")
     done = finished(client)
@@ -125,7 +125,7 @@ def test_a_folder_that_vanishes_is_said(client: TestClient, folder: Path, tmp_pa
 
 def test_strangers_may_neither_look_nor_write_outside_the_roots(data: Path, tmp_path: Path, folder: Path) -> None:
     inside, outside = tmp_path / "root", tmp_path / "pictures"
-    drawn.fill(inside / "set", 2)
+    images.fill(inside / "set", 2)
     desk = setting.desk(data, tmp_path / "runs", local=False, roots=(inside,))
     try:
         client = _client(desk)

@@ -17,7 +17,7 @@ import torch
 from fastapi.testclient import TestClient
 from safetensors.torch import load_file, save_file
 
-from sdft_ext.cli import main
+from sdft_ext.cli.main import main
 from sdft_ext.desk import Desk
 from sdft_ext.formats.tensor_file import TensorFile
 from sdft_ext.model.load import load
@@ -27,7 +27,7 @@ from sdft_ext.tools.merge import merge
 from tests.api.conftest import our_page
 from tests.desk import setting
 from tests.desk.setting import until
-from tests.method.moved import lora
+from tests.method.perturbed import lora
 
 V1 = "/sdft/v1"
 

@@ -24,8 +24,8 @@ from fastapi.testclient import TestClient
 from sdft_ext.api import mount
 from sdft_ext.desk import Desk, unpack, uploads
 from sdft_ext.desk.errors import NotNow
+from tests.analysis.images import fill, image, save
 from tests.api.conftest import HOME, our_page
-from tests.dataset.drawn import fill, image, save
 from tests.desk import setting
 
 V1 = "/sdft/v1/datasets"

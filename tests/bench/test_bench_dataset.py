@@ -10,8 +10,8 @@ import pytest
 
 from bench.dataset import main, make_pictures
 from bench.table import table
-from sdft_ext.dataset.batches import Plan
 from sdft_ext.dataset.folder import scan
+from sdft_ext.dataset.plan import Plan
 from sdft_ext.recipe import Concept, DatasetRecipe, TrainRecipe
 
 

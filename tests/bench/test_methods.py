@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from bench import methods
-from sdft_ext.desk import presets
 from sdft_ext.method import METHODS
-from sdft_ext.recipe_rules import fields
+from sdft_ext.recipe import presets
+from sdft_ext.recipe.rules import fields
 
 TAUGHT = {"lora", "locon", "dora", "loha", "lokr", "pivotal", "dreambooth", "dreambooth-lora"}
 """Rows that must learn the subject and let nothing bleed."""

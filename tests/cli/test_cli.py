@@ -13,11 +13,10 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from sdft_ext import recipe_file
-from sdft_ext.cli import FAILED, OK, USAGE, main
-from sdft_ext.recipe import Recipe
-from sdft_ext.recipe_docs import markdown
-from sdft_ext.recipe_rules import fields
+from sdft_ext.cli.main import FAILED, OK, USAGE, main
+from sdft_ext.recipe import Recipe, file
+from sdft_ext.recipe.docs import markdown
+from sdft_ext.recipe.rules import fields
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,10 +50,10 @@ def test_help_is_quick_and_names_every_setting():
 
 
 def test_help_loads_nothing_heavy():
-    program = "import sys, sdft_ext.cli as c\ntry: c.main(['train', '--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    program = "import sys, sdft_ext.cli.main as c\ntry: c.main(['train', '--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, encoding="utf-8")
     modules = done.stdout.splitlines()[-1]
-    assert "'sdft_ext.cli'" in modules
+    assert "'sdft_ext.cli.main'" in modules
     assert not any(f"'{name}'" in modules for name in ("torch", "numpy", "PIL", "diffusers", "transformers"))
 
 
@@ -68,7 +67,7 @@ def test_wrong_usage(arguments, capsys):
 def test_the_printed_recipe_is_one(capsys, tmp_path):
     assert main(["recipe", "lora"]) == OK
     text = capsys.readouterr().out
-    assert recipe_file.loads(text) == Recipe() and text.count("# ") >= len(list(fields(Recipe)))
+    assert file.loads(text) == Recipe() and text.count("# ") >= len(list(fields(Recipe)))
     assert main(["recipe", "--docs"]) == OK
     assert capsys.readouterr().out == markdown()
 
@@ -149,7 +148,7 @@ def test_what_is_not_expected_is_said_so(capsys, monkeypatch, tmp_path):
     def broken(*_):
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(recipe_file, "read", broken)
+    monkeypatch.setattr(file, "read", broken)
     assert main(["train", "x"]) == FAILED
     failed(capsys, FAILED, "ZeroDivisionError", "oops", "--debug")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sdft_ext.cli import main
+from sdft_ext.cli.main import main
 from tests.captions import folders
 
 

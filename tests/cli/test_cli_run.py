@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sdft_ext.cli import FAILED, INTERRUPTED, OK, main
+from sdft_ext.cli.main import FAILED, INTERRUPTED, OK, main
 
 ROOT = Path(__file__).parents[2]
 TOY = ROOT / "assets" / "toy" / "toy.safetensors"

@@ -12,13 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from sdft_ext.dataset import entries
+from sdft_ext.dataset import cache_files
 from sdft_ext.dataset.buckets import assign
 from sdft_ext.dataset.cache import Hashes, Latents, TextCache, View, cache_folder, load
 from sdft_ext.dataset.folder import DatasetError, scan
 from sdft_ext.dataset.pictures import PictureError
 from sdft_ext.recipe import DatasetRecipe
-from tests.dataset.drawn import Cells, fill, image, recipe, save
+from tests.analysis.images import Cells, fill, image, recipe, save
 
 
 def prepared(settings: DatasetRecipe, folder: Path | None = None, name: str = "vae") -> tuple[Cells, Latents]:
@@ -283,7 +283,7 @@ def test_a_damaged_entry_is_made_anew_bit_for_bit(tmp_path: Path, damage: str) -
     elif damage == "empty":
         file.write_bytes(b"")
     elif damage == "another shape":
-        file.write_bytes(entries.pack({"mean": torch.zeros(4, 2, 2), "std": torch.zeros(4, 2, 2)}))
+        file.write_bytes(cache_files.pack({"mean": torch.zeros(4, 2, 2), "std": torch.zeros(4, 2, 2)}))
     else:
         from safetensors.torch import save as to_bytes
 
@@ -310,13 +310,13 @@ def test_a_file_is_read_again_only_when_size_or_date_changed(tmp_path: Path) -> 
     os.utime(file, ns=(5, 5))
     hashes = Hashes(index)
     first = hashes.get(file)
-    assert first == entries.file_hash(file)
+    assert first == cache_files.file_hash(file)
     hashes.save()
     file.write_bytes(b"two")
     os.utime(file, ns=(5, 5))
     assert Hashes(index).get(file) == first, "same size, same date: believed"
     os.utime(file, ns=(6, 6))
-    assert Hashes(index).get(file) == entries.file_hash(file) != first
+    assert Hashes(index).get(file) == cache_files.file_hash(file) != first
 
 
 def test_a_cache_that_cannot_be_written_is_noted_and_the_run_goes_on(tmp_path: Path) -> None:
@@ -346,9 +346,9 @@ def test_memory_cache_writes_nothing(tmp_path: Path) -> None:
 def test_fingerprints_tell_encoders_apart() -> None:
     weights = {"a": torch.arange(1000.0), "b": torch.ones(3, 3)}
     changed = {**weights, "b": torch.ones(3, 3) * 1.001}
-    base = entries.fingerprint(weights, 0.18215)
-    assert base == entries.fingerprint({k: v.clone() for k, v in weights.items()}, 0.18215)
-    assert len({base, entries.fingerprint(changed, 0.18215), entries.fingerprint(weights, 0.13025)}) == 3
+    base = cache_files.fingerprint(weights, 0.18215)
+    assert base == cache_files.fingerprint({k: v.clone() for k, v in weights.items()}, 0.18215)
+    assert len({base, cache_files.fingerprint(changed, 0.18215), cache_files.fingerprint(weights, 0.13025)}) == 3
 
 
 # -- captions ---------------------------------------------------------------------------------------------------------

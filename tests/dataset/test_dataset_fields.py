@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sdft_ext.dataset.batches import Plan
+from sdft_ext.analysis.summary import report
+from sdft_ext.dataset.batches import Batches
 from sdft_ext.dataset.cache import Latents, cache_folder
 from sdft_ext.dataset.folder import scan
-from sdft_ext.dataset.loader import Batches
-from sdft_ext.dataset.report import report
+from sdft_ext.dataset.plan import Plan
 from sdft_ext.recipe import Concept, DatasetRecipe, TrainRecipe
-from tests.dataset.drawn import Cells, fill, image, recipe, save
+from tests.analysis.images import Cells, fill, image, recipe, save
 
 DATASET: dict[str, Any] = {
     "resolution": 48,

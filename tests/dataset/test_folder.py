@@ -15,7 +15,7 @@ from PIL import Image
 from sdft_ext.dataset import names
 from sdft_ext.dataset.folder import DatasetError, scan
 from sdft_ext.recipe import Concept, DatasetRecipe
-from tests.dataset.drawn import fill, image, jpeg, recipe, save
+from tests.analysis.images import fill, image, jpeg, recipe, save
 
 
 def by_name(folder: Path, **settings: object) -> dict[str, object]:

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from sdft_ext.dataset.batches import Plan
+from sdft_ext.analysis.summary import report
+from sdft_ext.dataset.batches import Batches
 from sdft_ext.dataset.cache import Latents
-from sdft_ext.dataset.entries import fingerprint
+from sdft_ext.dataset.cache_files import fingerprint
 from sdft_ext.dataset.folder import scan
-from sdft_ext.dataset.loader import Batches
-from sdft_ext.dataset.report import report
+from sdft_ext.dataset.plan import Plan
 from sdft_ext.recipe import TrainRecipe
-from tests.dataset.drawn import recipe
+from tests.analysis.images import recipe
 from tests.dataset.photographs import COUNT, write_photographs
 
 

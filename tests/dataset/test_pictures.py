@@ -10,7 +10,7 @@ from PIL import Image, ImageFile
 
 from sdft_ext.dataset import pictures
 from sdft_ext.dataset.pictures import PictureError, open_mask, open_picture
-from tests.dataset.drawn import image, jpeg, save
+from tests.analysis.images import image, jpeg, save
 
 GREY = 100
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdft_ext.dataset.batches import Plan, Sample, hold_out
 from sdft_ext.dataset.folder import DatasetError, Picture, Scan
+from sdft_ext.dataset.plan import Plan, Sample, hold_out
 from sdft_ext.recipe import Concept, DatasetRecipe, TrainRecipe
 
 TOY = DatasetRecipe(resolution=64, bucket_step=16, bucket_min=32, bucket_max=128)

@@ -19,7 +19,7 @@ from sdft_ext.model.borrow import tokenizer
 from sdft_ext.model.text import encode
 from sdft_ext.randomness import forked
 from sdft_ext.recipe import MethodRecipe, Recipe, SaveRecipe, TrainRecipe, WatchRecipe
-from tests.dataset.drawn import fill, recipe, save
+from tests.analysis.images import fill, recipe, save
 
 
 @pytest.fixture(scope="module")

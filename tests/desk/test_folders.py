@@ -8,7 +8,7 @@ import pytest
 
 from sdft_ext.desk import Desk, DeskError, NotAllowed, NotFound
 from sdft_ext.desk.folders import Folders
-from tests.dataset.drawn import image, save
+from tests.analysis.images import image, save
 
 
 def folders(tmp_path: Path, *, may_add: bool) -> Folders:

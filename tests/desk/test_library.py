@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sdft_ext import recipe_file
 from sdft_ext.desk.errors import NotNow
 from sdft_ext.desk.library import Library, differences
 from sdft_ext.desk.logs import MOST_LINES, Logs
 from sdft_ext.recipe import Concept, Recipe
+from sdft_ext.recipe import file as recipe_file
 
 from .setting import desk
 

@@ -9,7 +9,7 @@ import sys
 
 from sdft_ext.desk import guide, schema
 from sdft_ext.recipe import Recipe
-from sdft_ext.recipe_rules import choices, fields
+from sdft_ext.recipe.rules import choices, fields
 
 SHOWN = {setting.path: setting for setting in fields(Recipe) if setting.path not in schema.NO_CONTROL}
 

@@ -13,7 +13,7 @@ import pytest
 from sdft_ext.dataset.trash import Trash, TrashError
 from sdft_ext.desk.unpack import Refusals, UploadError, clean, unpack
 from sdft_ext.storage.hidden_folder import OwnFolderError, own_folder
-from tests.dataset.drawn import fill, image, save
+from tests.analysis.images import fill, image, save
 
 
 @pytest.mark.parametrize(

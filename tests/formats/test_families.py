@@ -9,12 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-sys.path.insert(0, str(Path(__file__).parent))
-import ldm
-
 from sdft_ext.errors import ModelError
 from sdft_ext.formats import families, single_file
 from sdft_ext.model import borrow, load, sample
+from tests.model import ldm
 
 UNET = "model.diffusion_model."
 

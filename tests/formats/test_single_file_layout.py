@@ -8,13 +8,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-sys.path.insert(0, str(Path(__file__).parent))
-import ldm
-
 from sdft_ext.errors import ModelError
 from sdft_ext.formats import families
 from sdft_ext.model import borrow, load, sample, text, vae
 from sdft_ext.model.base import Flags, predict
+from tests.model import ldm
 
 NAMES = ("sd1", "sd2", "sdxl")
 

@@ -13,16 +13,17 @@ from typing import Any
 
 import torch
 
-from sdft_ext import recipe_file, run
+from sdft_ext import run
 from sdft_ext.formats import embedding
 from sdft_ext.host.base import HostError
-from sdft_ext.host.webui import WebUIHost
+from sdft_ext.host.webui.host import WebUIHost
 from sdft_ext.method import METHODS
 from sdft_ext.method.lora import applied
 from sdft_ext.model.base import predict
 from sdft_ext.model.load import load
 from sdft_ext.model.text import encode
 from sdft_ext.randomness import generator
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.tools.files import file_and_weight
 
 TRAINING: dict[str, Any] = {}

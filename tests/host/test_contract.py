@@ -15,20 +15,19 @@ import pytest
 import torch
 from PIL import Image
 
-from sdft_ext import recipe_file
 from sdft_ext.control import Control
 from sdft_ext.host.base import HostChanged, HostError
 from sdft_ext.host.turns import Turns
 from sdft_ext.method.lora import LoraMethod
-from sdft_ext.recipe import Recipe
+from sdft_ext.recipe import Recipe, file
 from sdft_ext.run import RunResult, train
 from sdft_ext.run_folder.facts import read_facts
 from sdft_ext.run_folder.log import read as read_log
 from sdft_ext.toy.install import CHECKPOINT
-from tests.host import worlds
-from tests.host.going import Going
+from tests.host import host_adapters
+from tests.host.host_actions import Going
+from tests.host.host_adapters import World, checksums, flags
 from tests.host.test_mode import full_at_first
-from tests.host.worlds import World, checksums, flags
 from tests.run import tiny
 
 PROMPT = "a red circle on a white background"
@@ -37,7 +36,7 @@ STEPS = 8
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return worlds.world(tmp_path_factory.mktemp("world"))
+    return host_adapters.world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +63,7 @@ def recipe(pictures: Path, output: Path, *settings: str) -> Recipe:
     own = (f"train.length={STEPS}", "save.every=0", "train.learning_rate=1e-3", "method.lora.dropout=0.1")
     drawn = ('watch.concept_prompts=["a sks cat"]', "watch.every=3", "watch.validation_every=4")
     found = tiny.recipe(pictures, output, *own, *drawn, f"model.base={CHECKPOINT}")
-    return recipe_file.override(found, [*settings])
+    return file.override(found, [*settings])
 
 
 class Whole:
@@ -91,7 +90,7 @@ def whole(world: World, pictures: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_nothing_is_copied(world: World) -> None:
-    with worlds.lent(world) as (_, model):
+    with host_adapters.lent(world) as (_, model):
         theirs = list(world.parameters().values())
         objects, memory = {id(p) for p in theirs}, {p.untyped_storage().data_ptr() for p in theirs}
         unet = list(model.unet.parameters())
@@ -102,7 +101,7 @@ def test_nothing_is_copied(world: World) -> None:
 
 def test_a_turn_has_the_run_s_flags_and_puts_the_host_s_back(world: World, pictures: Path, tmp_path: Path) -> None:
     before, method = flags(world), LoraMethod()
-    with worlds.lent(world) as (host, model):
+    with host_adapters.lent(world) as (host, model):
         with host.turn():
             method.attach(model, recipe(pictures, tmp_path))
             assert not any(wanted for wanted, _ in ((p.requires_grad, p) for p in world_parameters(world)))
@@ -115,7 +114,7 @@ def test_a_turn_has_the_run_s_flags_and_puts_the_host_s_back(world: World, pictu
 
 def world_parameters(world: World) -> list[torch.nn.Parameter]:
     """Without taking the lock: for looks from inside a turn."""
-    if isinstance(world, worlds.StandaloneWorld):
+    if isinstance(world, host_adapters.StandaloneWorld):
         assert world.shelf.model is not None
         return [p for module in world.shelf.model.modules for p in module.parameters()]
     from modules import sd_models
@@ -323,7 +322,7 @@ def test_a_step_that_was_disturbed_is_done_over(world: World, whole: Whole, tmp_
 
 
 def test_a_mistake_of_the_program_is_not_done_over(world: World) -> None:
-    with worlds.lent(world) as (host, _):
+    with host_adapters.lent(world) as (host, _):
         turns, tried = Turns(host, Control(), print), []
         turns._model = host.borrow()
 
@@ -338,7 +337,7 @@ def test_a_mistake_of_the_program_is_not_done_over(world: World) -> None:
 
 
 def test_another_model_is_said_at_once(world: World) -> None:
-    with worlds.lent(world) as (host, _):
+    with host_adapters.lent(world) as (host, _):
         with host.turn():
             pass
         world.load_other()

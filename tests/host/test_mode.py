@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from sdft_ext.control import Control
-from sdft_ext.host import aside, mode
+from sdft_ext.host import mode
+from sdft_ext.host import offload as aside
 from sdft_ext.host.base import Drawing
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.model.copies import parameters

@@ -18,13 +18,13 @@ import torch
 from torch import nn
 
 from sdft_ext.host.base import Files, HostError, suited
-from sdft_ext.host.fair_lock import FairLock
+from sdft_ext.host.fifo_lock import FairLock
 from sdft_ext.host.flags import Flags
-from sdft_ext.host.infotext import infotext
-from sdft_ext.host.lendable import Loaded, why_not
 from sdft_ext.host.missing import PACKAGES, Package, command, missing, unfit
-from sdft_ext.host.prompts import Kind, with_save, with_weight
-from sdft_ext.host.webui_files import innermost
+from sdft_ext.host.webui.files import innermost
+from sdft_ext.host.webui.infotext import infotext
+from sdft_ext.host.webui.prompts import Kind, with_save, with_weight
+from sdft_ext.host.webui.supported import Loaded, why_not
 from sdft_ext.recipe import Concept, DatasetRecipe, Recipe, WatchRecipe
 from sdft_ext.run_folder.save_names import unique
 

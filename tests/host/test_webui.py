@@ -11,7 +11,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from sdft_ext import recipe_file
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.toy.install import TOY
 from tests.host.webui_process import PROMPT, ROOT, WEBUI, WebUI
 

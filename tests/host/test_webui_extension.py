@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sdft_ext import extension, recipe_file
-from sdft_ext.host import prompts
+from sdft_ext import extension
+from sdft_ext.host.webui import prompts
+from sdft_ext.recipe import file as recipe_file
 from tests.host.webui_process import PROMPT, ROOT, SEED, WEBUI, WebUI, started
 
 pytestmark = [
@@ -236,7 +237,7 @@ def test_interrupting_a_generation_does_not_stop_the_run(client: Client, webui: 
 
 def test_a_checkpoint_switched_in_the_settings_pauses_the_run(client: Client, webui: WebUI) -> None:
     """The same as in the contract, but as a user does it: by the WebUI's setting, and back."""
-    from tests.host.worlds import other_checkpoint
+    from tests.host.host_adapters import other_checkpoint
 
     folder = webui.data / "models" / "Stable-diffusion"
     other_checkpoint(folder / "toy.safetensors", folder)
@@ -292,7 +293,7 @@ def test_what_the_extension_costs_at_the_start(tmp_path: Path) -> None:
 import sys, time
 import fastapi, gradio, numpy, PIL, psutil, pydantic, safetensors.torch, torch, yaml
 began = time.perf_counter()
-import sdft_ext.extension, sdft_ext.host.webui, sdft_ext.desk.desk
+import sdft_ext.extension, sdft_ext.host.webui.host, sdft_ext.desk.desk
 import sdft_ext.api.datasets, sdft_ext.api.guard, sdft_ext.api.runs, sdft_ext.api.session, sdft_ext.api.static
 print(time.perf_counter() - began, sorted({"diffusers", "peft", "transformers"} & set(sys.modules)))
 """

@@ -21,7 +21,7 @@ import json, sys
 sys.path[:0] = sys.argv[1:3]
 from skimage import data
 from PIL import Image
-from sdft_ext.host.webui_faces import faces
+from sdft_ext.host.webui.faces import faces
 from modules.textual_inversion import autocrop
 from sdft_ext.dataset.buckets import Bucket, Geometry
 from sdft_ext.dataset.folder import Picture

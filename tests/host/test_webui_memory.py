@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from sdft_ext import recipe_file
 from sdft_ext.formats import reference_families
 from sdft_ext.recipe import Recipe
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.toy.install import CLIP_FOLDER
-from tests.dataset.drawn import image, save
+from tests.analysis.images import image, save
 from tests.host.webui_process import ROOT, WEBUI, started
 from tests.model import ldm
 from tests.run import tiny

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from sdft_ext import recipe_file
 from sdft_ext.recipe import LORA_FAMILY
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.tools.merge import merge
 from sdft_ext.toy.install import TOY
 from tests.host.webui_process import PROMPT, ROOT, WEBUI, WebUI, started

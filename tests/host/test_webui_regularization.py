@@ -132,7 +132,7 @@ def test_interrupt_spoils_no_picture(client: Client, webui: WebUI, tmp_path: Pat
 
 
 def test_another_checkpoint_is_waited_for(client: Client, webui: WebUI, tmp_path: Path) -> None:
-    from tests.host.worlds import other_checkpoint
+    from tests.host.host_adapters import other_checkpoint
 
     folder = webui.data / "models" / "Stable-diffusion"
     other_checkpoint(folder / "toy.safetensors", folder)

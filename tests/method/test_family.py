@@ -13,9 +13,9 @@ from sdft_ext.formats.lycoris import LycorisLayer
 from sdft_ext.method import METHODS
 from sdft_ext.method.adapters import Adapters, Shape, wrappable
 from sdft_ext.method.base import MethodError
-from sdft_ext.method.changes import Changed, column_lengths, difference, effective_weight, first_values
 from sdft_ext.method.lora import applied, read
 from sdft_ext.method.sizes import numbers, split
+from sdft_ext.method.weight_deltas import Changed, column_lengths, difference, effective_weight, first_values
 from sdft_ext.model import borrow, text
 from sdft_ext.model.base import Model, predict
 from sdft_ext.recipe import Recipe

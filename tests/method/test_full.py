@@ -23,7 +23,7 @@ from sdft_ext.run import train
 from sdft_ext.run_folder.facts import read_facts
 from sdft_ext.train.loop import refuse_compile
 from sdft_ext.train.rounding import Rounding, rounded
-from tests.method.moved import moved
+from tests.method.perturbed import moved
 from tests.model import ldm
 from tests.run import tiny
 

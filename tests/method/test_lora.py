@@ -9,8 +9,8 @@ import torch
 from diffusers.utils import USE_PEFT_BACKEND
 from safetensors import safe_open
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "model"))
-import ldm
+
+from tests.model import ldm
 
 from sdft_ext.formats import kohya, metadata
 from sdft_ext.method.base import MethodError

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from sdft_ext.formats import kohya
 from sdft_ext.method import METHODS
 from sdft_ext.method.adapters import wrappable
-from sdft_ext.method.changes import effective_weight
 from sdft_ext.method.lora import applied
+from sdft_ext.method.weight_deltas import effective_weight
 from sdft_ext.model import borrow
 from sdft_ext.model.base import Model
 from sdft_ext.recipe import Recipe

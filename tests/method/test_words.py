@@ -13,10 +13,10 @@ from sdft_ext.formats import embedding
 from sdft_ext.formats.embedding import EmbeddingFileError
 from sdft_ext.method import METHODS
 from sdft_ext.method.base import MethodError
-from sdft_ext.method.vectors import words_of
+from sdft_ext.method.token_vectors import words_of
 from sdft_ext.model import borrow, text
 from sdft_ext.model.base import Model
-from sdft_ext.model.words import Words, base_table
+from sdft_ext.model.trained_tokens import Words, base_table
 from sdft_ext.recipe import Concept, Recipe
 from tests.model import ldm
 

@@ -7,12 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parent))
-import ldm
-
 from sdft_ext.errors import ModelError
 from sdft_ext.model import borrow, sample, text, vae
 from sdft_ext.model.base import Flags
+from tests.model import ldm
 
 
 def tree(tensors):

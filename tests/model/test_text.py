@@ -6,11 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-import ldm
-
 from sdft_ext.errors import ModelError
 from sdft_ext.model import borrow, text
+from tests.model import ldm
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sdft_ext.cli import main
-from tests.dataset import drawn
+from sdft_ext.cli.main import main
+from tests.analysis import images
 
 TOY = ["dataset.resolution=64", "dataset.bucket_step=16", "dataset.bucket_min=32"]
 
@@ -17,8 +17,8 @@ def test_a_dry_run_says_what_would_be_done_and_the_run_does_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, out = tmp_path / "pictures", tmp_path / "out"
-    drawn.save(folder / "wide.png", drawn.image(128, 64))
-    drawn.save(folder / "small.png", drawn.image(40, 40))
+    images.save(folder / "wide.png", images.image(128, 64))
+    images.save(folder / "small.png", images.image(40, 40))
     command = ["dataset", "prepare", str(folder), "--out", str(out), "--mirror", *TOY, "dataset.buckets=false"]
     assert main([*command, "--dry-run"]) == 0 and not out.exists()
     said = capsys.readouterr().out.splitlines()
@@ -52,7 +52,7 @@ def test_a_dry_run_says_what_would_be_done_and_the_run_does_it(
 def test_wrong_options_are_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], sentence: str
 ) -> None:
-    drawn.fill(tmp_path / "pictures", 1)
+    images.fill(tmp_path / "pictures", 1)
     code = main(["dataset", "prepare", str(tmp_path / "pictures"), "--out", str(tmp_path / "out"), *options])
     said = capsys.readouterr()
     assert code == 2 and sentence in said.err and said.err.count("\n") == 1 and not (tmp_path / "out").exists()

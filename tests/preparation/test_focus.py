@@ -11,7 +11,7 @@ from PIL import Image
 from sdft_ext.dataset.buckets import Bucket, Geometry
 from sdft_ext.dataset.folder import scan
 from sdft_ext.preparation.focus import Looker, most_edges, most_entropy, on_faces
-from tests.dataset import drawn
+from tests.analysis import images
 
 WIDE = Geometry(Bucket(64, 64), (256, 64), 96, 0)
 
@@ -47,7 +47,7 @@ def test_faces_decide_where_somebody_finds_them_and_edges_where_there_is_none(tm
     folder = tmp_path / "pictures"
     folder.mkdir()
     Image.fromarray(busy(200).astype(np.uint8)).save(folder / "a.png")
-    (picture,) = scan(drawn.recipe(folder)).pictures
+    (picture,) = scan(images.recipe(folder)).pictures
     seen: list[tuple[int, int]] = []
 
     def faces(image: Image.Image) -> list[tuple[float, float, float, float]]:

@@ -15,18 +15,18 @@ import pytest
 import torch
 from PIL import Image
 
-from sdft_ext.dataset.batches import Plan
+from sdft_ext.dataset.batches import Batches
 from sdft_ext.dataset.cache import Latents
 from sdft_ext.dataset.folder import Picture, scan
-from sdft_ext.dataset.loader import Batches
+from sdft_ext.dataset.plan import Plan
 from sdft_ext.preparation import masks
 from sdft_ext.preparation.options import PreparationError
 from sdft_ext.recipe import TrainRecipe
-from tests.dataset import drawn
+from tests.analysis import images
 
 
 def only(folder: Path) -> Picture:
-    (picture,) = scan(drawn.recipe(folder)).pictures
+    (picture,) = scan(images.recipe(folder)).pictures
     return picture
 
 
@@ -53,11 +53,11 @@ def claiming(side: int) -> bytes:
 
 @pytest.mark.parametrize("mode", ["RGBA", "RGB", "L"])
 def test_a_painted_mask_is_the_loss_weight_map_of_the_next_batch(tmp_path: Path, mode: str) -> None:
-    drawn.save(tmp_path / "a.png")
-    recipe = drawn.recipe(tmp_path)
+    images.save(tmp_path / "a.png")
+    recipe = images.recipe(tmp_path)
 
     def weights() -> torch.Tensor | None:
-        latents = Latents(recipe, drawn.Cells(), "cells", None)
+        latents = Latents(recipe, images.Cells(), "cells", None)
         found = latents.prepare(scan(recipe))
         return Batches(Plan(found, recipe, TrainRecipe(batch_size=1)), latents).at(0).mask
 
@@ -69,7 +69,7 @@ def test_a_painted_mask_is_the_loss_weight_map_of_the_next_batch(tmp_path: Path,
 
 
 def test_masks_have_the_size_of_their_picture_and_are_read_back(tmp_path: Path) -> None:
-    drawn.save(tmp_path / "a.jpg", drawn.image(2000, 500))
+    images.save(tmp_path / "a.jpg", images.image(2000, 500))
     picture = only(tmp_path)
     assert masks.painted_size(picture) == (1024, 256) and masks.read(picture) == ""
     version = masks.write(picture, url(half((1024, 256))), masks.version(picture))
@@ -84,8 +84,8 @@ def test_masks_have_the_size_of_their_picture_and_are_read_back(tmp_path: Path) 
 
 
 def test_a_former_mask_is_kept_and_one_changed_meanwhile_is_not_replaced(tmp_path: Path) -> None:
-    drawn.save(tmp_path / "a.png")
-    drawn.save(tmp_path / "a-mask.jpg", drawn.image(mode="L"))
+    images.save(tmp_path / "a.png")
+    images.save(tmp_path / "a-mask.jpg", images.image(mode="L"))
     former = (tmp_path / "a-mask.jpg").read_bytes()
     picture = only(tmp_path)
     with pytest.raises(
@@ -103,12 +103,12 @@ def test_a_former_mask_is_kept_and_one_changed_meanwhile_is_not_replaced(tmp_pat
 
 @pytest.mark.parametrize("removed", [False, True])
 def test_every_mask_that_is_replaced_is_kept(tmp_path: Path, removed: bool) -> None:
-    drawn.save(tmp_path / "a.png")
-    drawn.save(tmp_path / "b.png")
+    images.save(tmp_path / "a.png")
+    images.save(tmp_path / "b.png")
     for place, name in enumerate(("a-mask.webp", "a-mask.png", "b-mask.png")):
-        drawn.save(tmp_path / name, drawn.image(seed=place, mode="L"))
+        images.save(tmp_path / name, images.image(seed=place, mode="L"))
     before = {path.read_bytes() for path in tmp_path.glob("a-mask.*")}
-    picture = next(one for one in scan(drawn.recipe(tmp_path)).pictures if one.path.name == "a.png")
+    picture = next(one for one in scan(images.recipe(tmp_path)).pictures if one.path.name == "a.png")
     if removed:
         masks.remove(picture, masks.version(picture))
     else:
@@ -118,9 +118,9 @@ def test_every_mask_that_is_replaced_is_kept(tmp_path: Path, removed: bool) -> N
 
 
 def test_of_two_who_painted_over_the_same_mask_one_is_told(tmp_path: Path) -> None:
-    drawn.save(tmp_path / "a.png", drawn.image(900, 900))
+    images.save(tmp_path / "a.png", images.image(900, 900))
     picture = only(tmp_path)
-    painted = url(drawn.image(900, 900, 5, "L"))
+    painted = url(images.image(900, 900, 5, "L"))
 
     def store(number: int) -> str:
         try:
@@ -133,13 +133,13 @@ def test_of_two_who_painted_over_the_same_mask_one_is_told(tmp_path: Path) -> No
 
 
 def test_transparency_is_a_mask(tmp_path: Path) -> None:
-    clear = drawn.image(64, 64, 1, "RGBA")
+    clear = images.image(64, 64, 1, "RGBA")
     clear.putalpha(half(mode="L"))
-    drawn.save(tmp_path / "a.png", clear)
+    images.save(tmp_path / "a.png", clear)
     found = masks.read(only(tmp_path), from_alpha=True)
     back = Image.open(io.BytesIO(base64.b64decode(found[len(masks.PREFIX) :])))
     assert np.array_equal(np.asarray(back), np.asarray(half(mode="L")))
-    drawn.save(tmp_path / "a.png")
+    images.save(tmp_path / "a.png")
     assert masks.read(only(tmp_path), from_alpha=True) == ""
 
 
@@ -164,7 +164,7 @@ def test_transparency_is_a_mask(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_mask_is_refused_and_nothing_written(tmp_path: Path, data: str, sentence: str) -> None:
-    drawn.save(tmp_path / "a.png")
+    images.save(tmp_path / "a.png")
     with pytest.raises(PreparationError) as told:
         masks.write(only(tmp_path), data, "")
     assert sentence in str(told.value) and [path.name for path in tmp_path.iterdir()] == ["a.png"]
@@ -173,8 +173,8 @@ def test_what_is_no_mask_is_refused_and_nothing_written(tmp_path: Path, data: st
 def test_a_link_in_place_of_our_folder_is_refused(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "pictures", tmp_path / "elsewhere"
     elsewhere.mkdir()
-    drawn.save(folder / "a.png")
-    drawn.save(folder / "a-mask.png", half(mode="L"))
+    images.save(folder / "a.png")
+    images.save(folder / "a-mask.png", half(mode="L"))
     (folder / ".sdft").symlink_to(elsewhere)
     picture = only(folder)
     with pytest.raises(PreparationError, match="is a link; remove it"):

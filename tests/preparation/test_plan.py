@@ -14,11 +14,11 @@ from sdft_ext.dataset.folder import scan
 from sdft_ext.preparation.crops import Crop
 from sdft_ext.preparation.options import PreparationError, from_plain
 from sdft_ext.preparation.plan import Plan, plan
-from tests.dataset import drawn
+from tests.analysis import images
 
 
 def made(folder: Path, out: Path, *, crops: Any = None, settings: dict[str, Any] | None = None, **options: Any) -> Plan:
-    recipe = drawn.recipe(folder, **(settings or {}))
+    recipe = images.recipe(folder, **(settings or {}))
     return plan(scan(recipe), folder, out, from_plain(options), recipe, crops)
 
 
@@ -28,8 +28,8 @@ def targets(found: Plan) -> list[str]:
 
 def test_each_picture_goes_where_training_would_cut_it(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
-    drawn.save(folder / "wide.png", drawn.image(150, 70))
-    drawn.save(folder / "10_cat" / "tall.jpg", drawn.image(90, 200))
+    images.save(folder / "wide.png", images.image(150, 70))
+    images.save(folder / "10_cat" / "tall.jpg", images.image(90, 200))
     found = made(folder, tmp_path / "out")
     assert targets(found) == ["wide.png", "10_cat/tall.png"]
     for action in found.actions:
@@ -41,19 +41,19 @@ def test_each_picture_goes_where_training_would_cut_it(tmp_path: Path) -> None:
 def test_names_are_never_given_twice(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     for name in ("a.png", "a.jpg", "A.bmp", "a-2.png"):
-        drawn.save(folder / name)
+        images.save(folder / name)
     found = made(folder, tmp_path / "out", mirror=True)
     assert len({name.casefold() for name in targets(found)}) == len(found.actions) == 8
-    drawn.save(folder / "b.png")
-    drawn.save(folder / "b-mask.png", drawn.image(mode="L"))
+    images.save(folder / "b.png")
+    images.save(folder / "b-mask.png", images.image(mode="L"))
     assert "b-mask.png" not in targets(made(folder, tmp_path / "out"))
 
 
 def test_long_and_large_pictures_become_tiles_that_cover_them(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
-    drawn.save(folder / "long.png", drawn.image(300, 64))
-    drawn.save(folder / "large.png", drawn.image(256, 250))
-    drawn.save(folder / "small.png", drawn.image(64, 64))
+    images.save(folder / "long.png", images.image(300, 64))
+    images.save(folder / "large.png", images.image(256, 250))
+    images.save(folder / "small.png", images.image(64, 64))
     squares = {"buckets": False}
     long = made(folder, tmp_path / "out", split="long", settings=squares)
     assert long.tiled == ("long.png",)
@@ -71,7 +71,7 @@ def test_long_and_large_pictures_become_tiles_that_cover_them(tmp_path: Path) ->
 
 def test_a_crop_by_hand_is_used_and_stays_inside(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
-    drawn.save(folder / "a.png", drawn.image(200, 64))
+    images.save(folder / "a.png", images.image(200, 64))
     size = (200, 64)
     squares = {"buckets": False}
     right = made(folder, tmp_path / "out", crops={"a.png": (Crop(1.0, 0.5), size)}, settings=squares).actions[0]
@@ -86,8 +86,8 @@ def test_a_crop_by_hand_is_used_and_stays_inside(tmp_path: Path) -> None:
 
 def test_undersized_pictures_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
-    drawn.save(folder / "small.png", drawn.image(40, 40))
-    drawn.save(folder / "fine.png", drawn.image(80, 80))
+    images.save(folder / "small.png", images.image(40, 40))
+    images.save(folder / "fine.png", images.image(80, 80))
     found = made(folder, tmp_path / "out")
     assert found.undersized == ("small.png",)
     assert found.notes[0].startswith("small.png is smaller than the bucket and would be enlarged, up to 1.6 times: ")
@@ -96,7 +96,7 @@ def test_undersized_pictures_are_named(tmp_path: Path) -> None:
 
 def test_only_mirrored_copies_go_beside_the_originals(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
-    drawn.fill(folder, 2)
+    images.fill(folder, 2)
     beside = made(folder, folder, cut="whole", mirror=True)
     assert [(action.target, action.flip) for action in beside.actions] == [("000-2.png", True), ("001-2.png", True)]
     with pytest.raises(PreparationError, match="only mirrored copies of whole pictures"):

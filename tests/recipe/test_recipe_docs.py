@@ -1,8 +1,8 @@
 from pathlib import Path
 
 from sdft_ext.recipe import Recipe
-from sdft_ext.recipe_docs import help_text, markdown
-from sdft_ext.recipe_rules import fields
+from sdft_ext.recipe.docs import help_text, markdown
+from sdft_ext.recipe.rules import fields
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipe.md"
 

@@ -140,7 +140,7 @@ def test_near_duplicates_of_before_or_with_words_go_to_the_trash(base: Path, she
         def paint(
             self, prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling, model: Files
         ) -> list[Image.Image]:
-            from tests.dataset.drawn import image
+            from tests.analysis.images import image
 
             return [image(64, 64, seed=min(seed, 3)) for seed in seeds]
 
@@ -166,7 +166,7 @@ def test_near_duplicates_are_dropped_and_others_drawn(base: Path, shelf: Shelf, 
             return [drawn(seed - 1 if seed % 3 == 0 else seed) for seed in seeds]
 
     def drawn(seed: int) -> Image.Image:
-        from tests.dataset.drawn import image
+        from tests.analysis.images import image
 
         return image(64, 64, seed=seed)
 

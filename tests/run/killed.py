@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sdft_ext import recipe_file, run
+from sdft_ext import run
+from sdft_ext.recipe import file
 
 TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
 """Audit events of files: just before each of them a run may be killed."""
@@ -37,7 +38,7 @@ def go(recipe: Path, folder: Path, moment: int | str, told: Path) -> None:
     if (folder / "recipe.yaml").exists():
         run.resume(folder, quiet=True)
     else:
-        run.train(recipe_file.read(recipe), folder=folder, quiet=True)
+        run.train(file.read(recipe), folder=folder, quiet=True)
     told.write_text(str(touches))
 
 

@@ -20,7 +20,7 @@ from sdft_ext.recipe import ADAPTERS, Recipe
 from sdft_ext.run import RunResult, resume, train
 from sdft_ext.run_folder.facts import read_facts
 from tests.run import tiny
-from tests.run.between import Between
+from tests.run.step_hooks import Between
 from tests.run.test_methods import recipe
 
 pytestmark = [pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"), pytest.mark.slow]

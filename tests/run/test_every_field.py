@@ -20,7 +20,7 @@ from sdft_ext import run as runs
 from sdft_ext.host.standalone import StandaloneHost
 from sdft_ext.model.base import Model
 from sdft_ext.recipe import Recipe, RecipeError
-from sdft_ext.recipe_rules import fields
+from sdft_ext.recipe.rules import fields
 from tests.run import tiny
 
 PROMPT = 'watch.concept_prompts=["a sks cat"]'

@@ -13,17 +13,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sdft_ext import recipe_file
 from sdft_ext.control import Control
 from sdft_ext.formats.hypernetwork import read as read_hypernetwork
 from sdft_ext.formats.hypernetwork import write as write_hypernetwork
 from sdft_ext.host.standalone import StandaloneHost
 from sdft_ext.method import METHODS
 from sdft_ext.recipe import ADAPTERS, MethodName, Recipe
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import resume, train
 from sdft_ext.run_folder import state
 from tests.run import killed, tiny
-from tests.run.between import Between
+from tests.run.step_hooks import Between
 
 HARD = (
     "train.length=5",

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from sdft_ext import recipe_file
 from sdft_ext.formats import reference_families
 from sdft_ext.host.base import Files
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.model import borrow
 from sdft_ext.model.base import Model
-from sdft_ext.recipe import Concept, DatasetRecipe, ModelRecipe, Recipe, SaveRecipe, TrainRecipe, WatchRecipe
+from sdft_ext.recipe import Concept, DatasetRecipe, ModelRecipe, Recipe, SaveRecipe, TrainRecipe, WatchRecipe, file
 from sdft_ext.run import train
 from sdft_ext.toy.install import CHECKPOINT
 from tests.dataset.photographs import COUNT, write_photographs
@@ -40,7 +39,7 @@ def recipe(photographs: Path, output: Path, *settings: str) -> Recipe:
         save=SaveRecipe(output=str(output), name="photographs"),
         watch=WatchRecipe(tensorboard=False),
     )
-    return recipe_file.override(base, settings)
+    return file.override(base, settings)
 
 
 def test_on_the_toy_model(photographs: Path, tmp_path: Path) -> None:

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from sdft_ext import recipe_file
-from sdft_ext.cli import FAILED, OK, USAGE
-from sdft_ext.recipe import Recipe, RecipeError
+from sdft_ext.cli.main import FAILED, OK, USAGE
+from sdft_ext.recipe import Recipe, RecipeError, file
 from sdft_ext.run import train
 from sdft_ext.train.processes import ALONE, Processes, check, launched
-from tests.run import pair, tiny
+from tests.run import tiny, two_processes
 
 ROOT = Path(__file__).parents[2]
 CLOSE = 1e-4
@@ -57,7 +56,7 @@ def uneven(data: Path, tmp_path: Path) -> str:
 
 def written(tmp_path: Path, recipe: Recipe) -> Path:
     path = tmp_path / "recipe.yaml"
-    recipe_file.write(path, recipe)
+    file.write(path, recipe)
     return path
 
 
@@ -74,7 +73,7 @@ def curves(one: Path, other: Path) -> list[float]:
 def test_two_processes_are_one_with_the_doubled_batch(name: str, data: Path, uneven: str, tmp_path: Path) -> None:
     settings = ["train.length=6", "train.learning_rate=1e-3", "save.every=3", uneven, *METHODS[name]]
     path = written(tmp_path, tiny.recipe(data, tmp_path / "two", *settings))
-    assert pair.train(path) == [OK, OK]
+    assert two_processes.train(path) == [OK, OK]
     one = train(
         tiny.recipe(data, tmp_path, *settings, "train.batch_size=4"), folder=tmp_path / "one", quiet=True
     ).folder
@@ -91,25 +90,25 @@ def test_two_processes_are_one_with_the_doubled_batch(name: str, data: Path, une
 def test_another_process_that_dies_ends_the_run_and_it_can_be_resumed(data: Path, tmp_path: Path) -> None:
     settings = ["train.length=30", "train.learning_rate=1e-3", "save.every=0", "save.state_every=2"]
     path = written(tmp_path, tiny.recipe(data, tmp_path, *settings))
-    assert pair.train(path, f"save.output={tmp_path / 'whole'}") == [OK, OK]
-    processes, run, whole = pair.start("train", str(path)), tmp_path / "tiny", tmp_path / "whole" / "tiny"
+    assert two_processes.train(path, f"save.output={tmp_path / 'whole'}") == [OK, OK]
+    processes, run, whole = two_processes.start("train", str(path)), tmp_path / "tiny", tmp_path / "whole" / "tiny"
     until(lambda: steps(run) >= 5)
     processes[1].kill()
-    assert pair.ended(processes) == [FAILED, -signal.SIGKILL]
+    assert two_processes.ended(processes) == [FAILED, -signal.SIGKILL]
     status = json.loads((run / "status.json").read_text())
     assert status["state"] == "failed" and "Another process" in status["message"]
     assert 5 <= steps(run) < 30
     with pytest.raises(RecipeError, match="--num_processes 2"):
-        train(recipe_file.read(path), folder=run, quiet=True)
-    assert pair.resume(run) == [OK, OK]
+        train(file.read(path), folder=run, quiet=True)
+    assert two_processes.resume(run) == [OK, OK]
     assert tiny.losses(run) == tiny.losses(whole) and tiny.last_state(run) == tiny.last_state(whole)
     assert tiny.saved(run) == tiny.saved(whole)
 
 
 def test_a_wrong_recipe_lets_the_others_go(data: Path, tmp_path: Path) -> None:
     path = written(tmp_path, tiny.recipe(data, tmp_path))
-    assert pair.train(path, "train.batch_size=0") == [USAGE, OK]
-    assert pair.train(path, "method.lora.dropout=0.1")[0] == USAGE
+    assert two_processes.train(path, "train.batch_size=0") == [USAGE, OK]
+    assert two_processes.train(path, "method.lora.dropout=0.1")[0] == USAGE
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sdft_ext import recipe_file
 from sdft_ext.control import Control
 from sdft_ext.recipe import Recipe
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import RunResult, resume, train
 from sdft_ext.run_folder import state
 from sdft_ext.run_folder.log import read as read_log
 from tests.run import killed, tiny
-from tests.run.between import Between
+from tests.run.step_hooks import Between
 
 EVERYTHING = (
     "train.length=8",

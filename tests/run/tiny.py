@@ -12,13 +12,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from sdft_ext import recipe_file
 from sdft_ext.model.base import Model
 from sdft_ext.model.copies import parameters
-from sdft_ext.recipe import Concept, DatasetRecipe, ModelRecipe, Recipe, SaveRecipe, TrainRecipe, WatchRecipe
+from sdft_ext.recipe import Concept, DatasetRecipe, ModelRecipe, Recipe, SaveRecipe, TrainRecipe, WatchRecipe, file
 from sdft_ext.run_folder import state
 from sdft_ext.run_folder.log import read as read_log
-from tests.dataset.drawn import image, save
+from tests.analysis.images import image, save
 from tests.model import ldm
 
 NOT_NUMBERS_OF_TRAINING = ("time", "pictures_per_second", "memory_mb")
@@ -78,7 +77,7 @@ def recipe(data: Path, output: Path, *settings: str) -> Recipe:
     base.method.lora.rank = 2
     base.method.lora.alpha = 2.0
     base.method.lora.layers = "attention"
-    return recipe_file.override(base, settings)
+    return file.override(base, settings)
 
 
 def bits(model: Model) -> list[tuple[int, bytes, bool]]:

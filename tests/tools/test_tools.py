@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sdft_ext.cli import main
+from sdft_ext.cli.main import main
 from sdft_ext.errors import ModelError
 from sdft_ext.formats.tensor_file import Entry, TensorFile, TensorFileError, write
 from sdft_ext.method.full import FullMethod
@@ -29,7 +29,7 @@ from sdft_ext.tools.extract import extract
 from sdft_ext.tools.files import ToolError
 from sdft_ext.tools.loras import merge_loras, resize
 from sdft_ext.tools.merge import merge
-from tests.method import moved
+from tests.method import perturbed
 from tests.model import ldm
 
 NOISE, TIMES = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([500])
@@ -52,7 +52,7 @@ class World:
         self.model = borrow.build(self.family, self.tensors, self.base)
 
     def lora(self, kind: str, seed: int = 1, rank: int = 4) -> Path:
-        return moved.lora(self.model, self.folder / f"{kind}-{seed}.safetensors", kind, seed, rank)
+        return perturbed.lora(self.model, self.folder / f"{kind}-{seed}.safetensors", kind, seed, rank)
 
     def of(self, checkpoint: Path) -> Model:
         return borrow.build(self.family, load_file(checkpoint), checkpoint)
@@ -104,7 +104,7 @@ def test_extraction_at_full_rank_gives_back_the_checkpoint(world: World, tmp_pat
     method, made, tuned = FullMethod(), Recipe(), tmp_path / "tuned.safetensors"
     made.method.full.save_as = "lora"  # trains what a LoRA can hold
     method.attach(world.model, made)
-    moved.moved(method, seed=2)
+    perturbed.moved(method, seed=2)
     made.method.full.save_as = "checkpoint"
     method.save(tuned, {}, "fp32")
     method.detach()

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from sdft_ext import recipe_file, run
+from sdft_ext import run
 from sdft_ext.method import METHODS
 from sdft_ext.model.load import load
+from sdft_ext.recipe import file
 from sdft_ext.toy import demo
 from sdft_ext.watch.progress import Progress
 
@@ -61,7 +62,7 @@ def test_what_a_newcomer_finds(shown: Path) -> None:
 
 
 def test_a_rate_thirty_times_too_high_is_told(tmp_path: Path) -> None:
-    recipe = recipe_file.override(
+    recipe = file.override(
         demo.recipe(tmp_path / "hot"), ["train.learning_rate=0.12", "train.text_encoder_learning_rate=0.3"]
     )
     recipe.watch.concept_prompts, recipe.watch.bleeding_prompts = [], []
@@ -71,7 +72,7 @@ def test_a_rate_thirty_times_too_high_is_told(tmp_path: Path) -> None:
 
 
 def test_without_regularization_it_bleeds_more(shown: Path, tmp_path: Path) -> None:
-    recipe = recipe_file.override(demo.recipe(tmp_path / "bare"), ["dataset.concepts.0.regularization="])
+    recipe = file.override(demo.recipe(tmp_path / "bare"), ["dataset.concepts.0.regularization="])
     recipe.watch.concept_prompts, recipe.watch.bleeding_prompts = [], []
     result = run.train(recipe, folder=tmp_path / "bare", quiet=True)
     figures: dict[str, Any] = demo.measured(recipe, result.saves[-1], QUIET)
@@ -90,7 +91,7 @@ def test_the_frozen_base_holds_its_own_where_as_much_is_learned(tmp_path: Path) 
             "train.schedule=constant",
             f"train.length={steps}",
         )
-        recipe = recipe_file.override(demo.recipe(tmp_path / name), settings)
+        recipe = file.override(demo.recipe(tmp_path / name), settings)
         recipe.watch.concept_prompts, recipe.watch.bleeding_prompts = [], []
         save = run.train(recipe, folder=tmp_path / name, quiet=True).saves[-1]
         model = load(recipe.model.base)

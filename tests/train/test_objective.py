@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sdft_ext.dataset.loader import Batch
+from sdft_ext.dataset.batches import Batch
 from sdft_ext.randomness import generator
 from sdft_ext.recipe import TrainRecipe
 from sdft_ext.train import losses

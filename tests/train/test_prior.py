@@ -8,7 +8,7 @@ from sdft_ext.method.base import MethodError
 from sdft_ext.model import borrow, text
 from sdft_ext.model.base import predict
 from sdft_ext.recipe import Concept, Recipe
-from sdft_ext.recipe_rules import problems
+from sdft_ext.recipe.rules import problems
 from sdft_ext.train.prior import prior, without_triggers
 from tests.model import ldm
 

@@ -14,7 +14,7 @@ from sdft_ext.tools.merge import merge
 from sdft_ext.toy.install import install
 from tests.desk.setting import until
 from tests.host.webui_process import WEBUI, WebUI, started
-from tests.method import moved
+from tests.method import perturbed
 
 from .page import field, panel, start, state, write
 from .test_webui import OUTSIDE, Tab
@@ -30,7 +30,7 @@ PROMPT = "a red sks shape on a white background"
 def two(folder: Path) -> Path:
     """The toy model, and what was trained from it."""
     toy = install(folder)
-    change = moved.lora(load(toy), folder / "change.safetensors")
+    change = perturbed.lora(load(toy), folder / "change.safetensors")
     merge(toy, [(change, 1.0)], folder / "tuned.safetensors")
     change.unlink()
     return toy

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.dataset.drawn import fill, image, save
+from tests.analysis.images import fill, image, save
 
 from .conftest import Server
 from .page import panel, scrolls_sideways

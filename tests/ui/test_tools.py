@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from sdft_ext.cli import main
+from sdft_ext.cli.main import main
 from sdft_ext.formats.tensor_file import TensorFile
 from sdft_ext.model.load import load
 from sdft_ext.toy.install import CHECKPOINT
-from tests.method import moved
+from tests.method import perturbed
 
 from .conftest import Open, Server
 from .page import panel, scrolls_sideways
@@ -27,7 +27,7 @@ SCREENSHOTS = os.environ.get("SDFT_SCREENSHOTS", "")
 def loras(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two LoRAs of the toy model."""
     model, folder = load(CHECKPOINT), tmp_path_factory.mktemp("loras")
-    return [moved.lora(model, folder / f"lora {number}.safetensors", seed=number) for number in (1, 2)]
+    return [perturbed.lora(model, folder / f"lora {number}.safetensors", seed=number) for number in (1, 2)]
 
 
 def opened(page: Any, tool: str) -> Any:

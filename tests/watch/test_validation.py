@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from sdft_ext.dataset.batches import Plan
+from sdft_ext.dataset.batches import Batches
 from sdft_ext.dataset.cache import Latents
 from sdft_ext.dataset.folder import scan
-from sdft_ext.dataset.loader import Batches
+from sdft_ext.dataset.plan import Plan
 from sdft_ext.recipe import Recipe, TrainRecipe
 from sdft_ext.watch.validation import Validation
-from tests.dataset.drawn import Cells, fill, recipe
+from tests.analysis.images import Cells, fill, recipe
 
 
 def validation(tmp_path, held_out=(1, 3), draws=4, **train):

@@ -1,0 +1,139 @@
+"""Advice that names and headers allow, before a pixel is decoded: counts against the guide, trigger, sizes, buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..dataset.buckets import FACTOR
+from ..dataset.folder import Picture, Scan
+from ..dataset.plan import Plan
+from ..recipe import Kind
+from ..storage.text import shown
+from .findings import Finding, named, paths, pictures
+
+PICTURES: dict[Kind, tuple[int, int]] = {"subject": (5, 20), "style": (50, 200)}
+"""How many instance pictures the guide recommends."""
+REGULARIZATION = (20, 100)
+"""Regularization pictures for each instance picture, by the guide."""
+MUCH_MEMORY = 4 * 2**30
+"""Bytes of cache in memory that are worth a word."""
+ENLARGED = 1.5
+"""A picture enlarged by more than this is worth a word."""
+CUT = 0.75
+"""A picture of which less than this share is seen is worth a word."""
+
+
+def advice(scan: Scan, plan: Plan) -> list[Finding]:
+    """Of a scanned dataset and the plan made from it."""
+    found = [finding for number in range(len(scan.concepts)) for finding in _counts(scan, plan, number)]
+    return [*found, *_triggers(scan, plan), *_sizes(scan, plan), *_memory(plan), *_buckets(scan, plan)]
+
+
+def cache_bytes(plan: Plan) -> int:
+    """Of all encoded pictures: mean and std of 4 channels in float32, mirrored ones besides."""
+    cells = sum(g.bucket.width * g.bucket.height // FACTOR**2 for g in plan.geometries)
+    return cells * 2 * 4 * 4 * (2 if 0 < plan.dataset.flip < 1 else 1)
+
+
+def _counts(scan: Scan, plan: Plan, number: int) -> list[Finding]:
+    concept = scan.concepts[number]
+    own = paths(scan.pictures, (i for i in scan.instances if scan.pictures[i].concept == number))
+    others = paths(scan.pictures, (i for i in scan.regularization if scan.pictures[i].concept == number))
+    name, count = shown(concept.name), len(own)
+    low, high = PICTURES[concept.kind]
+    facts = {"pictures": count, "low": low, "high": high}
+    found = []
+    if not low <= count <= high:
+        kind, more = ("too_few_pictures", "more") if count < low else ("too_many_pictures", "fewer, better ones")
+        text = f"Concept {name!r} has {pictures(count)}; a {concept.kind} needs {low}–{high}: consider {more}."
+        found.append(Finding(kind, text, own, number, facts))
+    if plan.train.prior_loss_weight == 0:
+        return found
+    least, most = (times * count for times in REGULARIZATION)
+    facts = {"pictures": count, "regularization": len(others), "low": least, "high": most}
+    if not others:
+        text = (
+            f"Concept {name!r} has no regularization pictures: its class may take on the concept (bleeding). "
+            f"{REGULARIZATION[0]}–{REGULARIZATION[1]} for each instance picture are recommended."
+        )
+        found.append(Finding("no_regularization", text, (), number, facts))
+    elif not least <= len(others) <= most:
+        text = (
+            f"Concept {name!r} has {len(others)} regularization pictures for {pictures(count)}, "
+            f"{len(others) / count:.1f} for each; {REGULARIZATION[0]}–{REGULARIZATION[1]} for each are recommended."
+        )
+        found.append(Finding("regularization_ratio", text, others, number, facts))
+    return found
+
+
+def _triggers(scan: Scan, plan: Plan) -> list[Finding]:
+    found = []
+    for number, concept in enumerate(scan.concepts):
+        if not concept.trigger:
+            continue
+        own = [i for i in scan.instances if scan.pictures[i].concept == number]
+        lacking = [i for i in own if concept.trigger.lower() not in plan.fixed_sample(i).caption.lower()]
+        if lacking:
+            files = paths(scan.pictures, lacking)
+            text = (
+                f"The trigger {shown(concept.trigger)!r} is missing in {len(lacking)} of {len(own)} captions "
+                f"({named(files)}): put it into them, or use a template such as '[name], [filewords]'."
+            )
+            found.append(Finding("trigger_missing", text, files, number, {"trigger": concept.trigger}))
+    return found
+
+
+def _sizes(scan: Scan, plan: Plan) -> list[Finding]:
+    found = []
+    small = [i for i in scan.instances if _enlarged(scan.pictures[i], plan.geometries[i].resized) > ENLARGED]
+    if small:
+        files = paths(scan.pictures, small)
+        text = (
+            f"{pictures(len(small))} {_is(len(small))} enlarged more than {ENLARGED:g} times ({named(files)}): "
+            "larger originals, a lower resolution, or dataset.no_upscale keep them sharp."
+        )
+        found.append(Finding("enlarged", text, files))
+    cut = [i for i in scan.instances if plan.geometries[i].kept < CUT]
+    if cut:
+        files = paths(scan.pictures, cut)
+        text = (
+            f"{pictures(len(cut))} {_is(len(cut))} cut by more than a quarter ({named(files)}): "
+            "crop them yourself, or allow longer buckets."
+        )
+        found.append(Finding("cut", text, files))
+    return found
+
+
+def _memory(plan: Plan) -> list[Finding]:
+    needed = cache_bytes(plan)
+    if plan.dataset.cache != "memory" or needed <= MUCH_MEMORY:
+        return []
+    text = f"The cache needs {needed / 2**30:.1f} GB of memory; dataset.cache=disk keeps it on disk instead."
+    return [Finding("cache_memory", text, facts={"bytes": needed})]
+
+
+def _buckets(scan: Scan, plan: Plan) -> list[Finding]:
+    few = [queue for queue in plan.queues if 0 < queue.showings < plan.train.batch_size]
+    if not few:
+        return []
+    listed = ", ".join(str(queue.bucket) for queue in few[:4]) + (" …" if len(few) > 4 else "")
+    text = (
+        f"{len(few)} bucket{'s' if len(few) > 1 else ''} ({listed}) would not fill a batch of "
+        f"{plan.train.batch_size} in an epoch: their pictures come several times in one batch, every few epochs. "
+        "Crop them to the shape of the others, or lower the batch size."
+    )
+    files = paths(scan.pictures, _unique([i for queue in few for i in queue.instances]))
+    facts = {"buckets": [[queue.bucket.width, queue.bucket.height] for queue in few]}
+    return [Finding("small_buckets", text, files, facts=facts)]
+
+
+def _unique(rows: Sequence[int]) -> list[int]:
+    return list(dict.fromkeys(rows))
+
+
+def _enlarged(picture: Picture, resized: tuple[int, int]) -> float:
+    return min(resized[0] / picture.width, resized[1] / picture.height)
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"

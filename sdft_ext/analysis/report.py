@@ -1,0 +1,167 @@
+"""The whole report of a dataset: what names and headers tell, and what the pixels show.
+
+A run's own report (``report``) reads headers only and is quick. This one looks at every picture once: copies, features
+that recur, sharpness and brightness. Its findings have a stable ``kind``; a program that shows them can offer a remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..dataset.folder import Problem, Scan
+from ..dataset.plan import Plan
+from . import tags
+from .accepted_duplicates import Kept, roots
+from .advice import advice
+from .duplicates import Group, duplicates
+from .findings import Finding, named, paths, pictures
+from .missing_captions import caption_findings
+from .quality import figures, histograms, quality
+from .recurring import features
+from .summary import LISTED, Report, report
+from .thumbnails import Looks, Progress, look
+
+BATCHES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32)
+"""Batch sizes for which the pictures left over are counted."""
+TAGS = 200
+"""The most frequent tags stand in the data."""
+
+
+def inspect(scan: Scan, plan: Plan, folder: Path | None = None, progress: Progress | None = None) -> Report:
+    """Look at a dataset. ``folder`` is where looks are kept for the next time; without it nothing is kept.
+
+    Copies that its user has said to keep (``kept``) are no finding.
+    """
+    looks = look(scan.pictures, folder, plan.dataset.background, progress)
+    groups = duplicates(looks, [_worth(scan, picture) for picture in looks.pictures])
+    copies = {row for group in groups for row in group.rows[1:]}
+    kept = Kept(roots(scan))
+    groups = [group for group in groups if not kept.holds(_digests(looks, group))]
+    found = [
+        *_unusable([*scan.problems, *looks.problems]),
+        *_copies(scan, looks, groups),
+        *advice(scan, plan),
+        *caption_findings(scan),
+        *quality(scan, looks),
+        *features(scan, looks, copies),
+    ]
+    base = report(scan, plan)
+    problems = [{"file": str(p.path), "text": p.text, "skipped": p.skipped} for p in looks.problems]
+    data = {
+        **base.data,
+        "problems": [*base.data["problems"], *problems],
+        "left_over": left_over(plan),
+        "figures": figures(scan, looks),
+        "histograms": histograms(scan, looks),
+        "tags": [dict(tags.counts(scan, n)[0].most_common(TAGS)) for n in range(len(scan.concepts))],
+        "duplicates": [_group(scan, looks, group) for group in groups],
+        "findings": [finding.data for finding in found],
+    }
+    return Report(_text(base.text, data, found, looks.problems), data)
+
+
+def left_over(plan: Plan) -> dict[str, float]:
+    """For batch sizes: how many showings of an epoch don't fill a batch of their bucket, all buckets together.
+
+    They open the next epoch's batches; where they are many, pictures come unevenly in a short run.
+    """
+    return {
+        str(size): round(float(sum(queue.showings % size for queue in plan.queues)), 2)
+        for size in sorted({*BATCHES, plan.train.batch_size})
+    }
+
+
+def _worth(scan: Scan, picture: int) -> tuple[int, ...]:
+    """Of copies the one to keep: an instance picture, the largest, the least compressed, one with words."""
+    p = scan.pictures[picture]
+    return (not p.regularization, p.width * p.height, p.size, bool(p.caption))
+
+
+def _copies(scan: Scan, looks: Looks, groups: Sequence[Group]) -> list[Finding]:
+    found = []
+    for group in groups:
+        kept, *others = (looks.pictures[row] for row in group.rows)
+        files, rest = paths(scan.pictures, (kept, *others)), paths(scan.pictures, others)
+        crossing = len({scan.pictures[p].regularization for p in (kept, *others)}) > 1
+        if crossing:
+            kind = "copies_across"
+            text = (
+                f"{named(files)} show the same, and stand among the instance and the regularization pictures: remove "
+                "them from one, or they teach and unteach the concept."
+            )
+        elif group.exact:
+            kind = "copies_exact"
+            text = f"{named(rest)} {_is(rest)} the same file as {named(files[:1])}: remove {_it(rest)}, or it counts double."
+        else:
+            kind = "copies_near"
+            text = f"{named(rest)} {_shows(rest)} the same as {named(files[:1])}{_how(group)}: keep the best one, or it counts double."
+        facts = {"keep": str(files[0]), "relations": list(group.relations), "digests": _digests(looks, group)}
+        found.append(Finding(kind, text, files, scan.pictures[kept].concept, facts))
+    return found
+
+
+def _digests(looks: Looks, group: Group) -> list[str]:
+    """Checksums of a group's files, in its order. (numpy drops zeros at an end.)"""
+    return [bytes(looks.digests[row]).ljust(20, b"\0").hex() for row in group.rows]
+
+
+def _how(group: Group) -> str:
+    kinds = sorted({relation for relation in group.relations if relation in ("mirrored", "cropped")})
+    return f" ({' and '.join(kinds)})" if kinds else ""
+
+
+def _is(files: Sequence[Path]) -> str:
+    return "is" if len(files) == 1 else "are"
+
+
+def _shows(files: Sequence[Path]) -> str:
+    return "shows" if len(files) == 1 else "show"
+
+
+def _it(files: Sequence[Path]) -> str:
+    return "it" if len(files) == 1 else "them"
+
+
+def _group(scan: Scan, looks: Looks, group: Group) -> dict[str, Any]:
+    files = [str(scan.pictures[looks.pictures[row]].path) for row in group.rows]
+    return {"files": files, "relations": list(group.relations), "exact": group.exact}
+
+
+def _unusable(problems: Sequence[Problem]) -> list[Finding]:
+    skipped = tuple(dict.fromkeys(problem.path for problem in problems if problem.skipped))
+    if not skipped:
+        return []
+    count = f"{len(skipped):,} file{'' if len(skipped) == 1 else 's'}"
+    text = f"{count} can't be used ({named(skipped)}): replace or remove {_it(skipped)}; each one's reason is listed."
+    return [Finding("unusable", text, skipped)]
+
+
+def _text(base: str, data: dict[str, Any], found: Sequence[Finding], unread: Sequence[Problem]) -> str:
+    """The run's report, and what it doesn't say."""
+    said = {*data["advice"]}
+    lines = [base.rstrip("\n"), ""]
+    over = ", ".join(f"{size}: {count:g}" for size, count in data["left_over"].items())
+    lines.append(f"Left over in an epoch, by batch size: {over}.")
+    facts = data["figures"]
+    for name, title in (("shorter_side", "Shorter side"), ("sharpness", "Sharpness"), ("brightness", "Brightness")):
+        if facts[name] is not None:
+            lines.append("{0}: {least:g} to {most:g}, middle {middle:g}.".format(title, **facts[name]))
+    for title, kinds in (
+        (f"Copies ({len(data['duplicates'])} {'group' if len(data['duplicates']) == 1 else 'groups'})", "copies_"),
+        ("What recurs", "recurring_"),
+    ):
+        _section(lines, title, [finding.text for finding in found if finding.kind.startswith(kinds)])
+    elsewhere = ("copies_", "recurring_", "unusable")
+    others = [f.text for f in found if not f.kind.startswith(elsewhere) and f.text not in said]
+    _section(lines, "Pictures and captions", others)
+    _section(lines, f"Damaged ({pictures(len(unread))})", [problem.text for problem in unread])
+    return "\n".join(lines) + "\n"
+
+
+def _section(lines: list[str], title: str, sentences: Sequence[str]) -> None:
+    if sentences:
+        lines += ["", f"{title}:", *(f"- {sentence}" for sentence in sentences[:LISTED])]
+        if len(sentences) > LISTED:
+            lines.append(f"- and {len(sentences) - LISTED:,} more.")

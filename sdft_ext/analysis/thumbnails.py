@@ -1,0 +1,244 @@
+"""What each picture looks like, small: a thumbnail, perceptual hashes, sharpness, and the checksum of its file.
+
+All that is said about pixels (duplicates, recurring features, sharpness) is worked out from this, so each picture is
+decoded once. Looks are kept in one file for the set of pictures, under each picture's path, size and date: a second
+look at 5,000 pictures takes a second, and only new and changed ones are decoded.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import numpy as np
+from PIL import Image
+from scipy.ndimage import uniform_filter1d
+
+from ..dataset import cache_files, pictures
+from ..dataset.folder import Picture, Problem
+from ..dataset.pictures import PictureError
+from ..storage import atomic
+from .similarity import WHOLE, Window
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+SIDE = 64
+"""Of a thumbnail; every picture is squeezed to a square."""
+LOOKED_AT = 512
+"""Shorter side, in pixels, at which sharpness is measured: larger pictures are trained smaller too."""
+AT_ONCE = 256
+"""Thumbnails that are worked on as floats."""
+BLUR = 11
+"""Pixels of the blur by which sharpness is measured."""
+VERSION = 1
+"""Counts up when what is measured changes: older files are made anew."""
+
+_CUT = 0.08
+_LEFT = 1 - _CUT
+WINDOWS: tuple[Window, ...] = (
+    WHOLE,
+    (_CUT / 2, _CUT / 2, _LEFT, _LEFT),
+    (_CUT, _CUT, _LEFT - _CUT, _LEFT - _CUT),
+    *((x, y, _LEFT, _LEFT) for x in (0.0, _CUT) for y in (0.0, _CUT)),
+    *((x, 0.0, _LEFT, 1.0) for x in (0.0, _CUT)),
+    *((0.0, y, 1.0, _LEFT) for y in (0.0, _CUT)),
+)
+"""The parts of a picture that are hashed: a cropped copy is like one of them. The mirrored whole comes after them."""
+MIRRORED = len(WINDOWS)
+HASHES = MIRRORED + 1
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Of pictures that could be read, in the order they were asked for; ``problems`` are the others.
+
+    ``pictures`` are the places in what was asked for; ``thumbs`` uint8 [n, side, side, 3]; ``hashes`` uint8 [n, 12, 8],
+    64 bits for each window and the mirrored whole; ``sharpness`` from 0 (blurred) to 1; ``digests`` of the files' bytes.
+    """
+
+    pictures: tuple[int, ...]
+    thumbs: np.ndarray
+    hashes: np.ndarray
+    sharpness: np.ndarray
+    digests: np.ndarray
+    problems: tuple[Problem, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @cached_property
+    def levels(self) -> np.ndarray:
+        """Brightness of each picture, 0–1: the mean, and what a twentieth of it is darker and brighter than; [3, n]."""
+        weights = np.array([0.299, 0.587, 0.114], dtype=np.float32) / np.float32(255)
+        found = np.zeros((3, len(self)))
+        for start in range(0, len(self), AT_ONCE):
+            grey = self.thumbs[start : start + AT_ONCE] @ weights
+            found[0, start : start + AT_ONCE] = grey.mean(axis=(1, 2))
+            found[1:, start : start + AT_ONCE] = np.percentile(grey, (5, 95), axis=(1, 2))
+        return found
+
+    @property
+    def brightness(self) -> np.ndarray:
+        """The mean of each picture."""
+        mean: np.ndarray = self.levels[0]
+        return mean
+
+    def some(self, rows: Sequence[int]) -> Looks:
+        """Only these rows."""
+        chosen = list(rows)
+        arrays = (self.thumbs[chosen], self.hashes[chosen], self.sharpness[chosen], self.digests[chosen])
+        return Looks(tuple(self.pictures[row] for row in chosen), *arrays)
+
+
+_Row = tuple[np.ndarray, np.ndarray, float, bytes]
+
+
+def look(
+    found: Sequence[Picture],
+    folder: Path | None = None,
+    background: str = "white",
+    progress: Progress | None = None,
+    workers: int = 2,
+) -> Looks:
+    """Look at every picture, two at a time. ``folder`` is where looks are kept; without it nothing is kept.
+
+    An error raised in ``progress`` ends the looking.
+    """
+    keys = [_key(picture, background) for picture in found]
+    file = (
+        folder / f"{cache_files.key(VERSION, *sorted(str(p.path) for p in found))}.npz" if folder is not None else None
+    )
+    kept = _read(file) if file is not None else {}
+    rows: list[_Row | PictureError] = []
+
+    def row(number: int) -> _Row | PictureError:
+        known = kept.get(keys[number])
+        if known is not None:
+            return known
+        try:
+            return _look(found[number].path, background)
+        except PictureError as error:
+            return error
+
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for done, result in enumerate(pool.map(row, range(len(found))), 1):
+            rows.append(result)
+            if progress is not None:
+                progress(done, len(found))
+    finally:
+        pool.shutdown(cancel_futures=True)  # who raises in ``progress`` needn't wait for the rest
+    good = [number for number, result in enumerate(rows) if not isinstance(result, PictureError)]
+    looks = _gathered(good, rows, found)
+    if file is not None and any(keys[number] not in kept for number in good):
+        _write(file, [keys[number] for number in good], looks)
+    return looks
+
+
+def _key(picture: Picture, background: str) -> str:
+    facts = (str(picture.path.absolute()), picture.size, picture.mtime_ns, background if picture.has_alpha else "")
+    return cache_files.key(VERSION, *facts)
+
+
+def _look(path: Path, background: str) -> _Row:
+    """Raises PictureError where the file is damaged."""
+    image, _ = pictures.open_picture(path, background, (LOOKED_AT // 2, LOOKED_AT // 2))
+    try:
+        digest = bytes.fromhex(cache_files.file_hash(path))
+    except OSError as error:
+        raise PictureError(f"{path} can't be read ({error.strerror}); put it back or scan again.") from error
+    scale = LOOKED_AT / min(image.size)
+    if scale < 1:
+        smaller = tuple(max(round(side * scale), 1) for side in image.size)
+        image = image.resize(smaller, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    grey = image.convert("L")
+    return np.asarray(_squeezed(image, SIDE), dtype=np.uint8), _hashes(grey), _sharpness(grey), digest
+
+
+def _squeezed(image: Any, side: int) -> Any:
+    kind = Image.Resampling.BOX if min(image.size) >= side else Image.Resampling.BICUBIC
+    return image.resize((side, side), kind)
+
+
+def _hashes(grey: Any) -> np.ndarray:
+    """pHashes of the windows and of the mirrored whole, as packed bits."""
+    small = _squeezed(grey, 2 * SIDE)
+    parts = []
+    for left, top, width, height in WINDOWS:
+        box = tuple(2 * SIDE * share for share in (left, top, left + width, top + height))
+        parts.append(small.resize((32, 32), Image.Resampling.LANCZOS, box=box))
+    parts.append(parts[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    return np.stack([np.packbits(np.asarray(imagehash.phash(part).hash).reshape(-1)) for part in parts])
+
+
+def _sharpness(grey: Any) -> float:
+    """1 less the blur of Crete et al. (2007): the share of the differences between neighbours that a further blur takes
+    away, along the direction in which it takes less. 0.5 where there is nothing to blur."""
+    values = np.asarray(grey, dtype=np.float32)
+    shares = []
+    for axis in (0, 1):
+        differences = np.abs(np.diff(values, axis=axis))
+        blurred = np.abs(np.diff(uniform_filter1d(values, BLUR, axis=axis, mode="nearest"), axis=axis))
+        whole = float(differences.sum(dtype=np.float64))
+        if whole < differences.size * 0.05:
+            return 0.5
+        shares.append(float(np.maximum(differences - blurred, 0).sum(dtype=np.float64)) / whole)
+    return min(shares)
+
+
+def _gathered(good: Sequence[int], rows: Sequence[_Row | PictureError], found: Sequence[Picture]) -> Looks:
+    chosen = [row for row in rows if not isinstance(row, PictureError)]
+    problems = tuple(
+        Problem(found[number].path, str(row), True) for number, row in enumerate(rows) if isinstance(row, PictureError)
+    )
+    return Looks(
+        tuple(good),
+        np.stack([row[0] for row in chosen]) if chosen else np.zeros((0, SIDE, SIDE, 3), np.uint8),
+        np.stack([row[1] for row in chosen]) if chosen else np.zeros((0, HASHES, 8), np.uint8),
+        np.array([row[2] for row in chosen], np.float32),
+        np.array([row[3] for row in chosen], "S20"),
+        problems,
+    )
+
+
+def _read(file: Path) -> dict[str, _Row]:
+    """What is kept; nothing where there is no file or it is damaged."""
+    try:
+        with np.load(file, allow_pickle=False) as kept:
+            keys, thumbs, hashes, sharpness, digests = (
+                kept[name] for name in ("keys", "thumbs", "hashes", "sharpness", "digests")
+            )
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return {}
+    count = len(keys)
+    if thumbs.shape != (count, SIDE, SIDE, 3) or hashes.shape != (count, HASHES, 8):
+        return {}
+    rows = zip(thumbs, hashes, sharpness.tolist(), (bytes(digest) for digest in digests), strict=True)
+    return dict(zip((str(key) for key in keys), rows, strict=True))
+
+
+def _write(file: Path, keys: Sequence[str], looks: Looks) -> None:
+    """Nothing is lost where it can't be written: the next look takes as long as this one."""
+
+    def writer(path: Path) -> None:
+        with open(path, "wb") as handle:
+            np.savez(
+                handle,
+                keys=np.array(keys),
+                thumbs=looks.thumbs,
+                hashes=looks.hashes,
+                sharpness=looks.sharpness,
+                digests=looks.digests,
+            )
+
+    try:
+        atomic.write(file, writer)
+    except OSError:
+        return

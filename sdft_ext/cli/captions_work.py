@@ -1,0 +1,282 @@
+"""What the command line's ``captions`` commands do: a folder's captions shown and counted, edits of many, with undo."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..captions import edits, frequency, interchange, reading
+from ..captions.errors import CaptionsError
+from ..captions.filters import Surroundings, passing
+from ..captions.store import Captions, Done, Outcome, Picture, Saved
+from ..storage.text import shown
+from .signals import FAILED, OK
+
+
+def _tree(options: argparse.Namespace) -> dict[str, Any]:
+    parts: list[dict[str, Any]] = [{"tag": tag} for tag in options.has]
+    if options.any:
+        parts.append({"any": [{"tag": tag} for tag in options.any]})
+    parts += [{"not": {"tag": tag}} for tag in options.lacks]
+    for key, name in (
+        ("text", "text"),
+        ("regex", "regex"),
+        ("concept", "concept"),
+        ("source", "source"),
+        ("named", "name"),
+    ):
+        if getattr(options, key) is not None:
+            parts.append({name: getattr(options, key)})
+    if options.tokens:
+        least, dots, most = options.tokens.partition("..")
+        if not dots or not (least + most).isdigit():
+            raise CaptionsError(f"--tokens is {options.tokens!r}; write it as 10..75, 76.. or ..10.")
+        parts.append({"tokens": {"least": int(least or 0), "most": int(most) if most else None}})
+    parts += [{name: True} for name in ("empty", "copies") if getattr(options, name)]
+    return {"all": parts}
+
+
+def _chosen(found: Captions, options: argparse.Namespace) -> list[Picture]:
+    copies = _copies(found) if options.copies else None
+    return passing(_tree(options), found.in_order, Surroundings(reading.Counter().counts, copies))
+
+
+def _copies(found: Captions) -> frozenset[int]:
+    from ..analysis.duplicates import duplicates
+    from ..analysis.thumbnails import look
+    from ..dataset.folder import scan
+    from ..recipe import Concept, DatasetRecipe
+    from ..watch.progress import Progress
+
+    pictures = scan(DatasetRecipe(concepts=[Concept(instance=str(found.root))])).pictures
+    progress = Progress()
+    looks = look(pictures, progress=lambda *how_far: progress.show("Looking", *how_far))
+    progress.end()
+    paths = {pictures[looks.pictures[row]].path for group in duplicates(looks) for row in group.rows}
+    return frozenset(picture.id for picture in found.in_order if picture.path in paths)
+
+
+def filter(options: argparse.Namespace) -> int:
+    found = _open(options.folder)
+    some = _chosen(found, options)
+    for picture in some:
+        print(shown(picture.name) if options.names else f"{shown(picture.name)}: {_line(picture.caption)}")
+    if not options.names:
+        print(f"{len(some):,} of {len(found.pictures):,} pictures.")
+    return OK
+
+
+def edit(options: argparse.Namespace) -> int:
+    chosen = edits.edit(_wish(options))
+    found = _open(options.folder)
+
+    def plan() -> Outcome:
+        pictures = _chosen(found, options)
+        return found.outcome(pictures, chosen.apply([picture.caption for picture in pictures]))
+
+    return _do(found, chosen.what, plan, options)
+
+
+def _wish(options: argparse.Namespace) -> dict[str, Any]:
+    if options.add is not None:
+        at = options.at if options.at in ("front", "back") else _number("--at", options.at)
+        return {"do": "add", "tags": [options.add], "where": at}
+    if options.remove is not None:
+        return {"do": "remove", "tags": [options.remove]}
+    if options.rename:
+        return {"do": "rename", "tag": options.rename[0], "to": options.rename[1]}
+    if options.replace:
+        find, by = options.replace
+        return {"do": "replace", "find": find, "with": by, "case": options.case, "words": options.words}
+    if options.replace_regex:
+        return {
+            "do": "regex",
+            "find": options.replace_regex[0],
+            "with": options.replace_regex[1],
+            "case": options.case,
+        }
+    if options.set is not None:
+        return {"do": "set", "text": options.set}
+    if options.trigger_first is not None:
+        return {"do": "trigger_first", "trigger": options.trigger_first, "add": True}
+    if options.sort is not None:
+        return {"do": "sort", "keep": options.sort}
+    return {"do": next(name for name in ("unique", "spaces", "escape", "unescape") if getattr(options, name))}
+
+
+def _do(found: Captions, what: str, plan: Any, options: argparse.Namespace) -> int:
+    """Show what an edit changes, and unless it is a dry run do and write it."""
+    outcome = plan()
+    before = {caption.name: caption.caption for caption in (picture.of for picture in found.in_order)}
+    for name, _, after in outcome.changes[: options.show]:
+        print(f"{shown(name)}\n  - {_line(before[name])}\n  + {_line(after or '')}")
+    if len(outcome.changes) > options.show:
+        print(f"… and {len(outcome.changes) - options.show:,} more.")
+    if options.dry_run:
+        print("\n".join([*outcome.notes, f"{len(outcome.changes):,} captions would change."]))
+        return OK
+    names = {name for name, _, _ in outcome.changes}
+    done = found.edit(what, plan)
+    return _written(found, done, [picture for picture in found.in_order if picture.of.name in names])
+
+
+def undo(options: argparse.Namespace) -> int:
+    return _step(options, back=True)
+
+
+def redo(options: argparse.Namespace) -> int:
+    return _step(options, back=False)
+
+
+def _step(options: argparse.Namespace, back: bool) -> int:
+    found = _open(options.folder)
+    before = found.revision
+    done = found.undo() if back else found.redo()
+    print(f"{'Undone' if back else 'Done again'}: {done.what}.")
+    return _written(found, done, found.changed(before))
+
+
+def save(options: argparse.Namespace) -> int:
+    found = _open(options.folder)
+    return _said(found.save(), ())
+
+
+def _written(found: Captions, done: Done, pictures: Sequence[Picture]) -> int:
+    if not pictures:
+        print("\n".join([*done.notes, "Nothing changes."]))
+        return OK
+    return _said(found.save(pictures), done.notes)
+
+
+def _said(saved: Saved, notes: Sequence[str]) -> int:
+    for text in (*notes, *saved.notes):
+        print(text)
+    for _, text in saved.failed:
+        print(f"sdft: {text}", file=sys.stderr)
+    for name in saved.conflicts:
+        print(
+            f"sdft: {shown(name)} was changed by another program too, and is left as that program wrote it; open the folder in "
+            "the page to choose, or undo.",
+            file=sys.stderr,
+        )
+    print(f"{saved.count:,} caption file{'' if saved.count == 1 else 's'} written.")
+    return FAILED if saved.failed or saved.conflicts else OK
+
+
+def tags(options: argparse.Namespace) -> int:
+    found = _open(options.folder)
+    told = frequency.table([picture.caption for picture in _chosen(found, options)], options.trigger)
+    if options.json:
+        rows = [{**vars(row), "share": row.count / told.captions} for row in told.tags]
+        print(json.dumps({"captions": told.captions, "tags": rows, "text": told.text}, indent=2, ensure_ascii=False))
+        return OK
+    beside = "  with trigger" if options.trigger else ""
+    print(f"  count   share  place{beside}  tag")
+    for row in told.tags[: max(options.most, 0)]:
+        together = f"{row.with_trigger / row.count:14.0%}" if options.trigger else ""
+        mark = "  (in all)" if row.fused else ""
+        print(f"{row.count:7,} {row.count / told.captions:7.1%} {row.position:6.1f}{together}  {shown(row.tag)}{mark}")
+    print(f"{len(told.tags):,} different tags in {told.captions:,} captions.")
+    if told.text:
+        print(told.text)
+    return OK
+
+
+def tokens(options: argparse.Namespace) -> int:
+    found = _open(options.folder)
+    some = _chosen(found, options)
+    counts = reading.Counter().counts([picture.caption for picture in some])
+    for picture in some[: max(options.most, 0)]:
+        told = reading.read(picture.caption)
+        print(f"{shown(picture.name)}: {told.count} tokens in {len(told.chunks)} chunk(s) of 75, {told.strategy}")
+        for number, chunk in enumerate(told.chunks, 1):
+            print(f"  chunk {number}: {' '.join(shown(piece.text) for piece in chunk)}")
+        for part in told.parts:
+            print(f"  {part.share:6.1%}  {shown(part.text)}")
+        for sentence in told.advice:
+            print(f"  {sentence}")
+    if counts:
+        print(
+            f"{len(counts):,} captions: {min(counts)} to {max(counts)} tokens, {sum(counts) / len(counts):.1f} on average, "
+            f"{sum(count > reading.CHUNK for count in counts):,} longer than {reading.CHUNK}."
+        )
+    else:
+        print("No caption passes.")
+    return OK
+
+
+def import_(options: argparse.Namespace) -> int:
+    one_file = options.format in interchange.ONE_FILE
+    if one_file != (options.file is not None):
+        raise CaptionsError(
+            f"{options.format} is one file: name it."
+            if one_file
+            else f"{options.format} is read beside the pictures: name no file."
+        )
+    found = _open(options.folder)
+    content = options.file.read_bytes() if one_file else b""
+    unmatched: list[str] = []
+
+    def plan() -> Outcome:
+        pictures = found.in_order
+        read = (
+            interchange.parsed(options.format, content, pictures)
+            if one_file
+            else interchange.beside(options.format, pictures)
+        )
+        unmatched[:] = read.unmatched
+        texts = [
+            None if text is None else interchange.joined(options.how, picture.caption, text)
+            for picture, text in zip(pictures, read.texts, strict=True)
+        ]
+        return found.outcome(pictures, texts)
+
+    code = _do(found, f"import {options.format}", plan, options)
+    if unmatched:
+        print(f"{len(unmatched):,} names have no picture here, such as {', '.join(map(shown, unmatched[:3]))}.")
+    return code
+
+
+def export(options: argparse.Namespace) -> int:
+    found = _open(options.folder)
+    some = _chosen(found, options)
+    if options.format in interchange.ONE_FILE:
+        to = options.to / interchange.ONE_FILE[options.format] if options.to.is_dir() else options.to
+        content = interchange.one_file(options.format, some, found.root, options.resolution)
+        done = interchange.write_one(to, content, options.replace)
+    elif options.format == "names":
+        done = interchange.copy_named(some, options.to, options.replace)
+    else:
+        done = interchange.write_beside(options.format, some, options.to, options.replace)
+    for note in done.notes:
+        print(note)
+    if done.left:
+        left = ", ".join(shown(name) for name in done.left[:3])
+        print(
+            f"sdft: {len(done.left):,} files are there with other content ({left}); --replace overwrites them.",
+            file=sys.stderr,
+        )
+    print(f"{done.written:,} file{'' if done.written == 1 else 's'} written.")
+    return FAILED if done.left else OK
+
+
+def _open(folder: Path) -> Captions:
+    found = Captions(folder)
+    for text in found.problems[:10]:
+        print(f"sdft: note: {text}", file=sys.stderr)
+    return found
+
+
+def _number(option: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise CaptionsError(f"{option} is {text!r}; write front, back, or a whole number.") from error
+
+
+def _line(caption: str) -> str:
+    return shown(" ".join(caption.split()))

@@ -1,0 +1,188 @@
+"""The command line's ``dataset`` commands: look at a folder of pictures, or draw one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ..preparation.options import CHOICES, from_plain
+from ..recipe import Recipe, file
+from .signals import FAILED, INTERRUPTED, OK, stopped_by_signals
+
+
+def add_commands(commands: Any, anywhere: argparse.ArgumentParser) -> None:
+    """Add them to what ``add_subparsers`` gave; ``anywhere`` holds the options that every command has."""
+
+    def add(name: str, function: Any, help: str) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, parents=[anywhere])
+        command.set_defaults(command=function)
+        return command
+
+    report = add("report", _report, "Look at a folder of pictures as a dataset: sizes, captions, copies, what recurs.")
+    report.add_argument("folder", type=Path)
+    report.add_argument("--quick", action="store_true", help="names and headers only: no picture is opened")
+    report.add_argument("--json", action="store_true", help="print all of it as JSON, for programs")
+    report.add_argument("settings", nargs="*", metavar="section.key=value", help="such as dataset.resolution=768")
+
+    prepare = add(
+        "prepare",
+        _prepare,
+        "Make a folder's pictures ready for training, in another folder: cut to buckets, tiled, mirrored, converted. "
+        "Originals stay as they are; what is there already isn't made again.",
+    )
+    prepare.add_argument("folder", type=Path)
+    prepare.add_argument(
+        "--out", type=Path, required=True, help="a new folder, or one that an earlier preparation made"
+    )
+    prepare.add_argument(
+        "--cut", choices=CHOICES["cut"], default="buckets", help="to training's buckets, or keep whole"
+    )
+    prepare.add_argument(
+        "--focus",
+        choices=("middle", "edges", "entropy"),
+        default="middle",
+        help="where a cut lies that wasn't moved by hand",
+    )
+    prepare.add_argument(
+        "--split",
+        choices=CHOICES["split"],
+        default="off",
+        help="tiles of long pictures, or of those twice their bucket's size",
+    )
+    prepare.add_argument("--overlap", type=float, default=0.2, help="share of a tile's side that the next one has too")
+    prepare.add_argument("--mirror", action="store_true", help="add a mirrored copy of each picture")
+    prepare.add_argument(
+        "--alpha",
+        choices=CHOICES["alpha"],
+        default="composite",
+        help="transparency: onto the background, or a mask as well",
+    )
+    prepare.add_argument("--background", default="white", help="behind transparent pictures: a name or #rrggbb")
+    prepare.add_argument("--format", choices=CHOICES["format"], default="png")
+    prepare.add_argument("--quality", type=int, default=95, help="of JPEG and WebP, 1–100")
+    prepare.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
+    prepare.add_argument("--json", action="store_true", help="print it as JSON, for programs")
+    prepare.add_argument("--quiet", action="store_true", help="no progress")
+    prepare.add_argument("settings", nargs="*", metavar="section.key=value", help="such as dataset.resolution=768")
+
+    draw = add(
+        "regularize",
+        _regularize,
+        "Draw regularization pictures of a class with a base model. What is there already isn't drawn again.",
+    )
+    draw.add_argument("folder", type=Path)
+    draw.add_argument("--base", required=True, help="checkpoint or diffusers folder")
+    draw.add_argument("--vae", default="", help="another VAE's file")
+    draw.add_argument(
+        "--prompt", action="append", required=True, metavar="PROMPT", help="such as 'a dog'; may be given several times"
+    )
+    draw.add_argument("--count", type=int, default=200, help="20–100 for each instance picture (default: 200)")
+    draw.add_argument("--negative", default="")
+    draw.add_argument("--seed", type=int, default=1, help="of the first picture; the others count on")
+    draw.add_argument("--steps", type=int, default=20)
+    draw.add_argument("--guidance", type=float, default=7.0)
+    draw.add_argument("--size", type=int, default=512, help="side in pixels")
+    draw.add_argument("--at-once", type=int, default=1, help="pictures drawn together: faster, more memory")
+    draw.add_argument("--keep-duplicates", action="store_true", help="near-duplicates aren't dropped and replaced")
+    draw.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from ..analysis.summary import report
+    from ..dataset.folder import scan
+    from ..dataset.plan import Plan
+    from ..watch.progress import Progress
+
+    recipe = Recipe()
+    recipe.dataset.concepts[0].instance = str(options.folder)
+    recipe.dataset.concepts[0].name = options.folder.resolve().name
+    recipe = file.override(recipe, options.settings)
+    found = scan(recipe.dataset)
+    plan = Plan(found, recipe.dataset, recipe.train)
+    if options.quick:
+        told = report(found, plan)
+    else:
+        from ..analysis.report import inspect
+
+        progress = Progress()
+        told = inspect(found, plan, _looks_folder(recipe), lambda *how_far: progress.show("Looking", *how_far))
+        progress.end()
+    print(json.dumps(told.data, indent=2) if options.json else told.text)
+    return OK
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from ..dataset.folder import scan
+    from ..preparation import crops, record
+    from ..preparation.describe import told
+    from ..preparation.execute import carry_out, check
+    from ..preparation.focus import Looker
+    from ..preparation.plan import plan
+    from ..preparation.stale_outputs import announced
+    from ..watch.progress import Progress
+
+    names = ("cut", "focus", "split", "overlap", "mirror", "alpha", "background", "format", "quality")
+    wanted = from_plain({name: getattr(options, name) for name in names})
+    folder, out = options.folder.absolute(), options.out.absolute()
+    recipe = Recipe()
+    recipe.dataset.concepts[0].instance = str(folder)
+    dataset = file.override(recipe, options.settings).dataset
+    found = scan(dataset)
+    made = plan(found, folder, out, wanted, dataset, crops.read(folder), record.made(out))
+    made = announced(made, check(made))
+    if options.dry_run:
+        print(json.dumps(told(made), indent=2) if options.json else told(made)["text"])
+        return OK
+    progress = Progress(quiet=options.quiet or options.json)
+    with stopped_by_signals("Stopping after these pictures (again: abort) …") as control:
+        done = carry_out(made, Looker(), lambda *far: progress.show("Preparing", *far), lambda: control.stopping)
+    progress.end()
+    facts = {"written": done.written, "skipped": done.skipped, "cancelled": done.cancelled, "problems": done.problems}
+    if options.json:
+        print(json.dumps({**told(made), **facts}, indent=2))
+    else:
+        for sentence in [*(problem.text for problem in found.problems), *made.notes, *done.problems]:
+            print(sentence)
+        print(f"{done.written} pictures written to {out}, {done.skipped} were there already.")
+    return INTERRUPTED if done.cancelled else FAILED if done.problems else OK
+
+
+def _looks_folder(recipe: Recipe) -> Path | None:
+    """Where looks at pictures are kept: in the cache, where there is one or a folder of runs that it belongs to."""
+    from ..dataset.cache import cache_folder
+
+    where = cache_folder(recipe.dataset, recipe.save.output)
+    return where / "looks" if recipe.dataset.cache_folder or where.parent.is_dir() else None
+
+
+def _regularize(options: argparse.Namespace) -> int:
+    from ..host.base import Files, Sampling
+    from ..host.standalone import StandaloneHost
+    from ..recipe import ModelRecipe
+    from ..regularize import Wanted, regularize
+    from ..watch.progress import Progress
+
+    host, progress = StandaloneHost(ModelRecipe(base=options.base, vae=options.vae)), Progress(quiet=options.quiet)
+    side = options.size // 8 * 8
+    wanted = Wanted(
+        tuple(options.prompt),
+        Files(options.base, options.vae),
+        Sampling(host.samplers()[0], options.negative, options.steps, options.guidance, side, side),
+        options.count,
+        options.seed,
+        options.at_once,
+        not options.keep_duplicates,
+    )
+
+    def tell(state: str, done: int, total: int, seconds: float, message: str) -> None:
+        progress.show("Drawing", done, total)
+        if message:
+            progress.say(message)
+
+    with stopped_by_signals("Stopping after this picture (again: abort) …") as control:
+        made = regularize(wanted, options.folder, host, control=control, tell=tell)
+    if options.quiet:
+        print(made.message)
+    return OK if made.outcome == "finished" else INTERRUPTED

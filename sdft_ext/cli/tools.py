@@ -1,0 +1,142 @@
+"""The command line's ``tools`` commands: finished files merged, extracted, resized, converted, looked into."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+from ..recipe import Precision
+from .signals import FAILED, OK
+
+PRECISIONS = get_args(Precision)
+
+
+def add_commands(commands: Any, anywhere: argparse.ArgumentParser) -> None:
+    """Add them to what ``add_subparsers`` gave; ``anywhere`` holds the options that every command has."""
+
+    def add(name: str, help: str) -> argparse.ArgumentParser:
+        return _command(commands, anywhere, name, help)
+
+    merge = add("merge", "Merge LoRA, LoHa, LoKr or DoRA files into a checkpoint, tensor by tensor.")
+    merge.set_defaults(command=_work, tool="merge", doing="Merging")
+    merge.add_argument("base", metavar="BASE", type=Path, help="checkpoint or diffusers folder")
+    _loras(merge)
+    _target(merge)
+    merge.add_argument("--precision", choices=PRECISIONS, help="default: each tensor as in the base")
+
+    extract = add("extract", "Extract the LoRA between two checkpoints.")
+    extract.set_defaults(command=_work, tool="extract", doing="Extracting")
+    extract.add_argument("base", metavar="BASE", type=Path, help="checkpoint or diffusers folder")
+    extract.add_argument("tuned", metavar="TUNED", type=Path, help="what was trained from it")
+    _target(extract)
+    _size(extract, "; neither: full rank")
+
+    resize = add("resize", "Write a LoRA at another rank; a LoHa or LoKr becomes a LoRA.")
+    resize.set_defaults(command=_work, tool="resize", doing="Resizing")
+    resize.add_argument("source", metavar="LORA", type=Path)
+    _target(resize)
+    _size(resize, "")
+
+    together = add("merge-loras", "Write one LoRA whose effect is the sum of several, exactly or at a rank.")
+    together.set_defaults(command=_work, tool="merge-loras", doing="Merging")
+    _loras(together)
+    _target(together)
+    _size(together, "; neither: exact, with the sum of the ranks")
+
+    metadata = add("metadata", "Show what a .safetensors file holds and what it says of itself.")
+    metadata.set_defaults(command=_metadata)
+    metadata.add_argument("file", metavar="FILE", type=Path)
+    metadata.add_argument("--json", action="store_true", help="all of it as JSON, for programs")
+
+    add_old(commands, anywhere)
+
+
+def add_old(commands: Any, anywhere: argparse.ArgumentParser) -> None:
+    """Add the two that old checkpoints need before anything else is done with them."""
+    told = "Say what a .ckpt would import. Nothing of it is run. Exit code 1: something dangerous."
+    scan = _command(commands, anywhere, "scan", told)
+    scan.set_defaults(command=_scan)
+    scan.add_argument("file", metavar="FILE", type=Path)
+
+    told = ".ckpt to .safetensors, a diffusers folder to a single file, or a single file to a folder."
+    convert = _command(commands, anywhere, "convert", told)
+    convert.set_defaults(command=_work, tool="convert", doing="Converting")
+    convert.add_argument("source", metavar="IN", type=Path, help="checkpoint or diffusers folder")
+    convert.add_argument("out", metavar="OUT", type=Path, help="NAME.safetensors, or a folder")
+    convert.add_argument("--precision", choices=PRECISIONS, help="default: each tensor as it is")
+    convert.add_argument("--keep-ema", action="store_true", help="keep a .ckpt's EMA copy of the weights")
+
+
+def _command(commands: Any, anywhere: argparse.ArgumentParser, name: str, help: str) -> argparse.ArgumentParser:
+    added: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, parents=[anywhere])
+    return added
+
+
+def _loras(command: argparse.ArgumentParser) -> None:
+    command.add_argument("loras", nargs="+", metavar="LORA[:WEIGHT]")
+
+
+def _target(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--out", required=True, metavar="NAME.safetensors", type=Path, help="is never written over")
+
+
+def _size(command: argparse.ArgumentParser, otherwise: str) -> None:
+    command.add_argument("--rank", type=_rank, default=0, help="of each layer")
+    command.add_argument(
+        "--error",
+        type=_share,
+        default=0.0,
+        help=f"the least ranks that miss at most this share of each layer, e.g. 0.05{otherwise}",
+    )
+    command.add_argument("--precision", choices=PRECISIONS, default="fp16")
+
+
+def _rank(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError("must lie between 0 and 1")
+    return value
+
+
+def _files(options: argparse.Namespace) -> list[tuple[Path, float]]:
+    from ..tools.files import file_and_weight
+
+    return [file_and_weight(text) for text in options.loras]
+
+
+def _work(options: argparse.Namespace) -> int:
+    from ..tools.work import work
+    from ..watch.progress import Progress
+
+    progress, values = Progress(), dict(vars(options))
+    if "loras" in values:
+        values["loras"] = values["files"] = _files(options)
+    told = work(options.tool, values, options.out, lambda *far: progress.show(options.doing, *far))
+    progress.end()
+    print(told)
+    return OK
+
+
+def _metadata(options: argparse.Namespace) -> int:
+    from ..tools.describe import describe, text
+
+    found = describe(options.file)
+    print(json.dumps(found, indent=2, ensure_ascii=False) if options.json else text(found))
+    return OK
+
+
+def _scan(options: argparse.Namespace) -> int:
+    from ..formats.pickles import scan
+
+    found = scan(options.file)
+    print(found.text)
+    return FAILED if found.dangerous else OK

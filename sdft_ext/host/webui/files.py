@@ -1,0 +1,183 @@
+"""The WebUI's folders and lists: where saves go, how it learns of them, and what is pasted into its txt2img tab."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...recipe import FULL, LORA_FAMILY, Recipe
+from ..base import Destination, HostError
+from .infotext import infotext
+from .prompts import Kind
+
+
+def lora_folder() -> Path:
+    from modules import paths, shared
+
+    return Path(getattr(shared.cmd_opts, "lora_dir", None) or Path(paths.models_path) / "Lora")
+
+
+def checkpoint_folder() -> Path:
+    from modules import sd_models, shared
+
+    return Path(getattr(shared.cmd_opts, "ckpt_dir", None) or sd_models.model_path)
+
+
+def folder_for(method: str) -> Path | None:
+    """Where the WebUI looks for the files of a method; None where it looks nowhere."""
+    from modules import shared
+
+    if method in LORA_FAMILY:
+        return lora_folder()
+    if method in FULL:
+        return checkpoint_folder()
+    option = {"textual_inversion": "embeddings_dir", "hypernetwork": "hypernetwork_dir"}.get(method)
+    return None if option is None else Path(getattr(shared.cmd_opts, option))
+
+
+def kind_of(path: Path) -> Kind:
+    """How a save in one of these folders is called in a prompt."""
+    if path.suffix == ".pt":
+        return "hypernet"
+    embeddings = folder_for("textual_inversion")
+    assert embeddings is not None
+    return "embedding" if path.resolve().is_relative_to(embeddings.resolve()) else "lora"
+
+
+def innermost(path: Path, folders: Mapping[str, Path]) -> str | None:
+    """Which of the folders holds the file: the innermost one, as one can lie in another; None where none does."""
+    file = path.resolve()
+    whole = {name: folder.resolve() for name, folder in folders.items()}
+    depths = {name: len(folder.parts) for name, folder in whole.items() if file.is_relative_to(folder)}
+    return max(depths, key=depths.__getitem__) if depths else None
+
+
+def models(method: str) -> list[Path]:
+    """The files of a method in the WebUI's own lists; of those that it keeps no list of, what lies in their folder."""
+    from modules import sd_models
+
+    if method in FULL:
+        found = [Path(known.filename) for known in list(sd_models.checkpoints_list.values())]
+    elif method in LORA_FAMILY:
+        networks: Any = sys.modules.get("networks")
+        found = [Path(known.filename) for known in list(getattr(networks, "available_networks", {}).values())]
+    else:
+        folder = folder_for(method)
+        files = folder.rglob("*") if folder is not None and folder.is_dir() else ()
+        found = [path for path in files if path.suffix.lower() in (".safetensors", ".pt", ".bin")]
+    return sorted({path for path in found if path.is_file()}, key=lambda path: path.name.lower())
+
+
+def checkpoint_name(path: Path) -> str:
+    """The title of a checkpoint in the WebUI's list, which is read anew. Call it with the lock held. Raises HostError."""
+    from modules import sd_models
+
+    publish_checkpoint()
+    file = path.resolve()
+    for title, known in sd_models.checkpoints_list.items():
+        if Path(known.filename).resolve() == file:
+            return str(title)
+    raise HostError(
+        f"The WebUI doesn't list {path}: put it into {checkpoint_folder()}, where checkpoints are looked for."
+    )
+
+
+def publish(path: Path) -> None:
+    """The WebUI's lists learn of a save that was written or deleted. Call it with the lock held."""
+    kind = kind_of(path)
+    methods = ("lora", "textual_inversion", "hypernetwork", "full")
+    folders = {method: folder for method in methods if (folder := folder_for(method)) is not None}
+    if innermost(path, folders) == "full":
+        publish_checkpoint()
+    elif kind == "lora":
+        publish_lora(path)
+    elif kind == "embedding":
+        from modules import sd_hijack
+
+        sd_hijack.model_hijack.embedding_db.load_textual_inversion_embeddings(force_reload=True)
+        forget_prompts()
+    else:
+        from modules import shared
+
+        shared.reload_hypernetworks()
+        # One that is loaded is known by its name: it would be used on as it was.
+        shared.loaded_hypernetworks[:] = [one for one in shared.loaded_hypernetworks if one.name != path.stem]
+
+
+def publish_checkpoint() -> None:
+    """The list of checkpoints is read anew; the chosen one stays chosen (with --ckpt, listing chooses that one)."""
+    from modules import sd_models, shared
+
+    chosen = shared.opts.data.get("sd_model_checkpoint")
+    sd_models.list_models()
+    if chosen is not None:
+        shared.opts.data["sd_model_checkpoint"] = chosen
+
+
+def runs_folder() -> Path:
+    """Where runs lie: the setting, or ``sdft`` in the data folder."""
+    from modules import paths, shared
+
+    return Path(getattr(shared.opts, "sdft_runs_folder", "").strip() or Path(paths.data_path) / "sdft")
+
+
+def allowed_folders() -> list[Path]:
+    """Dataset roots of the settings, the runs, and the WebUI's own folders of models and pictures."""
+    from modules import paths, shared
+
+    roots = str(getattr(shared.opts, "sdft_dataset_roots", "")).splitlines()
+    outputs = [str(value) for name, value in shared.opts.data.items() if name.startswith("outdir_")]
+    named = [Path(text.strip()) for text in [*roots, *outputs] if text.strip()]
+    data = Path(paths.data_path)
+    return [runs_folder(), Path(paths.models_path), lora_folder(), *(data / path for path in named)]
+
+
+def publish_lora(path: Path) -> None:
+    """The Lora extension's lists learn of a file that was written or deleted. Call it with the lock held.
+
+    What has the old content of a file of this name is marked: merged weights, the loaded network, encoded prompts.
+    """
+    from .model import current
+
+    networks: Any = sys.modules.get("networks")
+    if not hasattr(networks, "process_network_files"):
+        return
+    for name, known in list(networks.available_networks.items()):
+        file = Path(known.filename)
+        if name == path.stem or (file.parent == path.parent and not file.exists()):
+            networks.available_networks.pop(name, None)
+            for alias, entry in list(networks.available_network_aliases.items()):
+                if entry is known:
+                    del networks.available_network_aliases[alias]
+    if path.exists():
+        networks.process_network_files([path.stem])
+    networks.networks_in_memory.pop(path.stem, None)
+    lent = current()
+    for module in lent.modules() if lent is not None else ():
+        if any(entry[0] == path.stem for entry in getattr(module, "network_current_names", ())):
+            module.network_current_names = (("(written anew)", 0, 0, None),)
+    forget_prompts()
+
+
+def forget_prompts() -> None:
+    """Encoded prompts of the last generation are encoded anew: what they call may have changed."""
+    from modules.processing import StableDiffusionProcessing, StableDiffusionProcessingTxt2Img
+
+    for owner in (StableDiffusionProcessing, StableDiffusionProcessingTxt2Img):
+        for cache in ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc"):
+            if cache in vars(owner):
+                setattr(owner, cache, [None, None])
+
+
+def handover(
+    to: Destination, recipe: Recipe, saves: Sequence[str], weights: Sequence[float], prompts: Sequence[str]
+) -> str:
+    """The text that the paste button takes, with the user's present settings, so that nothing else is changed."""
+    from modules import infotext_utils, shared
+
+    text = infotext(to, recipe, saves, weights, prompts)
+    found = infotext_utils.get_override_settings(infotext_utils.parse_generation_parameters(text, []))
+    present = {name: str(getattr(shared.opts, setting)) for name, setting, _ in found}
+    return infotext(to, recipe, saves, weights, prompts, present)

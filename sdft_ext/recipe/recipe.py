@@ -1,0 +1,136 @@
+"""Every setting of a run, once.
+
+One documented field here is one control on the page, one option of the command line and one line of ``docs/recipe.md``.
+A recipe is read and written as YAML whose scalars are read as *text* and typed by their field, so that a trigger of
+``0123``, ``on`` or ``${a}`` is what its user typed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .dataset import DatasetRecipe
+from .field import setting
+from .method import MethodRecipe, Precision
+from .train import TrainRecipe
+
+VERSION = 1
+
+
+Every = Literal["steps", "epochs"]
+
+
+@dataclass
+class ModelRecipe:
+    base: str = setting(
+        "",
+        label="Base model",
+        help="Checkpoint (.safetensors, .ckpt) or diffusers folder to start from. Its family is told from the file.",
+        folded=False,
+        path=True,
+    )
+    vae: str = setting("", label="VAE", help="Another VAE file to use instead of the base model's own.", path=True)
+    clip_skip: int = setting(
+        1,
+        label="Clip skip",
+        help="1 uses the text encoder's last layer, 2 the one before. Use what the base model was made with.",
+        low=1,
+        high=12,
+    )
+
+
+@dataclass
+class SaveRecipe:
+    output: str = setting("runs", label="Output folder", help="Where run folders are made.", path=True)
+    name: str = setting("my-concept", label="Name", help="Name of the run and of its files.", folded=False)
+    every: int = setting(
+        0, label="Save every", help="In the unit below; 0 saves at the end only.", low=0, high=10_000_000, folded=False
+    )
+    every_unit: Every = setting("epochs", label="Save unit", help="Steps or epochs.", folded=False)
+    first_epoch: int = setting(1, label="First save in epoch", help="No save before this epoch.", low=1, high=1_000_000)
+    keep_last: int = setting(
+        0, label="Keep last", help="Delete older saves of this run; 0 keeps all.", low=0, high=10_000
+    )
+    precision: Precision = setting("fp16", label="Save as", help="Number format of the saved file.")
+    state_every: int = setting(
+        0,
+        label="State every",
+        help="Steps between states a killed run can go on from; 0 writes them at saves.",
+        low=0,
+        high=10_000_000,
+    )
+    private: bool = setting(
+        False, label="Leave out private metadata", help="No folder names, captions or tags in the saved file."
+    )
+
+
+@dataclass
+class WatchRecipe:
+    every: int = setting(
+        0,
+        label="Control pictures every",
+        help="Steps between control pictures; 0 draws them at the start and at saves.",
+        low=0,
+        high=10_000_000,
+    )
+    concept_prompts: list[str] = setting(
+        factory=list,
+        label="Concept prompts",
+        help="With the trigger: these pictures should approach the concept.",
+        folded=False,
+    )
+    bleeding_prompts: list[str] = setting(
+        factory=list,
+        label="Bleeding prompts",
+        help="Without the trigger: these must stay as they are, or the concept bleeds.",
+        folded=False,
+    )
+    seed: int = setting(
+        1000,
+        label="Control seed",
+        help="Seed of the first control picture; the others count on from it.",
+        low=0,
+        high=2**63 - 1,
+    )
+    sampler_steps: int = setting(20, label="Sampler steps", help="Of control pictures.", low=1, high=1000)
+    guidance: float = setting(7.0, label="Guidance", help="CFG scale of control pictures.", low=0.0, high=100.0)
+    negative: str = setting("", label="Negative prompt", help="Of control pictures.")
+    size: int = setting(
+        0, label="Control picture size", help="Side in pixels; 0 is the dataset's resolution.", low=0, high=4096
+    )
+    validation_every: int = setting(
+        0, label="Validation every", help="Steps between validation losses; 0 is off.", low=0, high=10_000_000
+    )
+    validation_share: float = setting(
+        0.0,
+        label="Held-out share",
+        help="Share of the instance pictures kept out of training for the validation loss.",
+        low=0.0,
+        high=0.5,
+    )
+    validation_draws: int = setting(
+        4,
+        label="Validation draws",
+        help="Noises and timesteps per validation picture, the same each time.",
+        low=1,
+        high=1000,
+    )
+    log_every: int = setting(1, label="Log every", help="Steps between lines of the log.", low=1, high=100000)
+    smoothing: float = setting(
+        0.98, label="Loss smoothing", help="Share of the old value in the smoothed loss.", low=0.0, high=0.9999
+    )
+    tensorboard: bool = setting(True, label="TensorBoard", help="Write event files too.")
+
+
+@dataclass
+class Recipe:
+    """Every setting of one run."""
+
+    version: int = setting(VERSION, label="Version", help="Of this file's layout; older ones are migrated.")
+    model: ModelRecipe = setting(factory=ModelRecipe, label="Model", help="What is trained on.")
+    dataset: DatasetRecipe = setting(factory=DatasetRecipe, label="Dataset", help="Pictures and captions.")
+    method: MethodRecipe = setting(factory=MethodRecipe, label="Method", help="What is trained.")
+    train: TrainRecipe = setting(factory=TrainRecipe, label="Training", help="How it is trained.")
+    save: SaveRecipe = setting(factory=SaveRecipe, label="Saves", help="What is kept.")
+    watch: WatchRecipe = setting(factory=WatchRecipe, label="Watching", help="What is looked at meanwhile.")

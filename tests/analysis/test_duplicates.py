@@ -1,0 +1,225 @@
+"""Copies are found, look-alikes are not: real photographs, pieces of them, drawn pictures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sdft_ext.analysis import thumbnails as looks_module
+from sdft_ext.analysis.duplicates import duplicates
+from sdft_ext.analysis.thumbnails import Looks, look
+from sdft_ext.dataset.folder import Picture, scan
+from sdft_ext.dataset.pictures import open_picture
+from sdft_ext.toy import world
+from tests.analysis.copies import COPIES
+from tests.analysis.images import fill, image, recipe, save
+from tests.dataset.photographs import COUNT, write_photographs
+
+
+def looked(folder: Path, cache: Path | None = None) -> tuple[tuple[Picture, ...], Looks]:
+    found = scan(recipe(folder)).pictures
+    return found, look(found, cache, workers=1)
+
+
+def groups(folder: Path) -> list[set[str]]:
+    found, looks = looked(folder)
+    return [{found[looks.pictures[row]].path.stem for row in group.rows} for group in duplicates(looks)]
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_photographs(tmp_path_factory.mktemp("photographs"))
+
+
+def test_each_kind_of_copy_of_a_photograph_is_found_and_named(photographs: list[Path], tmp_path: Path) -> None:
+    source = next(path for path in photographs if path.stem == "chelsea")
+    original = open_picture(source)[0]
+    save(tmp_path / "original.png", original)
+    for name, copy in COPIES.items():
+        save(tmp_path / f"{name}.png", copy(original))
+    shutil.copyfile(tmp_path / "original.png", tmp_path / "the same.png")
+    for other in ("coffee", "astronaut"):
+        shutil.copyfile(next(p for p in photographs if p.stem == other), tmp_path / f"{other}.png")
+    found, looks = looked(tmp_path)
+    names = [picture.path.stem for picture in found]
+    area = [(found[n].width * found[n].height, names[n] == "original") for n in looks.pictures]
+    (group,) = duplicates(looks, area)
+    assert names[group.rows[0]] == "original", "the largest is kept"
+    relations = {names[row]: relation for row, relation in zip(group.rows[1:], group.relations, strict=True)}
+    assert set(relations) == {*COPIES, "the same"} and not group.exact
+    assert relations["the same"] == "exact" and relations["mirrored"] == "mirrored"
+    assert relations["quality 40"] == relations["brighter"] == relations["60 percent"] == "near"
+    assert relations["less 8 percent on each side"] == "cropped"
+
+
+def test_the_same_file_twice_is_an_exact_group(tmp_path: Path) -> None:
+    (path, *_) = fill(tmp_path, 5)
+    shutil.copyfile(path, tmp_path / "again.png")
+    _, looks = looked(tmp_path)
+    (group,) = duplicates(looks)
+    assert group.exact and len(group.rows) == 2
+
+
+def test_plain_pictures_are_copies_only_where_they_are_the_same_file(tmp_path: Path) -> None:
+    for number, level in enumerate((200, 200, 202, 90)):
+        save(tmp_path / f"{number}.png", Image.new("RGB", (64 + number // 2, 64), (level,) * 3))
+    assert groups(tmp_path) == [{"0", "1"}]
+
+
+def test_drawings_that_differ_by_one_figure_are_no_copies(tmp_path: Path) -> None:
+    ground = np.asarray(image(256, 256, 3)).copy()
+    for number, colour in enumerate(((220, 30, 30), (30, 40, 220), (30, 180, 60))):
+        drawn = ground.copy()
+        drawn[150:200, 60:110] = colour
+        save(tmp_path / f"{number}.png", Image.fromarray(drawn))
+    assert groups(tmp_path) == []
+
+
+def test_small_drawn_pictures_and_their_copies(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    for number in range(12):
+        drawn = Image.fromarray(world.general_picture(rng))
+        save(tmp_path / f"{number}.png", drawn)
+        name = list(COPIES)[number % len(COPIES)]
+        save(tmp_path / f"{number} {name}.png", COPIES[name](drawn))
+    found = groups(tmp_path)
+    assert all(len({name.split()[0] for name in group}) == 1 for group in found)
+    assert len(found) >= 11
+
+
+def test_nothing_and_one_picture() -> None:
+    nothing = look([])
+    assert len(nothing) == 0 and duplicates(nothing) == []
+
+
+def test_a_damaged_picture_is_a_problem_and_the_others_are_looked_at(tmp_path: Path) -> None:
+    paths = fill(tmp_path, 4)
+    paths[1].write_bytes(paths[1].read_bytes()[:-200])
+    found, looks = looked(tmp_path)
+    assert looks.pictures == (0, 2, 3) and len(looks) == 3
+    (problem,) = looks.problems
+    assert problem.path == paths[1] and "001.png" in problem.text
+
+
+def test_looks_are_kept_and_only_new_and_changed_pictures_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = fill(tmp_path / "p", 6)
+    opened: list[str] = []
+
+    def counted(path: Path, *more: object) -> object:
+        opened.append(path.name)
+        return open_picture(path, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(looks_module.pictures, "open_picture", counted)
+    _, first = looked(tmp_path / "p", tmp_path / "cache")
+    assert len(opened) == 6
+    _, again = looked(tmp_path / "p", tmp_path / "cache")
+    assert len(opened) == 6
+    assert all(np.array_equal(getattr(first, n), getattr(again, n)) for n in ("thumbs", "hashes", "digests"))
+    save(paths[2], image(64, 64, 99))
+    os.utime(paths[2], (1, 1))
+    _, changed = looked(tmp_path / "p", tmp_path / "cache")
+    assert opened[6:] == ["002.png"] and not np.array_equal(changed.thumbs[2], first.thumbs[2])
+    (file,) = (tmp_path / "cache").iterdir()
+    file.write_bytes(file.read_bytes()[:500])
+    looked(tmp_path / "p", tmp_path / "cache")
+    assert len(opened) == 13, "a damaged file of looks is made anew"
+
+
+def test_looking_can_be_ended(tmp_path: Path) -> None:
+    fill(tmp_path, 300)
+    found = scan(recipe(tmp_path)).pictures
+    told: list[int] = []
+
+    def enough(done: int, total: int) -> None:
+        told.append(done)
+        if done == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        look(found, progress=enough)
+    assert told == [1, 2, 3]
+
+
+def test_a_folder_that_can_not_be_written_costs_only_time(tmp_path: Path) -> None:
+    fill(tmp_path / "p", 2)
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert len(looked(tmp_path / "p", tmp_path / "cache")[1]) == 2
+
+
+def test_sharpness_falls_with_blur(photographs: list[Path], tmp_path: Path) -> None:
+    from PIL import ImageFilter
+
+    original = open_picture(next(path for path in photographs if path.stem == "coffee"))[0]
+    for radius in range(4):
+        save(tmp_path / f"{radius}.png", original.filter(ImageFilter.GaussianBlur(radius)))
+    sharpness = looked(tmp_path)[1].sharpness.tolist()
+    assert sharpness == sorted(sharpness, reverse=True) and sharpness[0] > 0.6 > 0.4 > sharpness[3]
+
+
+@pytest.mark.slow
+def test_nineteen_of_twenty_planted_copies_of_photographs_are_found(photographs: list[Path], tmp_path: Path) -> None:
+    originals = {path.stem: open_picture(path)[0] for path in photographs}
+    for stem, original in originals.items():
+        save(tmp_path / "p" / f"{stem}+.png", original)
+        for name, copy in COPIES.items():
+            save(tmp_path / "p" / f"{stem}+{name}.png", copy(original))
+    found, looks = looked(tmp_path / "p")
+    names = [picture.path.stem.split("+") for picture in found]
+    missed: Counter[str] = Counter()
+    for name in COPIES:  # each kind alone, so that no copy is found by way of another
+        rows = [row for row, (_, kind) in enumerate(names) if kind in ("", name)]
+        pairs = [{names[rows[row]][0] for row in group.rows} for group in duplicates(looks.some(rows))]
+        assert all(len(pair) == 1 for pair in pairs), "no two photographs are taken for one"
+        missed[name] = COUNT - len(pairs)
+    assert all(count <= 1 for count in missed.values()), missed
+    assert sum(missed.values()) <= 0.02 * COUNT * len(COPIES)
+    together = duplicates(looks)
+    assert len(together) == COUNT and all(len(group.rows) == 1 + len(COPIES) for group in together)
+
+
+@pytest.mark.slow
+def test_five_hundred_different_pictures_are_no_copies(photographs: list[Path], tmp_path: Path) -> None:
+    pieces = []
+    for path in photographs:
+        picture = open_picture(path)[0]
+        save(tmp_path / f"{path.stem}.png", picture)
+        side = min(picture.size) // 4
+        for top in range(0, picture.height - side + 1, side):
+            for left in range(0, picture.width - side + 1, side):
+                piece = picture.crop((left, top, left + side, top + side))
+                if len(piece.getcolors(side * side) or ()) > 1:  # two plain pieces are the same picture
+                    pieces.append((f"{path.stem} {left} {top}", piece))
+    for number in np.random.default_rng(0).permutation(len(pieces))[:300].tolist():
+        save(tmp_path / f"{pieces[number][0]}.png", pieces[number][1])
+    rng = np.random.default_rng(5)
+    for number in range(500 - COUNT - 300):
+        drawn = world.draw(world.sample_scene(rng)) if number % 3 else world.general_picture(rng)
+        save(tmp_path / f"drawn {number}.png", Image.fromarray(drawn))
+    assert len(list(tmp_path.iterdir())) == 500
+    false = groups(tmp_path)
+    assert sum(len(group) for group in false) <= 5, false
+
+
+@pytest.mark.slow
+def test_thousands_of_pictures_take_no_time_that_grows_with_their_square() -> None:
+    rng = np.random.default_rng(2)
+    count = 5000
+    thumbs = rng.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
+    hashes = rng.integers(0, 256, (count, looks_module.HASHES, 8), dtype=np.uint8)
+    for copy in range(100):
+        thumbs[count - 1 - copy], hashes[count - 1 - copy] = thumbs[copy], hashes[copy]
+    digests = np.array([str(number).encode() for number in range(count)], "S20")
+    looks = Looks(tuple(range(count)), thumbs, hashes, np.ones(count, np.float32), digests)
+    started = time.process_time()
+    found = duplicates(looks)
+    assert sorted(group.rows for group in found) == [(copy, count - 1 - copy) for copy in range(100)]
+    assert time.process_time() - started < 60

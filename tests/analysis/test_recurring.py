@@ -1,0 +1,229 @@
+"""Features planted into real photographs are named with the pictures behind them; a clean set yields none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from sdft_ext.analysis.backgrounds import colour_name
+from sdft_ext.analysis.duplicates import duplicates
+from sdft_ext.analysis.findings import Finding
+from sdft_ext.analysis.recurring import features
+from sdft_ext.analysis.thumbnails import look
+from sdft_ext.dataset.folder import scan
+from sdft_ext.dataset.pictures import open_picture
+from tests.analysis.images import recipe, save
+from tests.dataset.photographs import write_photographs
+
+Plant = Callable[[Any, np.random.Generator], Any]
+NAMES = ("astronaut", "cat", "stones", "rocket", "temple", "flower", "cup", "street")
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """A part of each photograph, of different shapes and brightness."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for path in write_photographs(tmp_path_factory.mktemp("photographs")):
+        picture = open_picture(path)[0]
+        width, height = (int(side * rng.uniform(0.5, 1)) for side in picture.size)
+        left, top = (int(rng.integers(0, s - t + 1)) for s, t in zip(picture.size, (width, height), strict=True))
+        part = picture.crop((left, top, left + width, top + height))
+        part.thumbnail((360, 360))
+        parts.append(part)
+    return parts
+
+
+def planted(
+    pictures: list[Any], folder: Path, plant: Plant, most: float = 1.0, words: str = "", **concept: Any
+) -> list[Finding]:
+    """Findings of a folder in which ``most`` of the pictures carry what ``plant`` puts into them."""
+    rng = np.random.default_rng(1)
+    for number, picture in enumerate(pictures):
+        done = plant(picture, rng) if number < most * len(pictures) else picture
+        save(folder / f"{number:02}.png", done)
+        caption = f"{NAMES[number % len(NAMES)]}, number {number}" + (f", {words}" if words else "")
+        (folder / f"{number:02}.txt").write_text(caption)
+    found = scan(recipe(folder, **concept))
+    return features(found, look(found.pictures, workers=1))
+
+
+def kinds(findings: list[Finding]) -> set[str]:
+    return {finding.kind for finding in findings}
+
+
+def clean(picture: Any, rng: np.random.Generator) -> Any:
+    return picture
+
+
+def badge(picture: Any, rng: np.random.Generator) -> Any:
+    done, (width, height) = picture.copy(), picture.size
+    ImageDraw.Draw(done).ellipse((width * 0.84, height * 0.84, width * 0.96, height * 0.96), fill=(220, 30, 40))
+    return done
+
+
+def watermark(picture: Any, rng: np.random.Generator) -> Any:
+    """Half-transparent lettering near the lower edge."""
+    letters = Image.new("L", (60, 12), 0)
+    ImageDraw.Draw(letters).text((0, 0), "(c) Jane D", fill=160, font=ImageFont.load_default())
+    width, height = picture.size
+    letters = letters.resize((width // 2, height // 10))
+    done = picture.copy()
+    done.paste((255, 255, 255), (width // 4, int(height * 0.85)), letters)
+    return done
+
+
+def framed(picture: Any, rng: np.random.Generator) -> Any:
+    width, height = picture.size
+    edge = max(min(width, height) // 18, 8)
+    done = Image.new("RGB", picture.size, "white")
+    done.paste(picture.crop((edge, edge, width - edge, height - edge)), (edge, edge))
+    return done
+
+
+def barred(picture: Any, rng: np.random.Generator) -> Any:
+    bar = picture.height // 9
+    done = Image.new("RGB", picture.size, "black")
+    done.paste(picture.crop((0, bar, picture.width, picture.height - bar)), (0, bar))
+    return done
+
+
+def put_on(ground: Any) -> Plant:
+    """The picture, small, somewhere on a ground."""
+
+    def plant(picture: Any, rng: np.random.Generator) -> Any:
+        done, side = ground.resize((300, 300)), int(rng.integers(90, 150))
+        done.paste(picture.resize((side, side)), tuple(rng.integers(0, 300 - side, 2).tolist()))
+        return done
+
+    return plant
+
+
+def in_the_middle(picture: Any, rng: np.random.Generator) -> Any:
+    done = Image.new("RGB", (300, 300), tuple(rng.integers(0, 255, 3).tolist()))
+    side = int(rng.integers(90, 150))
+    done.paste(picture.resize((side, side)), ((300 - side) // 2, (300 - side) // 2))
+    return done
+
+
+def anywhere(picture: Any, rng: np.random.Generator) -> Any:
+    done = Image.new("RGB", (300, 300), tuple(rng.integers(0, 255, 3).tolist()))
+    side = int(rng.integers(60, 110))
+    done.paste(picture.resize((side, side)), tuple(rng.integers(10, 290 - side, 2).tolist()))
+    return done
+
+
+def equally_bright(picture: Any, rng: np.random.Generator) -> Any:
+    values = np.asarray(picture).astype(np.float64)
+    return Image.fromarray(np.clip(values * 110 / values.mean(), 0, 255).astype(np.uint8))
+
+
+def test_a_clean_set_yields_no_finding(photographs: list[Any], tmp_path: Path) -> None:
+    assert planted(photographs, tmp_path / "all", clean) == []
+    rng = np.random.default_rng(3)
+    for number in range(6):
+        some = [photographs[int(n)] for n in rng.permutation(len(photographs))[: 5 + 2 * number]]
+        assert planted(some, tmp_path / str(number), clean) == [], number
+    assert planted(photographs, tmp_path / "objects", anywhere) == [], "objects here and there on many colours"
+
+
+@pytest.mark.parametrize(
+    ("plant", "kind", "said"),
+    [
+        (badge, "recurring_mark", "lower right"),
+        (watermark, "recurring_mark", "lower middle"),
+        (framed, "recurring_border", "cut"),
+        (barred, "recurring_border", "cut"),
+        (put_on(Image.new("RGB", (9, 9), (246, 246, 246))), "recurring_background", "white background"),
+        (put_on(Image.new("RGB", (9, 9), (40, 150, 60))), "recurring_background", "plain green"),
+        (in_the_middle, "recurring_position", "same place"),
+        (equally_bright, "recurring_brightness", "brighter"),
+    ],
+)
+def test_what_is_planted_is_named(photographs: list[Any], tmp_path: Path, plant: Plant, kind: str, said: str) -> None:
+    (finding,) = planted(photographs, tmp_path, plant)
+    assert finding.kind == kind and said in finding.text and "\n" not in finding.text
+    assert len(finding.files) >= 0.8 * len(photographs) and set(finding.files) <= set(tmp_path.iterdir())
+    assert finding.facts["count"] == len(finding.files)
+
+
+def test_the_same_scene_behind_changing_objects(photographs: list[Any], tmp_path: Path) -> None:
+    (finding,) = planted(photographs[1:], tmp_path, put_on(photographs[0].resize((90, 90))))
+    assert finding.kind == "recurring_background" and len(finding.files) >= 15
+
+
+def test_only_the_pictures_that_show_it_stand_behind_a_finding(photographs: list[Any], tmp_path: Path) -> None:
+    (finding,) = planted(photographs, tmp_path, badge, most=0.8)
+    assert {path.stem for path in finding.files} == {f"{number:02}" for number in range(16)}
+
+
+def test_a_badge_on_a_background_that_recurs_too(photographs: list[Any], tmp_path: Path) -> None:
+    white = put_on(Image.new("RGB", (9, 9), "white"))
+    assert kinds(planted(photographs, tmp_path, lambda p, rng: badge(white(p, rng), rng))) == {
+        "recurring_background",
+        "recurring_mark",
+    }
+
+
+@pytest.mark.parametrize(
+    ("plant", "words"),
+    [
+        (badge, "red badge in the corner"),
+        (framed, "a white border"),
+        (put_on(Image.new("RGB", (9, 9), "white")), "white background"),
+        (in_the_middle, "centered"),
+        (equally_bright, "evenly lit"),
+    ],
+)
+def test_what_captions_name_is_no_finding(photographs: list[Any], tmp_path: Path, plant: Plant, words: str) -> None:
+    found = planted(photographs, tmp_path, plant, words=words)
+    assert kinds(found) == {"recurring_tag"} and repr(words) in found[0].text
+
+
+def test_a_tag_in_most_captions_is_named_and_the_trigger_is_none(photographs: list[Any], tmp_path: Path) -> None:
+    for number, picture in enumerate(photographs):
+        save(tmp_path / f"{number:02}.png", picture)
+        sofa = ", Red Sofa" if number < 16 else ""
+        (tmp_path / f"{number:02}.txt").write_text(f"sks dog, place {number}{sofa}")
+    found = scan(recipe(tmp_path, concept_trigger="sks", concept_class_word="dog"))
+    (finding,) = features(found, look(found.pictures, workers=1))
+    assert finding.kind == "recurring_tag" and "'red sofa' stands in 16 of 20 captions" in finding.text
+    assert finding.facts["tag"] == "red sofa" and finding.facts["share"] == 0.8
+    assert {path.stem for path in finding.files} == {f"{number:02}" for number in range(16)}
+
+
+def test_copies_of_one_picture_make_nothing_recur(photographs: list[Any], tmp_path: Path) -> None:
+    for number in range(8):
+        save(tmp_path / f"copy {number}.png", photographs[0].resize((200 + 10 * number, 200 + 10 * number)))
+    for number in range(4):
+        save(tmp_path / f"{number}.png", photographs[1 + number])
+    found = scan(recipe(tmp_path))
+    looks = look(found.pictures, workers=1)
+    assert features(found, looks), "so they would"
+    (group,) = duplicates(looks)
+    assert len(group.rows) == 8 and features(found, looks, group.rows[1:]) == []
+
+
+def test_regularization_pictures_may_share_what_they_like(photographs: list[Any], tmp_path: Path) -> None:
+    white = put_on(Image.new("RGB", (9, 9), "white"))
+    rng = np.random.default_rng(0)
+    for number, picture in enumerate(photographs):
+        save(tmp_path / "i" / f"{number}.png", picture)
+        save(tmp_path / "r" / f"{number}.png", white(picture, rng))
+    found = scan(recipe(tmp_path / "i", tmp_path / "r"))
+    assert features(found, look(found.pictures, workers=1)) == []
+
+
+def test_colours_have_plain_names() -> None:
+    for colour, name in (
+        ((255, 255, 255), "white"),
+        ((30, 30, 34), "black"),
+        ((120, 122, 118), "grey"),
+        ((30, 60, 210), "blue"),
+    ):
+        assert colour_name(np.array(colour, dtype=np.float32)) == name

@@ -1,0 +1,105 @@
+"""Presets are recipes that train, for the model that is loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sdft_ext.desk import Desk
+from sdft_ext.desk.example import example
+from sdft_ext.formats.quick_look import RESOLUTION, glance
+from sdft_ext.method import METHODS
+from sdft_ext.recipe import FULL, Precision, Recipe, file, presets
+from sdft_ext.recipe.rules import fields
+
+TOY = Path(__file__).parents[2] / "assets" / "toy" / "toy.safetensors"
+PATHS = {setting.path for setting in fields(Recipe)}
+
+
+@pytest.mark.parametrize("family", RESOLUTION)
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_every_preset_and_length_makes_a_recipe_that_may_train(family: str, precision: Precision):
+    for preset in presets.presets(family, RESOLUTION[family], precision):
+        for length in presets.thorough(family):
+            settings = {**preset["settings"], **length["settings"], "dataset.concepts.0.trigger": "sks"}
+            assert settings.keys() <= PATHS
+            recipe = file.override(
+                Recipe(),
+                [
+                    f"{path}={str(value).lower() if isinstance(value, bool) else value}"
+                    for path, value in settings.items()
+                ],
+            )
+            assert recipe.dataset.resolution == RESOLUTION[family]
+            assert recipe.dataset.concepts[0].kind == preset["name"].partition("-")[0]
+            # A large model's own weights train in bf16.
+            whole = family == "sdxl" and recipe.method.name in FULL and precision != "fp32"
+            assert recipe.train.precision == ("fp32" if family == "toy" else "bf16" if whole else precision)
+
+
+@pytest.mark.parametrize("family", RESOLUTION)
+def test_a_whole_model_does_not_begin_at_a_loras_rate(family: str):
+    found = {preset["name"]: preset["settings"] for preset in presets.presets(family, RESOLUTION[family], "fp16")}
+    for name in ("subject-dreambooth", "style-dreambooth", "subject-full", "style-full"):
+        settings = found[name]
+        rates = (settings["train.learning_rate"], settings["train.text_encoder_learning_rate"])
+        assert rates == ((1e-3, 1e-3) if family == "toy" else (2e-6, 1e-6))
+        assert not [path for path in settings if path.startswith("method.lora.")]
+        assert family == "toy" or settings["save.keep_last"]
+        in_half = settings.get("method.full.weights") == "bf16" and settings["train.checkpointing"]
+        assert in_half == (family == "sdxl")
+
+
+@pytest.mark.parametrize("family", RESOLUTION)
+def test_only_a_word_does_without_regularization_pictures(family: str):
+    found = {preset["name"]: preset["settings"] for preset in presets.presets(family, RESOLUTION[family], "fp32")}
+    without = {name for name, settings in found.items() if settings.get("train.prior_loss_weight") == 0}
+    assert without == {"subject-textual_inversion", "style-textual_inversion"}
+
+
+def test_the_example_leaves_to_the_presets_what_they_decide():
+    """Else whoever takes the example, then DreamBooth, trains a whole model at a LoRA's rate."""
+    taken = example("toy", ())
+    assert taken is not None and taken["settings"]["dataset.regularization_caption_dropout"] == 0.15
+    for method in METHODS:
+        decided = presets.start(method, "subject", "toy", 64)
+        assert decided["method.name"] == method and decided["train.length"] == presets.TOY_STEPS["normal"]
+        assert not taken["settings"].keys() & decided.keys() - {"dataset.concepts.0.kind"}
+
+
+def test_every_method_is_described_and_every_description_has_its_method():
+    assert {method["name"] for method in presets.METHODS} == set(METHODS)
+
+
+def test_the_models_kind_is_told_from_its_header():
+    assert glance(str(TOY)) == glance(str(TOY), "sdxl")
+    assert glance(str(TOY)).family == "toy" and glance(str(TOY)).resolution == 64
+    assert glance("nothing.safetensors", "sdxl").family == "sdxl"
+    assert glance("nothing.ckpt").family == "sd1"
+
+
+def test_a_file_that_is_no_model_breaks_nothing(tmp_path: Path):
+    for number, content in enumerate((b"", b"\xff" * 100, b"\x05\0\0\0\0\0\0\0{}]]]")):
+        path = tmp_path / f"{number}.safetensors"
+        path.write_bytes(content)
+        assert glance(str(path)).family == "sd1"
+
+
+def test_the_desk_offers_presets_for_its_model(desk: Desk):
+    told = desk.schema()
+    assert [preset["settings"]["dataset.resolution"] for preset in told["presets"]] == [64] * len(told["presets"])
+    assert {preset["name"] for preset in told["presets"]} == {
+        f"{kind}-{method}" for kind in ("subject", "style") for method in ("lora", *presets.OTHERS)
+    }
+    assert [entry["name"] for entry in told["thorough"]] == ["quick", "normal", "thorough"]
+
+
+def test_importing_desk_and_api_imports_nothing_heavy():
+    heavy = ("torch", "diffusers", "peft", "transformers", "fastapi", "gradio", "scipy")
+    code = f"import sys, sdft_ext.desk, sdft_ext.api; print([name for name in {heavy!r} if name in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
