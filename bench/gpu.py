@@ -2,7 +2,7 @@
 
 A checkpoint of a published family's sizes, with numbers drawn at random, is loaded in halves, as a WebUI has it on a GPU. Each case
 is a whole run of a few steps with the method's preset. Told: the forecast, counted on a CPU. Tried: the step before the first one
-(``sdft_ext.train.trial``). Measured: what torch handed out at most in the steps that came then. ``--write`` puts the table into
+(``sdft_ext.run.trial_step``). Measured: what torch handed out at most in the steps that came then. ``--write`` puts the table into
 docs/memory.md.
 """
 
@@ -21,13 +21,13 @@ from typing import Any
 
 import torch
 
-from sdft_ext import run
 from sdft_ext.control import Control
-from sdft_ext.desk.forecast import forecast
 from sdft_ext.formats import reference_families
 from sdft_ext.host.base import Described, Files
 from sdft_ext.host.standalone import Shelf, StandaloneHost
+from sdft_ext.memory.forecast import forecast
 from sdft_ext.recipe import Recipe, file, presets
+from sdft_ext.run import run
 from sdft_ext.run_folder.facts import read_facts
 
 from . import merge

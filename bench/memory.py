@@ -5,7 +5,7 @@ computed; nothing of the others' size is: torch's fake tensors go
 through the same code as a run's (the method, loss, backward) and carry shapes and types only, as on the CPU. Every block of
 memory that torch would hand out is counted from its birth to its death, at each moment of the step; a moment grows in
 proportion to pixels × batch, so two sizes give it for all. ``--write`` puts what can be the highest of them into
-``sdft_ext/desk/coefficients.json``, where the page's forecast takes them from. ``--check`` has real runs measured against that
+``sdft_ext/memory/coefficients.json``, where the page's forecast takes them from. ``--check`` has real runs measured against that
 forecast (see ``bench.peaks``), and writes docs/memory.md.
 """
 

@@ -23,7 +23,6 @@ from typing import Any
 import torch
 from PIL import Image
 
-from sdft_ext import run
 from sdft_ext.method import METHODS
 from sdft_ext.model.base import Model
 from sdft_ext.model.load import load
@@ -32,6 +31,7 @@ from sdft_ext.randomness import numpy_generator
 from sdft_ext.recipe import Kind, Recipe, presets
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.rules import fields
+from sdft_ext.run import run
 from sdft_ext.storage import atomic
 from sdft_ext.toy import demo, measure, world
 from sdft_ext.watch.controls import grid

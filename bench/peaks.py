@@ -23,17 +23,17 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from sdft_ext import run
 from sdft_ext.control import Control
-from sdft_ext.desk.forecast import highest, place_of
-from sdft_ext.desk.moments import moments
 from sdft_ext.formats import reference_families, single_file_layout
 from sdft_ext.host.base import Described
 from sdft_ext.host.standalone import StandaloneHost
+from sdft_ext.memory.forecast import highest, place_of
+from sdft_ext.memory.phases import moments
 from sdft_ext.model.base import Model
 from sdft_ext.model.borrow import skeletons
 from sdft_ext.model.copies import parameters
 from sdft_ext.recipe import Recipe, file
+from sdft_ext.run import run
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY, EXAMPLE = ROOT / "assets" / "toy" / "toy.safetensors", ROOT / "assets" / "example" / "subject"

@@ -161,7 +161,7 @@ def _regularize(options: argparse.Namespace) -> int:
     from ..host.base import Files, Sampling
     from ..host.standalone import StandaloneHost
     from ..recipe import ModelRecipe
-    from ..regularize import Wanted, regularize
+    from ..run.regularization import Wanted, regularize
     from ..watch.progress import Progress
 
     host, progress = StandaloneHost(ModelRecipe(base=options.base, vae=options.vae)), Progress(quiet=options.quiet)

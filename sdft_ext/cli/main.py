@@ -175,7 +175,7 @@ def _ended(start: Callable[[Control, Processes], RunResult], quiet: bool) -> int
         told = "Saving and stopping after this step (again: abort) …" if processes.main else ""
         with stopped_by_signals(told, repeated=1.0 if processes.count > 1 else 0.0) as control:
             if not processes.main:
-                from ..run_beside import beside
+                from ..run.worker import beside
 
                 beside(processes)
                 return OK

@@ -1,23 +1,19 @@
-"""From a recipe and a model to the dataset of a run: scan, encode, plan, report."""
+"""From a recipe and a model to the dataset of a run: scan, encode, plan."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..analysis.summary import Report, report
 from ..model.autocast import without_autocast
 from ..model.base import Conditioning, Model
 from ..model.text import encode
 from ..model.vae import encode_pictures
 from ..recipe import Recipe
-from ..storage import atomic
 from .batches import Batches
 from .cache import WAITING, Latents, TextCache, cache_folder
 from .cache_files import fingerprint
@@ -30,20 +26,20 @@ Progress = Callable[[str, int, int], None]
 Lend = Callable[[Callable[[], Any]], Any]
 """Does a piece of work in a turn of its own with the model, whose owner may use it in between."""
 
-FILE = "dataset.json"
-"""In the run folder: the report's data, and the fingerprint that a resumed run compares."""
-
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a run needs of its pictures. ``text`` gives captions as the untrained text encoder reads them."""
+    """What a run needs of its pictures.
+
+    ``text`` gives captions as the untrained text encoder reads them; ``notes`` are sentences of the caches.
+    """
 
     scan: Scan
     held_out: list[int]
     plan: Plan
     batches: Batches
     text: TextCache[Conditioning]
-    report: Report
+    notes: list[str]
 
 
 def at_once(work: Callable[[], Any]) -> Any:
@@ -54,7 +50,7 @@ def at_once(work: Callable[[], Any]) -> Any:
 def prepare(
     recipe: Recipe,
     model: Model,
-    folder: str | Path | None,
+    began_with: str | None = None,
     progress: Progress | None = None,
     lend: Lend = at_once,
     part: Part = ALL,
@@ -63,7 +59,8 @@ def prepare(
 
     The first pictures are only opened, and encoded when a step needs them: the first step doesn't wait for all.
 
-    Writes ``dataset.json`` into the run folder, if one is given. Call it before a method changes the model: the base's is cached.
+    ``began_with`` is the fingerprint of the dataset that a resumed run began with. Call it before a method changes the
+    model: the base's is cached.
     Captions are encoded ahead only where the text encoder isn't trained. The model is used inside ``lend`` only, a few
     pictures or one caption at a time, here and whenever the dataset is asked later.
 
@@ -74,17 +71,17 @@ def prepare(
     vae_name = lend(lambda: _vae_name(model))
     latents = Latents(dataset, lambda pixels: lend(lambda: encode_pictures(model, pixels)), vae_name, where)
     found = latents.prepare(scan(dataset), _told(progress, "Encoding pictures"), WAITING)
-    if folder is not None:
-        _compare(found, Path(folder))
+    if began_with not in (None, found.fingerprint):
+        raise DatasetError(
+            "The pictures or captions are not those that the run began with; put them back as they were, or start a new "
+            "run (which may continue from this one's last save)."
+        )
     held_out = hold_out(found, recipe.watch.validation_share, recipe.train.seed)
     plan = Plan(found, dataset, part.whole(recipe.train), held_out)
     text = text_cache(recipe, model, lend)
     if not recipe.method.reads_anew:
         text.prepare(plan.all_captions(), _told(progress, "Encoding captions"))
-    facts = report(found, plan, [*latents.notes, *text.notes])
-    if folder is not None:
-        atomic.as_json(Path(folder) / FILE, {**facts.data, "fingerprint": found.fingerprint})
-    return Dataset(found, held_out, plan, Batches(plan, latents, part), text, facts)
+    return Dataset(found, held_out, plan, Batches(plan, latents, part), text, [*latents.notes, *text.notes])
 
 
 def text_cache(recipe: Recipe, model: Model, lend: Lend = at_once) -> TextCache[Conditioning]:
@@ -111,16 +108,3 @@ def _vae_name(model: Model) -> str:
 
 def _told(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
     return None if progress is None else partial(progress, what)
-
-
-def _compare(found: Scan, folder: Path) -> None:
-    """Raises DatasetError where the run folder remembers another dataset."""
-    try:
-        before = json.loads((folder / FILE).read_text(encoding="utf-8"))["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if before != found.fingerprint:
-        raise DatasetError(
-            f"The pictures or captions are not those that the run in {folder} began with; "
-            "put them back as they were, or start a new run (which may continue from this one's last save)."
-        )

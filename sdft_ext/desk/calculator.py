@@ -104,7 +104,7 @@ def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str]]:
 
 def save_steps(recipe: Recipe, steps_per_epoch: int, steps: int) -> tuple[list[int], int]:
     """The steps after which a save is written (the first of very many), and how many there are."""
-    from ..train.events import Events
+    from ..run.schedule import Events
 
     save, events = recipe.save, Events(recipe, steps_per_epoch, steps)
     if not save.every:

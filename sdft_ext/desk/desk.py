@@ -180,7 +180,7 @@ class Desk:
 
     def calculate(self, values: Any) -> dict[str, Any]:
         """Figures, warnings, memory, and what keeps the recipe from starting."""
-        from .forecast import forecast
+        from ..memory.forecast import forecast
 
         try:
             recipe = self.recipe(values)
@@ -491,7 +491,7 @@ SHARED = "This WebUI can be reached by others: folders outside the allowed ones 
 def _import_heavy() -> None:
     """What a run imports until its first step."""
     try:
-        importlib.import_module("..run", __package__)
+        importlib.import_module("..run.run", __package__)
         for name, parts in HEAVY.items():
             module = importlib.import_module(name)
             for part in parts:

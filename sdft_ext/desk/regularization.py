@@ -22,7 +22,7 @@ from .pictures import Thumbnails
 if TYPE_CHECKING:
     from ..control import Control
     from ..host.base import Host
-    from ..regularize import Wanted
+    from ..run.regularization import Wanted
 
 PICTURES = "pictures"
 NEWEST = 8
@@ -89,7 +89,7 @@ class Regularization:
     def start(self, values: dict[str, Any], text: str) -> str:
         """Queue a job, or one more time the same with another count; returns its name. Raises DeskError, RegularizeError."""
         from ..host.base import Sampling
-        from ..regularize import Wanted, slug
+        from ..run.regularization import Wanted, slug
 
         if why := self._blocked():
             raise DeskError(why)
@@ -135,7 +135,7 @@ class Regularization:
 
     def make(self, place: Path, control: Control) -> object:
         """The work itself, in the queue's thread."""
-        from ..regularize import regularize
+        from ..run.regularization import regularize
         from ..run_folder.status import Status
 
         self._imported()
@@ -187,13 +187,13 @@ class Regularization:
         return job
 
     def _wanted(self, job: dict[str, Any]) -> Wanted:
-        from ..regularize import Wanted
+        from ..run.regularization import Wanted
 
         return Wanted.from_plain(job["wanted"])
 
     def _newest(self, job: dict[str, Any], folder: Path) -> Sequence[dict[str, str]]:
         """The pictures drawn last, small."""
-        from ..regularize import there
+        from ..run.regularization import there
 
         try:
             found = list(there(folder, self._wanted(job)).values())[-NEWEST:]

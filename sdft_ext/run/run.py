@@ -16,42 +16,42 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from .analysis.summary import dataset_dirs, tag_frequency
-from .control import Control
-from .dataset.prepare import prepare
-from .errors import SdftError
-from .formats.metadata import RunFacts, lora_metadata
-from .host import begun, mode
-from .host.base import Host
-from .host.standalone import StandaloneHost
-from .host.turns import Gone, Turns
-from .method import METHODS
-from .method.base import Method, SeveralFiles
-from .model.probe import fixed_answer
-from .out_of_memory import out_of_memory
-from .recipe import Recipe
-from .recipe import file as recipe_file
-from .run_beside import Begin, Ready, same_count
-from .run_folder import state
-from .run_folder.facts import add_facts, read_facts
-from .run_folder.log import Log, Smoother
-from .run_folder.log import read as read_log
-from .run_folder.saves import Writer
-from .run_folder.status import Status
-from .storage import atomic
-from .train import settings
-from .train.events import Events
-from .train.loop import Loop, NotFinite, StepResult, loop_for
-from .train.processes import ALONE, Lost, Processes
-from .train.trial import DoesNotFit
-from .train.weights import FirstWeights
-from .watch.controls import Controls
-from .watch.diagnosis import Divergence
-from .watch.painter import DrawingError, Painter
-from .watch.progress import Progress
-from .watch.report import report
-from .watch.surroundings import give_memory_back, memory_mb, versions
-from .watch.validation import Validation
+from ..analysis.summary import dataset_dirs, tag_frequency
+from ..control import Control
+from ..errors import SdftError
+from ..formats.metadata import RunFacts, lora_metadata
+from ..host.base import Host
+from ..host.standalone import StandaloneHost
+from ..method import METHODS
+from ..method.base import Method, SeveralFiles
+from ..model.probe import fixed_answer
+from ..out_of_memory import out_of_memory
+from ..recipe import Recipe
+from ..recipe import file as recipe_file
+from ..run_folder import state
+from ..run_folder.facts import add_facts, read_facts
+from ..run_folder.log import Log, Smoother
+from ..run_folder.log import read as read_log
+from ..run_folder.saves import Writer
+from ..run_folder.status import Status
+from ..storage import atomic
+from ..train import settings
+from ..train.loop import Loop, NotFinite, StepResult, loop_for
+from ..train.processes import ALONE, Lost, Processes
+from ..train.weights import FirstWeights
+from ..watch.controls import Controls
+from ..watch.diagnosis import Divergence
+from ..watch.painter import DrawingError, Painter
+from ..watch.progress import Progress
+from ..watch.report import report
+from ..watch.surroundings import give_memory_back, memory_mb, versions
+from ..watch.validation import Validation
+from . import loan, memory_mode
+from .schedule import Events
+from .setup import prepare_dataset
+from .trial_step import DoesNotFit
+from .turns import Gone, Turns
+from .worker import Begin, Ready, same_count
 
 Outcome = Literal["finished", "stopped", "failed"]
 INTACT = "Earlier saves are intact; mend that, then resume."
@@ -166,7 +166,7 @@ class Run:
         self.log, self.status, self.progress = Log(folder, recipe.watch), Status(folder), Progress(quiet=quiet)
         self.smoother, self.divergence = Smoother(recipe.watch.smoothing), Divergence()
         self.controls = Controls(folder, recipe.watch)
-        self.saves = begun.saves(folder, recipe, self.host)
+        self.saves = loan.saves(folder, recipe, self.host)
         self.turns = Turns(self.host, self.control, self.waits)
         self.started, self.began, self.owed = time.time(), False, set[str]()
         self.first: FirstWeights | None = None
@@ -181,11 +181,11 @@ class Run:
             try:
                 self.remove_tries()
                 self.processes.tell(Begin(self.recipe))
-                self.model = settings.as_trained(self.recipe.train, self.turns.borrow(begun.lent(self.folder)))
+                self.model = settings.as_trained(self.recipe.train, self.turns.borrow(loan.lent(self.folder)))
                 at_the_end.callback(self.host.give_back)
-                self.recipe = begun.remember(self.folder, self.recipe, self.host)
+                self.recipe = loan.remember(self.folder, self.recipe, self.host)
                 self.painter = Painter(self.recipe, self.model, self.turns.do, self.progress.show)
-                self.dataset = prepare(
+                self.dataset, self.summary = prepare_dataset(
                     self.recipe, self.model, self.folder, self.prepares, self.turns.do, self.processes.part
                 )
                 with self.turns.turn():
@@ -267,7 +267,7 @@ class Run:
         loop = loop_for(self.recipe, self.model, self.method, self.dataset, self.processes)
         self.events = Events(self.recipe, self.dataset.plan.steps_per_epoch, loop.total_steps)
         self.validation = Validation(self.recipe, self.dataset.batches)
-        add_facts(self.folder, dataset=self.dataset.report.data, notes=self.method.notes, versions=versions())
+        add_facts(self.folder, dataset=self.summary.data, notes=self.method.notes, versions=versions())
         return loop
 
     def restore(self) -> int:
@@ -294,10 +294,12 @@ class Run:
 
     def settle(self, done: int) -> None:
         """On a GPU, see with one step what it takes of its memory, and so in which mode the run goes. Raises DoesNotFit."""
-        settled = mode.settle(self.turns, self.loop, self.dataset, done) if done < self.events.total_steps else None
+        settled = (
+            memory_mode.settle(self.turns, self.loop, self.dataset, done) if done < self.events.total_steps else None
+        )
         if settled is not None:
             name, measured = settled
-            text = f"{measured.text} {mode.words(name, self.recipe)}"
+            text = f"{measured.text} {memory_mode.words(name, self.recipe)}"
             add_facts(self.folder, memory=measured.facts(), mode=name)
             self.log.event(done, "memory", text=text)
             self.progress.say(text)
@@ -307,7 +309,7 @@ class Run:
         total = self.events.total_steps
         self.done, first, clock = done, done, time.perf_counter()
         if done == 0:
-            self.progress.say(self.dataset.report.text)
+            self.progress.say(self.summary.text)
             # Pictures of before the first step: what the base model makes of the prompts.
             if FirstWeights.fit(self.loop.parameters):
                 self.first = FirstWeights(self.loop.parameters, set(LOOKS))

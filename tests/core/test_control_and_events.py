@@ -2,7 +2,7 @@ import threading
 
 from sdft_ext.control import Control
 from sdft_ext.recipe import Recipe
-from sdft_ext.train.events import Events
+from sdft_ext.run.schedule import Events
 
 
 def test_requests_are_taken_once():

@@ -19,6 +19,7 @@ from sdft_ext.model.borrow import tokenizer
 from sdft_ext.model.text import encode
 from sdft_ext.randomness import forked
 from sdft_ext.recipe import MethodRecipe, Recipe, SaveRecipe, TrainRecipe, WatchRecipe
+from sdft_ext.run.setup import prepare_dataset
 from tests.analysis.images import fill, recipe, save
 
 
@@ -54,7 +55,7 @@ def test_prepare(tmp_path: Path, model: Model) -> None:
         path.with_suffix(".txt").write_text("a dog, " * (1 + 40 * (number == 3)) + str(number))
     paths[8].write_bytes(paths[8].read_bytes()[:-200])
     told: list[tuple[str, int, int]] = []
-    ready = prepare(recipe_for(tmp_path), model, tmp_path / "run", lambda *what: told.append(what))
+    ready, summary = prepare_dataset(recipe_for(tmp_path), model, tmp_path / "run", lambda *what: told.append(what))
     assert len(ready.scan.pictures) == 8 and len(ready.held_out) == 2 and ready.plan.steps_per_epoch == 3
     assert {t[0] for t in told} == {"Encoding pictures", "Encoding captions"}
     assert all(t[1] <= t[2] for t in told) and told[-1][1] == told[-1][2]
@@ -62,7 +63,7 @@ def test_prepare(tmp_path: Path, model: Model) -> None:
     assert batch.latents.shape == (2, 4, 8, 8) and not set(batch.pictures) & set(ready.held_out)
     written = json.loads((tmp_path / "run" / "dataset.json").read_text())
     assert written["fingerprint"] == ready.scan.fingerprint and written["pictures"] == 8
-    assert "008.png" in ready.report.text
+    assert "008.png" in summary.text
 
 
 def test_cached_captions_are_those_of_the_model(tmp_path: Path, model: Model) -> None:
@@ -88,12 +89,12 @@ def test_a_caption_is_the_same_whether_it_is_met_before_the_steps_or_in_one(
 
 def test_the_disk_cache_lies_beside_the_runs_and_serves_the_next(tmp_path: Path, model: Model) -> None:
     fill(tmp_path / "pictures", 3)
-    first = prepare(recipe_for(tmp_path, "disk"), model, tmp_path / "run")
+    first = prepare(recipe_for(tmp_path, "disk"), model)
     for picture in range(3):
         first.batches.fixed([picture])  # encoded when it is needed
     files = {f: f.stat().st_mtime_ns for f in (tmp_path / "cache").rglob("*.safetensors")}
     assert len(files) == 3 + 1, "three pictures and the empty caption"
-    second = prepare(recipe_for(tmp_path, "disk"), model, tmp_path / "run-2")
+    second = prepare(recipe_for(tmp_path, "disk"), model)
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "cache").rglob("*.safetensors")} == files
     assert torch.equal(first.batches.at(1).latents, second.batches.at(1).latents)
 
@@ -101,16 +102,16 @@ def test_the_disk_cache_lies_beside_the_runs_and_serves_the_next(tmp_path: Path,
 def test_captions_are_not_encoded_ahead_for_a_text_encoder_that_trains(tmp_path: Path, model: Model) -> None:
     fill(tmp_path / "pictures", 2)
     told: list[str] = []
-    prepare(recipe_for(tmp_path, text_encoder=True), model, tmp_path / "run", lambda what, *_: told.append(what))
+    prepare(recipe_for(tmp_path, text_encoder=True), model, progress=lambda what, *_: told.append(what))
     assert set(told) == {"Encoding pictures"}
 
 
 def test_a_resumed_run_needs_the_pictures_it_began_with(tmp_path: Path, model: Model) -> None:
     paths = fill(tmp_path / "pictures", 3)
     settings = recipe_for(tmp_path, share=0.0)
-    prepare(settings, model, tmp_path / "run")
-    prepare(settings, model, tmp_path / "run")
-    prepare(replace(settings, train=TrainRecipe(batch_size=1)), model, tmp_path / "run")
+    prepare_dataset(settings, model, tmp_path / "run")
+    prepare_dataset(settings, model, tmp_path / "run")
+    prepare_dataset(replace(settings, train=TrainRecipe(batch_size=1)), model, tmp_path / "run")
     save(paths[0].with_name("new.png"))
     with pytest.raises(DatasetError, match="began with"):
-        prepare(settings, model, tmp_path / "run")
+        prepare_dataset(settings, model, tmp_path / "run")

@@ -12,8 +12,8 @@ from sdft_ext.desk import Desk, DeskError
 from sdft_ext.desk.calculator import save_steps
 from sdft_ext.desk.folders import walk
 from sdft_ext.recipe import Recipe, file
+from sdft_ext.run.schedule import Events
 from sdft_ext.run_folder.log import read as read_log
-from sdft_ext.train.events import Events
 from tests.analysis.images import image, save
 from tests.desk.setting import values
 

@@ -1,8 +1,6 @@
 """Names against diffusers' own converters, and aliasing against loading."""
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import pytest
 import torch

@@ -17,18 +17,18 @@ from PIL import Image
 
 from sdft_ext.control import Control
 from sdft_ext.host.base import HostChanged, HostError
-from sdft_ext.host.turns import Turns
 from sdft_ext.method.lora import LoraMethod
 from sdft_ext.recipe import Recipe, file
 from sdft_ext.run import RunResult, train
+from sdft_ext.run.turns import Turns
 from sdft_ext.run_folder.facts import read_facts
 from sdft_ext.run_folder.log import read as read_log
 from sdft_ext.toy.install import CHECKPOINT
 from tests.host import host_adapters
 from tests.host.host_actions import Going
 from tests.host.host_adapters import World, checksums, flags
-from tests.host.test_mode import full_at_first
 from tests.run import tiny
+from tests.run.test_memory_mode import full_at_first
 
 PROMPT = "a red circle on a white background"
 STEPS = 8

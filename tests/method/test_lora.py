@@ -1,16 +1,11 @@
 """LoRA in a model, in a file, and in other programs."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from diffusers.utils import USE_PEFT_BACKEND
 from safetensors import safe_open
-
-
-from tests.model import ldm
 
 from sdft_ext.formats import kohya, metadata
 from sdft_ext.method.base import MethodError
@@ -18,6 +13,7 @@ from sdft_ext.method.lora import LoraMethod, applied, names
 from sdft_ext.model import borrow, text
 from sdft_ext.model.base import predict
 from sdft_ext.recipe import Recipe
+from tests.model import ldm
 
 NOISE, TIMES, IDS = torch.randn(1, 4, 8, 8), torch.tensor([500]), torch.tensor([[64.0, 64, 0, 0, 64, 64]])
 

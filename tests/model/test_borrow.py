@@ -1,6 +1,5 @@
 """A live module tree's tensors: shared, followed when the host moves them, flags put back."""
 
-import sys
 from pathlib import Path
 
 import pytest

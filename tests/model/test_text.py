@@ -1,8 +1,5 @@
 """Prompts as the WebUI reads them."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 

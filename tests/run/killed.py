@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sdft_ext import run
 from sdft_ext.recipe import file
+from sdft_ext.run import run
 
 TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
 """Audit events of files: just before each of them a run may be killed."""
@@ -45,7 +45,7 @@ def go(recipe: Path, folder: Path, moment: int | str, told: Path) -> None:
 def start(*arguments: Any, target: Callable[..., None] = go) -> Any:
     """``go(*arguments)`` in a new process, without importing torch anew each time."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sdft_ext.run", "tests.run.killed", "peft", "diffusers", "transformers"])
+    context.set_forkserver_preload(["sdft_ext.run.run", "tests.run.killed", "peft", "diffusers", "transformers"])
     process = context.Process(target=target, args=arguments)
     process.start()
     return process

@@ -13,10 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sdft_ext import run
 from sdft_ext.host.standalone import StandaloneHost
 from sdft_ext.recipe import Recipe
-from sdft_ext.run import train
+from sdft_ext.run import run, train
 from sdft_ext.run_folder.facts import read_facts
 from sdft_ext.watch import painter
 from tests.run import tiny

@@ -35,7 +35,7 @@ def test_drawn_pictures_are_read_right(hatched: bool) -> None:
 
 @pytest.mark.skipif(not CHECKPOINT.exists(), reason="assets/toy/toy.safetensors is not there")
 def test_reconstructed_pictures_are_read_right() -> None:
-    from tools.toymodel import autoencoder, single_file
+    from make_assets.toymodel import autoencoder, single_file
 
     vae = single_file.load().vae
     for hatched in (False, True):

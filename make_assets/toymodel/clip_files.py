@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tools.toymodel.common import CLIP_FOLDER
+from make_assets.toymodel.common import CLIP_FOLDER
 
 TEXT_WIDTH = 64
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from make_assets.toymodel import single_file
+from make_assets.toymodel.common import EXAMPLE, generator, say
 from sdft_ext.toy import checker, measure, world
-from tools.toymodel import single_file
-from tools.toymodel.common import EXAMPLE, generator, say
 
 SUBJECT_COLOURS = ("red", "blue", "yellow")
 """The star is shown in half of the colours, each once on every background; the others are left for the test of learning."""

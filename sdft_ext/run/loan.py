@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from ..host.base import Files, Host
 from ..method import METHODS
 from ..recipe import Recipe, file
 from ..run_folder.facts import add_facts, read_facts
 from ..run_folder.save_names import unique
 from ..run_folder.saves import Saves
-from .base import Files, Host
 
 
 def lent(folder: Path) -> Files | None:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from make_assets.toymodel.autoencoder import decode, encode, load_vae
+from make_assets.toymodel.clip_files import TEXT_WIDTH, text_settings
+from make_assets.toymodel.common import CLIP_FOLDER, Average, cosine_rate, generator, save_state, say
+from make_assets.toymodel.known import known_pool, known_scene
 from sdft_ext.toy import world
-from tools.toymodel.autoencoder import decode, encode, load_vae
-from tools.toymodel.clip_files import TEXT_WIDTH, text_settings
-from tools.toymodel.common import CLIP_FOLDER, Average, cosine_rate, generator, save_state, say
-from tools.toymodel.known import known_pool, known_scene
 
 STEPS = 3400
 BATCH = 64

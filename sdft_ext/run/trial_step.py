@@ -21,9 +21,9 @@ from ..errors import SdftError
 from ..out_of_memory import let_go, out_of_memory
 from ..randomness import forked, generator
 from ..recipe import TrainRecipe
-from .loop import Loop, NotFinite
-from .processes import ALONE
-from .weights import copy
+from ..train.loop import Loop, NotFinite
+from ..train.processes import ALONE
+from ..train.weights import copy
 
 MB = 2**20
 

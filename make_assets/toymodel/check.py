@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from make_assets.toymodel import autoencoder, diffusion, single_file
+from make_assets.toymodel.common import generator, save_grid, say, to_pictures, to_tensor
 from sdft_ext.toy import checker, measure, world
-from tools.toymodel import autoencoder, diffusion, single_file
-from tools.toymodel.common import generator, save_grid, say, to_pictures, to_tensor
 
 ATTRIBUTES = ("shape", "colour", "background", "hatched")
 

@@ -13,10 +13,10 @@ import torch
 from bench import memory as bench
 from bench import peaks
 from sdft_ext.desk import Desk
-from sdft_ext.desk.forecast import forecast
-from sdft_ext.desk.moments import FACTORED, STATES, Place, factored, moments, numbers
 from sdft_ext.formats import reference_families
 from sdft_ext.host.base import Described, Memory
+from sdft_ext.memory.forecast import forecast
+from sdft_ext.memory.phases import FACTORED, STATES, Place, factored, moments, numbers
 from sdft_ext.method import METHODS
 from sdft_ext.method.base import ParameterGroup
 from sdft_ext.method.full import FullMethod

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..formats.quick_look import glance
 from ..formats.reference_families import family as published
 from ..recipe import Recipe
-from .moments import STEPPING, Parts, Place, moments, put_aside, whole
+from .phases import STEPPING, Parts, Place, moments, put_aside, whole
 
 if TYPE_CHECKING:
     from ..formats.family import Family
@@ -113,7 +113,7 @@ def _lower(recipe: Recipe, place: Place) -> Iterator[str]:
 
 
 def _words(mode: str, recipe: Recipe) -> str:
-    from ..host.mode import words
+    from ..run.memory_mode import words
 
     return words(mode, recipe)
 

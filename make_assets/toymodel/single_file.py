@@ -10,10 +10,10 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from make_assets.toymodel import autoencoder, diffusion
+from make_assets.toymodel.clip_files import TEXT_WIDTH
+from make_assets.toymodel.common import TOY, say
 from sdft_ext.formats import ldm_keys
-from tools.toymodel import autoencoder, diffusion
-from tools.toymodel.clip_files import TEXT_WIDTH
-from tools.toymodel.common import TOY, say
 
 FILE = TOY / "toy.safetensors"
 _LAYERS = 2

@@ -16,17 +16,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .analysis.duplicates import duplicates
-from .analysis.thumbnails import look
-from .control import Control
-from .dataset.folder import DatasetError, scan
-from .dataset.trash import Trash, TrashError
-from .errors import SdftError
-from .host.base import Files, Host, HostChanged, Sampling
-from .recipe import Concept, DatasetRecipe
-from .storage import atomic
-from .storage.hidden_folder import OwnFolderError, own_folder
-from .storage.text import shown
+from ..analysis.duplicates import duplicates
+from ..analysis.thumbnails import look
+from ..control import Control
+from ..dataset.folder import DatasetError, scan
+from ..dataset.trash import Trash, TrashError
+from ..errors import SdftError
+from ..host.base import Files, Host, HostChanged, Sampling
+from ..recipe import Concept, DatasetRecipe
+from ..storage import atomic
+from ..storage.hidden_folder import OwnFolderError, own_folder
+from ..storage.text import shown
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -15,32 +15,30 @@ import pytest
 import torch
 
 from sdft_ext.control import Control
-from sdft_ext.host import mode
 from sdft_ext.host import offload as aside
 from sdft_ext.host.base import Drawing
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.model.copies import parameters
 from sdft_ext.recipe import Recipe
-from sdft_ext.run import train
+from sdft_ext.run import memory_mode, train, trial_step
 from sdft_ext.run_folder.facts import read_facts
 from sdft_ext.run_folder.log import read as read_log
-from sdft_ext.train import trial
 from sdft_ext.train.loop import Loop
 from tests.run import tiny
 
 
 def full_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU, as far as a run can tell, in which the first step that is tried doesn't fit."""
-    real, tried = trial.measure, []
+    real, tried = trial_step.measure, []
 
     def measure(*arguments: Any) -> Any:
         tried.append(arguments)
         if len(tried) == 1:
-            raise trial.DoesNotFit("Too much.")
+            raise trial_step.DoesNotFit("Too much.")
         return real(*arguments)
 
-    monkeypatch.setattr(trial, "wanted", lambda device: True)
-    monkeypatch.setattr(trial, "measure", measure)
+    monkeypatch.setattr(trial_step, "wanted", lambda device: True)
+    monkeypatch.setattr(trial_step, "measure", measure)
 
 
 def host_of(recipe: Recipe) -> tuple[StandaloneHost, dict[str, torch.nn.Parameter]]:
@@ -106,7 +104,7 @@ def test_what_steps_do_not_need_is_put_aside_and_comes_back(
 
 
 def test_a_run_that_fits_is_shared(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "wanted", lambda device: True)
+    monkeypatch.setattr(trial_step, "wanted", lambda device: True)
     folder = train(tiny.recipe(data, tmp_path, "train.length=1"), quiet=True).folder
     assert read_facts(folder)["mode"] == "shared"
 
@@ -115,7 +113,7 @@ def test_where_nothing_can_be_put_aside_the_run_says_what_to_lower(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = tiny.recipe(data, tmp_path, "dataset.crop=random", "method.text_encoder=true")
-    assert not mode.put_aside(made)
+    assert not memory_mode.put_aside(made)
     full_at_first(monkeypatch)
     assert train(made, quiet=True).message == "Too much."
 

@@ -16,9 +16,9 @@ from diffusers.models.upsampling import Upsample2D
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from make_assets.toymodel.common import Average, cosine_rate, generator, pool, save_state, say, to_pictures, to_tensor
+from make_assets.toymodel.known import known_pool
 from sdft_ext.toy import world
-from tools.toymodel.common import Average, cosine_rate, generator, pool, save_state, say, to_pictures, to_tensor
-from tools.toymodel.known import known_pool
 
 POOL = 12288
 STEPS = 3200

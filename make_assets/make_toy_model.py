@@ -1,7 +1,7 @@
 """Makes everything in ``assets/toy`` and ``assets/example`` from nothing: one command, resumable.
 
-    python tools/make_toy_model.py                  # all steps in order, about 80 minutes on two cores
-    python tools/make_toy_model.py STEP [STEP ...]  # some of them
+    python make_assets/make_toy_model.py                  # all steps in order, about 80 minutes on two cores
+    python make_assets/make_toy_model.py STEP [STEP ...]  # some of them
 
 Steps: ``clip`` (tokenizer files), ``vae``, ``unet`` (both trained; a training that was stopped goes on where it was),
 ``export`` (the single file and its yaml, read back and compared), ``examples`` (pictures of the two concepts and their
@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tools.toymodel import autoencoder, check, clip_files, diffusion, examples, single_file  # noqa: E402
+from make_assets.toymodel import autoencoder, check, clip_files, diffusion, examples, single_file  # noqa: E402
 
 
 def main() -> None:

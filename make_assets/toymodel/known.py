@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from make_assets.toymodel.common import generator, say
 from sdft_ext.toy import world
-from tools.toymodel.common import generator, say
 
 POOL = 12288
 

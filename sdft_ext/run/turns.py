@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ..control import Control
 from ..errors import SdftError
+from ..host.base import Files, Host, HostChanged, HostError
 from ..model.base import Model
 from ..out_of_memory import let_go
-from .base import Files, Host, HostChanged, HostError
 
 T = TypeVar("T")
 LOOK_AGAIN = 0.5

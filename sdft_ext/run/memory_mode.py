@@ -11,13 +11,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..dataset.prepare import Dataset
+from ..host.offload import give_free
 from ..model.base import Model
 from ..model.copies import Copied
 from ..recipe import FULL, Recipe
-from ..train import trial
 from ..train.loop import Loop
-from ..train.trial import DoesNotFit, Measured
-from .offload import give_free
+from . import trial_step
+from .trial_step import DoesNotFit, Measured
 from .turns import Turns
 
 WORDS = {
@@ -39,14 +39,14 @@ def words(mode: str, recipe: Recipe) -> str:
 
 def settle(turns: Turns, loop: Loop, dataset: Dataset, step: int) -> tuple[str, Measured] | None:
     """Where a GPU trains, see with one step which mode it fits in, and set the turns to it. Raises DoesNotFit."""
-    if not trial.wanted(loop.device):
+    if not trial_step.wanted(loop.device):
         return None
 
     latents = dataset.batches.latents
 
     def measured() -> Measured:
         give_free()
-        return trial.measure(loop, dataset.plan, step, turns.host.memory().free_mb, latents.encode_some)
+        return trial_step.measure(loop, dataset.plan, step, turns.host.memory().free_mb, latents.encode_some)
 
     try:
         return "shared", turns.do(measured)

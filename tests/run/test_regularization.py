@@ -19,7 +19,7 @@ from sdft_ext.dataset.trash import Trash
 from sdft_ext.host.base import Files, HostChanged, Sampling
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.recipe import ModelRecipe
-from sdft_ext.regularize import STORY, Made, RegularizeError, Wanted, caption, regularize, slug, there
+from sdft_ext.run.regularization import STORY, Made, RegularizeError, Wanted, caption, regularize, slug, there
 from sdft_ext.toy.install import CHECKPOINT
 
 ROOT = Path(__file__).resolve().parents[2]

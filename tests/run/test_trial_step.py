@@ -13,15 +13,13 @@ from typing import Any
 import pytest
 import torch
 
-from sdft_ext import run
 from sdft_ext.control import Control
 from sdft_ext.dataset.cache import Latents
 from sdft_ext.method import METHODS
-from sdft_ext.run import resume, train
+from sdft_ext.run import resume, run, train, trial_step
 from sdft_ext.run_folder.facts import read_facts
 from sdft_ext.run_folder.log import read as read_log
 from sdft_ext.train import precision as precision_room
-from sdft_ext.train import trial
 from sdft_ext.train.loop import Loop
 from tests.run import tiny
 from tests.run.test_methods import recipe
@@ -32,15 +30,15 @@ OPTIMIZERS = ("lion", "prodigy", "dadaptadam", "adafactor", "came", "adamw_sched
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """From now on every run tries a step; the sizes that it did it at are listed."""
     found: list[tuple[int, ...]] = []
-    real = trial.largest
+    real = trial_step.largest
 
     def largest(*arguments: Any) -> Any:
         batch = real(*arguments)
         found.append(tuple(batch.latents.shape))
         return batch
 
-    monkeypatch.setattr(trial, "wanted", lambda device: True)
-    monkeypatch.setattr(trial, "largest", largest)
+    monkeypatch.setattr(trial_step, "wanted", lambda device: True)
+    monkeypatch.setattr(trial_step, "largest", largest)
     return found
 
 
@@ -109,7 +107,7 @@ def test_the_optimizer_keeps_what_it_will_keep_while_the_step_goes_on(
     real = Loop.loss
 
     def loss(self: Loop, *arguments: Any) -> Any:
-        if isinstance(self.batches, trial.Always):
+        if isinstance(self.batches, trial_step.Always):
             there.append(len(self.optimizer.state) - len(self.parameters))
         return real(self, *arguments)
 
@@ -169,7 +167,7 @@ def test_what_a_step_that_did_not_fit_had_computed_is_gone(
     made = tiny.recipe(data, tmp_path, "train.length=1", "method.text_encoder=false")
     sizes = tried(monkeypatch)
     left: list[weakref.ref[torch.Tensor]] = []
-    real, largest, copy = Loop.loss, trial.largest, trial.copy
+    real, largest, copy = Loop.loss, trial_step.largest, trial_step.copy
 
     def loss(self: Loop, *arguments: Any) -> torch.Tensor:
         result = real(self, *arguments)
@@ -189,8 +187,8 @@ def test_what_a_step_that_did_not_fit_had_computed_is_gone(
 
     monkeypatch.setattr(Loop, "loss", loss)
     monkeypatch.setattr(torch.optim.AdamW, "step", full)
-    monkeypatch.setattr(trial, "copy", put_back)
-    monkeypatch.setattr(trial, "largest", looked)
+    monkeypatch.setattr(trial_step, "copy", put_back)
+    monkeypatch.setattr(trial_step, "largest", looked)
     result = train(made, quiet=True)
     assert result.outcome == "failed" and len(left) == len(sizes) == 2, result.message
 
@@ -200,7 +198,7 @@ def test_pictures_that_wait_to_be_encoded_take_their_part(
 ) -> None:
     """The largest of them, while it is measured; of large pictures that is more than a step."""
     order: list[str] = []
-    encode, loss, allocated = Latents._encode_chunk, Loop.loss, trial.allocated
+    encode, loss, allocated = Latents._encode_chunk, Loop.loss, trial_step.allocated
 
     def note(name: str, real: Any) -> Any:
         def noted(*arguments: Any, **more: Any) -> Any:
@@ -212,13 +210,13 @@ def test_pictures_that_wait_to_be_encoded_take_their_part(
     tried(monkeypatch)
     monkeypatch.setattr(Latents, "_encode_chunk", note("encode", encode))
     monkeypatch.setattr(Loop, "loss", note("step", loss))
-    monkeypatch.setattr(trial, "allocated", note("look", allocated))
+    monkeypatch.setattr(trial_step, "allocated", note("look", allocated))
     assert train(tiny.recipe(data, tmp_path, "train.length=1"), quiet=True).outcome == "finished"
     assert order[:5] == ["look", "encode 64", "step", "step", "look"], order
 
 
 def test_a_cpu_is_not_tried_and_advice_names_only_what_helps() -> None:
-    assert not trial.wanted(torch.device("cpu")) and trial.wanted(torch.device("cuda"))
+    assert not trial_step.wanted(torch.device("cpu")) and trial_step.wanted(torch.device("cuda"))
     train_ = tiny.recipe(Path("data"), Path("runs")).train
     train_.checkpointing, train_.precision, train_.batch_size = True, "bf16", 1
-    assert trial.lower(train_) == "Lower dataset.resolution, or end what else uses the GPU."
+    assert trial_step.lower(train_) == "Lower dataset.resolution, or end what else uses the GPU."

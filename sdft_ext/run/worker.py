@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from .control import Control
-from .dataset.folder import DatasetError
-from .dataset.prepare import prepare
-from .host import mode
-from .host.standalone import StandaloneHost
-from .host.turns import Turns
-from .method import METHODS
-from .method.base import Method
-from .recipe import Recipe, RecipeError
-from .run_folder import state
-from .run_folder.facts import add_facts, read_facts
-from .train import settings
-from .train.loop import Loop, NotFinite, loop_for
-from .train.processes import Processes
+from ..control import Control
+from ..dataset.folder import DatasetError
+from ..dataset.prepare import prepare
+from ..host.standalone import StandaloneHost
+from ..method import METHODS
+from ..method.base import Method
+from ..recipe import Recipe, RecipeError
+from ..run_folder import state
+from ..run_folder.facts import add_facts, read_facts
+from ..train import settings
+from ..train.loop import Loop, NotFinite, loop_for
+from ..train.processes import Processes
+from . import memory_mode
+from .turns import Turns
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def beside(processes: Processes) -> None:
     with ExitStack() as at_the_end:
         model = settings.as_trained(recipe.train, turns.borrow(None))
         at_the_end.callback(host.give_back)
-        dataset = prepare(recipe, model, None, lend=turns.do, part=processes.part)
+        dataset = prepare(recipe, model, lend=turns.do, part=processes.part)
         with turns.turn():
             settings.apply(recipe.train, model, at_the_end)
             method: Method = METHODS[recipe.method.name]()
@@ -71,7 +71,7 @@ def beside(processes: Processes) -> None:
             )
         restore(ready, method, loop)
         if ready.done < loop.total_steps:
-            mode.settle(turns, loop, dataset, ready.done)
+            memory_mode.settle(turns, loop, dataset, ready.done)
         processes.alike(loop.parameters)
         while (step := processes.told()) is not None:
             # The main process, which sees the same, says what follows.

@@ -1,0 +1,1 @@
+"""The steps of ``make_assets/make_toy_model.py``."""

@@ -1,0 +1,19 @@
+"""Training runs, as a public Python API: ``train``, ``resume`` and what they give back. Importing it imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .run import Outcome, RunResult, new_folder, resume, train
+
+__all__ = ["Outcome", "RunResult", "new_folder", "resume", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the run's story when one of its names is first asked for (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import run
+
+    return getattr(run, name)

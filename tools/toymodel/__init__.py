@@ -1,1 +1,0 @@
-"""The steps of ``tools/make_toy_model.py``."""
