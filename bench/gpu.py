@@ -26,7 +26,8 @@ from sdft_ext.formats import reference_families
 from sdft_ext.host.base import Described, Files
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.memory.forecast import forecast
-from sdft_ext.recipe import Recipe, file, presets
+from sdft_ext.recipe import Recipe, presets
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import run
 from sdft_ext.run_folder.facts import read_facts
 
@@ -109,7 +110,7 @@ def recipe(path: Path, family: str, *settings: str) -> Recipe:
         "save.every=0",
         "watch.tensorboard=false",
     )
-    made = file.override(Recipe(), [*told, *own, *settings])
+    made = recipe_file.override(Recipe(), [*told, *own, *settings])
     side = made.dataset.resolution
     made.dataset.bucket_min = made.dataset.bucket_max = side
     return made
@@ -140,7 +141,7 @@ def measure(case: Case, path: Path, on: Shelf, folder: Path) -> Row:
     made = recipe(path, case.family, *case.settings)
     made.save.output = str(folder)
     folder.mkdir(parents=True)
-    file.write(folder / "recipe.yaml", made)
+    recipe_file.write(folder / "recipe.yaml", made)
     host = StandaloneHost(made.model, shelf=on)
     told = forecast(made, Described(path.stem, str(path), case.family, "cuda", True), host.memory())
     going = Watched(folder, made, Control(), host, True)

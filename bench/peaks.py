@@ -32,7 +32,8 @@ from sdft_ext.memory.phases import moments
 from sdft_ext.model.base import Model
 from sdft_ext.model.borrow import skeletons
 from sdft_ext.model.copies import parameters
-from sdft_ext.recipe import Recipe, file
+from sdft_ext.recipe import Recipe
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,9 +122,9 @@ class Watched(run.Run):
 
 def peaks(recipe_path: Path, folder: Path) -> dict[str, float]:
     """Megabytes at most, by what the run did (``peak``: in all). Raises where it fails."""
-    recipe = file.read(recipe_path)
+    recipe = recipe_file.read(recipe_path)
     folder.mkdir(parents=True)
-    file.write(folder / "recipe.yaml", recipe)
+    recipe_file.write(folder / "recipe.yaml", recipe)
     going = Watched(folder, recipe, Control(), StandaloneHost(recipe.model, "cpu"), True)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
         result = going.go()
@@ -166,7 +167,7 @@ class Case:
 
     def recipe(self, base: Path) -> Recipe:
         side = 64 if self.family == "toy" else 256
-        return file.override(
+        return recipe_file.override(
             Recipe(),
             [
                 f"model.base={base}",
@@ -212,7 +213,7 @@ def compare(case: Case, base: Path, folder: Path) -> Row:
     """Forecast and measure a case."""
     recipe, path = case.recipe(base), folder / "recipe.yaml"
     folder.mkdir(parents=True)
-    file.write(path, recipe)
+    recipe_file.write(path, recipe)
     found = in_own_process(path, folder / "run")
     place = place_of(Described(base.stem, str(base), "", "cpu", True), PICTURES)
     moment, parts = highest(recipe, place)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..preparation.options import CHOICES, from_plain
-from ..recipe import Recipe, file
+from ..recipe import Recipe
+from ..recipe import file as recipe_file
 from .signals import FAILED, INTERRUPTED, OK, stopped_by_signals
 
 
@@ -98,7 +99,7 @@ def _report(options: argparse.Namespace) -> int:
     recipe = Recipe()
     recipe.dataset.concepts[0].instance = str(options.folder)
     recipe.dataset.concepts[0].name = options.folder.resolve().name
-    recipe = file.override(recipe, options.settings)
+    recipe = recipe_file.override(recipe, options.settings)
     found = scan(recipe.dataset)
     plan = Plan(found, recipe.dataset, recipe.train)
     if options.quick:
@@ -128,7 +129,7 @@ def _prepare(options: argparse.Namespace) -> int:
     folder, out = options.folder.absolute(), options.out.absolute()
     recipe = Recipe()
     recipe.dataset.concepts[0].instance = str(folder)
-    dataset = file.override(recipe, options.settings).dataset
+    dataset = recipe_file.override(recipe, options.settings).dataset
     found = scan(dataset)
     made = plan(found, folder, out, wanted, dataset, crops.read(folder), record.made(out))
     made = announced(made, check(made))

@@ -14,7 +14,8 @@ from .. import __version__
 from ..dataset.pictures import EXTENSIONS
 from ..dataset.trash import Removal, Trash, TrashError
 from ..formats.quick_look import glance
-from ..recipe import FULL, Concept, DatasetRecipe, Recipe, RecipeError, file, presets
+from ..recipe import FULL, Concept, DatasetRecipe, Recipe, RecipeError, presets
+from ..recipe import file as recipe_file
 from ..recipe.rules import fields, problems
 from ..storage.hidden_folder import OwnFolderError
 from . import calculator, example, guide, schema
@@ -154,7 +155,7 @@ class Desk:
 
     def recipe(self, values: Any) -> Recipe:
         """A recipe as a page sends it, for this desk's folder and the loaded model. Raises RecipeError."""
-        recipe = file.from_plain(values)
+        recipe = recipe_file.from_plain(values)
         recipe.save.output = str(self.folder)
         model = self.host(None).describe()
         if not recipe.model.base:
@@ -163,8 +164,8 @@ class Desk:
 
     def written(self, values: Any = None, text: str = "") -> dict[str, Any]:
         """A recipe in both its forms, from nested values or from its file's text. Raises RecipeError."""
-        recipe = file.loads(text) if text else self.recipe(values)
-        return {"recipe": dataclasses.asdict(recipe), "yaml": file.dumps(recipe)}
+        recipe = recipe_file.loads(text) if text else self.recipe(values)
+        return {"recipe": dataclasses.asdict(recipe), "yaml": recipe_file.dumps(recipe)}
 
     def allowed(self, recipe: Recipe) -> list[str]:
         """Sentences about folders and files of a recipe that it may not name, or that aren't there."""
@@ -212,7 +213,7 @@ class Desk:
     def start(self, values: Any) -> str:
         """Queue a new run; returns its id. Raises RecipeError or DeskError where it can't begin."""
         recipe = self.recipe(values)
-        file.validate(recipe)
+        recipe_file.validate(recipe)
         wrong = [*self._blocked(recipe), *self.allowed(recipe)]
         self._imported()
         for sentence in wrong or calculator.calculate(recipe, self.scans, None)["problems"]:
@@ -222,7 +223,7 @@ class Desk:
                 if text:
                     self.folders.folder(text, remember=True)
         folder = self._new_folder(recipe.save.name)
-        file.write(folder / "recipe.yaml", recipe)
+        recipe_file.write(folder / "recipe.yaml", recipe)
         self.jobs.add(folder.name)
         return folder.name
 
@@ -464,7 +465,7 @@ class Desk:
         self._imported()
         from .. import run
 
-        recipe = file.read(folder / "recipe.yaml")
+        recipe = recipe_file.read(folder / "recipe.yaml")
         return run.resume(folder, control=control, host=self.host(recipe), quiet=True)
 
     def _allowed(self) -> list[Path]:

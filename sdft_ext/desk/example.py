@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..recipe import Recipe, file
+from ..recipe import Recipe
+from ..recipe import file as recipe_file
 from ..recipe.presets import METHODS, start
 from ..recipe.rules import fields
 
@@ -22,7 +23,7 @@ def example(family: str, left_out: tuple[str, ...]) -> dict[str, Any] | None:
     decided = {path for method in METHODS for path in start(method["name"], "subject", family, 64)}
     settings = {
         setting.path: setting.value
-        for setting in fields(file.read(FILE))
+        for setting in fields(recipe_file.read(FILE))
         if setting.path not in left_out
         and (
             setting.path.startswith(WHAT)

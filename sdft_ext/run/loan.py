@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..host.base import Files, Host
 from ..method import METHODS
-from ..recipe import Recipe, file
+from ..recipe import Recipe
+from ..recipe import file as recipe_file
 from ..run_folder.facts import add_facts, read_facts
 from ..run_folder.save_names import unique
 from ..run_folder.saves import Saves
@@ -26,7 +27,7 @@ def remember(folder: Path, recipe: Recipe, host: Host) -> Recipe:
     files = host.files()
     if not files.same(Files(recipe.model.base, recipe.model.vae)):
         recipe = replace(recipe, model=replace(recipe.model, base=files.base, vae=files.vae))
-        file.write(folder / "recipe.yaml", recipe)
+        recipe_file.write(folder / "recipe.yaml", recipe)
     add_facts(folder, lent=asdict(files))
     return recipe
 

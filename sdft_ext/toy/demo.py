@@ -18,7 +18,8 @@ from ..model.base import Model
 from ..model.load import load
 from ..model.sample import sample
 from ..randomness import numpy_generator
-from ..recipe import Kind, Recipe, RecipeError, file
+from ..recipe import Kind, Recipe, RecipeError
+from ..recipe import file as recipe_file
 from ..run_folder.facts import add_facts
 from ..watch.progress import Progress, duration
 from ..watch.report import report
@@ -36,7 +37,7 @@ STEPS, GUIDANCE = 20, 2.5
 
 def recipe(out: Path) -> Recipe:
     """The example subject's recipe, for a run in the folder ``out``."""
-    found = file.read(RECIPE)
+    found = recipe_file.read(RECIPE)
     found.save.output = str(out.parent)
     return found
 

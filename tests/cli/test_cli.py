@@ -14,7 +14,8 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from sdft_ext.cli.main import FAILED, OK, USAGE, main
-from sdft_ext.recipe import Recipe, file
+from sdft_ext.recipe import Recipe
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.docs import markdown
 from sdft_ext.recipe.rules import fields
 
@@ -67,7 +68,7 @@ def test_wrong_usage(arguments, capsys):
 def test_the_printed_recipe_is_one(capsys, tmp_path):
     assert main(["recipe", "lora"]) == OK
     text = capsys.readouterr().out
-    assert file.loads(text) == Recipe() and text.count("# ") >= len(list(fields(Recipe)))
+    assert recipe_file.loads(text) == Recipe() and text.count("# ") >= len(list(fields(Recipe)))
     assert main(["recipe", "--docs"]) == OK
     assert capsys.readouterr().out == markdown()
 
@@ -148,7 +149,7 @@ def test_what_is_not_expected_is_said_so(capsys, monkeypatch, tmp_path):
     def broken(*_):
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(file, "read", broken)
+    monkeypatch.setattr(recipe_file, "read", broken)
     assert main(["train", "x"]) == FAILED
     failed(capsys, FAILED, "ZeroDivisionError", "oops", "--debug")
 

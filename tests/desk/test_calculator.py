@@ -11,7 +11,8 @@ import pytest
 from sdft_ext.desk import Desk, DeskError
 from sdft_ext.desk.calculator import save_steps
 from sdft_ext.desk.folders import walk
-from sdft_ext.recipe import Recipe, file
+from sdft_ext.recipe import Recipe
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run.schedule import Events
 from sdft_ext.run_folder.log import read as read_log
 from tests.analysis.images import image, save
@@ -48,7 +49,9 @@ def test_steps_and_saves_are_those_of_the_run(desk: Desk, data: Path, settings: 
 @pytest.mark.parametrize("first", [1, 2, 5])
 @pytest.mark.parametrize("steps", [1, 10, 21])
 def test_saves_are_counted_without_walking_the_steps(every: int, unit: str, first: int, steps: int):
-    recipe = file.override(Recipe(), [f"save.every={every}", f"save.every_unit={unit}", f"save.first_epoch={first}"])
+    recipe = recipe_file.override(
+        Recipe(), [f"save.every={every}", f"save.every_unit={unit}", f"save.first_epoch={first}"]
+    )
     for steps_per_epoch in (1, 3, 4):
         events = Events(recipe, steps_per_epoch, steps)
         expected = [step for step in range(1, steps + 1) if events.save(step)]

@@ -18,7 +18,8 @@ from PIL import Image
 from sdft_ext.control import Control
 from sdft_ext.host.base import HostChanged, HostError
 from sdft_ext.method.lora import LoraMethod
-from sdft_ext.recipe import Recipe, file
+from sdft_ext.recipe import Recipe
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import RunResult, train
 from sdft_ext.run.turns import Turns
 from sdft_ext.run_folder.facts import read_facts
@@ -63,7 +64,7 @@ def recipe(pictures: Path, output: Path, *settings: str) -> Recipe:
     own = (f"train.length={STEPS}", "save.every=0", "train.learning_rate=1e-3", "method.lora.dropout=0.1")
     drawn = ('watch.concept_prompts=["a sks cat"]', "watch.every=3", "watch.validation_every=4")
     found = tiny.recipe(pictures, output, *own, *drawn, f"model.base={CHECKPOINT}")
-    return file.override(found, [*settings])
+    return recipe_file.override(found, [*settings])
 
 
 class Whole:

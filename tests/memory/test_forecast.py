@@ -22,7 +22,8 @@ from sdft_ext.method.base import ParameterGroup
 from sdft_ext.method.full import FullMethod
 from sdft_ext.method.lora import LoraMethod
 from sdft_ext.model.load import load
-from sdft_ext.recipe import Recipe, file, presets
+from sdft_ext.recipe import Recipe, presets
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.train.optimizers import build
 from tests.desk.setting import values
 from tests.formats import true_sizes
@@ -32,7 +33,7 @@ CPU, GPU = Described("toy", str(TOY), "sd1", "cpu", True), Described("toy", str(
 
 
 def recipe(*settings: str) -> Recipe:
-    return file.override(Recipe(), ["dataset.resolution=64", *settings])
+    return recipe_file.override(Recipe(), ["dataset.resolution=64", *settings])
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_where_the_model_is_held_in_the_runs_format_its_weights_are_not_copied()
             "train.checkpointing": False,
             "train.precision": held,
         }
-        made = file.override(Recipe(), [f"{path}={plain(value)}" for path, value in settings.items()])
+        made = recipe_file.override(Recipe(), [f"{path}={plain(value)}" for path, value in settings.items()])
         model = Described(name, f"{name}.ckpt", name, "cuda", True, held="fp16")
         told = forecast(made, model, Memory(1e6, 1e6, "GPU"))
         assert told["needed_mb"] == pytest.approx(measured, rel=0.1), (name, held)

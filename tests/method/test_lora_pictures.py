@@ -13,7 +13,7 @@ from sdft_ext import run
 from sdft_ext.method.lora import applied
 from sdft_ext.model.load import load
 from sdft_ext.model.sample import sample
-from sdft_ext.recipe import file
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.toy import demo, world
 from sdft_ext.toy.install import CHECKPOINT, CLIP_FOLDER
 
@@ -28,7 +28,7 @@ def test_diffusers_pipeline_draws_the_same_picture(tmp_path: Path) -> None:
     from transformers import CLIPTokenizer
 
     settings = ["train.length=40", "save.every=0", "watch.concept_prompts=[]", "watch.bleeding_prompts=[]"]
-    recipe = file.override(demo.recipe(tmp_path / "run"), settings)
+    recipe = recipe_file.override(demo.recipe(tmp_path / "run"), settings)
     lora = run.train(recipe, folder=tmp_path / "run", quiet=True).saves[-1]
     model = load(CHECKPOINT)
     (base,) = sample(model, [PROMPT], [SEED], steps=STEPS, guidance=GUIDANCE, width=64, height=64)

@@ -12,7 +12,8 @@ from sdft_ext.desk import Desk
 from sdft_ext.desk.example import example
 from sdft_ext.formats.quick_look import RESOLUTION, glance
 from sdft_ext.method import METHODS
-from sdft_ext.recipe import FULL, Precision, Recipe, file, presets
+from sdft_ext.recipe import FULL, Precision, Recipe, presets
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.rules import fields
 
 TOY = Path(__file__).parents[2] / "assets" / "toy" / "toy.safetensors"
@@ -26,7 +27,7 @@ def test_every_preset_and_length_makes_a_recipe_that_may_train(family: str, prec
         for length in presets.thorough(family):
             settings = {**preset["settings"], **length["settings"], "dataset.concepts.0.trigger": "sks"}
             assert settings.keys() <= PATHS
-            recipe = file.override(
+            recipe = recipe_file.override(
                 Recipe(),
                 [
                     f"{path}={str(value).lower() if isinstance(value, bool) else value}"

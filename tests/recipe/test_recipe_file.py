@@ -8,7 +8,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdft_ext.recipe import VERSION, Concept, Recipe, RecipeError, file
+from sdft_ext.recipe import VERSION, Concept, Recipe, RecipeError
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.rules import advice, choices, fields, validate
 
 AWKWARD = [
@@ -22,7 +23,7 @@ AWKWARD = [
 
 def changed(recipe: Recipe, path: str, value: object) -> Recipe:
     recipe = copy.deepcopy(recipe)
-    file._put(recipe, path, value)
+    recipe_file._put(recipe, path, value)
     return recipe
 
 
@@ -34,9 +35,9 @@ def test_awkward_text_survives(text):
     recipe.train.optimizer_options = {text: text}
     if len(text) > 1000:  # longer than YAML lets a key be
         recipe.train.optimizer_options = {"a": text}
-    assert file.loads(file.dumps(recipe)) == recipe
-    assert file.loads(file.dumps(recipe, comments=True)) == recipe
-    assert file.override(Recipe(), [f"dataset.concepts.0.trigger={text}"]).dataset.concepts[0].trigger == text
+    assert recipe_file.loads(recipe_file.dumps(recipe)) == recipe
+    assert recipe_file.loads(recipe_file.dumps(recipe, comments=True)) == recipe
+    assert recipe_file.override(Recipe(), [f"dataset.concepts.0.trigger={text}"]).dataset.concepts[0].trigger == text
 
 
 @settings(max_examples=30, deadline=None)
@@ -46,8 +47,8 @@ def test_any_text_and_number_survives(text, numbers, seed):
     recipe.dataset.prefix = text
     recipe.train.text_encoder_learning_rate = min(numbers, 1.0)
     recipe.watch.seed = seed
-    written = file.dumps(recipe)
-    assert file.loads(written) == recipe
+    written = recipe_file.dumps(recipe)
+    assert recipe_file.loads(written) == recipe
     other = yaml.safe_load(written)  # another YAML reader sees the same
     assert other["dataset"]["prefix"] == text
     assert other["train"]["text_encoder_learning_rate"] == min(numbers, 1.0)
@@ -57,12 +58,12 @@ def test_any_text_and_number_survives(text, numbers, seed):
 @pytest.mark.parametrize("rate", [1e-5, 1e-10, 0.1 + 0.2, 1 / 3, 5e-324, 1.0])
 def test_numbers_are_exact(rate):
     recipe = changed(Recipe(), "train.learning_rate", rate)
-    assert file.loads(file.dumps(recipe)).train.learning_rate == rate
-    assert yaml.safe_load(file.dumps(recipe))["train"]["learning_rate"] == rate
+    assert recipe_file.loads(recipe_file.dumps(recipe)).train.learning_rate == rate
+    assert yaml.safe_load(recipe_file.dumps(recipe))["train"]["learning_rate"] == rate
 
 
 def test_what_is_typed_without_quotes_is_text():
-    recipe = file.loads(
+    recipe = recipe_file.loads(
         "dataset:\n  prefix: 0123\n  suffix: on\n  template: ${a}\n"
         "  concepts:\n  - {trigger: 1e5, name: no, class_word: 'null'}\n"
     )
@@ -76,12 +77,12 @@ def test_what_is_typed_without_quotes_is_text():
     [("true", True), ("Yes", True), ("ON", True), ("false", False), ("No", False), ("off", False)],
 )
 def test_true_and_false(text, value):
-    assert file.loads(f"dataset: {{flip: 0, buckets: {text}}}").dataset.buckets is value
+    assert recipe_file.loads(f"dataset: {{flip: 0, buckets: {text}}}").dataset.buckets is value
 
 
 @pytest.mark.parametrize(("text", "value"), [("1e-4", 1e-4), ("1e5", 1e5), ("5", 5.0), (".5", 0.5), ("+1.", 1.0)])
 def test_floats(text, value):
-    recipe = file.override(Recipe(), [f"train.clip_norm={text}"])
+    recipe = recipe_file.override(Recipe(), [f"train.clip_norm={text}"])
     assert recipe.train.clip_norm == value and isinstance(recipe.train.clip_norm, float)
 
 
@@ -124,7 +125,7 @@ REFUSED = {
 @pytest.mark.parametrize("text", REFUSED)
 def test_refused_with_a_sentence(text):
     with pytest.raises(RecipeError) as error:
-        file.override(Recipe(), [text])
+        recipe_file.override(Recipe(), [text])
     message = str(error.value)
     assert all(part in message for part in REFUSED[text]), message
     assert message.endswith((".", "?")) and "\n" not in message
@@ -153,12 +154,12 @@ def test_refused_with_a_sentence(text):
 )
 def test_settings_that_do_not_fit_together(pair, named):
     with pytest.raises(RecipeError, match=named):
-        file.override(Recipe(), pair)
+        recipe_file.override(Recipe(), pair)
 
 
 def test_a_rate_of_zero_for_one_part_is_allowed():
-    file.override(Recipe(), ["train.learning_rate=0", "train.text_encoder_learning_rate=1e-4"])
-    file.override(Recipe(), ["train.learning_rate=2", "train.optimizer=prodigy"])
+    recipe_file.override(Recipe(), ["train.learning_rate=0", "train.text_encoder_learning_rate=1e-4"])
+    recipe_file.override(Recipe(), ["train.learning_rate=2", "train.optimizer=prodigy"])
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_bad_files_are_refused_with_a_sentence(tmp_path, text, parts):
     path = tmp_path / "cat.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(RecipeError) as error:
-        file.read(path)
+        recipe_file.read(path)
     assert str(error.value).startswith(f"{path}: ")
     assert all(part in str(error.value) for part in parts), error.value
 
@@ -196,20 +197,20 @@ def test_bad_files_are_refused_with_a_sentence(tmp_path, text, parts):
 def test_files_that_are_no_text(tmp_path):
     path = tmp_path / "cat.yaml"
     with pytest.raises(RecipeError, match=r"cat\.yaml can't be read"):
-        file.read(path)
+        recipe_file.read(path)
     with pytest.raises(RecipeError, match="can't be read"):
-        file.read(tmp_path)
+        recipe_file.read(tmp_path)
     path.write_bytes(b"save: {name: caf\xe9}")
     with pytest.raises(RecipeError, match="UTF-8"):
-        file.read(path)
+        recipe_file.read(path)
     for encoding in ("utf-8-sig", "utf-16"):
         path.write_bytes("save: {name: café}".encode(encoding))
-        assert file.read(path).save.name == "café"
+        assert recipe_file.read(path).save.name == "café"
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "train:\nwatch: \n", "{}", "watch: {concept_prompts: }"])
 def test_what_is_left_out_has_its_default(text):
-    assert file.loads(text) == Recipe()
+    assert recipe_file.loads(text) == Recipe()
 
 
 def test_relative_paths_start_at_the_recipe(tmp_path, monkeypatch):
@@ -218,7 +219,7 @@ def test_relative_paths_start_at_the_recipe(tmp_path, monkeypatch):
     (folder / "cat.yaml").write_text(
         "model: {base: ../m.ckpt, vae: ~/v.pt}\ndataset: {concepts: [{instance: pictures}]}\n"
     )
-    recipe = file.read(folder / "cat.yaml")
+    recipe = recipe_file.read(folder / "cat.yaml")
     assert recipe.dataset.concepts[0].instance == str(folder / "pictures")
     assert Path(recipe.model.base).resolve() == (tmp_path / "m.ckpt").resolve()
     assert recipe.model.vae == str(Path.home() / "v.pt")
@@ -227,14 +228,14 @@ def test_relative_paths_start_at_the_recipe(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe = Recipe()
     recipe.model.base = "m.ckpt"
-    file.write(tmp_path / "run" / "recipe.yaml", recipe)
-    assert file.read(tmp_path / "run" / "recipe.yaml").model.base == str(tmp_path / "m.ckpt")
+    recipe_file.write(tmp_path / "run" / "recipe.yaml", recipe)
+    assert recipe_file.read(tmp_path / "run" / "recipe.yaml").model.base == str(tmp_path / "m.ckpt")
     assert recipe.model.base == "m.ckpt"
 
 
 def test_override_changes_lists_and_mappings_and_not_its_argument():
     recipe = Recipe()
-    new = file.override(
+    new = recipe_file.override(
         recipe,
         [
             "dataset.concepts.0.trigger=sks",
@@ -271,7 +272,7 @@ def test_every_setting_is_read_written_and_checked():
         if setting.path == "train.class_preservation":
             recipe.dataset.concepts[0].trigger = "sks"
         validate(recipe)
-        assert file.loads(file.dumps(recipe)) == recipe, setting.path
+        assert recipe_file.loads(recipe_file.dumps(recipe)) == recipe, setting.path
         with pytest.raises(RecipeError, match=setting.path):
             validate(changed(Recipe(), setting.path, object()))
 
@@ -306,14 +307,14 @@ def test_no_other_name_than_letters_and_underscores():
 
 def test_migration_runs_step_by_step(monkeypatch):
     monkeypatch.setattr(
-        file, "MIGRATIONS", {-1: lambda raw: {"train": raw["training"]}, 0: lambda raw: {**raw, "save": {}}}
+        recipe_file, "MIGRATIONS", {-1: lambda raw: {"train": raw["training"]}, 0: lambda raw: {**raw, "save": {}}}
     )
-    assert file.migrate({"training": {"seed": "5"}}, -1) == {
+    assert recipe_file.migrate({"training": {"seed": "5"}}, -1) == {
         "train": {"seed": "5"},
         "save": {},
         "version": str(VERSION),
     }
-    assert file.loads("version: -1\ntraining: {seed: 5}").train.seed == 5
+    assert recipe_file.loads("version: -1\ntraining: {seed: 5}").train.seed == 5
 
 
 def test_wrong_python_types_are_refused():
@@ -324,7 +325,7 @@ def test_wrong_python_types_are_refused():
 
 
 def test_advice():
-    recipe = file.override(
+    recipe = recipe_file.override(
         Recipe(),
         ["dataset.concepts.0.trigger=sks", "watch.bleeding_prompts.0=a SKS, dog",
          "watch.bleeding_prompts.1=sksy", "watch.concept_prompts.0=a dog", "train.optimizer=prodigy", "train.schedule_steps=1", "watch.validation_share=0.1"],
@@ -338,19 +339,19 @@ def test_advice():
 
 def test_a_loras_rate_for_a_whole_model_is_told():
     whole = ["method.name=dreambooth", "train.learning_rate=1e-4", "train.text_encoder_learning_rate=1e-6"]
-    (told,) = advice(file.override(Recipe(), whole))
+    (told,) = advice(recipe_file.override(Recipe(), whole))
     assert told.startswith("train.learning_rate is 0.0001, but dreambooth") and "2e-6" in told
     (told,) = advice(
-        file.override(Recipe(), [*whole, "train.learning_rate=2e-6", "train.text_encoder_learning_rate=1e-4"])
+        recipe_file.override(Recipe(), [*whole, "train.learning_rate=2e-6", "train.text_encoder_learning_rate=1e-4"])
     )
     assert told.startswith("train.text_encoder_learning_rate")
     for fits in ("train.learning_rate=2e-6", "dataset.resolution=64", "method.name=lora"):
-        assert advice(file.override(Recipe(), [*whole, fits])) == [], fits
+        assert advice(recipe_file.override(Recipe(), [*whole, fits])) == [], fits
 
 
 def test_a_setting_of_another_method_is_said_to_be_unused():
     settings = ["method.lora.factor=8", "method.lora.up_ratio=16"]
-    found = advice(file.override(Recipe(), settings))
+    found = advice(recipe_file.override(Recipe(), settings))
     assert [sentence.partition(" is only used")[0] for sentence in found] == ["method.lora.factor"]
-    found = advice(file.override(Recipe(), [*settings, "method.name=lokr"]))
+    found = advice(recipe_file.override(Recipe(), [*settings, "method.name=lokr"]))
     assert found == ["method.lora.up_ratio is only used with method.name=lora or dora or pivotal."]

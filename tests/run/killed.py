@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sdft_ext.recipe import file
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import run
 
 TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
@@ -38,7 +38,7 @@ def go(recipe: Path, folder: Path, moment: int | str, told: Path) -> None:
     if (folder / "recipe.yaml").exists():
         run.resume(folder, quiet=True)
     else:
-        run.train(file.read(recipe), folder=folder, quiet=True)
+        run.train(recipe_file.read(recipe), folder=folder, quiet=True)
     told.write_text(str(touches))
 
 

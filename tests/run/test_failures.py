@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 
 from sdft_ext.dataset.folder import DatasetError
 from sdft_ext.errors import ModelError
-from sdft_ext.recipe import Recipe, RecipeError, file
+from sdft_ext.recipe import Recipe, RecipeError
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import RunResult, resume, train
 from tests.analysis.images import fill, save
 from tests.run import killed, tiny
@@ -67,7 +68,7 @@ def limited(recipe: Path, folder: Path, size: int) -> None:
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-    train(file.read(recipe), folder=folder, quiet=True)
+    train(recipe_file.read(recipe), folder=folder, quiet=True)
 
 
 @unix
@@ -77,7 +78,7 @@ def test_a_full_disk(full: str, data: Path, tmp_path: Path) -> None:
     recipe, run = tiny.recipe(data, tmp_path, "method.lora.rank=8"), tmp_path / "run"
     whole = train(recipe, folder=tmp_path / "whole", quiet=True)
     length = whole.saves[-1].stat().st_size
-    file.write(tmp_path / "recipe.yaml", recipe)
+    recipe_file.write(tmp_path / "recipe.yaml", recipe)
     process = killed.start(
         tmp_path / "recipe.yaml", run, length + 2000 if full == "state" else length // 2, target=limited
     )
@@ -101,7 +102,7 @@ def full_from_step_2(recipe: Path, folder: Path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    settings = file.read(recipe)
+    settings = recipe_file.read(recipe)
     result = train(settings, folder=folder, host=Between(settings, folder, do), quiet=True)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     (folder / "message").write_text(f"{result.outcome}: {result.message}")
@@ -111,7 +112,7 @@ def full_from_step_2(recipe: Path, folder: Path) -> None:
 def test_a_disk_too_full_for_a_report(data: Path, tmp_path: Path) -> None:
     recipe, run = tiny.recipe(data, tmp_path, "watch.tensorboard=true"), tmp_path / "run"
     whole = train(recipe, folder=tmp_path / "whole", quiet=True)
-    file.write(tmp_path / "recipe.yaml", recipe)
+    recipe_file.write(tmp_path / "recipe.yaml", recipe)
     process = killed.start(tmp_path / "recipe.yaml", run, target=full_from_step_2)
     process.join()
     message = (run / "message").read_text()
@@ -221,7 +222,7 @@ def test_other_pictures_than_the_run_began_with(data: Path, tmp_path: Path) -> N
 def test_a_recipe_changed_since(data: Path, tmp_path: Path) -> None:
     run = train(tiny.recipe(data, tmp_path), quiet=True).folder
     for change, said in (("train.optimizer=lion", "optimizer"), ("method.lora.rank=3", "another run")):
-        file.write(run / "recipe.yaml", tiny.recipe(data, tmp_path, change))
+        recipe_file.write(run / "recipe.yaml", tiny.recipe(data, tmp_path, change))
         with pytest.raises(ValueError, match=said):
             resume(run, quiet=True)
 

@@ -14,7 +14,8 @@ from sdft_ext.host.base import Files
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.model import borrow
 from sdft_ext.model.base import Model
-from sdft_ext.recipe import Concept, DatasetRecipe, ModelRecipe, Recipe, SaveRecipe, TrainRecipe, WatchRecipe, file
+from sdft_ext.recipe import Concept, DatasetRecipe, ModelRecipe, Recipe, SaveRecipe, TrainRecipe, WatchRecipe
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import train
 from sdft_ext.toy.install import CHECKPOINT
 from tests.dataset.photographs import COUNT, write_photographs
@@ -39,7 +40,7 @@ def recipe(photographs: Path, output: Path, *settings: str) -> Recipe:
         save=SaveRecipe(output=str(output), name="photographs"),
         watch=WatchRecipe(tensorboard=False),
     )
-    return file.override(base, settings)
+    return recipe_file.override(base, settings)
 
 
 def test_on_the_toy_model(photographs: Path, tmp_path: Path) -> None:

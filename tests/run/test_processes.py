@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from sdft_ext.cli.main import FAILED, OK, USAGE
-from sdft_ext.recipe import Recipe, RecipeError, file
+from sdft_ext.recipe import Recipe, RecipeError
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import train
 from sdft_ext.train.processes import ALONE, Processes, check, launched
 from tests.run import tiny, two_processes
@@ -56,7 +57,7 @@ def uneven(data: Path, tmp_path: Path) -> str:
 
 def written(tmp_path: Path, recipe: Recipe) -> Path:
     path = tmp_path / "recipe.yaml"
-    file.write(path, recipe)
+    recipe_file.write(path, recipe)
     return path
 
 
@@ -99,7 +100,7 @@ def test_another_process_that_dies_ends_the_run_and_it_can_be_resumed(data: Path
     assert status["state"] == "failed" and "Another process" in status["message"]
     assert 5 <= steps(run) < 30
     with pytest.raises(RecipeError, match="--num_processes 2"):
-        train(file.read(path), folder=run, quiet=True)
+        train(recipe_file.read(path), folder=run, quiet=True)
     assert two_processes.resume(run) == [OK, OK]
     assert tiny.losses(run) == tiny.losses(whole) and tiny.last_state(run) == tiny.last_state(whole)
     assert tiny.saved(run) == tiny.saved(whole)

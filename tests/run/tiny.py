@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from sdft_ext.model.base import Model
 from sdft_ext.model.copies import parameters
-from sdft_ext.recipe import Concept, DatasetRecipe, ModelRecipe, Recipe, SaveRecipe, TrainRecipe, WatchRecipe, file
+from sdft_ext.recipe import Concept, DatasetRecipe, ModelRecipe, Recipe, SaveRecipe, TrainRecipe, WatchRecipe
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run_folder import state
 from sdft_ext.run_folder.log import read as read_log
 from tests.analysis.images import image, save
@@ -77,7 +78,7 @@ def recipe(data: Path, output: Path, *settings: str) -> Recipe:
     base.method.lora.rank = 2
     base.method.lora.alpha = 2.0
     base.method.lora.layers = "attention"
-    return file.override(base, settings)
+    return recipe_file.override(base, settings)
 
 
 def bits(model: Model) -> list[tuple[int, bytes, bool]]:

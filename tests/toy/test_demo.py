@@ -11,7 +11,7 @@ import pytest
 from sdft_ext import run
 from sdft_ext.method import METHODS
 from sdft_ext.model.load import load
-from sdft_ext.recipe import file
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.toy import demo
 from sdft_ext.watch.progress import Progress
 
@@ -62,7 +62,7 @@ def test_what_a_newcomer_finds(shown: Path) -> None:
 
 
 def test_a_rate_thirty_times_too_high_is_told(tmp_path: Path) -> None:
-    recipe = file.override(
+    recipe = recipe_file.override(
         demo.recipe(tmp_path / "hot"), ["train.learning_rate=0.12", "train.text_encoder_learning_rate=0.3"]
     )
     recipe.watch.concept_prompts, recipe.watch.bleeding_prompts = [], []
@@ -72,7 +72,7 @@ def test_a_rate_thirty_times_too_high_is_told(tmp_path: Path) -> None:
 
 
 def test_without_regularization_it_bleeds_more(shown: Path, tmp_path: Path) -> None:
-    recipe = file.override(demo.recipe(tmp_path / "bare"), ["dataset.concepts.0.regularization="])
+    recipe = recipe_file.override(demo.recipe(tmp_path / "bare"), ["dataset.concepts.0.regularization="])
     recipe.watch.concept_prompts, recipe.watch.bleeding_prompts = [], []
     result = run.train(recipe, folder=tmp_path / "bare", quiet=True)
     figures: dict[str, Any] = demo.measured(recipe, result.saves[-1], QUIET)
@@ -91,7 +91,7 @@ def test_the_frozen_base_holds_its_own_where_as_much_is_learned(tmp_path: Path) 
             "train.schedule=constant",
             f"train.length={steps}",
         )
-        recipe = file.override(demo.recipe(tmp_path / name), settings)
+        recipe = recipe_file.override(demo.recipe(tmp_path / name), settings)
         recipe.watch.concept_prompts, recipe.watch.bleeding_prompts = [], []
         save = run.train(recipe, folder=tmp_path / name, quiet=True).saves[-1]
         model = load(recipe.model.base)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sdft_ext.recipe import file
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.rules import fields
 
 from .page import field, write
@@ -78,14 +78,14 @@ def test_every_control_sets_its_own_setting_in_the_recipe_that_is_sent(open_page
     for path in order:
         if path in ("save.name", "method.name"):
             continue
-        now = {s.path: s.value for s in fields(file.from_plain(sent_now(page)))}[path]
+        now = {s.path: s.value for s in fields(recipe_file.from_plain(sent_now(page)))}[path]
         wanted[path] = another(described[path], now)
         assert wanted[path] != now, path
         if described[path].get("methods"):
             page.check(f'[data-path="method.name"] input[value={described[path]["methods"][0]}]')
         put(page, path, described[path], wanted[path])
     recipe = sent(page)
-    found = {setting.path: setting.value for setting in fields(file.from_plain(recipe))}
+    found = {setting.path: setting.value for setting in fields(recipe_file.from_plain(recipe))}
     assert {path: found[path] for path in wanted} == wanted
     assert found["save.name"] == "sent"
     assert page.locator('[data-path="method.name"] input').count() == len(described["method.name"]["choices"])
@@ -166,7 +166,7 @@ def test_the_recipe_survives_a_reload_and_a_seed_beyond_javascripts_numbers(open
     page.reload()
     page.wait_for_selector("[data-action=train]")
     assert field(page, "train.seed").locator("input").input_value() == str(2**63 - 1)
-    recipe = file.from_plain(sent(page))
+    recipe = recipe_file.from_plain(sent(page))
     assert recipe.train.seed == 2**63 - 1
     assert recipe.train.learning_rate == 2.5e-4
 
@@ -180,10 +180,10 @@ def test_several_concepts_have_their_own_controls(open_page):
     field(page, "dataset.concepts.1.trigger")
     page.click("[data-action=add-concept]")
     write(page, "dataset.concepts.2.trigger", "three")
-    assert [c.trigger for c in file.from_plain(sent(page)).dataset.concepts] == ["one", "two", "three"]
+    assert [c.trigger for c in recipe_file.from_plain(sent(page)).dataset.concepts] == ["one", "two", "three"]
     field(page, "dataset.concepts.1.trigger")
     page.locator("[data-action=remove-concept]:visible").first.click()
-    assert [c.trigger for c in file.from_plain(sent(page)).dataset.concepts] == ["one", "three"]
+    assert [c.trigger for c in recipe_file.from_plain(sent(page)).dataset.concepts] == ["one", "three"]
 
 
 def test_a_recipe_is_shown_as_yaml_and_read_back(open_page):
@@ -193,7 +193,7 @@ def test_a_recipe_is_shown_as_yaml_and_read_back(open_page):
     write(page, "method.lora.rank", "11")
     page.click("[data-action=yaml]")
     text = page.locator("dialog textarea").input_value()
-    assert file.loads(text).method.lora.rank == 11
+    assert recipe_file.loads(text).method.lora.rank == 11
     page.keyboard.press("Escape")
     page.click("[data-action=reset-all]")
     assert field(page, "method.lora.rank").locator("input").input_value() == "16"
@@ -212,11 +212,11 @@ def test_control_prompts_follow_trigger_and_class_word_until_they_are_ones_own(o
     page = open_page()
     write(page, f"{FIRST}trigger", "ohwx")
     write(page, f"{FIRST}class_word", "dog")
-    prompts = file.from_plain(sent(page)).watch
+    prompts = recipe_file.from_plain(sent(page)).watch
     assert prompts.concept_prompts[0] == "a ohwx dog"
     assert prompts.bleeding_prompts == ["a dog", "a dog on a beach", ""]
     field(page, "watch.concept_prompts").locator(".sdft-rows input").first.fill("my own")
     write(page, f"{FIRST}class_word", "cat")
-    prompts = file.from_plain(sent(page)).watch
+    prompts = recipe_file.from_plain(sent(page)).watch
     assert prompts.concept_prompts[0] == "my own"
     assert prompts.bleeding_prompts[0] == "a cat"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sdft_ext.recipe import file
+from sdft_ext.recipe import file as recipe_file
 
 from .page import field, lines, panel, short_example, start, state, step, write
 
@@ -61,7 +61,7 @@ def test_the_example_is_trained_watched_and_its_saves_are_tried_out(open_page, s
         "() => [...document.querySelectorAll('[data-contents$=instance] img')].every(i => i.naturalWidth)"
     )
     start(page)
-    assert file.read(server.runs / "whole" / "recipe.yaml").train.length == 6
+    assert recipe_file.read(server.runs / "whole" / "recipe.yaml").train.length == 6
     page.wait_for_selector("[data-role=chart] canvas")
     state(page, "finished")
     assert "Step 6 of 6" in page.locator("[data-role=facts]").inner_text()

@@ -6,7 +6,8 @@ import json
 import pytest
 from PIL import Image
 
-from sdft_ext.recipe import Recipe, WatchRecipe, file
+from sdft_ext.recipe import Recipe, WatchRecipe
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run_folder.facts import add_facts, read_facts
 from sdft_ext.run_folder.log import Log
 from sdft_ext.run_folder.saves import Saves
@@ -41,7 +42,7 @@ def folder(tmp_path):
     run = tmp_path / "my run"
     recipe = Recipe(watch=WatchRecipe(concept_prompts=[NASTY], bleeding_prompts=[""], tensorboard=False))
     recipe.save.name = "my cat"
-    file.write(run / "recipe.yaml", recipe)
+    recipe_file.write(run / "recipe.yaml", recipe)
     log, controls = Log(run, recipe.watch), Controls(run, recipe.watch)
     controls.draw(0, lambda prompts, seeds: [Image.new("RGB", (64, 64), "red") for _ in prompts])
     for step in range(1, 61):
@@ -157,7 +158,7 @@ def test_a_broken_run(folder):
 
 
 def test_a_run_that_has_hardly_begun(tmp_path):
-    file.write(tmp_path / "recipe.yaml", Recipe())
+    recipe_file.write(tmp_path / "recipe.yaml", Recipe())
     data = report(tmp_path)
     assert data["steps"] == 0 and data["saves"] == [] and (tmp_path / "report.md").exists()
     assert read_facts(tmp_path) == {}
