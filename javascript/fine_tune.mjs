@@ -25,7 +25,7 @@ onUiLoaded(() => {
   onOptionsChanged(() => root.dispatchEvent(new Event("sdft-options")));
   for (const tab of ["txt2img", "img2img"]) {
     gradioApp().querySelector(`#${tab}_send_to_sdft`)?.addEventListener("click", async () => {
-      const { pictureOf, showTab } = await part("webui.mjs");
+      const { pictureOf, showTab } = await part("shared/webui.mjs");
       const detail = await pictureOf(tab).catch((error) => ({ problem: error.message }));
       showTab("tab_sdft");
       await open();

@@ -95,7 +95,7 @@ def sent_now(page: Any) -> Any:
     """The recipe as it would be sent, from what the page keeps: asking the server for each control takes too long."""
     return page.evaluate(
         """async () => {
-            const { Draft } = await import(new URL('sdft/page/draft.mjs', document.baseURI).href);
+            const { Draft } = await import(new URL('sdft/page/shared/draft.mjs', document.baseURI).href);
             window.sdftSchema ??= await (await fetch('sdft/v1/schema')).json();
             return new Draft(window.sdftSchema).nested();
         }"""

@@ -12,7 +12,15 @@ from fastapi.testclient import TestClient
 from sdft_ext.ui import standalone
 
 PAGE = Path(standalone.__file__).parent / "page"
-MODULES = sorted(PAGE.glob("*.mjs"))
+MODULES = sorted(PAGE.rglob("*.mjs"))
+NAMES = [path.relative_to(PAGE).as_posix() for path in MODULES]
+IMPORTED = re.compile(r"""(?:from|import\(|url\(|new URL\()\s*["'](\.?\.?/?[\w./-]+\.(?:mjs|js|css))["']""")
+
+
+def imported(file: Path) -> set[str]:
+    """What a module or a style sheet loads, as paths from the page's folder."""
+    found = [(file.parent / path).resolve() for path in IMPORTED.findall(file.read_text())]
+    return {path.relative_to(PAGE).as_posix() for path in found}
 
 
 def test_without_a_wish_the_first_free_port_is_taken():
@@ -42,18 +50,15 @@ def test_the_page_and_all_that_it_imports_are_served(tmp_path):
     client = TestClient(app, base_url="http://127.0.0.1")
     index = client.get("/").text
     wanted = {f"/{path}" for path in re.findall(r'(?:src|href)="([^"]+)"', index)}
-    for module in MODULES:
-        imported = re.findall(
-            r"""(?:from|import\(|new URL\()\s*["'](\.?/?[\w./-]+\.(?:mjs|js|css))["']""", module.read_text()
-        )
-        wanted |= {f"/sdft/page/{path.removeprefix('./')}" for path in imported}
-    assert len(wanted) > 20
+    for file in [*MODULES, *PAGE.glob("*.css")]:
+        wanted |= {f"/sdft/page/{path}" for path in imported(file)}
+    assert {f"/sdft/page/{name}" for name in NAMES} <= wanted, "no module that nothing imports"
     answers = {path: client.get(path).status_code for path in wanted}
     assert {path for path, status in answers.items() if status != 200} == set()
     desk.close()
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
+@pytest.mark.parametrize("module", MODULES, ids=NAMES)
 def test_the_page_never_reads_text_as_html_or_code(module):
     found = re.findall(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc", module.read_text()
@@ -63,7 +68,7 @@ def test_the_page_never_reads_text_as_html_or_code(module):
 
 def test_every_import_from_another_module_is_exported_there():
     for module in MODULES:
-        for names, source in re.findall(r"import \{([^}]+)\} from \"\./([\w/]+\.mjs)\"", module.read_text()):
-            text = (PAGE / source).read_text()
+        for names, source in re.findall(r"import \{([^}]+)\} from \"(\.[\w./]+\.mjs)\"", module.read_text()):
+            text = (module.parent / source).read_text()
             for name in (one.strip() for one in names.split(",") if one.strip()):
                 assert re.search(rf"export (?:async )?(?:function|class|const) {name}\b", text), (module.name, name)

@@ -1,19 +1,19 @@
 // The Fine-tune tab: asks the server what there is, and shows its panels.
 
-import { Api } from "./api.mjs";
-import { captionsPanel } from "./captions.mjs";
-import { datasetPanel } from "./dataset_panel.mjs";
-import { Draft } from "./draft.mjs";
-import { button, el, fill } from "./dom.mjs";
-import { evaluatePanel } from "./evaluate.mjs";
-import { guidePanel } from "./guide.mjs";
-import { monitorPanel } from "./monitor.mjs";
-import { megabytes } from "./numbers.mjs";
-import { Poll } from "./poll.mjs";
-import { runsPanel } from "./runs.mjs";
-import { tabs } from "./tabs.mjs";
-import { toolsPanel } from "./tools.mjs";
-import { trainPanel } from "./train.mjs";
+import { Api } from "./shared/api.mjs";
+import { captionsPanel } from "./captions/panel.mjs";
+import { datasetPanel } from "./dataset/panel.mjs";
+import { Draft } from "./shared/draft.mjs";
+import { button, el, fill } from "./shared/dom.mjs";
+import { evaluatePanel } from "./evaluate/panel.mjs";
+import { guidePanel } from "./guide/panel.mjs";
+import { monitorPanel } from "./monitor/panel.mjs";
+import { megabytes } from "./shared/numbers.mjs";
+import { Poll } from "./shared/poll.mjs";
+import { runsPanel } from "./runs/panel.mjs";
+import { tabs } from "./shared/tabs.mjs";
+import { toolsPanel } from "./tools/panel.mjs";
+import { trainPanel } from "./train/panel.mjs";
 
 /** Draws the page into an element. Tries until the server answers. */
 export async function mount(root) {
