@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -149,6 +150,20 @@ def test_links_out_of_the_allowed_folders_are_not_written(tmp_path: Path) -> Non
     open_to_all = Captions(tmp_path / "set")
     assert open_to_all.save().count == 1 and secret.read_text() == "theirs, x"
     assert (tmp_path / "set" / "a.txt").is_symlink()
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a link named as a caption has its target overwritten")
+def test_nothing_is_written_through_a_link_that_leaves_the_folder(tmp_path: Path) -> None:
+    """A dataset of a stranger's may hold any link, whatever the folders are that this user may write."""
+    folders.make(tmp_path / "set", {"a": None, "b": "two"})
+    secret = tmp_path / "private.txt"
+    secret.write_text("theirs")
+    (tmp_path / "set" / "a.txt").symlink_to(secret)
+    with contextlib.suppress(CaptionsError):
+        found = Captions(tmp_path / "set")
+        change(found, None, do="set", text="a cat")
+        found.save()
+    assert secret.read_text() == "theirs"
 
 
 def test_a_journal_that_unpacks_to_more_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from sdft_ext.recipe import Recipe
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.docs import markdown
 from sdft_ext.recipe.rules import fields
+from tests.analysis import images
+from tests.run import tiny
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,6 +117,35 @@ def test_a_malicious_pickle_is_named_and_not_run(capsys, tmp_path, monkeypatch):
     assert not Path("IT_RAN").exists()
 
 
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="what isn't on a list of dangers passes as harmless")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "code.InteractiveInterpreter",
+        "importlib.import_module",
+        "marshal.loads",
+        "multiprocessing.util.spawnv_passfds",
+        "numpy.__builtins__",
+        "torch.hub.load",
+    ],
+)
+def test_scan_passes_no_import_that_it_does_not_know(name, capsys, tmp_path):
+    """Each of these can run programs (mmaitre314/picklescan#74, protectai/modelscan#330, #331, #338)."""
+    module, _, attribute = name.rpartition(".")
+    path = tmp_path / "unknown.ckpt"
+    path.write_bytes(b"\x80\x02c" + f"{module}\n{attribute}\n".encode() + b"(X\x01\0\0\0xtR.")
+    assert main(["scan", str(path)]) != OK or "could run" in capsys.readouterr().out
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="it is called cut off")
+def test_scan_reads_safetensors_that_are_called_ckpt(capsys, tmp_path):
+    save_file({"a": np.ones(2, np.float32)}, str(tmp_path / "a.ckpt"))
+    code = main(["scan", str(tmp_path / "a.ckpt")])
+    said = capsys.readouterr()
+    assert "cut off" not in said.err
+    assert code == OK and "1 tensors" in said.out
+
+
 def test_scan_and_convert(capsys, tmp_path):
     source, target = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     save_file({"model.x": np.ones((2, 2), np.float32), "model_ema.x": np.ones((2, 2), np.float32)}, str(source))
@@ -159,6 +190,18 @@ def test_hardly_meant_settings_are_mentioned(capsys, tmp_path):
     path.write_text(f"model: {{base: {tmp_path / 'no.safetensors'}}}\ntrain: {{schedule_steps: '1e-4'}}\n")
     assert main(["train", str(path), f"save.output={tmp_path / 'out'}", "--quiet"]) in (USAGE, FAILED)
     assert "note: train.schedule_steps" in capsys.readouterr().err
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the run trains without masks in silence")
+def test_masked_loss_without_any_mask_is_mentioned(capsys, data, tmp_path):
+    """The masks lie in another folder (derrian-distro/LoRA_Easy_Training_Scripts#331)."""
+    images.save(tmp_path / "pictures" / "a.png")
+    images.save(tmp_path / "masks" / "a.png", images.image(mode="L"))
+    settings = [f"dataset.concepts.0.instance={tmp_path / 'pictures'}", "train.masked_loss=true", "train.length=1"]
+    recipe_file.write(tmp_path / "r.yaml", tiny.recipe(data, tmp_path / "runs", *settings))
+    main(["train", str(tmp_path / "r.yaml")])
+    said = "".join(capsys.readouterr()).replace(str(tmp_path), "").replace("train.masked_loss", "")
+    assert "mask" in said.lower()
 
 
 def test_a_reader_that_goes_away_is_no_error():

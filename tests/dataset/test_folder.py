@@ -284,6 +284,16 @@ def test_captions_worth_a_word(tmp_path: Path) -> None:
     assert captions["empty"] == "" and captions["huge"] == "huge" and len(captions["long"]) > 10_000
 
 
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the lines are joined to one caption in silence")
+def test_a_file_with_one_caption_a_line_is_not_read_as_one_caption(tmp_path: Path) -> None:
+    """OneTrainer and sd-scripts take one of the lines (kohya-ss/sd-scripts#1155, Nerogar/OneTrainer#131)."""
+    save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("sks, 1boy, black hair\na man with short black hair, sks\n")
+    found = scan(recipe(tmp_path))
+    joined = "black hair a man" in found.pictures[0].caption
+    assert not joined or [problem.path.name for problem in found.problems] == ["a.txt"]
+
+
 def test_caption_sources(tmp_path: Path) -> None:
     save(tmp_path / "01 a red dog.png")
     save(tmp_path / "02_a_blue_dog.png")

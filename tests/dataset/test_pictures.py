@@ -52,6 +52,17 @@ def test_sixteen_bit_greys_keep_their_order(tmp_path: Path) -> None:
     assert np.abs(got.astype(float) - ramp / 257).max() <= 0.51
 
 
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="every grey above 255 becomes white")
+def test_sixteen_bit_greys_with_a_transparent_one_keep_their_order(tmp_path: Path) -> None:
+    """python-pillow/Pillow#3011. White is the transparent grey, and the background is white: the ramp stays a ramp."""
+    ramp = Image.fromarray(np.linspace(0, 65535, 64 * 48).reshape(48, 64).astype(np.int32))
+    plain = save(tmp_path / "plain.png", ramp)
+    transparent = save(tmp_path / "transparent.png", ramp, transparency=65535)
+    assert pictures.read_header(transparent).has_alpha
+    wanted, got = (np.asarray(open_picture(path)[0]).mean() for path in (plain, transparent))
+    assert abs(got - wanted) <= 6
+
+
 @pytest.mark.parametrize("kind", ["RGBA", "LA", "palette", "RGB with a transparent colour"])
 def test_transparency_is_put_on_the_background_and_given_as_alpha(tmp_path: Path, kind: str) -> None:
     picture = Image.new("RGBA", (32, 32), (255, 0, 0, 255))

@@ -5,6 +5,8 @@ import os
 import pickle
 import random
 import struct
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -138,6 +140,44 @@ def test_tensors_of_a_zip_are_read_when_looked_at_and_do_not_change_the_file(tmp
     tensors, _ = pickles.load_tensors(path)
     tensors["a.weight"] += 1
     assert torch.equal(tensors["a.weight"], WEIGHTS["a.weight"] + 1) and path.read_bytes() == before
+
+
+BESIDE = """
+import sys, threading, time
+from sdft_ext.errors import ModelError
+from sdft_ext.formats import pickles
+gaps = [0.0]
+def beat():
+    last = time.monotonic()
+    while True:
+        time.sleep(0.05)
+        now = time.monotonic()
+        gaps.append(now - last)
+        last = now
+threading.Thread(target=beat, daemon=True).start()
+print("begun", flush=True)
+try:
+    pickles.scan(sys.argv[1])
+except ModelError:
+    pass
+print(max(gaps))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, raises=subprocess.TimeoutExpired, reason="hashing the key takes 2**64 steps")
+def test_a_key_nested_64_deep_ends_soon_and_stops_no_other_thread(tmp_path):
+    """Each tuple holds the one before it twice: 461 bytes, whose hash has no end."""
+    path = tmp_path / "nested.ckpt"
+    tuples = b"".join(b"0h" + bytes([level]) + b"h" + bytes([level]) + b"\x86\x94" for level in range(64))
+    path.write_bytes(b"\x80\x04K\x01\x94" + tuples + b"0}h@K\x01s.")
+    with subprocess.Popen([sys.executable, "-c", BESIDE, str(path)], stdout=subprocess.PIPE, text=True) as scanning:
+        assert scanning.stdout.readline() == "begun\n"
+        try:
+            longest, _ = scanning.communicate(timeout=10)
+        finally:
+            scanning.kill()
+    assert float(longest) < 3
 
 
 def test_embeddings_and_hypernetworks_are_told_by_name(tmp_path):

@@ -145,6 +145,22 @@ def test_other_styles_are_read(tmp_path, style):
     assert torch.equal(found[QUERY].down, wanted.down) and found[QUERY].alpha == found[QUERY].rank == 6
 
 
+@pytest.mark.parametrize(
+    ("root", "down", "up"),
+    [
+        ("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q", "lora_down", "lora_up"),
+        ("lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q", "lora_down", "lora_up"),
+        ("unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q", "lora_A", "lora_B"),
+    ],
+    ids=["kohya", "OneTrainer", "diffusers"],
+)
+def test_a_layer_of_sdxl_is_the_same_under_its_three_names(tmp_path, root, down, up):
+    name, wanted = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q", layer(128, 128)
+    save_file({f"{root}.{down}.weight": wanted.down, f"{root}.{up}.weight": wanted.up}, tmp_path / "a.safetensors")
+    found = kohya.read(tmp_path / "a.safetensors", kohya.known_names([name], SDXL)).layers
+    assert list(found) == [name] and torch.equal(found[name].up, wanted.up)
+
+
 def test_the_output_of_attention_in_processor_style(tmp_path):
     root = OUT.replace(".to_out.0", ".processor.to_out_lora")
     save_file(

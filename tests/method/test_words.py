@@ -271,6 +271,18 @@ def test_files_of_other_kinds_are_refused_in_a_sentence(tmp_path):
     assert torch.equal(embedding.read(tmp_path / "old.pt", 1)[0], vectors)
 
 
+@pytest.mark.xfail(
+    strict=True, raises=EmbeddingFileError, reason="torch refuses its ParameterDict, and our reader isn't asked"
+)
+def test_the_first_embeddings_are_read(tmp_path):
+    """As rinongal's textual_inversion wrote them: the vectors lie in a torch.nn.ParameterDict."""
+    vectors, path = torch.randn(2, 64), tmp_path / "first.pt"
+    held = torch.nn.ParameterDict({"*": torch.nn.Parameter(vectors)})
+    torch.save({"string_to_token": {"*": torch.tensor(265)}, "string_to_param": held}, path)
+    (read,) = embedding.read(path, 1)
+    assert torch.equal(read, vectors)
+
+
 @pytest.mark.parametrize("name", ["sd1", "sdxl"])
 def test_diffusers_reads_the_file_and_says_the_same(name, tmp_path):
     """Its own ``load_textual_inversion``, as its documentation has it for both kinds of model."""

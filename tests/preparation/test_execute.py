@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from sdft_ext.dataset.buckets import assign
 from sdft_ext.dataset.cache import View, load
@@ -230,6 +230,31 @@ def test_formats_and_the_turn_of_a_photograph(folder: Path, tmp_path: Path, form
         assert (image.format, image.size, image.getexif().get(0x0112)) == (kind, (90, 200), None)
         original = open_picture(folder / "turned.jpg")[0]
         assert np.abs(np.asarray(image, dtype=int) - np.asarray(original, dtype=int)).mean() < 4
+
+
+def profile(space: bytes) -> bytes:
+    """A colour profile for pixels of a colour space, by its header."""
+    made = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    made[16:20] = space
+    return bytes(made)
+
+
+def test_a_colour_profile_is_kept(tmp_path: Path) -> None:
+    images.save(tmp_path / "in" / "photo.jpg", images.image(), icc_profile=profile(b"RGB "))
+    prepare(tmp_path / "in", tmp_path / "out", cut="whole")
+    with Image.open(tmp_path / "out" / "photo.png") as image:
+        assert image.mode == "RGB" and image.info["icc_profile"] == profile(b"RGB ")
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="RGB pixels are written with a profile for other pixels")
+@pytest.mark.parametrize(("name", "mode", "space"), [("print.jpg", "CMYK", b"CMYK"), ("grey.png", "L", b"GRAY")])
+def test_a_colour_profile_for_other_pixels_is_not_kept(name: str, mode: str, space: bytes, tmp_path: Path) -> None:
+    """lovell/sharp#237: programs that apply such a profile show other colours."""
+    images.save(tmp_path / "in" / name, images.image(mode=mode), icc_profile=profile(space))
+    prepare(tmp_path / "in", tmp_path / "out", cut="whole")
+    with Image.open(tmp_path / "out" / Path(name).with_suffix(".png").name) as image:
+        kept = image.info.get("icc_profile", b"")
+        assert not kept or kept[16:20] == {"RGB": b"RGB ", "L": b"GRAY"}[image.mode]
 
 
 def test_transparency_on_a_background_or_as_a_mask(folder: Path, tmp_path: Path) -> None:

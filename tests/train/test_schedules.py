@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
-from sdft_ext.recipe import RecipeError, TrainRecipe
+from sdft_ext.recipe import Recipe, RecipeError, TrainRecipe
+from sdft_ext.recipe import file as recipe_file
+from sdft_ext.recipe.rules import advice
 from sdft_ext.train.schedules import LearningRates, length, step_string
 
 TOTAL = 40
@@ -100,6 +102,20 @@ def test_ways_to_write_the_step_string():
 def test_a_bad_step_string_is_refused_with_an_example(text):
     with pytest.raises(RecipeError, match=r"train\.schedule_steps.*'5e-4:200, 1e-4'"):
         step_string(text)
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the warm-up does nothing, or never ends, in silence")
+@pytest.mark.parametrize(
+    "settings",
+    [["train.schedule=constant", "train.warmup=100"], ["train.length=1000", "train.warmup=2000"]],
+    ids=["a schedule without warm-up", "longer than the run"],
+)
+def test_a_warm_up_warms_up_and_ends_or_is_mentioned(settings):
+    """unslothai/unsloth#8269; bmaltais/kohya_ss#2291."""
+    recipe = recipe_file.override(Recipe(), settings)
+    at = LearningRates(recipe.train, recipe.train.length).at
+    warmed = at(0, 1e-4) < 1e-4 and at(recipe.train.length - 1, 1e-4) >= 6e-5
+    assert warmed or any("warm" in sentence for sentence in advice(recipe))
 
 
 @pytest.mark.parametrize("name", ["constant", "constant_with_warmup", "linear", "cosine", "polynomial"])
