@@ -272,7 +272,7 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 import torch
-from sdft_ext.train import state
+from sdft_ext.run_folder import state
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
@@ -294,7 +294,7 @@ MEMORY = """
 import resource, sys
 from pathlib import Path
 import torch
-from sdft_ext.train import state
+from sdft_ext.run_folder import state
 tree = {"weights": [torch.ones(1000, 1000, 8) for _ in range(5)]}
 state.write(Path(sys.argv[1]), 1, {"weight": tree["weights"][0][0]})
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
