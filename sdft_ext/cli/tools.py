@@ -135,7 +135,7 @@ def _metadata(options: argparse.Namespace) -> int:
 
 
 def _scan(options: argparse.Namespace) -> int:
-    from ..formats.pickles import scan
+    from ..formats.single_file import scan
 
     found = scan(options.file)
     print(found.text)

@@ -323,7 +323,7 @@ def _counted(counts: dict[str, int]) -> str:
 
 
 def _scanned(path: Path) -> dict[str, Any]:
-    from ..formats.pickles import scan
+    from ..formats.single_file import scan
 
     found = scan(path)
     return {

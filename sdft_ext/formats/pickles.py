@@ -147,17 +147,13 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], Report]:
 
 
 def scan(path: str | Path) -> Report:
-    """What a pickle asks to import. Nothing is imported or run. A ``.safetensors`` file asks for nothing.
+    """List what a pickle asks to import; nothing is imported or run.
 
     Raises ModelError where the file is missing or so damaged that not even its imports can be listed.
     """
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"{path} doesn't exist.")
-    if path.suffix.lower() == ".safetensors":
-        from .single_file import read
-
-        return Report(path, [], len(read(path)))
     report = Report(path)
     try:
         report.tensors = len(_state_dict(_load(path, report)))

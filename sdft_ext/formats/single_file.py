@@ -75,6 +75,14 @@ def read(path: str | Path) -> Checkpoint:
     return Checkpoint(path, shapes, dict(opened.metadata() or {}), _config(path), opened)
 
 
+def scan(path: str | Path) -> pickles.Report:
+    """List what a checkpoint file asks to import: a ``.safetensors`` file nothing. Raises ModelError (see ``pickles.scan``)."""
+    path = Path(path)
+    if path.suffix.lower() == ".safetensors" and path.is_file():
+        return pickles.Report(path, [], len(read(path)))
+    return pickles.scan(path)
+
+
 def _config(path: Path) -> dict[str, Any] | None:
     """The configuration of the same stem beside a checkpoint, if there is one."""
     file = path.with_suffix(".yaml")
