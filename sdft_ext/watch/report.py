@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from .chart import chart
 from .diagnosis import verdict
 from .progress import duration
 
+TEMPLATE = Path(__file__).with_name("report.md.jinja")
 LISTED = 20
 """At most so many sentences of one kind stand in the page; ``report.json`` holds all."""
 
@@ -50,51 +51,30 @@ def report(folder: Path) -> dict[str, Any]:
     atomic.write(folder / "loss.png", lambda file: picture.save(file, "PNG"))
     data = _finite(data)
     atomic.as_json(folder / "report.json", data)
-    atomic.text(folder / "report.md", "\n".join(_text(folder, recipe, data)) + "\n")
+    atomic.text(folder / "report.md", _markdown(folder, recipe, data))
     return data
 
 
-def _text(folder: Path, recipe: Recipe, data: dict[str, Any]) -> Iterator[str]:
-    yield f"# {_plain(recipe.save.name)}"
-    yield ""
-    yield (
-        f"**{data.get('outcome', 'unfinished')}** after {data['steps']} steps"
-        + (f" in {duration(data['train_seconds'])}" if "train_seconds" in data else "")
-        + f". {_plain(data['advice'])}"
+def _markdown(folder: Path, recipe: Recipe, data: dict[str, Any]) -> str:
+    """Fill in the template ``report.md.jinja``."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    environment.filters |= {"plain": _plain, "quote": quote, "duration": duration, "link": partial(_link, folder)}
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        data,
+        recipe=recipe,
+        size=_size(recipe),
+        base=Path(recipe.model.base).name,
+        figures=_figures(data),
+        grid=(folder / "controls" / "grid.png").exists(),
+        remarks=[*data.get("notes", []), *data["warnings"]],
+        listed=LISTED,
     )
-    yield ""
-    yield from _figures(data)
-    yield "## Loss"
-    yield ""
-    yield "![The loss over the steps](loss.png)"
-    yield ""
-    if (folder / "controls" / "grid.png").exists():
-        yield "## Saves × prompts"
-        yield ""
-        yield (
-            "The base model is the first column. With the trigger the pictures should approach the concept; without it "
-            "they must stay as they are, or the concept bleeds."
-        )
-        yield ""
-        yield "![A grid of saves and prompts](controls/grid.png)"
-        yield ""
-    yield from _control_table(data["controls"])
-    yield from _save_table(data["save_table"], folder)
-    yield from _dataset(data.get("dataset", {}))
-    yield from _recipe(recipe, data.get("processes", 1))
-    sentences = [*data.get("notes", []), *data["warnings"]]
-    if sentences:
-        yield "## Notes"
-        yield ""
-        yield from _list(sentences)
-        yield ""
-    versions = ", ".join(f"{name} {value}" for name, value in data.get("versions", {}).items())
-    if versions:
-        yield f"Made with {versions}."
 
 
-def _figures(data: dict[str, Any]) -> Iterator[str]:
-    """Measured figures, where the run was measured."""
+def _figures(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """Rows (what, measured), where the run was measured."""
     rows = []
     if "concept_learned" in data:
         rows.append(("Concept learned (pictures with the trigger that show it)", f"{data['concept_learned']:.0%}"))
@@ -114,76 +94,14 @@ def _figures(data: dict[str, Any]) -> Iterator[str]:
         memory = data["memory"]
         where = f"A step's memory on the GPU, at {memory['width']}×{memory['height']} in batches of {memory['batch']}"
         rows.append((where, f"{memory['needed_mb']:,.0f} of {memory['free_mb']:,.0f} MB free ({data['mode']})"))
-    if rows:
-        yield "| what | measured |"
-        yield "|---|---|"
-        for what, value in rows:
-            yield f"| {what} | {value} |"
-        yield ""
+    return rows
 
 
-def _control_table(controls: list[dict[str, Any]]) -> Iterator[str]:
-    """The base model's control pictures beside the newest."""
-    if not controls:
-        return
-    yield "## Control pictures: before and now"
-    yield ""
-    yield f"| set | prompt | step {controls[0]['first_step']} | step {controls[0]['last_step']} |"
-    yield "|---|---|---|---|"
-    for entry in controls:
-        prompt = _plain(entry["prompt"]) or "(empty prompt)"
-        yield f"| {entry['set']} | {prompt} | ![before]({quote(entry['first'])}) | ![now]({quote(entry['last'])}) |"
-    yield ""
-
-
-def _save_table(saves: list[dict[str, Any]], folder: Path) -> Iterator[str]:
-    if not saves:
-        return
-    yield "## Saves"
-    yield ""
-    yield "| file | step | epoch | smoothed loss | size | sha256 |"
-    yield "|---|---|---|---|---|---|"
-    for save in saves:
-        path = Path(save["path"])
-        name = _plain(path.name)
-        if path.is_relative_to(folder):
-            name = f"[{name}]({quote(path.relative_to(folder).as_posix())})"
-        size = "missing" if save["bytes"] is None else f"{save['bytes'] / 1e6:.2f} MB"
-        loss = "" if save["loss"] is None else f"{save['loss']:.4f}"
-        yield f"| {name} | {save['step']} | {save['epoch']} | {loss} | {size} | {(save['sha256'] or '')[:12]} |"
-    yield ""
-
-
-def _dataset(dataset: dict[str, Any]) -> Iterator[str]:
-    if not dataset:
-        return
-    yield "## Dataset"
-    yield ""
-    for concept in dataset.get("concepts", []):
-        yield (
-            f"- {_plain(concept['name'])} ({concept['kind']}): {concept['instance_pictures']} instance pictures, "
-            f"{concept['regularization_pictures']} regularization pictures, trigger “{_plain(concept['trigger'])}”"
-        )
-    yield f"- {dataset.get('steps_per_epoch')} steps an epoch, {dataset.get('total_steps')} in all"
-    for bucket in dataset.get("buckets", []):
-        instances, others = bucket["instance_pictures"], bucket["regularization_pictures"]
-        yield f"- bucket {bucket['width']}×{bucket['height']}: {instances} instance, {others} regularization"
-    yield from _list(dataset.get("advice", []))
-    yield from _list([problem["text"] for problem in dataset.get("problems", [])])
-    yield ""
-
-
-def _recipe(recipe: Recipe, processes: int) -> Iterator[str]:
-    train, times = recipe.train, f" × {processes} processes" if processes > 1 else ""
-    yield "## Recipe"
-    yield ""
-    yield (
-        f"{recipe.method.name}{_size(recipe)}; {train.optimizer} at "
-        f"{train.learning_rate:g}, {train.schedule}; batch {train.batch_size} × accumulation {train.accumulation}{times}; "
-        f"seed {train.seed}; base model {_plain(Path(recipe.model.base).name) or 'the loaded one'}. "
-        "All of it: [recipe.yaml](recipe.yaml)."
-    )
-    yield ""
+def _link(folder: Path, save: dict[str, Any]) -> str:
+    """A save's name; a link where the file lies in the run's folder."""
+    path = Path(save["path"])
+    name = _plain(path.name)
+    return f"[{name}]({quote(path.relative_to(folder).as_posix())})" if path.is_relative_to(folder) else name
 
 
 def _size(recipe: Recipe) -> str:
@@ -246,13 +164,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _list(sentences: list[str]) -> Iterator[str]:
-    for sentence in sentences[:LISTED]:
-        yield f"- {_plain(sentence)}"
-    if len(sentences) > LISTED:
-        yield f"- … and {len(sentences) - LISTED} more (in report.json)."
 
 
 def _plain(text: str) -> str:
