@@ -59,7 +59,8 @@ def merge(
         raise ToolError("There is nothing to merge: name at least one LoRA file.")
     source = open_source(base)
     shapes = layers(source.family)
-    loras = [(read_for(path, source.family, shapes).layers, weight) for path, weight in files]
+    read = [(read_for(path, source.family, shapes).trained(), weight) for path, weight in files]
+    loras = [(lora, weight) for lora, weight in read if weight]
     done = 0
 
     def changed(key: str, tensor: Tensor) -> Tensor | None:

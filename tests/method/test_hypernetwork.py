@@ -5,6 +5,7 @@ import zipfile
 
 import pytest
 import torch
+from torch.nn import functional
 
 from sdft_ext.formats import hypernetwork as files
 from sdft_ext.formats.hypernetwork import HypernetworkFileError, Structure
@@ -88,7 +89,7 @@ def test_keys_and_values_have_networks_of_their_own(model):
         weight_k, weight_v = attention.to_k.weight, attention.to_v.weight
         assert torch.allclose(attention.to_k(words), (words + keys.linear(words)) @ weight_k.T, atol=1e-5)
         assert torch.allclose(attention.to_v(words), (words + values.linear(words)) @ weight_v.T, atol=1e-5)
-        assert torch.equal(attention.to_q(words), words @ attention.to_q.weight.T)
+        assert torch.equal(attention.to_q(words), functional.linear(words, attention.to_q.weight))
     assert list(method.hung.pairs) == [64] and set(widths(model)) == {32, 64}
     method.detach()
 

@@ -86,6 +86,25 @@ def test_merged_is_applied(world: World, tmp_path: Path) -> None:
     assert all(key in same for key in one if key.startswith("first_stage") or key.endswith(".bias"))
 
 
+def test_layers_without_an_effect_leave_the_base_bit_for_bit(sd1: World, tmp_path: Path) -> None:
+    """A layer of zeros, and a whole file at weight 0: a sum with 0 would turn the base's -0 into 0."""
+    base, zeros, lora = tmp_path / "base.safetensors", tmp_path / "zeros.safetensors", sd1.lora("lora")
+    save_file({key: -torch.zeros_like(tensor) for key, tensor in load_file(sd1.base).items()}, base)
+    tensors = load_file(lora)
+    still = next(key for key in tensors if key.endswith("lora_up.weight"))
+    save_file({**tensors, still: torch.zeros_like(tensors[still])}, zeros)
+
+    def merged(path: Path, weight: float) -> tuple[int, list[str]]:
+        """How many tensors are said to have changed, and those whose bits have."""
+        done = merge(base, [(path, weight)], tmp_path / f"{path.stem}-{weight}.safetensors")
+        one, other = TensorFile(base), TensorFile(done.path)
+        changed = [key for key in one if one[key].numpy().tobytes() != other[key].numpy().tobytes()]
+        return done.changed, changed
+
+    whole, most, none = merged(lora, 1.0), merged(zeros, 1.0), merged(lora, 0.0)
+    assert whole[0] == len(whole[1]) and most[0] == len(most[1]) == whole[0] - 1 and none == (0, [])
+
+
 @pytest.mark.slow
 def test_merge_then_extract_returns_the_loras_effect(world: World, tmp_path: Path) -> None:
     lora = world.lora("lora")
