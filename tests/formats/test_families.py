@@ -122,6 +122,17 @@ def test_another_vae_may_be_in_any_layout(sd1, tmp_path, where):
     assert torch.equal(loaded.unet.conv_in.weight, sd1[f"{UNET}input_blocks.0.0.weight"])
 
 
+@pytest.mark.xfail(
+    strict=True, raises=ModelError, reason="a checkpoint without a VAE is refused before model.vae is read"
+)
+def test_another_vae_may_be_the_only_one(sd1, tmp_path):
+    """Checkpoints without one are found in many places, and the VAE beside them."""
+    vae = {key: value for key, value in sd1.items() if key.startswith("first_stage_model.")}
+    base = save({key: value for key, value in sd1.items() if key not in vae}, tmp_path / "base.safetensors")
+    model = load.load(base, vae=save(vae, tmp_path / "vae.safetensors"))
+    assert torch.equal(model.vae.decoder.conv_in.weight, sd1["first_stage_model.decoder.conv_in.weight"])
+
+
 def test_another_vae_may_be_wider_but_not_for_other_latents(sd1, tmp_path):
     base = save(sd1, tmp_path / "base.safetensors")
     generator = torch.Generator().manual_seed(3)
