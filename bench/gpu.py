@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.formats import reference_families
 from sdft_ext.host.base import Described, Files
 from sdft_ext.host.standalone import Shelf, StandaloneHost
@@ -144,7 +144,7 @@ def measure(case: Case, path: Path, on: Shelf, folder: Path) -> Row:
     recipe_file.write(folder / "recipe.yaml", made)
     host = StandaloneHost(made.model, shelf=on)
     told = forecast(made, Described(path.stem, str(path), case.family, "cuda", True), host.memory())
-    going = Watched(folder, made, Control(), host, True)
+    going = Watched(folder, made, RunControl(), host, True)
     result = going.go()
     if result.outcome != "finished":
         raise RuntimeError(f"{case.name}: {result.message}")

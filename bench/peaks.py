@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.formats import reference_families, single_file_layout
 from sdft_ext.host.base import Described
 from sdft_ext.host.standalone import StandaloneHost
@@ -125,7 +125,7 @@ def peaks(recipe_path: Path, folder: Path) -> dict[str, float]:
     recipe = recipe_file.read(recipe_path)
     folder.mkdir(parents=True)
     recipe_file.write(folder / "recipe.yaml", recipe)
-    going = Watched(folder, recipe, Control(), StandaloneHost(recipe.model, "cpu"), True)
+    going = Watched(folder, recipe, RunControl(), StandaloneHost(recipe.model, "cpu"), True)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
         result = going.go()
     if result.outcome != "finished":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 
-class Control:
+class RunControl:
     """Requests to a run, from any thread. The run looks at them between steps."""
 
     def __init__(self) -> None:

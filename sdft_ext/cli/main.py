@@ -23,7 +23,7 @@ from . import tools as cli_tools
 from .signals import FAILED, INTERRUPTED, OK, USAGE, stopped_by_signals
 
 if TYPE_CHECKING:
-    from ..control import Control
+    from ..control import RunControl
     from ..run import RunResult
     from ..train.processes import Processes
 
@@ -142,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace) -> int:
-    def train(control: Control, processes: Processes) -> RunResult:
+    def train(control: RunControl, processes: Processes) -> RunResult:
         recipe = recipe_file.override(recipe_file.read(options.recipe), options.settings)
         for sentence in advice(recipe):
             print(f"sdft: note: {sentence}", file=sys.stderr)
@@ -154,7 +154,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    def resume(control: Control, processes: Processes) -> RunResult:
+    def resume(control: RunControl, processes: Processes) -> RunResult:
         if not (options.run / "recipe.yaml").is_file():
             raise RecipeError(f"{options.run} is no run's folder: it has no recipe.yaml.")
         from .. import run
@@ -164,20 +164,20 @@ def _resume(options: argparse.Namespace) -> int:
     return _ended(resume, options.quiet)
 
 
-def _ended(start: Callable[[Control, Processes], RunResult], quiet: bool) -> int:
+def _ended(start: Callable[[RunControl, Processes], RunResult], quiet: bool) -> int:
     """Run with Ctrl-C (and a polite kill) meaning: save and stop. Says where the results are.
 
     Of the processes that ``accelerate launch`` has started only the main one reads, writes and speaks.
     """
-    from ..train.processes import launched
+    from ..train.launch import launched
 
     with launched() as processes:
         told = "Saving and stopping after this step (again: abort) …" if processes.main else ""
         with stopped_by_signals(told, repeated=1.0 if processes.count > 1 else 0.0) as control:
             if not processes.main:
-                from ..run.worker import beside
+                from ..run.worker import run_worker
 
-                beside(processes)
+                run_worker(processes)
                 return OK
             result = start(control, processes)
     if quiet:  # the progress has said it otherwise

@@ -11,21 +11,21 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..control import Control
+    from ..control import RunControl
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: done; it failed; wrong usage, recipe or input; stopped by Ctrl-C."""
 
 
 @contextmanager
-def stopped_by_signals(message: str, repeated: float = 0.0) -> Iterator[Control]:
+def stopped_by_signals(message: str, repeated: float = 0.0) -> Iterator[RunControl]:
     """A control that Ctrl-C (and a polite kill) tells to stop, saying ``message``; a second one aborts.
 
     A launcher may pass on what the terminal has sent already: for so many seconds (``repeated``) that counts as one.
     """
-    from ..control import Control
+    from ..control import RunControl
 
-    control, asked = Control(), 0.0
+    control, asked = RunControl(), 0.0
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal asked

@@ -104,9 +104,9 @@ def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str]]:
 
 def save_steps(recipe: Recipe, steps_per_epoch: int, steps: int) -> tuple[list[int], int]:
     """The steps after which a save is written (the first of very many), and how many there are."""
-    from ..run.schedule import Events
+    from ..run.schedule import Schedule
 
-    save, events = recipe.save, Events(recipe, steps_per_epoch, steps)
+    save, events = recipe.save, Schedule(recipe, steps_per_epoch, steps)
     if not save.every:
         return [steps], 1
     period = save.every * (steps_per_epoch if save.every_unit == "epochs" else 1)

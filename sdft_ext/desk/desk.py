@@ -38,7 +38,7 @@ from .uploads import Uploads
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..control import Control
+    from ..control import RunControl
     from ..host.base import Described, Host
     from ..preparation.focus import Faces
 
@@ -134,7 +134,7 @@ class Desk:
 
     def schema(self) -> dict[str, Any]:
         """Every setting, the starting points for the loaded model, and the methods."""
-        from ..host.base import suited
+        from ..host.base import default_precision
 
         host = self.host(None)
         model = host.describe()
@@ -143,7 +143,7 @@ class Desk:
             "sections": schema.sections(DECIDED_HERE),
             "defaults": dataclasses.asdict(Recipe()),
             "example": example.example(kind.family, DECIDED_HERE),
-            "presets": presets.presets(kind.family, kind.resolution, suited(model.held, model.device)),
+            "presets": presets.presets(kind.family, kind.resolution, default_precision(model.dtype, model.device)),
             "methods": presets.METHODS,
             "thorough": presets.thorough(kind.family),
         }
@@ -254,7 +254,7 @@ class Desk:
         self.library.path(run)
         self.jobs.stop(run)
 
-    def control(self, run: str) -> Control:
+    def control(self, run: str) -> RunControl:
         """Of the run that trains now."""
         self.library.path(run)
         return self.jobs.control(run)
@@ -459,7 +459,7 @@ class Desk:
                 ) from error
             return path
 
-    def _train(self, folder: Path, control: Control) -> object:
+    def _train(self, folder: Path, control: RunControl) -> object:
         if folder.parent == self.regularization.folder:
             return self.regularization.make(folder, control)
         self._imported()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..control import Control
+from ..control import RunControl
 from ..errors import SdftError
 from ..storage import atomic
 from .errors import NotNow
@@ -33,7 +33,7 @@ END_SECONDS = 60.0
 INTERRUPTED = "Interrupted: the program ended while it trained. Resume goes on from its last state."
 INTERRUPTED_DRAWING = "Interrupted: the program ended while it drew. Resume draws what is missing."
 
-Train = Callable[[Path, Control], object]
+Train = Callable[[Path, RunControl], object]
 """Trains the run in a folder to its end, a stop or a failure, as its recipe and its last state say."""
 
 
@@ -45,7 +45,7 @@ class Jobs:
         self._changed = threading.Condition()
         self._waiting: list[str] = []
         self._current: str | None = None
-        self._control: Control | None = None
+        self._control: RunControl | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
         self._read()
@@ -108,7 +108,7 @@ class Jobs:
             self._write()
             return True
 
-    def control(self, run: str) -> Control:
+    def control(self, run: str) -> RunControl:
         """Of the run that trains now. Raises NotNow for any other, and for one that has come to its end."""
         with self._changed:
             if run != self._current or self._control is None or self._ended(run):
@@ -167,7 +167,7 @@ class Jobs:
                 self._changed.wait_for(lambda: self._closed or (self._waiting and not self._held))
                 if self._closed:
                     return
-                self._current, self._control = self._waiting.pop(0), Control()
+                self._current, self._control = self._waiting.pop(0), RunControl()
                 run, control = self._current, self._control
                 self._write()
             try:

@@ -20,7 +20,7 @@ from .jobs import DRAWN, INTERRUPTED_DRAWING, Jobs
 from .pictures import Thumbnails
 
 if TYPE_CHECKING:
-    from ..control import Control
+    from ..control import RunControl
     from ..host.base import Host
     from ..run.regularization import Wanted
 
@@ -133,7 +133,7 @@ class Regularization:
         self._place(name)
         self.jobs.stop(f"{DRAWN}/{name}")
 
-    def make(self, place: Path, control: Control) -> object:
+    def make(self, place: Path, control: RunControl) -> object:
         """The work itself, in the queue's thread."""
         from ..run.regularization import regularize
         from ..run_folder.status import Status

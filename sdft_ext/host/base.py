@@ -55,16 +55,16 @@ class Described:
     device: str
     trainable: bool
     why: str = ""
-    held: str = ""
+    dtype: str = ""
     """The number format of its UNet, by the recipe's name for it; empty where it isn't loaded."""
 
 
-def named(dtype: torch.dtype) -> str:
+def dtype_name(dtype: torch.dtype) -> str:
     """A number format by the recipe's name for it; empty where it has none."""
     return next((name for name, one in PRECISIONS.items() if one == dtype), "")
 
 
-def suited(held: str, device: str) -> Precision:
+def default_precision(dtype: str, device: str) -> Precision:
     """The number format that runs there begin with: a half in which the model is held, whose weights autocast needn't copy.
 
     Else bf16 where the GPU computes in it (an NVIDIA one since Ampere), and what any GPU takes where it doesn't.
@@ -74,13 +74,13 @@ def suited(held: str, device: str) -> Precision:
     kind = device.partition(":")[0]
     if kind in ("cpu", ""):
         return "fp32"
-    if held in ("fp16", "bf16"):
+    if dtype in ("fp16", "bf16"):
         # Older torches scale losses, which fp16 needs, on CUDA alone.
         scales = kind == "cuda" or hasattr(torch.amp, "GradScaler")
-        return "fp16" if held == "fp16" and scales else "bf16"
+        return "fp16" if dtype == "fp16" and scales else "bf16"
     if kind == "cuda" and (torch.version.hip or torch.cuda.get_device_capability(device) >= (8, 0)):
         return "bf16"
-    return "fp32" if held else "fp16"
+    return "fp32" if dtype else "fp16"
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Host(Protocol):
         """
         ...
 
-    def aside(self, needed: Sequence[Tensor]) -> AbstractContextManager[None]:
+    def offload(self, needed: Sequence[Tensor]) -> AbstractContextManager[None]:
         """Inside a turn: the host's weights that none of these use lie in the computer's memory; after, all are back."""
         ...
 

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 
 
-class FairLock:
+class FifoLock:
     """First come, first served; not reentrant."""
 
     def __init__(self) -> None:

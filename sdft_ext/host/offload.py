@@ -18,8 +18,8 @@ Home = tuple[nn.Parameter, torch.device]
 
 
 @contextmanager
-def away(
-    parameters: Iterable[nn.Parameter], needed: Iterable[Tensor], model: Model, stranded: list[Home]
+def offloaded(
+    parameters: Iterable[nn.Parameter], needed: Iterable[Tensor], model: Model, not_restored: list[Home]
 ) -> Iterator[None]:
     """Inside, those of a host's parameters whose memory none of ``needed`` uses lie on the CPU; their objects stay the same.
 
@@ -27,7 +27,7 @@ def away(
     error is raised: see ``bring_home``.
     """
     used = {_memory(tensor) for tensor in needed}
-    already = {id(parameter) for parameter, _ in stranded}
+    already = {id(parameter) for parameter, _ in not_restored}
     homes: list[Home] = []
     try:
         for parameter in parameters:
@@ -35,32 +35,32 @@ def away(
                 homes.append((parameter, parameter.device))
                 parameter.data = moved(parameter, REST)
         model.refresh()
-        give_free()
+        empty_cache()
         yield
     finally:
-        give_free()
+        empty_cache()
         try:
-            stranded += homes
-            _bring_back(stranded)
+            not_restored += homes
+            _restore(not_restored)
         finally:
             model.refresh()
 
 
-def bring_home(stranded: list[Home]) -> None:
+def restore_offloaded(not_restored: list[Home]) -> None:
     """When a run gives its model back, and with it what it trained: what found no room before. Call it with the host's lock held."""
     try:
-        _bring_back(stranded)
+        _restore(not_restored)
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
-        stranded.clear()
+        not_restored.clear()
         print(
             "Fine-tune: the GPU has no room to take the model back whole. End what else uses it, then load the checkpoint again.",
             file=sys.stderr,
         )
 
 
-def _bring_back(homes: list[Home]) -> None:
+def _restore(homes: list[Home]) -> None:
     """All that there is room for, at first and once more when all is freed that can be; those stay in the list that have found
     none, and torch's error is raised."""
     trouble: RuntimeError | None = None
@@ -80,7 +80,7 @@ def _bring_back(homes: list[Home]) -> None:
         if not left:
             return
         gc.collect()
-        give_free()
+        empty_cache()
     assert trouble is not None
     raise trouble
 
@@ -93,7 +93,7 @@ def _memory(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-def give_free() -> None:
+def empty_cache() -> None:
     """To the GPU, what torch keeps of it for later."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

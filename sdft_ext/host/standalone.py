@@ -16,10 +16,10 @@ from ..model.load import load
 from ..model.sample import sample
 from ..model.share import hang, share
 from ..recipe import ModelRecipe, Recipe
-from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, named
-from .fifo_lock import FairLock
+from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, dtype_name
+from .fifo_lock import FifoLock
 from .flags import Flags
-from .offload import Home, away, bring_home
+from .offload import Home, offloaded, restore_offloaded
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,7 +32,7 @@ class Shelf:
 
     def __init__(self, device: str | None = None) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.lock = FairLock()
+        self.lock = FifoLock()
         self.model: Model | None = None
         self.files: Files | None = None
         self.lent = 0
@@ -69,7 +69,7 @@ class StandaloneHost:
         self._model: Model | None = None
         self._lent: Model | None = None
         self._ours: Flags | None = None
-        self._stranded: list[Home] = []
+        self._not_restored: list[Home] = []
 
     def describe(self) -> Described:
         path = Path(self.recipe.base).expanduser()
@@ -81,8 +81,8 @@ class StandaloneHost:
             return Described(
                 path.name, str(path), "", self.device, False, f"{path} is gone: choose another base model."
             )
-        held = "" if loaded is None else named(loaded.dtype)
-        return Described(path.name, str(path), family, self.device, True, held=held)
+        dtype = "" if loaded is None else dtype_name(loaded.dtype)
+        return Described(path.name, str(path), family, self.device, True, dtype=dtype)
 
     def memory(self) -> Memory:
         if self.device.startswith("cuda"):
@@ -121,15 +121,15 @@ class StandaloneHost:
                 theirs.put()
 
     @contextmanager
-    def aside(self, needed: Sequence[Tensor]) -> Iterator[None]:
+    def offload(self, needed: Sequence[Tensor]) -> Iterator[None]:
         assert self._model is not None
-        with away(self._parameters(), needed, self._model, self._stranded):
+        with offloaded(self._parameters(), needed, self._model, self._not_restored):
             yield
 
     def give_back(self) -> None:
-        if self._stranded:
+        if self._not_restored:
             with self.shelf.lock:
-                bring_home(self._stranded)
+                restore_offloaded(self._not_restored)
         if self._model is not None:
             self.shelf.lent -= 1
         self._model = self._lent = self._ours = None

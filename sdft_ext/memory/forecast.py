@@ -75,7 +75,7 @@ def place_of(model: Described, pictures: int) -> Place:
         size = Path(model.path).stat().st_size
         file_mb = size / MB if size < 0.75 * 4 * whole(family) else 0.0
     kind = glance(model.path, model.family).family
-    return Place(family, kind, on_cpu, bool(model.family), file_mb, pictures, model.held)
+    return Place(family, kind, on_cpu, bool(model.family), file_mb, pictures, model.dtype)
 
 
 def least(recipe: Recipe, place: Place) -> float:
@@ -113,9 +113,9 @@ def _lower(recipe: Recipe, place: Place) -> Iterator[str]:
 
 
 def _words(mode: str, recipe: Recipe) -> str:
-    from ..run.memory_mode import words
+    from ..run.memory_mode import describe
 
-    return words(mode, recipe)
+    return describe(mode, recipe)
 
 
 def _text(needed: float, free: float, fits: bool | None, device: str, recipe: Recipe) -> str:

@@ -108,7 +108,7 @@ STEPPING = ("first step", "end of the first step", "step", "end of a step")
 
 def put_aside(recipe: Recipe, place: Place) -> float:
     """Megabytes of a GPU's memory that exclusive mode frees while steps go on; its models are in halves."""
-    from ..run.memory_mode import put_aside as parts
+    from ..run.memory_mode import offloadable_parts as parts
 
     aside = parts(recipe)
     model = _skeleton(facts(place.family))

@@ -14,15 +14,15 @@ from ..run_folder.save_names import unique
 from ..run_folder.saves import Saves
 
 
-def lent(folder: Path) -> Files | None:
+def lent_files(folder: Path) -> Files | None:
     """The files of the model that the run in ``folder`` began with, or None where it has none yet."""
     found = read_facts(folder).get("lent")
     return None if found is None else Files(**found)
 
 
-def remember(folder: Path, recipe: Recipe, host: Host) -> Recipe:
+def record_files(folder: Path, recipe: Recipe, host: Host) -> Recipe:
     """Write down what was lent. A host may lend another model than the recipe names: then the run's recipe names it."""
-    if lent(folder) is not None:
+    if lent_files(folder) is not None:
         return recipe
     files = host.files()
     if not files.same(Files(recipe.model.base, recipe.model.vae)):
@@ -32,7 +32,7 @@ def remember(folder: Path, recipe: Recipe, host: Host) -> Recipe:
     return recipe
 
 
-def saves(folder: Path, recipe: Recipe, host: Host) -> Saves:
+def exports(folder: Path, recipe: Recipe, host: Host) -> Saves:
     """The run's saves; in the host's folder under a name that nobody else's files have, the same after a resume."""
     method = METHODS[recipe.method.name]
     place, kind = host.saves_folder(recipe.method.files), getattr(method, "further_kind", None)

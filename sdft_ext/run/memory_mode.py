@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..dataset.prepare import Dataset
-from ..host.offload import give_free
+from ..host.offload import empty_cache
 from ..model.base import Model
 from ..model.copies import Copied
 from ..recipe import FULL, Recipe
@@ -32,12 +32,12 @@ WORDS = {
 NAMED = {"vae": "the VAE", "text encoder": "the text encoder", "unet": "the UNet that the training's copy was made of"}
 
 
-def words(mode: str, recipe: Recipe) -> str:
+def describe(mode: str, recipe: Recipe) -> str:
     """The mode as a sentence."""
     return WORDS[mode].format(what=_what(recipe))
 
 
-def settle(turns: Turns, loop: Loop, dataset: Dataset, step: int) -> tuple[str, Measured] | None:
+def choose_mode(turns: Turns, loop: Loop, dataset: Dataset, step: int) -> tuple[str, Measured] | None:
     """Where a GPU trains, see with one step which mode it fits in, and set the turns to it. Raises DoesNotFit."""
     if not trial_step.wanted(loop.device):
         return None
@@ -45,13 +45,13 @@ def settle(turns: Turns, loop: Loop, dataset: Dataset, step: int) -> tuple[str, 
     latents = dataset.batches.latents
 
     def measured() -> Measured:
-        give_free()
+        empty_cache()
         return trial_step.measure(loop, dataset.plan, step, turns.host.memory().free_mb, latents.encode_some)
 
     try:
         return "shared", turns.do(measured)
     except DoesNotFit:
-        if not put_aside(loop.recipe):
+        if not offloadable_parts(loop.recipe):
             raise
     # Not in the handler: there, the error would hold what the step had computed.
     turns.do(latents.encode_waiting)
@@ -59,7 +59,7 @@ def settle(turns: Turns, loop: Loop, dataset: Dataset, step: int) -> tuple[str, 
     return "exclusive", turns.do(measured, step=True)
 
 
-def put_aside(recipe: Recipe) -> list[str]:
+def offloadable_parts(recipe: Recipe) -> list[str]:
     """What exclusive mode puts aside: vae, text encoder, unet; nothing where all of it is needed."""
     base = recipe.method.name in FULL and not _needs_base(recipe)
     parts = [] if _needs_vae(recipe) else ["vae"]
@@ -103,7 +103,7 @@ def _needs_base(recipe: Recipe) -> bool:
 
 
 def _what(recipe: Recipe) -> str:
-    parts = [NAMED[part] for part in put_aside(recipe)]
+    parts = [NAMED[part] for part in offloadable_parts(recipe)]
     if len(parts) < 2:
         return "".join(parts) + " lies"
     return f"{', '.join(parts[:-1])} and {parts[-1]} lie"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..analysis.duplicates import duplicates
 from ..analysis.thumbnails import look
-from ..control import Control
+from ..control import RunControl
 from ..dataset.folder import DatasetError, scan
 from ..dataset.trash import Trash, TrashError
 from ..errors import SdftError
@@ -128,14 +128,14 @@ class Made:
 
 
 def regularize(
-    wanted: Wanted, folder: Path, host: Host, *, control: Control | None = None, tell: Tell | None = None
+    wanted: Wanted, folder: Path, host: Host, *, control: RunControl | None = None, tell: Tell | None = None
 ) -> Made:
     """Draw into a folder until it holds the wanted pictures, or the control says stop.
 
     Raises HostError where the host can't draw, RegularizeError where its memory is full, OSError where the folder can't
     be written. What was drawn stays in each case.
     """
-    return Making(wanted, folder, host, control or Control(), tell or _say_nothing).go()
+    return Making(wanted, folder, host, control or RunControl(), tell or _say_nothing).go()
 
 
 def slug(prompt: str) -> str:
@@ -164,7 +164,7 @@ def there(folder: Path, wanted: Wanted) -> dict[int, Path]:
 class Making:
     """The pictures of one folder and one setting; ``go`` is the story."""
 
-    def __init__(self, wanted: Wanted, folder: Path, host: Host, control: Control, tell: Tell) -> None:
+    def __init__(self, wanted: Wanted, folder: Path, host: Host, control: RunControl, tell: Tell) -> None:
         self.wanted, self.folder, self.host, self.control, self.tell = wanted, folder, host, control, tell
         self.dropped = 0
         self.fresh: set[int] = set()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..analysis.summary import dataset_dirs, tag_frequency
-from ..control import Control
+from ..control import RunControl
 from ..errors import SdftError
 from ..formats.metadata import RunFacts, lora_metadata
 from ..host.base import Host
@@ -37,7 +37,7 @@ from ..run_folder.status import Status
 from ..storage import atomic
 from ..train import settings
 from ..train.loop import Loop, NotFinite, StepResult, loop_for
-from ..train.processes import ALONE, Lost, Processes
+from ..train.processes import ALONE, Processes, ProcessLost
 from ..train.weights import FirstWeights
 from ..watch.controls import Controls
 from ..watch.diagnosis import Divergence
@@ -47,10 +47,10 @@ from ..watch.report import report
 from ..watch.surroundings import give_memory_back, memory_mb, versions
 from ..watch.validation import Validation
 from . import loan, memory_mode
-from .schedule import Events
+from .schedule import Schedule
 from .setup import prepare_dataset
 from .trial_step import DoesNotFit
-from .turns import Gone, Turns
+from .turns import ModelUnavailable, Turns
 from .worker import Begin, Ready, same_count
 
 Outcome = Literal["finished", "stopped", "failed"]
@@ -90,7 +90,7 @@ class RunResult:
 def train(
     recipe: Recipe,
     *,
-    control: Control | None = None,
+    control: RunControl | None = None,
     host: Host | None = None,
     folder: Path | None = None,
     quiet: bool = False,
@@ -112,7 +112,7 @@ def train(
 def resume(
     folder: str | Path,
     *,
-    control: Control | None = None,
+    control: RunControl | None = None,
     host: Host | None = None,
     quiet: bool = False,
     processes: Processes = ALONE,
@@ -123,7 +123,7 @@ def resume(
 
 
 def _go(
-    folder: Path, recipe: Recipe, control: Control | None, host: Host | None, quiet: bool, processes: Processes
+    folder: Path, recipe: Recipe, control: RunControl | None, host: Host | None, quiet: bool, processes: Processes
 ) -> RunResult:
     try:
         return Run(folder, recipe, control, host, quiet, processes).go()
@@ -153,20 +153,20 @@ class Run:
         self,
         folder: Path,
         recipe: Recipe,
-        control: Control | None,
+        control: RunControl | None,
         host: Host | None,
         quiet: bool,
         processes: Processes = ALONE,
     ) -> None:
         self.folder, self.recipe, self.processes = folder, recipe, processes
         same_count(folder, processes)
-        self.control = control or Control()
+        self.control = control or RunControl()
         self.host = host or StandaloneHost(recipe.model, processes.device)
         self.method: Method = METHODS[recipe.method.name]()
         self.log, self.status, self.progress = Log(folder, recipe.watch), Status(folder), Progress(quiet=quiet)
         self.smoother, self.divergence = Smoother(recipe.watch.smoothing), Divergence()
         self.controls = Controls(folder, recipe.watch)
-        self.saves = loan.saves(folder, recipe, self.host)
+        self.saves = loan.exports(folder, recipe, self.host)
         self.turns = Turns(self.host, self.control, self.waits)
         self.started, self.began, self.owed = time.time(), False, set[str]()
         self.first: FirstWeights | None = None
@@ -180,10 +180,10 @@ class Run:
             at_the_end.callback(self.remove_tries)
             try:
                 self.remove_tries()
-                self.processes.tell(Begin(self.recipe))
-                self.model = settings.as_trained(self.recipe.train, self.turns.borrow(loan.lent(self.folder)))
+                self.processes.send(Begin(self.recipe))
+                self.model = settings.as_trained(self.recipe.train, self.turns.borrow(loan.lent_files(self.folder)))
                 at_the_end.callback(self.host.give_back)
-                self.recipe = loan.remember(self.folder, self.recipe, self.host)
+                self.recipe = loan.record_files(self.folder, self.recipe, self.host)
                 self.painter = Painter(self.recipe, self.model, self.turns.do, self.progress.show)
                 self.dataset, self.summary = prepare_dataset(
                     self.recipe, self.model, self.folder, self.prepares, self.turns.do, self.processes.part
@@ -196,15 +196,15 @@ class Run:
                 at_the_end.callback(self.turns.share)
                 done = self.restore()
                 self.settle(done)
-                self.processes.tell(Ready(done, self.folder, self.dataset.scan.fingerprint))
-                self.processes.alike(self.loop.parameters)
+                self.processes.send(Ready(done, self.folder, self.dataset.scan.fingerprint))
+                self.processes.broadcast(self.loop.parameters)
                 self.began = True
                 outcome = self.train_steps(done)
                 self.look_back()
                 return self.end(*outcome)
-            except (NotFinite, Diverged, DoesNotFit, Lost) as failure:
+            except (NotFinite, Diverged, DoesNotFit, ProcessLost) as failure:
                 return self.end("failed", str(failure))
-            except (Stopped, Gone):
+            except (Stopped, ModelUnavailable):
                 return self.end("stopped", "Stopped before it began; resume begins there.")
             except OSError as failure:
                 return self.end("failed", f"{without_number(failure)}. {INTACT}")
@@ -226,13 +226,13 @@ class Run:
 
     def waits(self, message: str) -> None:
         """The host has another model loaded: say so, in the place where one looks."""
-        done, total = self.done if self.began else 0, self.events.total_steps if self.began else 0
+        done, total = self.done if self.began else 0, self.schedule.total_steps if self.began else 0
         self.status.set("paused", done, total, message=message)
         self.progress.say(message)
 
     def look_back(self) -> None:
         """Prove the last save against the weights in memory, and draw the grid of all."""
-        self.status.set("drawing", self.done, self.events.total_steps, message=AFTER_THE_LAST_STEP)
+        self.status.set("drawing", self.done, self.schedule.total_steps, message=AFTER_THE_LAST_STEP)
         self.painter.progress = self.looks_back
         try:
             with self.loop.weights_to_show():
@@ -243,7 +243,7 @@ class Run:
             give_memory_back()
             self.turns.do(lambda: self.prove(in_memory))
             self.painter.draw_grid(self.saves, self.controls, self.method, self.folder / "controls" / "grid.png")
-        except Gone:
+        except ModelUnavailable:
             self.note(NOT_PROVEN)
         except DrawingError as failure:  # the training is whole
             self.note(f"There is no grid of the saves. {failure}")
@@ -256,7 +256,7 @@ class Run:
         """Show how far the grid is."""
         self.progress.show(what, done, total)
         message = f"{AFTER_THE_LAST_STEP} {what} ({done} of {total} pictures)."
-        self.status.set("drawing", self.done, self.events.total_steps, message=message)
+        self.status.set("drawing", self.done, self.schedule.total_steps, message=message)
 
     def stopped_by(self, failure: BaseException) -> None:
         """Note what ended the run; it is raised on, so a disk that is full as well changes nothing."""
@@ -265,7 +265,7 @@ class Run:
 
     def make_loop(self) -> Loop:
         loop = loop_for(self.recipe, self.model, self.method, self.dataset, self.processes)
-        self.events = Events(self.recipe, self.dataset.plan.steps_per_epoch, loop.total_steps)
+        self.schedule = Schedule(self.recipe, self.dataset.plan.steps_per_epoch, loop.total_steps)
         self.validation = Validation(self.recipe, self.dataset.batches)
         add_facts(self.folder, dataset=self.summary.data, notes=self.method.notes, versions=versions())
         return loop
@@ -295,18 +295,20 @@ class Run:
     def settle(self, done: int) -> None:
         """On a GPU, see with one step what it takes of its memory, and so in which mode the run goes. Raises DoesNotFit."""
         settled = (
-            memory_mode.settle(self.turns, self.loop, self.dataset, done) if done < self.events.total_steps else None
+            memory_mode.choose_mode(self.turns, self.loop, self.dataset, done)
+            if done < self.schedule.total_steps
+            else None
         )
         if settled is not None:
             name, measured = settled
-            text = f"{measured.text} {memory_mode.words(name, self.recipe)}"
+            text = f"{measured.text} {memory_mode.describe(name, self.recipe)}"
             add_facts(self.folder, memory=measured.facts(), mode=name)
             self.log.event(done, "memory", text=text)
             self.progress.say(text)
 
     def train_steps(self, done: int) -> tuple[Outcome, str]:
         """Step after step until the end, a stop, or trouble; between steps, whatever is due or asked for."""
-        total = self.events.total_steps
+        total = self.schedule.total_steps
         self.done, first, clock = done, done, time.perf_counter()
         if done == 0:
             self.progress.say(self.summary.text)
@@ -324,12 +326,12 @@ class Run:
                 self.done = done = result.step
                 self.watch_step(result, (time.perf_counter() - clock) / (done - first))
                 self.pay_for_the_first()
-                self.owed |= self.events.to_look_at(done)
+                self.owed |= self.schedule.previews(done)
             stopping = self.control.stopping and done < total
-            self.as_asked(done, save=stopping or self.events.save(done))
+            self.as_asked(done, save=stopping or self.schedule.save(done))
             self.pay(done)
             # Last: a run killed before this does the step's pictures and losses over, none is missing.
-            if stopping or self.events.state(done):
+            if stopping or self.schedule.state(done):
                 self.write_state(done)
             if stopping:
                 return "stopped", f"Stopped after step {done} of {total}; resume goes on from there."
@@ -346,14 +348,14 @@ class Run:
 
         try:
             return self.turns.do(work, self.loop.abandon, step=True)
-        except Gone:
+        except ModelUnavailable:
             return None
 
     def wait_while_paused(self, done: int) -> None:
         """Hold the run while it is paused; what is asked for meanwhile is given."""
         while self.control.paused:
             self.turns.share()
-            self.status.set("paused", done, self.events.total_steps)
+            self.status.set("paused", done, self.schedule.total_steps)
             self.as_asked(done)
             self.pay(done)
             self.control.wait_while_paused()
@@ -371,13 +373,13 @@ class Run:
         """Draw and measure what is owed. Where that needs a model that is gone, it stays owed, and a resume does it."""
         self.pay_for_the_first()
         if self.owed:
-            with suppress(Gone), self.loop.weights_to_show():
+            with suppress(ModelUnavailable), self.loop.weights_to_show():
                 self.look(done, self.owed)
 
     def pay_for_the_first(self) -> None:
         """What is owed for the weights before the first step; drawn after it, so that whoever presses Train sees steps."""
         if self.first is not None:
-            with suppress(Gone), self.first.applied():
+            with suppress(ModelUnavailable), self.first.applied():
                 self.look(0, self.first.owed)
                 self.first = None
 
@@ -393,13 +395,13 @@ class Run:
     def watch_step(self, result: StepResult, seconds_per_step: float) -> None:
         """Log a step, show progress, and end the run where the loss has left for good."""
         smoothed = self.smoother.add(result.loss)
-        step, total = result.step, self.events.total_steps
+        step, total = result.step, self.schedule.total_steps
         rate = len(result.pictures) * self.processes.count / result.seconds
-        if self.events.log(step):
+        if self.schedule.log(step):
             self.log.write(
                 step,
                 {
-                    "epoch": self.events.epoch(step),
+                    "epoch": self.schedule.epoch(step),
                     "loss": result.loss,
                     "smoothed": smoothed,
                     **{f"lr/{name}": value for name, value in result.learning_rates.items()},
@@ -417,7 +419,7 @@ class Run:
 
     def save(self, step: int) -> None:
         """Write the file of this step; earlier saves stay if that fails."""
-        last, epoch = self.events.last(step), self.events.epoch(step)
+        last, epoch = self.schedule.last(step), self.schedule.epoch(step)
         loss = None if math.isnan(self.smoother.value) else self.smoother.value
         path = self.saves.write(step, epoch, loss, last, self.writer(step))
         for file in self.saves.files(self.saves.all()[-1]):
@@ -441,7 +443,7 @@ class Run:
 
     def writer(self, step: int) -> Writer:
         """Writes a save of the weights as they are after a step."""
-        facts, precision = self.facts(step, self.events.epoch(step)), self.recipe.save.precision
+        facts, precision = self.facts(step, self.schedule.epoch(step)), self.recipe.save.precision
 
         def write(path: Path) -> list[Path]:
             metadata = lora_metadata(self.recipe, self.model.family, facts, path.stem)
@@ -502,7 +504,7 @@ class Run:
             self.log.event(step, "warning", text=message)
         self.log.close()
         report(self.folder)
-        total = self.events.total_steps if hasattr(self, "events") else 0
+        total = self.schedule.total_steps if hasattr(self, "events") else 0
         self.status.set(outcome, step, total, message=message)
 
     def answer(self) -> Tensor:
@@ -518,7 +520,7 @@ class Run:
             started=self.started,
             steps=step,
             epoch=epoch,
-            total_steps=self.events.total_steps,
+            total_steps=self.schedule.total_steps,
             steps_per_epoch=plan.steps_per_epoch,
             instances=len(scan.instances),
             regularization=len(scan.regularization),

@@ -8,7 +8,7 @@ from ..recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Events:
+class Schedule:
     """When saves, states, control pictures and validation losses are due. Steps count finished ones, from 1."""
 
     recipe: Recipe
@@ -44,7 +44,7 @@ class Events:
         every = self.recipe.watch.validation_every
         return bool(every) and (step % every == 0 or self.last(step))
 
-    def to_look_at(self, step: int) -> set[str]:
+    def previews(self, step: int) -> set[str]:
         """What is drawn and measured after a step: "controls", "validation"."""
         due = {"controls": self.controls(step), "validation": self.validation(step)}
         return {name for name, now in due.items() if now}

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from ..control import Control
+from ..control import RunControl
 from ..errors import SdftError
 from ..host.base import Files, Host, HostChanged, HostError
 from ..model.base import Model
@@ -20,14 +20,14 @@ LOOK_AGAIN = 0.5
 """Seconds between looks at a host that has another model loaded."""
 
 
-class Gone(SdftError, RuntimeError):
+class ModelUnavailable(SdftError, RuntimeError):
     """The run was told to stop while its host had another model loaded."""
 
 
 class Turns:
     """The turns of one run. ``tell`` hears what it waits for, once for each wait; nothing is held meanwhile."""
 
-    def __init__(self, host: Host, control: Control, tell: Callable[[str], None]) -> None:
+    def __init__(self, host: Host, control: RunControl, tell: Callable[[str], None]) -> None:
         self.host, self.control, self.tell = host, control, tell
         self._model: Model | None = None
         self._inside = False
@@ -93,7 +93,7 @@ class Turns:
         if self._alone is None:
             with ExitStack() as held:
                 self._enter(held)
-                held.enter_context(self.host.aside(needed()))
+                held.enter_context(self.host.offload(needed()))
                 self._alone, self._places = held.pop_all(), self._where()
         self._inside = True
         try:
@@ -132,7 +132,7 @@ class Turns:
 
     def _wait(self, changed: HostChanged, told: bool) -> None:
         if self.control.stopping:
-            raise Gone(str(changed)) from changed
+            raise ModelUnavailable(str(changed)) from changed
         if not told:
             self.tell(str(changed))
         self.control.wait(LOOK_AGAIN)

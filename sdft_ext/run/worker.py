@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ..control import Control
+from ..control import RunControl
 from ..dataset.folder import DatasetError
 from ..dataset.prepare import prepare
 from ..host.standalone import StandaloneHost
@@ -43,14 +43,14 @@ class Ready:
     fingerprint: str
 
 
-def beside(processes: Processes) -> None:
+def run_worker(processes: Processes) -> None:
     """Do what the main process tells, until it ends. Raises what a run raises that can't begin, and Lost."""
-    begin = processes.told()
+    begin = processes.receive()
     if begin is None:
         return
     recipe: Recipe = begin.recipe
     host = StandaloneHost(recipe.model, processes.device)
-    turns = Turns(host, Control(), lambda _: None)
+    turns = Turns(host, RunControl(), lambda _: None)
     with ExitStack() as at_the_end:
         model = settings.as_trained(recipe.train, turns.borrow(None))
         at_the_end.callback(host.give_back)
@@ -62,7 +62,7 @@ def beside(processes: Processes) -> None:
             at_the_end.callback(method.detach)
             loop = loop_for(recipe, model, method, dataset, processes)
         at_the_end.callback(turns.share)
-        ready = processes.told()
+        ready = processes.receive()
         if ready is None:
             return
         if ready.fingerprint != dataset.scan.fingerprint:
@@ -71,9 +71,9 @@ def beside(processes: Processes) -> None:
             )
         restore(ready, method, loop)
         if ready.done < loop.total_steps:
-            memory_mode.settle(turns, loop, dataset, ready.done)
-        processes.alike(loop.parameters)
-        while (step := processes.told()) is not None:
+            memory_mode.choose_mode(turns, loop, dataset, ready.done)
+        processes.broadcast(loop.parameters)
+        while (step := processes.receive()) is not None:
             # The main process, which sees the same, says what follows.
             with suppress(NotFinite):
                 turns.do(partial(loop.step, step), loop.abandon, step=True)

@@ -1,4 +1,4 @@
-"""Several processes, each with a copy of what trains: started by Hugging Face Accelerate, joined by torch's own collectives."""
+"""Several processes, each with a copy of what trains: started by Hugging Face Accelerate, joined by torch's collectives."""
 
 from __future__ import annotations
 
@@ -14,72 +14,75 @@ from accelerate.utils import DistributedType
 from torch import Tensor, nn
 
 from ..recipe import RecipeError
-from .processes import Lost, Processes, on_cpu
+from .processes import Processes, ProcessLost
 
 PATIENCE = timedelta(days=7)
-"""How long the others wait for the main process, which may be drawing, saving, or paused. One that has died is noticed at once."""
+"""How long the others wait for a main process that is drawing, saving or paused. One that has died is noticed at once."""
 AT_ONCE = 2**24
-"""Numbers that are sent in one piece."""
-LOST = "Another process of this run has ended; what it said stands above. Mend that, then resume."
+"""Most numbers that are averaged in one piece."""
+ANOTHER_ENDED = "Another process of this run has ended; its own message is above. Fix that, then resume."
 
 
 class Together(Processes):
-    """One of several processes. Collectives come in the order in which the main process's story has them."""
+    """One of several processes. All take part in the collectives in the order of the main process's run.
 
-    def __init__(self) -> None:
-        state = PartialState(cpu=on_cpu(), timeout=PATIENCE)
+    Raises RecipeError for kinds of processes that are untested.
+    """
+
+    def __init__(self, on_cpu: bool) -> None:
+        state = PartialState(cpu=on_cpu, timeout=PATIENCE)
         if state.distributed_type not in (DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
             raise RecipeError(
-                f"accelerate launch has started processes of the kind {state.distributed_type}, which was never tried: "
-                "use --multi_gpu, on a computer without a GPU too."
+                f"accelerate launch has started processes of the kind {state.distributed_type}, which is untested: use "
+                "--multi_gpu, on a computer without a GPU too."
             )
         self.number, self.count = state.process_index, state.num_processes
         self.device = str(state.device) if state.distributed_type == DistributedType.MULTI_GPU else "cpu"
-        self._inside = False
+        self._in_step = False
 
-    def tell(self, what: Any) -> None:
-        _together(dist.broadcast_object_list, [what], src=0)
+    def send(self, what: Any) -> None:
+        _collective(dist.broadcast_object_list, [what], src=0)
 
-    def told(self) -> Any:
+    def receive(self) -> Any:
         box: list[Any] = [None]
-        _together(dist.broadcast_object_list, box, src=0)
+        _collective(dist.broadcast_object_list, box, src=0)
         return box[0]
 
     @torch.no_grad()
-    def alike(self, parameters: Sequence[nn.Parameter]) -> None:
+    def broadcast(self, parameters: Sequence[nn.Parameter]) -> None:
         for parameter in parameters:
             value = parameter.detach().contiguous()
-            _together(dist.broadcast, value, src=0)
+            _collective(dist.broadcast, value, src=0)
             parameter.copy_(value)
 
     def step(self, number: int) -> None:
-        self.tell(number)
-        self._inside = True
+        self.send(number)
+        self._in_step = True
 
     @torch.no_grad()
     def average(self, parameters: Sequence[nn.Parameter], loss: float) -> float:
-        """A parameter that has no gradient in any process keeps none; the sum is taken in float32."""
+        """Average as ``Processes`` says, in float32. A parameter that has no gradient in any process keeps none."""
         facts = [loss, *(float(parameter.grad is not None) for parameter in parameters)]
         sums = torch.tensor(facts, dtype=torch.float64, device=self.device)
-        _together(dist.all_reduce, sums)
-        total, *there = sums.tolist()
-        trained = [parameter for parameter, count in zip(parameters, there, strict=True) if count]
+        _collective(dist.all_reduce, sums)
+        total, *with_gradient = sums.tolist()
+        trained = [parameter for parameter, count in zip(parameters, with_gradient, strict=True) if count]
         for piece in pieces(trained, AT_ONCE):
             flat = torch.cat([_gradient(parameter) for parameter in piece])
-            _together(dist.all_reduce, flat)
+            _collective(dist.all_reduce, flat)
             flat /= self.count
             for parameter, value in zip(piece, flat.split([one.numel() for one in piece]), strict=True):
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
                 parameter.grad.copy_(value.view_as(parameter))
-        self._inside = False
+        self._in_step = False
         return float(total / self.count)
 
     def end(self) -> None:
-        # In the middle of a step the others wait for their gradients' mean: they see this process end.
-        if self.number == 0 and not self._inside:
-            with suppress(Lost):
-                self.tell(None)
+        # In the middle of a step the others wait for the mean of the gradients: they see this process end.
+        if self.number == 0 and not self._in_step:
+            with suppress(ProcessLost):
+                self.send(None)
 
     def leave(self) -> None:
         """Close the connections."""
@@ -88,29 +91,29 @@ class Together(Processes):
 
 
 def pieces(parameters: Sequence[nn.Parameter], most: int) -> Iterator[list[nn.Parameter]]:
-    """The parameters in groups of at most ``most`` numbers; one that is larger stands alone."""
-    group: list[nn.Parameter] = []
+    """Group parameters into pieces of at most ``most`` numbers; a larger parameter is a piece of its own."""
+    piece: list[nn.Parameter] = []
     size = 0
     for parameter in parameters:
-        if group and size + parameter.numel() > most:
-            yield group
-            group, size = [], 0
-        group.append(parameter)
+        if piece and size + parameter.numel() > most:
+            yield piece
+            piece, size = [], 0
+        piece.append(parameter)
         size += parameter.numel()
-    if group:
-        yield group
+    if piece:
+        yield piece
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
-    """Flat, float32; zeros where this process has none."""
+    """Give the gradient flat, in float32; zeros where this process has none."""
     if parameter.grad is None:
         return parameter.new_zeros(parameter.numel(), dtype=torch.float32)
     return parameter.grad.detach().flatten().float()
 
 
-def _together(collective: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-    """torch's errors say that another process has gone."""
+def _collective(operation: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+    """Take part in a collective. Raises ProcessLost, as torch's errors mean that another process has ended."""
     try:
-        collective(*arguments, **options)
+        operation(*arguments, **options)
     except RuntimeError as error:
-        raise Lost(LOST) from error
+        raise ProcessLost(ANOTHER_ENDED) from error

@@ -1,20 +1,20 @@
 import threading
 
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.recipe import Recipe
-from sdft_ext.run.schedule import Events
+from sdft_ext.run.schedule import Schedule
 
 
 def test_requests_are_taken_once():
-    control = Control()
+    control = RunControl()
     control.save_now(), control.sample_now()
     assert (control.take_save(), control.take_save()) == (True, False)
     assert (control.take_sample(), control.take_sample()) == (True, False)
 
 
 def test_pause_holds_until_resume_and_stop_wakes_a_paused_run():
-    for wake in (Control.resume, Control.stop):
-        control = Control()
+    for wake in (RunControl.resume, RunControl.stop):
+        control = RunControl()
         control.pause()
         waiter = threading.Thread(target=control.wait_while_paused)
         waiter.start()
@@ -25,25 +25,25 @@ def test_pause_holds_until_resume_and_stop_wakes_a_paused_run():
         assert not waiter.is_alive()
 
 
-def due(events, name):
-    return [step for step in range(1, events.total_steps + 1) if getattr(events, name)(step)]
+def due(schedule, name):
+    return [step for step in range(1, schedule.total_steps + 1) if getattr(schedule, name)(step)]
 
 
 def test_saves_by_epochs_from_an_epoch_on_and_always_at_the_end():
     recipe = Recipe()
     recipe.save.every, recipe.save.every_unit, recipe.save.first_epoch = 1, "epochs", 3
-    assert due(Events(recipe, steps_per_epoch=5, total_steps=22), "save") == [15, 20, 22]
+    assert due(Schedule(recipe, steps_per_epoch=5, total_steps=22), "save") == [15, 20, 22]
 
 
 def test_saves_by_steps_and_their_followers():
     recipe = Recipe()
     recipe.save.every, recipe.save.every_unit, recipe.save.state_every = 4, "steps", 3
     recipe.watch.every, recipe.watch.validation_every, recipe.watch.log_every = 5, 6, 4
-    events = Events(recipe, steps_per_epoch=100, total_steps=10)
-    assert due(events, "save") == [4, 8, 10]
-    assert due(events, "state") == [3, 4, 6, 8, 9, 10]
-    assert due(events, "controls") == [5, 10]
-    assert due(events, "validation") == [6, 10]
-    assert due(events, "log") == [1, 4, 8, 10]
+    schedule = Schedule(recipe, steps_per_epoch=100, total_steps=10)
+    assert due(schedule, "save") == [4, 8, 10]
+    assert due(schedule, "state") == [3, 4, 6, 8, 9, 10]
+    assert due(schedule, "controls") == [5, 10]
+    assert due(schedule, "validation") == [6, 10]
+    assert due(schedule, "log") == [1, 4, 8, 10]
     recipe.watch.every = 0
-    assert due(events, "controls") == due(events, "save")
+    assert due(schedule, "controls") == due(schedule, "save")

@@ -13,7 +13,7 @@ from sdft_ext.desk.calculator import save_steps
 from sdft_ext.desk.folders import walk
 from sdft_ext.recipe import Recipe
 from sdft_ext.recipe import file as recipe_file
-from sdft_ext.run.schedule import Events
+from sdft_ext.run.schedule import Schedule
 from sdft_ext.run_folder.log import read as read_log
 from tests.analysis.images import image, save
 from tests.desk.setting import values
@@ -53,7 +53,7 @@ def test_saves_are_counted_without_walking_the_steps(every: int, unit: str, firs
         Recipe(), [f"save.every={every}", f"save.every_unit={unit}", f"save.first_epoch={first}"]
     )
     for steps_per_epoch in (1, 3, 4):
-        events = Events(recipe, steps_per_epoch, steps)
+        events = Schedule(recipe, steps_per_epoch, steps)
         expected = [step for step in range(1, steps + 1) if events.save(step)]
         assert save_steps(recipe, steps_per_epoch, steps) == (expected, len(expected))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sdft_ext import run as story
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.desk import Desk, DeskError, NotFound, NotNow
 from sdft_ext.desk.jobs import Jobs
 from tests.desk import setting
@@ -107,7 +107,7 @@ def test_a_failure_ends_its_run_with_a_sentence_and_the_next_one_trains(desk: De
 def test_a_fault_of_the_program_leaves_its_traceback_and_the_thread_goes_on(tmp_path: Path):
     done = []
 
-    def train(folder: Path, control: Control) -> None:
+    def train(folder: Path, control: RunControl) -> None:
         if folder.name == "first":
             raise ZeroDivisionError("of all things")
         done.append(folder.name)

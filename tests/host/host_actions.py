@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.host.base import Host
 from sdft_ext.recipe import Recipe
 from sdft_ext.run import RunResult, resume, train
@@ -20,7 +20,7 @@ class Going:
     """Trains a recipe in a folder, or goes on there."""
 
     def __init__(self, recipe: Recipe, folder: Path, host: Host) -> None:
-        self.recipe, self.folder, self.host, self.control = recipe, folder, host, Control()
+        self.recipe, self.folder, self.host, self.control = recipe, folder, host, RunControl()
         self.result: RunResult | None = None
         self.error: Exception | None = None
         self.thread = threading.Thread(target=self._work, daemon=True)

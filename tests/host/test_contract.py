@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.host.base import HostChanged, HostError
 from sdft_ext.method.lora import LoraMethod
 from sdft_ext.recipe import Recipe
@@ -133,7 +133,7 @@ def test_what_it_says_of_itself(world: World) -> None:
     described, memory = host.describe(), host.memory()
     assert described.trainable and not described.why and described.name == "toy.safetensors"
     assert Path(described.path).is_file() and described.family == "sd1" and described.device == "cpu"
-    assert described.held == "fp32"  # a CPU's
+    assert described.dtype == "fp32"  # a CPU's
     assert 0 < memory.free_mb < memory.total_mb and memory.device == "CPU"
     assert host.files().base == described.path
     assert host.is_local() and host.may_add_folders()
@@ -324,7 +324,7 @@ def test_a_step_that_was_disturbed_is_done_over(world: World, whole: Whole, tmp_
 
 def test_a_mistake_of_the_program_is_not_done_over(world: World) -> None:
     with host_adapters.lent(world) as (host, _):
-        turns, tried = Turns(host, Control(), print), []
+        turns, tried = Turns(host, RunControl(), print), []
         turns._model = host.borrow()
 
         def work() -> None:

@@ -17,14 +17,14 @@ import pytest
 import torch
 from torch import nn
 
-from sdft_ext.host.base import Files, HostError, suited
-from sdft_ext.host.fifo_lock import FairLock
+from sdft_ext.host.base import Files, HostError, default_precision
+from sdft_ext.host.fifo_lock import FifoLock
 from sdft_ext.host.flags import Flags
 from sdft_ext.host.missing import PACKAGES, Package, command, missing, unfit
 from sdft_ext.host.webui.files import innermost
 from sdft_ext.host.webui.infotext import infotext
 from sdft_ext.host.webui.prompts import Kind, with_save, with_weight
-from sdft_ext.host.webui.supported import Loaded, why_not
+from sdft_ext.host.webui.supported import Loaded, unsupported_reason
 from sdft_ext.recipe import Concept, DatasetRecipe, Recipe, WatchRecipe
 from sdft_ext.run_folder.save_names import unique
 
@@ -43,16 +43,16 @@ from sdft_ext.run_folder.save_names import unique
     ],
 )
 def test_refuses(loaded: Loaded | None, says: str) -> None:
-    why = why_not(loaded)
+    why = unsupported_reason(loaded)
     assert says in why and why.endswith(".")
 
 
 def test_lends_a_plain_model() -> None:
-    assert why_not(Loaded("mine.safetensors")) == ""
+    assert unsupported_reason(Loaded("mine.safetensors")) == ""
 
 
 @pytest.mark.parametrize(
-    ("held", "device", "capability", "wanted"),
+    ("dtype", "device", "capability", "wanted"),
     [
         ("fp32", "cpu", None, "fp32"),
         ("fp16", "cuda:0", (8, 6), "fp16"),
@@ -67,17 +67,17 @@ def test_lends_a_plain_model() -> None:
     ],
 )
 def test_a_run_begins_in_a_format_that_its_device_computes_in(
-    held: str, device: str, capability: tuple[int, int] | None, wanted: str, monkeypatch: pytest.MonkeyPatch
+    dtype: str, device: str, capability: tuple[int, int] | None, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
-    assert suited(held, device) == wanted
+    assert default_precision(dtype, device) == wanted
 
 
 def test_a_torch_whose_losses_are_scaled_on_nvidia_cards_alone_begins_elsewhere_in_bf16(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(torch.amp, "GradScaler", raising=False)
-    assert suited("fp16", "xpu:0") == "bf16" and suited("fp16", "cuda:0") == "fp16"
+    assert default_precision("fp16", "xpu:0") == "bf16" and default_precision("fp16", "cuda:0") == "fp16"
 
 
 def test_flags_and_gradients_come_back() -> None:
@@ -93,7 +93,7 @@ def test_flags_and_gradients_come_back() -> None:
 
 
 def test_the_lock_is_given_in_the_order_of_asking() -> None:
-    lock, order = FairLock(), []
+    lock, order = FifoLock(), []
 
     def ask(number: int) -> None:
         with lock:
@@ -117,7 +117,7 @@ def test_the_lock_is_given_in_the_order_of_asking() -> None:
 @pytest.mark.parametrize("given", [False, True])
 def test_one_who_stops_waiting_for_the_lock_leaves_it_to_the_next(given: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted while waiting, or just when it was given."""
-    lock, held, may_go = FairLock(), threading.Event(), threading.Event()
+    lock, held, may_go = FifoLock(), threading.Event(), threading.Event()
 
     def hold() -> None:
         with lock:

@@ -195,7 +195,7 @@ def test_where_the_model_is_held_in_the_runs_format_its_weights_are_not_copied()
             "train.precision": held,
         }
         made = recipe_file.override(Recipe(), [f"{path}={plain(value)}" for path, value in settings.items()])
-        model = Described(name, f"{name}.ckpt", name, "cuda", True, held="fp16")
+        model = Described(name, f"{name}.ckpt", name, "cuda", True, dtype="fp16")
         told = forecast(made, model, Memory(1e6, 1e6, "GPU"))
         assert told["needed_mb"] == pytest.approx(measured, rel=0.1), (name, held)
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bench import gpu
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.method import METHODS
 from sdft_ext.recipe import ADAPTERS, Recipe
@@ -104,7 +104,7 @@ def test_stopped_and_resumed_is_as_never_stopped(name: str, data: Path, tmp_path
     """With what torch promises of ``train.deterministic``; the step that is tried comes twice in the resumed run."""
     made = recipe(name, data, tmp_path, "train.deterministic=true", "train.precision=fp16")
     whole = train(made, folder=tmp_path / "whole", quiet=True)
-    control = Control()
+    control = RunControl()
     host = Between(made, tmp_path / "run", lambda done: control.stop() if done == 2 else None)
     assert train(made, folder=tmp_path / "run", control=control, host=host, quiet=True).outcome == "stopped"
     resumed = resume(tmp_path / "run", host=StandaloneHost(made.model), quiet=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops
 
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.host.base import HostChanged
 from sdft_ext.host.standalone import StandaloneHost
 from sdft_ext.recipe import Recipe
@@ -55,7 +55,7 @@ def test_a_step_comes_before_the_first_pictures_and_changes_nothing_in_them(
 class Leaving(StandaloneHost):
     """Its owner loads another model after the first step and, in the run's wait for it, presses Stop."""
 
-    def __init__(self, recipe: Recipe, folder: Path, control: Control) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, control: RunControl) -> None:
         super().__init__(recipe.model)
         self.folder, self.control = folder, control
 
@@ -69,7 +69,7 @@ class Leaving(StandaloneHost):
 
 
 def test_first_pictures_that_could_not_be_drawn_are_drawn_when_it_goes_on(data: Path, tmp_path: Path) -> None:
-    told, control = recipe(data, tmp_path, "train.learning_rate=1"), Control()
+    told, control = recipe(data, tmp_path, "train.learning_rate=1"), RunControl()
     whole = train(told, folder=tmp_path / "whole", quiet=True).folder
     run = tmp_path / "run"
     result = train(told, folder=run, control=control, host=Leaving(told, run, control), quiet=True)

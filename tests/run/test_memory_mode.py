@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.host import offload as aside
 from sdft_ext.host.base import Drawing
 from sdft_ext.host.standalone import Shelf, StandaloneHost
@@ -113,7 +113,7 @@ def test_where_nothing_can_be_put_aside_the_run_says_what_to_lower(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = tiny.recipe(data, tmp_path, "dataset.crop=random", "method.text_encoder=true")
-    assert not memory_mode.put_aside(made)
+    assert not memory_mode.offloadable_parts(made)
     full_at_first(monkeypatch)
     assert train(made, quiet=True).message == "Too much."
 
@@ -123,7 +123,7 @@ def test_a_picture_asked_for_waits_until_the_run_pauses(
 ) -> None:
     made = tiny.recipe(data, tmp_path, "train.length=6", "save.every=0", "method.text_encoder=false")
     host, model = host_of(made)
-    home, control, order = places(model), Control(), list[str]()
+    home, control, order = places(model), RunControl(), list[str]()
     real = Loop.step
 
     def draw() -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.formats.hypernetwork import read as read_hypernetwork
 from sdft_ext.formats.hypernetwork import write as write_hypernetwork
 from sdft_ext.host.standalone import StandaloneHost
@@ -75,7 +75,7 @@ def test_stopped_and_resumed_is_as_never_stopped(name: str, data: Path, tmp_path
     rates = next(line for line in tiny.losses(whole.folder) if line["step"] == 1)
     assert ("lr/unet_up" in rates) == (name in ("lora", "dora", "pivotal"))
 
-    control, host = Control(), Between(made, tmp_path / "run", lambda done: None)
+    control, host = RunControl(), Between(made, tmp_path / "run", lambda done: None)
     model = host.borrow()
     host.give_back()
     before = tiny.bits(model)

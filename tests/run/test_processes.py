@@ -18,7 +18,8 @@ from sdft_ext.cli.main import FAILED, OK, USAGE
 from sdft_ext.recipe import Recipe, RecipeError
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import train
-from sdft_ext.train.processes import ALONE, Processes, check, launched
+from sdft_ext.train.launch import launched
+from sdft_ext.train.processes import ALONE, Processes, check
 from tests.run import tiny, two_processes
 
 ROOT = Path(__file__).parents[2]

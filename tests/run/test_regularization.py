@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.dataset.trash import Trash
 from sdft_ext.host.base import Files, HostChanged, Sampling
 from sdft_ext.host.standalone import Shelf, StandaloneHost
@@ -40,7 +40,7 @@ class CountingHost(StandaloneHost):
     """The standalone host, told what to do after a number of pictures."""
 
     painted = 0
-    after: tuple[int, Control] | None = None
+    after: tuple[int, RunControl] | None = None
 
     def paint(
         self, prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling, model: Files
@@ -82,7 +82,7 @@ def test_as_many_as_wanted_with_their_prompts_as_captions(base: Path, host: Coun
 
 def test_a_stopped_one_goes_on_to_the_same_pictures(base: Path, host: CountingHost, tmp_path: Path):
     regularize(wanted(base), tmp_path / "whole", host)
-    control = Control()
+    control = RunControl()
     host.painted, host.after = 0, (2, control)
     made = regularize(wanted(base), tmp_path / "stopped", host, control=control)
     assert made.outcome == "stopped" and made.pictures == 2 and "resume" in made.message
@@ -198,7 +198,7 @@ def test_another_model_is_waited_for(base: Path, shelf: Shelf, tmp_path: Path):
     host = StandaloneHost(ModelRecipe(base=str(CHECKPOINT)), shelf=shelf)
     with pytest.raises(HostChanged, match="base.safetensors"):
         host.paint(["a cat"], [1], wanted(base).sampling, Files(str(base)))
-    control, heard = Control(), list[tuple[str, str]]()
+    control, heard = RunControl(), list[tuple[str, str]]()
 
     def tell(state: str, done: int, total: int, seconds: float, message: str) -> None:
         heard.append((state, message))
@@ -209,7 +209,7 @@ def test_another_model_is_waited_for(base: Path, shelf: Shelf, tmp_path: Path):
 
 
 def test_a_pause_holds_it(base: Path, host: CountingHost, tmp_path: Path):
-    control = Control()
+    control = RunControl()
     control.pause()
     heard: list[str] = []
     thread = threading.Thread(

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.recipe import Recipe
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import RunResult, resume, train
@@ -179,9 +179,9 @@ def test_a_damaged_newest_state_is_passed_over(how: str, whole: Whole, tmp_path:
     ends_alike(run, whole.folder)
 
 
-def controlled(recipe: Recipe, folder: Path, do: Callable[[Control, int], object]) -> RunResult:
+def controlled(recipe: Recipe, folder: Path, do: Callable[[RunControl, int], object]) -> RunResult:
     """Train or go on while ``do(control, finished steps)`` is called before each step."""
-    control = Control()
+    control = RunControl()
     host = Between(recipe, folder, lambda done: do(control, done))
     if (folder / "recipe.yaml").exists():
         return resume(folder, control=control, host=host, quiet=True)
@@ -221,7 +221,7 @@ def test_save_and_sample_when_asked(data: Path, tmp_path: Path) -> None:
 
     asked = set[int]()
 
-    def ask(control: Control, done: int) -> None:
+    def ask(control: RunControl, done: int) -> None:
         if done in asked:
             return
         asked.add(done)
@@ -240,7 +240,7 @@ def test_save_and_sample_when_asked(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_pause_holds_the_run_and_hands_the_model_back(data: Path, tmp_path: Path) -> None:
-    recipe, run, control = tiny.recipe(data, tmp_path, "save.every=0"), tmp_path / "run", Control()
+    recipe, run, control = tiny.recipe(data, tmp_path, "save.every=0"), tmp_path / "run", RunControl()
     host = Between(recipe, run, lambda done: control.pause() if done == 1 else None)
     results: list[RunResult] = []
     thread = threading.Thread(
@@ -258,7 +258,7 @@ def test_a_pause_holds_the_run_and_hands_the_model_back(data: Path, tmp_path: Pa
 
 
 def test_a_paused_run_can_be_stopped(data: Path, tmp_path: Path) -> None:
-    recipe, run, control = tiny.recipe(data, tmp_path, "save.every=0"), tmp_path / "run", Control()
+    recipe, run, control = tiny.recipe(data, tmp_path, "save.every=0"), tmp_path / "run", RunControl()
     control.pause()
     results: list[RunResult] = []
     thread = threading.Thread(target=lambda: results.append(train(recipe, folder=run, control=control, quiet=True)))
@@ -272,7 +272,7 @@ def test_a_paused_run_can_be_stopped(data: Path, tmp_path: Path) -> None:
 
 def test_stopped_while_it_prepares(data: Path, tmp_path: Path) -> None:
     """Encoding many pictures takes minutes: a stop needn't wait for its end, and the resumed run begins."""
-    recipe, run, control = tiny.recipe(data, tmp_path, "save.every=0"), tmp_path / "run", Control()
+    recipe, run, control = tiny.recipe(data, tmp_path, "save.every=0"), tmp_path / "run", RunControl()
     control.stop()
     stopped = train(recipe, folder=run, control=control, quiet=True)
     assert stopped.outcome == "stopped" and status(run) == "stopped" and not stopped.saves
@@ -281,7 +281,7 @@ def test_stopped_while_it_prepares(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_paused_run_gives_what_is_asked_for(data: Path, tmp_path: Path) -> None:
-    recipe, run, control = tiny.recipe(data, tmp_path, "save.every=0"), tmp_path / "run", Control()
+    recipe, run, control = tiny.recipe(data, tmp_path, "save.every=0"), tmp_path / "run", RunControl()
     host = Between(recipe, run, lambda done: control.pause() if done == 1 else None)
     results: list[RunResult] = []
     thread = threading.Thread(

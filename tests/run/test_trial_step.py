@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.dataset.cache import Latents
 from sdft_ext.method import METHODS
 from sdft_ext.run import resume, run, train, trial_step
@@ -81,7 +81,7 @@ def test_weights_in_bfloat16_and_a_run_that_goes_on(
     )
     train(made, folder=tmp_path / "without", quiet=True)
     sizes = tried(monkeypatch)
-    stops = Control()
+    stops = RunControl()
     real = run.Run.step
 
     def step(self: Any, done: int) -> Any:

@@ -22,14 +22,14 @@ from ...model import borrow
 from ...model.base import Model
 from ...model.share import hang
 from ...recipe import Recipe
-from ..base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, named
+from ..base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, dtype_name
 from ..flags import Flags
-from ..offload import Home, away, bring_home
+from ..offload import Home, offloaded, restore_offloaded
 from . import faces as webui_faces
 from . import files as webui_files
 from . import interrogators, txt2img
 from . import model as webui_model
-from .supported import why_not
+from .supported import unsupported_reason
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,7 +66,7 @@ class WebUIHost:
         self._loan: Loan | None = None
         self._ours: Flags | None = None
         self._hung: list[int] = []
-        self._stranded: list[Home] = []
+        self._not_restored: list[Home] = []
 
     def describe(self) -> Described:
         from modules import devices, sd_models
@@ -75,12 +75,12 @@ class WebUIHost:
         device = str(devices.device)
         if lent is None and not sd_models.model_data.was_loaded_at_least_once:
             return Described("", "", "", device, False, "The WebUI is still loading its checkpoint: wait a little.")
-        why = why_not(webui_model.loaded(lent))
+        why = unsupported_reason(webui_model.loaded(lent))
         if lent is None:
             return Described("", "", "", device, False, why)
         path = Path(lent.sd_checkpoint_info.filename)
-        held = named(next(lent.model.parameters()).dtype)
-        return Described(path.name, str(path), webui_model.family_name(lent), device, not why, why, held)
+        dtype = dtype_name(next(lent.model.parameters()).dtype)
+        return Described(path.name, str(path), webui_model.family_name(lent), device, not why, why, dtype)
 
     def memory(self) -> Memory:
         from modules import devices
@@ -99,7 +99,7 @@ class WebUIHost:
         with queue_lock:  # while another checkpoint is being loaded there is none
             lent = shared.sd_model
             if lent is None:
-                raise HostError(why_not(None))
+                raise HostError(unsupported_reason(None))
             return Files(str(lent.sd_checkpoint_info.filename), str(sd_vae.loaded_vae_file or ""))
 
     def borrow(self) -> Model:
@@ -113,7 +113,7 @@ class WebUIHost:
         _ = shared.sd_model  # loads it, or waits for the thread that does: torch.nn is patched until then
         with queue_lock:
             lent = shared.sd_model
-            why = why_not(webui_model.loaded(lent))
+            why = unsupported_reason(webui_model.loaded(lent))
             if why:
                 raise HostError(why)
             began = time.perf_counter()
@@ -151,18 +151,18 @@ class WebUIHost:
                     theirs.put()
 
     @contextmanager
-    def aside(self, needed: Sequence[Tensor]) -> Iterator[None]:
+    def offload(self, needed: Sequence[Tensor]) -> Iterator[None]:
         assert self._model is not None
-        with away(self._lent.parameters(), needed, self._model, self._stranded):
+        with offloaded(self._lent.parameters(), needed, self._model, self._not_restored):
             yield
 
     def give_back(self) -> None:
         from modules import devices
         from modules.call_queue import queue_lock
 
-        if self._stranded:
+        if self._not_restored:
             with queue_lock:
-                bring_home(self._stranded)
+                restore_offloaded(self._not_restored)
         self._lent = self._model = self._loan = self._ours = None
         self._hung = []
         devices.torch_gc()
@@ -254,7 +254,7 @@ class WebUIHost:
             raise HostChanged(f"The VAE was changed to {other}: choose {former} again, then the run goes on.")
         if now.modified != loan.modified:
             raise HostChanged(f"{loan.checkpoint} was written anew: put the former file back, then the run goes on.")
-        why = why_not(webui_model.loaded(lent))
+        why = unsupported_reason(webui_model.loaded(lent))
         if why:
             raise HostChanged(why)
         hung = [id(parameter) for parameter in lent.parameters()]

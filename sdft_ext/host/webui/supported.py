@@ -20,7 +20,7 @@ class Loaded:
     families: Collection[str] = ("sd1",)
 
 
-def why_not(loaded: Loaded | None) -> str:
+def unsupported_reason(loaded: Loaded | None) -> str:
     """A sentence that says why this model can't be trained and what to change; empty where it can."""
     if loaded is None:
         return "The WebUI has no checkpoint loaded: choose one, and look at its console if that fails."

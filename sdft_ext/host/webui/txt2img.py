@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import Files, HostChanged, HostError, Sampling
 from . import model as webui_model
-from .supported import why_not
+from .supported import unsupported_reason
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -88,7 +88,7 @@ def _check(model: Files) -> None:
     lent = webui_model.current()
     name = Path(model.base).name
     if lent is None:
-        raise HostError(why_not(None))
+        raise HostError(unsupported_reason(None))
     loaded = str(lent.sd_checkpoint_info.filename)
     if loaded != model.base:
         raise HostChanged(f"The checkpoint was changed to {Path(loaded).name}: load {name} again, then it goes on.")
