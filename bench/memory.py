@@ -34,6 +34,7 @@ from sdft_ext.model import borrow
 from sdft_ext.model.base import Conditioning, Model, predict
 from sdft_ext.model.load import load
 from sdft_ext.recipe import Recipe
+from sdft_ext.storage import json_file
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY = ROOT / "assets" / "toy" / "toy.safetensors"
@@ -383,7 +384,7 @@ def main(argv: list[str]) -> int:
             print(name, case, figures, flush=True)
             table.setdefault(name, {})[case] = figures
             if options.write:
-                kept = json.loads(TARGET.read_text(encoding="utf-8")) if TARGET.exists() else {}
+                kept = json_file.read(TARGET, missing={})
                 kept.setdefault(name, {})[case] = figures
                 TARGET.write_text(_json(kept), encoding="utf-8")
     if options.json:

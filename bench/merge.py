@@ -25,6 +25,7 @@ from sdft_ext.formats.family import Family
 from sdft_ext.formats.kohya import LoraLayer
 from sdft_ext.formats.tensor_file import Entry
 from sdft_ext.model import borrow
+from sdft_ext.storage import json_file
 from sdft_ext.tools import files
 
 from .table import show
@@ -81,7 +82,7 @@ def in_own_process(base: Path, change: Path, target: Path) -> dict[str, float]:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     if done.returncode:
         raise RuntimeError(f"the merge failed:\n{done.stderr[-2000:]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, float] = json_file.parse(done.stdout.splitlines()[-1])
     return found
 
 

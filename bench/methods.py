@@ -32,7 +32,7 @@ from sdft_ext.recipe import Kind, Recipe, presets
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.rules import fields
 from sdft_ext.run import run
-from sdft_ext.storage import atomic
+from sdft_ext.storage import atomic, json_file
 from sdft_ext.toy import demo, measure, world
 from sdft_ext.watch.controls import grid
 from sdft_ext.watch.progress import Progress
@@ -167,7 +167,7 @@ def make(row: Row, work: Path, progress: Progress) -> None:
         figures = shown(row, recipe, model, progress)
         if not row.known:
             draw(row.kind, model, folder)
-    steps = [entry["step"] for entry in json.loads((folder / "saves" / "index.json").read_text(encoding="utf-8"))]
+    steps = [entry["step"] for entry in json_file.read(folder / "saves" / "index.json")]
     write_figures(
         folder,
         figures,
@@ -253,14 +253,14 @@ def draw(kind: Kind, model: Model, folder: Path) -> None:
 
 def write_figures(folder: Path, figures: dict[str, Any], **more: Any) -> None:
     kept = ("concept_learned", "bleeding", "bleeding_groups")
-    atomic.as_json(folder / "figures.json", {**{name: figures[name] for name in kept}, **more})
+    json_file.write(folder / "figures.json", {**{name: figures[name] for name in kept}, **more})
 
 
 def read_figures(work: Path) -> dict[str, dict[str, Any]]:
     """By row, of all that lie in the work folder."""
     names = [*(row.name for row in ROWS), *(f"base-{concept}" for concept in CONCEPTS)]
     files = {name: work / name / "figures.json" for name in names}
-    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in files.items() if path.exists()}
+    return {name: json_file.read(path) for name, path in files.items() if path.exists()}
 
 
 def told(recipe: Recipe) -> dict[str, Any]:

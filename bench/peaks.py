@@ -35,6 +35,7 @@ from sdft_ext.model.copies import parameters
 from sdft_ext.recipe import Recipe
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import run
+from sdft_ext.storage import json_file
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY, EXAMPLE = ROOT / "assets" / "toy" / "toy.safetensors", ROOT / "assets" / "example" / "subject"
@@ -151,7 +152,7 @@ def in_own_process(recipe_path: Path, folder: Path) -> dict[str, float]:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     if done.returncode:
         raise RuntimeError(f"{recipe_path} failed:\n{done.stderr[-2000:]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, float] = json_file.parse(done.stdout.splitlines()[-1])
     return found
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from sdft_ext.run_folder import log
 
 from .table import show
 
@@ -25,9 +26,8 @@ def first_step_seconds(folder: Path, number: int) -> float:
         *("watch.concept_prompts=[]", "watch.bleeding_prompts=[]", "watch.tensorboard=false"),
     ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    for line in (folder / f"start-{number}" / "log.jsonl").read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        if entry.get("step") == 1 and "loss" in entry:
+    for entry in log.read(folder / f"start-{number}"):
+        if entry["step"] == 1 and "loss" in entry:
             return float(entry["time"]) - started
     raise RuntimeError("the run logged no first step")
 

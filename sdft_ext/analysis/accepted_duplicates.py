@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..dataset.folder import Scan
-from ..storage import atomic
+from ..storage import json_file
 from ..storage.hidden_folder import OwnFolderError, own_folder
 
 FILE = "kept.json"
@@ -49,7 +48,7 @@ def forget(folder: Path, digests: Digests) -> None:
 
 def _read(folder: Path) -> list[list[str]]:
     try:
-        told = json.loads((own_folder(folder) / FILE).read_text(encoding="utf-8"))
+        told = json_file.read(own_folder(folder) / FILE)
         return [[str(digest) for digest in group] for group in told["copies"] if group]
     except (OSError, ValueError, KeyError, TypeError):
         return []
@@ -58,6 +57,6 @@ def _read(folder: Path) -> list[list[str]]:
 def _write(folder: Path, groups: Sequence[Sequence[str]]) -> None:
     place = own_folder(folder, make=True)
     try:
-        atomic.as_json(place / FILE, {"copies": [list(group) for group in groups[-MOST:]]})
+        json_file.write(place / FILE, {"copies": [list(group) for group in groups[-MOST:]]})
     except OSError as error:
         raise OwnFolderError(f"It can't be remembered: {error}.") from error

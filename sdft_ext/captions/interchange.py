@@ -18,7 +18,7 @@ from ..dataset.buckets import assign
 from ..dataset.folder import CAPTION_BYTES
 from ..dataset.pictures import EXTENSIONS
 from ..recipe import DatasetRecipe
-from ..storage import atomic
+from ..storage import atomic, json_file
 from ..storage.text import decode, shown
 from . import files
 from .choices import HOW
@@ -152,8 +152,8 @@ def _bare(name: str) -> str:
 
 def _json(content: str) -> dict[str, str]:
     try:
-        told = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        told = json_file.parse(content)
+    except ValueError as error:
         raise CaptionsError(f"The file is no JSON ({error}); choose kohya's meta_cap.json or meta_lat.json.") from error
     if not isinstance(told, dict):
         raise CaptionsError("The file isn't kohya's: it holds no object with a picture's name for each entry.")
@@ -175,8 +175,8 @@ def _jsonl(content: str) -> dict[str, str]:
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            entry = json_file.parse(line)
+        except ValueError as error:
             raise CaptionsError(
                 f"Line {number} is no JSON ({error}); choose a metadata.jsonl with an object a line."
             ) from error

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..storage import atomic
+from ..storage import atomic, json_file
 from ..storage.file_lock import locked, open_own
 from ..storage.hidden_folder import OwnFolderError, own_folder
 from ..storage.text import shown
@@ -297,8 +297,8 @@ def _text_of(raw: bytes) -> bytes | None:
         return None
     try:
         if raw.startswith(b'{"z":'):
-            return _unpacked(base64.b64decode(json.loads(raw)["z"], validate=True))
-    except (ValueError, TypeError, KeyError, RecursionError, zlib.error):
+            return _unpacked(base64.b64decode(json_file.parse(raw)["z"], validate=True))
+    except (ValueError, TypeError, KeyError, zlib.error):
         return None
     return raw
 
@@ -306,9 +306,9 @@ def _text_of(raw: bytes) -> bytes | None:
 def _parsed(text: bytes | None) -> Line | None:
     """A line, None where it says nothing that is known here."""
     try:
-        line = json.loads(text or b"")
+        line = json_file.parse(text or b"")
         return line if isinstance(line, dict) and _sound(line) else None
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 

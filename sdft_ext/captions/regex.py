@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..storage import json_file
 from .errors import CaptionsError
 
 SECONDS = 2.0
@@ -57,7 +58,7 @@ def _run(pattern: str, new: str | None, texts: Sequence[str], case: bool) -> dic
             f"No process for the regular expression can be started ({error.strerror}); try again."
         ) from error
     try:
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer: dict[str, Any] = json_file.parse(done.stdout)
     except ValueError as error:
         raise CaptionsError(
             f"The regular expression {pattern[:60]!r} takes too much memory; make it simpler."

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from ..recipe import CacheWhere, DatasetRecipe
-from ..storage import atomic
+from ..storage import atomic, json_file
 from . import cache_files, cutting, pictures
 from .buckets import FACTOR, Geometry, assign
 from .cache_files import Entries, Tensors
@@ -378,7 +378,7 @@ class Hashes:
         self._known: dict[str, tuple[int, int, str]] = {}
         self._changed = False
         try:
-            for name, (size, mtime, digest) in json.loads(path.read_text(encoding="utf-8")).items():
+            for name, (size, mtime, digest) in json_file.read(path).items():
                 self._known[name] = (int(size), int(mtime), str(digest))
         except (OSError, ValueError, TypeError, AttributeError):
             self._known = {}  # none yet, or damaged: files are read again

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import struct
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -15,7 +14,7 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 
 from ..errors import SdftError
-from ..storage import atomic
+from ..storage import atomic, json_file
 
 Tensors = dict[str, torch.Tensor]
 
@@ -57,11 +56,11 @@ def unpack(data: bytes) -> Tensors:
     """The tensors of ``pack``. Raises DamagedEntry where a byte is missing or changed."""
     try:
         header, values = _split(data)
-        if json.loads(header)["__metadata__"]["blake2b"] != _checksum(values):
-            raise DamagedEntry("the values don't match their checksum")
-        return from_bytes(data)
-    except (SafetensorError, struct.error, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        if json_file.parse(header)["__metadata__"]["blake2b"] == _checksum(values):
+            return from_bytes(data)
+    except (SafetensorError, struct.error, KeyError, TypeError, ValueError) as error:
         raise DamagedEntry(str(error)) from error
+    raise DamagedEntry("the values don't match their checksum")
 
 
 def key(*facts: object) -> str:

@@ -6,7 +6,6 @@ written before the first file moves: whenever a program ends, every file is eith
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import SdftError
-from ..storage import atomic
+from ..storage import json_file
 from ..storage.hidden_folder import OwnFolderError, own_folder
 from ..storage.text import shown
 from . import names
@@ -61,7 +60,7 @@ class Trash:
         removal = Removal(place.name, time.time(), tuple(relative))
         moved: list[tuple[Path, Path]] = []
         try:
-            atomic.as_json(place / RECORD, {"time": removal.time, "files": relative})
+            json_file.write(place / RECORD, {"time": removal.time, "files": relative})
             for source, name in zip(files, relative, strict=True):
                 target = place / FILES / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +122,7 @@ class Trash:
 
     def _read(self, folder: Path) -> Removal | None:
         try:
-            told = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            told = json_file.read(folder / RECORD)
             files = tuple(str(name) for name in told["files"])
             when = float(told["time"])
         except (OSError, ValueError, KeyError, TypeError):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..storage import atomic
+from ..storage import json_file
 from .errors import DeskError, NotAllowed, NotFound
 
 MOST_FILES = 100_000
@@ -71,7 +71,7 @@ class Folders:
         with self._lock:
             known = [str(path) for path in self._remembered()]
             kept = [*(path for path in known if path != str(folder)), str(folder)][-MOST_REMEMBERED:]
-            atomic.as_json(self.file, kept)
+            json_file.write(self.file, kept)
 
     def check_links(self, folder: Path) -> None:
         """Raises NotAllowed where a link in a folder leads to what its user may not read."""

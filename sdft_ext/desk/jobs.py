@@ -18,7 +18,7 @@ from typing import Any
 
 from ..control import RunControl
 from ..errors import SdftError
-from ..storage import atomic
+from ..storage import atomic, json_file
 from .errors import NotNow
 
 TRACEBACK = "traceback.txt"
@@ -198,7 +198,9 @@ class Jobs:
         path = self.folder / run / "status.json"
         before = _status(path)
         if path.parent.is_dir():
-            self._try(lambda: atomic.as_json(path, {**before, "state": state, "message": message, "time": time.time()}))
+            self._try(
+                lambda: json_file.write(path, {**before, "state": state, "message": message, "time": time.time()})
+            )
 
     def _read(self) -> None:
         """What the program before this one left; a run that it was training was interrupted."""
@@ -219,7 +221,7 @@ class Jobs:
 
     def _write(self) -> None:
         self._try(
-            lambda: atomic.as_json(self.file, {"waiting": self._waiting, "current": self._current, "pid": os.getpid()})
+            lambda: json_file.write(self.file, {"waiting": self._waiting, "current": self._current, "pid": os.getpid()})
         )
 
     @staticmethod

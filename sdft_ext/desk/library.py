@@ -23,8 +23,7 @@ from PIL import Image
 from ..recipe import Recipe, RecipeError
 from ..recipe import file as recipe_file
 from ..recipe.rules import fields
-from ..storage import atomic
-from ..storage.free_name import SUFFIXES
+from ..storage import json_file
 from ..watch.controls import SETS
 from .errors import DeskError, NotAllowed, NotFound, NotNow
 from .jobs import DRAWN, INTERRUPTED
@@ -45,6 +44,8 @@ ALIVE = 120.0
 """Seconds: a status that is older was left behind by a program that is gone."""
 FILES = ("recipe.yaml", "status.json", "saves/index.json", "controls/index.json")
 """What a run's entry in the list is made from."""
+SUFFIXES = (".safetensors", ".ckpt", ".pt", ".bin")
+"""Endings of files that hold weights."""
 
 
 class Library:
@@ -219,7 +220,7 @@ class Library:
             raise NotNow(f"{preview.name} is there already; replace it, or keep it.")
         with Image.open(source) as image:
             save_preview(target, image)
-        atomic.as_json(made, {**known, preview.name: _identity(preview)})
+        json_file.write(made, {**known, preview.name: _identity(preview)})
         return preview
 
     def trash(self, run: str, saves: bool) -> list[Path]:

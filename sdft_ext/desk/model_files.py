@@ -73,13 +73,13 @@ class ModelFiles:
     def target(self, makes: Makes, name: str) -> Path:
         """Where a result of this name goes. Raises DeskError where the name is taken, or can't be one."""
         from ..run import loan
-        from ..run_folder.save_names import unique
+        from ..run_folder.save_names import free_save_name
 
         name = name.strip().removesuffix(SUFFIX)
         if wrong := not_a_file_name(name):
             raise DeskError(f"The name of the result {wrong}")
         place = self.place(makes)
-        free = unique(name, place, loan.stems(self._library.folder))
+        free = free_save_name(name, place, loan.stems(self._library.folder))
         if free != name:
             raise DeskError(
                 f"{name} is there already in {place}, and nothing is written over: choose another name, such as {free}."

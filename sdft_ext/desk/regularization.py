@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..storage import atomic
+from ..storage import json_file
 from .errors import DeskError, NotFound, NotNow
 from .folders import Folders
 from .jobs import DRAWN, INTERRUPTED_DRAWING, Jobs
@@ -111,7 +111,7 @@ class Regularization:
             folder.mkdir(parents=True, exist_ok=True)
             (self.folder / name).mkdir(parents=True, exist_ok=True)
             plain = {"wanted": wanted.plain(), "folder": str(folder), "started": time.time()}
-            atomic.as_json(self.folder / name / "job.json", plain)
+            json_file.write(self.folder / name / "job.json", plain)
         except OSError as error:
             raise DeskError(f"{folder} can't be written ({error.strerror}); choose another folder.") from error
         if named is not None and not self.folders.holds(folder):

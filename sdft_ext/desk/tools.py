@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from ..errors import SdftError
-from ..storage import atomic
+from ..storage import atomic, json_file
 from ..tools.catalog import TOOLS, Field, Tool, makes
 from .errors import DeskError, NotFound, NotNow
 from .model_files import SUFFIX, ModelFiles
@@ -258,7 +258,7 @@ class Tools:
 
     def _write(self, job: Job) -> None:
         try:
-            atomic.as_json(self._file, job.plain())
+            json_file.write(self._file, job.plain())
         except OSError:
             return  # a full disk: the job itself says so
 

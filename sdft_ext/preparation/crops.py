@@ -11,7 +11,7 @@ from typing import Any
 
 from ..dataset.buckets import Geometry
 from ..dataset.folder import Picture
-from ..storage import atomic
+from ..storage import atomic, json_file
 from ..storage.hidden_folder import own_folder
 
 FILE = "crops.json"
@@ -41,9 +41,9 @@ def placed(geometry: Geometry, crop: Crop) -> Geometry:
 def read(folder: Path) -> dict[str, tuple[Crop, tuple[int, int]]]:
     """Crops by the picture's name below the folder, with the size that the picture had. What can't be read is left out."""
     try:
-        listed = json.loads((own_folder(folder) / FILE).read_text(encoding="utf-8"))["crops"]
+        listed = json_file.read(own_folder(folder) / FILE)["crops"]
         pairs = list(listed.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     found: dict[str, tuple[Crop, tuple[int, int]]] = {}
     for name, told in pairs:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from ..dataset.buckets import Bucket, Geometry, assign
 from ..dataset.folder import Picture, Scan
 from ..recipe import DatasetRecipe
+from ..storage.free_name import free_name
 from ..storage.text import shown
 from . import crops as by_hand
 from .crops import Crop
@@ -188,13 +189,12 @@ class _Names:
         self._taken |= {stem, f"{stem}-mask"}
 
     def new(self, source: str, ending: str) -> str:
-        stem = os.path.splitext(source)[0]
-        number, wanted = 1, stem
-        while self._taken & {wanted.casefold(), f"{wanted.casefold()}-mask"}:
-            number += 1
-            wanted = f"{stem}-{number}"
-        self.take(f"{wanted}.x")
-        return wanted + ending
+        stem = free_name(os.path.splitext(source)[0], self._is_taken)
+        self.take(f"{stem}.x")
+        return stem + ending
+
+    def _is_taken(self, stem: str) -> bool:
+        return bool(self._taken & {stem.casefold(), f"{stem.casefold()}-mask"})
 
 
 def _notes(actions: list[Action], small: tuple[str, ...], tiled: list[str], options: Options) -> list[str]:

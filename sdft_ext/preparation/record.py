@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..storage import atomic
+from ..storage import atomic, json_file
 from ..storage.hidden_folder import OwnFolderError, own_folder
 from ..storage.text import shown
 from .options import PreparationError
@@ -85,8 +85,8 @@ def stamp(path: Path) -> Stamp | None:
 
 def _told(out: Path) -> dict[str, Any] | None:
     try:
-        told = json.loads((own_folder(out) / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        told = json_file.read(own_folder(out) / FILE)
+    except (OSError, ValueError):
         return None
     return told if isinstance(told, dict) else None
 

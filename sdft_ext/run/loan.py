@@ -10,7 +10,7 @@ from ..method import METHODS
 from ..recipe import Recipe
 from ..recipe import file as recipe_file
 from ..run_folder.facts import add_facts, read_facts
-from ..run_folder.save_names import unique
+from ..run_folder.save_names import free_save_name
 from ..run_folder.saves import Saves
 
 
@@ -40,7 +40,7 @@ def exports(folder: Path, recipe: Recipe, host: Host) -> Saves:
     found = Saves(folder, recipe.save.name, recipe.save.keep_last, place, method.suffix, beside)
     stem = read_facts(folder).get("stem")
     if stem is None and place is not None and not found.all():
-        stem = unique(recipe.save.name, place, [*stems(folder.parent), *beginnings(beside)])
+        stem = free_save_name(recipe.save.name, place, [*stems(folder.parent), *beginnings(beside)])
         add_facts(folder, stem=stem)
     if stem is not None:
         found.name = stem

@@ -24,7 +24,7 @@ from ..dataset.trash import Trash, TrashError
 from ..errors import SdftError
 from ..host.base import Files, Host, HostChanged, Sampling
 from ..recipe import Concept, DatasetRecipe
-from ..storage import atomic
+from ..storage import atomic, json_file
 from ..storage.hidden_folder import OwnFolderError, own_folder
 from ..storage.text import shown
 
@@ -318,19 +318,19 @@ class Making:
         told = _story(self.folder)
         settings = {name: value for name, value in self.wanted.plain().items() if name not in ("count", "at_once")}
         place = own_folder(self.folder, make=True)
-        atomic.as_json(place / STORY, {**told, self.wanted.signature: {**settings, "next": self.next}})
+        json_file.write(place / STORY, {**told, self.wanted.signature: {**settings, "next": self.next}})
 
 
 def _story(folder: Path) -> dict[str, Any]:
     """What was drawn in a folder; nothing where no story is. Raises OSError or RegularizeError where it can't be read."""
     try:
         path = own_folder(folder) / STORY
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json_file.read(path)
     except FileNotFoundError:
         return {}
     except OwnFolderError as error:
         raise RegularizeError(str(error)) from error
-    except (ValueError, RecursionError):
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         raise RegularizeError(

@@ -35,6 +35,7 @@ from ..run_folder.log import read as read_log
 from ..run_folder.saves import Writer
 from ..run_folder.status import Status
 from ..storage import atomic
+from ..storage.free_name import free_name
 from ..train import settings
 from ..train.loop import Loop, NotFinite, StepResult, loop_for
 from ..train.processes import ALONE, Processes, ProcessLost
@@ -133,12 +134,13 @@ def _go(
 
 def new_folder(output: Path, name: str) -> Path:
     """``output/name``, or ``name-2`` … where that holds something: nothing of the user's is written over."""
-    for number in range(1, 100_000):
-        folder = output / (name if number == 1 else f"{name}-{number}")
-        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-            folder.mkdir(parents=True, exist_ok=True)
-            return folder
-    raise OSError(f"{output} holds too many runs named {name!r}: choose another name.")
+    folder = output / free_name(name, lambda candidate: _holds_something(output / candidate))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _holds_something(path: Path) -> bool:
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
 def without_number(error: OSError) -> str:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from ..storage import atomic
+from ..storage import json_file
 
 FILE = "dataset.json"
 
 
 def write(folder: Path, summary: dict[str, Any], fingerprint: str) -> None:
     """Write the summary (JSON types only) with the fingerprint beside its other keys."""
-    atomic.as_json(folder / FILE, {**summary, "fingerprint": fingerprint})
+    json_file.write(folder / FILE, {**summary, "fingerprint": fingerprint})
 
 
 def read_fingerprint(folder: Path) -> str | None:
     """The fingerprint of the dataset that the run began with; None where none was written yet, or it can't be read."""
     try:
-        return str(json.loads((folder / FILE).read_text(encoding="utf-8"))["fingerprint"])
+        return str(json_file.read(folder / FILE)["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

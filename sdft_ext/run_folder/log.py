@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..recipe import WatchRecipe
-from ..storage import atomic
+from ..storage import atomic, json_file
 
 FILE = "log.jsonl"
 
@@ -115,7 +115,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
         # Not splitlines: a name in a line may hold one of Unicode's other line ends.
         for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
-                line = json.loads(text)
+                line = json_file.parse(text)
             except ValueError:
                 continue
             if isinstance(line, dict) and isinstance(line.get("step"), int):

@@ -6,12 +6,14 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from ..storage.free_name import free_name
+
 TRY = "-try"
 """Between a run's name and the step in the name of a temporary save."""
 _NUMBER = re.compile(r"(-try)?-\d{6}$")
 
 
-def unique(name: str, folder: Path, taken: Collection[str] = ()) -> str:
+def free_save_name(name: str, folder: Path, taken: Collection[str] = ()) -> str:
     """``name``, or ``name-2`` … where a file in ``folder`` or below it has that name, or the name of a save of it.
 
     Hosts find saves by name, whatever sub-folder they lie in, and case means nothing to some file systems. ``taken``
@@ -23,8 +25,4 @@ def unique(name: str, folder: Path, taken: Collection[str] = ()) -> str:
         while stem:  # the file is NAME.safetensors, or stands beside one: NAME.preview.png, NAME.json
             used |= {stem.casefold(), _NUMBER.sub("", stem).casefold()}
             stem = stem.rpartition(".")[0]
-    number, found = 1, name
-    while found.casefold() in used:
-        number += 1
-        found = f"{name}-{number}"
-    return found
+    return free_name(name, lambda candidate: candidate.casefold() in used)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import glob
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..storage import atomic
+from ..storage import atomic, json_file
 from .save_names import TRY
 
 
@@ -50,8 +49,7 @@ class Saves:
 
     def all(self) -> list[Save]:
         """Every save that is still there, oldest first."""
-        index = self.index_folder / "index.json"
-        listed = [Save(**entry) for entry in json.loads(index.read_text(encoding="utf-8"))] if index.exists() else []
+        listed = [Save(**entry) for entry in json_file.read(self.index_folder / "index.json", missing=[])]
         return [save for save in listed if self.path(save).exists()]
 
     def paths(self) -> list[Path]:
@@ -104,7 +102,7 @@ class Saves:
         # Deleted first: a run killed in between still finds the others in its index, and no file that nothing lists.
         for one in (one for save in old for one in self.files(save)):
             one.unlink(missing_ok=True)
-        atomic.as_json(self.index_folder / "index.json", [asdict(save) for save in kept])
+        json_file.write(self.index_folder / "index.json", [asdict(save) for save in kept])
         return path
 
     def _listed(self, path: Path) -> str:

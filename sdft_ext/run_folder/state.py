@@ -25,6 +25,7 @@ from torch import Tensor
 
 from ..errors import SdftError
 from ..formats import tensor_file
+from ..storage import json_file
 
 KEEP = 2
 """States kept: the newest, and the one before in case the newest is damaged."""
@@ -91,7 +92,7 @@ def read_last(folder: Path) -> tuple[int, dict[str, Any]] | None:
 def read(path: Path) -> tuple[int, dict[str, Any]]:
     """One state, as (finished steps, tree). Raises OSError where it can't be read, StateError where it is damaged."""
     try:
-        content = json.loads((path / VALUES).read_text(encoding="utf-8"))
+        content = json_file.parse((path / VALUES).read_text(encoding="utf-8"))
         whole = content["values_crc32"] == _sum(content["values"])
         if whole and content["tensors_crc32"] == _file_sum(path / TENSORS):
             return int(content["step"]), _unflatten(content["values"], load_file(path / TENSORS))

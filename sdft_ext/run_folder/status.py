@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from ..storage import atomic
+from ..storage import json_file
 
 State = Literal["preparing", "training", "drawing", "paused", "finished", "stopped", "failed"]
 
@@ -24,4 +24,4 @@ class Status:
             return
         self._last = (state, now)
         values: dict[str, Any] = {"state": state, "step": step, "total": total, "seconds_left": round(seconds_left, 1)}
-        atomic.as_json(self.path, {**values, "message": message, "time": time.time()})
+        json_file.write(self.path, {**values, "message": message, "time": time.time()})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,10 +70,6 @@ def save_tensors(file: Path, content: Mapping[str, Tensor], metadata: Mapping[st
     except SafetensorError as error:
         system = re.search(r'Os \{ code: (\d+), .*message: "(.*?)"', str(error))
         raise (OSError(int(system[1]), system[2]) if system else OSError(str(error))) from error
-
-
-def as_json(path: str | Path, value: Any) -> None:
-    text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def _write_text(file: Path, content: str) -> None:

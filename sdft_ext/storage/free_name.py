@@ -1,24 +1,33 @@
-"""Names of files that nobody else has."""
+"""Find names that are not taken: NAME, NAME-2, NAME-3 …"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
-SUFFIXES = (".safetensors", ".ckpt", ".pt", ".bin")
-STEP = re.compile(r"-\d{6}$")
-"""What earlier saves of a run have after its name."""
+
+def numbered(name: str) -> Iterator[str]:
+    """Yield ``name``, ``name-2``, ``name-3`` … without end."""
+    yield name
+    yield from (f"{name}-{number}" for number in count(2))
 
 
-def unique_stem(folder: str | Path, stem: str) -> str:
-    """``stem``, or ``stem-2`` …: one that no weights file in the folder or below it has, with a step number or without.
+def free_name(name: str, taken: Callable[[str], bool]) -> str:
+    """Return the first of ``name``, ``name-2``, ``name-3`` … that is not taken."""
+    return next(candidate for candidate in numbered(name) if not taken(candidate))
 
-    Programs list such files by their stem alone, whatever sub-folder they lie in; some file systems ignore case.
+
+def new_folder(parent: Path, name: str, reserved: Callable[[str], bool] = lambda name: False) -> Path:
+    """Make the first of ``parent/name``, ``parent/name-2`` … that doesn't exist and whose name is not reserved.
+
+    Two programs that ask at the same moment get two folders. Raises OSError where the folder can't be made.
     """
-    files = [file for file in Path(folder).rglob("*") if file.suffix.lower() in SUFFIXES]
-    taken = {STEP.sub("", file.stem).casefold() for file in files} | {file.stem.casefold() for file in files}
-    name, number = stem, 1
-    while name.casefold() in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    return name
+    for candidate in numbered(name):
+        if not reserved(candidate):
+            try:
+                (parent / candidate).mkdir(parents=True)
+                return parent / candidate
+            except FileExistsError:
+                continue
+    raise AssertionError("there is always a next number")

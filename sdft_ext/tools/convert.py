@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from ..formats.tensor_file import PRECISIONS, Entry, aligned, write
 from ..model import borrow
 from ..model.source import Source, open_source
 from ..recipe import Precision
-from ..storage import atomic
+from ..storage import json_file
 from .files import Progress, ToolError, counted, new_file, with_config
 from .merge import in_precision
 
@@ -116,7 +115,7 @@ def to_folder(
                 return _cast(source.path, key, place.piece(source[key]), entries[name].dtype)
 
             write(folder / file, aligned(entries), counted(get, total, progress, count), {"format": "pt"})
-            atomic.as_json(folder / "config.json", _config(module, part, family))
+            json_file.write(folder / "config.json", _config(module, part, family))
             count += len(entries)
         _around(making, family)
         if target.is_dir():
@@ -174,7 +173,7 @@ def _config(module: Any, part: str, family: Family) -> dict[str, Any]:
 def _around(folder: Path, family: Family) -> None:
     """The scheduler's settings, the tokenizers, and the list of parts."""
     towers = len(family.text)
-    atomic.as_json(
+    json_file.write(
         folder / "scheduler" / "scheduler_config.json",
         {
             "_class_name": "EulerDiscreteScheduler" if family.name == "sdxl" else "DDIMScheduler",
@@ -194,13 +193,13 @@ def _around(folder: Path, family: Family) -> None:
         for file in borrow.CLIP_FOLDER.iterdir():
             if file.name != "LICENSE":
                 shutil.copyfile(file, tokenizer / file.name)
-        told = json.loads((tokenizer / "tokenizer_config.json").read_text(encoding="utf-8"))
+        told = json_file.read(tokenizer / "tokenizer_config.json")
         told["model_max_length"] = 77
         if family.open_clip[number]:
             told["pad_token"] = "!"
-            special = json.loads((tokenizer / "special_tokens_map.json").read_text(encoding="utf-8"))
-            atomic.as_json(tokenizer / "special_tokens_map.json", {**special, "pad_token": "!"})
-        atomic.as_json(tokenizer / "tokenizer_config.json", told)
+            special = json_file.read(tokenizer / "special_tokens_map.json")
+            json_file.write(tokenizer / "special_tokens_map.json", {**special, "pad_token": "!"})
+        json_file.write(tokenizer / "tokenizer_config.json", told)
     xl = family.name == "sdxl"
     index: dict[str, Any] = {
         "_class_name": "StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline",
@@ -218,4 +217,4 @@ def _around(folder: Path, family: Family) -> None:
         }
     else:
         index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}
-    atomic.as_json(folder / "model_index.json", index)
+    json_file.write(folder / "model_index.json", index)

@@ -10,6 +10,7 @@ from typing import Any
 from ..formats import kohya
 from ..formats.lycoris import LABELS
 from ..formats.tensor_file import NAMES, TensorFile
+from ..storage import json_file
 
 FIRST = ("modelspec.title", "modelspec.architecture", "ss_output_name", "ss_sd_model_name", "ss_network_module")
 LONG = 300
@@ -89,7 +90,7 @@ def _value(text: str) -> Any:
     if text[:1] not in "{[":
         return text
     try:
-        return json.loads(text)
+        return json_file.parse(text)
     except ValueError:
         return text
 

@@ -5,7 +5,6 @@ The *concept* set has the trigger: it should approach the concept. The *bleeding
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..recipe import WatchRecipe
-from ..storage import atomic
+from ..storage import atomic, json_file
 from .lettering import width, wrapped, write
 
 Draw = Callable[[Sequence[str], Sequence[int]], "list[Image.Image]"]
@@ -48,13 +47,13 @@ class Controls:
             {"set": n, "number": i, "prompt": p, "seed": s}
             for (n, i, p), s in zip(self.entries, self.seeds, strict=True)
         ]
-        atomic.as_json(self.folder / "index.json", {"steps": steps, "prompts": entries})
+        json_file.write(self.folder / "index.json", {"steps": steps, "prompts": entries})
         return paths
 
     def steps(self) -> list[int]:
         """The steps that have pictures."""
         index = self.folder / "index.json"
-        return list(json.loads(index.read_text(encoding="utf-8"))["steps"]) if index.exists() else []
+        return list(json_file.read(index, missing={"steps": []})["steps"])
 
     def path(self, name: str, number: int, step: int) -> Path:
         return self.folder / name / f"{number:02d}" / f"step-{step:06d}.png"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from functools import partial
@@ -15,7 +14,7 @@ from ..recipe import LORA_FAMILY, WORDS, Recipe
 from ..recipe import file as recipe_file
 from ..run_folder import log
 from ..run_folder.facts import read_facts
-from ..storage import atomic
+from ..storage import atomic, json_file
 from .chart import chart
 from .diagnosis import verdict
 from .progress import duration
@@ -50,7 +49,7 @@ def report(folder: Path) -> dict[str, Any]:
     picture = chart(lines, f"Loss of {recipe.save.name}")
     atomic.write(folder / "loss.png", lambda file: picture.save(file, "PNG"))
     data = _finite(data)
-    atomic.as_json(folder / "report.json", data)
+    json_file.write(folder / "report.json", data)
     atomic.text(folder / "report.md", _markdown(folder, recipe, data))
     return data
 
@@ -120,7 +119,7 @@ def _size(recipe: Recipe) -> str:
 def _saves(folder: Path) -> list[dict[str, Any]]:
     """The index of saves with each file's absolute path, size and hash (None where it is gone)."""
     index = folder / "saves" / "index.json"
-    entries = json.loads(index.read_text(encoding="utf-8")) if index.exists() else []
+    entries = json_file.read(index, missing=[])
     found = []
     for entry in entries:
         path = folder / "saves" / entry["file"]
@@ -133,7 +132,7 @@ def _saves(folder: Path) -> list[dict[str, Any]]:
 def _controls(folder: Path) -> list[dict[str, Any]]:
     """Each control prompt with its first and its newest picture, relative to the run's folder."""
     index = folder / "controls" / "index.json"
-    content = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {"steps": [], "prompts": []}
+    content = json_file.read(index, missing={"steps": [], "prompts": []})
     if not content["steps"]:
         return []
     first, last = min(content["steps"]), max(content["steps"])

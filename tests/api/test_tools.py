@@ -21,7 +21,7 @@ from sdft_ext.cli.main import main
 from sdft_ext.desk import Desk
 from sdft_ext.formats.tensor_file import TensorFile
 from sdft_ext.model.load import load
-from sdft_ext.storage import atomic
+from sdft_ext.storage import json_file
 from sdft_ext.tools.catalog import TOOLS
 from sdft_ext.tools.merge import merge
 from tests.api.conftest import our_page
@@ -269,14 +269,14 @@ def test_whoever_sees_an_end_sees_all_of_it(
     client: TestClient, desk: Desk, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What came of it is in the file too, however long writing takes."""
-    write = atomic.as_json
+    write = json_file.write
 
     def slow(path: Path, value: Any) -> None:
         if path.name == "tool.json" and value["state"] != "working":
             time.sleep(0.5)
         write(path, value)
 
-    monkeypatch.setattr(atomic, "as_json", slow)
+    monkeypatch.setattr(json_file, "write", slow)
     made(client, "resize", source=files["lora0"], rank=2)
     kept = json.loads((tmp_path / "runs" / ".desk" / "tool.json").read_text())
     assert kept["state"] == "finished" and kept["message"] == job(client)["message"] != ""

@@ -26,7 +26,7 @@ from sdft_ext.host.webui.infotext import infotext
 from sdft_ext.host.webui.prompts import Kind, with_save, with_weight
 from sdft_ext.host.webui.supported import Loaded, unsupported_reason
 from sdft_ext.recipe import Concept, DatasetRecipe, Recipe, WatchRecipe
-from sdft_ext.run_folder.save_names import unique
+from sdft_ext.run_folder.save_names import free_save_name
 
 
 @pytest.mark.parametrize(
@@ -341,9 +341,9 @@ def test_free_names(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     for name in ("below/Cat-000010.safetensors", "dog.preview.png", "a.b.safetensors", "bird-try-000001.safetensors"):
         (tmp_path / name).write_bytes(b"")
-    found = [unique(name, tmp_path, ["fish"]) for name in ("cat", "dog", "a.b", "bird", "fish", "horse", "ca")]
+    found = [free_save_name(name, tmp_path, ["fish"]) for name in ("cat", "dog", "a.b", "bird", "fish", "horse", "ca")]
     assert found == ["cat-2", "dog-2", "a.b-2", "bird-2", "fish-2", "horse", "ca"]
-    assert unique("cat", tmp_path / "gone") == "cat"
+    assert free_save_name("cat", tmp_path / "gone") == "cat"
 
 
 def test_packages_and_the_command_for_them() -> None:

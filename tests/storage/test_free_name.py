@@ -1,20 +1,24 @@
-"""Stems that nobody else has."""
+"""Names and folders that nobody else has."""
 
-from sdft_ext.storage.free_name import unique_stem
+import pytest
 
-
-def test_a_free_stem_stays(tmp_path):
-    assert unique_stem(tmp_path / "missing", "dog") == "dog"
-    (tmp_path / "dog.txt").touch()
-    (tmp_path / "dogs.safetensors").touch()
-    assert unique_stem(tmp_path, "dog") == "dog"
+from sdft_ext.storage.free_name import free_name, new_folder
 
 
-def test_stems_count_in_every_folder_kind_case_and_step(tmp_path):
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    (tmp_path / "a" / "b" / "DOG.pt").touch()
-    assert unique_stem(tmp_path, "dog") == "dog-2"
-    (tmp_path / "dog-2-000010.safetensors").touch()
-    (tmp_path / "Dog-3.ckpt").touch()
-    assert unique_stem(tmp_path, "dog") == "dog-4"
-    assert unique_stem(tmp_path, "dog-2-000010") == "dog-2-000010-2"
+def test_a_free_name_stays_and_others_are_numbered_from_two():
+    assert free_name("dog", set().__contains__) == "dog"
+    assert free_name("dog", {"dog"}.__contains__) == "dog-2"
+    assert free_name("dog", {"dog", "dog-2", "dog-4"}.__contains__) == "dog-3"
+    assert free_name("dog-2", {"dog-2"}.__contains__) == "dog-2-2"
+
+
+def test_a_new_folder_is_empty_and_never_one_that_is_there_or_reserved(tmp_path):
+    made = [new_folder(tmp_path / "runs", "dog") for _ in range(3)]
+    assert [path.name for path in made] == ["dog", "dog-2", "dog-3"]
+    assert all(path.is_dir() for path in made)
+    (tmp_path / "runs" / "cat").write_text("a file")
+    assert new_folder(tmp_path / "runs", "cat").name == "cat-2"
+    assert new_folder(tmp_path / "runs", "trash", reserved={"trash", "trash-2"}.__contains__).name == "trash-3"
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError):
+        new_folder(tmp_path / "file", "dog")

@@ -1,0 +1,73 @@
+"""Read and write JSON files; the only place that parses JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, overload
+
+from ..errors import SdftError
+from . import atomic
+
+T = TypeVar("T")
+
+_REQUIRED = object()
+
+
+class JsonFileError(SdftError, ValueError):
+    """A file is not valid JSON. The message names the file; ``reason`` is the parser's explanation alone."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is damaged ({reason}): restore or delete it.")
+        self.reason = reason
+
+
+def parse(text: str | bytes, *, finite: bool = False) -> Any:
+    """Parse a JSON text; with ``finite``, NaN and infinities, which Python writes but JSON doesn't have, are errors.
+
+    Raises ValueError, also for undecodable bytes and for a text nested too deeply.
+    """
+    try:
+        return json.loads(text, parse_constant=_reject_constant if finite else None)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
+
+
+def read(path: Path, *, missing: Any = _REQUIRED) -> Any:
+    """Read a UTF-8 JSON file; ``missing``, if given, is returned where the file doesn't exist.
+
+    Raises OSError where the file can't be read, JsonFileError where it is damaged.
+    """
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        if missing is _REQUIRED:
+            raise
+        return missing
+    except ValueError as error:
+        raise JsonFileError(path, str(error)) from error
+
+
+@overload
+def read_or(path: Path, default: None) -> Any: ...
+@overload
+def read_or(path: Path, default: T) -> T: ...
+def read_or(path: Path, default: Any) -> Any:
+    """Read a JSON file; return ``default`` where it is absent, unreadable, damaged, or holds another type than that.
+
+    ``read_or(path, {})`` is always a dict; a default of None lets any type through.
+    """
+    try:
+        found = read(path)
+    except (OSError, ValueError):
+        return default
+    return found if default is None or isinstance(found, type(default)) else default
+
+
+def write(path: str | Path, value: Any) -> None:
+    """Write a JSON file whole or not at all. Raises OSError with the file's name where it can't be written."""
+    atomic.text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"JSON has no {name}")
