@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..dataset.folder import Scan
 from ..storage import json_file
-from ..storage.hidden_folder import OwnFolderError, own_folder
+from ..storage.hidden_folder import HiddenFolderError, hidden_folder
 
 FILE = "kept.json"
 MOST = 10_000
@@ -37,7 +37,7 @@ class Kept:
 
 
 def keep(folder: Path, digests: Digests) -> None:
-    """Remember a group. Raises OwnFolderError where the folder can't be written."""
+    """Remember a group. Raises HiddenFolderError where the folder can't be written."""
     _write(folder, [*(group for group in _read(folder) if sorted(group) != sorted(digests)), list(digests)])
 
 
@@ -48,15 +48,15 @@ def forget(folder: Path, digests: Digests) -> None:
 
 def _read(folder: Path) -> list[list[str]]:
     try:
-        told = json_file.read(own_folder(folder) / FILE)
+        told = json_file.read(hidden_folder(folder) / FILE)
         return [[str(digest) for digest in group] for group in told["copies"] if group]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 
 
 def _write(folder: Path, groups: Sequence[Sequence[str]]) -> None:
-    place = own_folder(folder, make=True)
+    place = hidden_folder(folder, make=True)
     try:
         json_file.write(place / FILE, {"copies": [list(group) for group in groups[-MOST:]]})
     except OSError as error:
-        raise OwnFolderError(f"It can't be remembered: {error}.") from error
+        raise HiddenFolderError(f"It can't be remembered: {error}.") from error

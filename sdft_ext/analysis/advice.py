@@ -8,7 +8,7 @@ from ..dataset.buckets import FACTOR
 from ..dataset.folder import Picture, Scan
 from ..dataset.plan import Plan
 from ..recipe import Kind
-from ..storage.text import shown
+from ..storage.text import printable
 from .findings import Finding, named, paths, pictures
 
 PICTURES: dict[Kind, tuple[int, int]] = {"subject": (5, 20), "style": (50, 200)}
@@ -39,7 +39,7 @@ def _counts(scan: Scan, plan: Plan, number: int) -> list[Finding]:
     concept = scan.concepts[number]
     own = paths(scan.pictures, (i for i in scan.instances if scan.pictures[i].concept == number))
     others = paths(scan.pictures, (i for i in scan.regularization if scan.pictures[i].concept == number))
-    name, count = shown(concept.name), len(own)
+    name, count = printable(concept.name), len(own)
     low, high = PICTURES[concept.kind]
     facts = {"pictures": count, "low": low, "high": high}
     found = []
@@ -76,7 +76,7 @@ def _triggers(scan: Scan, plan: Plan) -> list[Finding]:
         if lacking:
             files = paths(scan.pictures, lacking)
             text = (
-                f"The trigger {shown(concept.trigger)!r} is missing in {len(lacking)} of {len(own)} captions "
+                f"The trigger {printable(concept.trigger)!r} is missing in {len(lacking)} of {len(own)} captions "
                 f"({named(files)}): put it into them, or use a template such as '[name], [filewords]'."
             )
             found.append(Finding("trigger_missing", text, files, number, {"trigger": concept.trigger}))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset.folder import Picture, Scan
-from ..storage.text import shown
+from ..storage.text import printable
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def paths(found: Sequence[Picture], rows: Iterable[int]) -> tuple[Path, ...]:
 
 def named(files: Sequence[Path], most: int = 3) -> str:
     """The first names, for a sentence."""
-    return ", ".join(shown(path.name) for path in files[:most]) + (" …" if len(files) > most else "")
+    return ", ".join(printable(path.name) for path in files[:most]) + (" …" if len(files) > most else "")
 
 
 def pictures(count: int) -> str:
@@ -50,4 +50,4 @@ def pictures(count: int) -> str:
 
 def whose(scan: Scan, concept: int) -> str:
     """'of concept X' where there are several; nothing where there is one."""
-    return f" of concept {shown(scan.concepts[concept].name)!r}" if len(scan.concepts) > 1 else ""
+    return f" of concept {printable(scan.concepts[concept].name)!r}" if len(scan.concepts) > 1 else ""

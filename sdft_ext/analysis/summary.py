@@ -10,7 +10,7 @@ from typing import Any
 from ..dataset import captions
 from ..dataset.folder import Scan
 from ..dataset.plan import Plan
-from ..storage.text import shown
+from ..storage.text import printable
 from .advice import advice, cache_bytes
 from .findings import pictures
 
@@ -98,7 +98,7 @@ def _buckets(plan: Plan) -> list[dict[str, Any]]:
 def _text(data: dict[str, Any]) -> str:
     lines = []
     for concept in data["concepts"]:
-        line = f"{shown(concept['name'])} ({concept['kind']}): {pictures(concept['instance_pictures'])}"
+        line = f"{printable(concept['name'])} ({concept['kind']}): {pictures(concept['instance_pictures'])}"
         if concept["instance_showings"] != concept["instance_pictures"]:
             line += f", {concept['instance_showings']:,} showings an epoch"
         if concept["masks"]:

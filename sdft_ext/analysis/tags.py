@@ -6,7 +6,7 @@ from collections import Counter
 
 from ..dataset import captions
 from ..dataset.folder import Scan
-from ..storage.text import shown
+from ..storage.text import printable
 from .findings import Finding, paths, whose
 
 MOST = 0.5
@@ -39,7 +39,7 @@ def recurring(scan: Scan, concept: int) -> list[Finding]:
     for tag, count in often[:LISTED]:
         those = paths(scan.pictures, (row for row in rows if tag in _tags(scan.pictures[row].caption)))
         text = (
-            f"The tag {shown(tag)!r} stands in {count:,} of {len(rows):,} captions{whose(scan, concept)}, so what it "
+            f"The tag {printable(tag)!r} stands in {count:,} of {len(rows):,} captions{whose(scan, concept)}, so what it "
             "names is learned with the concept: add pictures without it, or take it out of the captions if it belongs "
             "to the concept."
         )

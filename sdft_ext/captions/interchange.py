@@ -19,7 +19,7 @@ from ..dataset.folder import CAPTION_BYTES
 from ..dataset.pictures import EXTENSIONS
 from ..recipe import DatasetRecipe
 from ..storage import atomic, json_file
-from ..storage.text import decode, shown
+from ..storage.text import decode, printable
 from . import files
 from .choices import HOW
 from .errors import CaptionsError
@@ -65,10 +65,12 @@ def beside(format: str, pictures: Sequence[Picture]) -> Read:
         try:
             data = _read_short(path)
         except OSError as error:
-            raise CaptionsError(f"{shown(path)} can't be read ({error.strerror}); change its permissions.") from error
+            raise CaptionsError(
+                f"{printable(path)} can't be read ({error.strerror}); change its permissions."
+            ) from error
         if data is not None and len(data) > CAPTION_BYTES:
             raise CaptionsError(
-                f"{shown(path)} is longer than {CAPTION_BYTES // 1024} kB, which is no caption; shorten it, or take it away."
+                f"{printable(path)} is longer than {CAPTION_BYTES // 1024} kB, which is no caption; shorten it, or take it away."
             )
         texts.append(files.parse(data).text if data is not None else None)
     return Read(texts)
@@ -298,7 +300,7 @@ def copy_named(pictures: Sequence[Picture], to: Path, replace: bool) -> Exported
             atomic.write(target, lambda file, source=picture.path: _copy(source, file))  # type: ignore[misc]
         except OSError as error:
             raise CaptionsError(
-                f"The copy of {shown(picture.path)} failed ({error.strerror or error}); free space or choose another folder."
+                f"The copy of {printable(picture.path)} failed ({error.strerror or error}); free space or choose another folder."
             ) from error
         written += 1
     if spoilt:
@@ -330,7 +332,7 @@ def _written(wanted: Sequence[tuple[Path, bytes]], replace: bool) -> Exported:
             continue
         except OSError as error:
             raise CaptionsError(
-                f"{shown(path)} can't be written ({error.strerror}); free space or choose another folder."
+                f"{printable(path)} can't be written ({error.strerror}); free space or choose another folder."
             ) from error
         written += 1
     return Exported(written, left, [])

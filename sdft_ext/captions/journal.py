@@ -28,8 +28,8 @@ from typing import Any
 
 from ..storage import atomic, json_file
 from ..storage.file_lock import locked, open_own
-from ..storage.hidden_folder import OwnFolderError, own_folder
-from ..storage.text import shown
+from ..storage.hidden_folder import HiddenFolderError, hidden_folder
+from ..storage.text import printable
 from .errors import CaptionsError
 
 FILE, LOCK, FOLDER = "journal.jsonl", "lock", "captions"
@@ -92,11 +92,11 @@ class Journal:
 
     def _own(self, name: str, make: bool = False) -> Path:
         try:
-            path = own_folder(self.root, FOLDER, make=make) / name
-        except OwnFolderError as error:
+            path = hidden_folder(self.root, FOLDER, make=make) / name
+        except HiddenFolderError as error:
             raise CaptionsError(str(error)) from error
         if path.is_symlink():
-            raise CaptionsError(f"{shown(path)} is a link; remove it, so that a file can be made there.")
+            raise CaptionsError(f"{printable(path)} is a link; remove it, so that a file can be made there.")
         return path
 
     def changed(self) -> bool:
@@ -113,7 +113,7 @@ class Journal:
             start = 0
         except OSError as error:
             raise CaptionsError(
-                f"{shown(self.path)} can't be read ({error.strerror}); change its permissions."
+                f"{printable(self.path)} can't be read ({error.strerror}); change its permissions."
             ) from error
         self._read = (now[0], start)
 
@@ -130,7 +130,7 @@ class Journal:
                 together += len(text or b"")
                 if together > MOST_TOGETHER:
                     raise CaptionsError(
-                        f"{shown(path)} unpacks to more than {MOST_TOGETHER / 2**30:.0f} GB; move it away, and open the "
+                        f"{printable(path)} unpacks to more than {MOST_TOGETHER / 2**30:.0f} GB; move it away, and open the "
                         "folder again."
                     )
                 line = _parsed(text)
@@ -149,7 +149,7 @@ class Journal:
                 held.enter_context(locked(path))
             except OSError as error:
                 raise CaptionsError(
-                    f"{shown(path)} can't be locked ({error.strerror or error}), so two programs could write at once; change "
+                    f"{printable(path)} can't be locked ({error.strerror or error}), so two programs could write at once; change "
                     "its permissions, or copy the folder to a disk that knows locks."
                 ) from error
             yield
@@ -175,7 +175,7 @@ class Journal:
                 end = file.tell()
         except OSError as error:
             raise CaptionsError(
-                f"The edit can't be kept in {shown(path)} ({error.strerror}); free space, or change the folder's permissions."
+                f"The edit can't be kept in {printable(path)} ({error.strerror}); free space, or change the folder's permissions."
             ) from error
         self._take(line, end - len(data), len(data))
         self._read = (path.stat().st_ino, end)
@@ -186,7 +186,7 @@ class Journal:
             file.seek(edit.start)
             line = _parsed(_text_of(file.read(edit.length)))
         if line is None:
-            raise CaptionsError(f"{shown(self.path)} was changed by another program; open the folder again.")
+            raise CaptionsError(f"{printable(self.path)} was changed by another program; open the folder again.")
         return _changes(line)
 
     def shorten(self) -> None:

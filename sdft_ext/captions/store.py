@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..dataset.folder import CAPTION_BYTES, DatasetError, Listed, listed
 from ..dataset.pictures import Header, PictureError, read_header
-from ..storage.text import shown
+from ..storage.text import printable
 from . import files
 from .errors import CaptionsError, Outdated
 from .files import ChangedMeanwhile, Form, Written
@@ -198,11 +198,11 @@ class Captions:
                 return (
                     ""
                     if os.access(path, os.W_OK | os.X_OK)
-                    else f"{shown(path)} can't be written; change its permissions to edit the captions here."
+                    else f"{printable(path)} can't be written; change its permissions to edit the captions here."
                 )
             if path.exists():
-                return f"{shown(path)} is a file where a folder is needed; rename it to edit the captions here."
-        return f"The folder {shown(self.root)} is gone; put it back."
+                return f"{printable(path)} is a file where a folder is needed; rename it to edit the captions here."
+        return f"The folder {printable(self.root)} is gone; put it back."
 
     def ids_by_caption(self) -> dict[str, list[int]]:
         """The pictures of each caption."""
@@ -275,7 +275,7 @@ class Captions:
                 texts.append(caption.locked)
             elif caption.signature is not None and caption.signature[0] > CAPTION_BYTES:
                 texts.append(
-                    f"{shown(caption.file)} is longer than {CAPTION_BYTES // 1024} kB, so training doesn't read it; shorten it."
+                    f"{printable(caption.file)} is longer than {CAPTION_BYTES // 1024} kB, so training doesn't read it; shorten it."
                 )
             present.add(self._picture_of(file, header, caption))
         for picture in [p for p in self.pictures.values() if p.name not in present]:
@@ -286,7 +286,7 @@ class Captions:
             del self._captions[name]
         if not self.pictures:
             raise CaptionsError(
-                f"The folder {shown(self.root)} holds no pictures; put JPEG, PNG or WebP files there. {' '.join(texts[:3])}"
+                f"The folder {printable(self.root)} holds no pictures; put JPEG, PNG or WebP files there. {' '.join(texts[:3])}"
             )
         self.problems, self._folders = texts, folders
 
@@ -356,19 +356,21 @@ class Captions:
         if signature is not None:
             if signature[0] > MOST_READ:
                 caption.locked = (
-                    f"{shown(caption.file)} is longer than 1 MB, which is no caption; shorten it, or remove it."
+                    f"{printable(caption.file)} is longer than 1 MB, which is no caption; shorten it, or remove it."
                 )
             else:
                 try:
                     data = files.read(caption.file)
                 except OSError as error:
                     data = b""
-                    caption.locked = f"{shown(caption.file)} can't be read ({error.strerror}); change its permissions."
+                    caption.locked = (
+                        f"{printable(caption.file)} can't be read ({error.strerror}); change its permissions."
+                    )
                 if data is not None and not caption.locked:
                     written = files.parse(data)
                     if _is_picture(data):
                         caption.locked = (
-                            f"{shown(caption.file)} holds a picture, not a caption; give it a picture's ending."
+                            f"{printable(caption.file)} holds a picture, not a caption; give it a picture's ending."
                         )
         caption.signature = signature
         if caption.locked:
@@ -652,7 +654,7 @@ class Captions:
             path = Path(os.path.realpath(path))
             if not self._may_write(path):
                 raise CaptionsError(
-                    f"{shown(caption.file)} is a link out of the allowed folders; edit the file itself."
+                    f"{printable(caption.file)} is a link out of the allowed folders; edit the file itself."
                 )
         data, kept_code = (None, True) if caption.text is None else files.compose(caption.text, caption.form)
         base = caption.base
@@ -664,11 +666,11 @@ class Captions:
         notes = []
         if not kept_code:
             caption.form = Form(b"", "utf-8", caption.form.newline, caption.form.tail)
-            notes.append(f"{shown(caption.file)} is UTF-8 now: its old code lacks a letter of the new text.")
+            notes.append(f"{printable(caption.file)} is UTF-8 now: its old code lacks a letter of the new text.")
         if not caption.exact:
             caption.exact = True
             notes.append(
-                f"{shown(caption.file)} held damaged signs or line ends of several kinds; those are written anew, as they are "
+                f"{printable(caption.file)} held damaged signs or line ends of several kinds; those are written anew, as they are "
                 "shown."
             )
         caption.base = caption.text
@@ -743,7 +745,7 @@ def _is_picture(data: bytes) -> bool:
 def _why_not(path: Path, error: Exception) -> str:
     if isinstance(error, OSError):
         return (
-            f"{shown(path)} can't be written ({error.strerror or error}); its text is kept in the journal: free space, or "
+            f"{printable(path)} can't be written ({error.strerror or error}); its text is kept in the journal: free space, or "
             "change the folder's permissions, and save again."
         )
     return str(error)
@@ -754,5 +756,5 @@ def _captions(count: int) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    some = ", ".join(shown(name) for name in names[:3])
+    some = ", ".join(printable(name) for name in names[:3])
     return f"{some} and {len(names) - 3:,} more" if len(names) > 3 else some

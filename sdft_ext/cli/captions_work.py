@@ -13,7 +13,7 @@ from ..captions import edits, frequency, interchange, reading
 from ..captions.errors import CaptionsError
 from ..captions.filters import Surroundings, passing
 from ..captions.store import Captions, Done, Outcome, Picture, Saved
-from ..storage.text import shown
+from ..storage.text import printable
 from .signals import FAILED, OK
 
 
@@ -64,7 +64,7 @@ def filter(options: argparse.Namespace) -> int:
     found = _open(options.folder)
     some = _chosen(found, options)
     for picture in some:
-        print(shown(picture.name) if options.names else f"{shown(picture.name)}: {_line(picture.caption)}")
+        print(printable(picture.name) if options.names else f"{printable(picture.name)}: {_line(picture.caption)}")
     if not options.names:
         print(f"{len(some):,} of {len(found.pictures):,} pictures.")
     return OK
@@ -113,7 +113,7 @@ def _do(found: Captions, what: str, plan: Any, options: argparse.Namespace) -> i
     outcome = plan()
     before = {caption.name: caption.caption for caption in (picture.of for picture in found.in_order)}
     for name, _, after in outcome.changes[: options.show]:
-        print(f"{shown(name)}\n  - {_line(before[name])}\n  + {_line(after or '')}")
+        print(f"{printable(name)}\n  - {_line(before[name])}\n  + {_line(after or '')}")
     if len(outcome.changes) > options.show:
         print(f"… and {len(outcome.changes) - options.show:,} more.")
     if options.dry_run:
@@ -159,7 +159,7 @@ def _said(saved: Saved, notes: Sequence[str]) -> int:
         print(f"sdft: {text}", file=sys.stderr)
     for name in saved.conflicts:
         print(
-            f"sdft: {shown(name)} was changed by another program too, and is left as that program wrote it; open the folder in "
+            f"sdft: {printable(name)} was changed by another program too, and is left as that program wrote it; open the folder in "
             "the page to choose, or undo.",
             file=sys.stderr,
         )
@@ -179,7 +179,9 @@ def tags(options: argparse.Namespace) -> int:
     for row in told.tags[: max(options.most, 0)]:
         together = f"{row.with_trigger / row.count:14.0%}" if options.trigger else ""
         mark = "  (in all)" if row.fused else ""
-        print(f"{row.count:7,} {row.count / told.captions:7.1%} {row.position:6.1f}{together}  {shown(row.tag)}{mark}")
+        print(
+            f"{row.count:7,} {row.count / told.captions:7.1%} {row.position:6.1f}{together}  {printable(row.tag)}{mark}"
+        )
     print(f"{len(told.tags):,} different tags in {told.captions:,} captions.")
     if told.text:
         print(told.text)
@@ -192,11 +194,11 @@ def tokens(options: argparse.Namespace) -> int:
     counts = reading.Counter().counts([picture.caption for picture in some])
     for picture in some[: max(options.most, 0)]:
         told = reading.read(picture.caption)
-        print(f"{shown(picture.name)}: {told.count} tokens in {len(told.chunks)} chunk(s) of 75, {told.strategy}")
+        print(f"{printable(picture.name)}: {told.count} tokens in {len(told.chunks)} chunk(s) of 75, {told.strategy}")
         for number, chunk in enumerate(told.chunks, 1):
-            print(f"  chunk {number}: {' '.join(shown(piece.text) for piece in chunk)}")
+            print(f"  chunk {number}: {' '.join(printable(piece.text) for piece in chunk)}")
         for part in told.parts:
-            print(f"  {part.share:6.1%}  {shown(part.text)}")
+            print(f"  {part.share:6.1%}  {printable(part.text)}")
         for sentence in told.advice:
             print(f"  {sentence}")
     if counts:
@@ -237,7 +239,7 @@ def import_(options: argparse.Namespace) -> int:
 
     code = _do(found, f"import {options.format}", plan, options)
     if unmatched:
-        print(f"{len(unmatched):,} names have no picture here, such as {', '.join(map(shown, unmatched[:3]))}.")
+        print(f"{len(unmatched):,} names have no picture here, such as {', '.join(map(printable, unmatched[:3]))}.")
     return code
 
 
@@ -255,7 +257,7 @@ def export(options: argparse.Namespace) -> int:
     for note in done.notes:
         print(note)
     if done.left:
-        left = ", ".join(shown(name) for name in done.left[:3])
+        left = ", ".join(printable(name) for name in done.left[:3])
         print(
             f"sdft: {len(done.left):,} files are there with other content ({left}); --replace overwrites them.",
             file=sys.stderr,
@@ -279,4 +281,4 @@ def _number(option: str, text: str) -> int:
 
 
 def _line(caption: str) -> str:
-    return shown(" ".join(caption.split()))
+    return printable(" ".join(caption.split()))

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ..recipe import DatasetRecipe
-from ..storage.text import shown
+from ..storage.text import printable
 from . import pictures
 from .buckets import Geometry
 from .folder import Picture
@@ -24,7 +24,7 @@ def opened(picture: Picture, recipe: DatasetRecipe, at_least: tuple[int, int] | 
     """
     image, alpha = pictures.open_picture(picture.path, recipe.background, at_least)
     if not _same_shape(image.size, (picture.width, picture.height)):
-        raise PictureError(f"{shown(picture.path)} was changed after the scan; start again.")
+        raise PictureError(f"{printable(picture.path)} was changed after the scan; start again.")
     mask = alpha if recipe.alpha == "mask" else None
     if picture.mask_path is not None:
         drawn = pictures.open_mask(picture.mask_path, image.size)

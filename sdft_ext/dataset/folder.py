@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import SdftError
 from ..recipe import Concept, DatasetRecipe
 from ..storage import text as text_files
-from ..storage.text import shown
+from ..storage.text import printable
 from . import names, pictures
 from .pictures import PictureError
 
@@ -148,7 +148,7 @@ def listed(root: Path) -> tuple[list[Listed], list[Problem]]:
     Raises DatasetError where the folder is missing.
     """
     if not root.is_dir():
-        raise DatasetError(f"The folder {shown(root)} is gone or no folder; put it back, or choose another one.")
+        raise DatasetError(f"The folder {printable(root)} is gone or no folder; put it back, or choose another one.")
     problems: list[Problem] = []
     found = []
     for file in _walk(root, _at_root(root), set(), problems):
@@ -174,9 +174,9 @@ def _read_folder(
 ) -> tuple[list[Picture], list[Problem]]:
     what = "regularization" if regularization else "instance"
     if not root.exists():
-        raise DatasetError(f"The {what} folder {shown(root)} does not exist; check its name.")
+        raise DatasetError(f"The {what} folder {printable(root)} does not exist; check its name.")
     if not root.is_dir():
-        raise DatasetError(f"The {what} folder {shown(root)} is a file; give the folder that holds the pictures.")
+        raise DatasetError(f"The {what} folder {printable(root)} is a file; give the folder that holds the pictures.")
     settings = recipe.concepts[concept]
     times = settings.regularization_repeats if regularization else settings.repeats
     found: list[Picture] = []
@@ -190,7 +190,9 @@ def _read_folder(
             problems.append(Problem(file.path, str(error), True))
             continue
         if mask is not None and abs(math.log(mask.width * header.height / (mask.height * header.width))) > MASK_ASPECT:
-            text = f"{shown(file.mask)} has another shape than its picture; it is stretched: draw it at the same size."
+            text = (
+                f"{printable(file.mask)} has another shape than its picture; it is stretched: draw it at the same size."
+            )
             problems.append(Problem(file.path, text, False))
         stat = file.entry.stat()
         caption = _caption(file, recipe, problems)
@@ -228,7 +230,9 @@ def _walk(folder: Path, inherited: tuple[int, str], seen: set[str], problems: li
         with os.scandir(folder) as entries:
             listed = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
     except OSError as error:
-        problems.append(Problem(folder, f"{shown(folder)} can't be listed ({error.strerror}); it is left out.", True))
+        problems.append(
+            Problem(folder, f"{printable(folder)} can't be listed ({error.strerror}); it is left out.", True)
+        )
         return
     yield from _files(folder, [e for e in listed if _is_file(e)], inherited, problems)
     for entry in listed:
@@ -237,10 +241,12 @@ def _walk(folder: Path, inherited: tuple[int, str], seen: set[str], problems: li
         path = folder / entry.name
         told = names.kohya(entry.name)
         if told is not None and told[0] == 0:
-            problems.append(Problem(path, f"{shown(path)} has 0 repeats in its name; its pictures are left out.", True))
+            problems.append(
+                Problem(path, f"{printable(path)} has 0 repeats in its name; its pictures are left out.", True)
+            )
             continue
         if told is None and names.looks_dated(entry.name):
-            text = f"{shown(path)} starts with a number of four digits or more, which isn't read as repeats."
+            text = f"{printable(path)} starts with a number of four digits or more, which isn't read as repeats."
             problems.append(Problem(path, text, False))
         yield from _walk(path, told or inherited, seen, problems)
 
@@ -265,7 +271,7 @@ def _files(
             texts[stem, ending] = entry.name
         elif ending in pictures.UNREADABLE:
             path = folder / entry.name
-            text = f"{shown(path)} is of a kind that isn't read here ({ending}); save it as JPEG or PNG."
+            text = f"{printable(path)} is of a kind that isn't read here ({ending}); save it as JPEG or PNG."
             problems.append(Problem(path, text, True))
         elif stem.lower().endswith(".preview"):
             continue
@@ -318,7 +324,7 @@ def _read_text(path: Path, problems: list[Problem]) -> str | None:
     """A caption on one line, or None where the file is no caption. An empty file is an empty caption, and said so."""
 
     def note(text: str) -> None:
-        problems.append(Problem(path, f"{shown(path)} {text}", False))
+        problems.append(Problem(path, f"{printable(path)} {text}", False))
 
     try:
         with open(path, "rb") as handle:
@@ -355,9 +361,9 @@ def _need_pictures(scan: Scan, concept: int) -> None:
         if bad:
             more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
             raise DatasetError(
-                f"None of the pictures in the {what} folder {shown(root)} can be used: {' '.join(bad[:3])}{more}"
+                f"None of the pictures in the {what} folder {printable(root)} can be used: {' '.join(bad[:3])}{more}"
             )
         raise DatasetError(
-            f"The {what} folder {shown(root)} holds no pictures; put JPEG, PNG or WebP files there"
+            f"The {what} folder {printable(root)} holds no pictures; put JPEG, PNG or WebP files there"
             + (", or leave dataset.concepts[].regularization empty." if regularization else ".")
         )

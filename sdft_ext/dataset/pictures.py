@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
 from ..errors import SdftError
-from ..storage.text import shown
+from ..storage.text import printable
 
 EXTENSIONS = frozenset(
     {
@@ -106,15 +106,17 @@ def read_header(path: Path) -> Header:
             width, height = _upright_size(image)
             header = Header(width, height, _has_alpha(image), str(image.format))
     except UnidentifiedImageError as error:
-        raise PictureError(f"{shown(path)} {_what_it_is(path)}; replace it by a JPEG or PNG, or remove it.") from error
+        raise PictureError(
+            f"{printable(path)} {_what_it_is(path)}; replace it by a JPEG or PNG, or remove it."
+        ) from error
     except Image.DecompressionBombError as error:
-        raise PictureError(f"{shown(path)} claims more than {MAX_PIXELS:,} pixels; make it smaller.") from error
+        raise PictureError(f"{printable(path)} claims more than {MAX_PIXELS:,} pixels; make it smaller.") from error
     except FileNotFoundError as error:
-        raise PictureError(f"{shown(path)} is gone; put it back or scan again.") from error
+        raise PictureError(f"{printable(path)} is gone; put it back or scan again.") from error
     except PermissionError as error:
-        raise PictureError(f"{shown(path)} may not be read; change its permissions.") from error
+        raise PictureError(f"{printable(path)} may not be read; change its permissions.") from error
     except _BROKEN as error:
-        raise PictureError(f"{shown(path)} is damaged ({error}); replace or remove it.") from error
+        raise PictureError(f"{printable(path)} is damaged ({error}); replace or remove it.") from error
     _check_size(path, header.width, header.height)
     return header
 
@@ -147,7 +149,7 @@ def colour(name: str) -> tuple[int, int, int]:
         return tuple(ImageColor.getrgb(name.strip())[:3])  # type: ignore[return-value]
     except ValueError as error:
         raise PictureError(
-            f"dataset.background is {shown(name)!r}, which is no colour; write a name such as 'white' or #rrggbb."
+            f"dataset.background is {printable(name)!r}, which is no colour; write a name such as 'white' or #rrggbb."
         ) from error
 
 
@@ -198,14 +200,16 @@ def _has_alpha(image: Any) -> bool:
 
 def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise PictureError(f"{shown(path)} claims {width:,} × {height:,} pixels, too many to open; make it smaller.")
+        raise PictureError(
+            f"{printable(path)} claims {width:,} × {height:,} pixels, too many to open; make it smaller."
+        )
     if min(width, height) < MIN_SIDE:
         raise PictureError(
-            f"{shown(path)} is only {width:,} × {height:,} pixels; use pictures of {MIN_SIDE} pixels a side and more."
+            f"{printable(path)} is only {width:,} × {height:,} pixels; use pictures of {MIN_SIDE} pixels a side and more."
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise PictureError(
-            f"{shown(path)} is a strip of {width:,} × {height:,} pixels; crop it to less than {MAX_ASPECT:g} to 1."
+            f"{printable(path)} is a strip of {width:,} × {height:,} pixels; crop it to less than {MAX_ASPECT:g} to 1."
         )
 
 
@@ -225,15 +229,15 @@ def _decode(path: Path, at_least: tuple[int, int] | None) -> Any:
                 raise OSError("image file is truncated")
             return image.copy() if turn is None else image.transpose(turn)
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise PictureError(f"{shown(path)} {_what_it_is(path)}; replace or remove it.") from error
+        raise PictureError(f"{printable(path)} {_what_it_is(path)}; replace or remove it.") from error
     except PictureError:
         raise
     except FileNotFoundError as error:
-        raise PictureError(f"{shown(path)} is gone; put it back or scan again.") from error
+        raise PictureError(f"{printable(path)} is gone; put it back or scan again.") from error
     except MemoryError as error:
-        raise PictureError(f"{shown(path)} doesn't fit into memory; make it smaller.") from error
+        raise PictureError(f"{printable(path)} doesn't fit into memory; make it smaller.") from error
     except _BROKEN as error:
-        raise PictureError(f"{shown(path)} is damaged or cut off ({error}); replace or remove it.") from error
+        raise PictureError(f"{printable(path)} is damaged or cut off ({error}); replace or remove it.") from error
 
 
 def _lacks_end(path: Path, format: str) -> bool:

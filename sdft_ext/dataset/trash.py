@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import SdftError
 from ..storage import json_file
-from ..storage.hidden_folder import OwnFolderError, own_folder
-from ..storage.text import shown
+from ..storage.hidden_folder import HiddenFolderError, hidden_folder
+from ..storage.text import printable
 from . import names
 from .folder import CAPTION_ENDINGS
 from .pictures import EXTENSIONS
@@ -54,8 +54,8 @@ class Trash:
         )
         relative = [self._relative(path) for path in files]
         try:
-            place = own_folder(self.root, TRASH, f"{time.time_ns():x}-{secrets.token_hex(3)}", make=True)
-        except OwnFolderError as error:
+            place = hidden_folder(self.root, TRASH, f"{time.time_ns():x}-{secrets.token_hex(3)}", make=True)
+        except HiddenFolderError as error:
             raise TrashError(str(error)) from error
         removal = Removal(place.name, time.time(), tuple(relative))
         moved: list[tuple[Path, Path]] = []
@@ -70,7 +70,7 @@ class Trash:
             for source, target in reversed(moved):
                 shutil.move(target, source)
             shutil.rmtree(place, ignore_errors=True)
-            what = shown(getattr(error, "filename", None) or self.root)
+            what = printable(getattr(error, "filename", None) or self.root)
             raise TrashError(
                 f"Nothing was removed: {what} can't be moved ({error.strerror or error}); change the folder's permissions, "
                 "or look at the folder again if the file is gone."
@@ -80,8 +80,8 @@ class Trash:
     def removals(self) -> list[Removal]:
         """What lies in the trash, the newest first. Records that can't be read are passed over."""
         try:
-            folders = sorted(own_folder(self.root, TRASH).iterdir(), reverse=True)
-        except (OSError, OwnFolderError):
+            folders = sorted(hidden_folder(self.root, TRASH).iterdir(), reverse=True)
+        except (OSError, HiddenFolderError):
             return []
         found = (self._read(folder) for folder in folders)
         return [removal for removal in found if removal is not None]
@@ -91,15 +91,15 @@ class Trash:
         removal = next((one for one in self.removals() if one.id == id), None)
         if removal is None:
             raise TrashError("This removal is not in the trash any more; look at the list again.")
-        place = own_folder(self.root, TRASH, removal.id)
+        place = hidden_folder(self.root, TRASH, removal.id)
         pairs = [(self.file(removal, name), self.root / name) for name in removal.files]
         waiting = [(source, target) for source, target in pairs if os.path.lexists(source)]
         for _, target in waiting:
             if os.path.lexists(target):
-                raise TrashError(f"{shown(target)} is there again: rename it, then put the removed one back.")
+                raise TrashError(f"{printable(target)} is there again: rename it, then put the removed one back.")
             if not _within(target.parent, self.root):
                 raise TrashError(
-                    f"{shown(target.parent)} is a link out of the dataset's folder; remove the link first."
+                    f"{printable(target.parent)} is a link out of the dataset's folder; remove the link first."
                 )
         for source, target in waiting:
             try:
@@ -107,17 +107,17 @@ class Trash:
                 shutil.move(source, target)
             except OSError as error:
                 raise TrashError(
-                    f"{shown(target)} can't be put back ({error.strerror}); it is in the trash still: {shown(source)}."
+                    f"{printable(target)} can't be put back ({error.strerror}); it is in the trash still: {printable(source)}."
                 ) from error
         shutil.rmtree(place, ignore_errors=True)
         return [target for _, target in waiting]
 
     def file(self, removal: Removal, name: str) -> Path:
-        """Where a removed file lies now. Raises OwnFolderError or TrashError where a link would lead out of the trash."""
-        place = own_folder(self.root, TRASH, removal.id, FILES)
+        """Where a removed file lies now. Raises HiddenFolderError or TrashError where a link would lead out of the trash."""
+        place = hidden_folder(self.root, TRASH, removal.id, FILES)
         path = place / name
         if not _within(path.parent, place):
-            raise TrashError(f"{shown(path.parent)} is a link out of the trash; remove the link first.")
+            raise TrashError(f"{printable(path.parent)} is a link out of the trash; remove the link first.")
         return path
 
     def _read(self, folder: Path) -> Removal | None:
@@ -133,13 +133,15 @@ class Trash:
     def _relative(self, path: Path) -> str:
         below = path.relative_to(self.root).as_posix() if self.root in path.parents else ""
         if not _plain(below):
-            raise TrashError(f"{shown(path)} is not in the folder {shown(self.root)}; look at the folder again.")
+            raise TrashError(
+                f"{printable(path)} is not in the folder {printable(self.root)}; look at the folder again."
+            )
         return below
 
     def _with_company(self, path: Path) -> list[Path]:
         """The file, and the caption and mask that belong to it alone."""
         if not os.path.lexists(path):
-            raise TrashError(f"{shown(path)} is gone; look at the folder again.")
+            raise TrashError(f"{printable(path)} is gone; look at the folder again.")
         found = [path]
         try:
             beside = [entry.name for entry in os.scandir(path.parent) if entry.name != path.name]

@@ -17,7 +17,7 @@ from ..captions.errors import Outdated
 from ..captions.filters import Surroundings, passing
 from ..captions.store import Captions, Outcome, Picture
 from ..recipe import Concept, DatasetRecipe, Recipe
-from ..storage.text import shown
+from ..storage.text import printable
 from .errors import DeskError, NotFound, NotNow
 from .folders import Folders
 from .pictures import Thumbnails
@@ -158,7 +158,7 @@ class CaptionSets:
             pictures = self._which(found, ids, tree)
             for picture in pictures if revision is not None else ():
                 if picture.revision != revision:
-                    raise Outdated(f"{shown(picture.name)} has changed meanwhile; look at it, then edit it again.")
+                    raise Outdated(f"{printable(picture.name)} has changed meanwhile; look at it, then edit it again.")
             outcome = self._outcome(found, pictures, chosen)
             if preview is not None and preview != _token(outcome):
                 raise Outdated("The captions have changed since the preview; look at it again.")

@@ -17,7 +17,7 @@ from ..formats.quick_look import glance
 from ..recipe import FULL, Concept, DatasetRecipe, Recipe, RecipeError, presets
 from ..recipe import file as recipe_file
 from ..recipe.rules import fields, problems
-from ..storage.hidden_folder import OwnFolderError
+from ..storage.hidden_folder import HiddenFolderError
 from . import calculator, example, guide, schema
 from .captions import CaptionSets
 from .errors import DeskError, NotNow
@@ -398,7 +398,7 @@ class Desk:
         try:
             path = trash.file(removal, name)
             stat = path.stat()
-        except (OSError, TrashError, OwnFolderError):  # gone, or a link leads elsewhere
+        except (OSError, TrashError, HiddenFolderError):  # gone, or a link leads elsewhere
             return {"name": name, "picture": None}
         is_picture = path.suffix.lower() in EXTENSIONS
         token = self.thumbnails.token(path, stat.st_size, stat.st_mtime_ns) if is_picture else ""

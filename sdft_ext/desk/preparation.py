@@ -18,7 +18,7 @@ from ..preparation.options import Options, PreparationError, from_plain
 from ..preparation.plan import Action, Plan, name_below, plan
 from ..preparation.stale_outputs import announced
 from ..recipe import Concept, DatasetRecipe, Recipe
-from ..storage.hidden_folder import OwnFolderError
+from ..storage.hidden_folder import HiddenFolderError
 from .errors import DeskError, NotFound, NotNow
 from .folders import Folders
 from .pictures import Thumbnails
@@ -97,7 +97,7 @@ class Preparation:
             wanted = None if crop is None else crops.Crop(crop["x"], crop["y"], crop["zoom"])
             with self._lock:
                 crops.remember(root, name, picture, wanted)
-        except (OwnFolderError, OSError) as error:
+        except (HiddenFolderError, OSError) as error:
             raise DeskError(f"The crop can't be remembered: {error}") from error
 
     def start(self, folder: str, out: str, options: Any, recipe: Any) -> dict[str, Any]:

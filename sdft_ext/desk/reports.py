@@ -17,7 +17,7 @@ from ..analysis import accepted_duplicates as kept
 from ..dataset.folder import Picture, Scan
 from ..dataset.trash import Trash
 from ..recipe import Recipe
-from ..storage.text import shown
+from ..storage.text import printable
 from .errors import DeskError, NotFound, NotNow
 from .pictures import Thumbnails
 from .scans import Scans, stamp
@@ -160,9 +160,9 @@ class Reports:
             if not 0 <= number < len(job.files):
                 raise NotFound("The report has no such file; look at the folder again.")
             if number in job.removed:
-                raise NotNow(f"{shown(job.files[number].name)} is removed already.")
+                raise NotNow(f"{printable(job.files[number].name)} is removed already.")
             if job.files[number].is_dir():
-                raise DeskError(f"{shown(job.files[number])} is a folder; move it yourself if it shall go.")
+                raise DeskError(f"{printable(job.files[number])} is a folder; move it yourself if it shall go.")
             by_root.setdefault(_root(job, job.files[number]), []).append(number)
         done = []
         for root, some in by_root.items():
@@ -179,7 +179,7 @@ class Reports:
                 job.removed -= {number for number in job.removed if job.files[number] in back}
 
     def keep(self, id: str, finding: int, undo: bool) -> None:
-        """Remember copies as wanted, or ask about them again. Raises DeskError or OwnFolderError."""
+        """Remember copies as wanted, or ask about them again. Raises DeskError or HiddenFolderError."""
         job = self._finished(id)
         found = self._finding(job, finding)
         if not found["kind"].startswith(COPIES):

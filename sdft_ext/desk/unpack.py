@@ -19,7 +19,7 @@ from typing import IO
 
 from ..dataset.folder import CAPTION_ENDINGS, SKIPPED_FOLDERS
 from ..dataset.pictures import EXTENSIONS, UNREADABLE, PictureError, read_header
-from ..storage.text import shown
+from ..storage.text import printable
 from .errors import DeskError
 
 MOST_PICTURE, MOST_TEXT, MOST_ARCHIVE = 256 * 2**20, 2**20, 16 * 2**30
@@ -79,7 +79,7 @@ def clean(name: str) -> tuple[str, ...] | None:
 
     Raises UploadError for a name that leads out of the folder.
     """
-    told = shown(name[:300])
+    told = printable(name[:300])
     path = name.replace("\\", "/")
     if path.startswith("/") or re.match(r"[A-Za-z]:", path):
         raise UploadError(f"{told} is an absolute name; pack the files by their names within a folder.")
@@ -122,9 +122,9 @@ def refuse_kind(name: str, refusals: Refusals) -> None:
     """Say that a file is of no kind that is taken."""
     ending = os.path.splitext(name)[1].lower()
     if ending in UNREADABLE:
-        refusals.add(f"{shown(name)} is of a kind that isn't read here ({ending}); save it as JPEG or PNG.")
+        refusals.add(f"{printable(name)} is of a kind that isn't read here ({ending}); save it as JPEG or PNG.")
     else:
-        refusals.neither.append(shown(name))
+        refusals.neither.append(printable(name))
 
 
 def check(path: Path, name: str, what: str) -> None:
@@ -134,7 +134,7 @@ def check(path: Path, name: str, what: str) -> None:
     try:
         read_header(path)
     except PictureError as error:
-        raise UploadError(str(error).replace(shown(path), shown(name))) from error
+        raise UploadError(str(error).replace(printable(path), printable(name))) from error
 
 
 def limit(what: str) -> int:
@@ -142,7 +142,7 @@ def limit(what: str) -> int:
 
 
 def too_large(name: str, what: str) -> UploadError:
-    return UploadError(f"{shown(name)} is larger than {limit(what) // 2**20:,} MB; make it smaller.")
+    return UploadError(f"{printable(name)} is larger than {limit(what) // 2**20:,} MB; make it smaller.")
 
 
 Take = Callable[[tuple[str, ...], Callable[[Path], None]], None]
@@ -161,9 +161,9 @@ def unpack(archive: Path, name: str, free: int, take: Take, refusals: Refusals) 
             for entry in entries:
                 _unpack_one(opened, entry, take, refusals)
     except zipfile.BadZipFile as error:
-        raise UploadError(f"{shown(name)} is no zip that can be read ({error}); pack it again.") from error
+        raise UploadError(f"{printable(name)} is no zip that can be read ({error}); pack it again.") from error
     except (OSError, EOFError, NotImplementedError, UnicodeDecodeError) as error:
-        raise UploadError(f"{shown(name)} can't be unpacked ({error}); pack it again, or free space.") from error
+        raise UploadError(f"{printable(name)} can't be unpacked ({error}); pack it again, or free space.") from error
 
 
 class _Listed(io.BufferedReader):
@@ -178,25 +178,27 @@ class _Listed(io.BufferedReader):
     def read(self, size: int | None = -1, /) -> bytes:
         """Raises UploadError where far too much is asked for, or what is read lists too many files."""
         if size is not None and size > MOST_LIST:
-            raise UploadError(f"{shown(self._name)} is damaged, or lists far too many files; pack it again, or fewer.")
+            raise UploadError(
+                f"{printable(self._name)} is damaged, or lists far too many files; pack it again, or fewer."
+            )
         found = super().read(size)
         if found.count(self._ENTRY) > MOST_ENTRIES:
-            raise UploadError(f"{shown(self._name)} holds more than {MOST_ENTRIES:,} files; pack fewer.")
+            raise UploadError(f"{printable(self._name)} holds more than {MOST_ENTRIES:,} files; pack fewer.")
         return found
 
 
 def _judge(entries: list[zipfile.ZipInfo], name: str, size: int, free: int) -> None:
     unpacked, packed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
     if packed > size:
-        raise UploadError(f"{shown(name)} holds the same bytes several times (a zip bomb); it was not unpacked.")
+        raise UploadError(f"{printable(name)} holds the same bytes several times (a zip bomb); it was not unpacked.")
     if unpacked > MOST_UNPACKED or (unpacked > BOMB_FROM and unpacked > BOMB_RATIO * size):
         raise UploadError(
-            f"{shown(name)} would unpack to {unpacked / 2**30:,.1f} GB, far more than it holds (a zip bomb); it was not "
+            f"{printable(name)} would unpack to {unpacked / 2**30:,.1f} GB, far more than it holds (a zip bomb); it was not "
             "unpacked."
         )
     if unpacked > free - SPARE:
         raise UploadError(
-            f"{shown(name)} needs {unpacked / 2**20:,.0f} MB, and the disk has {max(free, 0) / 2**20:,.0f} MB; free space."
+            f"{printable(name)} needs {unpacked / 2**20:,.0f} MB, and the disk has {max(free, 0) / 2**20:,.0f} MB; free space."
         )
 
 
@@ -210,17 +212,17 @@ def _unpack_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, take: Take, ref
         if parts is None:
             return
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-            raise UploadError(f"{shown(name)} is a link or no file at all; it was not unpacked.")
+            raise UploadError(f"{printable(name)} is a link or no file at all; it was not unpacked.")
         what = kind(parts[-1])
         if what not in ("picture", "text"):
             refuse_kind(parts[-1], refusals)
             return
         if entry.flag_bits & 1:
-            raise UploadError(f"{shown(name)} is locked with a password; pack it without one.")
+            raise UploadError(f"{printable(name)} is locked with a password; pack it without one.")
         if entry.file_size > limit(what):
             raise too_large(name, what)
         if entry.file_size > BOMB_FROM and entry.file_size > BOMB_RATIO * max(entry.compress_size, 1):
-            raise UploadError(f"{shown(name)} unpacks to far more than it holds (a zip bomb); it was not unpacked.")
+            raise UploadError(f"{printable(name)} unpacks to far more than it holds (a zip bomb); it was not unpacked.")
 
         def write(path: Path) -> None:
             with opened.open(entry) as source, open(path, "wb") as target:
@@ -234,7 +236,7 @@ def _unpack_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, take: Take, ref
     except DeskError:  # the upload has ended
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        refusals.add(f"{shown(name)} is damaged in its archive ({error}); pack it again.")
+        refusals.add(f"{printable(name)} is damaged in its archive ({error}); pack it again.")
 
 
 def _blocks(source: IO[bytes], most: int) -> Iterator[bytes]:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..dataset import names
-from ..storage.hidden_folder import OwnFolderError, own_folder
-from ..storage.text import shown
+from ..storage.hidden_folder import HiddenFolderError, hidden_folder
+from ..storage.text import printable
 from .errors import DeskError, NotAllowed, NotFound, NotNow
 from .folders import Folders
 from .unpack import BLOCK, SPARE, Refusals, UploadError, check, clean, kind, limit, refuse_kind, too_large, unpack
@@ -80,7 +80,7 @@ class Receiver:
         if self._since > 16 * BLOCK:
             self._since = 0
             if shutil.disk_usage(self.upload.place).free < SPARE:
-                raise UploadError(f"The disk is full: {shown(self.name)} was not taken; free space.")
+                raise UploadError(f"The disk is full: {printable(self.name)} was not taken; free space.")
         try:
             self._file.write(data)
         except OSError as error:
@@ -136,8 +136,8 @@ class Uploads:
         with self._lock:  # one that ends meanwhile would take away the folder that both lie in
             path, made = self._named(folder) if folder.strip() else (self._new(name), True)
             try:
-                place = own_folder(path, INCOMING, secrets.token_hex(8), make=True)
-            except OwnFolderError as error:
+                place = hidden_folder(path, INCOMING, secrets.token_hex(8), make=True)
+            except HiddenFolderError as error:
                 if made:
                     _remove_empty(path)
                 raise DeskError(str(error)) from error
@@ -156,7 +156,7 @@ class Uploads:
         upload.touched = time.monotonic()
         if not upload.folder.is_dir():
             self.cancel(id)
-            raise NotFound(f"The folder {shown(upload.folder)} is gone; put it back, and send the pictures again.")
+            raise NotFound(f"The folder {printable(upload.folder)} is gone; put it back, and send the pictures again.")
         parts = clean(name)
         if parts is None:
             return None
@@ -180,7 +180,7 @@ class Uploads:
             try:
                 if not upload.folder.is_dir():
                     raise NotFound(
-                        f"The folder {shown(upload.folder)} is gone; put it back, and send the pictures again."
+                        f"The folder {printable(upload.folder)} is gone; put it back, and send the pictures again."
                     )
                 return _place(upload)
             finally:
@@ -195,9 +195,9 @@ class Uploads:
         if path.is_dir():
             return path, False
         if path.exists():
-            raise DeskError(f"{shown(path)} is a file; name a folder for the pictures.")
+            raise DeskError(f"{printable(path)} is a file; name a folder for the pictures.")
         if not path.parent.is_dir():
-            raise NotFound(f"The folder {shown(path.parent)} does not exist; check its name.")
+            raise NotFound(f"The folder {printable(path.parent)} does not exist; check its name.")
         try:
             path.mkdir()
         except OSError as error:
@@ -299,7 +299,7 @@ def _place(upload: Upload) -> dict[str, object]:
         except OSError as error:
             left = len(families) - number
             upload.refusals.add(
-                f"{shown(folder)} can't be written ({error.strerror or error}): {left:,} pictures were not added; change "
+                f"{printable(folder)} can't be written ({error.strerror or error}): {left:,} pictures were not added; change "
                 "its permissions or free space, and send them again."
             )
             break
@@ -359,7 +359,7 @@ def _moves(
     if not new or not (differing or others):
         for name in differing:  # of a picture that is there already
             what = "another mask" if name.casefold() in masks else "other words"
-            refusals.add(f"{shown(name)} is there already with {what}; it was left as it is.")
+            refusals.add(f"{printable(name)} is there already with {what}; it was left as it is.")
         left = {*equal, *differing}
         return [(path, there.folder / name) for name, path in family if name not in left], len(equal)
     together = [(name, path) for name, path in family if name in new or name.casefold() not in pictures]
@@ -379,8 +379,10 @@ def _once(family: Sequence[tuple[str, Path]], refusals: Refusals) -> list[tuple[
     for name, path in family:
         first, kept = found.setdefault(name.casefold(), (name, path))
         if kept != path and not filecmp.cmp(kept, path, shallow=False):
-            how = "twice" if first == name else f"as {shown(first)} too, which some systems take for the same name"
-            refusals.add(f"{shown(name)} was sent {how}, with another content: the first was taken; rename this one.")
+            how = "twice" if first == name else f"as {printable(first)} too, which some systems take for the same name"
+            refusals.add(
+                f"{printable(name)} was sent {how}, with another content: the first was taken; rename this one."
+            )
     return list(found.values())
 
 
@@ -404,7 +406,7 @@ def _make(folder: Path, root: Path) -> None:
     """Raises NotAllowed where a link on the way leads out of the dataset's folder."""
     real, home = Path(os.path.realpath(folder)), Path(os.path.realpath(root))
     if real != home and home not in real.parents:
-        raise NotAllowed(f"{shown(folder)} is a link out of the dataset's folder; remove the link, and send again.")
+        raise NotAllowed(f"{printable(folder)} is a link out of the dataset's folder; remove the link, and send again.")
     folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -430,4 +432,4 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _unwritable(folder: Path, error: OSError) -> DeskError:
-    return DeskError(f"{shown(folder)} can't be written ({error.strerror}); change its permissions or free space.")
+    return DeskError(f"{printable(folder)} can't be written ({error.strerror}); change its permissions or free space.")

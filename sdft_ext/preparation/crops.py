@@ -12,7 +12,7 @@ from typing import Any
 from ..dataset.buckets import Geometry
 from ..dataset.folder import Picture
 from ..storage import atomic, json_file
-from ..storage.hidden_folder import own_folder
+from ..storage.hidden_folder import hidden_folder
 
 FILE = "crops.json"
 MOST_ZOOM = 8.0
@@ -41,7 +41,7 @@ def placed(geometry: Geometry, crop: Crop) -> Geometry:
 def read(folder: Path) -> dict[str, tuple[Crop, tuple[int, int]]]:
     """Crops by the picture's name below the folder, with the size that the picture had. What can't be read is left out."""
     try:
-        listed = json_file.read(own_folder(folder) / FILE)["crops"]
+        listed = json_file.read(hidden_folder(folder) / FILE)["crops"]
         pairs = list(listed.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
@@ -60,7 +60,7 @@ def of(crops: Mapping[str, tuple[Crop, tuple[int, int]]], name: str, picture: Pi
 
 
 def remember(folder: Path, name: str, picture: Picture, crop: Crop | None) -> None:
-    """Keep a crop, or with None forget it. Raises OwnFolderError or OSError where the folder can't be written."""
+    """Keep a crop, or with None forget it. Raises HiddenFolderError or OSError where the folder can't be written."""
     kept = read(folder)
     kept.pop(name, None)
     if crop is not None:
@@ -70,7 +70,7 @@ def remember(folder: Path, name: str, picture: Picture, crop: Crop | None) -> No
         for n, (c, size) in list(kept.items())[-MOST:]
     }
     # As ASCII: a name may hold bytes that are no UTF-8.
-    atomic.text(own_folder(folder, make=True) / FILE, json.dumps({"crops": listed}, indent=1) + "\n")
+    atomic.text(hidden_folder(folder, make=True) / FILE, json.dumps({"crops": listed}, indent=1) + "\n")
 
 
 def _crop(told: Any) -> tuple[Crop, tuple[int, int]] | None:

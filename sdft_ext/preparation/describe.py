@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..storage.text import shown
+from ..storage.text import printable
 from .plan import Plan
 
 MOST_LINES = 200
@@ -43,6 +43,6 @@ def _line(action: dict[str, Any]) -> str:
     sizes = [f"{width}×{height}" for width, height in (action["before"], action["after"])]
     notes = [name for name, true in (("mirrored", action["mirrored"]), ("by hand", action["by_hand"])) if true]
     notes += [f"tile {action['tile']}"] if action["tile"] else []
-    return f"{shown(action['source'])} {sizes[0]} → {shown(action['target'])} {sizes[1]}" + (
+    return f"{printable(action['source'])} {sizes[0]} → {printable(action['target'])} {sizes[1]}" + (
         f" ({', '.join(notes)})" if notes else ""
     )

@@ -18,7 +18,7 @@ from ..dataset.folder import CAPTION_BYTES, CAPTION_ENDINGS, Picture
 from ..dataset.pictures import PictureError
 from ..dataset.trash import TrashError
 from ..storage import atomic
-from ..storage.text import shown
+from ..storage.text import printable
 from .focus import Looker
 from .options import Options, PreparationError
 from .plan import Action, Plan
@@ -69,23 +69,23 @@ def check(plan: Plan) -> Record:
     out = plan.out
     record = Record(out, plan.folder)
     if out.exists() and not out.is_dir():
-        raise PreparationError(f"{shown(out)} is a file; choose a folder.")
+        raise PreparationError(f"{printable(out)} is a file; choose a folder.")
     if plan.beside:
         return record
     if record.found and record.other not in ("", record.source):
         raise PreparationError(
-            f"{shown(out)} holds pictures prepared from {shown(record.other)}; choose a new folder for these."
+            f"{printable(out)} holds pictures prepared from {printable(record.other)}; choose a new folder for these."
         )
     if not record.found:
         try:
             held = next((entry.name for entry in os.scandir(out)), None) if out.exists() else None
         except OSError as error:
             raise PreparationError(
-                f"{shown(out)} can't be listed ({error.strerror}); change its permissions or choose another folder."
+                f"{printable(out)} can't be listed ({error.strerror}); change its permissions or choose another folder."
             ) from error
         if held is not None:
             raise PreparationError(
-                f"{shown(out)} is not empty (it holds {shown(held)}); choose a new folder, so that nothing gets mixed up."
+                f"{printable(out)} is not empty (it holds {printable(held)}); choose a new folder, so that nothing gets mixed up."
             )
     return record
 
@@ -231,7 +231,7 @@ def _put(plan: Plan, record: Record, made: _Made, done: Done) -> None:
         except OSError as error:
             record.save()
             raise PreparationError(
-                f"{shown(path)} can't be written ({os.strerror(error.errno or 0)}): free space or choose another folder; "
+                f"{printable(path)} can't be written ({os.strerror(error.errno or 0)}): free space or choose another folder; "
                 "what is written stays, and the same preparation goes on from there."
             ) from error
         record.note(file.name)
@@ -245,14 +245,12 @@ def _in_the_way(plan: Plan, record: Record, file: _File) -> str:
     path = plan.out / file.name
     real, root = Path(os.path.realpath(path.parent)), Path(os.path.realpath(plan.out))
     if real != root and root not in real.parents:
-        return f"{shown(path.parent)} is a link out of the folder; remove the link."
+        return f"{printable(path.parent)} is a link out of the folder; remove the link."
     if stamp(path) is None or record.ours(file.name) or _same(path, file.data):
         return ""
     if file.name in record.files:
-        return (
-            f"{shown(path)} was changed after it was prepared and is kept as it is; move it away to have it made again."
-        )
-    return f"{shown(path)} is there already and wasn't made by a preparation; it is kept: move it away."
+        return f"{printable(path)} was changed after it was prepared and is kept as it is; move it away to have it made again."
+    return f"{printable(path)} is there already and wasn't made by a preparation; it is kept: move it away."
 
 
 def _same(path: Path, data: bytes) -> bool:
@@ -305,7 +303,7 @@ def _key(plan: Plan, action: Action, caption: tuple[str, bytes] | None) -> str:
 def _sentence(action: Action, error: Exception) -> str:
     if isinstance(error, PictureError):
         return str(error)
-    return f"{shown(action.source)} was left out: {shown(error)}."
+    return f"{printable(action.source)} was left out: {printable(error)}."
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

@@ -19,8 +19,8 @@ from ..dataset import names
 from ..dataset.folder import Picture
 from ..dataset.pictures import EXTENSIONS, open_mask, open_picture
 from ..storage import atomic
-from ..storage.hidden_folder import OwnFolderError, own_folder
-from ..storage.text import shown
+from ..storage.hidden_folder import HiddenFolderError, hidden_folder
+from ..storage.text import printable
 from .options import PreparationError
 from .record import stamp
 
@@ -85,7 +85,7 @@ def write(picture: Picture, data: str, before: str) -> str:
             for former in others:
                 former.unlink(missing_ok=True)  # a copy of it is kept
         except OSError as error:
-            raise PreparationError(f"The mask was not kept: {shown(error)}.") from error
+            raise PreparationError(f"The mask was not kept: {printable(error)}.") from error
     picture = dataclasses.replace(picture, mask_path=path)
     return version(picture)
 
@@ -97,7 +97,7 @@ def remove(picture: Picture, before: str) -> None:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
-                raise PreparationError(f"{shown(path)} can't be removed ({error.strerror}).") from error
+                raise PreparationError(f"{printable(path)} can't be removed ({error.strerror}).") from error
 
 
 def painted_size(picture: Picture) -> tuple[int, int]:
@@ -153,17 +153,17 @@ def _keep_former(picture: Picture, before: str) -> list[Path]:
     """
     path = _path(picture)
     if version(picture) != before:
-        raise MaskChanged(f"{shown(path)} was changed by another program meanwhile; open the mask again.")
+        raise MaskChanged(f"{printable(path)} was changed by another program meanwhile; open the mask again.")
     try:
         found = _masks(picture)
         for path in found:
-            kept = own_folder(path.parent, FORMER, make=True) / f"{path.stem}-{time.time_ns():x}{path.suffix}"
+            kept = hidden_folder(path.parent, FORMER, make=True) / f"{path.stem}-{time.time_ns():x}{path.suffix}"
             shutil.copy2(path, kept)
-    except OwnFolderError as error:
+    except HiddenFolderError as error:
         raise PreparationError(str(error)) from error
     except OSError as error:
         raise PreparationError(
-            f"{shown(path)} can't be kept ({error.strerror}); change the folder's permissions."
+            f"{printable(path)} can't be kept ({error.strerror}); change the folder's permissions."
         ) from error
     return found
 

@@ -13,7 +13,7 @@ from ..dataset.buckets import Bucket, Geometry, assign
 from ..dataset.folder import Picture, Scan
 from ..recipe import DatasetRecipe
 from ..storage.free_name import free_name
-from ..storage.text import shown
+from ..storage.text import printable
 from . import crops as by_hand
 from .crops import Crop
 from .options import Options, PreparationError
@@ -105,11 +105,11 @@ def plan(
     beside = _real(folder) == _real(out)
     if beside and (options.cut != "whole" or not options.mirror):
         raise PreparationError(
-            f"Into {shown(folder)} itself only mirrored copies of whole pictures can be added; choose a new folder for the rest."
+            f"Into {printable(folder)} itself only mirrored copies of whole pictures can be added; choose a new folder for the rest."
         )
     if not beside and _real(folder) in _real(out).parents:
         raise PreparationError(
-            f"{shown(out)} lies in the folder of the originals, which would be trained with; choose another."
+            f"{printable(out)} lies in the folder of the originals, which would be trained with; choose another."
         )
     originals = [(name_below(picture, folder), picture) for picture in found.pictures]
     names = _Names()
@@ -127,7 +127,7 @@ def plan(
             ways = [*([] if beside else ways), *(dataclasses.replace(way, flip=True) for way in ways)]
         actions += [dataclasses.replace(way, target=names.new(source, ENDINGS[options.format])) for way in ways]
     if not actions:
-        raise PreparationError(f"{shown(folder)} holds no picture that could be prepared; look at its report.")
+        raise PreparationError(f"{printable(folder)} holds no picture that could be prepared; look at its report.")
     small = tuple(dict.fromkeys(action.source for action in actions if action.enlarged > 1.0))
     notes = tuple(_notes(actions, small, tiled, options))
     return Plan(folder, out, options, recipe, tuple(actions), small, tuple(tiled), notes)
@@ -215,7 +215,7 @@ def _notes(actions: list[Action], small: tuple[str, ...], tiled: list[str], opti
 
 def _listed(names: Collection[str]) -> str:
     """The first names, and the verb."""
-    first = [shown(name) for name in list(names)[:NAMED]]
+    first = [printable(name) for name in list(names)[:NAMED]]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{', '.join(first)}{more} {'is' if len(names) == 1 else 'are'}"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..storage import atomic, json_file
-from ..storage.hidden_folder import OwnFolderError, own_folder
-from ..storage.text import shown
+from ..storage.hidden_folder import HiddenFolderError, hidden_folder
+from ..storage.text import printable
 from .options import PreparationError
 
 FILE = "prepared.json"
@@ -58,12 +58,12 @@ class Record:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             # As ASCII: a name may hold bytes that are no UTF-8.
-            atomic.text(own_folder(self.out, make=True) / FILE, content + "\n")
-        except OwnFolderError as error:
+            atomic.text(hidden_folder(self.out, make=True) / FILE, content + "\n")
+        except HiddenFolderError as error:
             raise PreparationError(str(error)) from error
         except OSError as error:
             raise PreparationError(
-                f"{shown(self.out)} can't be written ({os.strerror(error.errno or 0)}); free space or choose another folder."
+                f"{printable(self.out)} can't be written ({os.strerror(error.errno or 0)}); free space or choose another folder."
             ) from error
         self._written = time.monotonic()
 
@@ -85,7 +85,7 @@ def stamp(path: Path) -> Stamp | None:
 
 def _told(out: Path) -> dict[str, Any] | None:
     try:
-        told = json_file.read(own_folder(out) / FILE)
+        told = json_file.read(hidden_folder(out) / FILE)
     except (OSError, ValueError):
         return None
     return told if isinstance(told, dict) else None

@@ -25,8 +25,8 @@ from ..errors import SdftError
 from ..host.base import Files, Host, HostChanged, Sampling
 from ..recipe import Concept, DatasetRecipe
 from ..storage import atomic, json_file
-from ..storage.hidden_folder import OwnFolderError, own_folder
-from ..storage.text import shown
+from ..storage.hidden_folder import HiddenFolderError, hidden_folder
+from ..storage.text import printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -317,24 +317,24 @@ class Making:
     def write_next(self) -> None:
         told = _story(self.folder)
         settings = {name: value for name, value in self.wanted.plain().items() if name not in ("count", "at_once")}
-        place = own_folder(self.folder, make=True)
+        place = hidden_folder(self.folder, make=True)
         json_file.write(place / STORY, {**told, self.wanted.signature: {**settings, "next": self.next}})
 
 
 def _story(folder: Path) -> dict[str, Any]:
     """What was drawn in a folder; nothing where no story is. Raises OSError or RegularizeError where it can't be read."""
     try:
-        path = own_folder(folder) / STORY
+        path = hidden_folder(folder) / STORY
         found = json_file.read(path)
     except FileNotFoundError:
         return {}
-    except OwnFolderError as error:
+    except HiddenFolderError as error:
         raise RegularizeError(str(error)) from error
     except ValueError:
         found = None
     if not isinstance(found, dict):
         raise RegularizeError(
-            f"{shown(path)} is damaged: put it back, or remove it and begin anew; what was deleted here is then drawn again."
+            f"{printable(path)} is damaged: put it back, or remove it and begin anew; what was deleted here is then drawn again."
         )
     return found
 

@@ -6,33 +6,33 @@ import os
 from pathlib import Path
 
 from ..errors import SdftError
-from .text import shown
+from .text import printable
 
 NAME = ".sdft"
 
 
-class OwnFolderError(SdftError, ValueError):
+class HiddenFolderError(SdftError, ValueError):
     """The folder can't be used; the message names it, and says what to do."""
 
 
-def own_folder(root: Path, *names: str, make: bool = False) -> Path:
+def hidden_folder(root: Path, *names: str, make: bool = False) -> Path:
     """A folder for the program's own files of a dataset, such as ``root/.sdft/trash``.
 
-    Raises OwnFolderError where ``make`` fails, or where somebody has put a link there: it may lead anywhere.
+    Raises HiddenFolderError where ``make`` fails, or where somebody has put a link there: it may lead anywhere.
     """
     path = root
     for name in (NAME, *names):
         path = path / name
         if path.is_symlink():
-            raise OwnFolderError(f"{shown(path)} is a link; remove it, so that a folder can be made there.")
+            raise HiddenFolderError(f"{printable(path)} is a link; remove it, so that a folder can be made there.")
     if make:
         if not root.is_dir():
-            raise OwnFolderError(f"The folder {shown(root)} is gone; put it back, or choose another one.")
+            raise HiddenFolderError(f"The folder {printable(root)} is gone; put it back, or choose another one.")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OwnFolderError(
-                f"{shown(root)} can't be written ({os.strerror(error.errno or 0)}); change its permissions, or copy the "
+            raise HiddenFolderError(
+                f"{printable(root)} can't be written ({os.strerror(error.errno or 0)}); change its permissions, or copy the "
                 "pictures to another folder."
             ) from error
     return path

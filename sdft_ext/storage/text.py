@@ -30,7 +30,7 @@ def decode(data: bytes) -> tuple[str, str]:
     return data.decode("latin-1"), "latin-1"
 
 
-def shown(name: object) -> str:
+def printable(name: object) -> str:
     """A file name for a sentence on one line: line breaks, control signs and undecodable bytes as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(name))
 

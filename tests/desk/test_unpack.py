@@ -12,7 +12,7 @@ import pytest
 
 from sdft_ext.dataset.trash import Trash, TrashError
 from sdft_ext.desk.unpack import Refusals, UploadError, clean, unpack
-from sdft_ext.storage.hidden_folder import OwnFolderError, own_folder
+from sdft_ext.storage.hidden_folder import HiddenFolderError, hidden_folder
 from tests.analysis.images import fill, image, save
 
 
@@ -103,11 +103,11 @@ def test_the_programs_own_folder_is_no_link(tmp_path: Path):
     (tmp_path / "outside").mkdir()
     (tmp_path / "cats").mkdir()
     (tmp_path / "cats" / ".sdft").symlink_to(tmp_path / "outside")
-    with pytest.raises(OwnFolderError, match="is a link"):
-        own_folder(tmp_path / "cats", "trash", make=True)
+    with pytest.raises(HiddenFolderError, match="is a link"):
+        hidden_folder(tmp_path / "cats", "trash", make=True)
     assert list((tmp_path / "outside").iterdir()) == []
-    with pytest.raises(OwnFolderError, match="is gone"):
-        own_folder(tmp_path / "nowhere", make=True)
+    with pytest.raises(HiddenFolderError, match="is gone"):
+        hidden_folder(tmp_path / "nowhere", make=True)
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -122,6 +122,6 @@ def test_a_link_in_the_trash_brings_nothing_in_from_elsewhere(tmp_path: Path, li
     (outside / "sub").symlink_to(outside)
     shutil.rmtree(link)
     link.symlink_to(outside)
-    with pytest.raises((OwnFolderError, TrashError), match="is a link"):
+    with pytest.raises((HiddenFolderError, TrashError), match="is a link"):
         Trash(folder).restore(removal.id)
     assert (outside / "a.png").is_file() and not (folder / "sub" / "a.png").exists()
