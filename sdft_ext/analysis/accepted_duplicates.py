@@ -18,13 +18,13 @@ Digests = Sequence[str]
 """Checksums of the files of a group (``entries.file_hash``), in any order; exact copies have the same."""
 
 
-def roots(scan: Scan) -> list[Path]:
+def concept_folders(scan: Scan) -> list[Path]:
     """The folders of a dataset's concepts."""
     named = (folder for concept in scan.concepts for folder in (concept.instance, concept.regularization) if folder)
     return [Path(folder).expanduser() for folder in dict.fromkeys(named)]
 
 
-class Kept:
+class AcceptedDuplicates:
     """What is remembered in the folders of a dataset."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
@@ -36,12 +36,12 @@ class Kept:
         return any(not wanted - Counter(group) for group in self.groups)
 
 
-def keep(folder: Path, digests: Digests) -> None:
+def accept(folder: Path, digests: Digests) -> None:
     """Remember a group. Raises HiddenFolderError where the folder can't be written."""
     _write(folder, [*(group for group in _read(folder) if sorted(group) != sorted(digests)), list(digests)])
 
 
-def forget(folder: Path, digests: Digests) -> None:
+def revoke(folder: Path, digests: Digests) -> None:
     """Ask about a group again."""
     _write(folder, [group for group in _read(folder) if sorted(group) != sorted(digests)])
 

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from .similarity import WHOLE, cells, compare
-from .thumbnails import HASHES, MIRRORED, WINDOWS, Looks
+from .thumbnails import HASHES, MIRRORED, WINDOWS, Thumbnails
 
 Relation = Literal["exact", "mirrored", "cropped", "near"]
 
@@ -38,7 +38,7 @@ BLOCK = 1024
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures (rows of the looks) that show the same, the one to keep first; how each of the others is its copy."""
+    """Pictures (rows of the thumbnails) that show the same, the one to keep first; how each of the others is its copy."""
 
     rows: tuple[int, ...]
     relations: tuple[Relation, ...]
@@ -49,28 +49,28 @@ class Group:
         return all(relation == "exact" for relation in self.relations)
 
 
-def duplicates(looks: Looks, rank: Sequence[tuple[int, ...]] | None = None) -> list[Group]:
+def duplicates(thumbnails: Thumbnails, rank: Sequence[tuple[int, ...]] | None = None) -> list[Group]:
     """Groups of two and more, in the order of their first pictures.
 
     ``rank`` says for each row how much it is worth; of a group the highest comes first (of equal ones the first).
     """
-    count = len(looks)
+    count = len(thumbnails)
     joined = _Joined(count)
     first: dict[bytes, int] = {}
     copies: dict[int, Relation] = {}
-    for row, digest in enumerate(looks.digests.tolist()):
+    for row, digest in enumerate(thumbnails.digests.tolist()):
         if digest in first:
             joined.join(first[digest], row)
             copies[row] = "exact"
         else:
             first[digest] = row
-    related = _laid(looks, np.array(sorted(first.values()), dtype=np.int64), joined)
+    related = _laid(thumbnails, np.array(sorted(first.values()), dtype=np.int64), joined)
     groups = []
     for rows in joined.groups():
         worth = {row: tuple(rank[row]) if rank is not None else () for row in rows}
         best = max(rows, key=lambda row: (worth[row], -row))
         others = [row for row in rows if row != best]
-        relations: list[Relation] = [_relation(best, row, looks, related) for row in others]
+        relations: list[Relation] = [_relation(best, row, thumbnails, related) for row in others]
         groups.append(Group((best, *others), tuple(relations)))
     return groups
 
@@ -100,18 +100,18 @@ Related = dict[tuple[int, int], Relation]
 """How the pairs that were laid over one another and found the same are copies of each other."""
 
 
-def _relation(one: int, other: int, looks: Looks, related: Related) -> Relation:
-    if looks.digests[one] == looks.digests[other]:
+def _relation(one: int, other: int, thumbnails: Thumbnails, related: Related) -> Relation:
+    if thumbnails.digests[one] == thumbnails.digests[other]:
         return "exact"
     return related.get((min(one, other), max(one, other)), "near")
 
 
-def _laid(looks: Looks, rows: np.ndarray, joined: _Joined) -> Related:
+def _laid(thumbnails: Thumbnails, rows: np.ndarray, joined: _Joined) -> Related:
     """Lay likely pairs over one another, the likeliest first, and join those that show the same."""
     related: Related = {}
-    wholes, parts, windows = _likely(looks.hashes[rows])
+    wholes, parts, windows = _likely(thumbnails.hashes[rows])
     wholes, parts = rows[wholes], rows[parts]
-    alike = _coarsely_alike(looks.thumbs, wholes, parts, windows)
+    alike = _coarsely_alike(thumbnails.thumbs, wholes, parts, windows)
     wholes, parts, windows = wholes[alike], parts[alike], windows[alike]
     left = LAID + LAID_PER_PICTURE * len(rows)
     tried: Counter[tuple[int, int]] = Counter()
@@ -132,11 +132,11 @@ def _laid(looks: Looks, rows: np.ndarray, joined: _Joined) -> Related:
             continue
         left -= len(chosen)
         one, other, window = wholes[chosen], parts[chosen], windows[chosen]
-        pictures = looks.thumbs[one]
+        pictures = thumbnails.thumbs[one]
         mirrored = window == MIRRORED
         pictures[mirrored] = pictures[mirrored, :, ::-1]
         starts = np.array([WINDOWS[int(n)] if n != MIRRORED else WHOLE for n in window])
-        likeness = compare(pictures, looks.thumbs[other], starts)
+        likeness = compare(pictures, thumbnails.thumbs[other], starts)
         for place in np.flatnonzero(likeness.same & (~mirrored | (likeness.details >= MIRROR_AGREES))):
             a, b = int(one[place]), int(other[place])
             joined.join(a, b)

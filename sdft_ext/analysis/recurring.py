@@ -14,7 +14,7 @@ import numpy as np
 from ..dataset.folder import Scan
 from . import backgrounds, borders, objects, overlays, tags
 from .findings import Finding, paths, whose
-from .thumbnails import Looks
+from .thumbnails import Thumbnails
 
 FEWEST = 5
 """Pictures, below which nothing recurs."""
@@ -56,8 +56,8 @@ WORDS: dict[str, frozenset[str]] = {
 _WORD = re.compile(r"[a-z]+")
 
 
-def features(scan: Scan, looks: Looks, copies: Collection[int] = ()) -> list[Finding]:
-    """Of all concepts. ``looks`` are of ``scan.pictures``; ``copies`` are rows of them to pass over: the second and
+def recurring_features(scan: Scan, thumbnails: Thumbnails, copies: Collection[int] = ()) -> list[Finding]:
+    """Of all concepts. ``thumbnails`` are of ``scan.pictures``; ``copies`` are rows of them to pass over: the second and
     further ones of a group of duplicates, which would make anything recur."""
     passed = set(copies)
     found: list[Finding] = []
@@ -65,24 +65,24 @@ def features(scan: Scan, looks: Looks, copies: Collection[int] = ()) -> list[Fin
         found += tags.recurring(scan, concept)
         rows = [
             row
-            for row, picture in enumerate(looks.pictures)
+            for row, picture in enumerate(thumbnails.pictures)
             if row not in passed
             and scan.pictures[picture].concept == concept
             and not scan.pictures[picture].regularization
         ]
         if len(rows) >= FEWEST:
-            found += _seen(_Set(scan, concept, looks, rows))
+            found += _seen(_Set(scan, concept, thumbnails, rows))
     return found
 
 
 class _Set:
     """One concept's different pictures."""
 
-    def __init__(self, scan: Scan, concept: int, looks: Looks, rows: Sequence[int]) -> None:
+    def __init__(self, scan: Scan, concept: int, thumbnails: Thumbnails, rows: Sequence[int]) -> None:
         self.scan, self.concept = scan, concept
-        self.pictures = [looks.pictures[row] for row in rows]
-        self.thumbs = looks.thumbs[list(rows)]
-        self.brightness = looks.brightness[list(rows)]
+        self.pictures = [thumbnails.pictures[row] for row in rows]
+        self.thumbs = thumbnails.thumbs[list(rows)]
+        self.brightness = thumbnails.brightness[list(rows)]
 
     def __len__(self) -> int:
         return len(self.pictures)

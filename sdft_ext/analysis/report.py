@@ -13,15 +13,15 @@ from typing import Any
 from ..dataset.folder import Problem, Scan
 from ..dataset.plan import Plan
 from . import tags
-from .accepted_duplicates import Kept, roots
+from .accepted_duplicates import AcceptedDuplicates, concept_folders
 from .advice import advice
 from .duplicates import Group, duplicates
 from .findings import Finding, named, paths, pictures
 from .missing_captions import caption_findings
 from .quality import figures, histograms, quality
-from .recurring import features
-from .summary import LISTED, Report, report
-from .thumbnails import Looks, Progress, look
+from .recurring import recurring_features
+from .summary import LISTED, Report, summarize
+from .thumbnails import Progress, Thumbnails, make_thumbnails
 
 BATCHES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32)
 """Batch sizes for which the pictures left over are counted."""
@@ -30,36 +30,36 @@ TAGS = 200
 
 
 def inspect(scan: Scan, plan: Plan, folder: Path | None = None, progress: Progress | None = None) -> Report:
-    """Look at a dataset. ``folder`` is where looks are kept for the next time; without it nothing is kept.
+    """Look at a dataset. ``folder`` is where thumbnails are kept for the next time; without it nothing is kept.
 
     Copies that its user has said to keep (``kept``) are no finding.
     """
-    looks = look(scan.pictures, folder, plan.dataset.background, progress)
-    groups = duplicates(looks, [_worth(scan, picture) for picture in looks.pictures])
+    thumbnails = make_thumbnails(scan.pictures, folder, plan.dataset.background, progress)
+    groups = duplicates(thumbnails, [_worth(scan, picture) for picture in thumbnails.pictures])
     copies = {row for group in groups for row in group.rows[1:]}
-    kept = Kept(roots(scan))
-    groups = [group for group in groups if not kept.holds(_digests(looks, group))]
+    kept = AcceptedDuplicates(concept_folders(scan))
+    groups = [group for group in groups if not kept.holds(_digests(thumbnails, group))]
     found = [
-        *_unusable([*scan.problems, *looks.problems]),
-        *_copies(scan, looks, groups),
+        *_unusable([*scan.problems, *thumbnails.problems]),
+        *_copies(scan, thumbnails, groups),
         *advice(scan, plan),
         *caption_findings(scan),
-        *quality(scan, looks),
-        *features(scan, looks, copies),
+        *quality(scan, thumbnails),
+        *recurring_features(scan, thumbnails, copies),
     ]
-    base = report(scan, plan)
-    problems = [{"file": str(p.path), "text": p.text, "skipped": p.skipped} for p in looks.problems]
+    base = summarize(scan, plan)
+    problems = [{"file": str(p.path), "text": p.text, "skipped": p.skipped} for p in thumbnails.problems]
     data = {
         **base.data,
         "problems": [*base.data["problems"], *problems],
         "left_over": left_over(plan),
-        "figures": figures(scan, looks),
-        "histograms": histograms(scan, looks),
+        "figures": figures(scan, thumbnails),
+        "histograms": histograms(scan, thumbnails),
         "tags": [dict(tags.counts(scan, n)[0].most_common(TAGS)) for n in range(len(scan.concepts))],
-        "duplicates": [_group(scan, looks, group) for group in groups],
+        "duplicates": [_group(scan, thumbnails, group) for group in groups],
         "findings": [finding.data for finding in found],
     }
-    return Report(_text(base.text, data, found, looks.problems), data)
+    return Report(_text(base.text, data, found, thumbnails.problems), data)
 
 
 def left_over(plan: Plan) -> dict[str, float]:
@@ -79,10 +79,10 @@ def _worth(scan: Scan, picture: int) -> tuple[int, ...]:
     return (not p.regularization, p.width * p.height, p.size, bool(p.caption))
 
 
-def _copies(scan: Scan, looks: Looks, groups: Sequence[Group]) -> list[Finding]:
+def _copies(scan: Scan, thumbnails: Thumbnails, groups: Sequence[Group]) -> list[Finding]:
     found = []
     for group in groups:
-        kept, *others = (looks.pictures[row] for row in group.rows)
+        kept, *others = (thumbnails.pictures[row] for row in group.rows)
         files, rest = paths(scan.pictures, (kept, *others)), paths(scan.pictures, others)
         crossing = len({scan.pictures[p].regularization for p in (kept, *others)}) > 1
         if crossing:
@@ -97,14 +97,14 @@ def _copies(scan: Scan, looks: Looks, groups: Sequence[Group]) -> list[Finding]:
         else:
             kind = "copies_near"
             text = f"{named(rest)} {_shows(rest)} the same as {named(files[:1])}{_how(group)}: keep the best one, or it counts double."
-        facts = {"keep": str(files[0]), "relations": list(group.relations), "digests": _digests(looks, group)}
+        facts = {"keep": str(files[0]), "relations": list(group.relations), "digests": _digests(thumbnails, group)}
         found.append(Finding(kind, text, files, scan.pictures[kept].concept, facts))
     return found
 
 
-def _digests(looks: Looks, group: Group) -> list[str]:
+def _digests(thumbnails: Thumbnails, group: Group) -> list[str]:
     """Checksums of a group's files, in its order. (numpy drops zeros at an end.)"""
-    return [bytes(looks.digests[row]).ljust(20, b"\0").hex() for row in group.rows]
+    return [bytes(thumbnails.digests[row]).ljust(20, b"\0").hex() for row in group.rows]
 
 
 def _how(group: Group) -> str:
@@ -124,8 +124,8 @@ def _it(files: Sequence[Path]) -> str:
     return "it" if len(files) == 1 else "them"
 
 
-def _group(scan: Scan, looks: Looks, group: Group) -> dict[str, Any]:
-    files = [str(scan.pictures[looks.pictures[row]].path) for row in group.rows]
+def _group(scan: Scan, thumbnails: Thumbnails, group: Group) -> dict[str, Any]:
+    files = [str(scan.pictures[thumbnails.pictures[row]].path) for row in group.rows]
     return {"files": files, "relations": list(group.relations), "exact": group.exact}
 
 

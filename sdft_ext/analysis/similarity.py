@@ -51,7 +51,7 @@ SMALLEST = 0.8
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Similarity:
     """Of pairs: one value a pair."""
 
     details: np.ndarray
@@ -75,7 +75,7 @@ class Likeness:
         return close & fits & (clear | faint)
 
 
-def compare(wholes: np.ndarray, parts: np.ndarray, windows: np.ndarray) -> Likeness:
+def compare(wholes: np.ndarray, parts: np.ndarray, windows: np.ndarray) -> Similarity:
     """``wholes`` and ``parts``, uint8 [pairs, side, side, 3]; ``windows`` [pairs, 4]: about where each part lies."""
     small = _halved(wholes), _halved(parts)
     window = windows.astype(np.float32)
@@ -87,18 +87,18 @@ def compare(wholes: np.ndarray, parts: np.ndarray, windows: np.ndarray) -> Liken
         whole, part = wholes[hope].astype(np.float32), parts[hope].astype(np.float32)
         window, light = _refined(whole.mean(axis=3), part.mean(axis=3), window[hope], light[hope], FINE_STEPS)
         fine = _measured(whole, part, window, light)
-        for field in fields(Likeness):
+        for field in fields(Similarity):
             getattr(result, field.name)[hope] = getattr(fine, field.name)
     return result
 
 
-def _measured(whole: np.ndarray, part: np.ndarray, window: np.ndarray, light: np.ndarray) -> Likeness:
+def _measured(whole: np.ndarray, part: np.ndarray, window: np.ndarray, light: np.ndarray) -> Similarity:
     laid = np.clip(_cut(whole, window) * light[:, 0, None, None, None] + light[:, 1, None, None, None], 0, 255)
     difference = _difference(laid, part)
     one, other = _details(laid.mean(axis=3)), _details(part.mean(axis=3))
     energy = np.sqrt((one**2).mean(axis=(1, 2))), np.sqrt((other**2).mean(axis=(1, 2)))
     product = (one * other).mean(axis=(1, 2))
-    return Likeness(
+    return Similarity(
         details=product / np.maximum(energy[0] * energy[1], 1e-6),
         place=_places(difference).max(axis=(1, 2)),
         tint=np.abs(np.median(difference, axis=(1, 2))).max(axis=1),

@@ -26,7 +26,7 @@ class Report:
     data: dict[str, Any]
 
 
-def report(scan: Scan, plan: Plan, notes: Sequence[str] = ()) -> Report:
+def summarize(scan: Scan, plan: Plan, notes: Sequence[str] = ()) -> Report:
     """Of a scanned dataset and the plan made from it. ``notes`` are further sentences, such as the cache's."""
     data = {
         "pictures": len(scan.pictures),

@@ -1,4 +1,4 @@
-"""What each picture looks like, small: a thumbnail, perceptual hashes, sharpness, and the checksum of its file.
+"""Measure each picture: a thumbnail, perceptual hashes, sharpness, and the checksum of its file.
 
 All that is said about pixels (duplicates, recurring features, sharpness) is worked out from this, so each picture is
 decoded once. Looks are kept in one file for the set of pictures, under each picture's path, size and date: a second
@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 SIDE = 64
 """Of a thumbnail; every picture is squeezed to a square."""
-LOOKED_AT = 512
+SHARPNESS_SIDE = 512
 """Shorter side, in pixels, at which sharpness is measured: larger pictures are trained smaller too."""
 AT_ONCE = 256
 """Thumbnails that are worked on as floats."""
@@ -56,7 +56,7 @@ HASHES = MIRRORED + 1
 
 
 @dataclass(frozen=True)
-class Looks:
+class Thumbnails:
     """Of pictures that could be read, in the order they were asked for; ``problems`` are the others.
 
     ``pictures`` are the places in what was asked for; ``thumbs`` uint8 [n, side, side, 3]; ``hashes`` uint8 [n, 12, 8],
@@ -90,24 +90,24 @@ class Looks:
         mean: np.ndarray = self.levels[0]
         return mean
 
-    def some(self, rows: Sequence[int]) -> Looks:
+    def some(self, rows: Sequence[int]) -> Thumbnails:
         """Only these rows."""
         chosen = list(rows)
         arrays = (self.thumbs[chosen], self.hashes[chosen], self.sharpness[chosen], self.digests[chosen])
-        return Looks(tuple(self.pictures[row] for row in chosen), *arrays)
+        return Thumbnails(tuple(self.pictures[row] for row in chosen), *arrays)
 
 
 _Row = tuple[np.ndarray, np.ndarray, float, bytes]
 
 
-def look(
+def make_thumbnails(
     found: Sequence[Picture],
     folder: Path | None = None,
     background: str = "white",
     progress: Progress | None = None,
     workers: int = 2,
-) -> Looks:
-    """Look at every picture, two at a time. ``folder`` is where looks are kept; without it nothing is kept.
+) -> Thumbnails:
+    """Look at every picture, two at a time. ``folder`` is where thumbnails are kept; without it nothing is kept.
 
     An error raised in ``progress`` ends the looking.
     """
@@ -136,10 +136,10 @@ def look(
     finally:
         pool.shutdown(cancel_futures=True)  # who raises in ``progress`` needn't wait for the rest
     good = [number for number, result in enumerate(rows) if not isinstance(result, PictureError)]
-    looks = _gathered(good, rows, found)
+    thumbnails = _gathered(good, rows, found)
     if file is not None and any(keys[number] not in kept for number in good):
-        _write(file, [keys[number] for number in good], looks)
-    return looks
+        _write(file, [keys[number] for number in good], thumbnails)
+    return thumbnails
 
 
 def _key(picture: Picture, background: str) -> str:
@@ -149,12 +149,12 @@ def _key(picture: Picture, background: str) -> str:
 
 def _look(path: Path, background: str) -> _Row:
     """Raises PictureError where the file is damaged."""
-    image, _ = pictures.open_picture(path, background, (LOOKED_AT // 2, LOOKED_AT // 2))
+    image, _ = pictures.open_picture(path, background, (SHARPNESS_SIDE // 2, SHARPNESS_SIDE // 2))
     try:
         digest = bytes.fromhex(cache_files.file_hash(path))
     except OSError as error:
         raise PictureError(f"{path} can't be read ({error.strerror}); put it back or scan again.") from error
-    scale = LOOKED_AT / min(image.size)
+    scale = SHARPNESS_SIDE / min(image.size)
     if scale < 1:
         smaller = tuple(max(round(side * scale), 1) for side in image.size)
         image = image.resize(smaller, Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -193,12 +193,12 @@ def _sharpness(grey: Any) -> float:
     return min(shares)
 
 
-def _gathered(good: Sequence[int], rows: Sequence[_Row | PictureError], found: Sequence[Picture]) -> Looks:
+def _gathered(good: Sequence[int], rows: Sequence[_Row | PictureError], found: Sequence[Picture]) -> Thumbnails:
     chosen = [row for row in rows if not isinstance(row, PictureError)]
     problems = tuple(
         Problem(found[number].path, str(row), True) for number, row in enumerate(rows) if isinstance(row, PictureError)
     )
-    return Looks(
+    return Thumbnails(
         tuple(good),
         np.stack([row[0] for row in chosen]) if chosen else np.zeros((0, SIDE, SIDE, 3), np.uint8),
         np.stack([row[1] for row in chosen]) if chosen else np.zeros((0, HASHES, 8), np.uint8),
@@ -224,7 +224,7 @@ def _read(file: Path) -> dict[str, _Row]:
     return dict(zip((str(key) for key in keys), rows, strict=True))
 
 
-def _write(file: Path, keys: Sequence[str], looks: Looks) -> None:
+def _write(file: Path, keys: Sequence[str], thumbnails: Thumbnails) -> None:
     """Nothing is lost where it can't be written: the next look takes as long as this one."""
 
     def writer(path: Path) -> None:
@@ -232,10 +232,10 @@ def _write(file: Path, keys: Sequence[str], looks: Looks) -> None:
             np.savez(
                 handle,
                 keys=np.array(keys),
-                thumbs=looks.thumbs,
-                hashes=looks.hashes,
-                sharpness=looks.sharpness,
-                digests=looks.digests,
+                thumbs=thumbnails.thumbs,
+                hashes=thumbnails.hashes,
+                sharpness=thumbnails.sharpness,
+                digests=thumbnails.digests,
             )
 
     try:

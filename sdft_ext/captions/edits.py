@@ -10,7 +10,7 @@ from typing import Any
 from ..dataset.captions import tags
 from . import regex
 from .errors import CaptionsError
-from .tag_names import plain
+from .tag_names import normalize
 
 LONGEST = 65_536
 MOST_TAGS = 200
@@ -60,8 +60,8 @@ def _add(wish: Mapping[str, Any]) -> Edit:
         raise CaptionsError("An edit's where is front, back, or a whole number.")
 
     def one(found: list[str]) -> list[str]:
-        there = {plain(tag) for tag in found}
-        missing = [tag for tag in new if plain(tag) not in there]
+        there = {normalize(tag) for tag in found}
+        missing = [tag for tag in new if normalize(tag) not in there]
         place = 0 if where == "front" else len(found) if where == "back" else where
         return [*found[:place], *missing, *found[place:]] if missing else found
 
@@ -69,25 +69,27 @@ def _add(wish: Mapping[str, Any]) -> Edit:
 
 
 def _remove(wish: Mapping[str, Any]) -> Edit:
-    gone = {plain(tag) for tag in _tags(wish)}
-    return Edit(f"remove {_named(_tags(wish))}", _each_list(lambda found: [t for t in found if plain(t) not in gone]))
+    gone = {normalize(tag) for tag in _tags(wish)}
+    return Edit(
+        f"remove {_named(_tags(wish))}", _each_list(lambda found: [t for t in found if normalize(t) not in gone])
+    )
 
 
 def _rename(wish: Mapping[str, Any]) -> Edit:
-    old, new = plain(_text(wish, "tag")), " ".join(_text(wish, "to").split())
+    old, new = normalize(_text(wish, "tag")), " ".join(_text(wish, "to").split())
     if not old:
         raise CaptionsError("No tag is named that shall be renamed; type one.")
     if len(tags(new)) > 1:
         raise CaptionsError(f"{new[:60]!r} holds a comma, so it is several tags; remove it, or use replace.")
 
     def one(found: list[str]) -> list[str]:
-        if all(plain(tag) != old for tag in found):
+        if all(normalize(tag) != old for tag in found):
             return found
         seen = False  # the first of what reads like the new tag stays
         made = []
         for tag in found:
-            renamed = new if plain(tag) == old else tag
-            if plain(renamed) == plain(new):
+            renamed = new if normalize(tag) == old else tag
+            if normalize(renamed) == normalize(new):
                 if seen:
                     continue
                 seen = True
@@ -122,14 +124,14 @@ def _sort(wish: Mapping[str, Any]) -> Edit:
     keep = wish.get("keep", 0)
     if not isinstance(keep, int) or keep < 0:
         raise CaptionsError("An edit's keep is the number of tags that stay in front.")
-    return Edit("sort tags", _each_list(lambda found: [*found[:keep], *sorted(found[keep:], key=plain)]))
+    return Edit("sort tags", _each_list(lambda found: [*found[:keep], *sorted(found[keep:], key=normalize)]))
 
 
 def _unique(wish: Mapping[str, Any]) -> Edit:
     def one(found: list[str]) -> list[str]:
         kept: dict[str, str] = {}
         for tag in found:
-            kept.setdefault(plain(tag), tag)
+            kept.setdefault(normalize(tag), tag)
         return list(kept.values())
 
     return Edit("remove doubled tags", _each_list(one))
@@ -141,13 +143,13 @@ def _trigger_first(wish: Mapping[str, Any]) -> Edit:
         raise CaptionsError("The concept has no trigger; type one.")
     if len(tags(trigger)) > 1:
         raise CaptionsError(f"{trigger[:60]!r} holds a comma, so it is several tags; type one of them.")
-    wanted, add = plain(trigger), bool(wish.get("add"))
+    wanted, add = normalize(trigger), bool(wish.get("add"))
 
     def one(found: list[str]) -> list[str]:
-        own = [tag for tag in found if plain(tag) == wanted]
+        own = [tag for tag in found if normalize(tag) == wanted]
         if own:
-            return [own[0], *(tag for tag in found if plain(tag) != wanted)]
-        with_it = [tag for tag in found if re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", plain(tag))]
+            return [own[0], *(tag for tag in found if normalize(tag) != wanted)]
+        with_it = [tag for tag in found if re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", normalize(tag))]
         if with_it:  # "a photo of sks dog" holds it among other words: that part comes first
             first = found.index(with_it[0])
             return [found[first], *found[:first], *found[first + 1 :]]
@@ -224,7 +226,7 @@ def _tags(wish: Mapping[str, Any]) -> list[str]:
     value = wish.get("tags")
     if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
         raise CaptionsError(f"The edit {wish.get('do')} needs tags: a list of texts.")
-    found = {plain(tag): " ".join(tag.split()) for text in value for tag in tags(text)}
+    found = {normalize(tag): " ".join(tag.split()) for text in value for tag in tags(text)}
     if not found or len(found) > MOST_TAGS:
         raise CaptionsError(f"The edit {wish.get('do')} needs 1 to {MOST_TAGS} tags.")
     return list(found.values())

@@ -10,7 +10,7 @@ from . import regex
 from .choices import SOURCES
 from .errors import CaptionsError
 from .store import Picture
-from .tag_names import plain, tag_set
+from .tag_names import normalize, tag_set
 
 DEEPEST = 20
 MOST_PARTS = 200
@@ -22,7 +22,7 @@ STATES = ("saved", "changed", "conflict", "locked")
 
 
 @dataclass
-class Surroundings:
+class FilterContext:
     """What some conditions need: token counts of captions, and ids of pictures that are copies of others."""
 
     tokens: Callable[[Sequence[str]], list[int]] | None = None
@@ -31,15 +31,15 @@ class Surroundings:
     expressions: int = field(default=0)
 
 
-def passing(tree: Any, pictures: Sequence[Picture], around: Surroundings | None = None) -> list[Picture]:
+def filter_pictures(tree: Any, pictures: Sequence[Picture], around: FilterContext | None = None) -> list[Picture]:
     """Those of the pictures that pass. Raises CaptionsError where the tree is no filter, or asks for what isn't known."""
     if tree is None or tree == {}:
         return list(pictures)
-    passed = _passed(tree, pictures, around or Surroundings(), 0)
+    passed = _passed(tree, pictures, around or FilterContext(), 0)
     return [picture for picture, through in zip(pictures, passed, strict=True) if through]
 
 
-def _passed(tree: Any, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _passed(tree: Any, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     around.parts += 1
     if depth > DEEPEST or around.parts > MOST_PARTS:
         raise CaptionsError(f"The filter has more than {MOST_PARTS} parts, or {DEEPEST} within each other; use fewer.")
@@ -54,34 +54,34 @@ def _passed(tree: Any, pictures: Sequence[Picture], around: Surroundings, depth:
     return _CONDITIONS[kind](tree[kind], bool(tree.get("case", False)), pictures, around, depth)
 
 
-def _all(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _all(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     passed = [True] * len(pictures)
     for part in _listed(value):
         passed = [a and b for a, b in zip(passed, _passed(part, pictures, around, depth + 1), strict=True)]
     return passed
 
 
-def _any(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _any(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     passed = [False] * len(pictures)
     for part in _listed(value):
         passed = [a or b for a, b in zip(passed, _passed(part, pictures, around, depth + 1), strict=True)]
     return passed
 
 
-def _not(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _not(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     return [not passed for passed in _passed(value, pictures, around, depth + 1)]
 
 
-def _tag(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _tag(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     wanted = _text("tag", value)
     if case:
         exact = " ".join(wanted.split())
         return [exact in {" ".join(t.split()) for t in picture.caption.split(",")} for picture in pictures]
-    wanted = plain(wanted)
+    wanted = normalize(wanted)
     return [wanted in tag_set(picture.caption) for picture in pictures]
 
 
-def _part(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _part(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     wanted = _text("text", value)
     if case:
         return [wanted in picture.caption for picture in pictures]
@@ -89,14 +89,14 @@ def _part(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundi
     return [wanted in picture.caption.lower() for picture in pictures]
 
 
-def _regex(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _regex(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     around.expressions += 1
     if around.expressions > MOST_EXPRESSIONS:
         raise CaptionsError(f"The filter has more than {MOST_EXPRESSIONS} regular expressions; use fewer.")
     return regex.matches(_text("regex", value), [picture.caption for picture in pictures], case)
 
 
-def _tokens(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _tokens(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     if not isinstance(value, Mapping) or not set(value) <= {"least", "most"} or around.tokens is None:
         raise CaptionsError('The filter tokens takes {"least": number, "most": number}.')
     least, most = value.get("least") or 0, value.get("most")
@@ -106,41 +106,41 @@ def _tokens(value: Any, case: bool, pictures: Sequence[Picture], around: Surroun
     return [count >= least and (most is None or count <= most) for count in counts]
 
 
-def _empty(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _empty(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     return [(not picture.caption.strip()) == bool(value) for picture in pictures]
 
 
-def _concept(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _concept(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     return [picture.concept == value for picture in pictures]
 
 
-def _source(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _source(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     wanted = _one_of("source", value, SOURCES)
     return [picture.of.source == wanted for picture in pictures]
 
 
-def _state(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _state(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     wanted = _one_of("state", value, STATES)
     return [picture.of.state == wanted for picture in pictures]
 
 
-def _copies(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _copies(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     if around.copies is None:
         raise CaptionsError("The copies among the pictures aren't known yet; look for them first.")
     return [(picture.id in around.copies) == bool(value) for picture in pictures]
 
 
-def _ids(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _ids(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     wanted = {id for id in _listed(value) if isinstance(id, int)}
     return [picture.id in wanted for picture in pictures]
 
 
-def _name(value: Any, case: bool, pictures: Sequence[Picture], around: Surroundings, depth: int) -> list[bool]:
+def _name(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     wanted = _text("name", value).lower()
     return [wanted in picture.name.lower() for picture in pictures]
 
 
-_Condition = Callable[[Any, bool, Sequence[Picture], Surroundings, int], list[bool]]
+_Condition = Callable[[Any, bool, Sequence[Picture], FilterContext, int], list[bool]]
 _CONDITIONS: dict[str, _Condition] = {
     "all": _all,
     "any": _any,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..dataset.captions import tags
-from .tag_names import plain
+from .tag_names import normalize
 
 FEWEST = 2
 """Captions below which nothing is said to be in all of them."""
@@ -39,7 +39,7 @@ class Table:
 
 def table(captions: Sequence[str], trigger: str = "") -> Table:
     """Of captions; the spelling of a tag that is used most stands for its other ones."""
-    wanted = plain(trigger)
+    wanted = normalize(trigger)
     holds = re.compile(rf"(?<!\w){re.escape(wanted)}(?!\w)") if wanted else None
     spelled: dict[str, Counter[str]] = {}
     places: Counter[str] = Counter()
@@ -51,10 +51,10 @@ def table(captions: Sequence[str], trigger: str = "") -> Table:
         if not found:
             continue
         worded += 1
-        has_trigger = holds is not None and holds.search(plain(caption)) is not None
+        has_trigger = holds is not None and holds.search(normalize(caption)) is not None
         seen: set[str] = set()
         for place, tag in enumerate(found, 1):
-            key = plain(tag)
+            key = normalize(tag)
             if key in seen:
                 continue
             seen.add(key)
@@ -67,7 +67,7 @@ def table(captions: Sequence[str], trigger: str = "") -> Table:
         forms = [form for form, _ in spelled[key].most_common()]
         fused = number == worded and worded >= FEWEST
         rows.append(Tag(forms[0], number, places[key] / number, together[key], fused, forms[1:]))
-    own = [row for row in rows if row.fused and not (holds is not None and holds.search(plain(row.tag)))]
+    own = [row for row in rows if row.fused and not (holds is not None and holds.search(normalize(row.tag)))]
     return Table(worded, rows, _told([row.tag for row in own], worded))
 
 

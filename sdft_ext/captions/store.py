@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..dataset.folder import CAPTION_BYTES, DatasetError, Listed, listed
+from ..dataset.folder import CAPTION_BYTES, DatasetError, ListedPicture, list_pictures
 from ..dataset.pictures import Header, PictureError, read_header
 from ..storage.text import printable
 from . import files
@@ -253,7 +253,7 @@ class Captions:
     def _read_folder(self, anew: bool = False) -> None:
         folders, self._folders = _folders(_all_folders(self.root)), {}
         try:
-            found, problems = listed(self.root)
+            found, problems = list_pictures(self.root)
         except DatasetError as error:
             raise CaptionsError(str(error)) from error
         texts = [problem.text for problem in problems]
@@ -290,7 +290,7 @@ class Captions:
             )
         self.problems, self._folders = texts, folders
 
-    def _read_headers(self, found: Sequence[Listed]) -> dict[str, Header | str]:
+    def _read_headers(self, found: Sequence[ListedPicture]) -> dict[str, Header | str]:
         """Each picture's header, or the sentence why it can't be used; only new and changed files are read."""
         now: dict[str, tuple[int, int]] = {}
         for file in found:
@@ -302,7 +302,7 @@ class Captions:
         self._headers = {name: self._headers[name] for name in now}
         return {name: kept[2] for name, kept in self._headers.items()}
 
-    def _caption_of(self, file: Listed) -> Caption:
+    def _caption_of(self, file: ListedPicture) -> Caption:
         name = os.path.splitext(self._name(file.path))[0]
         caption = self._captions.get(name)
         if caption is not None and file.text_file is None and caption.file.suffix == ".txt":
@@ -318,7 +318,7 @@ class Captions:
         """A path below the folder, with ``/``; said without ``relative_to``, as 5,000 of those take a fifth of a second."""
         return str(path)[len(str(self.root)) :].replace(os.sep, "/").lstrip("/")
 
-    def _picture_of(self, file: Listed, header: Header, caption: Caption) -> str:
+    def _picture_of(self, file: ListedPicture, header: Header, caption: Caption) -> str:
         name = self._name(file.path)
         size, mtime_ns, _ = self._headers[str(file.path)]
         id = self._ids.setdefault(name, len(self._ids))

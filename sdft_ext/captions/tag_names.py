@@ -7,16 +7,16 @@ from functools import lru_cache
 from ..dataset.captions import tags
 
 
-def plain(tag: str) -> str:
+def normalize(tag: str) -> str:
     return " ".join(tag.lower().split())
 
 
 @lru_cache(maxsize=16_384)
-def plain_tags(caption: str) -> tuple[str, ...]:
+def normalized_tags(caption: str) -> tuple[str, ...]:
     """The tags of a caption, each as ``plain``."""
-    return tuple(plain(tag) for tag in tags(caption))
+    return tuple(normalize(tag) for tag in tags(caption))
 
 
 @lru_cache(maxsize=16_384)
 def tag_set(caption: str) -> frozenset[str]:
-    return frozenset(plain_tags(caption))
+    return frozenset(normalized_tags(caption))

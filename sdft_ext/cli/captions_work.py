@@ -11,7 +11,7 @@ from typing import Any
 
 from ..captions import edits, frequency, interchange, reading
 from ..captions.errors import CaptionsError
-from ..captions.filters import Surroundings, passing
+from ..captions.filters import FilterContext, filter_pictures
 from ..captions.store import Captions, Done, Outcome, Picture, Saved
 from ..storage.text import printable
 from .signals import FAILED, OK
@@ -42,21 +42,21 @@ def _tree(options: argparse.Namespace) -> dict[str, Any]:
 
 def _chosen(found: Captions, options: argparse.Namespace) -> list[Picture]:
     copies = _copies(found) if options.copies else None
-    return passing(_tree(options), found.in_order, Surroundings(reading.Counter().counts, copies))
+    return filter_pictures(_tree(options), found.in_order, FilterContext(reading.Counter().counts, copies))
 
 
 def _copies(found: Captions) -> frozenset[int]:
     from ..analysis.duplicates import duplicates
-    from ..analysis.thumbnails import look
+    from ..analysis.thumbnails import make_thumbnails
     from ..dataset.folder import scan
     from ..recipe import Concept, DatasetRecipe
     from ..watch.progress import Progress
 
     pictures = scan(DatasetRecipe(concepts=[Concept(instance=str(found.root))])).pictures
     progress = Progress()
-    looks = look(pictures, progress=lambda *how_far: progress.show("Looking", *how_far))
+    thumbnails = make_thumbnails(pictures, progress=lambda *how_far: progress.show("Looking", *how_far))
     progress.end()
-    paths = {pictures[looks.pictures[row]].path for group in duplicates(looks) for row in group.rows}
+    paths = {pictures[thumbnails.pictures[row]].path for group in duplicates(thumbnails) for row in group.rows}
     return frozenset(picture.id for picture in found.in_order if picture.path in paths)
 
 

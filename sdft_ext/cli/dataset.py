@@ -91,7 +91,7 @@ def add_commands(commands: Any, anywhere: argparse.ArgumentParser) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from ..analysis.summary import report
+    from ..analysis.summary import summarize
     from ..dataset.folder import scan
     from ..dataset.plan import Plan
     from ..watch.progress import Progress
@@ -103,22 +103,22 @@ def _report(options: argparse.Namespace) -> int:
     found = scan(recipe.dataset)
     plan = Plan(found, recipe.dataset, recipe.train)
     if options.quick:
-        told = report(found, plan)
+        report = summarize(found, plan)
     else:
         from ..analysis.report import inspect
 
         progress = Progress()
-        told = inspect(found, plan, _looks_folder(recipe), lambda *how_far: progress.show("Looking", *how_far))
+        report = inspect(found, plan, _thumbnails_folder(recipe), lambda *how_far: progress.show("Looking", *how_far))
         progress.end()
-    print(json.dumps(told.data, indent=2) if options.json else told.text)
+    print(json.dumps(report.data, indent=2) if options.json else report.text)
     return OK
 
 
 def _prepare(options: argparse.Namespace) -> int:
     from ..dataset.folder import scan
     from ..preparation import crops, record
-    from ..preparation.describe import told
-    from ..preparation.execute import carry_out, check
+    from ..preparation.describe import describe
+    from ..preparation.execute import check, execute
     from ..preparation.focus import Looker
     from ..preparation.plan import plan
     from ..preparation.stale_outputs import announced
@@ -134,15 +134,15 @@ def _prepare(options: argparse.Namespace) -> int:
     made = plan(found, folder, out, wanted, dataset, crops.read(folder), record.made(out))
     made = announced(made, check(made))
     if options.dry_run:
-        print(json.dumps(told(made), indent=2) if options.json else told(made)["text"])
+        print(json.dumps(describe(made), indent=2) if options.json else describe(made)["text"])
         return OK
     progress = Progress(quiet=options.quiet or options.json)
     with stopped_by_signals("Stopping after these pictures (again: abort) …") as control:
-        done = carry_out(made, Looker(), lambda *far: progress.show("Preparing", *far), lambda: control.stopping)
+        done = execute(made, Looker(), lambda *far: progress.show("Preparing", *far), lambda: control.stopping)
     progress.end()
     facts = {"written": done.written, "skipped": done.skipped, "cancelled": done.cancelled, "problems": done.problems}
     if options.json:
-        print(json.dumps({**told(made), **facts}, indent=2))
+        print(json.dumps({**describe(made), **facts}, indent=2))
     else:
         for sentence in [*(problem.text for problem in found.problems), *made.notes, *done.problems]:
             print(sentence)
@@ -150,7 +150,7 @@ def _prepare(options: argparse.Namespace) -> int:
     return INTERRUPTED if done.cancelled else FAILED if done.problems else OK
 
 
-def _looks_folder(recipe: Recipe) -> Path | None:
+def _thumbnails_folder(recipe: Recipe) -> Path | None:
     """Where looks at pictures are kept: in the cache, where there is one or a folder of runs that it belongs to."""
     from ..dataset.cache import cache_folder
 

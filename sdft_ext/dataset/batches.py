@@ -10,7 +10,7 @@ import torch
 from ..randomness import generator
 from .cache import Encoded, Latents, View
 from .plan import Plan, Sample
-from .shard import ALL, Part
+from .shard import ALL, Shard
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Batch:
     time_ids        [B, 6] float32: original height, width, crop top, left, target height, width (SDXL's order, Podell
                     2023 §2.2), in pixels; the crop counts in the resized picture, after mirroring
     pictures        indices into the scan's pictures
-    part            which pictures of the whole batch these are
+    shard           which pictures of the whole batch these are
     all_captions    the whole batch's; empty where these are all
     """
 
@@ -36,7 +36,7 @@ class Batch:
     regularization: torch.Tensor
     time_ids: torch.Tensor
     pictures: list[int]
-    part: Part = ALL
+    shard: Shard = ALL
     all_captions: list[str] = field(default_factory=list)
 
     def to(self, device: torch.device | str) -> Batch:
@@ -53,19 +53,19 @@ class Batch:
 
 
 class Batches:
-    """The batches of a run: ``at(step, micro)``, both from 0, in any order. ``part`` is what this process sees of them."""
+    """The batches of a run: ``at(step, micro)``, both from 0, in any order. ``shard`` is what this process sees of them."""
 
-    def __init__(self, plan: Plan, latents: Latents, part: Part = ALL) -> None:
-        self.plan, self.latents, self.part = plan, latents, part
+    def __init__(self, plan: Plan, latents: Latents, shard: Shard = ALL) -> None:
+        self.plan, self.latents, self.shard = plan, latents, shard
         self._fixed: dict[tuple[int, ...], Batch] = {}
 
     def at(self, step: int, micro: int = 0) -> Batch:
         """Raises PictureError where a picture has to be opened again (random crops, cache 'none') and can't be."""
         samples = self.plan.samples(step, micro)
-        batch = self._batch(self.part.of(samples), (step, micro))
-        if self.part.count == 1:
+        batch = self._batch(self.shard.of(samples), (step, micro))
+        if self.shard.count == 1:
             return batch
-        return replace(batch, part=self.part, all_captions=[sample.caption for sample in samples])
+        return replace(batch, shard=self.shard, all_captions=[sample.caption for sample in samples])
 
     def fixed(self, pictures: Sequence[int]) -> Batch:
         """The given pictures, of one bucket, with nothing left to chance: for validation. Kept, as it comes again."""
@@ -106,8 +106,8 @@ class Batches:
         mean = torch.stack([e.mean for e in encoded])
         if self.plan.dataset.latents == "mean" or place is None:
             return mean
-        whole = (len(mean) * self.part.count, *mean.shape[1:])
-        noise = self.part.of(torch.randn(whole, generator=generator(self.plan.train.seed, "latents", *place)))
+        whole = (len(mean) * self.shard.count, *mean.shape[1:])
+        noise = self.shard.of(torch.randn(whole, generator=generator(self.plan.train.seed, "latents", *place)))
         return mean + torch.stack([e.std for e in encoded]) * noise
 
     def _time_ids(self, sample: Sample) -> tuple[int, int, int, int, int, int]:

@@ -23,9 +23,9 @@ import torch
 
 from ..recipe import CacheWhere, DatasetRecipe
 from ..storage import atomic, json_file
-from . import cache_files, cutting, pictures
+from . import cache_files, cropping, pictures
 from .buckets import FACTOR, Geometry, assign
-from .cache_files import Entries, Tensors
+from .cache_files import CacheFiles, Tensors
 from .folder import DatasetError, Picture, Problem, Scan
 from .pictures import PictureError
 
@@ -84,12 +84,12 @@ class Latents:
         self._kept: OrderedDict[View, Encoded] = OrderedDict()
         self._kept_bytes = 0
         self._waiting: dict[View, Chunk] = {}
-        self._disk: Entries | None = None
+        self._disk: CacheFiles | None = None
         self._hashes: Hashes | None = None
         if recipe.cache == "disk":
             if folder is None:
                 raise DatasetError("The disk cache needs a folder; set dataset.cache_folder.")
-            self._disk, self._hashes = Entries(Path(folder) / "latents"), Hashes(Path(folder) / "hashes.json")
+            self._disk, self._hashes = CacheFiles(Path(folder) / "latents"), Hashes(Path(folder) / "hashes.json")
 
     def prepare(self, scan: Scan, progress: Progress | None = None, waiting: int = 0) -> Scan:
         """Encode all that can be encoded ahead, and open every picture once: the scan without those that can't be read.
@@ -260,11 +260,11 @@ def load(view: View, recipe: DatasetRecipe) -> Loaded:
     Raises PictureError where the file is damaged, gone, or another size than when it was scanned.
     """
     g = view.geometry
-    image, mask = cutting.opened(view.picture, recipe, at_least=g.resized)
-    pixels = pictures.to_pixels(cutting.cut(image, g, view.flip))
+    image, mask = cropping.open_with_mask(view.picture, recipe, at_least=g.resized)
+    pixels = pictures.to_pixels(cropping.crop(image, g, view.flip))
     if mask is None:
         return pixels, None
-    return pixels, pictures.to_latent_mask(cutting.cut_mask(mask, g, view.flip), FACTOR)
+    return pixels, pictures.to_latent_mask(cropping.crop_mask(mask, g, view.flip), FACTOR)
 
 
 class HasContext(Protocol):
@@ -300,7 +300,7 @@ class TextCache(Generic[C]):
         self.notes: list[str] = []
         self._kept: OrderedDict[str, C] = OrderedDict()
         self._kept_bytes = 0
-        self._disk = Entries(Path(folder) / "text") if where == "disk" and folder is not None else None
+        self._disk = CacheFiles(Path(folder) / "text") if where == "disk" and folder is not None else None
 
     def prepare(self, captions: Iterable[str], progress: Progress | None = None) -> None:
         """Encode captions ahead; only these go to the disk, so that shuffled ones don't fill it."""

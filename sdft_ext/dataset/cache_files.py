@@ -19,7 +19,7 @@ from ..storage import atomic, json_file
 Tensors = dict[str, torch.Tensor]
 
 
-class Entries:
+class CacheFiles:
     """A folder of entries under hexadecimal keys, two levels deep."""
 
     def __init__(self, folder: Path) -> None:
@@ -32,7 +32,7 @@ class Entries:
         """The entry, or None where there is none or it is damaged: it is then made anew."""
         try:
             return unpack(self.path(key).read_bytes())
-        except (OSError, DamagedEntry):
+        except (OSError, DamagedCacheFile):
             return None
 
     def write(self, key: str, tensors: Tensors) -> None:
@@ -41,7 +41,7 @@ class Entries:
         atomic.write(self.path(key), partial(_write_bytes, data=data))
 
 
-class DamagedEntry(SdftError, ValueError):
+class DamagedCacheFile(SdftError, ValueError):
     """An entry that is cut off or changed."""
 
 
@@ -59,8 +59,8 @@ def unpack(data: bytes) -> Tensors:
         if json_file.parse(header)["__metadata__"]["blake2b"] == _checksum(values):
             return from_bytes(data)
     except (SafetensorError, struct.error, KeyError, TypeError, ValueError) as error:
-        raise DamagedEntry(str(error)) from error
-    raise DamagedEntry("the values don't match their checksum")
+        raise DamagedCacheFile(str(error)) from error
+    raise DamagedCacheFile("the values don't match their checksum")
 
 
 def key(*facts: object) -> str:

@@ -131,7 +131,7 @@ def scan(recipe: DatasetRecipe) -> Scan:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedPicture:
     """A picture file by its name: ``text_file`` is where its caption is read from, or None; ``words`` is what its folder's
     (``from_folder``) or its own name says, which counts where there is no text file."""
 
@@ -142,7 +142,7 @@ class Listed:
     from_folder: bool
 
 
-def listed(root: Path) -> tuple[list[Listed], list[Problem]]:
+def list_pictures(root: Path) -> tuple[list[ListedPicture], list[Problem]]:
     """The picture files that ``scan`` would find in a folder, masks left out; no file is read.
 
     Raises DatasetError where the folder is missing.
@@ -153,7 +153,7 @@ def listed(root: Path) -> tuple[list[Listed], list[Problem]]:
     found = []
     for file in _walk(root, _at_root(root), set(), problems):
         words = file.folder_caption or names.caption(file.path.stem)
-        found.append(Listed(file.path, file.entry, file.text_file, words, bool(file.folder_caption)))
+        found.append(ListedPicture(file.path, file.entry, file.text_file, words, bool(file.folder_caption)))
     return found, problems
 
 

@@ -19,7 +19,7 @@ from .cache import WAITING, Latents, TextCache, cache_folder
 from .cache_files import fingerprint
 from .folder import DatasetError, Scan, scan
 from .plan import Plan, hold_out
-from .shard import ALL, Part
+from .shard import ALL, Shard
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, done, total)."""
@@ -53,7 +53,7 @@ def prepare(
     began_with: str | None = None,
     progress: Progress | None = None,
     lend: Lend = at_once,
-    part: Part = ALL,
+    shard: Shard = ALL,
 ) -> Dataset:
     """Scan the recipe's folders, encode what can be encoded ahead, and plan the run.
 
@@ -77,11 +77,11 @@ def prepare(
             "run (which may continue from this one's last save)."
         )
     held_out = hold_out(found, recipe.watch.validation_share, recipe.train.seed)
-    plan = Plan(found, dataset, part.whole(recipe.train), held_out)
+    plan = Plan(found, dataset, shard.whole(recipe.train), held_out)
     text = text_cache(recipe, model, lend)
     if not recipe.method.reads_anew:
         text.prepare(plan.all_captions(), _told(progress, "Encoding captions"))
-    return Dataset(found, held_out, plan, Batches(plan, latents, part), text, [*latents.notes, *text.notes])
+    return Dataset(found, held_out, plan, Batches(plan, latents, shard), text, [*latents.notes, *text.notes])
 
 
 def text_cache(recipe: Recipe, model: Model, lend: Lend = at_once) -> TextCache[Conditioning]:

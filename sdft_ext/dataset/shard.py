@@ -1,4 +1,4 @@
-"""Several processes see one batch: each an equal part of its pictures."""
+"""Shard a batch over several processes: each gets an equal number of its pictures."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ Rows = TypeVar("Rows")
 
 
 @dataclass(frozen=True)
-class Part:
-    """Part ``number`` (from 0) of ``count``. The whole batch is ``count`` times the recipe's."""
+class Shard:
+    """Shard ``number`` (from 0) of ``count``. The whole batch is ``count`` times as large as the recipe's."""
 
     number: int = 0
     count: int = 1
 
     def of(self, whole: Rows) -> Rows:
-        """This part of what the whole batch has."""
+        """Return this shard's rows of the whole batch's."""
         rows: Any = whole
         size = len(rows) // self.count
-        part: Rows = rows[self.number * size : (self.number + 1) * size]
-        return part
+        own: Rows = rows[self.number * size : (self.number + 1) * size]
+        return own
 
     def whole(self, train: TrainRecipe) -> TrainRecipe:
-        """The settings with the whole batch's size: a run of one process that sees the same pictures."""
+        """Return the settings with the whole batch's size: those of one process that sees the same pictures."""
         return replace(train, batch_size=train.batch_size * self.count)
 
 
-ALL = Part()
-"""Of a run in one process."""
+ALL = Shard()
+"""The only shard of a run in one process."""

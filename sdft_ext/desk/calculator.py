@@ -78,14 +78,14 @@ EMPTY: dict[str, Any] = {
 
 def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str]]:
     """The figures, and sentences about them. Raises DatasetError where nothing can be trained on."""
-    from ..analysis.summary import report
+    from ..analysis.summary import summarize
     from ..dataset.plan import Plan, hold_out
     from ..train import schedules
 
     plan = Plan(found, recipe.dataset, recipe.train, hold_out(found, recipe.watch.validation_share, recipe.train.seed))
     steps = schedules.length(recipe.train, plan.total_steps)
     saves, count = save_steps(recipe, plan.steps_per_epoch, steps)
-    told = report(found, plan).data
+    told = summarize(found, plan).data
     warnings = [*_division(recipe, plan.showings_per_epoch), *told["advice"], *(p["text"] for p in told["problems"])]
     if len(warnings) > MOST_SENTENCES:
         left = len(warnings) - MOST_SENTENCES

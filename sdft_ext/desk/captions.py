@@ -14,7 +14,7 @@ from ..captions import frequency, interchange, reading
 from ..captions.choices import FORMATS
 from ..captions.edits import Edit, edit
 from ..captions.errors import Outdated
-from ..captions.filters import Surroundings, passing
+from ..captions.filters import FilterContext, filter_pictures
 from ..captions.store import Captions, Outcome, Picture
 from ..recipe import Concept, DatasetRecipe, Recipe
 from ..storage.text import printable
@@ -326,7 +326,7 @@ class CaptionSets:
 
     def _search(self, found: Captions, search: Search) -> None:
         from ..analysis.duplicates import duplicates
-        from ..analysis.thumbnails import look
+        from ..analysis.thumbnails import make_thumbnails
 
         def progress(done: int, total: int) -> None:
             if self._closing.is_set():
@@ -336,7 +336,7 @@ class CaptionSets:
         recipe = Recipe(dataset=DatasetRecipe(concepts=[Concept(instance=str(found.root))]))
         try:
             pictures = self._scans.get(recipe.dataset).pictures
-            looks = look(pictures, self._looks(recipe), progress=progress)
+            looks = make_thumbnails(pictures, self._looks(recipe), progress=progress)
             ids = {picture.path: picture.id for picture in found.in_order}
             groups = []
             for group in duplicates(looks):
@@ -452,11 +452,11 @@ class CaptionSets:
         return found
 
     def _which(self, found: Captions, ids: Sequence[int] | None, tree: Any) -> list[Picture]:
-        around = Surroundings(self._counted)
+        around = FilterContext(self._counted)
         search = self._searches.get(found.opened)
         if search is not None and search.state == "finished":
             around.copies = frozenset(id for group in search.groups for id in group)
-        return passing(tree, found.chosen(ids), around)
+        return filter_pictures(tree, found.chosen(ids), around)
 
     def _counted(self, captions: Sequence[str]) -> list[int]:
         self._imported()

@@ -155,7 +155,7 @@ class Preparation:
 
         try:
             self._looker.faces = self._faces()
-            done = execute.carry_out(made, self._looker, progress, job.cancel.is_set)
+            done = execute.execute(made, self._looker, progress, job.cancel.is_set)
             job.written, job.skipped, job.problems = done.written, done.skipped, done.problems
             if self._folders.may_add() and not self._folders.holds(made.out):
                 self._folders.remember(made.out)

@@ -83,7 +83,7 @@ class Reports:
         """The id of the report of a recipe's dataset, begun if it isn't there. Raises DeskError for folders too large."""
         folders = _folders(recipe)
         train = (recipe.train.batch_size, recipe.train.accumulation, recipe.train.length, recipe.train.length_unit)
-        remembered = [sorted(group) for group in kept.Kept(folders).groups]
+        remembered = [sorted(group) for group in kept.AcceptedDuplicates(folders).groups]
         facts = repr((dataclasses.asdict(recipe.dataset), train, stamp(folders), remembered))
         id = hashlib.blake2b(facts.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
         with self._lock:
@@ -185,7 +185,7 @@ class Reports:
         if not found["kind"].startswith(COPIES):
             raise DeskError("Only copies can be kept; this finding is of another kind.")
         root = _root(job, job.files[found["numbers"][0]])
-        (kept.forget if undo else kept.keep)(root, found["facts"]["digests"])
+        (kept.revoke if undo else kept.accept)(root, found["facts"]["digests"])
         (job.kept.discard if undo else job.kept.add)(finding)
 
     def _finished(self, id: str) -> Job:

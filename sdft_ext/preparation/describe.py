@@ -10,7 +10,7 @@ from .plan import Plan
 MOST_LINES = 200
 
 
-def told(plan: Plan) -> dict[str, Any]:
+def describe(plan: Plan) -> dict[str, Any]:
     """``text`` names each picture with its sizes before and after; ``actions`` hold the same as data."""
     actions = [
         {

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..dataset import cutting
+from ..dataset import cropping
 from ..dataset.folder import CAPTION_BYTES, CAPTION_ENDINGS, Picture
 from ..dataset.pictures import PictureError
 from ..dataset.trash import TrashError
@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass
-class Done:
+class Result:
     """Counts of pictures, and a sentence for each that could not be made or would have replaced somebody's file."""
 
     written: int = 0
@@ -90,12 +90,12 @@ def check(plan: Plan) -> Record:
     return record
 
 
-def carry_out(
+def execute(
     plan: Plan,
     looker: Looker,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
-) -> Done:
+) -> Result:
     """Write the plan's pictures, each with its caption and mask; what only earlier preparations made goes to the trash.
 
     Ends early, with whole files, once ``cancelled()``.
@@ -106,7 +106,7 @@ def carry_out(
         for folder in {plan.out / PurePosixPath(action.target).parent for action in plan.actions}:
             atomic.clear(folder)
     record.save()
-    done = Done()
+    done = Result()
     groups = [list(group) for _, group in groupby(plan.actions, key=lambda action: action.source)]
     count = 0
     kept: set[str] = set()
@@ -155,7 +155,7 @@ def _make(
                 geometry = looker.place(action.picture, geometry, plan.options.focus)
             size = None if geometry is None else geometry.resized
             if size != for_size:
-                opened, for_size = cutting.opened(action.picture, plan.recipe, size), size
+                opened, for_size = cropping.open_with_mask(action.picture, plan.recipe, size), size
             files = tuple(_files(action, geometry, opened, caption, plan.options))
             found.append(_Made(action, key, files, tuple(file.name for file in files)))
         except (PictureError, OSError) as error:
@@ -169,11 +169,11 @@ def _files(
     """Caption and mask before the picture: where that is, they are."""
     image, mask = opened
     if geometry is not None:
-        image = cutting.cut(image, geometry, action.flip)
-        mask = None if mask is None else cutting.cut_mask(mask, geometry, action.flip)
+        image = cropping.crop(image, geometry, action.flip)
+        mask = None if mask is None else cropping.crop_mask(mask, geometry, action.flip)
     elif action.flip:
-        image = cutting.mirrored(image)
-        mask = None if mask is None else cutting.mirrored(mask)
+        image = cropping.mirror(image)
+        mask = None if mask is None else cropping.mirror(mask)
     stem = os.path.splitext(action.target)[0]
     if caption is not None:
         yield _File(stem + caption[0], caption[1])
@@ -205,7 +205,7 @@ def _encoded(image: Any, format: str, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _put(plan: Plan, record: Record, made: _Made, done: Done) -> None:
+def _put(plan: Plan, record: Record, made: _Made, done: Result) -> None:
     """Write what was made. A file that somebody else wrote, or has changed since, stays as it is and costs a sentence."""
     if made.problem:
         done.problems.append(made.problem)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..analysis.duplicates import duplicates
-from ..analysis.thumbnails import look
+from ..analysis.thumbnails import make_thumbnails
 from ..control import RunControl
 from ..dataset.folder import DatasetError, scan
 from ..dataset.trash import Trash, TrashError
@@ -251,10 +251,10 @@ class Making:
             found = scan(DatasetRecipe(concepts=[Concept(instance=str(self.folder))])).pictures
         except DatasetError:
             return 0
-        looks = look(found, progress=lambda done, total: self.step_aside(len(ours)))
-        paths = [found[place].path for place in looks.pictures]
+        thumbnails = make_thumbnails(found, progress=lambda done, total: self.step_aside(len(ours)))
+        paths = [found[place].path for place in thumbnails.pictures]
         rank = [(0, -ours[path]) if path in ours else (1, 0) for path in paths]
-        again = [paths[row] for group in duplicates(looks, rank) for row in group.rows[1:] if paths[row] in ours]
+        again = [paths[row] for group in duplicates(thumbnails, rank) for row in group.rows[1:] if paths[row] in ours]
         known = [path for path in again if not self.untouched(path, ours[path])]
         try:
             if known:

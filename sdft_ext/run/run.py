@@ -188,7 +188,7 @@ class Run:
                 self.recipe = loan.record_files(self.folder, self.recipe, self.host)
                 self.painter = Painter(self.recipe, self.model, self.turns.do, self.progress.show)
                 self.dataset, self.summary = prepare_dataset(
-                    self.recipe, self.model, self.folder, self.prepares, self.turns.do, self.processes.part
+                    self.recipe, self.model, self.folder, self.prepares, self.turns.do, self.processes.shard
                 )
                 with self.turns.turn():
                     settings.apply(self.recipe.train, self.model, at_the_end)

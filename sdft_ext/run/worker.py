@@ -54,7 +54,7 @@ def run_worker(processes: Processes) -> None:
     with ExitStack() as at_the_end:
         model = settings.as_trained(recipe.train, turns.borrow(None))
         at_the_end.callback(host.give_back)
-        dataset = prepare(recipe, model, lend=turns.do, part=processes.part)
+        dataset = prepare(recipe, model, lend=turns.do, shard=processes.shard)
         with turns.turn():
             settings.apply(recipe.train, model, at_the_end)
             method: Method = METHODS[recipe.method.name]()

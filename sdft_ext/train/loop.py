@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..dataset.batches import Batch
 from ..dataset.prepare import Dataset
-from ..dataset.shard import Part
+from ..dataset.shard import Shard
 from ..errors import SdftError
 from ..method.base import Method
 from ..model.base import Conditioning, Flags, Model, predict
@@ -169,7 +169,7 @@ class Loop:
         )
         with fork, self.precision.autocast():
             captions = batch.all_captions or batch.captions
-            encode = self._of_part(batch.part, self._encoder(trains_text))
+            encode = self._of_shard(batch.shard, self._encoder(trains_text))
             conditioning = encode(captions)
             time_ids = None if batch.time_ids is None else batch.time_ids.to(self.device)
             seen: list[tuple[Tensor, Tensor]] = []
@@ -188,15 +188,15 @@ class Loop:
                 total = total + self.prior.loss(*seen[0], captions, encode, answer)
             return total
 
-    def _of_part(self, part: Part, encode: Encode) -> Encode:
+    def _of_shard(self, shard: Shard, encode: Encode) -> Encode:
         """The whole batch's captions to the conditioning of a part of it, as long as if all were encoded."""
-        if part.count == 1:
+        if shard.count == 1:
             return encode
 
         def encoded(captions: Sequence[str]) -> Conditioning:
-            own, lengths = part.of(list(captions)), [chunk_count(self.model, caption) for caption in captions]
+            own, lengths = shard.of(list(captions)), [chunk_count(self.model, caption) for caption in captions]
             longest = max(lengths)
-            if longest == max(part.of(lengths)):
+            if longest == max(shard.of(lengths)):
                 return encode(own)
             return encode([*own, captions[lengths.index(longest)]]).rows(list(range(len(own))))
 

@@ -49,15 +49,15 @@ class Objective:
 
     def loss(self, predict: Predict, batch: Batch, step: int, micro: int) -> LossResult:
         """The loss of one micro-batch. Its draws are keyed by (seed, step, micro)."""
-        train, latents, part = self.train, batch.latents, batch.part
+        train, latents, shard = self.train, batch.latents, batch.shard
         # Drawn for the whole batch, so that a process that sees a part of it has its pictures' own draws.
-        whole = torch.Size((len(latents) * part.count, *latents.shape[1:]))
-        times = part.of(noise.timesteps(whole[0], train, generator(train.seed, "timesteps", step, micro)))
-        added = part.of(noise.noise(whole, train, generator(train.seed, "noise", step, micro)))
+        whole = torch.Size((len(latents) * shard.count, *latents.shape[1:]))
+        times = shard.of(noise.timesteps(whole[0], train, generator(train.seed, "timesteps", step, micro)))
+        added = shard.of(noise.noise(whole, train, generator(train.seed, "noise", step, micro)))
         shown = added
         if train.input_perturbation:
             extra = torch.randn(whole, generator=generator(train.seed, "perturbation", step, micro))
-            shown = added + train.input_perturbation * part.of(extra)
+            shown = added + train.input_perturbation * shard.of(extra)
         per_picture = self._per_picture(predict, latents, added, shown, times, batch.mask)
         weights = self.weights[times].to(latents.device) * batch.weight
         return LossResult((per_picture * weights).mean(), per_picture.detach(), times)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..dataset.shard import Part
+from ..dataset.shard import Shard
 from ..errors import SdftError
 from ..recipe import Recipe, RecipeError
 
@@ -36,9 +36,9 @@ class Processes:
         return self.number == 0
 
     @property
-    def part(self) -> Part:
+    def shard(self) -> Shard:
         """The part of every batch that this process sees."""
-        return Part(self.number, self.count)
+        return Shard(self.number, self.count)
 
     def send(self, what: Any) -> None:
         """Send an object from the main process to all others, which wait for it in ``receive``.

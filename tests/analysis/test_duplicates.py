@@ -14,7 +14,7 @@ from PIL import Image
 
 from sdft_ext.analysis import thumbnails as looks_module
 from sdft_ext.analysis.duplicates import duplicates
-from sdft_ext.analysis.thumbnails import Looks, look
+from sdft_ext.analysis.thumbnails import Thumbnails, make_thumbnails
 from sdft_ext.dataset.folder import Picture, scan
 from sdft_ext.dataset.pictures import open_picture
 from sdft_ext.toy import world
@@ -23,9 +23,9 @@ from tests.analysis.images import fill, image, recipe, save
 from tests.dataset.photographs import COUNT, write_photographs
 
 
-def looked(folder: Path, cache: Path | None = None) -> tuple[tuple[Picture, ...], Looks]:
+def looked(folder: Path, cache: Path | None = None) -> tuple[tuple[Picture, ...], Thumbnails]:
     found = scan(recipe(folder)).pictures
-    return found, look(found, cache, workers=1)
+    return found, make_thumbnails(found, cache, workers=1)
 
 
 def groups(folder: Path) -> list[set[str]]:
@@ -95,7 +95,7 @@ def test_small_drawn_pictures_and_their_copies(tmp_path: Path) -> None:
 
 
 def test_nothing_and_one_picture() -> None:
-    nothing = look([])
+    nothing = make_thumbnails([])
     assert len(nothing) == 0 and duplicates(nothing) == []
 
 
@@ -145,7 +145,7 @@ def test_looking_can_be_ended(tmp_path: Path) -> None:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        look(found, progress=enough)
+        make_thumbnails(found, progress=enough)
     assert told == [1, 2, 3]
 
 
@@ -218,7 +218,7 @@ def test_thousands_of_pictures_take_no_time_that_grows_with_their_square() -> No
     for copy in range(100):
         thumbs[count - 1 - copy], hashes[count - 1 - copy] = thumbs[copy], hashes[copy]
     digests = np.array([str(number).encode() for number in range(count)], "S20")
-    looks = Looks(tuple(range(count)), thumbs, hashes, np.ones(count, np.float32), digests)
+    looks = Thumbnails(tuple(range(count)), thumbs, hashes, np.ones(count, np.float32), digests)
     started = time.process_time()
     found = duplicates(looks)
     assert sorted(group.rows for group in found) == [(copy, count - 1 - copy) for copy in range(100)]

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from sdft_ext.analysis.backgrounds import colour_name
 from sdft_ext.analysis.duplicates import duplicates
 from sdft_ext.analysis.findings import Finding
-from sdft_ext.analysis.recurring import features
-from sdft_ext.analysis.thumbnails import look
+from sdft_ext.analysis.recurring import recurring_features
+from sdft_ext.analysis.thumbnails import make_thumbnails
 from sdft_ext.dataset.folder import scan
 from sdft_ext.dataset.pictures import open_picture
 from tests.analysis.images import recipe, save
@@ -50,7 +50,7 @@ def planted(
         caption = f"{NAMES[number % len(NAMES)]}, number {number}" + (f", {words}" if words else "")
         (folder / f"{number:02}.txt").write_text(caption)
     found = scan(recipe(folder, **concept))
-    return features(found, look(found.pictures, workers=1))
+    return recurring_features(found, make_thumbnails(found.pictures, workers=1))
 
 
 def kinds(findings: list[Finding]) -> set[str]:
@@ -191,7 +191,7 @@ def test_a_tag_in_most_captions_is_named_and_the_trigger_is_none(photographs: li
         sofa = ", Red Sofa" if number < 16 else ""
         (tmp_path / f"{number:02}.txt").write_text(f"sks dog, place {number}{sofa}")
     found = scan(recipe(tmp_path, concept_trigger="sks", concept_class_word="dog"))
-    (finding,) = features(found, look(found.pictures, workers=1))
+    (finding,) = recurring_features(found, make_thumbnails(found.pictures, workers=1))
     assert finding.kind == "recurring_tag" and "'red sofa' stands in 16 of 20 captions" in finding.text
     assert finding.facts["tag"] == "red sofa" and finding.facts["share"] == 0.8
     assert {path.stem for path in finding.files} == {f"{number:02}" for number in range(16)}
@@ -203,10 +203,10 @@ def test_copies_of_one_picture_make_nothing_recur(photographs: list[Any], tmp_pa
     for number in range(4):
         save(tmp_path / f"{number}.png", photographs[1 + number])
     found = scan(recipe(tmp_path))
-    looks = look(found.pictures, workers=1)
-    assert features(found, looks), "so they would"
+    looks = make_thumbnails(found.pictures, workers=1)
+    assert recurring_features(found, looks), "so they would"
     (group,) = duplicates(looks)
-    assert len(group.rows) == 8 and features(found, looks, group.rows[1:]) == []
+    assert len(group.rows) == 8 and recurring_features(found, looks, group.rows[1:]) == []
 
 
 def test_regularization_pictures_may_share_what_they_like(photographs: list[Any], tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_regularization_pictures_may_share_what_they_like(photographs: list[Any]
         save(tmp_path / "i" / f"{number}.png", picture)
         save(tmp_path / "r" / f"{number}.png", white(picture, rng))
     found = scan(recipe(tmp_path / "i", tmp_path / "r"))
-    assert features(found, look(found.pictures, workers=1)) == []
+    assert recurring_features(found, make_thumbnails(found.pictures, workers=1)) == []
 
 
 def test_colours_have_plain_names() -> None:

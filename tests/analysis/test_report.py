@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFilter, ImageOps
 
 from sdft_ext.analysis.report import inspect, left_over
-from sdft_ext.analysis.summary import Report, report
+from sdft_ext.analysis.summary import Report, summarize
 from sdft_ext.cli.main import OK, USAGE, main
 from sdft_ext.dataset.folder import scan
 from sdft_ext.dataset.pictures import open_picture
@@ -194,5 +194,5 @@ def test_a_runs_own_report_of_ten_thousand_pictures_is_quick(tmp_path: Path) -> 
     started = time.process_time()
     settings = recipe(tmp_path / "p")
     found = scan(settings)
-    told = report(found, Plan(found, settings, TrainRecipe()))
+    told = summarize(found, Plan(found, settings, TrainRecipe()))
     assert told.data["pictures"] == 10_000 and time.process_time() - started < 10

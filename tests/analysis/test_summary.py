@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sdft_ext.analysis.summary import Report, dataset_dirs, report, tag_frequency
+from sdft_ext.analysis.summary import Report, dataset_dirs, summarize, tag_frequency
 from sdft_ext.dataset.folder import scan
 from sdft_ext.dataset.plan import Plan
 from sdft_ext.recipe import DatasetRecipe, TrainRecipe
@@ -14,7 +14,7 @@ from tests.analysis.images import fill, image, recipe, save
 
 def report_on(settings: DatasetRecipe, notes: tuple[str, ...] = (), **train: object) -> Report:
     found = scan(settings)
-    return report(found, Plan(found, settings, TrainRecipe(**train)), notes)  # type: ignore[arg-type]
+    return summarize(found, Plan(found, settings, TrainRecipe(**train)), notes)  # type: ignore[arg-type]
 
 
 def advice(settings: DatasetRecipe, **train: object) -> str:

@@ -193,7 +193,7 @@ def test_a_failed_search_for_copies_does_not_last_for_ever(
     def broken(*args: Any, **named: Any) -> Any:
         raise KeyError("unforeseen")
 
-    monkeypatch.setattr(thumbnails, "look", broken)
+    monkeypatch.setattr(thumbnails, "make_thumbnails", broken)
     monkeypatch.setattr(threading, "excepthook", lambda told: None)
     page("copies", look=True)
     until = time.monotonic() + 20

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sdft_ext.captions.errors import CaptionsError
-from sdft_ext.captions.filters import Surroundings, passing
+from sdft_ext.captions.filters import FilterContext, filter_pictures
 from sdft_ext.captions.store import Captions
 
 from . import folders
@@ -62,8 +62,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("tree", "wanted"), CASES)
 def test_filters(found: Captions, tree: dict[str, Any], wanted: str) -> None:
-    around = Surroundings(lambda captions: [len(c.replace(",", " ,").split()) for c in captions], frozenset({0}))
-    passed = " ".join(picture.of.name for picture in passing(tree, found.in_order, around))
+    around = FilterContext(lambda captions: [len(c.replace(",", " ,").split()) for c in captions], frozenset({0}))
+    passed = " ".join(picture.of.name for picture in filter_pictures(tree, found.in_order, around))
     assert passed == wanted
 
 
@@ -84,9 +84,9 @@ def test_filters(found: Captions, tree: dict[str, Any], wanted: str) -> None:
 )
 def test_refused(found: Captions, tree: Any) -> None:
     with pytest.raises(CaptionsError):
-        passing(tree, found.in_order)
+        filter_pictures(tree, found.in_order)
     deep: Any = {"tag": "a"}
     for _ in range(50):
         deep = {"not": deep}
     with pytest.raises(CaptionsError, match="within each other"):
-        passing(deep, found.in_order)
+        filter_pictures(deep, found.in_order)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sdft_ext.analysis.summary import report
+from sdft_ext.analysis.summary import summarize
 from sdft_ext.dataset.batches import Batches
 from sdft_ext.dataset.cache import Latents, cache_folder
 from sdft_ext.dataset.folder import scan
@@ -121,7 +121,7 @@ def test_cache_and_its_folder(data: Path) -> None:
 def test_kind(data: Path) -> None:
     before = base(data)
     style = replace(before, concepts=[replace(before.concepts[0], kind="style")])
-    advice = [report(scan(s), Plan(scan(s), s, TrainRecipe())).data["advice"] for s in (before, style)]
+    advice = [summarize(scan(s), Plan(scan(s), s, TrainRecipe())).data["advice"] for s in (before, style)]
     assert advice[0] != advice[1]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sdft_ext.analysis.summary import report
+from sdft_ext.analysis.summary import summarize
 from sdft_ext.dataset.batches import Batches
 from sdft_ext.dataset.cache import Latents
 from sdft_ext.dataset.cache_files import fingerprint
@@ -53,7 +53,7 @@ def test_photographs_to_batches(photographs: Path, tmp_path: Path) -> None:
     assert latents.prepare(found) == found
     assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 40
     plan = Plan(found, settings, TrainRecipe(batch_size=2))
-    text = report(found, plan).text
+    text = summarize(found, plan).text
     assert len(plan.queues) > 1 and all(str(queue.bucket) in text for queue in plan.queues)
     batches = Batches(plan, latents)
     seen: list[int] = []

@@ -24,7 +24,7 @@ from sdft_ext.dataset.pictures import open_picture, read_header
 from sdft_ext.dataset.trash import Trash, TrashError
 from sdft_ext.preparation import crops, record
 from sdft_ext.preparation.crops import Crop
-from sdft_ext.preparation.execute import Done, carry_out, check
+from sdft_ext.preparation.execute import Result, check, execute
 from sdft_ext.preparation.focus import Looker
 from sdft_ext.preparation.options import PreparationError, from_plain
 from sdft_ext.preparation.plan import Plan, plan
@@ -32,10 +32,10 @@ from sdft_ext.preparation.stale_outputs import announced
 from tests.analysis import images
 
 
-def prepare(folder: Path, out: Path, *, settings: dict[str, Any] | None = None, **options: Any) -> tuple[Plan, Done]:
+def prepare(folder: Path, out: Path, *, settings: dict[str, Any] | None = None, **options: Any) -> tuple[Plan, Result]:
     recipe = images.recipe(folder, **(settings or {}))
     made = plan(scan(recipe), folder, out, from_plain(options), recipe, crops.read(folder), record.made(out))
-    return made, carry_out(made, Looker())
+    return made, execute(made, Looker())
 
 
 def snapshot(folder: Path) -> dict[str, tuple[str, int]]:
@@ -151,7 +151,7 @@ def test_what_only_an_earlier_preparation_made_goes_to_the_trash(tmp_path: Path)
     assert note == (
         "3 pictures of an earlier preparation would not be made again and would be moved to the folder's trash."
     )
-    assert carry_out(made, Looker()).problems == []
+    assert execute(made, Looker()).problems == []
     now = {path.name for path in out.iterdir() if path.is_file()}
     assert now == {"a.jpg", "a.txt", "a-2.png", "a-2.txt", "a-2-mask.png", "b.jpg", "b.txt", "own.png"}
     (removal,) = Trash(out).removals()
@@ -300,9 +300,9 @@ def test_cancelling_ends_with_whole_files(tmp_path: Path) -> None:
     recipe = images.recipe(folder)
     made = plan(scan(recipe), folder, out, from_plain({}), recipe)
     seen: list[int] = []
-    done = carry_out(made, Looker(), lambda count, total: seen.append(count), lambda: len(seen) >= 3)
+    done = execute(made, Looker(), lambda count, total: seen.append(count), lambda: len(seen) >= 3)
     assert done.cancelled and 3 <= done.written < 40 and len(list(out.glob("*.png"))) == done.written
-    assert carry_out(made, Looker()).skipped == done.written
+    assert execute(made, Looker()).skipped == done.written
 
 
 def test_hostile_files_cost_a_sentence_each(folder: Path, tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_hostile_files_cost_a_sentence_each(folder: Path, tmp_path: Path) -> Non
     recipe = images.recipe(folder)
     made = plan(scan(recipe), folder, tmp_path / "out", from_plain({}), recipe)
     (folder / "gone.png").unlink()
-    done = carry_out(made, Looker())
+    done = execute(made, Looker())
     assert done.written == 7 and len(done.problems) == 2
     assert any("cut.png is damaged or cut off" in text for text in done.problems)
     assert any("gone.png is gone" in text for text in done.problems)

@@ -15,7 +15,7 @@ from .folder import Picture
 from .pictures import PictureError
 
 
-def opened(picture: Picture, recipe: DatasetRecipe, at_least: tuple[int, int] | None = None) -> tuple[Any, Any]:
+def open_with_mask(picture: Picture, recipe: DatasetRecipe, at_least: tuple[int, int] | None = None) -> tuple[Any, Any]:
     """RGB, upright, and the mask in mode L or None; white trains. The mask is the alpha (with ``alpha: mask``), the
     picture's mask file, or the darker of both.
 
@@ -32,26 +32,26 @@ def opened(picture: Picture, recipe: DatasetRecipe, at_least: tuple[int, int] | 
     return image, mask
 
 
-def cut(image: Any, geometry: Geometry, flip: bool) -> Any:
+def crop(image: Any, geometry: Geometry, flip: bool) -> Any:
     """An RGB picture in its bucket (Lanczos)."""
-    return _cut(image, geometry, flip, Image.Resampling.LANCZOS)
+    return _crop(image, geometry, flip, Image.Resampling.LANCZOS)
 
 
-def cut_mask(mask: Any, geometry: Geometry, flip: bool) -> Any:
+def crop_mask(mask: Any, geometry: Geometry, flip: bool) -> Any:
     """A mask (mode L) in its picture's bucket: means of areas."""
-    return _cut(mask, geometry, flip, Image.Resampling.BOX)
+    return _crop(mask, geometry, flip, Image.Resampling.BOX)
 
 
-def mirrored(image: Any) -> Any:
+def mirror(image: Any) -> Any:
     """Left becomes right."""
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
-def _cut(image: Any, g: Geometry, flip: bool, resample: Any) -> Any:
+def _crop(image: Any, g: Geometry, flip: bool, resample: Any) -> Any:
     if image.size != g.resized:
         image = image.resize(g.resized, resample, reducing_gap=3.0)
     image = image.crop((g.x, g.y, g.x + g.bucket.width, g.y + g.bucket.height))
-    return mirrored(image) if flip else image
+    return mirror(image) if flip else image
 
 
 def _same_shape(size: tuple[int, int], scanned: tuple[int, int]) -> bool:
