@@ -1,31 +1,110 @@
-"""What a GPU whose memory is full says, in whose words ever, and what must go before anything else finds room."""
+"""A full GPU: recognizing it, letting go of what a failed step holds, and telling the user which settings need less."""
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
+from typing import Any
 
-import torch
+from .recipe import Recipe
 
-SAYINGS = (
+MESSAGES = (
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_NOT_INITIALIZED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-"""Of the driver and of libraries that take memory past torch's allocator: no OutOfMemoryError then. cuBLAS says that it isn't
-initialized where there is no room for its own."""
+"""Of the driver and of libraries that allocate past torch's allocator, which then raise no OutOfMemoryError. cuBLAS says that
+it isn't initialized where it finds no room for its own buffers."""
+SIDES = (768, 512, 384, 256)
+"""Resolutions in pixels that are suggested in place of a larger one."""
+CLOSE_OTHERS = "close other programs that use the GPU"
+NOT_RESTORED = (
+    "Fine-tune: the GPU has no room to take back the whole model. Close other programs that use it, then load the checkpoint "
+    "again."
+)
+DRAW_LESS = (
+    f"The GPU's memory is full: draw fewer or smaller pictures at once, or {CLOSE_OTHERS}. The pictures drawn so far are kept; "
+    "resume draws the rest."
+)
+"""For the user who draws regularization pictures."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the GPU's memory is full."""
+    """Tell whether an error says that the GPU's memory is full."""
+    import torch
+
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(saying in str(error) for saying in SAYINGS)
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in MESSAGES)
 
 
 def let_go(error: BaseException) -> None:
-    """Drop what an error's finished frames hold: of a step that ran out of memory, all that it had computed."""
+    """Drop what an error's finished frames hold: of a step that ran out of memory, everything it had computed."""
     found: BaseException | None = error
     while found is not None:
         traceback.clear_frames(found.__traceback__)
         found = found.__cause__ or found.__context__
+
+
+def savings(recipe: Recipe) -> Iterator[tuple[str, Any]]:
+    """Give the settings, each with a value, that would need less memory than the recipe; those that cost least come first."""
+    train, method = recipe.train, recipe.method
+    if not train.checkpointing:
+        yield "train.checkpointing", True
+    if train.precision == "fp32":
+        yield "train.precision", "bf16"
+    if train.batch_size > 1:
+        yield "train.batch_size", train.batch_size // 2
+    if method.text_encoder and method.unet:
+        yield "method.text_encoder", False
+    side = next((side for side in SIDES if side < recipe.dataset.resolution), None)
+    if side is not None:
+        yield "dataset.resolution", side
+
+
+def advice(recipe: Recipe) -> str:
+    """Say in a sentence what would need less memory than the recipe, without a forecast of how much.
+
+    >>> advice(Recipe())
+    'Set train.checkpointing to true, set train.precision to bf16, lower dataset.resolution, or close other programs that use the GPU.'
+    """
+    suggested = dict(savings(recipe))
+    ways = [
+        f"set {setting} to {str(suggested[setting]).lower()}"
+        for setting in ("train.checkpointing", "train.precision")
+        if setting in suggested
+    ]
+    if "train.batch_size" in suggested:
+        ways.append("lower train.batch_size (train.accumulation makes up for it)")
+    ways += ["lower dataset.resolution", CLOSE_OTHERS]
+    sentence = f"{', '.join(ways[:-1])}, or {ways[-1]}."
+    return sentence[0].upper() + sentence[1:]
+
+
+def training_failed(recipe: Recipe) -> str:
+    """Say that the memory filled up while a run trained."""
+    return f"The GPU's memory is full. {advice(recipe)} Earlier saves are intact."
+
+
+def step_does_not_fit(recipe: Recipe, batch: int, size: tuple[int, int], free_mb: float) -> str:
+    """Say that a run can't begin: one step of ``batch`` pictures of ``size`` (width, height) needs more than is free."""
+    width, height = size
+    return (
+        f"The run did not begin: one step at {width}×{height} in batches of {batch} needs more than the {gigabytes(free_mb)} "
+        f"of memory that are free. {advice(recipe)} Then resume, or start a new run."
+    )
+
+
+def picture_does_not_fit(side: int) -> str:
+    """Say that not even one control picture of ``side`` × ``side`` pixels can be drawn."""
+    return f"The GPU's memory is too full to draw a control picture of {side} × {side}: lower watch.size, or {CLOSE_OTHERS}."
+
+
+def gigabytes(mb: float) -> str:
+    """Write an amount of memory.
+
+    >>> gigabytes(512), gigabytes(1536)
+    ('512 MB', '1.5 GB')
+    """
+    return f"{mb / 1024:.1f} GB" if mb >= 1024 else f"{mb:.0f} MB"

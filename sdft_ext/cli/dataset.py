@@ -177,13 +177,13 @@ def _regularize(options: argparse.Namespace) -> int:
         not options.keep_duplicates,
     )
 
-    def tell(state: str, done: int, total: int, seconds: float, message: str) -> None:
+    def show(state: str, done: int, total: int, seconds: float, message: str) -> None:
         progress.show("Drawing", done, total)
         if message:
             progress.say(message)
 
     with stopped_by_signals("Stopping after this picture (again: abort) …") as control:
-        made = regularize(wanted, options.folder, host, control=control, tell=tell)
+        made = regularize(wanted, options.folder, host, control=control, on_progress=show)
     if options.quiet:
         print(made.message)
     return OK if made.outcome == "finished" else INTERRUPTED

@@ -141,7 +141,9 @@ class Regularization:
         self._imported()
         job = self._job(place)
         status = Status(place)
-        return regularize(self._wanted(job), Path(str(job["folder"])), self._host(), control=control, tell=status.set)
+        return regularize(
+            self._wanted(job), Path(str(job["folder"])), self._host(), control=control, on_progress=status.set
+        )
 
     def titles(self, ids: Sequence[str]) -> dict[str, str]:
         """Names for people of the jobs among the queue's ids."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model.base import Model
-from ..out_of_memory import out_of_memory
+from ..out_of_memory import NOT_RESTORED, out_of_memory
 
 REST = torch.device("cpu")
 Home = tuple[nn.Parameter, torch.device]
@@ -54,10 +54,7 @@ def restore_offloaded(not_restored: list[Home]) -> None:
         if not out_of_memory(error):
             raise
         not_restored.clear()
-        print(
-            "Fine-tune: the GPU has no room to take the model back whole. End what else uses it, then load the checkpoint again.",
-            file=sys.stderr,
-        )
+        print(NOT_RESTORED, file=sys.stderr)
 
 
 def _restore(homes: list[Home]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..formats.quick_look import glance
 from ..formats.reference_families import family as published
+from ..out_of_memory import gigabytes, savings
 from ..recipe import Recipe
 from .phases import STEPPING, Parts, Place, moments, put_aside, whole
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 ROOM = 0.9
 """Where more than this share of what is free is needed, it may be too much: others use the memory as well."""
-SIDES = (768, 512, 384, 256)
 MB = 2**20
 
 
@@ -85,31 +85,15 @@ def least(recipe: Recipe, place: Place) -> float:
 
 
 def _lower(recipe: Recipe, place: Place) -> Iterator[str]:
-    """What brings it down, each with what is then needed; the gentlest first."""
+    """Name what brings it down, each with what is then needed; the gentlest first."""
     needed = least(recipe, place)
-
-    def with_(change: str, **settings: Any) -> Iterator[str]:
+    for setting, value in savings(recipe):
+        section, _, name = setting.partition(".")
         changed = copy.deepcopy(recipe)
-        for path, value in settings.items():
-            section, _, name = path.partition("_")
-            setattr(getattr(changed, section), name, value)
+        setattr(getattr(changed, section), name, value)
         then = least(changed, place)
         if then < 0.95 * needed:
-            yield f"{change} ({_size(then)})"
-
-    train = recipe.train
-    if not train.checkpointing:
-        yield from with_("train.checkpointing = true", train_checkpointing=True)
-    if train.precision == "fp32":
-        yield from with_("train.precision = bf16", train_precision="bf16")
-    if train.batch_size > 1:
-        half = train.batch_size // 2
-        yield from with_(f"train.batch_size = {half}", train_batch_size=half)
-    if recipe.method.text_encoder and recipe.method.unet:
-        yield from with_("method.text_encoder = false", method_text_encoder=False)
-    side = next((side for side in SIDES if side < recipe.dataset.resolution), 0)
-    if side:
-        yield from with_(f"dataset.resolution = {side}", dataset_resolution=side)
+            yield f"{setting} = {str(value).lower()} ({gigabytes(then)})"
 
 
 def _words(mode: str, recipe: Recipe) -> str:
@@ -121,19 +105,15 @@ def _words(mode: str, recipe: Recipe) -> str:
 def _text(needed: float, free: float, fits: bool | None, device: str, recipe: Recipe) -> str:
     word = {True: "that fits", False: "that does not fit", None: "that is close"}[fits]
     if device in ("cpu", ""):
-        text = f"Needs about {_size(needed)} of memory beside what is in use; {_size(free)} are free: {word}."
+        text = f"Needs about {gigabytes(needed)} of memory beside what is in use; {gigabytes(free)} are free: {word}."
     else:
         text = (
-            f"Estimated, from counts made on the CPU and not from this GPU: about {_size(needed)} beside the loaded model; "
-            f"{_size(free)} are free: {word}."
+            f"Estimated, from counts made on the CPU and not from this GPU: about {gigabytes(needed)} beside the loaded model; "
+            f"{gigabytes(free)} are free: {word}."
         )
         if device.startswith("cuda"):
             text += " One step measures it before the run begins."
     return text if recipe.train.sdpa else text + " Without SDPA attention it is more than this."
-
-
-def _size(mb: float) -> str:
-    return f"{mb / 1024:.1f} GB" if mb >= 1024 else f"{mb:.0f} MB"
 
 
 def _family(path: str, told: str) -> Family:

@@ -25,7 +25,7 @@ from ..host.standalone import StandaloneHost
 from ..method import METHODS
 from ..method.base import Method, SeveralFiles
 from ..model.probe import fixed_answer
-from ..out_of_memory import out_of_memory
+from ..out_of_memory import out_of_memory, training_failed
 from ..recipe import Recipe
 from ..recipe import file as recipe_file
 from ..run_folder import state
@@ -56,10 +56,6 @@ from .worker import Begin, Ready, same_count
 
 Outcome = Literal["finished", "stopped", "failed"]
 INTACT = "Earlier saves are intact; mend that, then resume."
-OUT_OF_MEMORY = (
-    "The GPU's memory is full: lower train.batch_size or dataset.resolution, or set train.checkpointing to true and "
-    "train.precision to bf16; end what else uses the GPU. Earlier saves are intact."
-)
 NOT_PROVEN = (
     "The last save was not read back, and there is no grid: the run was stopped while its model was not loaded."
 )
@@ -212,7 +208,7 @@ class Run:
                 return self.end("failed", f"{without_number(failure)}. {INTACT}")
             except BaseException as failure:
                 if out_of_memory(failure):
-                    return self.end("failed", OUT_OF_MEMORY)
+                    return self.end("failed", training_failed(self.recipe))
                 # The project's own errors are sentences for the user; others are faults of the program, seen whole.
                 if self.began and isinstance(failure, ValueError) and isinstance(failure, SdftError):
                     return self.end("failed", f"{failure} {INTACT}")

@@ -18,9 +18,8 @@ from torch import Tensor
 from ..dataset.batches import Batch
 from ..dataset.plan import Plan
 from ..errors import SdftError
-from ..out_of_memory import let_go, out_of_memory
+from ..out_of_memory import gigabytes, let_go, out_of_memory, step_does_not_fit
 from ..randomness import forked, generator
-from ..recipe import TrainRecipe
 from ..train.loop import Loop, NotFinite
 from ..train.processes import ALONE
 from ..train.weights import copy
@@ -84,35 +83,13 @@ def measure(loop: Loop, plan: Plan, step: int, free_mb: float, also: Callable[[]
         if not out_of_memory(error):
             raise
         let_go(error)
-        raise DoesNotFit(
-            f"The run did not begin: one step at {width}×{height} in batches of {len(batch.latents)} needs more than the "
-            f"{gigabytes(free_mb)} of memory that are free. {lower(loop.recipe.train)} Resume, or a new run, begins then."
-        ) from error
+        raise DoesNotFit(step_does_not_fit(loop.recipe, len(batch.latents), (width, height), free_mb)) from error
     finally:
         loop.batches, loop.processes = batches, processes
         highest = allocated(loop.device, most=True)
         if loop.device.type == "cuda":
             torch.cuda.empty_cache()
     return Measured(width, height, len(batch.latents), (highest - before) / MB, free_mb)
-
-
-def lower(train: TrainRecipe) -> str:
-    """A sentence: what would need less."""
-    ways = []
-    if not train.checkpointing:
-        ways.append("set train.checkpointing to true")
-    if train.precision == "fp32":
-        ways.append("set train.precision to bf16")
-    if train.batch_size > 1:
-        ways.append("lower train.batch_size (train.accumulation makes up for it)")
-    ways.append("lower dataset.resolution")
-    ways.append("end what else uses the GPU")
-    sentence = f"{', '.join(ways[:-1])}, or {ways[-1]}."
-    return sentence[0].upper() + sentence[1:]
-
-
-def gigabytes(mb: float) -> str:
-    return f"{mb / 1024:.1f} GB" if mb >= 1024 else f"{mb:.0f} MB"
 
 
 def allocated(device: torch.device, most: bool = False) -> int:

@@ -1,4 +1,4 @@
-"""A run's turns with its host's model: waiting for the right one, and doing over what the host disturbed."""
+"""A run's turns with its host's model: waiting until the right one is loaded, and repeating work that the host disturbed."""
 
 from __future__ import annotations
 
@@ -24,44 +24,64 @@ class ModelUnavailable(SdftError, RuntimeError):
     """The run was told to stop while its host had another model loaded."""
 
 
-class Turns:
-    """The turns of one run. ``tell`` hears what it waits for, once for each wait; nothing is held meanwhile."""
+def wait_for_model(attempt: Callable[[], T], control: RunControl, on_wait: Callable[[str], None]) -> T:
+    """Call ``attempt`` again and again until it no longer raises HostChanged, and give what it gives.
 
-    def __init__(self, host: Host, control: RunControl, tell: Callable[[str], None]) -> None:
-        self.host, self.control, self.tell = host, control, tell
+    ``on_wait`` gets the reason once. No lock is held meanwhile. Raises ModelUnavailable where the control says stop.
+    """
+    announced = False
+    while True:
+        try:
+            return attempt()
+        except HostChanged as changed:
+            if control.stopping:
+                raise ModelUnavailable(str(changed)) from changed
+            if not announced:
+                on_wait(str(changed))
+            announced = True
+        control.wait(LOOK_AGAIN)
+
+
+class Turns:
+    """The turns of one run. ``on_wait`` gets the reason for each wait for the host's model."""
+
+    def __init__(self, host: Host, control: RunControl, on_wait: Callable[[str], None]) -> None:
+        self.host, self.control, self.on_wait = host, control, on_wait
+        self.needed: Callable[[], Sequence[Tensor]] | None = None
+        """In exclusive mode (see ``memory_mode``): gives the tensors that stay on the GPU while the run steps."""
         self._model: Model | None = None
         self._inside = False
         self._places: list[tuple[str, int]] = []
-        self.needed: Callable[[], Sequence[Tensor]] | None = None
-        """Where a run steps alone: what stays in its place then (see ``mode``)."""
-        self._alone: ExitStack | None = None
+        self._exclusive: ExitStack | None = None
 
     def borrow(self, wanted: Files | None) -> Model:
-        """The host's model. A run that began with other files waits for those. Raises HostError, and Gone."""
-        told = False
-        while wanted is not None and not wanted.same(self._loaded()):
-            name = Path(wanted.base).name + (f" with the VAE {Path(wanted.vae).name}" if wanted.vae else "")
-            self._wait(HostChanged(f"This run trains {name}: load that ({wanted.base}), then it goes on."), told)
-            told = True
+        """Borrow the host's model; a run that began with the ``wanted`` files waits for those.
+
+        Raises HostError, and ModelUnavailable.
+        """
+        if wanted is not None:
+            wait_for_model(lambda: self._check_loaded(wanted), self.control, self.on_wait)
         self._model = self.host.borrow()
         return self._model
 
-    def _loaded(self) -> Files:
-        """What the host has loaded; nothing is as good as another model for a run that waits."""
+    def _check_loaded(self, wanted: Files) -> None:
         try:
-            return self.host.files()
-        except HostError:
-            return Files("")
+            loaded = self.host.files()
+        except HostError:  # with no model loaded, the run waits as it does for another one
+            loaded = Files("")
+        if not wanted.same(loaded):
+            name = Path(wanted.base).name + (f" with the VAE {Path(wanted.vae).name}" if wanted.vae else "")
+            raise HostChanged(f"This run trains {name}: load that ({wanted.base}), then the run goes on.")
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """The host's lock and the model in its place. A turn inside a turn is that turn. Raises Gone."""
+        """Hold the host's lock, with the model on its device. A turn inside a turn is that turn. Raises ModelUnavailable."""
         if self._inside:
             yield
             return
         self.share()
-        with ExitStack() as held:
-            self._enter(held)
+        with ExitStack() as stack:
+            self._enter(stack)
             self._inside, self._places = True, self._where()
             try:
                 yield
@@ -69,15 +89,15 @@ class Turns:
                 self._inside = False
 
     def do(self, work: Callable[[], T], again: Callable[[], bool] = lambda: True, step: bool = False) -> T:
-        """Work in a turn of its own; once more where the host moved the model meanwhile, if ``again`` agrees.
+        """Do work in a turn of its own, and once more if ``again`` agrees where the host moved the model meanwhile.
 
-        Some of the host's buttons move its model without taking its lock. A ``step`` of a run that steps alone is done in one
-        turn with those before it.
+        (Some of the host's buttons move its model without taking its lock.) In exclusive mode, a ``step`` is done in one
+        turn with the steps before it.
         """
         if self._inside:
             return work()
         if step and self.needed is not None:
-            return self._step_alone(work, again, self.needed)
+            return self._step_exclusively(work, again, self.needed)
         try:
             with self.turn():
                 return work()
@@ -87,58 +107,44 @@ class Turns:
         with self.turn():
             return work()
 
-    def _step_alone(
+    def _step_exclusively(
         self, work: Callable[[], T], again: Callable[[], bool], needed: Callable[[], Sequence[Tensor]]
     ) -> T:
-        if self._alone is None:
-            with ExitStack() as held:
-                self._enter(held)
-                held.enter_context(self.host.offload(needed()))
-                self._alone, self._places = held.pop_all(), self._where()
+        if self._exclusive is None:
+            with ExitStack() as stack:
+                self._enter(stack)
+                stack.enter_context(self.host.offload(needed()))
+                self._exclusive, self._places = stack.pop_all(), self._where()
         self._inside = True
         try:
             return work()
         except BaseException as error:
             moved = isinstance(error, RuntimeError) and self._where() != self._places
             self._inside = False
-            let_go(error)  # what was put aside needs the room
+            let_go(error)  # the offloaded weights need the room
             self.share()
             if not moved or not again():
                 raise
         finally:
             self._inside = False
-        return self._step_alone(work, lambda: False, needed)
+        return self._step_exclusively(work, lambda: False, needed)
 
     def share(self) -> None:
-        """What was put aside is back in its place, and whoever waits gets the model."""
-        alone, self._alone = self._alone, None
-        if alone is not None:
-            alone.close()
+        """End an exclusive turn: offloaded weights come back, and whoever waits for the model gets it."""
+        exclusive, self._exclusive = self._exclusive, None
+        if exclusive is not None:
+            exclusive.close()
 
     def publish(self, path: Path) -> None:
-        """Tell the host of a save."""
+        """Let the host know of a save that was written or deleted."""
         self.share()
         self.host.publish(path)
 
-    def _enter(self, held: ExitStack) -> None:
-        told = False
-        while True:
-            try:
-                held.enter_context(self.host.turn())
-                return
-            except HostChanged as changed:
-                self._wait(changed, told)
-                told = True
-
-    def _wait(self, changed: HostChanged, told: bool) -> None:
-        if self.control.stopping:
-            raise ModelUnavailable(str(changed)) from changed
-        if not told:
-            self.tell(str(changed))
-        self.control.wait(LOOK_AGAIN)
+    def _enter(self, stack: ExitStack) -> None:
+        wait_for_model(lambda: stack.enter_context(self.host.turn()), self.control, self.on_wait)
 
     def _where(self) -> list[tuple[str, int]]:
-        """Where each of the model's parameters lies."""
+        """Give the device and the address of each of the model's parameters."""
         if self._model is None:
             return []
         return [

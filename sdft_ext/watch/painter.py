@@ -14,7 +14,7 @@ from ..formats.metadata import save_preview
 from ..method.base import Method
 from ..model.base import Model
 from ..model.sample import sample
-from ..out_of_memory import out_of_memory
+from ..out_of_memory import out_of_memory, picture_does_not_fit
 from ..recipe import Recipe
 from ..run_folder.saves import Save, Saves
 from ..storage import atomic
@@ -73,10 +73,7 @@ class Painter:
                 if not out_of_memory(error):
                     raise
                 if len(numbers) == 1:
-                    raise DrawingError(
-                        f"The GPU's memory is too full to draw a control picture of {side} × {side}: lower watch.size, or "
-                        "end what else uses the GPU."
-                    ) from error
+                    raise DrawingError(picture_does_not_fit(side)) from error
                 most = len(numbers) // 2
                 continue
             self.progress(label, len(pictures), len(prompts))

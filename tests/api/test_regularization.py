@@ -40,7 +40,7 @@ def test_from_the_wish_to_the_pictures(client: TestClient, desk: Desk):
     name = begin(client)
     assert desk.jobs.wait(60)
     one = told(client, name)
-    assert (one["state"], one["done"], one["total"], one["message"]) == ("finished", 4, 4, "4 pictures are there.")
+    assert (one["state"], one["done"], one["total"], one["message"]) == ("finished", 4, 4, "4 pictures are ready.")
     folder = Path(one["folder"])
     assert folder == desk.folder / "regularization" / name / "pictures"
     assert sorted(path.read_text() for path in folder.glob("*.txt")) == ["a cat", "a cat", "two cats", "two cats"]

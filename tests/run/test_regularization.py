@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from sdft_ext.control import RunControl
@@ -19,7 +20,7 @@ from sdft_ext.dataset.trash import Trash
 from sdft_ext.host.base import Files, HostChanged, Sampling
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.recipe import ModelRecipe
-from sdft_ext.run.regularization import STORY, Made, RegularizeError, Wanted, caption, regularize, slug, there
+from sdft_ext.run.regularization import RECORD, Made, RegularizeError, Wanted, caption, regularize, slug, there
 from sdft_ext.toy.install import CHECKPOINT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,8 +70,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_as_many_as_wanted_with_their_prompts_as_captions(base: Path, host: CountingHost, tmp_path: Path):
     heard: list[tuple[str, int, int, float]] = []
-    made = regularize(wanted(base), tmp_path / "class", host, tell=lambda *told: heard.append(told[:4]))
-    assert made == Made("finished", "6 pictures are there.", 6)
+    made = regularize(wanted(base), tmp_path / "class", host, on_progress=lambda *told: heard.append(told[:4]))
+    assert made == Made("finished", "6 pictures are ready.", 6)
     found = there(tmp_path / "class", wanted(base))
     assert list(found) == list(range(6))
     captions = [path.with_suffix(".txt").read_text() for path in found.values()]
@@ -115,7 +116,7 @@ def test_words_that_somebody_has_edited_stay(base: Path, host: CountingHost, tmp
     regularize(wanted(base, 2), tmp_path, host)
     first = there(tmp_path, wanted(base))[0]
     first.with_suffix(".txt").write_text("mine")
-    (tmp_path / ".sdft" / STORY).unlink()
+    (tmp_path / ".sdft" / RECORD).unlink()
     regularize(wanted(base, 3), tmp_path, host)
     assert host.painted == 3 and first.with_suffix(".txt").read_text() == "mine"
 
@@ -124,13 +125,13 @@ def test_words_that_somebody_has_edited_stay(base: Path, host: CountingHost, tmp
 def test_a_story_that_cannot_be_read_is_said_and_kept(base: Path, host: CountingHost, tmp_path: Path, hurt: str):
     """Were it taken for none, what the user has deleted would come back, and the other stories would be gone."""
     regularize(wanted(base, 2), tmp_path, host)
-    story = tmp_path / ".sdft" / STORY
+    story = tmp_path / ".sdft" / RECORD
     story.unlink()
     if hurt == "a folder":
         story.mkdir()
     else:
         story.write_text(hurt)
-    with pytest.raises((RegularizeError, OSError), match=STORY):
+    with pytest.raises((RegularizeError, OSError), match=RECORD):
         regularize(wanted(base, 3), tmp_path, host)
     assert host.painted == 2 and (story.is_dir() or story.read_text() == hurt)
 
@@ -204,8 +205,47 @@ def test_another_model_is_waited_for(base: Path, shelf: Shelf, tmp_path: Path):
         heard.append((state, message))
         control.stop()
 
-    assert regularize(wanted(base), tmp_path, host, control=control, tell=tell).outcome == "stopped"
+    assert regularize(wanted(base), tmp_path, host, control=control, on_progress=tell).outcome == "stopped"
     assert heard[0][0] == "paused" and "base.safetensors" in heard[0][1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_a_full_memory_is_a_sentence_and_what_was_drawn_stays(
+    error: RuntimeError, base: Path, host: CountingHost, tmp_path: Path
+):
+    """Whoever says so: torch's allocator, the driver or one of its libraries."""
+
+    class Full(CountingHost):
+        def paint(
+            self, prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling, model: Files
+        ) -> list[Image.Image]:
+            if self.painted == 2:
+                raise error
+            return super().paint(prompts, seeds, sampling, model)
+
+    full = Full(ModelRecipe(base=str(base)), shelf=host.shelf)
+    with pytest.raises(RegularizeError, match=r"memory is full.*resume draws the rest"):
+        regularize(wanted(base), tmp_path, full)
+    assert len(there(tmp_path, wanted(base))) == 2
+    assert regularize(wanted(base), tmp_path, host).pictures == 6 and host.painted == 4
+
+
+def test_any_other_error_of_the_host_is_raised_as_it_is(base: Path, shelf: Shelf, tmp_path: Path):
+    class Broken(CountingHost):
+        def paint(
+            self, prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling, model: Files
+        ) -> list[Image.Image]:
+            raise RuntimeError("wrong shape")
+
+    with pytest.raises(RuntimeError, match="wrong shape"):
+        regularize(wanted(base), tmp_path, Broken(ModelRecipe(base=str(base)), shelf=shelf))
 
 
 def test_a_pause_holds_it(base: Path, host: CountingHost, tmp_path: Path):
@@ -213,7 +253,9 @@ def test_a_pause_holds_it(base: Path, host: CountingHost, tmp_path: Path):
     control.pause()
     heard: list[str] = []
     thread = threading.Thread(
-        target=lambda: regularize(wanted(base, 2), tmp_path, host, control=control, tell=lambda s, *_: heard.append(s))
+        target=lambda: regularize(
+            wanted(base, 2), tmp_path, host, control=control, on_progress=lambda s, *_: heard.append(s)
+        )
     )
     thread.start()
     end = time.monotonic() + 10

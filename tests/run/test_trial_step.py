@@ -16,6 +16,7 @@ import torch
 from sdft_ext.control import RunControl
 from sdft_ext.dataset.cache import Latents
 from sdft_ext.method import METHODS
+from sdft_ext.out_of_memory import advice
 from sdft_ext.run import resume, run, train, trial_step
 from sdft_ext.run_folder.facts import read_facts
 from sdft_ext.run_folder.log import read as read_log
@@ -217,6 +218,6 @@ def test_pictures_that_wait_to_be_encoded_take_their_part(
 
 def test_a_cpu_is_not_tried_and_advice_names_only_what_helps() -> None:
     assert not trial_step.wanted(torch.device("cpu")) and trial_step.wanted(torch.device("cuda"))
-    train_ = tiny.recipe(Path("data"), Path("runs")).train
-    train_.checkpointing, train_.precision, train_.batch_size = True, "bf16", 1
-    assert trial_step.lower(train_) == "Lower dataset.resolution, or end what else uses the GPU."
+    made = tiny.recipe(Path("data"), Path("runs"))
+    made.train.checkpointing, made.train.precision, made.train.batch_size = True, "bf16", 1
+    assert advice(made) == "Lower dataset.resolution, or close other programs that use the GPU."
