@@ -116,13 +116,14 @@ class Desk:
         """What a page needs to know at its start, but for its token."""
         self.prepare()
         host = self.host(None)
-        described = host.describe()
+        model = dataclasses.asdict(host.describe())
+        model["held"] = model.pop("dtype")
         warnings = [] if host.is_local() else [SHARED]
         return {
             "version": __version__,
             "host": {
                 "name": host.name,
-                "model": dataclasses.asdict(described),
+                "model": model,
                 "memory": dataclasses.asdict(host.memory()),
                 "features": list(host.features),
             },

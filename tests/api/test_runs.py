@@ -36,6 +36,12 @@ def told(client: TestClient, path: str, shape: Any) -> dict[str, Any]:
     return content
 
 
+def test_the_session_describes_the_loaded_model_as_the_documentation_says(client: TestClient, data: Path):
+    """Programs read these keys (docs/api.md)."""
+    model = told(client, "session", shapes.Session)["host"]["model"]
+    assert list(model) == ["name", "path", "family", "device", "trainable", "why", "held"]
+
+
 def test_a_run_from_recipe_to_report(client: TestClient, desk: Desk, data: Path):
     run = start(client, data, *PICTURES)
     listed = told(client, "runs", shapes.Runs)
