@@ -15,6 +15,9 @@ from sdft_ext.desk.library import Library, differences
 from sdft_ext.desk.logs import MOST_LINES, Logs
 from sdft_ext.recipe import Concept, Recipe
 from sdft_ext.recipe import file as recipe_file
+from sdft_ext.run import train
+from tests.run import tiny
+from tests.run.step_hooks import Between
 
 from .setting import desk
 
@@ -71,6 +74,28 @@ def test_a_run_that_nobody_looks_after_was_interrupted(tmp_path: Path, data: Pat
         desk(data, tmp_path).resume("grid")
     run(tmp_path, "grid", state="drawing", time=time.time() - 1000)
     assert library.status("grid")["state"] == "stopped"
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a status from the future counts as alive until then")
+def test_a_run_that_was_killed_before_the_clock_was_set_back_is_no_longer_training(tmp_path: Path):
+    run(tmp_path, "killed", state="training", time=time.time() + 10 * 86400)
+    assert Library(tmp_path).status("killed")["state"] == "stopped"
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a status older than two minutes counts as left behind")
+def test_a_run_in_the_midst_of_a_long_step_is_not_interrupted(tmp_path: Path, data: Path):
+    """Another program could resume it then, a second time."""
+    states: list[str] = []
+
+    def look(done: int) -> None:
+        if done == 2 and not states:
+            status = json.loads((tmp_path / "run" / "status.json").read_text())
+            (tmp_path / "run" / "status.json").write_text(json.dumps({**status, "time": status["time"] - 130}))
+            states.append(Library(tmp_path).status("run")["state"])
+
+    recipe = tiny.recipe(data, tmp_path)
+    train(recipe, folder=tmp_path / "run", host=Between(recipe, tmp_path / "run", look), quiet=True)
+    assert states == ["training"]
 
 
 @pytest.mark.timed
