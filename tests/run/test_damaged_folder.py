@@ -22,7 +22,16 @@ from tests.run import killed, tiny
 from tests.run.step_hooks import Between
 
 SETTINGS = ["train.length=5", "save.state_every=1", "watch.every=9", 'watch.concept_prompts=["a sks cat"]']
-CHANGED = ("changed", "replaced", "another picture", "other picture", "another model", "other model", "not the model")
+CHANGED = (
+    "changed",
+    "replaced",
+    "another picture",
+    "other picture",
+    "another model",
+    "other model",
+    "not the model",
+    "other weights",
+)
 """Any of these says that something isn't what it was."""
 
 
