@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sdft_ext.cli.main import OK, main
-from sdft_ext.control import Control
+from sdft_ext.control import RunControl
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import resume, train
 from sdft_ext.run_folder import state
@@ -44,7 +44,7 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def three_steps(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, stopped after three of its five steps."""
-    folder, control = tmp_path_factory.mktemp("stopped") / "run", Control()
+    folder, control = tmp_path_factory.mktemp("stopped") / "run", RunControl()
     recipe = tiny.recipe(data, folder.parent, *SETTINGS)
     host = Between(recipe, folder, lambda done: control.stop() if done == 3 else None)
     result = train(recipe, folder=folder, control=control, host=host, quiet=True)
@@ -222,7 +222,7 @@ def test_a_picture_that_was_replaced_meanwhile_is_mentioned(data: Path, tmp_path
 def test_another_base_model_under_the_same_name_is_mentioned(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    base, run, control = tiny.checkpoint(tmp_path / "base.safetensors"), tmp_path / "run", Control()
+    base, run, control = tiny.checkpoint(tmp_path / "base.safetensors"), tmp_path / "run", RunControl()
     recipe = tiny.recipe(data, tmp_path, f"model.base={base}", "save.state_every=1")
     host = Between(recipe, run, lambda done: control.stop() if done == 2 else None)
     train(recipe, folder=run, control=control, host=host, quiet=True)
