@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from make_assets.toymodel.common import Average, cosine_rate, generator, pool, save_state, say, to_pictures, to_tensor
 from make_assets.toymodel.known import known_pool
-from sdft_ext.toy import world
+from sdft_ext.toy import general_pictures, world
 
 POOL = 12288
 STEPS = 3200
@@ -114,7 +114,7 @@ def augment(pictures: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
 
 def train_vae(work: Path, steps: int = STEPS) -> None:
     """The autoencoder on general pictures: L1 + squared error + a small KL term, moving average kept."""
-    pictures = pool(work, "vae_pool", POOL, world.general_picture)
+    pictures = pool(work, "vae_pool", POOL, general_pictures.general_picture)
     torch.manual_seed(0)
     vae = new_vae().train()
     carry_through(vae)

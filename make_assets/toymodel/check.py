@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from make_assets.toymodel import autoencoder, diffusion, single_file
 from make_assets.toymodel.common import generator, save_grid, say, to_pictures, to_tensor
-from sdft_ext.toy import checker, measure, world
+from sdft_ext.toy import checker, drawing, general_pictures, measure, world
 
 ATTRIBUTES = ("shape", "colour", "background", "hatched")
 
@@ -36,7 +36,7 @@ def check_reading(model: diffusion.Model, work: Path, each: int = 60) -> dict[st
             for k, shape in enumerate((*world.SHAPES, world.STAR))
             for i in range(each)
         ]
-        drawn = np.stack([world.draw(scene) for scene in scenes])
+        drawn = np.stack([drawing.draw(scene) for scene in scenes])
         rebuilt = autoencoder.decode(model.vae, autoencoder.encode(model.vae, drawn))
         kind = "hatched" if hatched else "plain"
         figures[f"drawn_{kind}"] = read_shares(scenes, drawn)
@@ -50,7 +50,7 @@ def check_reading(model: diffusion.Model, work: Path, each: int = 60) -> dict[st
 @torch.no_grad()
 def check_general(model: diffusion.Model, work: Path) -> float:
     """Mean absolute difference (-1..1) of reconstructed general pictures."""
-    pictures = np.stack([world.general_picture(generator(3, "general", i)) for i in range(64)])
+    pictures = np.stack([general_pictures.general_picture(generator(3, "general", i)) for i in range(64)])
     rebuilt = to_pictures(model.vae.decode(model.vae.encode(to_tensor(pictures)).latent_dist.mean).sample)
     save_grid(work / "rebuilt_general.png", np.concatenate([pictures, rebuilt]))
     return float(np.abs(pictures.astype(np.float32) - rebuilt).mean() / 127.5)

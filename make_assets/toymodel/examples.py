@@ -11,7 +11,7 @@ from PIL import Image
 
 from make_assets.toymodel import single_file
 from make_assets.toymodel.common import EXAMPLE, generator, say
-from sdft_ext.toy import checker, measure, world
+from sdft_ext.toy import checker, drawing, measure, world
 
 SUBJECT_COLOURS = ("red", "blue", "yellow")
 """The star is shown in half of the colours, each once on every background; the others are left for the test of learning."""
@@ -93,8 +93,8 @@ def regularization(captions: list[str], count: int, seed: int) -> list[tuple[wor
 def make_examples() -> None:
     """Writes ``assets/example``."""
     subject, style = EXAMPLE / "subject", EXAMPLE / "style"
-    write(subject / "instance", [(world.draw(s), world.caption(s)) for s in subject_scenes()])
-    write(style / "instance", [(world.draw(s), world.caption(s)) for s in style_scenes()])
+    write(subject / "instance", [(drawing.draw(s), world.caption(s)) for s in subject_scenes()])
+    write(style / "instance", [(drawing.draw(s), world.caption(s)) for s in style_scenes()])
     # The class by its word, and by its members' names: whatever isn't shown here may bleed.
     captions = 3 * world.world_captions(class_word=True) + world.world_captions()
     write(subject / "regularization", regularization(captions, SUBJECT_REGULARIZATION, seed=100_000))

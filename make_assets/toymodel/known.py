@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from make_assets.toymodel.common import generator, say
-from sdft_ext.toy import world
+from sdft_ext.toy import drawing, world
 
 POOL = 12288
 
@@ -23,6 +23,6 @@ def known_pool(work: Path) -> NDArray[np.uint8]:
     if path.exists():
         return np.load(path)
     say(f"drawing {POOL} pictures of the known world")
-    pictures = np.stack([world.draw(known_scene(i)) for i in range(POOL)])
+    pictures = np.stack([drawing.draw(known_scene(i)) for i in range(POOL)])
     np.save(path, pictures)
     return pictures

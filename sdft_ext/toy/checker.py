@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sdft_ext.toy import world
+from sdft_ext.toy import drawing, world
 
 Floats: TypeAlias = NDArray[np.float32]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -148,7 +148,7 @@ def _normalise(mask: Floats) -> Floats:
 def _drawn(shape: str, radius: float, angle: float = 0.0) -> Floats:
     """A shape's coverage [64, 64] in the middle of the picture."""
     middle = world.SIZE / 2
-    return world.coverage(world.Scene(shape, "red", "white", middle, middle, radius, angle, (0, 0, 0), (0, 0, 0)))
+    return drawing.coverage(world.Scene(shape, "red", "white", middle, middle, radius, angle, (0, 0, 0), (0, 0, 0)))
 
 
 def _edge(share: Floats) -> Floats:

@@ -17,7 +17,7 @@ from sdft_ext.analysis.duplicates import duplicates
 from sdft_ext.analysis.thumbnails import Thumbnails, make_thumbnails
 from sdft_ext.dataset.folder import Picture, scan
 from sdft_ext.dataset.pictures import open_picture
-from sdft_ext.toy import world
+from sdft_ext.toy import drawing, general_pictures, world
 from tests.analysis.copies import COPIES
 from tests.analysis.images import fill, image, recipe, save
 from tests.dataset.photographs import COUNT, write_photographs
@@ -85,7 +85,7 @@ def test_drawings_that_differ_by_one_figure_are_no_copies(tmp_path: Path) -> Non
 def test_small_drawn_pictures_and_their_copies(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     for number in range(12):
-        drawn = Image.fromarray(world.general_picture(rng))
+        drawn = Image.fromarray(general_pictures.general_picture(rng))
         save(tmp_path / f"{number}.png", drawn)
         name = list(COPIES)[number % len(COPIES)]
         save(tmp_path / f"{number} {name}.png", COPIES[name](drawn))
@@ -202,7 +202,7 @@ def test_five_hundred_different_pictures_are_no_copies(photographs: list[Path], 
         save(tmp_path / f"{pieces[number][0]}.png", pieces[number][1])
     rng = np.random.default_rng(5)
     for number in range(500 - COUNT - 300):
-        drawn = world.draw(world.sample_scene(rng)) if number % 3 else world.general_picture(rng)
+        drawn = drawing.draw(world.sample_scene(rng)) if number % 3 else general_pictures.general_picture(rng)
         save(tmp_path / f"drawn {number}.png", Image.fromarray(drawn))
     assert len(list(tmp_path.iterdir())) == 500
     false = groups(tmp_path)

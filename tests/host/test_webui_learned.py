@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from bench import methods
-from bench.methods import ROWS, Row
+from bench import method_rows, methods, methods_page
+from bench.method_rows import ROWS, Row
 from sdft_ext.method import METHODS
 from sdft_ext.tools.merge import merge
 from sdft_ext.toy import demo
@@ -46,17 +46,17 @@ def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
 @pytest.fixture(scope="module")
 def base(webui: WebUI) -> dict[str, float]:
     """Of each concept, what the WebUI's pictures show without any file."""
-    return {concept: share(webui, concept, methods.prompts(concept, CAPTIONS)) for concept in methods.CONCEPTS}
+    return {concept: share(webui, concept, methods.prompts(concept, CAPTIONS)) for concept in method_rows.CONCEPTS}
 
 
 def made(row: Row, otherwise: Path) -> tuple[Path, dict[str, Any]]:
     """The save of a row, and what was measured of it outside the WebUI; it is trained where there is none."""
     work = Path(os.environ.get("SDFT_TRAINED") or ROOT / "out" / "methods")
-    figures = methods.read_figures(work).get(row.name, {})
-    if figures.get("settings") != json.loads(json.dumps(methods.told(methods.default_recipe(row)))):
+    figures = methods_page.read_figures(work).get(row.name, {})
+    if figures.get("settings") != json.loads(json.dumps(method_rows.settings_of(method_rows.default_recipe(row)))):
         work = otherwise
         methods.make(row, work, Progress())
-        figures = methods.read_figures(work)[row.name]
+        figures = methods_page.read_figures(work)[row.name]
     return work / row.name / "saves" / f"{row.name}{METHODS[row.method].suffix}", figures
 
 
@@ -109,7 +109,7 @@ def test_the_concept_is_in_the_webuis_pictures(webui: WebUI, base: dict[str, flo
     else:
         name = put(webui, file, row, FOLDERS.get(row.method, "models/Lora"))
         if row.method == "textual_inversion":
-            trigger = methods.default_recipe(row).dataset.concepts[0].trigger
+            trigger = method_rows.default_recipe(row).dataset.concepts[0].trigger
             prompts = [prompt.replace(trigger, name) for prompt in prompts]
         else:
             tag = "hypernet" if row.method == "hypernetwork" else "lora"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from sdft_ext.toy import checker, world
+from sdft_ext.toy import checker, drawing, world
 from sdft_ext.toy.install import CHECKPOINT
 
 ALL_SHAPES = (*world.SHAPES, world.STAR)
@@ -29,7 +29,7 @@ def shares_right(drawn: list[world.Scene], pictures: list[world.Picture]) -> dic
 @pytest.mark.parametrize("hatched", [False, True])
 def test_drawn_pictures_are_read_right(hatched: bool) -> None:
     drawn = scenes(11, 50, hatched)
-    shares = shares_right(drawn, [world.draw(scene) for scene in drawn])
+    shares = shares_right(drawn, [drawing.draw(scene) for scene in drawn])
     assert min(shares.values()) >= 0.99, shares
 
 
@@ -40,7 +40,7 @@ def test_reconstructed_pictures_are_read_right() -> None:
     vae = single_file.load().vae
     for hatched in (False, True):
         drawn = scenes(12, 34, hatched)
-        pictures = np.stack([world.draw(scene) for scene in drawn])
+        pictures = np.stack([drawing.draw(scene) for scene in drawn])
         rebuilt = autoencoder.decode(vae, autoencoder.encode(vae, pictures))
         shares = shares_right(drawn, list(rebuilt))
         assert min(shares.values()) >= 0.97, shares
@@ -62,33 +62,33 @@ def test_two_objects_are_no_shape() -> None:
     white, red = (250, 250, 250), (220, 35, 35)
     left = world.Scene("circle", "red", "white", 17.0, 20.0, 12.0, 0.0, red, white)
     right = world.Scene("square", "red", "white", 47.0, 44.0, 10.0, 0.0, red, white)
-    picture = np.minimum(world.draw(left), world.draw(right))
+    picture = np.minimum(drawing.draw(left), drawing.draw(right))
     assert checker.read(picture).shape == checker.UNKNOWN
 
 
 @pytest.mark.parametrize("colour", [(128, 128, 0), (0, 200, 200), (120, 70, 30)])
 def test_a_colour_without_a_name_is_unknown(colour: world.RGB) -> None:
     scene = world.Scene("circle", "red", "white", 32.0, 32.0, 18.0, 0.0, colour, (250, 250, 250))
-    assert checker.read(world.draw(scene)).colour == checker.UNKNOWN
+    assert checker.read(drawing.draw(scene)).colour == checker.UNKNOWN
 
 
 def test_a_background_without_a_name_is_unknown() -> None:
     scene = world.Scene("circle", "red", "white", 32.0, 32.0, 18.0, 0.0, (220, 35, 35), (60, 120, 160))
-    assert checker.read(world.draw(scene)).background == checker.UNKNOWN
+    assert checker.read(drawing.draw(scene)).background == checker.UNKNOWN
 
 
 def test_another_shape_is_read_as_another() -> None:
     """Every shape is told from every other: no reading agrees with a caption that names something else."""
     for scene in scenes(13, 6, hatched=False):
-        reading = checker.read(world.draw(scene))
+        reading = checker.read(drawing.draw(scene))
         assert all(reading.shape != other for other in ALL_SHAPES if other != scene.shape)
 
 
 def test_a_plain_picture_half_way_to_the_star_is_less_sure() -> None:
     circle = world.Scene("circle", "red", "white", 32.0, 32.0, 15.0, 0.0, (220, 35, 35), (250, 250, 250))
     star = world.Scene(world.STAR, "red", "white", 32.0, 32.0, 18.0, 0.0, (220, 35, 35), (250, 250, 250))
-    between = np.minimum(world.draw(circle), world.draw(star))
-    assert checker.read(between).shape_overlap < checker.read(world.draw(circle)).shape_overlap - 0.03
+    between = np.minimum(drawing.draw(circle), drawing.draw(star))
+    assert checker.read(between).shape_overlap < checker.read(drawing.draw(circle)).shape_overlap - 0.03
 
 
 def test_blotches_and_dark_edges_are_no_stripes() -> None:
@@ -96,12 +96,12 @@ def test_blotches_and_dark_edges_are_no_stripes() -> None:
     draws = np.random.default_rng(14)
     blotched, edged = [], []
     for scene in scenes(14, 10, hatched=False):
-        inside = world.coverage(scene)
+        inside = drawing.coverage(scene)
         for seen, noise, blur in ((blotched, draws.standard_normal(inside.shape), 4), (edged, inside, 4)):
             field = ndimage.gaussian_filter(noise, blur)
             low, high = field[inside > 0.5].min(), field[inside > 0.5].max()
             shade = 1 - inside * 0.8 * (1 - np.clip((field - low) / (high - low), 0, 1))
-            seen.append(checker.read((world.draw(scene) * shade[..., None]).astype(np.uint8)))
+            seen.append(checker.read((drawing.draw(scene) * shade[..., None]).astype(np.uint8)))
     assert sum(reading.stripes >= 0.2 for reading in blotched) >= 0.4 * len(blotched)
     assert sum(reading.hatched for reading in blotched) <= 0.2 * len(blotched)
     assert not any(reading.hatched for reading in edged)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sdft_ext.toy import measure, world
+from sdft_ext.toy import drawing, measure, world
 
 
 def drawn(count: int, seed: int = 0, **what: str | bool) -> list[world.Scene]:
@@ -23,7 +23,7 @@ def test_captions_are_read() -> None:
 
 def test_right_pictures_score_one_and_wrong_ones_nothing() -> None:
     scenes = drawn(60)
-    pictures = [world.draw(scene) for scene in scenes]
+    pictures = [drawing.draw(scene) for scene in scenes]
     right = [world.caption(scene) for scene in scenes]
     assert measure.base_quality(pictures, right) == pytest.approx({"colour": 1.0, "background": 1.0, "shape": 1.0})
 
@@ -42,12 +42,12 @@ def test_the_class_word_is_right_with_any_known_shape_only() -> None:
     circle, star = drawn(1, shape="circle")[0], drawn(1, shape=world.STAR)[0]
     for scene, share in ((circle, 1.0), (star, 0.0)):
         caption = world.caption(scene, class_word=True)
-        assert measure.base_quality([world.draw(scene)], [caption])["shape"] == share
+        assert measure.base_quality([drawing.draw(scene)], [caption])["shape"] == share
 
 
 def test_learning_and_bleeding() -> None:
-    stars = [world.draw(s) for s in drawn(8, shape=world.STAR)]
-    known = [world.draw(s) for s in drawn(24)]
+    stars = [drawing.draw(s) for s in drawn(8, shape=world.STAR)]
+    known = [drawing.draw(s) for s in drawn(24)]
     assert measure.concept_learned(stars) == 1.0
     assert measure.concept_learned(known) == 0.0
     figures = measure.bleeding({"class": known, "empty": [*stars, *known[:8]], "own": known})
@@ -56,8 +56,8 @@ def test_learning_and_bleeding() -> None:
 
 
 def test_style() -> None:
-    plain = [world.draw(s) for s in drawn(12)]
-    hatched = [world.draw(s) for s in drawn(12, hatched=True)]
+    plain = [drawing.draw(s) for s in drawn(12)]
+    hatched = [drawing.draw(s) for s in drawn(12, hatched=True)]
     assert measure.style_figures(plain)["hatched"] == 0.0
     assert measure.style_figures(hatched)["hatched"] == 1.0
     assert measure.style_figures(hatched)["stripes"] > measure.style_figures(plain)["stripes"] + 0.3
@@ -65,8 +65,8 @@ def test_style() -> None:
 
 
 def test_copies_are_found_and_fresh_pictures_are_not() -> None:
-    training = [world.draw(s) for s in drawn(12, seed=1, shape=world.STAR, colour="red", background="white")]
-    fresh = [world.draw(s) for s in drawn(24, seed=2, shape=world.STAR, colour="red", background="white")]
+    training = [drawing.draw(s) for s in drawn(12, seed=1, shape=world.STAR, colour="red", background="white")]
+    fresh = [drawing.draw(s) for s in drawn(24, seed=2, shape=world.STAR, colour="red", background="white")]
     rng = np.random.default_rng(0)
     noisy = [np.clip(p.astype(int) + rng.integers(-8, 9, p.shape), 0, 255).astype(np.uint8) for p in training]
     assert measure.copies(noisy, training)["copied"] == 1.0

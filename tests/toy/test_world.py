@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sdft_ext.toy import world
+from sdft_ext.toy import drawing, general_pictures, world
 
 ALL_SHAPES = (*world.SHAPES, world.STAR)
 
@@ -14,12 +14,12 @@ def test_same_generator_same_scene_and_picture() -> None:
     first = world.sample_scene(np.random.default_rng(5))
     second = world.sample_scene(np.random.default_rng(5))
     assert first == second
-    assert np.array_equal(world.draw(first), world.draw(second))
+    assert np.array_equal(drawing.draw(first), drawing.draw(second))
 
 
 def test_general_pictures_are_a_function_of_the_generator() -> None:
     for seed in range(24):
-        first, second = (world.general_picture(np.random.default_rng(seed)) for _ in range(2))
+        first, second = (general_pictures.general_picture(np.random.default_rng(seed)) for _ in range(2))
         assert first.shape == (64, 64, 3) and first.dtype == np.uint8
         assert np.array_equal(first, second)
 
@@ -29,10 +29,10 @@ def test_global_randomness_is_left_alone() -> None:
     before = np.random.get_state()[1].copy()  # type: ignore[union-attr]
     rng = np.random.default_rng(0)
     scene = world.sample_scene(rng)
-    world.draw(scene)
+    drawing.draw(scene)
     world.training_caption(scene, rng)
     for _ in range(20):
-        world.general_picture(rng)
+        general_pictures.general_picture(rng)
     assert np.array_equal(before, np.random.get_state()[1])  # type: ignore[arg-type]
 
 
@@ -40,9 +40,9 @@ def test_global_randomness_is_left_alone() -> None:
 def test_a_shape_stays_inside_the_picture_and_shows_its_colours(shape: str) -> None:
     for seed in range(20):
         scene = world.sample_scene(np.random.default_rng(seed), shape=shape, colour="blue", background="white")
-        covered = world.coverage(scene)
+        covered = drawing.coverage(scene)
         assert covered[0].max() == covered[-1].max() == covered[:, 0].max() == covered[:, -1].max() == 0
-        picture = world.draw(scene)
+        picture = drawing.draw(scene)
         assert np.abs(picture[0, 0].astype(int) - scene.backdrop).max() <= 1
         inside = picture[covered == 1]
         assert len(inside) > 100
@@ -50,7 +50,7 @@ def test_a_shape_stays_inside_the_picture_and_shows_its_colours(shape: str) -> N
 
 
 def test_edges_are_anti_aliased() -> None:
-    covered = world.coverage(world.sample_scene(np.random.default_rng(1), shape="circle"))
+    covered = drawing.coverage(world.sample_scene(np.random.default_rng(1), shape="circle"))
     assert ((covered > 0.1) & (covered < 0.9)).sum() > 30
 
 
