@@ -8,7 +8,6 @@ they are complete: ``--only`` makes some again and keeps the others'.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import shutil
 import sys

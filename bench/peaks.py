@@ -28,7 +28,7 @@ from sdft_ext.formats import reference_families, single_file_layout
 from sdft_ext.host.base import Described
 from sdft_ext.host.standalone import StandaloneHost
 from sdft_ext.memory.forecast import highest, place_of
-from sdft_ext.memory.phases import moments
+from sdft_ext.memory.phases import phases
 from sdft_ext.model.base import Model
 from sdft_ext.model.borrow import skeletons
 from sdft_ext.model.copies import parameters
@@ -219,7 +219,7 @@ def compare(case: Case, base: Path, folder: Path) -> Row:
     place = place_of(Described(base.stem, str(base), "", "cpu", True), PICTURES)
     moment, parts = highest(recipe, place)
     # Pictures are encoded when a step first needs them.
-    steps = [sum(held.values()) for name, held in moments(recipe, place).items() if name.endswith(("step", "encoding"))]
+    steps = [sum(held.values()) for name, held in phases(recipe, place).items() if name.endswith(("step", "encoding"))]
     return Row(case, moment, sum(parts.values()), found["peak"], max(steps), found["step"])
 
 

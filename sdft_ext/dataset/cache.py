@@ -21,6 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import torch
 
+from ..model.vae import encoded_at_once
 from ..recipe import CacheWhere, DatasetRecipe
 from ..storage import atomic, json_file
 from . import cache_files, cropping, pictures
@@ -36,8 +37,6 @@ Progress = Callable[[int, int], None]
 
 MEMORY = 512 * 2**20
 """Bytes of the disk cache's entries that are also kept in memory."""
-PIXELS_AT_ONCE = 512 * 512
-"""Encoded in one call of the VAE: one picture at 512 × 512, four (the most) at 256 × 256 and below."""
 WAITING = 64 * 2**20
 """Bytes of opened pictures that may wait until a step needs them: twenty of 512 × 512, so that a run begins at once."""
 
@@ -412,7 +411,7 @@ def _chunks(views: Sequence[View]) -> Iterator[list[View]]:
     for view in views:
         by_kind.setdefault((view.geometry.bucket, view.geometry.slack == (0, 0)), []).append(view)
     for (bucket, _), group in sorted(by_kind.items(), key=lambda item: item[0]):
-        at_once = min(max(PIXELS_AT_ONCE // (bucket.width * bucket.height), 1), 4)
+        at_once = encoded_at_once(bucket.width, bucket.height)
         for start in range(0, len(group), at_once):
             yield group[start : start + at_once]
 

@@ -1,7 +1,8 @@
-"""How much memory a recipe will need, before it starts, and what to lower where that is too much.
+"""Forecasts how much memory a recipe will need, and says what to lower where that is too much.
 
-The highest of a run's moments (see ``moments``). On the CPU that is held against measured runs (docs/memory.md); on a GPU,
-whose kernels need some room of their own, it is an estimate, is called one, and a step tries it before the run begins.
+What a run needs is the highest of its phases (see ``phases``). For the CPU the forecast is checked against measured runs
+(docs/memory.md); for a GPU, whose kernels need some room of their own, it is called an estimate, and one step tries it before the
+run begins.
 """
 
 from __future__ import annotations
@@ -13,34 +14,39 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ModelError
+from ..formats import single_file
+from ..formats.families import detect
+from ..formats.family import Family
 from ..formats.quick_look import glance
 from ..formats.reference_families import family as published
+from ..model.borrow import plain
 from ..out_of_memory import gigabytes, savings
 from ..recipe import Recipe
-from .phases import STEPPING, Parts, Place, moments, put_aside, whole
+from ..run import memory_mode
+from .phases import STEPPING, Parts, Place, model_numbers, offloaded, phases
 
 if TYPE_CHECKING:
-    from ..formats.family import Family
     from ..host.base import Described, Memory
 
 ROOM = 0.9
-"""Where more than this share of what is free is needed, it may be too much: others use the memory as well."""
+"""Where more than this share of the free memory is needed, it may be too little: other programs use it as well."""
 MB = 2**20
 
 
 def forecast(recipe: Recipe, model: Described, memory: Memory, pictures: int = 0) -> dict[str, Any]:
-    """Megabytes by part, whether they fit (None: it is close), in which mode, and in words.
+    """Forecast megabytes by part, whether they fit (None: it is close), in which mode, and as a sentence.
 
-    ``pictures``: how many the dataset has. ``estimate``: it was counted for another device than the one that trains.
+    ``pictures``: how many the dataset has. ``estimate`` in the answer: it was counted for another device than the one that trains.
     """
     place = place_of(model, pictures)
-    moment, parts = highest(recipe, place)
+    phase, parts = highest(recipe, place)
     needed, free = sum(parts.values()), memory.free_mb
     mode = "shared"
     if not place.on_cpu and needed > ROOM * free:
-        then, less = highest(recipe, place, put_aside(recipe, place))
+        then, less = highest(recipe, place, offloaded(recipe, place))
         if sum(less.values()) <= free:
-            mode, moment, parts, needed = "exclusive", then, less, sum(less.values())
+            mode, phase, parts, needed = "exclusive", then, less, sum(less.values())
     fits = True if needed <= ROOM * free else False if needed > free else None
     text = _text(needed, free, fits, model.device, recipe)
     if fits is not True:
@@ -50,38 +56,40 @@ def forecast(recipe: Recipe, model: Described, memory: Memory, pictures: int = 0
         "needed_mb": round(needed, 1),
         "free_mb": round(free, 1),
         "parts": {name: round(value, 1) for name, value in parts.items() if value},
-        "moment": moment,
+        "moment": phase,
         "fits": fits,
         "estimate": not place.on_cpu,
         "mode": mode,
-        "text": f"{text} {_words(mode, recipe)}",
+        "text": f"{text} {memory_mode.describe(mode, recipe)}",
     }
 
 
-def highest(recipe: Recipe, place: Place, aside: float = 0.0) -> tuple[str, Parts]:
-    """The moment of a run that needs the most, and what it holds then. ``aside``: megabytes put aside while it steps."""
-    found = moments(recipe, place)
-    if aside:
-        found = {name: {**parts, "put aside": -aside} if name in STEPPING else parts for name, parts in found.items()}
-    return max(found.items(), key=lambda moment: sum(moment[1].values()))
+def highest(recipe: Recipe, place: Place, megabytes: float = 0.0) -> tuple[str, Parts]:
+    """Find the phase of a run that needs the most, and its parts. ``megabytes``: offloaded while it steps."""
+    found = phases(recipe, place)
+    if megabytes:
+        found = {
+            name: {**parts, "offloaded": -megabytes} if name in STEPPING else parts for name, parts in found.items()
+        }
+    return max(found.items(), key=lambda phase: sum(phase[1].values()))
 
 
 def place_of(model: Described, pictures: int) -> Place:
-    """Where a host's model trains, as far as its file tells."""
+    """Describe where a host's model trains, as far as its file tells."""
     family, on_cpu = _family(model.path, model.family), model.device in ("cpu", "")
     file_mb = 0.0
     with suppress(OSError):
-        # A file in halves is widened: both are there for a moment.
+        # A file in half precision is converted: for a moment both are there.
         size = Path(model.path).stat().st_size
-        file_mb = size / MB if size < 0.75 * 4 * whole(family) else 0.0
+        file_mb = size / MB if size < 0.75 * 4 * model_numbers(family) else 0.0
     kind = glance(model.path, model.family).family
     return Place(family, kind, on_cpu, bool(model.family), file_mb, pictures, model.dtype)
 
 
 def least(recipe: Recipe, place: Place) -> float:
-    """Megabytes needed in the mode that needs less; on a CPU there is one."""
+    """Count the megabytes needed in the mode that needs less; on a CPU there is one mode."""
     shared = sum(highest(recipe, place)[1].values())
-    return shared if place.on_cpu else min(shared, sum(highest(recipe, place, put_aside(recipe, place))[1].values()))
+    return shared if place.on_cpu else min(shared, sum(highest(recipe, place, offloaded(recipe, place))[1].values()))
 
 
 def _lower(recipe: Recipe, place: Place) -> Iterator[str]:
@@ -96,43 +104,34 @@ def _lower(recipe: Recipe, place: Place) -> Iterator[str]:
             yield f"{setting} = {str(value).lower()} ({gigabytes(then)})"
 
 
-def _words(mode: str, recipe: Recipe) -> str:
-    from ..run.memory_mode import describe
-
-    return describe(mode, recipe)
-
-
 def _text(needed: float, free: float, fits: bool | None, device: str, recipe: Recipe) -> str:
-    word = {True: "that fits", False: "that does not fit", None: "that is close"}[fits]
+    verdict = {True: "that fits", False: "that does not fit", None: "that is close"}[fits]
     if device in ("cpu", ""):
-        text = f"Needs about {gigabytes(needed)} of memory beside what is in use; {gigabytes(free)} are free: {word}."
+        text = (
+            f"Needs about {gigabytes(needed)} of memory besides what is in use; {gigabytes(free)} are free: {verdict}."
+        )
     else:
         text = (
-            f"Estimated, from counts made on the CPU and not from this GPU: about {gigabytes(needed)} beside the loaded model; "
-            f"{gigabytes(free)} are free: {word}."
+            f"Estimated from counts made on the CPU, not from this GPU: about {gigabytes(needed)} besides the loaded model; "
+            f"{gigabytes(free)} are free: {verdict}."
         )
         if device.startswith("cuda"):
             text += " One step measures it before the run begins."
-    return text if recipe.train.sdpa else text + " Without SDPA attention it is more than this."
+    return text if recipe.train.sdpa else text + " Without SDPA attention it needs more than this."
 
 
-def _family(path: str, told: str) -> Family:
-    """The family of the model in a file, or as it was published where the file doesn't tell cheaply."""
+def _family(path: str, name: str) -> Family:
+    """Return the family of the model in a file, or the published one of this name where the file doesn't tell cheaply."""
     try:
         stat = Path(path).stat()
         found = _read_family(path, stat.st_mtime_ns, stat.st_size)
     except OSError:
         found = None
-    return found or published(told if told in ("sd1", "sd2", "sdxl") else "sd1")
+    return found or published(name if name in ("sd1", "sd2", "sdxl") else "sd1")
 
 
 @functools.lru_cache(maxsize=8)
 def _read_family(path: str, modified: int, size: int) -> Family | None:
-    from ..errors import ModelError
-    from ..formats import single_file
-    from ..formats.families import detect
-    from ..model.borrow import plain
-
     if not path.endswith(".safetensors"):
         return None  # a pickle would have to be read whole
     try:

@@ -1,22 +1,27 @@
-"""What a run holds at each of its moments, in megabytes by what it is for: the highest moment is what it needs.
+"""What a run holds in each of its phases, in megabytes by part: the highest phase is what the run needs.
 
-Weights, gradients and optimizer are counted from the model's own shapes. What a step and a picture take between comes from
-``coefficients.json``, counted on the CPU by ``python -m bench memory``.
+Weights, gradients and optimizer states are counted from the model's own shapes; which of them train is the method's answer. What
+a step and a picture take in between comes from ``coefficients.json``, counted on the CPU by ``python -m bench memory``.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..recipe import FULL, WORDS, OptimizerName, Recipe
-
-if TYPE_CHECKING:
-    from ..formats.family import Family
+from ..formats.family import Family
+from ..method import METHODS
+from ..model.copies import parameters
+from ..model.sample import drawn_at_once
+from ..model.skeleton import skeleton
+from ..model.vae import encoded_at_once
+from ..recipe import OptimizerName, Recipe
+from ..run.memory_mode import offloadable_parts
+from ..storage import json_file
+from ..train.weights import MOST
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
 STATES: dict[OptimizerName, float] = {
@@ -29,24 +34,21 @@ STATES: dict[OptimizerName, float] = {
     "came": 2.1,
     "adamw_schedule_free": 2.0,
 }
-"""Numbers (of float32's size) that an optimizer keeps for each trained one (a test counts them); of those that keep rows and columns for a matrix, as
-with a LoRA."""
+"""Numbers (of float32's size) that an optimizer keeps for each trained one; of those that factor matrices into rows and columns,
+for matrices as long as a LoRA's. A test counts them."""
 FACTORED: dict[OptimizerName, tuple[float, int]] = {"adafactor": (0.5, 1), "came": (1.0, 2)}
-"""What these keep for each number (adafactor's mean is in bfloat16), and how many pairs of rows and columns beside."""
-PIXELS_AT_ONCE = 4 * 512 * 512
-"""Control pictures are drawn so many pixels at a time (see watch/painter.py)."""
+"""What these keep for each number (adafactor's mean is in bfloat16), and how many pairs of rows and columns besides."""
 ON_GPU = 1.13
-"""What a step takes there of what is counted on a CPU: between 1.0 and 1.2 on an H100 (docs/memory.md)."""
-ENCODED_AT_ONCE = 512 * 512
-"""So are the dataset's pictures encoded, four at most (see dataset/cache.py)."""
+"""What a step takes on a GPU, as a multiple of what is counted on the CPU: 1.0 to 1.2 on an H100 (docs/memory.md)."""
 MB = 2**20
 Parts = dict[str, float]
+"""Megabytes by what they are for."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a recipe runs. ``kind`` is the family's name, or toy; ``file_mb`` what its file holds in another format than float32;
-    ``held`` the number format of the loaded model, where that is known."""
+    """Where a recipe runs. ``kind``: the family's name, or toy; ``file_mb``: what its file holds in another dtype than float32;
+    ``dtype``: the loaded model's, where that is known; ``pictures``: how many the dataset has."""
 
     family: Family
     kind: str
@@ -54,307 +56,177 @@ class Place:
     loaded: bool
     file_mb: float = 0.0
     pictures: int = 0
-    held: str = ""
-
-
-def moments(recipe: Recipe, place: Place) -> dict[str, Parts]:
-    """Each moment of a run → megabytes by what they are for, beside what is in use before it."""
-    from ..train.weights import MOST
-
-    train = recipe.train
-    trained = numbers(recipe, place.family) * 4 / MB
-    held = trained / 2 if _in_bf16(recipe) else trained
-    optimizer = {"optimizer": _states(recipe, place.family) * 4 / MB}
-    gradients = {"gradients": held}
-    first = held if held * MB <= MOST else 0.0
-    base = {"base model": 0.0 if place.loaded else whole(place.family) * 4 / MB}
-    steady = {
-        **base,
-        "trained weights": held,
-        "copies of what stands still": _still(recipe, place),
-        "EMA": trained if train.ema else 0.0,
-        "pictures": _pictures(recipe, place),
-    }
-    # The weights of before the first step wait in the computer's memory until their pictures are drawn.
-    waiting = {"first weights": first if place.on_cpu else 0.0}
-    step, drawn = _step(recipe, place), {"drawing": _drawn(recipe, place)}
-    encoded = {"encoding": _line(place, "encode", _encoded_cells(recipe))}
-    late = recipe.dataset.cache == "none" or recipe.dataset.crop == "random"
-    shown = {"weights as they are shown": held if train.ema or train.optimizer == "adamw_schedule_free" else 0.0}
-    widened = {"weights widened": _largest(recipe, place) if _in_bf16(recipe) else 0.0}
-    return {
-        "loading": {**base, "file": place.file_mb if place.on_cpu and not place.loaded else 0.0},
-        "encoding": {**steady, **waiting, **(optimizer if late else {}), **encoded},
-        "first step": {**steady, **waiting, **step},
-        "end of the first step": {**steady, **waiting, **gradients, **optimizer, **widened},
-        "step": {**steady, **optimizer, **step},
-        "end of a step": {**steady, **optimizer, **gradients, **widened},
-        "pictures of before": {**steady, **optimizer, **waiting, "weights as they are shown": first, **drawn}
-        if first
-        else {**steady, **drawn},
-        "pictures": {**steady, **optimizer, **shown, **drawn},
-        "saving": {
-            **steady,
-            **optimizer,
-            "file": place.file_mb if recipe.method.name in FULL and place.on_cpu else 0.0,
-        },
-        "reading back": {**base, "pictures": steady["pictures"], "last save": trained, **drawn},
-    }
+    dtype: str = ""
 
 
 STEPPING = ("first step", "end of the first step", "step", "end of a step")
-"""Moments in which a run that steps alone has put aside what it doesn't need."""
+"""Phases in which a run in exclusive mode has offloaded what its steps don't need."""
 
 
-def put_aside(recipe: Recipe, place: Place) -> float:
-    """Megabytes of a GPU's memory that exclusive mode frees while steps go on; its models are in halves."""
-    from ..run.memory_mode import offloadable_parts as parts
-
-    aside = parts(recipe)
-    model = _skeleton(facts(place.family))
-    modules = [("unet", [model.unet]), ("vae", [model.vae]), ("text encoder", model.text_encoders)]
-    sizes = {name: sum(p.numel() for module in held for p in module.parameters()) for name, held in modules}
-    return sum(sizes[part] for part in aside) * 2 / MB
+def phases(recipe: Recipe, place: Place) -> dict[str, Parts]:
+    """Count each phase of a run: phase → megabytes by part, besides what is in use before the run."""
+    return _Count(recipe, place).phases()
 
 
-def numbers(recipe: Recipe, family: Family) -> int:
-    """How many numbers the recipe trains in this model."""
-    return sum(numbers_by_part(recipe, family))
+def offloaded(recipe: Recipe, place: Place) -> float:
+    """Count the megabytes of a GPU's memory that exclusive mode frees while steps go on; models there are in half precision."""
+    model = skeleton(place.family)
+    modules = {"unet": [model.unet], "vae": [model.vae], "text encoder": model.text_encoders}
+    parts = [module for part in offloadable_parts(recipe) for module in modules[part]]
+    return sum(parameter.numel() for module in parts for parameter in module.parameters()) * 2 / MB
 
 
-def numbers_by_part(recipe: Recipe, family: Family) -> tuple[int, int]:
-    """How many of them in the UNet, and how many in what reads."""
-    from ..method import lora
-    from ..method.sizes import numbers as numbers_of
-
-    method = recipe.method.name
-    if method == "hypernetwork":
-        return _network_numbers(recipe, family), 0
-    if method in FULL:
-        return _full_numbers(recipe, family)
-    total = [0, _word_numbers(recipe, family) if method in WORDS else 0]
-    if method != "textual_inversion":
-        for name, shape in _layers(facts(family)):
-            size = lora.size(name, shape, recipe.method.lora) if lora.trains(name, recipe) else None
-            if size is not None:
-                rank = min(size.rank, lora.most_rank(shape))
-                count = numbers_of(_layer_kind(recipe), shape, rank, recipe.method.lora.factor)
-                total[not name.startswith("unet.")] += count
-    return total[0], total[1]
-
-
-def _layer_kind(recipe: Recipe) -> str:
-    return "lora" if recipe.method.name == "pivotal" else recipe.method.name
-
-
-def _full_shapes(recipe: Recipe, family: Family) -> dict[str, tuple[int, ...]]:
-    """Of the model's own weights that train."""
-    from ..method.base import MethodError
-    from ..method.full import trained_names
-    from ..model.copies import parameters
-
-    model = _skeleton(facts(family))
-    try:
-        wanted = set(trained_names(model, recipe))
-    except MethodError:  # the run itself says what is wrong
-        return {}
-    return {name: tuple(parameter.shape) for name, parameter in parameters(model) if name in wanted}
-
-
-def _full_numbers(recipe: Recipe, family: Family) -> tuple[int, int]:
-    sizes = {name: math.prod(shape) for name, shape in _full_shapes(recipe, family).items()}
-    unet = sum(size for name, size in sizes.items() if name.startswith("unet."))
-    return unet, sum(sizes.values()) - unet
-
-
-def _states(recipe: Recipe, family: Family) -> float:
-    """How many numbers the optimizer keeps."""
-    kind = FACTORED.get(recipe.train.optimizer)
-    if kind is None or recipe.method.name not in FULL:
-        return numbers(recipe, family) * STATES[recipe.train.optimizer]
-    return sum(factored(shape, kind) for shape in _full_shapes(recipe, family).values())
-
-
-def factored(shape: tuple[int, ...], kind: tuple[float, int]) -> float:
-    """How many numbers (of float32's size) one of ``FACTORED`` keeps for a weight."""
-    mean, pairs = kind
+def factored(shape: tuple[int, ...], kept: tuple[float, int]) -> float:
+    """Count the numbers (of float32's size) that an optimizer of ``FACTORED`` keeps for a weight of this shape."""
+    mean, pairs = kept
     squares = pairs * (1 / shape[-1] + 1 / shape[-2]) if len(shape) > 1 else 1
     return math.prod(shape) * (mean + squares)
 
 
-def _word_numbers(recipe: Recipe, family: Family) -> int:
-    named = [word for word in recipe.method.embedding.words if word.strip()]
-    words = len(named or [one.trigger for one in recipe.dataset.concepts if one.trigger.strip()])
-    return words * recipe.method.embedding.vectors * sum(int(text["hidden_size"]) for text in family.text)
-
-
-def _network_numbers(recipe: Recipe, family: Family) -> int:
-    from ..method.hypernetwork import numbers as numbers_in
-    from ..method.hypernetwork import widths
-    from ..method.sizes import network_numbers
-
-    settings = recipe.method.hypernetwork
-    there = widths(_skeleton(facts(family)))
-    try:
-        wanted, layers = numbers_in(settings.sizes) or there, numbers_in(settings.layer_structure)
-    except ValueError:  # the recipe's own check says what is wrong
-        return 0
-    return sum(network_numbers(int(width), layers, settings.layer_norm) for width in wanted)
-
-
-def _still(recipe: Recipe, place: Place) -> float:
-    """A module computes in one number format: what stands still beside whole weights that train is copied into theirs."""
-    if recipe.method.name not in FULL or (place.on_cpu and not _in_bf16(recipe)):
-        return 0.0
-    from ..model.copies import parameters
-
-    moving = _full_shapes(recipe, place.family)
-    parts = {name.partition(".")[0] for name in moving}
-    still = sum(
-        value.numel()
-        for name, value in parameters(_skeleton(facts(place.family)))
-        if name.partition(".")[0] in parts and name not in moving
-    )
-    return still * (2 if _in_bf16(recipe) else 4) / MB
-
-
-def _largest(recipe: Recipe, place: Place) -> float:
-    """A bfloat16 weight is widened alone: it, its gradient, and three of its size to round it."""
-    return max(map(math.prod, _full_shapes(recipe, place.family).values()), default=0) * 4 * 5 / MB
-
-
-def _pictures(recipe: Recipe, place: Place) -> float:
-    """Latents in the computer's memory: four channels of mean and of spread."""
-    if recipe.dataset.cache != "memory" or not place.on_cpu:
-        return 0.0
-    return place.pictures * cells(recipe.dataset.resolution) * 4 * 2 * 4 / MB
-
-
-def _encoded_cells(recipe: Recipe) -> float:
-    side = recipe.dataset.resolution
-    count = recipe.train.batch_size if recipe.dataset.cache == "none" else min(max(ENCODED_AT_ONCE // side**2, 1), 4)
-    return cells(side) * count
-
-
-def _drawn(recipe: Recipe, place: Place) -> float:
-    side = recipe.watch.size or recipe.dataset.resolution
-    prompts = len(recipe.watch.concept_prompts) + len(recipe.watch.bleeding_prompts)
-    at_once = min(prompts, max(PIXELS_AT_ONCE // side**2, 1), 16)
-    return _line(place, "decode", cells(side) * at_once) if at_once else 0.0
-
-
-def _step(recipe: Recipe, place: Place) -> Parts:
-    """Gradients and intermediate results at the highest moment of a pass forward and back."""
-    train, family = recipe.train, place.family
-    kind, share, width = _sort(recipe, family)
-    case = f"{kind} {_precision(recipe)}"
-    figures = _table(place.kind)[f"step {case}{' checkpointing' if train.checkpointing else ''}"]
-    batch, size = train.batch_size, cells(recipe.dataset.resolution)
-    of_unet, _ = numbers_by_part(recipe, family)
-    gradients = of_unet * (2 if _in_bf16(recipe) else 4) / MB
-    # Where a GPU computes in the format that the model is held in, its weights aren't copied into another.
-    copied = (
-        0.0 if place.on_cpu or place.held != train.precision or kind.startswith("full") else _copied(place) * 2 / MB
-    )
-    more = 1.0 if place.on_cpu else ON_GPU
-    passes = bool(train.class_preservation) + bool(train.blank_preservation)
-    # Autocast copies float32 weights that train once, for all passes.
-    once = kind == "full" and _precision(recipe) == "bf16"
-    between = passes * _held(figures["held"], size, batch, width, 0.0 if once else share)
-    if recipe.method.reads_anew:
-        text = _table(place.kind)[f"text {_text_sort(recipe)} {_precision(recipe)}"]
-        between += (1 + passes) * (text["fixed_mb"] + text["caption_mb"] * batch)
-    found = []
-    for line in figures["moments"]:
-        # Gradients of the batches before are there all the time.
-        there = gradients * (1.0 if train.accumulation > 1 else line[-1])
-        fixed = max(share * line[0] - copied, 0.0)
-        step = between + fixed + _held([0.0, *line[1:]], size, batch, width, 1.0)
-        found.append({"gradients": there, "training step": step * more})
-    return max(found, key=lambda parts: sum(parts.values()))
-
-
-def _copied(place: Place) -> int:
-    """How many numbers autocast copies into its format: the UNet's matrices."""
-    return sum(value.numel() for value in _skeleton(facts(place.family)).unet.parameters() if value.ndim > 1)
-
-
-def _held(line: list[float], size: float, batch: int, width: float, share: float) -> float:
-    """Megabytes of a coefficient's line (see ``bench.memory``) for a batch of pictures of so many cells."""
-    fixed, cell, picture, wide, both, _ = line
-    return share * fixed + wide * width + batch * (picture + (cell + both * width) * size / 1024)
-
-
-def _sort(recipe: Recipe, family: Family) -> tuple[str, float, float]:
-    """What trains in the UNet by the coefficients' name; the share of its weights that do; a LoRA's mean rank, or what a network keeps."""
-    method = recipe.method.name
-    if method == "textual_inversion" or not recipe.method.unet:
-        return "words", 1.0, 0.0
-    if method in FULL:
-        return "full bf16" if _in_bf16(recipe) else "full", 1.0, 0.0
-    if method == "hypernetwork":
-        return method, 1.0, _kept_by_networks(recipe)
-    from ..method import lora
-
-    kind, layers = _layer_kind(recipe), recipe.method.lora.layers
-    whole = ranked = chosen = weighted = 0.0
-    for name, shape in _layers(facts(family)):
-        if not name.startswith("unet."):
-            continue
-        whole += math.prod(shape)
-        size = lora.size(name, shape, recipe.method.lora) if lora.trains(name, recipe) else None
-        if size is not None:
-            chosen += math.prod(shape)
-            ranked += shape[0] + math.prod(shape[1:])
-            weighted += min(size.rank, lora.most_rank(shape)) * (shape[0] + math.prod(shape[1:]))
-    if kind != "lora":
-        return kind, chosen / max(whole, 1.0), 0.0
-    return kind if layers == "all" else f"lora {layers}", 1.0, weighted / max(ranked, 1.0)
-
-
-def _kept_by_networks(recipe: Recipe) -> float:
-    """How many numbers a hypernetwork keeps for its gradients, as multiples of its input's: of (1, 2, 1), 2 between its layers
-    and 1 behind."""
-    from ..method.hypernetwork import structure_of
-
-    try:
-        structure = structure_of(recipe.method.hypernetwork)
-    except ValueError:  # the recipe's own check says what is wrong
-        return 3.0
-    total, last = 1.0, len(structure.layers) - 1
-    for number, width in enumerate(structure.layers[1:], start=1):
-        behind = number < last or structure.activate_last
-        # A ReLU's gradient is read off its answer, which the next layer keeps anyway.
-        active = behind and structure.activation not in ("linear", "relu", "leakyrelu")
-        mask = 0.25 if structure.dropout[number] else 0.0
-        total += width * ((number < last) + active + structure.layer_norm + mask)
-    return total
-
-
-def _text_sort(recipe: Recipe) -> str:
-    if recipe.method.name in WORDS and not (recipe.method.name == "pivotal" and recipe.method.text_encoder):
-        return "words"
-    if recipe.method.name in FULL:
-        return "full bf16" if _in_bf16(recipe) else "full"
-    return _layer_kind(recipe)
-
-
-def _in_bf16(recipe: Recipe) -> bool:
-    return recipe.method.name in FULL and recipe.method.full.weights == "bf16"
-
-
-def _precision(recipe: Recipe) -> str:
-    return "fp32" if recipe.train.precision == "fp32" and not _in_bf16(recipe) else "bf16"
-
-
 def cells(side: int) -> float:
-    """Cells of the latent picture."""
+    """Count the cells of the latent picture, of a picture whose sides have this many pixels."""
     return (side / 8) ** 2
 
 
-def _line(place: Place, what: str, size: float) -> float:
-    figures = _table(place.kind)[f"{what} {'fp32' if place.on_cpu else 'fp16'}"]
-    return float(figures["fixed_mb"] + figures["cell_kb"] * size / 1024)
+def model_numbers(family: Family) -> int:
+    """Count the numbers of a whole model."""
+    return sum(parameter.numel() for module in skeleton(family).modules for parameter in module.parameters())
+
+
+class _Count:
+    """Counts one recipe in one place."""
+
+    def __init__(self, recipe: Recipe, place: Place) -> None:
+        method = METHODS[recipe.method.name]()
+        self.recipe, self.place = recipe, place
+        self.trained = method.trained_numbers(recipe, place.family)
+        self.kind = method.step_kind(recipe, place.family)
+        self.own_weights = self.trained.own_weights or {}
+        self.in_bf16 = self.trained.bytes_each == 2
+        bf16 = self.in_bf16 or recipe.train.precision != "fp32"
+        self.precision = "bf16" if bf16 else "fp32"  # fp16 takes as much
+
+    def phases(self) -> dict[str, Parts]:
+        recipe, place, train = self.recipe, self.place, self.recipe.train
+        trained = self.trained.total * 4 / MB
+        weights = trained / 2 if self.in_bf16 else trained
+        optimizer, gradients = {"optimizer": self._optimizer() * 4 / MB}, {"gradients": weights}
+        base = {"base model": 0.0 if place.loaded else model_numbers(place.family) * 4 / MB}
+        steady = {
+            **base,
+            "trained weights": weights,
+            "casts of frozen weights": self._frozen_casts(),
+            "EMA": trained if train.ema else 0.0,
+            "pictures": self._latents(),
+        }
+        # The weights of before the first step wait in the computer's memory until their pictures are drawn.
+        first = weights if weights * MB <= MOST else 0.0
+        waiting = {"initial weights": first if place.on_cpu else 0.0}
+        step, drawn = self._step(), {"drawing": self._drawn()}
+        encoded = {"encoding": self._pictures("encode", self._encoded_cells())}
+        late = recipe.dataset.cache == "none" or recipe.dataset.crop == "random"
+        averaged = train.ema or train.optimizer == "adamw_schedule_free"
+        widened = {"weight in float32": self._largest()}
+        file_again = self.trained.own_weights is not None and place.on_cpu
+        at_first = {**steady, **optimizer, **waiting, "copy for step-0 images": first} if first else steady
+        return {
+            "loading": {**base, "file": place.file_mb if place.on_cpu and not place.loaded else 0.0},
+            "encoding": {**steady, **waiting, **(optimizer if late else {}), **encoded},
+            "first step": {**steady, **waiting, **step},
+            "end of the first step": {**steady, **waiting, **gradients, **optimizer, **widened},
+            "step": {**steady, **optimizer, **step},
+            "end of a step": {**steady, **optimizer, **gradients, **widened},
+            "step-0 images": {**at_first, **drawn},
+            "pictures": {**steady, **optimizer, "EMA copy": weights if averaged else 0.0, **drawn},
+            "saving": {**steady, **optimizer, "file": place.file_mb if file_again else 0.0},
+            "reading back": {**base, "pictures": steady["pictures"], "last save": trained, **drawn},
+        }
+
+    def _optimizer(self) -> float:
+        """Numbers (of float32's size) that the optimizer keeps."""
+        kept = FACTORED.get(self.recipe.train.optimizer)
+        if kept is None or self.trained.own_weights is None:
+            return self.trained.total * STATES[self.recipe.train.optimizer]
+        return sum(factored(shape, kept) for shape in self.own_weights.values())
+
+    def _frozen_casts(self) -> float:
+        """Of frozen weights beside a model's own that train: a module computes in one dtype, so they are cast to theirs."""
+        if self.trained.own_weights is None or (self.place.on_cpu and not self.in_bf16):
+            return 0.0
+        parts = {name.partition(".")[0] for name in self.own_weights}
+        frozen = sum(
+            value.numel()
+            for name, value in parameters(skeleton(self.place.family))
+            if name.partition(".")[0] in parts and name not in self.own_weights
+        )
+        return frozen * self.trained.bytes_each / MB
+
+    def _largest(self) -> float:
+        """Bfloat16 weights are widened one by one: the weight, its gradient, and three times its size to round it."""
+        if not self.in_bf16:
+            return 0.0
+        return max(map(math.prod, self.own_weights.values()), default=0) * 4 * 5 / MB
+
+    def _latents(self) -> float:
+        """Latents in the computer's memory: four channels each of mean and deviation."""
+        if self.recipe.dataset.cache != "memory" or not self.place.on_cpu:
+            return 0.0
+        return self.place.pictures * cells(self.recipe.dataset.resolution) * 4 * 2 * 4 / MB
+
+    def _encoded_cells(self) -> float:
+        side, batch = self.recipe.dataset.resolution, self.recipe.train.batch_size
+        return cells(side) * (batch if self.recipe.dataset.cache == "none" else encoded_at_once(side, side))
+
+    def _drawn(self) -> float:
+        watch = self.recipe.watch
+        side = watch.size or self.recipe.dataset.resolution
+        at_once = min(len(watch.concept_prompts) + len(watch.bleeding_prompts), drawn_at_once(side))
+        return self._pictures("decode", cells(side) * at_once) if at_once else 0.0
+
+    def _pictures(self, what: str, size: float) -> float:
+        """Of the VAE at work on pictures of so many cells."""
+        figures = _table(self.place.kind)[f"{what} {'fp32' if self.place.on_cpu else 'fp16'}"]
+        return float(figures["fixed_mb"] + figures["cell_kb"] * size / 1024)
+
+    def _step(self) -> Parts:
+        """Gradients and intermediate results, where a pass forward and back holds most of them."""
+        train, place = self.recipe.train, self.place
+        case = f"{self.kind.unet} {self.precision}{' checkpointing' if train.checkpointing else ''}"
+        figures = _table(place.kind)[f"step {case}"]
+        batch, size = train.batch_size, cells(self.recipe.dataset.resolution)
+        gradients = self.trained.unet * self.trained.bytes_each / MB
+        # The model's own weights train in the UNet.
+        own = self.trained.own_weights is not None and self.recipe.method.unet
+        # Where a GPU computes in the dtype that the model is loaded in, its weights aren't cast to another.
+        uncast = not (place.on_cpu or place.dtype != train.precision or own)
+        saved = _matrices(place.family) * 2 / MB if uncast else 0.0
+        passes = bool(train.class_preservation) + bool(train.blank_preservation)
+        # Autocast casts float32 weights that train once, for all passes.
+        once = own and not self.in_bf16 and self.precision == "bf16"
+        width, share = self.kind.width, self.kind.share
+        between = passes * _line(figures["held"], size, batch, width, 0.0 if once else share)
+        if self.recipe.method.reads_anew:
+            text = _table(place.kind)[f"text {self.kind.text} {self.precision}"]
+            between += (1 + passes) * (text["fixed_mb"] + text["caption_mb"] * batch)
+        found = []
+        for line in figures["moments"]:
+            # Gradients of the batches before are there all the time.
+            there = gradients * (1.0 if train.accumulation > 1 else line[-1])
+            fixed = max(share * line[0] - saved, 0.0)
+            step = between + fixed + _line([0.0, *line[1:]], size, batch, width, 1.0)
+            found.append({"gradients": there, "training step": step * (1.0 if place.on_cpu else ON_GPU)})
+        return max(found, key=lambda parts: sum(parts.values()))
+
+
+def _matrices(family: Family) -> int:
+    """Numbers that autocast casts: the UNet's matrices."""
+    return sum(value.numel() for value in skeleton(family).unet.parameters() if value.ndim > 1)
+
+
+def _line(line: list[float], size: float, batch: int, width: float, share: float) -> float:
+    """Megabytes of a coefficient's line (see ``bench.memory``) for a batch of pictures of so many cells."""
+    fixed, cell, picture, wide, both, _ = line
+    return share * fixed + wide * width + batch * (picture + (cell + both * width) * size / 1024)
 
 
 def _table(kind: str) -> dict[str, Any]:
@@ -363,42 +235,5 @@ def _table(kind: str) -> dict[str, Any]:
 
 @functools.cache
 def _tables() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))
+    found: dict[str, dict[str, Any]] = json_file.read(COEFFICIENTS)
     return found
-
-
-def facts(family: Family) -> str:
-    """The family's sizes, as a key."""
-    return json.dumps([family.name, family.unet, family.vae, family.text])
-
-
-@functools.lru_cache(maxsize=8)
-def _skeleton(of: str) -> Any:
-    """A model of these sizes without memory."""
-    from ..formats.family import Family
-    from ..model.base import Model
-    from ..model.borrow import skeletons
-
-    name, unet, vae, text = json.loads(of)
-    family = Family(name, "epsilon", False, _tuples(unet), _tuples(vae), tuple(text), (1,) * len(text), 1.0)
-    parts = skeletons(family)
-    return Model(family, parts[0], parts[1], parts[2:], [], None)  # type: ignore[arg-type]
-
-
-@functools.lru_cache(maxsize=8)
-def _layers(of: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Name and weight shape of every layer that an adapter can stand beside."""
-    from ..method.adapters import weight_shape, wrappable
-
-    return tuple((name, weight_shape(module)) for name, module in wrappable(_skeleton(of)))
-
-
-def whole(family: Family) -> int:
-    """How many numbers the model has."""
-    model = _skeleton(facts(family))
-    return sum(parameter.numel() for module in model.modules for parameter in module.parameters())
-
-
-def _tuples(config: dict[str, Any]) -> dict[str, Any]:
-    """JSON's lists as the tuples that diffusers expects."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}

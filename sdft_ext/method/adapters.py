@@ -6,6 +6,7 @@ wrapped modules are the borrowed ones, untouched; taking the layers out puts the
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,9 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..formats.family import Family
 from ..formats.kohya import Layer, LoraLayer
 from ..formats.lycoris import LORA, MAGNITUDE
 from ..model.base import Flags, Model
+from ..model.skeleton import of_sizes, sizes
 from ..randomness import forked, generator
 
 ADAPTER = "default"
@@ -25,7 +28,7 @@ DOWN, UP = LORA
 
 
 @dataclass(frozen=True)
-class Shape:
+class AdapterConfig:
     """Size and strength of one adapter. ``scale`` multiplies up·down; ``alpha`` is what the recipe says of it."""
 
     rank: int
@@ -74,6 +77,16 @@ def innermost(module: nn.Module) -> nn.Module:
     return module
 
 
+def layer_shapes(family: Family) -> dict[str, tuple[int, ...]]:
+    """Return every layer of a family that an adapter can stand beside, 'part.path' → its weight's shape."""
+    return _layer_shapes(sizes(family))
+
+
+@functools.lru_cache(maxsize=8)
+def _layer_shapes(key: str) -> dict[str, tuple[int, ...]]:
+    return {name: weight_shape(module) for name, module in wrappable(of_sizes(key))}
+
+
 def _wrappable(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     base = innermost(module)
     if isinstance(base, nn.Linear | nn.Conv2d):
@@ -92,7 +105,7 @@ class Adapters:
     """
 
     def __init__(
-        self, model: Model, shapes: Mapping[str, Shape], seed: int = 0, start: Mapping[str, Layer] | None = None
+        self, model: Model, shapes: Mapping[str, AdapterConfig], seed: int = 0, start: Mapping[str, Layer] | None = None
     ) -> None:
         self.shapes = dict(shapes)
         self.layers: dict[str, Any] = {}
@@ -109,7 +122,9 @@ class Adapters:
             self.remove()
             raise
 
-    def _wrap(self, roots: Mapping[str, nn.Module], name: str, shape: Shape, seed: int, start: Layer | None) -> None:
+    def _wrap(
+        self, roots: Mapping[str, nn.Module], name: str, shape: AdapterConfig, seed: int, start: Layer | None
+    ) -> None:
         part, _, path = name.partition(".")
         parent_path, _, leaf = path.rpartition(".")
         parent = roots[part].get_submodule(parent_path)
@@ -204,7 +219,7 @@ class Adapters:
         down, up = (tensor.flatten(1) for tensor in self._tensors(name).values())
         return ((up.T @ up) * (down @ down.T)).sum().clamp_min(0).sqrt() * self.shapes[name].scale
 
-    def _for_file(self, name: str, shape: Shape) -> Layer:
+    def _for_file(self, name: str, shape: AdapterConfig) -> Layer:
         if shape.kind != "lora":
             made: Layer = self.layers[name].for_file(shape.rank, shape.scale)
             return made
@@ -212,7 +227,7 @@ class Adapters:
         return LoraLayer(down.detach().cpu(), up.detach().cpu(), shape.file_alpha)
 
 
-def _lora(base: nn.Module, shape: Shape, draws: torch.Generator) -> Any:
+def _lora(base: nn.Module, shape: AdapterConfig, draws: torch.Generator) -> Any:
     """peft's layer around ``base``."""
     from peft.tuners.lora import Conv2d, Linear
 
@@ -239,7 +254,7 @@ def _lora(base: nn.Module, shape: Shape, draws: torch.Generator) -> Any:
     return layer
 
 
-def _changed(base: nn.Module, shape: Shape, draws: torch.Generator, start: Layer | None) -> nn.Module:
+def _changed(base: nn.Module, shape: AdapterConfig, draws: torch.Generator, start: Layer | None) -> nn.Module:
     """Our layer around ``base``. A file's LoHa or LoKr may be of any form that fits; a DoRA may begin as a LoRA."""
     from .weight_deltas import Changed, column_lengths, difference, effective_weight, first_values
 

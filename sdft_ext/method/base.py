@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from ..errors import SdftError
+from ..formats.family import Family
 from ..model.base import Model
 from ..recipe import Precision, Recipe
 
@@ -32,6 +33,41 @@ class ParameterGroup:
         return self.name.startswith("text_encoder")
 
 
+@dataclass(frozen=True)
+class TrainedNumbers:
+    """How many numbers a recipe trains in a model, known from shapes alone."""
+
+    unet: int
+    text: int = 0
+    """In the text encoders, vectors of new words among them."""
+    bytes_each: int = 4
+    """Of the trained numbers and their gradients, as they lie in memory."""
+    own_weights: Mapping[str, tuple[int, ...]] | None = None
+    """Where copies of the model's own weights train: their shapes by 'part.path.leaf'."""
+
+    @property
+    def total(self) -> int:
+        return self.unet + self.text
+
+
+@dataclass(frozen=True)
+class StepKind:
+    """Which of the measured kinds of step a method's is like, and how much of it (``memory/coefficients.json``)."""
+
+    unet: str
+    """Of a pass of the UNet; ``EMBEDDINGS`` where nothing in it trains and gradients go through it into the prompts."""
+    text: str
+    """Of a pass of the text encoders."""
+    share: float = 1.0
+    """Share of the UNet's weights that the trained layers change, where those measured changed all."""
+    width: float = 0.0
+    """What the kept results grow with: a LoRA's mean rank, a hypernetwork's widths between its layers."""
+
+
+EMBEDDINGS = "words"
+"""The kind of step in which only vectors of new words train."""
+
+
 class Method(Protocol):
     """One way to train. A method names no page and no host."""
 
@@ -40,6 +76,14 @@ class Method(Protocol):
     """Of its files: '.safetensors', or '.pt'."""
     notes: list[str]
     """Sentences for the report: what was done differently from what the recipe says, and why."""
+
+    def trained_numbers(self, recipe: Recipe, family: Family) -> TrainedNumbers:
+        """Count what the recipe trains in a model of this family, without making it; 0 where the recipe is refused."""
+        ...
+
+    def step_kind(self, recipe: Recipe, family: Family) -> StepKind:
+        """Say which measured kind of step the recipe's steps are like."""
+        ...
 
     @property
     def uses_global_rng(self) -> bool:

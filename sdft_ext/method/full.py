@@ -11,6 +11,7 @@ A LoRA holds the weights of linear layers and convolutions: where one is asked f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -20,15 +21,17 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..formats import checkpoint, kohya
+from ..formats.family import Family
 from ..formats.tensor_file import TensorFile
 from ..formats.yaml_config import copy_config
 from ..model.base import Flags, Model
 from ..model.borrow import Place, places
 from ..model.copies import Copied, Copies, parameters, part_names
+from ..model.skeleton import skeleton
 from ..model.source import Source, open_source
 from ..recipe import Precision, Recipe
 from .adapters import wrappable
-from .base import MethodError, ParameterGroup
+from .base import EMBEDDINGS, MethodError, ParameterGroup, StepKind, TrainedNumbers
 from .lora import applied as lora_applied
 from .lowrank import approximated
 from .token_vectors import load
@@ -93,6 +96,21 @@ class FullMethod:
             self._copies.remove()
             self._flags.restore()
         self._copies = self._still = self._flags = self._model = None
+
+    def trained_numbers(self, recipe: Recipe, family: Family) -> TrainedNumbers:
+        model = skeleton(family)
+        try:
+            wanted = set(trained_names(model, recipe))
+        except MethodError:  # the run itself says what is wrong
+            wanted = set()
+        shapes = {name: tuple(value.shape) for name, value in parameters(model) if name in wanted}
+        counts = {name: math.prod(shape) for name, shape in shapes.items()}
+        unet = sum(count for name, count in counts.items() if name.startswith("unet."))
+        return TrainedNumbers(unet, sum(counts.values()) - unet, _dtype(recipe).itemsize, shapes)
+
+    def step_kind(self, recipe: Recipe, family: Family) -> StepKind:
+        kind = "full bf16" if _dtype(recipe) == torch.bfloat16 else "full"
+        return StepKind(kind if recipe.method.unet else EMBEDDINGS, kind)
 
     def groups(self) -> list[ParameterGroup]:
         train = self.recipe.train

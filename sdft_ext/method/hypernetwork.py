@@ -17,11 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from ..formats import hypernetwork as files
+from ..formats.family import Family
 from ..formats.hypernetwork import HypernetworkFile, Structure, Weights
 from ..model.base import Flags, Model
+from ..model.skeleton import skeleton
 from ..randomness import forked
 from ..recipe import HypernetworkRecipe, Precision, Recipe
-from .base import MethodError, ParameterGroup
+from .base import EMBEDDINGS, MethodError, ParameterGroup, StepKind, TrainedNumbers
+from .sizes import network_numbers
 from .token_vectors import load
 
 KEYS, VALUES = re.compile(r"\.attn[12]\.to_k$"), re.compile(r"\.attn[12]\.to_v$")
@@ -139,6 +142,22 @@ def numbers(text: str) -> list[float]:
     return [int(value) if value == int(value) else value for value in found]
 
 
+def kept_widths(settings: HypernetworkRecipe) -> float:
+    """Sum the widths of what a network keeps for its gradients, in multiples of its input's: of (1, 2, 1), 2 and 1."""
+    try:
+        structure = structure_of(settings)
+    except ValueError:  # the recipe's own check says what is wrong
+        return 3.0
+    total, last = 1.0, len(structure.layers) - 1
+    for number, width in enumerate(structure.layers[1:], start=1):
+        behind = number < last or structure.activate_last
+        # A ReLU's gradient is read off its answer, which the next layer keeps anyway.
+        active = behind and structure.activation not in ("linear", "relu", "leakyrelu")
+        mask = 0.25 if structure.dropout[number] else 0.0
+        total += width * ((number < last) + active + structure.layer_norm + mask)
+    return total
+
+
 class HypernetworkMethod:
     """A hypernetwork in a run, between ``attach`` and ``detach``."""
 
@@ -151,6 +170,19 @@ class HypernetworkMethod:
         self._flags: Flags | None = None
         self._recipe: Recipe | None = None
         self._structure = Structure()
+
+    def trained_numbers(self, recipe: Recipe, family: Family) -> TrainedNumbers:
+        settings, there = recipe.method.hypernetwork, widths(skeleton(family))
+        try:
+            wanted, layers = numbers(settings.sizes) or there, numbers(settings.layer_structure)
+        except ValueError:  # the recipe's own check says what is wrong
+            return TrainedNumbers(0)
+        return TrainedNumbers(sum(network_numbers(int(width), layers, settings.layer_norm) for width in wanted))
+
+    def step_kind(self, recipe: Recipe, family: Family) -> StepKind:
+        if not recipe.method.unet:
+            return StepKind(EMBEDDINGS, self.name)
+        return StepKind(self.name, self.name, width=kept_widths(recipe.method.hypernetwork))
 
     @property
     def uses_global_rng(self) -> bool:

@@ -1,11 +1,7 @@
 """LoRA and LoCon: low-rank additions to the layers of UNet and text encoders (Hu 2021).
 
-Which layers: ``attention`` are the queries, keys, values and outputs; ``linear`` adds the rest of the transformer
-blocks (kohya's LoRA); ``all`` adds the residual blocks and the down- and upsamplers (kohya's LoCon). The first and last
-convolution and the time embedding are left alone, as kohya leaves them. 1×1 convolutions count as linear layers.
-
-How strong: every layer has the recipe's alpha ÷ rank, whatever rank of its own it gets (convolutions may have another
-strength of theirs). A rank that a layer can't use, because the layer is smaller, is lowered to the layer's and noted.
+Every layer has the recipe's alpha ÷ rank, whatever rank of its own it gets (convolutions may have a strength of theirs). A rank
+that a layer can't use, because the layer is smaller, is lowered to the layer's and noted. Which layers: see ``lora_layers``.
 """
 
 from __future__ import annotations
@@ -13,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,14 +21,10 @@ from ..formats.family import Family
 from ..formats.tensor_file import TensorFile
 from ..model.base import Model
 from ..recipe import LoraRecipe, Precision, Recipe
-from .adapters import Adapters, Shape, weight_shape, wrappable
-from .base import MethodError, ParameterGroup
+from . import lora_layers
+from .adapters import AdapterConfig, Adapters, weight_shape, wrappable
+from .base import MethodError, ParameterGroup, StepKind, TrainedNumbers
 
-ATTENTION = re.compile(r"\.attn[12]\.(to_q|to_k|to_v|to_out\.0)$")
-LINEAR = re.compile(r"\.attentions\.")
-RESIDUAL = re.compile(r"\.(resnets|downsamplers|upsamplers)\.")
-TEXT_ATTENTION = re.compile(r"\.self_attn\.(q|k|v|out)_proj$")
-TEXT = re.compile(r"\.encoder\.layers\.")
 SHORT = dict(zip(lycoris.LORA, ("down", "up"), strict=True))
 """Names in a run's state."""
 HALVES = (
@@ -64,6 +55,12 @@ class LoraMethod:
     def kind(self) -> str:
         """Of its layers: see ``formats.lycoris``."""
         return self.name if self.name in lycoris.LABELS else "lora"
+
+    def trained_numbers(self, recipe: Recipe, family: Family) -> TrainedNumbers:
+        return lora_layers.trained_numbers(recipe, family, self.kind)
+
+    def step_kind(self, recipe: Recipe, family: Family) -> StepKind:
+        return lora_layers.step_kind(recipe, family, self.kind)
 
     @property
     def uses_global_rng(self) -> bool:
@@ -181,17 +178,11 @@ class LoraMethod:
         assert self._recipe is not None
         return self._recipe
 
-    def _chosen(self, model: Model, recipe: Recipe) -> dict[str, Shape]:
+    def _chosen(self, model: Model, recipe: Recipe) -> dict[str, AdapterConfig]:
         """The layers that the recipe trains, each with its adapter's size."""
-        lora, chosen, lowered = recipe.method.lora, {}, 0
-        layers = dict(wrappable(model))
-        _check_blocks(lora, list(layers))
-        for name, module in layers.items():
-            shape = size(name, weight_shape(module), lora, self.kind) if trains(name, recipe) else None
-            if shape is not None:
-                most = most_rank(weight_shape(module))
-                lowered += shape.rank > most
-                chosen[name] = _resized(shape, min(shape.rank, most))
+        layers = {name: weight_shape(module) for name, module in wrappable(model)}
+        lora_layers.check_block_names(recipe.method.lora, list(layers))
+        chosen, lowered = lora_layers.chosen(layers, recipe, self.kind)
         if lowered:
             self.notes.append(
                 f"The rank asked for is more than {lowered} of {len(chosen)} layers can hold; they got the rank of "
@@ -200,8 +191,8 @@ class LoraMethod:
         return chosen
 
     def _continued(
-        self, chosen: Mapping[str, Shape], start: Mapping[str, kohya.Layer], lora: LoraRecipe
-    ) -> dict[str, Shape]:
+        self, chosen: Mapping[str, AdapterConfig], start: Mapping[str, kohya.Layer], lora: LoraRecipe
+    ) -> dict[str, AdapterConfig]:
         """``chosen`` with the sizes and strengths of the file. Raises MethodError where it is of another kind or holds
         more than is trained."""
         foreign = next((layer.kind for layer in start.values() if layer.kind not in self.continues), None)
@@ -262,7 +253,7 @@ class LoraMethod:
             "ss_network_args": json.dumps(arguments),
         }
 
-    def _file_alpha(self, shape: Shape) -> float:
+    def _file_alpha(self, shape: AdapterConfig) -> float:
         """LoHa's and LoKr's strength lies in their matrices: their alpha is their rank."""
         return shape.rank if self.name in ("loha", "lokr") else shape.file_alpha
 
@@ -306,72 +297,14 @@ def read_for(path: str | Path, family: Family, shapes: Mapping[str, tuple[int, .
     return file
 
 
-def names(model: Model) -> dict[str, str]:
-    """Every name that a LoRA file may use for a layer of this model → 'part.path'."""
-    return kohya.known_names([name for name, _ in wrappable(model)], model.family)
-
-
-def trains(name: str, recipe: Recipe) -> bool:
-    """Whether the recipe trains the layer 'part.path', ranks of 0 aside."""
-    layers, method = recipe.method.lora.layers, recipe.method
-    if not name.startswith("unet."):
-        wanted = TEXT_ATTENTION if layers == "attention" else TEXT
-        return method.text_encoder and wanted.search(name) is not None
-    if not method.unet:
-        return False
-    if layers == "attention":
-        return ATTENTION.search(name) is not None
-    return LINEAR.search(name) is not None or (layers == "all" and RESIDUAL.search(name) is not None)
-
-
-def size(name: str, weight: Sequence[int], lora: LoraRecipe, kind: str = "lora") -> Shape | None:
-    """The adapter of the layer 'part.path' whose weight has this shape, or None where its rank is 0.
-
-    The longest text of ``block_ranks`` that the name contains decides the rank over the rest.
-    """
-    rank, strength = lora.rank, lora.alpha / lora.rank if lora.alpha else 1.0
-    if any(side > 1 for side in weight[2:]):
-        rank = lora.conv_rank or rank
-        strength = lora.conv_alpha / rank if lora.conv_alpha else strength
-    elif not name.startswith("unet."):
-        rank = lora.text_rank or rank
-    matches = [text for text in lora.block_ranks if text in name]
-    rank = lora.block_ranks[max(matches, key=len)] if matches else rank
-    if not rank:
-        return None
-    return Shape(rank, strength * rank, lora.dropout, lora.rslora, lora.rank_dropout, kind, lora.factor)
-
-
-def most_rank(weight: Sequence[int]) -> int:
-    """The largest rank that changes to a weight [out, in, …] can have."""
-    inputs = 1
-    for side in weight[1:]:
-        inputs *= side
-    return min(weight[0], inputs)
-
-
-def _of_file(layer: kohya.Layer, kind: str) -> Shape:
+def _of_file(layer: kohya.Layer, kind: str) -> AdapterConfig:
     """Size and strength that a file's layer has."""
-    return Shape(layer.rank, layer.scale * layer.rank, kind=kind)
+    return AdapterConfig(layer.rank, layer.scale * layer.rank, kind=kind)
 
 
-def _resized(shape: Shape, rank: int) -> Shape:
-    """Another rank at the same alpha ÷ rank."""
-    return dataclasses.replace(shape, rank=rank, alpha=shape.alpha / shape.rank * rank)
-
-
-def _alike(one: Shape, other: Shape) -> bool:
+def _alike(one: AdapterConfig, other: AdapterConfig) -> bool:
     """Equal but for the rounding of a file's alpha."""
     return one.rank == other.rank and math.isclose(one.scale, other.scale, rel_tol=1e-5)
-
-
-def _check_blocks(lora: LoraRecipe, layers: Sequence[str]) -> None:
-    for text in lora.block_ranks:
-        if not any(text in name for name in layers):
-            raise MethodError(
-                f"method.lora.block_ranks names {text!r}, but no layer's name contains it. Names are like {layers[-1]} "
-                f"and {layers[len(layers) // 2]}: use a part of one, such as mid_block or up_blocks.1."
-            )
 
 
 def _one(values: Sequence[float]) -> str:

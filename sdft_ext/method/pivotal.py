@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
 from ..formats import embedding
+from ..formats.family import Family
 from ..formats.kohya import BUNDLE
 from ..model.base import Model
 from ..recipe import Precision, Recipe
-from .base import MethodError, ParameterGroup
+from .base import EMBEDDINGS, MethodError, ParameterGroup, StepKind, TrainedNumbers
 from .lora import LoraMethod, applied
 from .textual_inversion import hung_in, save_words
-from .token_vectors import LearnedVectors, load, words_of
+from .token_vectors import LearnedVectors, load, vector_numbers, words_of
 
 
 class PivotalMethod(LoraMethod):
@@ -44,6 +46,14 @@ class PivotalMethod(LoraMethod):
         except BaseException:
             super().detach()
             raise
+
+    def trained_numbers(self, recipe: Recipe, family: Family) -> TrainedNumbers:
+        layers = super().trained_numbers(recipe, family)
+        return TrainedNumbers(layers.unet, layers.text + vector_numbers(recipe, family))
+
+    def step_kind(self, recipe: Recipe, family: Family) -> StepKind:
+        kind = super().step_kind(recipe, family)
+        return kind if recipe.method.text_encoder else replace(kind, text=EMBEDDINGS)
 
     def words(self, recipe: Recipe) -> Collection[str]:
         return words_of(recipe)

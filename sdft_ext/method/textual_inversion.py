@@ -13,11 +13,12 @@ from pathlib import Path
 from torch import Tensor
 
 from ..formats import embedding
+from ..formats.family import Family
 from ..model.base import Flags, Model
 from ..model.trained_tokens import Words
 from ..recipe import Precision, Recipe
-from .base import ParameterGroup
-from .token_vectors import LearnedVectors, in_file_name, load, weakened
+from .base import EMBEDDINGS, ParameterGroup, StepKind, TrainedNumbers
+from .token_vectors import LearnedVectors, in_file_name, load, vector_numbers, weakened
 
 
 class TextualInversionMethod:
@@ -52,6 +53,12 @@ class TextualInversionMethod:
             self._learned.remove()
             self._flags.restore()
         self._learned = self._flags = None
+
+    def trained_numbers(self, recipe: Recipe, family: Family) -> TrainedNumbers:
+        return TrainedNumbers(0, vector_numbers(recipe, family))
+
+    def step_kind(self, recipe: Recipe, family: Family) -> StepKind:
+        return StepKind(EMBEDDINGS, EMBEDDINGS)
 
     def groups(self) -> list[ParameterGroup]:
         rate = self.learned.recipe.train.learning_rate

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..formats import embedding
+from ..formats.family import Family
 from ..model.base import Model
 from ..model.text import tokens
 from ..model.trained_tokens import Words, base_table
@@ -41,6 +42,13 @@ def words_of(recipe: Recipe) -> dict[str, str]:
                 f"The words {other!r} and {word!r} would have files of one name: choose another for one of them."
             )
     return named
+
+
+def vector_numbers(recipe: Recipe, family: Family) -> int:
+    """Count the numbers of the new words' vectors; 0 where there is no word."""
+    named = [word for word in recipe.method.embedding.words if word.strip()]
+    words = len(named or [one.trigger for one in recipe.dataset.concepts if one.trigger.strip()])
+    return words * recipe.method.embedding.vectors * sum(int(text["hidden_size"]) for text in family.text)
 
 
 def in_file_name(word: str) -> str:

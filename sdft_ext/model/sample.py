@@ -127,6 +127,11 @@ def ddim(
     return latents
 
 
+def drawn_at_once(side: int) -> int:
+    """Return how many pictures of ``side`` × ``side`` are drawn in one turn: 4 of 512 × 512, 16 (the most) of 256 × 256."""
+    return min(max(4 * 512 * 512 // side**2, 1), 16)
+
+
 def to_picture(pixels: Tensor) -> Image.Image:
     """An RGB picture from pixels [3, H, W] in [-1, 1]."""
     values = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

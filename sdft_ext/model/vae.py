@@ -24,6 +24,11 @@ def encode_pictures(model: Model, pixels: Tensor) -> tuple[Tensor, Tensor]:
     return mean * scale, torch.exp(0.5 * log_variance.clamp(-30, 20)) * scale
 
 
+def encoded_at_once(width: int, height: int) -> int:
+    """Return how many pictures one call of the VAE encodes: 1 of 512 × 512 pixels, 4 (the most) of 256 × 256."""
+    return min(max(512 * 512 // (width * height), 1), 4)
+
+
 @torch.no_grad()
 def decode(model: Model, latents: Tensor) -> Tensor:
     """Pixels [B, 3, 8h, 8w] float32 in [-1, 1] of scaled latents [B, C, h, w].

@@ -13,7 +13,7 @@ from ..errors import SdftError
 from ..formats.metadata import save_preview
 from ..method.base import Method
 from ..model.base import Model
-from ..model.sample import sample
+from ..model.sample import drawn_at_once, sample
 from ..out_of_memory import out_of_memory, picture_does_not_fit
 from ..recipe import Recipe
 from ..run_folder.saves import Save, Saves
@@ -22,8 +22,6 @@ from .controls import Controls, grid
 
 GRID_SAVES = 5
 """At most so many saves stand in the grid, evenly spread, the last among them."""
-PIXELS_AT_ONCE = 4 * 512 * 512
-"""Drawn in one turn: four pictures at 512 × 512, sixteen (the most) at 256 × 256 and below."""
 
 
 class DrawingError(SdftError, ValueError):
@@ -64,7 +62,7 @@ class Painter:
             )
 
         pictures: list[Image.Image] = []
-        most = at_once(side)
+        most = drawn_at_once(side)
         while len(pictures) < len(prompts):
             numbers = range(len(pictures), min(len(pictures) + most, len(prompts)))
             try:
@@ -102,11 +100,6 @@ class Painter:
         atomic.write(path, lambda file: sheet.save(file, "PNG"))
         if self.recipe.watch.concept_prompts:
             save_preview(saves.path(listed[-1]), columns[-1][1][0])
-
-
-def at_once(side: int) -> int:
-    """How many pictures of ``side`` × ``side`` are drawn in one turn."""
-    return min(max(PIXELS_AT_ONCE // (side * side), 1), 16)
 
 
 def spread(saves: Sequence[Save], most: int = GRID_SAVES) -> list[Save]:

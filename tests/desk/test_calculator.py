@@ -147,3 +147,8 @@ def test_time_comes_from_runs_that_were_measured(desk: Desk, data: Path):
     rates = sorted(line["pictures_per_second"] for line in read_log(desk.folder / run) if "loss" in line)
     assert 400 / rates[-1] <= told["seconds"] <= 400 / rates[0]
     assert desk.calculate(values(data, "train.batch_size=1"))["seconds"] is None, "another size is another speed"
+
+
+def test_the_calculator_carries_the_forecast(desk: Desk, data: Path):
+    memory = desk.calculate(values(data))["memory"]
+    assert memory["fits"] is True and memory["needed_mb"] == pytest.approx(sum(memory["parts"].values()), abs=1)

@@ -10,23 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import memory as bench
-from bench import peaks
-from sdft_ext.desk import Desk
-from sdft_ext.formats import reference_families
+from bench import peaks, traced_step
 from sdft_ext.host.base import Described, Memory
 from sdft_ext.memory.forecast import forecast
-from sdft_ext.memory.phases import FACTORED, STATES, Place, factored, moments, numbers
-from sdft_ext.method import METHODS
+from sdft_ext.memory.phases import FACTORED, STATES, Place, factored, phases
 from sdft_ext.method.base import ParameterGroup
 from sdft_ext.method.full import FullMethod
-from sdft_ext.method.lora import LoraMethod
 from sdft_ext.model.load import load
 from sdft_ext.recipe import Recipe, presets
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.train.optimizers import build
-from tests.desk.setting import values
-from tests.formats import true_sizes
 
 TOY = Path(__file__).parents[2] / "assets" / "toy" / "toy.safetensors"
 CPU, GPU = Described("toy", str(TOY), "sd1", "cpu", True), Described("toy", str(TOY), "sd1", "cuda", True)
@@ -36,37 +29,9 @@ def recipe(*settings: str) -> Recipe:
     return recipe_file.override(Recipe(), ["dataset.resolution=64", *settings])
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        (),
-        ("method.lora.rank=4", "method.lora.conv_rank=2", "method.lora.text_rank=1"),
-        ("method.lora.layers=attention", "method.text_encoder=false"),
-        ("method.lora.layers=linear", "method.unet=false"),
-        ("method.lora.rank=1024", "method.lora.block_ranks.mid_block=0", "method.lora.block_ranks.up_blocks=3"),
-        ("method.name=textual_inversion", "method.embedding.vectors=3"),
-        ("method.name=textual_inversion", 'method.embedding.words={"ohwx": "cat", "zwx": ""}'),
-        ("method.name=pivotal", "method.lora.rank=4"),
-        ("method.name=hypernetwork",),
-        (
-            "method.name=hypernetwork",
-            "method.hypernetwork.layer_structure=1, 2, 2, 1",
-            "method.hypernetwork.layer_norm=true",
-        ),
-        ("method.name=hypernetwork", "method.hypernetwork.sizes=64"),
-    ],
-)
-def test_trained_numbers_are_counted_exactly(settings: tuple[str, ...]):
-    made = recipe("dataset.concepts.0.trigger=sks", *settings)
-    model, method = load(TOY), METHODS[made.method.name]()
-    method.attach(model, made)
-    trained = sum(parameter.numel() for group in method.groups() for parameter in group.parameters)
-    assert numbers(made, model.family) == trained
-
-
 def held(*settings: str) -> dict[str, dict[str, float]]:
-    """The moments of a run on the toy model."""
-    return moments(recipe("dataset.concepts.0.trigger=sks", *settings), Place(load(TOY).family, "toy", True, True))
+    """The phases of a run on the toy model."""
+    return phases(recipe("dataset.concepts.0.trigger=sks", *settings), Place(load(TOY).family, "toy", True, True))
 
 
 def test_each_answer_of_the_base_that_is_kept_takes_another_pass():
@@ -76,14 +41,6 @@ def test_each_answer_of_the_base_that_is_kept_takes_another_pass():
     one, two = "train.class_preservation=1", "train.blank_preservation=1"
     assert step(one) == pytest.approx(2 * step(), rel=0.05)
     assert step(one, two) == pytest.approx(3 * step(), rel=0.05)
-
-
-@pytest.mark.parametrize("name", ["sd1", "sd2", "sdxl"])
-def test_models_of_true_size_are_counted_exactly(name: str):
-    model, method = true_sizes.model(name), LoraMethod()
-    method.attach(model, recipe())
-    trained = sum(parameter.numel() for group in method.groups() for parameter in group.parameters)
-    assert numbers(recipe(), reference_families.family(name)) == trained
 
 
 @pytest.mark.parametrize("name", [name for name in STATES if name != "adamw8bit"])
@@ -129,13 +86,13 @@ def kept_by(name: str, shapes: tuple[tuple[int, ...], ...]) -> int:
 def test_a_step_takes_on_the_cpu_what_its_coefficient_says(
     kind: str, precision: str, checkpointing: bool, width: int
 ) -> None:
-    told = bench.recipe_of(kind, precision, checkpointing, width)
-    trace = bench.Setting(load(TOY).family, told, fake=False).unet_step(96, 3)
+    told = traced_step.recipe_of(kind, precision, checkpointing, width)
+    trace = traced_step.Setting(load(TOY).family, told, fake=False).unet_step(96, 3)
     told.dataset = dataclasses.replace(told.dataset, resolution=96)
     told.train = dataclasses.replace(told.train, batch_size=3)
     told.method = dataclasses.replace(told.method, text_encoder=False)
-    parts = moments(told, Place(load(TOY).family, "toy", True, True))["step"]
-    gradients = bench.Setting(load(TOY).family, told, fake=False).gradient_bytes
+    parts = phases(told, Place(load(TOY).family, "toy", True, True))["step"]
+    gradients = traced_step.Setting(load(TOY).family, told, fake=False).gradient_bytes
     real = max(there + share * gradients for there, share in trace.moments) / 2**20
     assert parts["training step"] + parts["gradients"] == pytest.approx(real, rel=0.05)
 
@@ -209,7 +166,7 @@ def test_the_mode_is_chosen_and_said():
     narrow = Memory(roomy["needed_mb"] - 100, 1e6, "GPU")
     alone = forecast(made, gpu, narrow)
     # The VAE and the text encoder of SD 1, in halves.
-    assert alone["mode"] == "exclusive" and alone["parts"]["put aside"] == pytest.approx(-394, abs=1)
+    assert alone["mode"] == "exclusive" and alone["parts"]["offloaded"] == pytest.approx(-394, abs=1)
     assert "the VAE and the text encoder lie in the computer's memory, and pictures asked for wait" in alone["text"]
     assert alone["needed_mb"] <= narrow.free_mb and alone["fits"] is not False
     # What would need less is counted in the mode that it would be trained in.
@@ -224,11 +181,6 @@ def test_the_mode_is_chosen_and_said():
     assert on_cpu["mode"] == "shared" and not on_cpu["estimate"]
 
 
-def test_the_calculator_carries_the_forecast(desk: Desk, data: Path):
-    memory = desk.calculate(values(data))["memory"]
-    assert memory["fits"] is True and memory["needed_mb"] == pytest.approx(sum(memory["parts"].values()), abs=1)
-
-
 @pytest.mark.parametrize(
     "settings",
     [
@@ -241,11 +193,11 @@ def test_whole_models_are_counted_exactly(settings: tuple[str, ...]):
     model, method, made = load(TOY), FullMethod(), recipe("method.name=full", *settings)
     method.attach(model, made)
     trained = sum(parameter.numel() for group in method.groups() for parameter in group.parameters)
-    assert numbers(made, model.family) == trained
+    assert method.trained_numbers(made, model.family).total == trained
     family = Place(load(TOY).family, "toy", True, True)
-    parts = moments(made, family)["end of a step"]
+    parts = phases(made, family)["end of a step"]
     narrow = recipe("method.name=full", *settings, "method.full.weights=bf16", "train.precision=bf16")
-    other = moments(narrow, family)["end of a step"]
+    other = phases(narrow, family)["end of a step"]
     assert parts["trained weights"] == pytest.approx(trained * 4 / 2**20, abs=0.1)
     assert (
         other["gradients"] == pytest.approx(parts["gradients"] / 2, abs=0.1)

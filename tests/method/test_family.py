@@ -11,7 +11,7 @@ from torch.nn import functional
 from sdft_ext.formats import kohya
 from sdft_ext.formats.lycoris import LycorisLayer
 from sdft_ext.method import METHODS
-from sdft_ext.method.adapters import Adapters, Shape, wrappable
+from sdft_ext.method.adapters import AdapterConfig, Adapters, wrappable
 from sdft_ext.method.base import MethodError
 from sdft_ext.method.lora import applied, read
 from sdft_ext.method.sizes import numbers, split
@@ -543,7 +543,7 @@ def test_a_cap_that_no_layer_reaches_writes_nothing(model, kind):
 def test_rank_dropout_leaves_out_in_training_only_and_keeps_the_mean(kind):
     torch.manual_seed(0)
     base = torch.nn.Sequential(torch.nn.Linear(24, 20).requires_grad_(False))
-    model, shape = Model(None, base, base, [], [], None), Shape(4, 4.0, rank_dropout=0.5, kind=kind)  # type: ignore[arg-type]
+    model, shape = Model(None, base, base, [], [], None), AdapterConfig(4, 4.0, rank_dropout=0.5, kind=kind)  # type: ignore[arg-type]
     adapters = Adapters(model, {"unet.0": shape})
     with torch.no_grad():
         for name, tensor in adapters.tensors()["unet.0"].items():
@@ -564,7 +564,7 @@ def test_rank_dropout_leaves_out_in_training_only_and_keeps_the_mean(kind):
 def test_rank_dropout_of_a_convolution_drops_whole_channels_for_each_picture():
     base = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3, bias=False).requires_grad_(False))
     model = Model(None, base, base, [], [], None)  # type: ignore[arg-type]
-    adapters = Adapters(model, {"unet.0": Shape(4, 4.0, rank_dropout=0.5)})
+    adapters = Adapters(model, {"unet.0": AdapterConfig(4, 4.0, rank_dropout=0.5)})
     seen = []
     adapters.layers["unet.0"].lora_B["default"].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     base.train()

@@ -8,8 +8,9 @@ from diffusers.utils import USE_PEFT_BACKEND
 from safetensors import safe_open
 
 from sdft_ext.formats import kohya, metadata
+from sdft_ext.method.adapters import wrappable
 from sdft_ext.method.base import MethodError
-from sdft_ext.method.lora import LoraMethod, applied, names
+from sdft_ext.method.lora import LoraMethod, applied
 from sdft_ext.model import borrow, text
 from sdft_ext.model.base import predict
 from sdft_ext.recipe import Recipe
@@ -166,11 +167,12 @@ def test_a_file_of_another_model_is_refused(sd1, tmp_path):
     other = borrow.build(family, ldm.state_dict(family))
     method = attached(other, recipe())
     path = save(method, tmp_path / "xl.safetensors", recipe())
+    known = kohya.known_names([name for name, _ in wrappable(sd1)], sd1.family)
     with pytest.raises(kohya.LoraFileError, match="another kind of model"):
-        kohya.read(path, names(sd1))
+        kohya.read(path, known)
     (tmp_path / "no.safetensors").write_bytes(b"no")
     with pytest.raises(kohya.LoraFileError, match="cut off"):
-        kohya.read(tmp_path / "no.safetensors", names(sd1))
+        kohya.read(tmp_path / "no.safetensors", known)
 
 
 def test_open_clip_attention_is_written_whole(tmp_path):

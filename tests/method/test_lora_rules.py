@@ -8,9 +8,10 @@ import torch
 from safetensors import safe_open
 
 from sdft_ext.formats.kohya import LoraFileError
-from sdft_ext.method.adapters import Adapters, Shape, wrappable
+from sdft_ext.method.adapters import AdapterConfig, Adapters, wrappable
 from sdft_ext.method.base import MethodError
-from sdft_ext.method.lora import LoraMethod, applied, most_rank, read, size
+from sdft_ext.method.lora import LoraMethod, applied, read
+from sdft_ext.method.lora_layers import configured, most_rank
 from sdft_ext.model import borrow, text
 from sdft_ext.model.base import Model, predict
 from sdft_ext.recipe import LoraRecipe, Recipe
@@ -106,12 +107,12 @@ def saved(model, made, path, precision="fp32"):
     ],
 )
 def test_rank_and_strength_of_a_layer(name, weight, lora, rank, scale):
-    shape = size(name, weight, LoraRecipe(**{"rank": 4, "alpha": 4.0, **lora}))
+    shape = configured(name, weight, LoraRecipe(**{"rank": 4, "alpha": 4.0, **lora}))
     assert shape is not None and shape.rank == rank and shape.scale == pytest.approx(scale)
 
 
 def test_rank_zero_leaves_a_block_out():
-    assert size(LINEAR, (64, 64), LoraRecipe(block_ranks={"mid_block": 0})) is None
+    assert configured(LINEAR, (64, 64), LoraRecipe(block_ranks={"mid_block": 0})) is None
 
 
 @pytest.mark.parametrize(
@@ -333,7 +334,7 @@ def test_the_second_file_failing_takes_out_the_first(model, tmp_path):
 def test_adapters_that_fail_half_way_leave_nothing(model):
     name = next(name for name, _ in wrappable(model))
     with pytest.raises(AttributeError):
-        Adapters(model, {name: Shape(2, 2.0), "unet.no.such.layer": Shape(2, 2.0)})
+        Adapters(model, {name: AdapterConfig(2, 2.0), "unet.no.such.layer": AdapterConfig(2, 2.0)})
 
 
 def test_a_file_is_applied_over_one_in_training(model, tmp_path):
