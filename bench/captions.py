@@ -50,16 +50,19 @@ def make_pictures(folder: Path, count: int) -> None:
 
 def measure(count: int, work: Path) -> dict[str, float]:
     """Seconds by what was done, and ``megabytes``."""
-    from sdft_ext.desk.captions import CaptionSets
+    from sdft_ext.desk.caption_duplicates import DuplicateSearches
+    from sdft_ext.desk.caption_statistics import CaptionStatistics
+    from sdft_ext.desk.captions import CaptionSets, Selection
     from sdft_ext.desk.folders import Folders
-    from sdft_ext.desk.pictures import Thumbnails
     from sdft_ext.desk.scans import Scans
+    from sdft_ext.desk.thumbnails import Thumbnails
 
     root = work / "pictures"
     make_pictures(root, count)
     folders = Folders(work / "folders.json", lambda: [root], lambda: True)
-    thumbnails = Thumbnails(folders.may_show)
-    sets = CaptionSets(folders, thumbnails, Scans(), lambda recipe: work / "looks", lambda: None)
+    duplicates = DuplicateSearches(Scans(), lambda recipe: work / "looks")
+    sets = CaptionSets(folders, Thumbnails(folders.may_show), duplicates, lambda: None)
+    statistics = CaptionStatistics(sets, lambda: None)
     figures: dict[str, float] = {}
     before = _megabytes()
 
@@ -69,26 +72,28 @@ def measure(count: int, work: Path) -> dict[str, float]:
         figures[name] = time.perf_counter() - started
         return result
 
-    told = timed("open_cold", lambda: sets.open(str(root), 0))
-    told = timed("open_warm", lambda: sets.open(str(root), 0))
-    which = (str(root), told["opened"])
-    timed("state", lambda: sets.state(*which, told["revision"]))
+    timed("open_cold", lambda: sets.open(str(root), 0))
+    opened = timed("open_warm", lambda: sets.open(str(root), 0))
+    which = (str(root), opened["opened"])
+    everything = Selection(*which)
+    timed("state", lambda: sets.state(*which, opened["revision"]))
     tree = {"all": [{"tag": "hat"}, {"any": [{"tag": "tree"}, {"tag": "water"}]}, {"not": {"tag": "night"}}]}
-    timed("filter_tags", lambda: sets.filter(*which, tree))
-    timed("filter_regex", lambda: sets.filter(*which, {"regex": r"number_1\d\b.*series"}))
-    wish = {"do": "regex", "find": r"number_(\d+)", "with": r"no \1"}
-    seen = timed("preview_regex", lambda: sets.preview(*which, None, None, wish, 20))
+    timed("filter_tags", lambda: sets.filter(Selection(*which, filter=tree)))
+    timed("filter_regex", lambda: sets.filter(Selection(*which, filter={"regex": r"number_1\d\b.*series"})))
+    edit_spec = {"do": "regex", "find": r"number_(\d+)", "with": r"no \1"}
+    seen = timed("preview_regex", lambda: sets.preview(everything, edit_spec, 20))
     assert seen["count"] == count
-    timed("edit_regex", lambda: sets.edit(*which, None, None, wish, preview=seen["preview"]))
-    saved = timed("save_all", lambda: sets.save(*which, None, None, None))
+    timed("edit_regex", lambda: sets.edit(everything, edit_spec, preview=seen["preview"]))
+    saved = timed("save_all", lambda: sets.save(everything, None))
     assert saved["saved"] == count and not saved["failed"]
     timed("undo", lambda: sets.step(*which, True, None))
     timed("redo", lambda: sets.step(*which, False, None))
-    timed("tags", lambda: sets.tags(*which, None, None, "sks", 500, "count"))
+    timed("tags", lambda: statistics.tags(everything, "sks", 500, "count"))
     figures["megabytes"] = _megabytes() - before
-    timed("tokenizer", lambda: sets.tokens(*which, None, "a"))
-    timed("counts", lambda: sets.counts(*which, None))
-    timed("filter_tokens", lambda: sets.filter(*which, {"tokens": {"least": 30, "most": None}}))
+    timed("tokenizer", lambda: statistics.tokens(*which, None, "a"))
+    timed("counts", lambda: statistics.counts(everything))
+    long_captions = {"tokens": {"least": 30, "most": None}}
+    timed("filter_tokens", lambda: sets.filter(Selection(*which, filter=long_captions)))
     return figures
 
 

@@ -10,7 +10,9 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from ..desk import Desk
-from ..desk.captions import MOST_SHOWN, strategies
+from ..desk.caption_answers import MOST_SHOWN
+from ..desk.caption_statistics import strategies
+from ..desk.captions import Selection
 from .route import TAGS, answered
 
 Plain = dict[str, Any]
@@ -37,6 +39,10 @@ class Since(Opened):
 class Which(Opened):
     ids: list[int] | None = None
     filter: Plain | None = None
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(self.folder, self.opened, self.ids, self.filter)
 
 
 class PreviewIn(Which):
@@ -121,24 +127,23 @@ def _looking(router: APIRouter, desk: Desk) -> None:
     @router.post("/counts", summary="Tokens of captions")
     def counts(body: Which) -> Response:
         """Of some pictures, or of all."""
-        return answered({"counts": desk.captions.counts(body.folder, body.opened, body.ids)})
+        return answered({"counts": desk.caption_statistics.counts(Selection(body.folder, body.opened, body.ids))})
 
     @router.post("/filter", summary="Which pictures pass a filter")
     def filter_(body: Which) -> Response:
         """Ids in the order of names."""
-        ids = desk.captions.filter(body.folder, body.opened, body.filter)
+        ids = desk.captions.filter(Selection(body.folder, body.opened, filter=body.filter))
         return answered({"ids": ids, "total": len(ids)})
 
     @router.post("/tags", summary="The tags of the captions")
     def tags(body: TagsIn) -> Response:
         """How often, where, and whether with the trigger."""
-        which = (body.folder, body.opened, body.ids, body.filter)
-        return answered(desk.captions.tags(*which, body.trigger, body.most, body.order))
+        return answered(desk.caption_statistics.tags(body.selection, body.trigger, body.most, body.order))
 
     @router.post("/tokens", summary="A caption as the model reads it")
     def tokens(body: TokensIn) -> Response:
         """Of a picture, or of a text that is being written."""
-        return answered(desk.captions.tokens(body.folder, body.opened, body.id, body.text))
+        return answered(desk.caption_statistics.tokens(body.folder, body.opened, body.id, body.text))
 
     @router.post("/strategies", summary="Ways to caption")
     def told(body: Nothing) -> Response:
@@ -148,21 +153,21 @@ def _looking(router: APIRouter, desk: Desk) -> None:
     @router.post("/copies", summary="Pictures that show the same")
     def copies(body: CopiesIn) -> Response:
         """Looked for in the background; ask again until it is finished."""
-        return answered(desk.captions.copies(body.folder, body.opened, body.look))
+        return answered(desk.duplicates.status(desk.captions.get(body.folder, body.opened), body.look))
 
 
 def _changing(router: APIRouter, desk: Desk) -> None:
     @router.post("/preview", summary="What an edit would change")
     def preview(body: PreviewIn) -> Response:
         """How many captions, which, and the first of them before and after."""
-        which = (body.folder, body.opened, body.ids, body.filter)
-        return answered(desk.captions.preview(*which, body.edit, body.most))
+        return answered(desk.captions.preview(body.selection, body.edit, body.most))
 
     @router.post("/edit", summary="Edit captions")
     def edit(body: EditIn) -> Response:
         """One, some, or all that pass a filter. Files are written when they are saved."""
-        which = (body.folder, body.opened, body.ids, body.filter)
-        told = desk.captions.edit(*which, body.edit, preview=body.preview, revision=body.revision, since=body.since)
+        told = desk.captions.edit(
+            body.selection, body.edit, preview=body.preview, revision=body.revision, since=body.since
+        )
         return answered(told)
 
     @router.post("/undo", summary="Take the last edit back")
@@ -178,7 +183,7 @@ def _changing(router: APIRouter, desk: Desk) -> None:
     @router.post("/save", summary="Write changed captions")
     def save(body: SaveIn) -> Response:
         """Only files whose text changes; what another program has changed meanwhile is a conflict."""
-        return answered(desk.captions.save(body.folder, body.opened, body.ids, body.filter, body.since))
+        return answered(desk.captions.save(body.selection, body.since))
 
     @router.post("/autosave", summary="Save every edit at once")
     def autosave(body: AutosaveIn) -> Response:
@@ -200,9 +205,8 @@ def _exchanging(router: APIRouter, desk: Desk) -> None:
     @router.post("/import", summary="Captions from other programs")
     def import_(body: ImportIn) -> Response:
         """What they would change, or with apply the change."""
-        told = desk.captions.take_in(
-            body.folder,
-            body.opened,
+        told = desk.caption_exchange.import_(
+            Selection(body.folder, body.opened),
             body.format,
             body.content,
             body.how,
@@ -215,5 +219,6 @@ def _exchanging(router: APIRouter, desk: Desk) -> None:
     @router.post("/export", summary="Captions for other programs")
     def export(body: ExportIn) -> Response:
         """As a text to download, or into a folder."""
-        which = (body.folder, body.opened, body.ids, body.filter)
-        return answered(desk.captions.give_out(*which, body.format, body.to, body.replace, body.resolution))
+        return answered(
+            desk.caption_exchange.export(body.selection, body.format, body.to, body.replace, body.resolution)
+        )

@@ -25,7 +25,7 @@ def routes(desk: Desk, guard: Guard, kind: type[APIRoute]) -> APIRouter:
     def folders(request: Request, path: str = "") -> Response:
         """Without a path the allowed roots. Needs the token (or a password): a local user may look anywhere."""
         guard.need_token(request)
-        return answered(desk.folder_listing(path))
+        return answered(desk.datasets.listing(path))
 
     @router.get("/datasets", response_model=shapes.DatasetTold, summary="A folder of pictures as a dataset")
     def datasets(request: Request, folder: str, count: int = Query(24, ge=0, le=2000)) -> Response:
@@ -34,7 +34,7 @@ def routes(desk: Desk, guard: Guard, kind: type[APIRoute]) -> APIRouter:
         A folder that a local user names is remembered as allowed.
         """
         guard.need_token(request)
-        return answered(desk.dataset(folder, count))
+        return answered(desk.datasets.open(folder, count))
 
     @router.get("/pictures/{token}", responses=JPEG, summary="A small picture")
     def picture(token: str, side: int = Query(256, ge=1, le=4096)) -> Response:

@@ -34,17 +34,17 @@ def _listed(router: APIRouter, desk: Desk) -> None:
     @router.get("/runs", response_model=shapes.Runs, summary="Every run, and the queue")
     def runs() -> Response:
         """Newest first. The truth is on disk: runs of earlier times and of the command line are there too."""
-        return answered(desk.runs())
+        return answered(desk.queued())
 
     @router.post("/runs", response_model=shapes.Started, summary="Train a recipe")
     def start(body: shapes.RecipeIn) -> Response:
         """Queues a run; it starts when it is its turn. Its id is its folder's name."""
-        return answered({"id": desk.start(body.recipe)})
+        return answered({"id": desk.runs.start(body.recipe)})
 
     @router.post("/queue", response_model=shapes.Ok, summary="Another order of the waiting runs")
     def queue(body: shapes.Order) -> Response:
         """``ids``: all of the waiting runs, the next first."""
-        desk.jobs.order(body.ids)
+        desk.queue.order(body.ids)
         return answered(OK)
 
     @router.get("/compare", response_model=shapes.Differences, summary="What two runs' recipes differ in")
@@ -91,31 +91,31 @@ def _told(router: APIRouter, desk: Desk) -> None:
     @router.post("/runs/{run}/pause", response_model=shapes.Ok, summary="Hold a run")
     def pause(run: str, body: shapes.Empty) -> Response:
         """After the step it is in; the model is free meanwhile."""
-        desk.control(run).pause()
+        desk.runs.control(run).pause()
         return answered(OK)
 
     @router.post("/runs/{run}/resume", response_model=shapes.Ok, summary="Go on with a run")
     def resume(run: str, body: shapes.Empty) -> Response:
         """After a pause at once; a run that was stopped, killed or has failed is queued and goes on from its last state."""
-        desk.resume(run)
+        desk.runs.resume(run)
         return answered(OK)
 
     @router.post("/runs/{run}/stop", response_model=shapes.Ok, summary="End a run")
     def stop(run: str, body: shapes.Empty) -> Response:
         """After the step it is in, with a save and a state to go on from; a waiting run leaves the queue."""
-        desk.stop(run)
+        desk.runs.stop(run)
         return answered(OK)
 
     @router.post("/runs/{run}/save", response_model=shapes.Ok, summary="Write a save now")
     def save(run: str, body: shapes.Empty) -> Response:
         """After the step it is in."""
-        desk.control(run).save_now()
+        desk.runs.control(run).save_now()
         return answered(OK)
 
     @router.post("/runs/{run}/sample", response_model=shapes.Ok, summary="Draw control pictures now")
     def sample(run: str, body: shapes.Empty) -> Response:
         """After the step it is in."""
-        desk.control(run).sample_now()
+        desk.runs.control(run).sample_now()
         return answered(OK)
 
     @router.post("/runs/{run}/try", response_model=shapes.Tried, summary="Lend the running training's state as a file")
@@ -124,15 +124,15 @@ def _told(router: APIRouter, desk: Desk) -> None:
 
         ``call`` calls it in a prompt, in the place of ``word`` where it has one; ``further``: the same of its other words.
         """
-        name = desk.try_now(run)
-        return answered({"name": name, **desk.called(run, name)})
+        name = desk.runs.try_now(run)
+        return answered({"name": name, **desk.runs.prompt_calls(run, name)})
 
 
 def _used(router: APIRouter, desk: Desk) -> None:
     @router.post("/runs/{run}/trash", response_model=shapes.Ok, summary="Move a run to the trash")
     def trash(run: str, body: shapes.TrashIn) -> Response:
         """The folder goes to ``trash`` beside the runs. Saves in the host's folders stay, unless asked for."""
-        desk.trash(run, body.saves)
+        desk.runs.trash(run, body.saves)
         return answered(OK)
 
     @router.post("/runs/{run}/preview", response_model=shapes.Named, summary="A control picture as a save's preview")
@@ -144,14 +144,14 @@ def _used(router: APIRouter, desk: Desk) -> None:
     @router.post("/runs/{run}/handover", response_model=shapes.Infotext, summary="Use saves in the host")
     def handover(run: str, body: shapes.HandoverIn) -> Response:
         """What the page pastes into txt2img, and the checkpoint that it chooses there; ``saves`` are steps."""
-        return answered(desk.handover(run, body.to, body.saves, body.weights, body.prompts))
+        return answered(desk.runs.handover(run, body.to, body.saves, body.weights, body.prompts))
 
     @router.post("/runs/{run}/tryout", response_model=shapes.Picture, summary="Draw with a save")
     def tryout(run: str, body: shapes.TryoutIn) -> Response:
         """Where the host has no txt2img of its own; between two steps where a run trains."""
-        wish = {name: getattr(body, name) for name in TRYOUT}
+        drawing = {name: getattr(body, name) for name in TRYOUT}
         buffer = io.BytesIO()
-        desk.tryout(run, wish, body.save).save(buffer, "PNG")
+        desk.runs.tryout(run, drawing, body.save).save(buffer, "PNG")
         return answered({"picture": "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()})
 
 

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from ..desk import Desk
+from ..desk.captions import Selection
 from . import shapes
 from .route import TAGS, answered
 
@@ -27,12 +28,12 @@ def routes(desk: Desk, kind: type[APIRoute]) -> APIRouter:
     @router.post("/taggers", response_model=shapes.Started, summary="Let a tagger look at pictures")
     def start(body: shapes.TaggerIn) -> Response:
         """Of a folder whose captions are open: a selection, or what a filter lets through. Changes nothing yet."""
-        return answered({"id": work.start(body.tagger, body.folder, body.opened, body.ids, body.filter)})
+        return answered({"id": work.start(body.tagger, Selection(body.folder, body.opened, body.ids, body.filter))})
 
     @router.get("/taggers/{id}", response_model=shapes.TaggerTold, summary="How far a tagger is")
     def one(id: str) -> Response:
         """Cheap; for asking every second."""
-        return answered(work.one(id))
+        return answered(work.status(id))
 
     @router.post("/taggers/{id}/stop", response_model=shapes.Ok, summary="End a look")
     def stop(id: str, body: shapes.Empty) -> Response:

@@ -66,7 +66,7 @@ def routes(desk: Desk, guard: Guard, kind: type[APIRoute]) -> APIRouter:
     def every(request: Request) -> Response:
         """What each tool asks for, the models that are known here, and where results go. Needs the token."""
         guard.need_token(request)
-        return answered(work.every())
+        return answered(work.catalog())
 
     @router.get("/job", response_model=ToolTold, summary="How far a tool is")
     def job(request: Request) -> Response:

@@ -26,8 +26,8 @@ from ..recipe.rules import fields
 from ..storage import json_file
 from ..watch.controls import SETS
 from .errors import DeskError, NotAllowed, NotFound, NotNow
-from .jobs import DRAWN, INTERRUPTED
 from .logs import Lines, Logs
+from .run_queue import DRAWN, INTERRUPTED
 
 TRASH, DESK, DATASETS = "trash", ".desk", "datasets"
 TAGGERS = "taggers"

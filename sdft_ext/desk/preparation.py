@@ -14,36 +14,34 @@ from ..dataset.folder import DatasetError, Picture, Scan
 from ..dataset.pictures import PictureError
 from ..preparation import crops, execute, masks, record
 from ..preparation.focus import Faces, Looker
-from ..preparation.options import Options, PreparationError, from_plain
+from ..preparation.options import PreparationError, from_plain
 from ..preparation.plan import Action, Plan, name_below, plan
 from ..preparation.stale_outputs import announced
 from ..recipe import Concept, DatasetRecipe, Recipe
 from ..storage.hidden_folder import HiddenFolderError
+from .background import Cancelled, Job
 from .errors import DeskError, NotFound, NotNow
 from .folders import Folders
-from .pictures import Thumbnails
 from .scans import Scans
+from .thumbnails import Thumbnails
 
 MOST_AT_ONCE = 200
 MOST_NAMED = 200
 """Names and sentences of one kind in an answer."""
 ENDING = "-prepared"
+OUT_OF_MEMORY = "There is not enough memory for these pictures; make them smaller first."
 
 
 @dataclasses.dataclass
-class Job:
-    """``state``: idle, preparing (``done`` of ``total`` pictures), finished, cancelled or failed (``message`` says why)."""
+class Started:
+    """A preparation that was started. The job's states: preparing (pictures), finished, cancelled or failed."""
 
-    state: str = "idle"
-    done: int = 0
-    total: int = 0
-    message: str = ""
-    folder: str = ""
-    out: str = ""
+    job: Job
+    folder: str
+    out: str
     written: int = 0
     skipped: int = 0
-    problems: list[str] = dataclasses.field(default_factory=list)
-    cancel: threading.Event = dataclasses.field(default_factory=threading.Event)
+    problems: Sequence[str] = ()
 
 
 class Preparation:
@@ -57,15 +55,10 @@ class Preparation:
         recipe: Callable[[Any], Recipe],
         faces: Callable[[], Faces | None],
     ) -> None:
-        self._folders, self._scans, self._thumbnails, self._recipe, self._faces = (
-            folders,
-            scans,
-            thumbnails,
-            recipe,
-            faces,
-        )
+        self._folders, self._scans, self._thumbnails = folders, scans, thumbnails
+        self._recipe, self._faces = recipe, faces
         self._looker = Looker()
-        self._job = Job()
+        self._started: Started | None = None
         self._lock = threading.Lock()
 
     def plan(self, folder: str, out: str, options: Any, recipe: Any, start: int, count: int) -> dict[str, Any]:
@@ -101,23 +94,40 @@ class Preparation:
             raise DeskError(f"The crop can't be remembered: {error}") from error
 
     def start(self, folder: str, out: str, options: Any, recipe: Any) -> dict[str, Any]:
-        """Begin to carry out a plan; gives the job as ``status`` does. Raises NotNow while another one is under way."""
+        """Begin to carry out a plan; return its ``status``. Raises NotNow while another one is being carried out."""
         made = self._plan(folder, out, options, recipe)
         execute.check(made)
+        job = Job("preparing", total=len(made.actions), out_of_memory=OUT_OF_MEMORY)
+        started = Started(job, str(made.folder), str(made.out))
         with self._lock:
-            if self._job.state == "preparing":
-                raise NotNow(f"Pictures of {self._job.folder} are being prepared; wait for the end, or cancel it.")
-            job = self._job = Job("preparing", 0, len(made.actions), "", str(made.folder), str(made.out))
-        threading.Thread(target=self._work, args=(made, job), name="sdft-preparation", daemon=True).start()
+            if self._started is not None and not self._started.job.over:
+                raise NotNow(
+                    f"Pictures of {self._started.folder} are being prepared; wait until that ends, or cancel it."
+                )
+            self._started = started
+        job.start("sdft-preparation", lambda: self._carry_out(made, started))
         return self.status()
 
     def status(self) -> dict[str, Any]:
-        told = {f.name: getattr(self._job, f.name) for f in dataclasses.fields(Job) if f.name != "cancel"}
-        return {**told, "problems": self._job.problems[:MOST_NAMED]}
+        """How far the last preparation is; ``idle`` where there was none."""
+        started = self._started or Started(Job("idle"), "", "")
+        state, done, total, message = started.job.snapshot()
+        return {
+            "state": state,
+            "done": done,
+            "total": total,
+            "message": message,
+            "folder": started.folder,
+            "out": started.out,
+            "written": started.written,
+            "skipped": started.skipped,
+            "problems": list(started.problems[:MOST_NAMED]),
+        }
 
     def cancel(self) -> None:
         """End after the pictures that are being made: each file is whole, and the same preparation goes on from there."""
-        self._job.cancel.set()
+        if self._started is not None:
+            self._started.job.cancel()
 
     def mask(self, folder: str, name: str, from_alpha: bool) -> dict[str, Any]:
         """A picture's mask to be painted on (or its alpha as one), and what ``save_mask`` needs to know."""
@@ -125,7 +135,7 @@ class Preparation:
         width, height = masks.painted_size(picture)
         return {
             "name": name,
-            "picture": self._token(picture),
+            "picture": self._url(picture),
             "mask": masks.read(picture, from_alpha),
             "version": masks.version(picture),
             "width": width,
@@ -149,24 +159,19 @@ class Preparation:
 
     # How it is done.
 
-    def _work(self, made: Plan, job: Job) -> None:
+    def _carry_out(self, made: Plan, started: Started) -> None:
+        job = started.job
+
         def progress(done: int, total: int) -> None:
             job.done, job.total = done, total
 
-        try:
-            self._looker.faces = self._faces()
-            done = execute.execute(made, self._looker, progress, job.cancel.is_set)
-            job.written, job.skipped, job.problems = done.written, done.skipped, done.problems
-            if self._folders.may_add() and not self._folders.holds(made.out):
-                self._folders.remember(made.out)
-            job.state = "cancelled" if done.cancelled else "finished"
-        except (PreparationError, OSError, ValueError, MemoryError) as error:
-            job.message = str(error) or "There is not enough memory for these pictures; make them smaller first."
-            job.state = "failed"
-        except Exception as error:
-            job.message = f"Unexpected {type(error).__name__} while pictures were prepared: {error}"
-            job.state = "failed"
-            raise
+        self._looker.faces = self._faces()
+        done = execute.execute(made, self._looker, progress, lambda: job.cancelling)
+        started.written, started.skipped, started.problems = done.written, done.skipped, done.problems
+        if self._folders.may_add() and not self._folders.holds(made.out):
+            self._folders.remember(made.out)
+        if done.cancelled:
+            raise Cancelled
 
     def _plan(self, folder: str, out: str, options: Any, recipe: Any) -> Plan:
         root = self._root(folder)
@@ -194,8 +199,8 @@ class Preparation:
                 return picture
         raise NotFound(f"{name[:200]} is not among the pictures of {root}; look at the folder again.")
 
-    def _token(self, picture: Picture) -> str:
-        return f"pictures/{self._thumbnails.token(picture.path, picture.size, picture.mtime_ns)}"
+    def _url(self, picture: Picture) -> str:
+        return self._thumbnails.url(picture.path, picture.size, picture.mtime_ns)
 
     def _item(self, made: Plan, actions: Sequence[Action]) -> dict[str, Any]:
         """One original: the parts that are cut out of it, and what becomes of them."""
@@ -216,7 +221,7 @@ class Preparation:
             cuts.append({**_box(geometry), "after": list(action.after), "target": action.target})
         return {
             "name": first.source,
-            "picture": self._token(picture),
+            "picture": self._url(picture),
             "width": picture.width,
             "height": picture.height,
             "alpha": picture.has_alpha,
@@ -255,6 +260,3 @@ def _suggested(root: Path) -> Path:
         if free or record.Record(place, root).other == str(root):
             return place
         number += 1
-
-
-__all__ = ["MOST_AT_ONCE", "Job", "Options", "Preparation"]

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from ..storage import json_file
 from .errors import DeskError, NotFound, NotNow
 from .folders import Folders
-from .jobs import DRAWN, INTERRUPTED_DRAWING, Jobs
-from .pictures import Thumbnails
+from .packages import Packages
+from .run_queue import DRAWN, INTERRUPTED_DRAWING, RunQueue, draws
+from .thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from ..control import RunControl
@@ -35,25 +36,24 @@ MOST_LISTED = 50
 class Regularization:
     """Jobs that draw, in the same queue as the runs; a job's id in there is ``regularization/NAME``.
 
-    ``host`` makes the one that draws, ``blocked`` says what keeps it from drawing, ``imported`` waits for its packages.
+    ``host`` gives the one that draws.
     """
 
     def __init__(
         self,
-        jobs: Jobs,
+        queue: RunQueue,
         folders: Folders,
         thumbnails: Thumbnails,
         host: Callable[[], Host],
-        blocked: Callable[[], str],
-        imported: Callable[[], None],
+        packages: Packages,
     ) -> None:
-        self.jobs, self.folders, self.thumbnails = jobs, folders, thumbnails
-        self._host, self._blocked, self._imported = host, blocked, imported
-        self.folder = jobs.folder / DRAWN
+        self._queue, self._folders, self._thumbnails = queue, folders, thumbnails
+        self._host, self._packages = host, packages
+        self.folder = queue.folder / DRAWN
 
     def list(self, text: str = "") -> dict[str, Any]:
         """What the host can draw with, and every job, the newest first; with a folder, only those that draw there."""
-        wanted = self.folders.place(text) if text.strip() else None
+        wanted = self._folders.place(text) if text.strip() else None
         told = []
         for name in self._names()[:MOST_LISTED]:
             try:
@@ -71,7 +71,7 @@ class Regularization:
         folder = Path(str(job["folder"]))
         state = str(status.get("state", "stopped"))
         message = str(status.get("message", ""))
-        if state not in STATES or (state in GOING and not self.jobs.owns(f"{DRAWN}/{name}")):
+        if state not in STATES or (state in GOING and not self._queue.owns(f"{DRAWN}/{name}")):
             state, message = "stopped", INTERRUPTED_DRAWING
         return {
             "name": name,
@@ -91,9 +91,9 @@ class Regularization:
         from ..host.base import Sampling
         from ..run.regularization import Wanted, slug
 
-        if why := self._blocked():
+        if why := self._packages.why_not():
             raise DeskError(why)
-        self._imported()
+        self._packages.wait()
         host = self._host()
         settings = dict(values)
         names = [name for name in Sampling.__dataclass_fields__ if name in settings]
@@ -102,10 +102,10 @@ class Regularization:
         if sampling.sampler not in host.samplers():
             raise DeskError(f"There is no sampler {sampling.sampler} here: choose one of {', '.join(host.samplers())}.")
         wanted = Wanted(prompts, host.files(), sampling, **settings)
-        named = self.folders.place(text) if text.strip() else None
+        named = self._folders.place(text) if text.strip() else None
         name = self._named(f"{slug(prompts[0])}-{wanted.signature}", named)
         folder = named or self.folder / name / PICTURES
-        if self.jobs.owns(f"{DRAWN}/{name}"):
+        if self._queue.owns(f"{DRAWN}/{name}"):
             raise NotNow("These pictures are being drawn already: wait for the end, or stop it first.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -114,31 +114,31 @@ class Regularization:
             json_file.write(self.folder / name / "job.json", plain)
         except OSError as error:
             raise DeskError(f"{folder} can't be written ({error.strerror}); choose another folder.") from error
-        if named is not None and not self.folders.holds(folder):
-            self.folders.remember(folder)  # only a local user gets here
-        self.jobs.add(f"{DRAWN}/{name}")
+        if named is not None and not self._folders.holds(folder):
+            self._folders.remember(folder)  # only a local user gets here
+        self._queue.add(f"{DRAWN}/{name}")
         return name
 
     def pause(self, name: str) -> None:
         self._place(name)
-        self.jobs.control(f"{DRAWN}/{name}").pause()
+        self._queue.control(f"{DRAWN}/{name}").pause()
 
     def resume(self, name: str) -> None:
         """Go on after a pause, a stop or a failure."""
         self._place(name)
-        self.jobs.resume(f"{DRAWN}/{name}")
+        self._queue.resume(f"{DRAWN}/{name}")
 
     def stop(self, name: str) -> None:
         """After the picture that is being drawn; a waiting one leaves the queue."""
         self._place(name)
-        self.jobs.stop(f"{DRAWN}/{name}")
+        self._queue.stop(f"{DRAWN}/{name}")
 
     def make(self, place: Path, control: RunControl) -> object:
         """The work itself, in the queue's thread."""
         from ..run.regularization import regularize
         from ..run_folder.status import Status
 
-        self._imported()
+        self._packages.wait()
         job = self._job(place)
         status = Status(place)
         return regularize(
@@ -149,8 +149,8 @@ class Regularization:
         """Names for people of the jobs among the queue's ids."""
         found = {}
         for id in ids:
-            if id.startswith(f"{DRAWN}/"):
-                prompts = _read(self.jobs.folder / id / "job.json").get("wanted", {}).get("prompts") or [id]
+            if draws(id):
+                prompts = _read(self._queue.folder / id / "job.json").get("wanted", {}).get("prompts") or [id]
                 found[id] = f"Regularization pictures: {prompts[0]}"
         return found
 
@@ -203,7 +203,7 @@ class Regularization:
         except (OSError, ValueError):
             return []
         return [
-            {"name": path.name, "picture": f"pictures/{self.thumbnails.token(path, stat.st_size, stat.st_mtime_ns)}"}
+            {"name": path.name, "picture": self._thumbnails.url(path, stat.st_size, stat.st_mtime_ns)}
             for path, stat in stats
         ]
 

@@ -1,24 +1,24 @@
-"""Automatic captions: a tagger looks at pictures in the background; what it saw is previewed, then put in as one edit.
+"""Automatic captions: a tagger looks at pictures in the background; the captions are previewed, then applied as one edit.
 
-The looking is kept apart from the words: threshold, blacklist and prefix may be changed afterwards, and nothing is looked
-at again.
+What a tagger saw is kept apart from the captions made of it: threshold, blacklist and prefix can be changed afterwards
+without looking at a picture again.
 """
 
 from __future__ import annotations
 
 import secrets
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..captions.interchange import joined
-from ..captions.store import Picture
+from ..captions.store import Captions, Picture
 from ..dataset.pictures import PictureError, open_picture
-from .captions import CaptionSets
+from .background import Job
+from .captions import CaptionSets, Selection, Texts
 from .errors import DeskError, NotFound, NotNow
 
 if TYPE_CHECKING:
@@ -28,33 +28,30 @@ if TYPE_CHECKING:
 KEPT = 4
 """Looks that are remembered."""
 HOW = ("replace", "append", "front", "empty")
-"""What becomes of a caption that is there: replaced, the new words after or before it, or only empty ones are filled."""
+"""What becomes of the caption that is there: the new one replaces it, follows it, precedes it, or fills empty ones only."""
 LOOK = (448, 448)
-"""Pixels that a tagger wants at least; large JPEGs are decoded smaller."""
+"""Width and height that a tagger needs at least; large JPEGs are decoded smaller."""
+MOST_NAMED = 20
+"""Unreadable pictures in an answer."""
+OUT_OF_MEMORY = "There is not enough memory for this tagger."
 Plain = dict[str, Any]
 
 
 @dataclass
 class Looking:
-    """One tagger's way through pictures."""
+    """One tagger's way through pictures. The job's states: looking, finished, stopped or failed."""
 
     id: str
     tagger: Tagger
-    folder: str
-    opened: str
+    selection: Selection
     pictures: Sequence[Picture]
-    state: Literal["looking", "finished", "stopped", "failed"] = "looking"
+    job: Job
     seen: dict[int, Seen] = field(default_factory=dict)
-    done: int = 0
-    message: str = ""
     unreadable: list[str] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
-    stop: threading.Event = field(default_factory=threading.Event)
-    thread: threading.Thread | None = None
 
 
 class Tagging:
-    """``folder``: where taggers' files lie where the host has no place for them. One look at a time."""
+    """One look at a time. ``folder`` holds the taggers' files where the host has no folder for them."""
 
     def __init__(self, captions: CaptionSets, host: Callable[[], Host], folder: Path) -> None:
         self.captions, self._host, self._folder = captions, host, folder
@@ -65,10 +62,10 @@ class Tagging:
         with self._lock:
             looks = list(self._looks.values())
         for look in looks:
-            look.stop.set()
+            look.job.cancel()
 
     def taggers(self) -> Plain:
-        """Every tagger, with what it lacks, and where files are put."""
+        """Every tagger, with what it lacks, and the folder for their files."""
         return {
             "taggers": [
                 {"id": one.id, "label": one.label, "sentences": one.sentences, "why": one.why} for one in self._known()
@@ -80,99 +77,98 @@ class Tagging:
             ),
         }
 
-    def start(self, tagger: str, folder: str, opened: str, ids: Sequence[int] | None, tree: Any) -> str:
-        """Begin to look at a selection, or at what a filter lets through; its id. Raises DeskError."""
+    def start(self, tagger: str, selection: Selection) -> str:
+        """Begin to look at the pictures of a selection; return the look's id. Raises DeskError."""
         found = next((one for one in self._known() if one.id == tagger), None)
         if found is None:
             raise NotFound("There is no such tagger; look at the list again.")
         if found.why:
             raise DeskError(found.why)
-        pictures = self.captions.chosen(folder, opened, ids, tree)
+        pictures = self.captions.select(selection)
         if not pictures:
-            raise DeskError("No picture is chosen: nothing to look at.")
-        look = Looking(secrets.token_hex(8), found, folder, opened, pictures)
+            raise DeskError("No picture is selected: there is nothing to look at.")
+        job = Job("looking", total=len(pictures), cancelled="stopped", out_of_memory=OUT_OF_MEMORY)
+        look = Looking(secrets.token_hex(8), found, selection, pictures, job)
         with self._lock:
-            if any(one.state == "looking" for one in self._looks.values()):
+            if any(not one.job.over for one in self._looks.values()):
                 raise NotNow("A tagger is looking at pictures already: wait for it, or stop it.")
             self._looks[look.id] = look
             while len(self._looks) > KEPT:
                 self._looks.popitem(last=False)
-        look.thread = threading.Thread(target=self._work, args=(look,), name="sdft-tagger", daemon=True)
-        look.thread.start()
+        job.start("sdft-tagger", lambda: self._look_at_pictures(look))
         return look.id
 
-    def one(self, id: str) -> Plain:
+    def status(self, id: str) -> Plain:
         """How far it is. Raises NotFound."""
         look = self._look(id)
-        total, passed = len(look.pictures), time.monotonic() - look.began
-        left = passed / look.done * (total - look.done) if look.done and look.state == "looking" else 0.0
+        state, done, total, message = look.job.snapshot()
         return {
             "id": look.id,
             "tagger": look.tagger.id,
-            "state": look.state,
-            "done": look.done,
+            "state": state,
+            "done": done,
             "total": total,
-            "seconds_left": left,
-            "message": look.message,
-            "unreadable": look.unreadable[:20],
+            "seconds_left": look.job.seconds_left,
+            "message": message,
+            "unreadable": look.unreadable[:MOST_NAMED],
         }
 
     def stop(self, id: str) -> None:
-        """After the picture that is being looked at; what was seen can be used."""
-        self._look(id).stop.set()
+        """End after the picture that is being looked at; what was seen so far can be used. Raises NotFound."""
+        self._look(id).job.cancel()
 
     def preview(self, id: str, choice: Plain, how: str, most: int) -> Plain:
         """What the captions would become. Raises TaggerError where a choice is out of range."""
-        return self._given(id, choice, how, apply=False, most=most)
+        found, _, texts = self._captions(id, choice, how)
+        return self.captions.preview_texts(found, texts, most)
 
     def apply(self, id: str, choice: Plain, how: str, preview: str | None, since: int | None) -> Plain:
-        """Put them in, as one edit that can be undone."""
-        return self._given(id, choice, how, apply=True, preview=preview, since=since)
+        """Apply the captions as one edit that can be undone. Raises Outdated where ``preview`` is no longer true."""
+        found, what, texts = self._captions(id, choice, how)
+        return self.captions.edit_texts(found, what, texts, preview=preview, since=since)
 
-    def _given(self, id: str, choice: Plain, how: str, **rest: Any) -> Plain:
+    def _captions(self, id: str, choice: Plain, how: str) -> tuple[Captions, str, Texts]:
+        """The captions of the folder that was looked at, what the edit is called, and its texts."""
         from ..taggers.tag_captions import Choice, appended, caption, listed
 
         if how not in HOW:
-            raise DeskError(f"Captions come in by one of {', '.join(HOW)}.")
+            raise DeskError(f"Captions are applied by one of {', '.join(HOW)}.")
         look = self._look(id)
-        if look.state == "looking":
+        if not look.job.over:
             raise NotNow("The tagger is still looking: wait for it, or stop it.")
-        words = Choice(**{**choice, "blacklist": listed(choice.get("blacklist", ""))})
+        options = Choice(**{**choice, "blacklist": listed(choice.get("blacklist", ""))})
 
         def text(picture: Picture) -> str | None:
             seen = look.seen.get(picture.id)
-            new = caption(seen, words) if seen is not None else ""
+            new = caption(seen, options) if seen is not None else ""
             if not new:
                 return None
-            if how == "append":
-                return appended(picture.caption if picture.of.text is not None else "", new)
-            way = "prepend" if how == "front" else how
-            return joined(way, picture.caption if picture.of.text is not None else "", new)
+            old = picture.caption if picture.of.text is not None else ""
+            return appended(old, new) if how == "append" else joined("prepend" if how == "front" else how, old, new)
 
-        return self.captions.given(
-            look.folder, look.opened, list(look.seen), text, f"captions by {look.tagger.label}", **rest
-        )
+        found = self.captions.get(look.selection.folder, look.selection.opened)
 
-    def _work(self, look: Looking) -> None:
+        def texts() -> tuple[Sequence[Picture], Sequence[str | None]]:
+            pictures = [picture for picture in found.in_order if picture.id in look.seen]
+            return pictures, [text(picture) for picture in pictures]
+
+        return found, f"captions by {look.tagger.label}", texts
+
+    def _look_at_pictures(self, look: Looking) -> None:
         from ..taggers.base import TaggerError
 
         try:
-            for picture in look.pictures:
-                if look.stop.is_set():
-                    break
+            for number, picture in enumerate(look.pictures):
+                look.job.progress(number, len(look.pictures))
                 try:
                     image, _ = open_picture(picture.path, "white", LOOK)
                     look.seen[picture.id] = look.tagger.see(image)
                 except PictureError as error:
                     look.unreadable.append(str(error))
-                look.done += 1
-            look.state = "stopped" if look.stop.is_set() and look.done < len(look.pictures) else "finished"
-        except (TaggerError, OSError, RuntimeError, MemoryError) as error:
-            look.message = str(error) or "There is not enough memory for this tagger."
-            look.state = "failed"
+            look.job.done = len(look.pictures)
+        except RuntimeError as error:  # of the library that runs the tagger's network
+            raise TaggerError(str(error)) from error
         finally:
-            if look.state == "looking":
-                look.state, look.message = "failed", "The tagger has failed: the console of the server says why."
             look.tagger.close()
 
     def _known(self) -> list[Tagger]:
@@ -188,5 +184,5 @@ class Tagging:
         with self._lock:
             look = self._looks.get(id)
         if look is None:
-            raise NotFound("What this tagger saw is not kept any more: let it look again.")
+            raise NotFound("What this tagger saw is no longer kept: let it look again.")
         return look

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -141,7 +140,7 @@ def test_copies_are_looked_for_once_asked(page: Page, tmp_path: Path) -> None:
         ("filter", {"filter": {"regex": "("}}, "no regular expression"),
         ("filter", {"filter": {"all": 3}}, "list"),
         ("tokens", {"id": 99}, "no such picture"),
-        ("import", {"format": "exe"}, "come in as"),
+        ("import", {"format": "exe"}, "imported as"),
         ("import", {"format": "csv", "content": ""}, "empty"),
         ("resolve", {"ids": [0], "keep": "both"}, "mine or theirs"),
         ("tags", {"order": "mood"}, "count, tag or position"),
@@ -194,7 +193,6 @@ def test_a_failed_search_for_copies_does_not_last_for_ever(
         raise KeyError("unforeseen")
 
     monkeypatch.setattr(thumbnails, "make_thumbnails", broken)
-    monkeypatch.setattr(threading, "excepthook", lambda told: None)
     page("copies", look=True)
     until = time.monotonic() + 20
     while (told := page("copies"))["state"] == "looking" and time.monotonic() < until:

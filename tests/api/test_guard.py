@@ -135,7 +135,7 @@ def test_other_pages_start_nothing_and_read_nothing(
     # Even one that has come by the token.
     for request, status in every_request(client, headers=headers):
         assert status == 403, request
-    assert desk.runs()["runs"] == []
+    assert desk.queued()["runs"] == []
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_folders_outside_the_allowed_ones_are_refused(shared: Any, path: str, tm
     problem = client.post(f"{V1}/calculate", json={"recipe": with_folder(named)}).json()["problems"]
     assert problem, "and no run trains on them"
     assert client.post(f"{V1}/runs", json={"recipe": with_folder(named)}).status_code in (400, 403)
-    assert desk.runs()["runs"] == [] and not desk.folders.file.exists()
+    assert desk.queued()["runs"] == [] and not desk.folders.file.exists()
 
 
 def test_a_refusal_does_not_tell_what_is_there(shared: Any):
@@ -91,7 +91,7 @@ def test_files_of_a_recipe_outside_are_refused(shared: Any, data: Path, setting_
     place[name] = "/etc/passwd"
     answer = client.post(f"{V1}/runs", json={"recipe": recipe})
     assert answer.status_code in (400, 403) and answer.json()["detail"].startswith(setting_)
-    assert desk.runs()["runs"] == []
+    assert desk.queued()["runs"] == []
 
 
 def test_a_runs_folder_is_always_the_desks(shared: Any, data: Path, tmp_path: Path):
@@ -99,7 +99,7 @@ def test_a_runs_folder_is_always_the_desks(shared: Any, data: Path, tmp_path: Pa
     recipe = values(data)
     recipe["save"]["output"] = str(tmp_path / "elsewhere")
     run = client.post(f"{V1}/runs", json={"recipe": recipe}).json()["id"]
-    assert desk.jobs.wait(60)
+    assert desk.queue.wait(60)
     assert (desk.folder / run / "report.md").is_file() and not (tmp_path / "elsewhere").exists()
 
 
@@ -109,7 +109,7 @@ def test_names_that_lead_elsewhere_are_refused(client: TestClient, desk: Desk, d
     recipe["save"]["name"] = name
     answer = client.post(f"{V1}/runs", json={"recipe": recipe})
     assert answer.status_code == 400 and "save.name" in answer.json()["detail"]
-    assert desk.runs()["runs"] == []
+    assert desk.queued()["runs"] == []
 
 
 @pytest.mark.parametrize("run", ["..", "%2e%2e", "..%2f..%2fetc", "%2fetc", ".desk", "trash", "..%5cwindows", "x%00y"])
@@ -176,7 +176,7 @@ def test_scripts_in_names_and_captions_are_text(client: TestClient, desk: Desk, 
     recipe["dataset"]["concepts"][0] |= {"instance": str(folder), "name": SCRIPT, "regularization": ""}
     recipe["train"]["length"] = 1
     run = client.post(f"{V1}/runs", json={"recipe": recipe}).json()["id"]
-    assert desk.jobs.wait(60)
+    assert desk.queue.wait(60)
     full = client.get(f"{V1}/runs/{run}")
     assert full.headers["content-type"] == "application/json"
     assert full.json()["recipe"]["dataset"]["concepts"][0]["name"] == SCRIPT
@@ -225,7 +225,7 @@ def huge_png(width: int, height: int) -> bytes:
 
 def test_a_damaged_log_does_not_break_the_answer(client: TestClient, desk: Desk, data: Path):
     run = client.post(f"{V1}/runs", json={"recipe": values(data)}).json()["id"]
-    assert desk.jobs.wait(60)
+    assert desk.queue.wait(60)
     log = desk.folder / run / "log.jsonl"
     whole = client.get(f"{V1}/runs/{run}/status").json()["lines"]
     with open(log, "ab") as file:
@@ -235,7 +235,7 @@ def test_a_damaged_log_does_not_break_the_answer(client: TestClient, desk: Desk,
 
 def test_damaged_run_folders_leave_the_list_whole(client: TestClient, desk: Desk, data: Path):
     good = client.post(f"{V1}/runs", json={"recipe": values(data)}).json()["id"]
-    assert desk.jobs.wait(60)
+    assert desk.queue.wait(60)
     for name, files in {
         "no recipe": {},
         "bad recipe": {"recipe.yaml": "a: [\n"},

@@ -38,7 +38,7 @@ def test_from_the_wish_to_the_pictures(client: TestClient, desk: Desk):
     listed = client.get(V1).json()
     assert listed == {"samplers": ["DDIM"], "jobs": []}
     name = begin(client)
-    assert desk.jobs.wait(60)
+    assert desk.queue.wait(60)
     one = told(client, name)
     assert (one["state"], one["done"], one["total"], one["message"]) == ("finished", 4, 4, "4 pictures are ready.")
     folder = Path(one["folder"])
@@ -56,21 +56,21 @@ def test_from_the_wish_to_the_pictures(client: TestClient, desk: Desk):
 def test_more_of_the_same_in_a_folder_of_the_users_own(client: TestClient, desk: Desk, data: Path, tmp_path: Path):
     folder = tmp_path / "class"
     name = begin(client, folder=str(folder))
-    assert desk.jobs.wait(60)
+    assert desk.queue.wait(60)
     first = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.png")}
     assert begin(client, folder=str(folder), count=6) == name
-    assert desk.jobs.wait(60)
+    assert desk.queue.wait(60)
     now = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.png")}
     assert len(now) == 6 and first.items() <= now.items()
     other = begin(client, folder=str(tmp_path / "elsewhere"))
-    assert other != name and desk.jobs.wait(60)
+    assert other != name and desk.queue.wait(60)
     jobs = client.get(V1, params={"folder": str(folder)}).json()["jobs"]
     assert [job["name"] for job in jobs] == [name]
     own = begin(client)
-    assert own not in (name, other) and desk.jobs.wait(60)
+    assert own not in (name, other) and desk.queue.wait(60)
     assert Path(told(client, own)["folder"]) == desk.folder / "regularization" / own / "pictures"
     assert told(client, name)["folder"] == str(folder), "the job that draws elsewhere is as it was"
-    assert begin(client) == own and desk.jobs.wait(60)
+    assert begin(client) == own and desk.queue.wait(60)
     assert len(client.get(V1).json()["jobs"]) == 3
     said = client.post(f"{V1}/{name}/pause", json={})
     assert said.status_code == 409 and "isn't drawing now" in said.json()["detail"]
@@ -111,13 +111,13 @@ def test_pictures_of_a_program_that_was_killed_are_gone_on_with(data: Path, tmp_
     rest = {key: value for key, value in SETTINGS.items() if key != "count"}
     name = before.regularization.start({**rest, "count": 100_000}, "")
     until(lambda: before.regularization.one(name)["done"] > 1)
-    left = before.jobs.file.read_text(), (before.regularization.folder / name / "status.json").read_text()
+    left = before.queue.file.read_text(), (before.regularization.folder / name / "status.json").read_text()
     before.close()
-    before.jobs.file.write_text(left[0])
+    before.queue.file.write_text(left[0])
     (before.regularization.folder / name / "status.json").write_text(left[1])
     after = setting.desk(data, tmp_path / "runs")
     one = after.regularization.one(name)
-    assert one["state"] == "stopped" and "while it drew" in one["message"] and after.jobs.current is None
+    assert one["state"] == "stopped" and "while it drew" in one["message"] and after.queue.current is None
     after.regularization.resume(name)
     until(lambda: after.regularization.one(name)["done"] > one["done"])
     after.close()
@@ -139,7 +139,7 @@ def test_what_cannot_be_drawn_is_refused(
 ):
     answer = client.post(V1, json={**SETTINGS, **change})
     assert answer.status_code == status and says in answer.json()["detail"], answer.text
-    assert desk.runs()["queue"] == [] and not (desk.folder / "regularization").exists()
+    assert desk.queued()["queue"] == [] and not (desk.folder / "regularization").exists()
 
 
 @pytest.mark.parametrize("name", ["..", "nothing", "..%2F..%2Ftmp", ".desk", "a%5Cb"])
@@ -162,7 +162,7 @@ def test_a_failure_is_a_sentence(client: TestClient, desk: Desk, monkeypatch: py
 
     monkeypatch.setattr(StandaloneHost, "paint", full)
     name = begin(client)
-    assert desk.jobs.wait(30)
+    assert desk.queue.wait(30)
     one = told(client, name)
     assert one["state"] == "failed" and "No space left" in one["message"]
     monkeypatch.undo()

@@ -46,7 +46,7 @@ def test_a_run_from_recipe_to_report(client: TestClient, desk: Desk, data: Path)
     run = start(client, data, *PICTURES)
     listed = told(client, "runs", shapes.Runs)
     assert [entry["id"] for entry in listed["runs"]] == [run]
-    assert desk.jobs.wait(60)
+    assert desk.queue.wait(60)
     entry = told(client, "runs", shapes.Runs)["runs"][0]
     assert (entry["state"], entry["step"], entry["total"], entry["saves"]) == ("finished", 4, 4, 2)
     shown = client.get(f"{V1}/{entry['picture']}")
@@ -144,12 +144,12 @@ def test_the_queue_is_reordered(client: TestClient, desk: Desk, data: Path):
     assert client.post(f"{V1}/queue", json={"ids": "one"}).status_code == 400
     for run in (*others, first):
         client.post(f"{V1}/runs/{run}/stop", json={})
-    assert desk.jobs.wait(60)
+    assert desk.queue.wait(60)
 
 
 def test_what_two_recipes_differ_in(client: TestClient, desk: Desk, data: Path):
     runs = [start(client, data, *settings) for settings in ((), ("train.learning_rate=0.5", "dataset.prefix=<b>"))]
-    assert desk.jobs.wait(60)
+    assert desk.queue.wait(60)
     found = told(client, f"compare?a={runs[0]}&b={runs[1]}", shapes.Differences)["differences"]
     assert found == [
         {"path": "dataset.prefix", "label": "Prefix", "a": "", "b": "<b>"},
@@ -169,14 +169,14 @@ def test_the_trash_keeps_everything(client: TestClient, desk: Desk, data: Path):
     assert client.get(f"{V1}/runs/{run}").status_code == 404
     assert (desk.folder / "trash" / run / "saves" / "index.json").is_file()
     again = start(client, data)
-    assert again == run and desk.jobs.wait(60)
+    assert again == run and desk.queue.wait(60)
     client.post(f"{V1}/runs/{again}/trash", json={})
     assert {path.name for path in (desk.folder / "trash").iterdir()} == {run, f"{run}-2"}
 
 
 def test_a_control_picture_becomes_a_preview_and_a_users_own_stays(client: TestClient, desk: Desk, data: Path):
     run = start(client, data, *PICTURES)
-    assert desk.jobs.wait(60)
+    assert desk.queue.wait(60)
     wish = {"set": "concept", "number": 0, "step": 2, "save": 2}
     assert client.post(f"{V1}/runs/{run}/preview", json=wish).json() == {"name": "tiny-000002.preview.png"}
     picture = desk.folder / run / "saves" / "tiny-000002.preview.png"
@@ -196,7 +196,7 @@ def test_a_control_picture_becomes_a_preview_and_a_users_own_stays(client: TestC
 
 def test_a_save_is_tried_out(client: TestClient, desk: Desk, data: Path):
     run = start(client, data)
-    assert desk.jobs.wait(60)
+    assert desk.queue.wait(60)
     pictures = []
     for save in (None, 2, 4, 4):
         wish = {"prompt": "a sks cat", "save": save, "steps": 2, "size": 64, "seed": 3}
@@ -212,7 +212,7 @@ def test_a_save_is_tried_out(client: TestClient, desk: Desk, data: Path):
 @pytest.mark.slow
 def test_a_save_that_is_a_whole_model_is_tried_out(client: TestClient, desk: Desk, data: Path):
     run = start(client, data, "method.name=dreambooth", "train.learning_rate=1e-3")
-    assert desk.jobs.wait(120)
+    assert desk.queue.wait(120)
     wish = {"prompt": "a sks cat", "steps": 2, "size": 64, "seed": 3}
     pictures = [
         client.post(f"{V1}/runs/{run}/tryout", json={**wish, **more}).json()["picture"]
@@ -224,8 +224,8 @@ def test_a_save_that_is_a_whole_model_is_tried_out(client: TestClient, desk: Des
 @pytest.mark.timed
 def test_the_first_step_comes_soon_after_the_click(client: TestClient, desk: Desk, data: Path):
     client.get(f"{V1}/session")
-    assert desk._ready is not None
-    desk._ready.join()
+    assert desk.packages._imports is not None
+    desk.packages._imports.join()
     began = time.monotonic()
     run = start(client, data, *LONG)
     until(lambda: state(desk, run) == "training")
@@ -264,7 +264,7 @@ def test_a_wrong_recipe_is_a_sentence(client: TestClient, desk: Desk, recipe: di
         answer = client.post(f"{V1}/{path}", json={"recipe": recipe}).json()
         told = [answer["detail"]] if path == "runs" else answer["problems"]
         assert any(sentence in text for text in told), told
-    assert desk.runs()["runs"] == []
+    assert desk.queued()["runs"] == []
 
 
 def test_broken_requests_are_sentences(client: TestClient):

@@ -243,7 +243,7 @@ def test_it_is_stopped_and_leaves_no_half_file(
     assert half.wait(30), "the file is half written"
     assert job(client)["state"] == "working"
     again = begin(client, "merge", "other", base=files["base"], loras=rows((files["lora0"], 1)))
-    assert again.status_code == 409 and "works already" in again.json()["detail"]
+    assert again.status_code == 409 and "working already" in again.json()["detail"]
     assert client.post(f"{V1}/tools/stop", json={}).status_code == 200
     go.set()
     until(lambda: job(client)["state"] == "stopped")
@@ -252,14 +252,14 @@ def test_it_is_stopped_and_leaves_no_half_file(
 
 
 def test_a_run_that_trains_goes_on(client: TestClient, desk: Desk, data: Path, files: dict[str, Path]) -> None:
-    run = desk.start(setting.values(data, "train.length=100000", "save.every=0"))
+    run = desk.runs.start(setting.values(data, "train.length=100000", "save.every=0"))
     until(lambda: setting.state(desk, run) == "training")
     made(client, "merge", base=files["base"], loras=rows((files["lora0"], 1)))
     step = desk.library.status(run)["step"]
     until(lambda: desk.library.status(run)["step"] > step)
     assert setting.state(desk, run) == "training"
-    desk.stop(run)
-    assert desk.jobs.wait(60)
+    desk.runs.stop(run)
+    assert desk.queue.wait(60)
     saves = [one for one in client.get(f"{V1}/tools").json()["files"] if one["group"] == "Saves of runs"]
     assert [(one["kind"], run in one["name"]) for one in saves] == [("lora", True)] * len(saves) and saves
     made(client, "resize", "smaller", source=saves[0]["path"], rank=1)

@@ -90,7 +90,7 @@ def test_a_new_folder_beside_the_runs_gets_what_was_sent(client: TestClient, des
     assert (done["pictures"], done["captions"], done["same"], done["renamed"]) == (2, 1, 0, 0)
     assert done["refused"] == ["1 left out, as they are neither pictures nor captions: notes.md."]
     assert send(client, "", ("a.png", png()))["folder"] != str(folder), "another one gets a folder of its own"
-    assert desk.runs()["runs"] == []
+    assert desk.queued()["runs"] == []
 
 
 def test_a_zip_is_unpacked_with_its_folders_and_without_what_systems_leave(client: TestClient, tmp_path: Path):

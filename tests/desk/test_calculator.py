@@ -31,10 +31,10 @@ from tests.desk.setting import values
     ],
 )
 def test_steps_and_saves_are_those_of_the_run(desk: Desk, data: Path, settings: tuple[str, ...]):
-    told = desk.calculate(values(data, *settings))
+    told = desk.recipes.calculate(values(data, *settings))
     assert told["problems"] == []
-    run = desk.start(values(data, *settings))
-    assert desk.jobs.wait(60) and desk.library.status(run)["state"] == "finished"
+    run = desk.runs.start(values(data, *settings))
+    assert desk.queue.wait(60) and desk.library.status(run)["state"] == "finished"
     facts = json.loads((desk.folder / run / "dataset.json").read_text())
     assert desk.library.status(run)["total"] == told["steps"]
     assert facts["steps_per_epoch"] == told["steps_per_epoch"]
@@ -60,17 +60,17 @@ def test_saves_are_counted_without_walking_the_steps(every: int, unit: str, firs
 
 @pytest.mark.timed
 def test_a_run_of_millions_of_steps_is_calculated_at_once(desk: Desk, data: Path):
-    desk.calculate(values(data))
+    desk.recipes.calculate(values(data))
     began = time.monotonic()
-    told = desk.calculate(values(data, "train.length=9000000", "save.every=2"))
+    told = desk.recipes.calculate(values(data, "train.length=9000000", "save.every=2"))
     assert time.monotonic() - began < 0.5
     assert told["saves_count"] == 4_500_000 and len(told["saves"]) < 3000 and told["saves"][-1] == 9_000_000
 
 
 def test_a_batch_that_does_not_divide_the_dataset_is_told(desk: Desk, data: Path):
     plain = ("dataset.concepts.0.regularization=", "dataset.buckets=false")
-    assert not _division(desk.calculate(values(data, *plain, "train.batch_size=3")))
-    (told,) = _division(desk.calculate(values(data, *plain, "train.batch_size=2", "train.accumulation=2")))
+    assert not _division(desk.recipes.calculate(values(data, *plain, "train.batch_size=3")))
+    (told,) = _division(desk.recipes.calculate(values(data, *plain, "train.batch_size=2", "train.accumulation=2")))
     assert "6 pictures" in told and "2 × accumulation 2 = 4" in told and "2 are left over" in told and "3 would" in told
 
 
@@ -83,7 +83,7 @@ def test_warnings_come_from_the_recipe_and_from_the_pictures(desk: Desk, data: P
     for number in range(3):
         save(folder / f"{number}.png", image(64, 64, seed=number))
     (folder / "broken.png").write_bytes(b"no picture")
-    told = desk.calculate(
+    told = desk.recipes.calculate(
         values(data, f"dataset.concepts.0.instance={folder}", "train.optimizer=prodigy", "train.learning_rate=1e-4")
     )
     assert told["problems"] == []
@@ -95,7 +95,7 @@ def test_all_that_keeps_a_recipe_from_starting_is_told_at_once(desk: Desk, data:
     recipe = values(data)
     recipe["train"] |= {"length": 0, "batch_size": -1}
     recipe["method"]["lora"]["continue_from"] = str(data / "nothing.safetensors")
-    told = desk.calculate(recipe)["problems"]
+    told = desk.recipes.calculate(recipe)["problems"]
     for setting in ("train.length", "train.batch_size", "method.lora.continue_from"):
         assert any(sentence.startswith(setting) for sentence in told), told
 
@@ -107,7 +107,7 @@ def test_what_is_wrong_with_a_folder_names_its_setting(desk: Desk, data: Path, t
         ((f"dataset.concepts.0.regularization={tmp_path}",), "dataset.concepts.0.regularization: "),
         ((f"dataset.concepts.0.regularization={tmp_path / 'none'}",), "dataset.concepts.0.regularization: "),
     ):
-        (sentence,) = desk.calculate(values(data, *settings))["problems"]
+        (sentence,) = desk.recipes.calculate(values(data, *settings))["problems"]
         assert sentence.startswith(path), sentence
 
 
@@ -117,17 +117,17 @@ def test_pictures_are_looked_at_again_only_when_they_change(desk: Desk, data: Pa
     for number in range(400):
         save(folder / f"{number}.png", image(64, 64, seed=number % 7))
     recipe = values(data, f"dataset.concepts.0.instance={folder}", "dataset.concepts.0.regularization=")
-    assert desk.calculate(recipe)["pictures"] == 400
+    assert desk.recipes.calculate(recipe)["pictures"] == 400
     began = time.monotonic()
     recipe["train"]["length"] = 17
     recipe["dataset"]["concepts"][0]["repeats"] = 2
-    told = desk.calculate(recipe)
+    told = desk.recipes.calculate(recipe)
     assert time.monotonic() - began < 0.4
     assert (told["steps"], told["showings"]) == (17, 800)
     save(folder / "more.png", image(64, 64))
-    assert desk.calculate(recipe)["pictures"] == 401
+    assert desk.recipes.calculate(recipe)["pictures"] == 401
     (folder / "more.txt").write_text("a caption")
-    assert any("trigger" in sentence.lower() for sentence in desk.calculate(recipe)["warnings"])
+    assert any("trigger" in sentence.lower() for sentence in desk.recipes.calculate(recipe)["warnings"])
 
 
 def test_a_folder_of_far_too_many_files_is_refused_soon(tmp_path: Path):
@@ -139,16 +139,18 @@ def test_a_folder_of_far_too_many_files_is_refused_soon(tmp_path: Path):
 
 
 def test_time_comes_from_runs_that_were_measured(desk: Desk, data: Path):
-    assert desk.calculate(values(data))["seconds"] is None
-    run = desk.start(values(data, "train.length=20", "save.every=0"))
-    assert desk.jobs.wait(60)
-    told = desk.calculate(values(data, "train.length=200"))
+    assert desk.recipes.calculate(values(data))["seconds"] is None
+    run = desk.runs.start(values(data, "train.length=20", "save.every=0"))
+    assert desk.queue.wait(60)
+    told = desk.recipes.calculate(values(data, "train.length=200"))
     assert run in told["measured"]
     rates = sorted(line["pictures_per_second"] for line in read_log(desk.folder / run) if "loss" in line)
     assert 400 / rates[-1] <= told["seconds"] <= 400 / rates[0]
-    assert desk.calculate(values(data, "train.batch_size=1"))["seconds"] is None, "another size is another speed"
+    assert desk.recipes.calculate(values(data, "train.batch_size=1"))["seconds"] is None, (
+        "another size is another speed"
+    )
 
 
 def test_the_calculator_carries_the_forecast(desk: Desk, data: Path):
-    memory = desk.calculate(values(data))["memory"]
+    memory = desk.recipes.calculate(values(data))["memory"]
     assert memory["fits"] is True and memory["needed_mb"] == pytest.approx(sum(memory["parts"].values()), abs=1)

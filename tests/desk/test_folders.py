@@ -80,7 +80,7 @@ def test_only_a_folder_of_pictures_is_remembered(desk: Desk, tmp_path: Path):
     save(tmp_path / "mine" / "cats" / "one.png", image(64, 64))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no pictures"):
-        desk.dataset(str(tmp_path / "empty"), 4)
+        desk.datasets.open(str(tmp_path / "empty"), 4)
     assert not desk.folders.file.exists()
-    assert desk.dataset(str(tmp_path / "mine" / "cats"), 4)["pictures"] == 1
+    assert desk.datasets.open(str(tmp_path / "mine" / "cats"), 4)["pictures"] == 1
     assert tmp_path / "mine" / "cats" in desk.folders.roots()

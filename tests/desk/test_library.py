@@ -49,16 +49,20 @@ def test_a_state_to_try_is_called_as_its_method_is_called(tmp_path: Path, data: 
     for method in methods:
         run(tmp_path, method, f"method.name={method}", "dataset.concepts.0.trigger=sks")
     own = desk(data, tmp_path)
-    assert own.called("lora", "mine-try-000010") == {"call": "<lora:mine-try-000010:1>", "word": "", "further": []}
-    assert own.called("pivotal", "mine")["call"] == "<lora:mine:1>"
-    assert own.called("hypernetwork", "mine") == {"call": "<hypernet:mine:1>", "word": "", "further": []}
-    assert own.called("textual_inversion", "mine") == {"call": "mine", "word": "sks", "further": []}
+    assert own.runs.prompt_calls("lora", "mine-try-000010") == {
+        "call": "<lora:mine-try-000010:1>",
+        "word": "",
+        "further": [],
+    }
+    assert own.runs.prompt_calls("pivotal", "mine")["call"] == "<lora:mine:1>"
+    assert own.runs.prompt_calls("hypernetwork", "mine") == {"call": "<hypernet:mine:1>", "word": "", "further": []}
+    assert own.runs.prompt_calls("textual_inversion", "mine") == {"call": "mine", "word": "sks", "further": []}
     run(tmp_path, "two", "method.name=textual_inversion", "method.embedding.words={one: cat, two: dog}")
     further = [{"call": "mine-two", "word": "two"}]
-    assert own.called("two", "mine") == {"call": "mine", "word": "one", "further": further}
+    assert own.runs.prompt_calls("two", "mine") == {"call": "mine", "word": "one", "further": further}
     for method in ("dreambooth", "full"):
         with pytest.raises(NotNow, match="whole model, which no prompt can call"):
-            own.try_now(method)
+            own.runs.try_now(method)
 
 
 def test_a_run_that_nobody_looks_after_was_interrupted(tmp_path: Path, data: Path):
@@ -71,7 +75,7 @@ def test_a_run_that_nobody_looks_after_was_interrupted(tmp_path: Path, data: Pat
     run(tmp_path, "grid", state="drawing", time=time.time())
     assert library.status("grid")["state"] == "drawing"
     with pytest.raises(NotNow, match="by another program"):
-        desk(data, tmp_path).resume("grid")
+        desk(data, tmp_path).runs.resume("grid")
     run(tmp_path, "grid", state="drawing", time=time.time() - 1000)
     assert library.status("grid")["state"] == "stopped"
 

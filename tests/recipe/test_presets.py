@@ -90,7 +90,7 @@ def test_a_file_that_is_no_model_breaks_nothing(tmp_path: Path):
 
 
 def test_the_desk_offers_presets_for_its_model(desk: Desk):
-    told = desk.schema()
+    told = desk.recipes.schema()
     assert [preset["settings"]["dataset.resolution"] for preset in told["presets"]] == [64] * len(told["presets"])
     assert {preset["name"] for preset in told["presets"]} == {
         f"{kind}-{method}" for kind in ("subject", "style") for method in ("lora", *presets.OTHERS)

@@ -37,7 +37,7 @@ Train = Callable[[Path, RunControl], object]
 """Trains the run in a folder to its end, a stop or a failure, as its recipe and its last state say."""
 
 
-class Jobs:
+class RunQueue:
     """``folder`` holds the runs, ``file`` remembers the queue, ``train`` does the work."""
 
     def __init__(self, folder: Path, file: Path, train: Train) -> None:
@@ -217,7 +217,7 @@ class Jobs:
             DRAWING,
             "paused",
         ):
-            self._told(current, "stopped", INTERRUPTED_DRAWING if _draws(current) else INTERRUPTED)
+            self._told(current, "stopped", INTERRUPTED_DRAWING if draws(current) else INTERRUPTED)
 
     def _write(self) -> None:
         self._try(
@@ -233,12 +233,13 @@ class Jobs:
             return
 
 
-def _draws(run: str) -> bool:
+def draws(run: str) -> bool:
+    """Whether an entry of the queue draws regularization pictures, instead of training a run."""
     return run.startswith(f"{DRAWN}/")
 
 
 def _verb(run: str) -> str:
-    return DRAWING if _draws(run) else "training"
+    return DRAWING if draws(run) else "training"
 
 
 def _status(path: Path) -> dict[str, Any]:

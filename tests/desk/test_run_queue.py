@@ -10,7 +10,7 @@ import pytest
 from sdft_ext import run as story
 from sdft_ext.control import RunControl
 from sdft_ext.desk import Desk, DeskError, NotFound, NotNow
-from sdft_ext.desk.jobs import Jobs
+from sdft_ext.desk.run_queue import RunQueue
 from tests.desk import setting
 from tests.desk.setting import state, until, values
 
@@ -18,8 +18,8 @@ LONG = ("train.length=100000", "save.every=0")
 
 
 def test_a_run_trains_to_its_end_in_the_desks_thread(desk: Desk, data: Path):
-    run = desk.start(values(data))
-    assert desk.jobs.wait(60)
+    run = desk.runs.start(values(data))
+    assert desk.queue.wait(60)
     assert state(desk, run) == "finished"
     assert [save["step"] for save in desk.library.saves(run)] == [2, 4]
     assert desk.library.saves(run)[-1]["last"] and not desk.library.saves(run)[0]["last"]
@@ -27,77 +27,77 @@ def test_a_run_trains_to_its_end_in_the_desks_thread(desk: Desk, data: Path):
 
 
 def test_a_run_of_the_desk_is_the_run_of_the_command_line(desk: Desk, data: Path, tmp_path: Path):
-    run = desk.start(values(data))
+    run = desk.runs.start(values(data))
     story.train(setting.tiny.recipe(data, tmp_path / "other"), quiet=True)
-    assert desk.jobs.wait(60)
+    assert desk.queue.wait(60)
     mine, other = (folder / "saves" / "tiny.safetensors" for folder in (desk.folder / run, tmp_path / "other" / "tiny"))
     assert setting.tiny.tensors(mine) == setting.tiny.tensors(other)
 
 
 def test_runs_wait_for_their_turn_and_can_be_reordered(desk: Desk, data: Path):
-    first = desk.start(values(data, *LONG))
+    first = desk.runs.start(values(data, *LONG))
     until(lambda: state(desk, first) == "training")
-    second, third = (desk.start(values(data, f"save.name={name}")) for name in ("second", "third"))
-    assert desk.runs()["queue"] == [second, third] and desk.runs()["current"] == first
+    second, third = (desk.runs.start(values(data, f"save.name={name}")) for name in ("second", "third"))
+    assert desk.queued()["queue"] == [second, third] and desk.queued()["current"] == first
     assert state(desk, second) == "waiting"
-    desk.jobs.order([third, second])
-    assert desk.runs()["queue"] == [third, second]
+    desk.queue.order([third, second])
+    assert desk.queued()["queue"] == [third, second]
     with pytest.raises(NotNow, match="changed meanwhile"):
-        desk.jobs.order([third])
-    desk.stop(first)
-    assert desk.jobs.wait(60)
+        desk.queue.order([third])
+    desk.runs.stop(first)
+    assert desk.queue.wait(60)
     ended = {run: (desk.folder / run / "status.json").stat().st_mtime_ns for run in (second, third)}
     assert ended[third] < ended[second]
     assert [state(desk, run) for run in (first, second, third)] == ["stopped", "finished", "finished"]
 
 
 def test_pause_holds_a_run_and_resume_lets_it_go_on(desk: Desk, data: Path):
-    run = desk.start(values(data, *LONG))
+    run = desk.runs.start(values(data, *LONG))
     until(lambda: state(desk, run) == "training")
-    desk.control(run).pause()
+    desk.runs.control(run).pause()
     until(lambda: state(desk, run) == "paused")
     step = desk.library.status(run)["step"]
-    desk.resume(run)
+    desk.runs.resume(run)
     until(lambda: desk.library.status(run)["step"] > step)
 
 
 def test_save_and_try_now_write_files_while_the_run_goes_on(desk: Desk, data: Path):
-    run = desk.start(values(data, *LONG))
+    run = desk.runs.start(values(data, *LONG))
     until(lambda: state(desk, run) == "training")
-    desk.control(run).save_now()
+    desk.runs.control(run).save_now()
     until(lambda: desk.library.saves(run))
-    name = desk.try_now(run)
+    name = desk.runs.try_now(run)
     assert (desk.folder / run / "saves" / f"{name}.safetensors").is_file()
-    assert desk.jobs.current == run
+    assert desk.queue.current == run
     assert name not in [save["name"] for save in desk.library.saves(run)]
 
 
 def test_a_stopped_run_goes_on_when_it_is_resumed(desk: Desk, data: Path):
-    run = desk.start(values(data, "train.length=40"))
+    run = desk.runs.start(values(data, "train.length=40"))
     until(lambda: state(desk, run) == "training")
-    desk.stop(run)
+    desk.runs.stop(run)
     until(lambda: state(desk, run) == "stopped")
-    desk.resume(run)
+    desk.runs.resume(run)
     until(lambda: state(desk, run) == "finished")
     assert desk.library.status(run)["step"] == 40
     with pytest.raises(NotNow, match="finished"):
-        desk.resume(run)
+        desk.runs.resume(run)
 
 
 def test_a_waiting_run_that_is_stopped_leaves_the_queue(desk: Desk, data: Path):
-    first = desk.start(values(data, *LONG))
-    second = desk.start(values(data))
-    desk.stop(second)
-    assert desk.runs()["queue"] == [] and state(desk, second) == "stopped"
+    first = desk.runs.start(values(data, *LONG))
+    second = desk.runs.start(values(data))
+    desk.runs.stop(second)
+    assert desk.queued()["queue"] == [] and state(desk, second) == "stopped"
     with pytest.raises(NotNow, match="isn't training"):
-        desk.control(second)
-    assert desk.jobs.current == first
+        desk.runs.control(second)
+    assert desk.queue.current == first
 
 
 def test_a_failure_ends_its_run_with_a_sentence_and_the_next_one_trains(desk: Desk, data: Path):
-    broken = desk.start(values(data, "method.lora.block_ranks.nowhere=4"))
-    good = desk.start(values(data))
-    assert desk.jobs.wait(60)
+    broken = desk.runs.start(values(data, "method.lora.block_ranks.nowhere=4"))
+    good = desk.runs.start(values(data))
+    assert desk.queue.wait(60)
     assert state(desk, broken) == "failed"
     assert "nowhere" in desk.library.status(broken)["message"]
     assert not (desk.folder / broken / "traceback.txt").exists(), "the user's mistake is no fault of the program"
@@ -114,53 +114,53 @@ def test_a_fault_of_the_program_leaves_its_traceback_and_the_thread_goes_on(tmp_
 
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-    jobs = Jobs(tmp_path, tmp_path / "queue.json", train)
-    jobs.add("first")
-    jobs.add("second")
-    assert jobs.wait(30) and done == ["second"]
+    queue = RunQueue(tmp_path, tmp_path / "queue.json", train)
+    queue.add("first")
+    queue.add("second")
+    assert queue.wait(30) and done == ["second"]
     told = json.loads((tmp_path / "first" / "status.json").read_text())
     assert told["state"] == "failed" and "ZeroDivisionError: of all things" in told["message"]
     assert "in train" in (tmp_path / "first" / "traceback.txt").read_text()
-    jobs.close()
+    queue.close()
 
 
 def test_after_a_restart_the_queue_is_held_and_the_interrupted_run_says_so(data: Path, tmp_path: Path):
     before = setting.desk(data, tmp_path / "runs")
-    going = before.start(values(data, *LONG))
+    going = before.runs.start(values(data, *LONG))
     until(lambda: state(before, going) == "training")
-    waiting = before.start(values(data, "save.name=second"))
-    queue = json.loads(before.jobs.file.read_text())
+    waiting = before.runs.start(values(data, "save.name=second"))
+    queue = json.loads(before.queue.file.read_text())
     assert queue["current"] == going and queue["waiting"] == [waiting]
-    left = before.jobs.file.read_text(), (before.folder / going / "status.json").read_text()
+    left = before.queue.file.read_text(), (before.folder / going / "status.json").read_text()
     before.close()
     # What a program that was killed leaves behind.
-    before.jobs.file.write_text(left[0])
+    before.queue.file.write_text(left[0])
     (before.folder / going / "status.json").write_text(left[1])
 
     after = setting.desk(data, tmp_path / "runs")
     assert state(after, going) == "stopped" and "Interrupted" in after.library.status(going)["message"]
-    assert after.runs()["queue"] == [waiting] and after.runs()["held"] and after.jobs.current is None
+    assert after.queued()["queue"] == [waiting] and after.queued()["held"] and after.queue.current is None
     assert state(after, waiting) == "waiting"
-    after.resume(waiting)
-    assert after.jobs.wait(60)
-    assert state(after, waiting) == "finished" and not after.runs()["held"]
+    after.runs.resume(waiting)
+    assert after.queue.wait(60)
+    assert state(after, waiting) == "finished" and not after.queued()["held"]
     after.close()
 
 
 def test_closing_stops_with_a_save_and_keeps_what_waits(data: Path, tmp_path: Path):
     desk = setting.desk(data, tmp_path / "runs")
-    going = desk.start(values(data, *LONG))
+    going = desk.runs.start(values(data, *LONG))
     until(lambda: state(desk, going) == "training")
-    waiting = desk.start(values(data, "save.name=second"))
+    waiting = desk.runs.start(values(data, "save.name=second"))
     desk.close()
     assert state(desk, going) == "stopped" and desk.library.saves(going)
-    assert setting.desk(data, tmp_path / "runs").runs()["queue"] == [waiting]
+    assert setting.desk(data, tmp_path / "runs").queued()["queue"] == [waiting]
 
 
 def test_names_of_the_desks_own_folders_stay_free(desk: Desk, data: Path):
-    assert desk.start(values(data, "save.name=trash")) == "trash-2"
-    assert desk.start(values(data, "save.name=cache")) == "cache-2"
-    assert desk.start(values(data, "save.name=cache")) == "cache-3"
+    assert desk.runs.start(values(data, "save.name=trash")) == "trash-2"
+    assert desk.runs.start(values(data, "save.name=cache")) == "cache-2"
+    assert desk.runs.start(values(data, "save.name=cache")) == "cache-3"
 
 
 @pytest.mark.parametrize("run", ["", ".", "..", "../runs", "a/b", "a\\b", ".desk", "trash", "\0", "nothing"])
@@ -170,7 +170,7 @@ def test_only_the_name_of_a_run_names_a_run(desk: Desk, run: str):
 
 
 def test_a_linked_folder_is_no_run(desk: Desk, data: Path, tmp_path: Path):
-    desk.start(values(data))
+    desk.runs.start(values(data))
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "recipe.yaml").write_text("version: 1\n")
@@ -182,5 +182,5 @@ def test_a_linked_folder_is_no_run(desk: Desk, data: Path, tmp_path: Path):
 
 def test_a_recipe_that_cannot_train_is_refused_before_it_is_queued(desk: Desk, data: Path):
     with pytest.raises(DeskError, match="does not exist"):
-        desk.start(values(data, f"dataset.concepts.0.instance={data / 'nowhere'}"))
-    assert desk.runs()["runs"] == [] and not any(desk.folder.glob("tiny*"))
+        desk.runs.start(values(data, f"dataset.concepts.0.instance={data / 'nowhere'}"))
+    assert desk.queued()["runs"] == [] and not any(desk.folder.glob("tiny*"))

@@ -1,6 +1,6 @@
-"""Small pictures for a page, by tokens: a page never names a file.
+"""Thumbnails for a page, by tokens: a page never names a file.
 
-Every picture is decoded and encoded anew, so that what reaches a browser is a JPEG whatever the file was.
+Every picture is decoded and encoded again, so a browser only ever gets a JPEG, whatever the file was.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ LEAST_SIDE = 16
 MOST_TOKENS = 50_000
 MOST_BYTES = 64 * 2**20
 AT_ONCE = 2
-"""Large pictures take much memory while they are decoded: so many at once."""
+"""How many are decoded at once: large pictures take much memory meanwhile."""
 
 
 class Thumbnails:
-    """Tokens and their pictures, and the JPEGs made last. ``holds`` says whether a path may be shown."""
+    """Tokens of pictures, and the JPEGs made last. ``may_show`` says whether the picture at a path may be shown now."""
 
-    def __init__(self, holds: Callable[[Path], bool]) -> None:
-        self._holds = holds
+    def __init__(self, may_show: Callable[[Path], bool]) -> None:
+        self._may_show = may_show
         self._key = secrets.token_bytes(32)
         self._paths: OrderedDict[str, Path] = OrderedDict()
         self._made: OrderedDict[tuple[str, int], bytes] = OrderedDict()
@@ -39,8 +39,36 @@ class Thumbnails:
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(AT_ONCE)
 
-    def token(self, path: Path, size: int, mtime_ns: int) -> str:
-        """The name under which a page may ask for this picture; a changed picture gets another."""
+    def url(self, path: Path, size: int, mtime_ns: int) -> str:
+        """The address of a picture's thumbnail, relative to ``/sdft/v1/``; a picture that has changed gets another one."""
+        return f"pictures/{self._token(path, size, mtime_ns)}"
+
+    def jpeg(self, token: str, side: int) -> bytes:
+        """Return a picture as a JPEG whose longer side has at most ``side`` pixels.
+
+        Raises NotFound for an unknown token or an unreadable picture, NotAllowed where it may no longer be shown.
+        """
+        side = min(max(side, LEAST_SIDE), MOST_SIDE)
+        with self._lock:
+            path, made = self._paths.get(token), self._made.get((token, side))
+            if made is not None:
+                self._made.move_to_end((token, side))
+                return made
+        if path is None:
+            raise NotFound("This picture is no longer known; open its folder again.")
+        if not self._may_show(path):
+            raise NotAllowed("This picture is no longer in the allowed folders.")
+        with self._turns:
+            made = _thumbnail(path, side)
+        with self._lock:
+            if (token, side) not in self._made:
+                self._made[token, side] = made
+                self._bytes += len(made)
+            while self._bytes > MOST_BYTES:
+                self._bytes -= len(self._made.popitem(last=False)[1])
+        return made
+
+    def _token(self, path: Path, size: int, mtime_ns: int) -> str:
         facts = repr((str(path), size, mtime_ns)).encode("utf-8", "surrogatepass")
         token = hmac.new(self._key, facts, hashlib.sha256).hexdigest()[:32]
         with self._lock:
@@ -50,32 +78,10 @@ class Thumbnails:
                 self._paths.popitem(last=False)
         return token
 
-    def jpeg(self, token: str, side: int) -> bytes:
-        """A picture of at most ``side`` pixels. Raises NotFound where the token is unknown or the picture can't be read."""
-        side = min(max(side, LEAST_SIDE), MOST_SIDE)
-        with self._lock:
-            path, made = self._paths.get(token), self._made.get((token, side))
-            if made is not None:
-                self._made.move_to_end((token, side))
-                return made
-        if path is None:
-            raise NotFound("This picture is not known any more; look at its folder again.")
-        if not self._holds(path):
-            raise NotAllowed("This picture is not in the allowed folders any more.")
-        with self._turns:
-            made = _reduced(path, side)
-        with self._lock:
-            if (token, side) not in self._made:
-                self._made[token, side] = made
-                self._bytes += len(made)
-            while self._bytes > MOST_BYTES:
-                self._bytes -= len(self._made.popitem(last=False)[1])
-        return made
 
-
-def _reduced(path: Path, side: int) -> bytes:
+def _thumbnail(path: Path, side: int) -> bytes:
     try:
-        header = read_header(path)  # refuses what isn't a picture, and what claims to be far too large
+        header = read_header(path)  # refuses files that are no pictures, or claim to be far too large
         with Image.open(path, formats=(header.format,)) as image:
             image.draft("RGB", (side * 2, side * 2))
             image.thumbnail((side, side))

@@ -1,0 +1,89 @@
+"""Captions as a page gets them: pictures in full, what has changed, and what an edit would change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from ..captions.reading import Counter
+from ..captions.store import Captions, Outcome, Picture
+from .thumbnails import Thumbnails
+
+MOST_SHOWN = 200
+"""Captions in one answer that are shown before and after an edit."""
+
+Plain = dict[str, Any]
+
+
+class CaptionAnswers:
+    """``counter`` counts tokens, which an answer holds once the tokenizer is there."""
+
+    def __init__(self, thumbnails: Thumbnails, counter: Counter) -> None:
+        self._thumbnails, self._counter = thumbnails, counter
+
+    def pictures(self, pictures: Sequence[Picture]) -> list[Plain]:
+        counts: Sequence[int | None] = [None] * len(pictures)
+        if self._counter.ready:
+            counts = self._counter.counts([picture.caption for picture in pictures])
+        return [
+            {
+                "id": p.id,
+                "name": p.name,
+                "picture": self._thumbnails.url(p.path, p.size, p.mtime_ns),
+                "width": p.width,
+                "height": p.height,
+                "caption": p.caption,
+                "tokens": tokens,
+                "concept": p.concept,
+                "source": p.of.source,
+                "state": p.of.state,
+                "revision": p.revision,
+            }
+            for p, tokens in zip(pictures, counts, strict=True)
+        ]
+
+    def changed(self, found: Captions, since: int) -> Plain:
+        """What has changed in a folder after a revision."""
+        with found.lock:
+            return {
+                "changed": self.pictures(found.changed(since)),
+                "gone": [id for id, revision in found.gone.items() if revision > since],
+                "revision": found.revision,
+                "history": self.history(found),
+            }
+
+    def history(self, found: Captions) -> Plain:
+        """What undo and redo would do, how many captions are unsaved, and whether any can be written."""
+        why = found.why_read_only()
+        return {
+            "undo": found.undo_words,
+            "redo": found.redo_words,
+            "unsaved": found.count("changed"),
+            "conflicts": found.count("conflict"),
+            "autosave": found.autosave,
+            "writable": not why,
+            "why": why,
+        }
+
+
+def preview(pictures: Sequence[Picture], outcome: Outcome, most: int) -> Plain:
+    """What an edit of these pictures would change, the first ``most`` captions before and after."""
+    new = {name: after for name, _, after in outcome.changes}
+    changed = [picture for picture in pictures if picture.of.name in new]
+    return {
+        "preview": token(outcome),
+        "count": len(outcome.changes),
+        "of": len(pictures),
+        "ids": [picture.id for picture in changed],
+        "shown": [
+            {"id": picture.id, "before": picture.caption, "after": new[picture.of.name]}
+            for picture in changed[: min(most, MOST_SHOWN)]
+        ],
+        "notes": list(outcome.notes),
+    }
+
+
+def token(outcome: Outcome) -> str:
+    """Identifies an outcome: a preview's token, by which an edit tells whether it would still do the same."""
+    return hashlib.blake2b(repr(outcome.changes).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

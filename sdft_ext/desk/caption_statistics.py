@@ -1,0 +1,74 @@
+"""What the captions of an open folder consist of: their tags, their tokens, and ways to caption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..captions import frequency, reading
+from .captions import CaptionSets, Selection
+from .errors import DeskError
+
+
+class CaptionStatistics:
+    """``ready`` waits for what the tokenizer needs."""
+
+    def __init__(self, sets: CaptionSets, ready: Callable[[], None]) -> None:
+        self._sets, self._ready = sets, ready
+
+    def counts(self, selection: Selection) -> list[tuple[int, int]]:
+        """(id, tokens) of each picture of a selection."""
+        pictures = self._sets.select(selection)
+        numbers = self._sets.count_tokens([picture.caption for picture in pictures])
+        return [(picture.id, number) for picture, number in zip(pictures, numbers, strict=True)]
+
+    def tags(self, selection: Selection, trigger: str, most: int, order: str) -> dict[str, Any]:
+        """Tags of a selection's captions, at most ``most``, in the ``order`` of count, tag or position.
+
+        Raises DeskError for another order.
+        """
+        captions = [picture.caption for picture in self._sets.select(selection)]
+        table = frequency.table(captions, trigger)
+        rows = list(table.tags)
+        if order == "tag":
+            rows.sort(key=lambda row: row.tag.lower())
+        elif order == "position":
+            rows.sort(key=lambda row: (row.position, -row.count))
+        elif order != "count":
+            raise DeskError("Tags are ordered by count, tag or position.")
+        return {
+            "captions": table.captions,
+            "total": len(rows),
+            "tags": [
+                {
+                    "tag": row.tag,
+                    "count": row.count,
+                    "share": row.count / table.captions,
+                    "position": round(row.position, 2),
+                    "with_trigger": row.with_trigger / row.count if trigger.strip() else None,
+                    "fused": row.fused,
+                    "variants": row.variants[:10],
+                }
+                for row in rows[:most]
+            ],
+            "text": table.text,
+        }
+
+    def tokens(self, folder: str, opened: str, id: int | None, text: str | None) -> dict[str, Any]:
+        """How the model reads a picture's caption, or a text that is being written."""
+        found = self._sets.get(folder, opened)
+        self._ready()
+        read = reading.read(found.picture(id).caption if id is not None else text or "")
+        return {
+            "count": read.count,
+            "chunks": [[{"text": p.text, "part": p.part, "word_end": p.word_end} for p in c] for c in read.chunks],
+            "parts": [{"text": p.text, "tokens": p.tokens, "share": p.share, "chunk": p.chunk} for p in read.parts],
+            "cut": read.cut,
+            "strategy": read.strategy,
+            "advice": read.advice,
+        }
+
+
+def strategies() -> list[dict[str, Any]]:
+    """Ways to caption, and what each does to training."""
+    return [{"name": name, "label": label, "text": text} for name, (label, text) in reading.STRATEGIES.items()]

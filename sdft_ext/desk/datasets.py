@@ -1,0 +1,111 @@
+"""Folders of pictures as datasets: what is in them, their report, and their trash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..dataset.pictures import EXTENSIONS
+from ..dataset.trash import Removal, Trash, TrashError
+from ..recipe import Concept, DatasetRecipe
+from ..storage.hidden_folder import HiddenFolderError
+from .errors import DeskError
+from .folders import Folders
+from .recipes import Recipes
+from .reports import Reports
+from .scans import Scans, count_pictures
+from .thumbnails import Thumbnails
+
+MOST_REMOVED = 200
+"""Removals in an answer, and files of each."""
+
+
+class Datasets:
+    """Folders that the page may use, looked at."""
+
+    def __init__(
+        self, folders: Folders, scans: Scans, thumbnails: Thumbnails, recipes: Recipes, reports: Reports
+    ) -> None:
+        self._folders, self._scans, self._thumbnails = folders, scans, thumbnails
+        self._recipes, self._reports = recipes, reports
+
+    def listing(self, path: str) -> dict[str, Any]:
+        """What a folder holds, for a picker; without a path, the allowed roots. Raises DeskError."""
+        return self._folders.listing(path, count_pictures)
+
+    def open(self, text: str, count: int) -> dict[str, Any]:
+        """A folder of pictures: how many, thumbnails of the first ``count``, and what is wrong with them.
+
+        Raises DeskError or DatasetError.
+        """
+        folder = self._folders.folder(text)
+        self._folders.check_links(folder)
+        found = self._scans.get(DatasetRecipe(concepts=[Concept(instance=str(folder))]))
+        # Not before the scan: a half-typed name may be a folder, too.
+        self._folders.folder(text, remember=True)
+        return {
+            "folder": str(folder),
+            "pictures": len(found.pictures),
+            "captions": sum(bool(picture.caption) for picture in found.pictures),
+            "thumbnails": [
+                {
+                    "name": str(picture.path.relative_to(folder))
+                    if folder in picture.path.parents
+                    else picture.path.name,
+                    "picture": self._thumbnails.url(picture.path, picture.size, picture.mtime_ns),
+                    "width": picture.width,
+                    "height": picture.height,
+                    "caption": picture.caption,
+                }
+                for picture in found.pictures[: max(count, 0)]
+            ],
+            "problems": [problem.text for problem in found.problems],
+        }
+
+    def report(self, values: Any) -> str:
+        """Begin the report of a recipe's dataset in the background; return its id. Raises RecipeError or DeskError."""
+        recipe = self._recipes.parse(values)
+        folders = [text for concept in recipe.dataset.concepts for text in (concept.instance, concept.regularization)]
+        for sentence in self._recipes.path_problems(recipe):
+            raise DeskError(sentence)
+        if not any(folders):
+            raise DeskError("No concept has a folder of pictures yet; choose one, or send pictures here.")
+        id = self._reports.start(recipe)
+        for text in folders:
+            if text:
+                self._folders.folder(text, remember=True)
+        return id
+
+    def removals(self, text: str) -> dict[str, Any]:
+        """What lies in the trash of a dataset's folder, newest first."""
+        folder = self._folders.folder(text)
+        trash = Trash(folder)
+        return {
+            "folder": str(folder),
+            "removals": [
+                {
+                    "id": removal.id,
+                    "time": removal.time,
+                    "files": [self._in_trash(trash, removal, name) for name in removal.files[:MOST_REMOVED]],
+                    "count": len(removal.files),
+                }
+                for removal in trash.removals()[:MOST_REMOVED]
+            ],
+        }
+
+    def restore(self, text: str, removal: str) -> int:
+        """Put the files of a removal back; return how many. Raises TrashError where a place is taken."""
+        back = Trash(self._folders.folder(text)).restore(removal)
+        self._reports.restored(back)
+        return len(back)
+
+    def _in_trash(self, trash: Trash, removal: Removal, name: str) -> dict[str, Any]:
+        try:
+            path = trash.file(removal, name)
+            stat = path.stat()
+        except (OSError, TrashError, HiddenFolderError):  # gone, or a link leads elsewhere
+            return {"name": name, "picture": None}
+        is_picture = path.suffix.lower() in EXTENSIONS
+        return {
+            "name": name,
+            "picture": self._thumbnails.url(path, stat.st_size, stat.st_mtime_ns) if is_picture else None,
+        }

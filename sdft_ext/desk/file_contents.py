@@ -1,0 +1,57 @@
+"""What a model file holds, without running anything in it: facts and metadata, or what a pickle would import."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """``facts`` and ``metadata`` of a .safetensors file, as names and values for people."""
+    from ..tools.describe import describe
+
+    found = describe(path)
+    facts = [
+        ("Kind", found["kind"]),
+        ("Size", f"{found['bytes'] / 2**20:,.2f} MB"),
+        ("Tensors", f"{found['tensors']:,}"),
+        ("Numbers", f"{found['numbers']:,}"),
+        ("Number formats", _counted(found["formats"])),
+    ]
+    if "layers" in found:
+        facts += [
+            ("Layers", f"{found['layers']:,}"),
+            ("Ranks", _counted(found["ranks"])),
+            ("Alphas", _counted(found["alphas"])),
+        ]
+    if "problem" in found:
+        facts.append(("Problem", found["problem"]))
+    return {
+        "file": found["file"],
+        "facts": [{"name": name, "value": value} for name, value in facts],
+        "metadata": [
+            {"name": name, "value": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}
+            for name, value in found["metadata"].items()
+        ],
+    }
+
+
+def scan(path: Path) -> dict[str, Any]:
+    """``imports`` of a pickle, each with its verdict, and the verdict on the file."""
+    from ..formats.single_file import scan
+
+    found = scan(path)
+    return {
+        "file": str(path),
+        "imports": [
+            {"name": one.name, "verdict": one.verdict} for one in sorted(found.imports, key=lambda one: one.name)
+        ],
+        "tensors": found.tensors,
+        "verdict": found.verdict,
+        "message": found.text.splitlines()[0] if not found.problem else found.problem,
+    }
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} ({count:,})" for name, count in counts.items())

@@ -1,0 +1,124 @@
+"""Recipes as a page sends them: read, written, checked against what this program may use, and calculated ahead."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..formats.quick_look import glance
+from ..recipe import Recipe, RecipeError, presets
+from ..recipe import file as recipe_file
+from ..recipe.rules import fields, problems
+from . import calculator, example, schema
+from .errors import DeskError
+from .folders import Folders
+from .library import Library
+from .packages import Packages
+from .scans import Scans
+from .speed import measured
+
+if TYPE_CHECKING:
+    from ..host.base import Host
+
+DECIDED_HERE = ("save.output", "model.base", "model.vae")
+"""Settings without a control on the page: runs lie in the desk's folder, and train the host's model."""
+
+
+class Recipes:
+    """``output`` is the folder of the runs; ``host`` makes the host of one run from its recipe, as in ``Desk``."""
+
+    def __init__(
+        self,
+        output: Path,
+        host: Callable[[Recipe | None], Host],
+        folders: Folders,
+        library: Library,
+        scans: Scans,
+        packages: Packages,
+    ) -> None:
+        self._output, self._host, self._folders = output, host, folders
+        self._library, self._scans, self._packages = library, scans, packages
+
+    def schema(self) -> dict[str, Any]:
+        """Every setting, the starting points for the loaded model, and the methods."""
+        from ..host.base import default_precision
+
+        model = self._host(None).describe()
+        kind = glance(model.path, model.family)
+        return {
+            "sections": schema.sections(DECIDED_HERE),
+            "defaults": dataclasses.asdict(Recipe()),
+            "example": example.example(kind.family, DECIDED_HERE),
+            "presets": presets.presets(kind.family, kind.resolution, default_precision(model.dtype, model.device)),
+            "methods": presets.METHODS,
+            "thorough": presets.thorough(kind.family),
+        }
+
+    def parse(self, values: Any) -> Recipe:
+        """A recipe from nested values, for this desk's folder and the loaded model. Raises RecipeError."""
+        recipe = recipe_file.from_plain(values)
+        recipe.save.output = str(self._output)
+        model = self._host(None).describe()
+        if not recipe.model.base:
+            recipe.model.base = model.path
+        return recipe
+
+    def both_forms(self, values: Any = None, text: str = "") -> dict[str, Any]:
+        """A recipe as nested values and as YAML, from either of them. Raises RecipeError."""
+        recipe = recipe_file.loads(text) if text else self.parse(values)
+        return {"recipe": dataclasses.asdict(recipe), "yaml": recipe_file.dumps(recipe)}
+
+    def path_problems(self, recipe: Recipe) -> list[str]:
+        """A sentence for each folder and file that a recipe may not name, or that isn't there; it begins with the setting."""
+        found = []
+        for setting in fields(recipe):
+            if not setting.is_path or not setting.value or setting.path == "save.output":
+                continue
+            try:
+                self._check_path(setting.path, setting.value)
+            except DeskError as error:
+                found.append(f"{setting.path}: {error}")
+        return found
+
+    def host_problems(self, recipe: Recipe) -> list[str]:
+        """What keeps any run from starting now: missing packages, or a model that can't be trained."""
+        if why := self._packages.why_not():
+            return [why]
+        model = self._host(recipe).describe()
+        return [] if model.trainable else [model.why or "The loaded model can't be trained; load another one."]
+
+    def calculate(self, values: Any) -> dict[str, Any]:
+        """Figures, warnings, memory, and what keeps the recipe from starting."""
+        from ..memory.forecast import forecast
+
+        try:
+            recipe = self.parse(values)
+        except RecipeError as error:
+            return {**calculator.EMPTY, "problems": [str(error)], "memory": None}
+        wrong = [*problems(recipe), *self.path_problems(recipe)]
+        if wrong:
+            return {**calculator.EMPTY, "problems": [*wrong, *self.host_problems(recipe)], "memory": None}
+        self._packages.wait()
+        figures = calculator.calculate(recipe, self._scans, measured(self._library, recipe))
+        host = self._host(recipe)
+        lent = host.describe()
+        if lent.path != recipe.model.base:
+            made_for = Path(recipe.model.base).name
+            other = f"The recipe was made for {made_for}; it will train the loaded model, {lent.name}."
+            figures["warnings"] = [other, *figures["warnings"]]
+        pictures = figures["pictures"] + figures["regularization"]
+        return {
+            **figures,
+            "problems": [*figures["problems"], *self.host_problems(recipe)],
+            "memory": None if self._packages.missing else forecast(recipe, lent, host.memory(), pictures),
+        }
+
+    def _check_path(self, setting: str, text: str) -> None:
+        if setting.startswith("dataset.concepts."):
+            self._folders.check_links(self._folders.folder(text))
+        elif setting == "dataset.cache_folder":
+            self._folders.place(text)
+        elif not (setting.startswith("model.") and text == self._host(None).describe().path):
+            self._folders.file_of(text)  # the loaded model is in use, wherever it lies

@@ -1,0 +1,180 @@
+"""Runs: started, stopped and resumed, and what their saves are used for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..recipe import FULL, Recipe
+from ..recipe import file as recipe_file
+from . import calculator
+from .errors import DeskError, NotNow
+from .folders import Folders
+from .library import AT_WORK, NO_RUNS, Library
+from .packages import Packages
+from .recipes import Recipes
+from .run_queue import RunQueue
+from .scans import Scans
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..control import RunControl
+    from ..host.base import Host
+
+TRY_SECONDS = 60.0
+"""How long a request waits for a training run's next step."""
+
+
+class Runs:
+    """The runs in the library, and the queue that trains them. ``host`` makes the host of one run from its recipe."""
+
+    def __init__(
+        self,
+        queue: RunQueue,
+        library: Library,
+        recipes: Recipes,
+        folders: Folders,
+        scans: Scans,
+        host: Callable[[Recipe | None], Host],
+        packages: Packages,
+    ) -> None:
+        self._queue, self._library, self._recipes = queue, library, recipes
+        self._folders, self._scans, self._host, self._packages = folders, scans, host, packages
+
+    def start(self, values: Any) -> str:
+        """Queue a new run; return its id. Raises RecipeError or DeskError where it can't begin."""
+        recipe = self._recipes.parse(values)
+        recipe_file.validate(recipe)
+        wrong = [*self._recipes.host_problems(recipe), *self._recipes.path_problems(recipe)]
+        self._packages.wait()
+        for sentence in wrong or calculator.calculate(recipe, self._scans, None)["problems"]:
+            raise DeskError(sentence)
+        for concept in recipe.dataset.concepts:
+            for text in (concept.instance, concept.regularization):
+                if text:
+                    self._folders.folder(text, remember=True)
+        folder = self._new_folder(recipe.save.name)
+        recipe_file.write(folder / "recipe.yaml", recipe)
+        self._queue.add(folder.name)
+        return folder.name
+
+    def train(self, folder: Path, control: RunControl) -> object:
+        """Train the run in a folder, in the queue's thread, from its last state on."""
+        self._packages.wait()
+        from .. import run
+
+        recipe = recipe_file.read(folder / "recipe.yaml")
+        return run.resume(folder, control=control, host=self._host(recipe), quiet=True)
+
+    def resume(self, run: str) -> None:
+        """Go on with a run that is paused, waits, was stopped, was killed, or has failed."""
+        self._library.path(run)
+        state = self._library.status(run)["state"]
+        if state == "finished":
+            raise NotNow(f"{run} is finished; to train it longer, start a new run that continues from its last save.")
+        if not self._queue.owns(run) and state in AT_WORK:
+            raise NotNow(f"{run} is being trained by another program; stop it there.")
+        self._queue.resume(run)
+
+    def stop(self, run: str) -> None:
+        """End a run with a save and a state to go on from, or take it out of the queue."""
+        self._library.path(run)
+        self._queue.stop(run)
+
+    def control(self, run: str) -> RunControl:
+        """Requests to the run that trains now. Raises NotNow for another one."""
+        self._library.path(run)
+        return self._queue.control(run)
+
+    def try_now(self, run: str) -> str:
+        """Have the training run's current weights written as a temporary file; return its name, once it is there."""
+        if self._library.recipe(run).method.files in FULL:
+            raise NotNow(
+                f"{run} trains a whole model, which no prompt can call: press Save now, and choose that checkpoint."
+            )
+        control = self.control(run)
+        before = self._tries(run)
+        control.try_now()
+        until = time.monotonic() + TRY_SECONDS
+        while time.monotonic() < until:
+            made = self._tries(run)
+            if len(made) > len(before):
+                return made[-1]
+            if run != self._queue.current:
+                raise NotNow(f"{run} has ended meanwhile; use its saves.")
+            time.sleep(0.05)
+        raise NotNow(f"{run} hasn't reached its next step yet; try again in a moment, or resume it if it is paused.")
+
+    def prompt_calls(self, run: str, name: str) -> dict[str, Any]:
+        """How a prompt calls a file of this run: ``call``, and the trained ``word`` that it replaces, empty for none.
+
+        ``further``: the same for the files of its other words.
+        """
+        from ..host.webui import infotext
+
+        recipe = self._library.recipe(run)
+        calls = [{"call": call, "word": word} for word, call in infotext.called(recipe, name).items()]
+        first, *further = calls or [{"call": infotext.call(recipe, name), "word": ""}]
+        return {**first, "further": further}
+
+    def trash(self, run: str, saves: bool) -> None:
+        """Move a run to the trash, with ``saves`` also its files in the host's folders. Raises NotNow while it trains."""
+        self._library.path(run)
+        self._queue.settle(run)
+        trains = run == self._queue.current
+        if trains or (not self._queue.owns(run) and self._library.status(run)["state"] in AT_WORK):
+            raise NotNow(f"{run} is training; stop it first.")
+        self._queue.remove(run)
+        for path in self._library.trash(run, saves):
+            self._host(None).publish(path)
+
+    def handover(
+        self, run: str, to: Any, saves: Sequence[int], weights: Sequence[float], prompts: Sequence[str]
+    ) -> dict[str, str]:
+        """The ``infotext`` that the page pastes into the host, and the ``checkpoint`` that it selects there, or empty."""
+        paths = [self._library.save_path(run, step) for step in saves]
+        host = self._host(None)
+        if to not in host.features:
+            raise NotNow(f"There is no {to} here: try the saves out on this page.")
+        recipe = self._library.recipe(run)
+        infotext = host.handover(to, recipe, [path.stem for path in paths], weights, prompts)
+        whole = to == "txt2img" and recipe.method.files in FULL
+        return {"infotext": infotext, "checkpoint": host.checkpoint_name(paths[-1]) if whole else ""}
+
+    def tryout(self, run: str, drawing: dict[str, Any], save: int | None) -> Image.Image:
+        """Draw one picture with a save of a run, or with the base model. Raises NotNow where this host draws none."""
+        from ..host.base import Drawing
+
+        self._packages.wait()
+        recipe = self._library.recipe(run)
+        path = None if save is None else self._library.save_path(run, save)
+        host = self._host(recipe)
+        if "tryout" not in host.features:
+            raise NotNow("Pictures are drawn in txt2img here: send the save there.")
+        return host.draw(Drawing(save=path, method=recipe.method.name, clip_skip=recipe.model.clip_skip, **drawing))
+
+    def _tries(self, run: str) -> list[str]:
+        """Names of the temporary files that a run has written, oldest first."""
+        events = self._library.logs.events(self._library.path(run))
+        return [Path(str(event["file"])).stem for event in events if event.get("event") == "try"]
+
+    def _new_folder(self, name: str) -> Path:
+        """Make an empty folder for a run of this name; the desk's own folders keep their names. Raises DeskError."""
+        number = 1
+        while True:
+            path = self._library.folder / (name if number == 1 else f"{name}-{number}")
+            number += 1
+            if path.name.lower() in NO_RUNS or path.name.startswith("."):
+                continue
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise DeskError(
+                    f"The run's folder {path} can't be made ({error.strerror}); free space or choose another name."
+                ) from error
+            return path
