@@ -38,7 +38,7 @@ def test_the_queue_goes_on(client: TestClient, desk: Desk, home: Path) -> None:
     (first,) = place.glob("*.png")
     drawn = first.stat().st_mtime_ns
     assert client.post(f"{V1}/runs/killed/resume", json={}).json() == {"ok": True}
-    assert desk.jobs.wait(120)
+    assert desk.queue.wait(120)
     assert [state(desk, run) for run in ("killed", "waiting")] == ["finished", "finished"]
     log = [line for line in got(client, "runs/killed/status")["lines"] if "loss" in line]
     assert [line["step"] for line in log] == [1, 2, 3, 4, 5, 6]
