@@ -502,7 +502,7 @@ class Run:
             self.log.event(step, "warning", text=message)
         self.log.close()
         report(self.folder)
-        total = self.schedule.total_steps if hasattr(self, "events") else 0
+        total = self.schedule.total_steps if hasattr(self, "schedule") else 0
         self.status.set(outcome, step, total, message=message)
 
     def answer(self) -> Tensor:
