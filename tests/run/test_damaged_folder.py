@@ -106,29 +106,28 @@ def test_a_state_that_cannot_be_read_for_now_costs_nothing(
 # -- other files --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(
-            pytest.param(
-                name,
-                marks=pytest.mark.xfail(
-                    strict=True, raises=AssertionError, reason="the JSON reader's error comes through"
-                ),
-            )
-            for name in ("facts.json", "saves/index.json", "controls/index.json")
-        ),
-        "status.json",
-    ],
-)
+def cut_off(path: Path) -> None:
+    path.write_text(path.read_text(encoding="utf-8")[:19], encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["facts.json", "status.json", "saves/index.json", "controls/index.json"])
 def test_a_file_that_is_cut_off_is_named_or_made_anew(
     name: str, stopped: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = stopped / name
-    path.write_text(path.read_text(encoding="utf-8")[:19], encoding="utf-8")
+    cut_off(stopped / name)
     code, said = resumed(stopped, capsys)
     assert "unexpected" not in said
-    assert ends_alike(stopped, whole) if code == OK else path.name in said
+    assert ends_alike(stopped, whole) if code == OK else name in said
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the resume ends there until the file is deleted by hand")
+@pytest.mark.parametrize("name", ["saves/index.json", "controls/index.json"])
+def test_an_index_that_is_cut_off_is_made_anew(
+    name: str, stopped: Path, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It only lists files that lie beside it: a run stays resumable without it."""
+    cut_off(stopped / name)
+    assert resumed(stopped, capsys)[0] == OK and ends_alike(stopped, whole)
 
 
 def test_a_recipe_that_is_damaged_is_named(stopped: Path, capsys: pytest.CaptureFixture[str]) -> None:
