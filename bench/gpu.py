@@ -29,7 +29,9 @@ from sdft_ext.memory.forecast import forecast
 from sdft_ext.recipe import Recipe, presets
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import run
+from sdft_ext.run.setup import Session
 from sdft_ext.run_folder.facts import read_facts
+from sdft_ext.train.loop import StepResult
 
 from . import merge
 from .peaks import DOCS, EXAMPLE, MB, Case, put
@@ -117,19 +119,22 @@ def recipe(path: Path, family: str, *settings: str) -> Recipe:
 
 
 class Watched(run.Run):
-    """A run that remembers how much its steps took, and how long."""
+    """A run that measures how much memory its steps take, in bytes, and how many seconds."""
 
-    def settle(self, done: int) -> None:
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.before, self.most, self.seconds = 0, 0, list[float]()
+
+    def choose_memory_mode(self, session: Session, done: int) -> None:
         torch.cuda.synchronize()
         self.before = torch.cuda.memory_allocated()
-        super().settle(done)
-        self.most, self.seconds = 0, list[float]()
+        super().choose_memory_mode(session, done)
 
-    def step(self, done: int) -> Any:
+    def step(self, session: Session, done: int) -> StepResult | None:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         began = time.perf_counter()
-        result = super().step(done)
+        result = super().step(session, done)
         torch.cuda.synchronize()
         self.seconds.append(time.perf_counter() - began)
         self.most = max(self.most, torch.cuda.max_memory_allocated())

@@ -13,9 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,64 +81,32 @@ SETTINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
 }
 MB = 2**20
-
-
-class Watched(run.Run):
-    """A run that remembers when it did what."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.phases: list[tuple[str, int, int]] = []
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        began = time.time_ns()
-        try:
-            yield
-        finally:
-            self.phases.append((name, began, time.time_ns()))
-
-    def step(self, done: int) -> Any:
-        with self.phase("step"):
-            return super().step(done)
-
-    def look(self, step: int, owed: set[str]) -> None:
-        with self.phase("drawing"):
-            super().look(step, owed)
-
-    def save(self, step: int) -> None:
-        with self.phase("save"):
-            super().save(step)
-
-    def write_state(self, step: int) -> None:
-        with self.phase("state"):
-            super().write_state(step)
-
-    def look_back(self) -> None:
-        with self.phase("reading back"):
-            super().look_back()
+MARK = "run."
+"""What the names of a run's phases begin with in a profile."""
 
 
 def peaks(recipe_path: Path, folder: Path) -> dict[str, float]:
-    """Megabytes at most, by what the run did (``peak``: in all). Raises where it fails."""
+    """Give the highest megabytes of each phase that the run marks for a profiler (``peak``: of all). Raises where it fails."""
     recipe = recipe_file.read(recipe_path)
     folder.mkdir(parents=True)
     recipe_file.write(folder / "recipe.yaml", recipe)
-    going = Watched(folder, recipe, RunControl(), StandaloneHost(recipe.model, "cpu"), True)
+    one = run.Run(folder, recipe, RunControl(), StandaloneHost(recipe.model, "cpu"), True)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
-        result = going.go()
+        result = one.go()
     if result.outcome != "finished":
         raise RuntimeError(result.message)
     found: dict[str, float] = {"peak": 0.0}
     results: Any = profiler.profiler
     now = 0
-    moments = []
+    phases, changes = [], []
     for event in results.kineto_results.events():
         if event.name() == "[memory]":
-            moments.append((event.start_ns(), event.nbytes()))
-    for moment, change in sorted(moments):
+            changes.append((event.start_ns(), event.nbytes()))
+        elif event.name().startswith(MARK):
+            phases.append((event.name().removeprefix(MARK), event.start_ns(), event.start_ns() + event.duration_ns()))
+    for moment, change in sorted(changes):
         now += change
-        phase = next((name for name, began, ended in going.phases if began <= moment <= ended), "before")
+        phase = next((name for name, began, ended in phases if began <= moment <= ended), "before")
         for name in ("peak", phase):
             found[name] = max(found.get(name, 0.0), now / MB)
     return {name: round(value, 2) for name, value in found.items()}

@@ -1,4 +1,4 @@
-"""What a run takes from its host when it begins, and finds again when it is resumed."""
+"""What a run learns from its host when it begins, and keeps for a resume: the model's files and the name of its saves."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..run_folder.saves import Saves
 
 
 def lent_files(folder: Path) -> Files | None:
-    """The files of the model that the run in ``folder`` began with, or None where it has none yet."""
+    """Read the files of the model that the run in ``folder`` began with; None where it has not begun."""
     found = read_facts(folder).get("lent")
     return None if found is None else Files(**found)
 
 
 def record_files(folder: Path, recipe: Recipe, host: Host) -> Recipe:
-    """Write down what was lent. A host may lend another model than the recipe names: then the run's recipe names it."""
+    """Remember the lent model's files. Where the host lends another model than the recipe names, the recipe is changed to it."""
     if lent_files(folder) is not None:
         return recipe
     files = host.files()
@@ -33,28 +33,28 @@ def record_files(folder: Path, recipe: Recipe, host: Host) -> Recipe:
 
 
 def exports(folder: Path, recipe: Recipe, host: Host) -> Saves:
-    """The run's saves; in the host's folder under a name that nobody else's files have, the same after a resume."""
+    """Make the run's saves: in the host's folder under a name that no other file has, the same after a resume."""
     method = METHODS[recipe.method.name]
     place, kind = host.saves_folder(recipe.method.files), getattr(method, "further_kind", None)
-    beside = None if kind is None else host.saves_folder(kind)
-    found = Saves(folder, recipe.save.name, recipe.save.keep_last, place, method.suffix, beside)
+    extra_folder = None if kind is None else host.saves_folder(kind)
+    saves = Saves(folder, recipe.save.name, recipe.save.keep_last, place, method.suffix, extra_folder)
     stem = read_facts(folder).get("stem")
-    if stem is None and place is not None and not found.all():
-        stem = free_save_name(recipe.save.name, place, [*stems(folder.parent), *beginnings(beside)])
+    if stem is None and place is not None and not saves.all():
+        stem = free_save_name(recipe.save.name, place, [*stems(folder.parent), *_prefixes(extra_folder)])
         add_facts(folder, stem=stem)
     if stem is not None:
-        found.name = stem
-    return found
+        saves.name = stem
+    return saves
 
 
 def stems(runs: Path) -> list[str]:
-    """What the names of the runs' saves begin with in the host's folders, those included that have no save yet."""
+    """List what the names of the runs' saves begin with in the host's folders, also of runs that have no save yet."""
     found = [read_facts(facts.parent).get("stem") for facts in runs.glob("*/facts.json")]
     return [stem for stem in found if stem is not None]
 
 
-def beginnings(folder: Path | None) -> list[str]:
-    """What the names of a folder's files begin with, up to each "-": a run's further files are called NAME-WORD there."""
+def _prefixes(folder: Path | None) -> list[str]:
+    """List what the names of a folder's files begin with, up to each "-": a run's extra files are called NAME-WORD there."""
     stems = (
         [path.stem for path in folder.rglob("*") if path.is_file()] if folder is not None and folder.is_dir() else []
     )

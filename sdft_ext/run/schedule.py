@@ -1,4 +1,4 @@
-"""What happens after which step: a pure function of the recipe and the length of an epoch."""
+"""What is due after which step: a pure function of the recipe and the length of an epoch."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from ..recipe import Recipe
 
 @dataclass(frozen=True)
 class Schedule:
-    """When saves, states, control pictures and validation losses are due. Steps count finished ones, from 1."""
+    """When saves, states, control pictures and validation losses are due. Steps are counted from 1."""
 
     recipe: Recipe
     steps_per_epoch: int
     total_steps: int
 
     def epoch(self, step: int) -> int:
-        """The epoch (from 1) that finished step number ``step`` belongs to."""
+        """Give the epoch (from 1) that step number ``step`` belongs to."""
         return (max(step, 1) - 1) // self.steps_per_epoch + 1
 
     def last(self, step: int) -> bool:
+        """Tell whether the run is finished after this step."""
         return step >= self.total_steps
 
     def save(self, step: int) -> bool:
+        """Tell whether a save is due."""
         save = self.recipe.save
         if self.last(step):
             return True
@@ -32,22 +34,25 @@ class Schedule:
         return step % period == 0
 
     def state(self, step: int) -> bool:
-        """States are written with every save, and every ``state_every`` steps."""
+        """Tell whether a state is due: with every save, and every ``state_every`` steps."""
         every = self.recipe.save.state_every
         return self.save(step) or bool(every and step % every == 0)
 
     def controls(self, step: int) -> bool:
+        """Tell whether control pictures are due."""
         every = self.recipe.watch.every
         return self.save(step) if not every else (step % every == 0 or self.last(step))
 
     def validation(self, step: int) -> bool:
+        """Tell whether validation losses are due."""
         every = self.recipe.watch.validation_every
         return bool(every) and (step % every == 0 or self.last(step))
 
     def previews(self, step: int) -> set[str]:
-        """What is drawn and measured after a step: "controls", "validation"."""
+        """Name the previews that are due: "controls", "validation"."""
         due = {"controls": self.controls(step), "validation": self.validation(step)}
         return {name for name, now in due.items() if now}
 
     def log(self, step: int) -> bool:
+        """Tell whether the step is logged."""
         return step % self.recipe.watch.log_every == 0 or self.last(step) or step == 1

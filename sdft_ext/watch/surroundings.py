@@ -6,6 +6,8 @@ import ctypes
 import gc
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 
 import psutil
@@ -13,22 +15,31 @@ import torch
 
 
 def memory_mb() -> float:
-    """Megabytes in use: the GPU's where one is in use, else this process's."""
+    """Give the megabytes in use: the GPU's where one is in use, else this process's."""
     if torch.cuda.is_available() and torch.cuda.memory_allocated():
         return round(torch.cuda.memory_allocated() / 2**20, 1)
     return round(psutil.Process().memory_info().rss / 2**20, 1)
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that a result depends on."""
+    """Give the versions of Python and of the packages that a result depends on."""
     names = ("torch", "diffusers", "peft", "transformers")
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
-def give_memory_back() -> None:
-    """After a run, in a program that goes on: what its objects held, and what the allocators keep for later.
+@contextmanager
+def memory_released() -> Iterator[None]:
+    """After the block, release the memory that its objects held."""
+    try:
+        yield
+    finally:
+        release_memory()
 
-    A run's parts know each other, so Python frees them only when it looks for circles; and the C library keeps freed memory.
+
+def release_memory() -> None:
+    """Free what unused objects hold and what the allocators keep for later, in a program that goes on after a run.
+
+    A run's parts refer to each other, so Python frees them only when it looks for cycles; and the C library keeps freed memory.
     """
     gc.collect()
     if torch.cuda.is_available():

@@ -167,7 +167,7 @@ def test_the_mode_is_chosen_and_said():
     alone = forecast(made, gpu, narrow)
     # The VAE and the text encoder of SD 1, in halves.
     assert alone["mode"] == "exclusive" and alone["parts"]["offloaded"] == pytest.approx(-394, abs=1)
-    assert "the VAE and the text encoder lie in the computer's memory, and pictures asked for wait" in alone["text"]
+    assert "the VAE and the text encoder are in the computer's memory, and pictures asked for wait" in alone["text"]
     assert alone["needed_mb"] <= narrow.free_mb and alone["fits"] is not False
     # What would need less is counted in the mode that it would be trained in.
     lower = recipe("dataset.resolution=512", "method.text_encoder=false", "train.precision=bf16", "train.batch_size=2")

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from sdft_ext.host.standalone import StandaloneHost
 from sdft_ext.recipe import Recipe
-from sdft_ext.run import run, train
+from sdft_ext.run import proof, run, train
+from sdft_ext.run.setup import Session
 from sdft_ext.run_folder.facts import read_facts
+from sdft_ext.run_folder.saves import Saves
 from sdft_ext.watch import painter
 from tests.run import tiny
 
@@ -43,7 +45,7 @@ def test_the_grid_is_no_step_of_the_training(data: Path, tmp_path: Path) -> None
     last = [told for told in host.seen if told["state"] == "drawing"]
     assert last == host.seen[-len(last) :], "nothing trains after it"
     assert {(told["step"], told["total"]) for told in last} == {(4, 4)}
-    assert "its save is read back" in last[0]["message"]
+    assert "The last save is being verified" in last[0]["message"]
     shown = [told["message"] for told in last if "Grid" in told["message"]]
     assert "Grid: base model (2 of 2 pictures)." in shown[0] and "Grid: step 4" in shown[-1]
     assert {told["state"] for told in host.seen[: -len(last)]} <= {"preparing", "training"}
@@ -56,22 +58,22 @@ def test_what_only_the_training_needed_is_gone_when_pictures_need_the_room(
     """A GPU that just holds the steps would be too full for a whole model's save, and the run would fail at its very end."""
     recipe = tiny.recipe(data, tmp_path, f"method.name={name}", "train.ema=0.9", "train.length=2")
     kept: list[weakref.ref[Tensor]] = []
-    looked, alive = run.Run.look_back, list[int]()
-    prove = run.Run.prove
+    looked, alive = run.prove_and_draw_grid, list[int]()
+    prove = proof.prove
 
-    def look_back(self: Any) -> None:
-        loop = self.loop
+    def look_back(session: Session, *arguments: Any) -> None:
+        loop = session.loop
         state = [value for entry in loop.optimizer.state.values() for value in entry.values()]
-        kept.extend(map(weakref.ref, [*loop.parameters, *loop.ema.mean, *state]))
+        kept.extend(map(weakref.ref, [*loop.parameters, *loop.ema.mean, *state]))  # type: ignore[union-attr]
         del loop, state
-        looked(self)
+        looked(session, *arguments)
 
-    def proves(self: Any, in_memory: Tensor) -> None:
+    def proves(session: Session, saves: Saves, in_memory: Tensor) -> None:
         alive.append(sum(one() is not None for one in kept))
-        prove(self, in_memory)
+        prove(session, saves, in_memory)
 
-    monkeypatch.setattr(run.Run, "look_back", look_back)
-    monkeypatch.setattr(run.Run, "prove", proves)
+    monkeypatch.setattr(run, "prove_and_draw_grid", look_back)
+    monkeypatch.setattr(proof, "prove", proves)
     result = train(recipe, quiet=True)
     assert result.outcome == "finished", result.message
     assert len(kept) > 10 and alive == [0]
@@ -81,16 +83,16 @@ def test_a_grid_that_does_not_fit_is_noted_and_the_run_has_finished(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was trained is saved and proven; going on would change nothing."""
-    real = run.Run.look_back
+    real = run.prove_and_draw_grid
 
     def full(*_: Any, **__: Any) -> Any:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
-    def look_back(self: run.Run) -> None:
+    def look_back(*arguments: Any) -> None:
         monkeypatch.setattr(painter, "sample", full)
-        real(self)
+        real(*arguments)
 
-    monkeypatch.setattr(run.Run, "look_back", look_back)
+    monkeypatch.setattr(run, "prove_and_draw_grid", look_back)
     result = train(tiny.recipe(data, tmp_path, "train.length=1", "watch.concept_prompts=[a cat]"), quiet=True)
     facts = read_facts(result.folder)
     assert result.outcome == "finished" and facts["readback_max_diff"] < 1e-3, result.message

@@ -100,7 +100,7 @@ def test_what_steps_do_not_need_is_put_aside_and_comes_back(
     assert tiny.losses(alone.folder) == tiny.losses(shared.folder)
     assert read_facts(alone.folder)["mode"] == "exclusive"
     (event,) = (line for line in read_log(alone.folder) if line.get("event") == "memory")
-    assert "Mode: exclusive. While steps go on, the " in event["text"]
+    assert "Mode: exclusive. While the run steps, the " in event["text"]
 
 
 def test_a_run_that_fits_is_shared(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

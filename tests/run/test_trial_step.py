@@ -85,10 +85,10 @@ def test_weights_in_bfloat16_and_a_run_that_goes_on(
     stops = RunControl()
     real = run.Run.step
 
-    def step(self: Any, done: int) -> Any:
+    def step(self: Any, session: Any, done: int) -> Any:
         if done == 1:
             stops.stop()
-        return real(self, done)
+        return real(self, session, done)
 
     with monkeypatch.context() as once:
         once.setattr(run.Run, "step", step)

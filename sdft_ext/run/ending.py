@@ -1,0 +1,103 @@
+"""How a run ends: errors become outcomes, and the report and the status are written."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ..errors import SdftError
+from ..out_of_memory import out_of_memory, training_failed
+from ..recipe import Recipe
+from ..run_folder.facts import add_facts
+from ..run_folder.log import Log
+from ..run_folder.log import read as read_log
+from ..run_folder.saves import Saves
+from ..train.loop import NotFinite
+from ..train.processes import ProcessLost
+from ..watch.report import report
+from .clock import Clock
+from .display import Display
+from .monitor import Diverged
+from .trial_step import DoesNotFit
+from .turns import ModelUnavailable
+
+Outcome = Literal["finished", "stopped", "failed"]
+INTACT = "Earlier saves are intact; fix that, then resume."
+
+
+class Stopped(SdftError, RuntimeError):
+    """The run was told to stop while it was still preparing."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended. ``message`` is one sentence for its user."""
+
+    folder: Path
+    outcome: Outcome
+    message: str
+    saves: list[Path] = field(default_factory=list)
+
+
+def outcome_of(error: BaseException, recipe: Recipe, began: bool) -> tuple[Outcome, str] | None:
+    """Tell how an error ends a run, with a sentence for the user; None where the error is raised on.
+
+    Raised on are faults of the program, which shall be seen whole, and, until training ``began``, errors of the recipe.
+    """
+    if isinstance(error, NotFinite | Diverged | DoesNotFit | ProcessLost):
+        return "failed", str(error)
+    if isinstance(error, Stopped | ModelUnavailable):
+        return "stopped", "Stopped before training began; resume begins it."
+    if isinstance(error, OSError):
+        return "failed", f"{_without_number(error)}. {INTACT}"
+    if out_of_memory(error):
+        return "failed", training_failed(recipe)
+    if began and isinstance(error, SdftError) and isinstance(error, ValueError):
+        return "failed", f"{error} {INTACT}"
+    return None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Writes down how a run ended."""
+
+    folder: Path
+    log: Log
+    display: Display
+    saves: Saves
+    clock: Clock
+
+    def end(self, outcome: Outcome, message: str, total: int) -> RunResult:
+        """Write the outcome, the report and the status; where even that can't be written, the result says so.
+
+        ``total``: the steps of the whole run; 0 where they aren't known yet.
+        """
+        try:
+            self._write(outcome, message, total)
+        except OSError as error:
+            if outcome != "failed":
+                outcome, message = "failed", f"{message} But: {_without_number(error)}. {INTACT}"
+            self.failed(message)
+        self.display.say(message)
+        return RunResult(self.folder, outcome, message, self.saves.paths())
+
+    def failed(self, message: str) -> None:
+        """Set the status of a run that ends without a report. A full disk changes nothing: the error itself is reported."""
+        with suppress(OSError):
+            self.display.status.set("failed", message=message)
+
+    def _write(self, outcome: Outcome, message: str, total: int) -> None:
+        step = max((line["step"] for line in read_log(self.folder)), default=0)
+        add_facts(self.folder, outcome=outcome, message=message, train_seconds=self.clock.seconds)
+        if outcome == "failed":
+            self.log.event(step, "warning", text=message)
+        self.log.close()
+        report(self.folder)
+        self.display.status.set(outcome, step, total, message=message)
+
+
+def _without_number(error: OSError) -> str:
+    """Give the text of a file system's error; the project's own sentences stand without the error's number."""
+    return error.strerror if error.strerror and error.filename is None else str(error)

@@ -1,0 +1,93 @@
+"""Previews of the weights while a run trains: control pictures and validation losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.profiler import record_function
+
+from ..recipe import WatchRecipe
+from ..run_folder.log import Log
+from ..train.weights import FirstWeights
+from ..watch.controls import Controls
+from ..watch.painter import Painter
+from ..watch.validation import Validation
+from .display import Display
+from .setup import Session
+from .turns import ModelUnavailable
+
+ALL = frozenset({"controls", "validation"})
+
+
+class Previews:
+    """Which previews are due, and drawing them.
+
+    What can't be drawn because the host's model is gone stays due, and the resumed run draws it.
+    """
+
+    def __init__(self, folder: Path, recipe: WatchRecipe, log: Log, display: Display) -> None:
+        self.controls, self.log, self.display = Controls(folder, recipe), log, display
+        self.due: set[str] = set()
+        """Names among ``ALL``: what is due of the present weights."""
+        self.first: FirstWeights | None = None
+        """The weights before the first step, as long as previews of them are due."""
+
+    def begin(self, session: Session) -> None:
+        """Draw the previews of before the first step, or keep the weights for it, so that whoever presses Train sees steps."""
+        if FirstWeights.fit(session.loop.parameters):
+            self.first = FirstWeights(session.loop.parameters, set(ALL))
+        else:
+            self.due |= ALL
+            self.draw_due(session, 0)
+
+    def draw_due(self, session: Session, step: int) -> None:
+        """Draw and measure what is due of the weights after ``step`` steps, and what still is of those before the first."""
+        self.draw_first(session)
+        if self.due:
+            with suppress(ModelUnavailable), session.loop.weights_to_show():
+                self.evaluate(session, step, self.due)
+
+    def draw_first(self, session: Session) -> None:
+        """Draw and measure what is due of the weights before the first step."""
+        if self.first is not None:
+            with suppress(ModelUnavailable), self.first.applied():
+                self.evaluate(session, 0, self.first.due)
+                self.first = None
+
+    def evaluate(self, session: Session, step: int, due: set[str]) -> None:
+        """Draw and measure what is due of the weights as they are; what is done leaves ``due``."""
+        with record_function("run.previews"):
+            if "controls" in due:
+                self._draw_controls(session, step)
+                due.discard("controls")
+            if "validation" in due:
+                self._validate(session, step)
+                due.discard("validation")
+
+    def state(self) -> dict[str, Any]:
+        """Give what a resumed run still has to draw."""
+        return {"owed": sorted(self.due), "first": None if self.first is None else self.first.state()}
+
+    def load(self, state: dict[str, Any], parameters: Sequence[nn.Parameter]) -> None:
+        """Put back what ``state`` gave. States of older versions have neither key."""
+        self.due = set(state.get("owed", ()))
+        if state.get("first"):
+            self.first = FirstWeights(parameters, set()).load(state["first"])
+
+    def _draw_controls(self, session: Session, step: int) -> None:
+        painter = Painter(session.recipe, session.model, session.turns.do, self.display.progress.show)
+        label = f"Control pictures at step {step}"
+        if self.controls.draw(step, lambda prompts, seeds: painter.draw(prompts, seeds, label)):
+            self.log.event(step, "controls")
+
+    def _validate(self, session: Session, step: int) -> None:
+        if session.recipe.watch.validation_every:
+            validation = Validation(session.recipe, session.dataset.batches)
+            with torch.no_grad():
+                losses = validation.losses(lambda *batch: session.turns.do(lambda: session.loop.evaluate(*batch)))
+            self.log.write(step, losses)
