@@ -1,16 +1,16 @@
-"""The order of the rooms, as docs/architecture.md draws it: each imports only from those below it."""
+"""The order of the rooms, as docs/architecture.md draws it: each imports only from those below it, and no files in a circle."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 PACKAGE = Path(__file__).resolve().parents[2] / "sdft_ext"
 HOST_ONLY = ("modules", "modules_forge", "backend", "launch", "gradio", "scripts", "networks")
-"""Of a WebUI: imported by the files that are made for it, and by no other."""
+"""Packages of a WebUI: imported by the files that are made for it, and by no other."""
+MADE_FOR_A_WEBUI = ("host/webui/", "extension.py")
 
 
 def drawn() -> list[list[str]]:
@@ -71,10 +71,51 @@ def test_every_room_is_drawn() -> None:
     assert {name for name in there if room(f"sdft_ext.{name}", rooms) is None} == {"__init__"}
 
 
-@pytest.mark.parametrize(
-    "name", ["desk", "dataset", "preparation", "taggers", "train", "method", "model", "formats", "watch", "api"]
-)
-def test_core_rooms_know_no_webui(name: str) -> None:
-    for path in (PACKAGE / name).rglob("*.py"):
-        found = {imported.partition(".")[0] for imported in imports(path)}
-        assert not found & set(HOST_ONLY), path.name
+def test_only_the_webui_s_own_files_know_it() -> None:
+    wrong = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        file = path.relative_to(PACKAGE).as_posix()
+        if not file.startswith(MADE_FOR_A_WEBUI):
+            wrong += [f"{file} imports {name}" for name in imports(path) if name.partition(".")[0] in HOST_ONLY]
+    assert wrong == []
+
+
+def module_name(path: Path) -> str:
+    return ".".join(("sdft_ext", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def type_checking_only(tree: ast.AST) -> set[ast.AST]:
+    """All that stands under ``if TYPE_CHECKING:`` and is never executed."""
+    blocks = [
+        node.body for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    return {node for block in blocks for statement in block for node in ast.walk(statement)}
+
+
+def imported_modules(path: Path, modules: set[str]) -> set[str]:
+    """The modules of the package that a file imports when it runs, at its top or inside a function."""
+    package = ("sdft_ext", *path.relative_to(PACKAGE).parent.parts)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = type_checking_only(tree)
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            inner = {f"{base}.{alias.name}" for alias in node.names}
+            found |= (inner & modules) or {base}
+    return found & modules - {module_name(path)}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Not even inside functions: a file can be understood, and tested, with those that it imports alone."""
+    paths = {module_name(path): path for path in PACKAGE.rglob("*.py")}
+    graph = {name: imported_modules(path, set(paths)) for name, path in paths.items()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        raise AssertionError(f"these import each other: {' → '.join(reversed(error.args[1]))}") from None
