@@ -27,7 +27,7 @@ from sdft_ext.formats.family import Family
 from sdft_ext.method.lora import LoraMethod
 from sdft_ext.model.base import Conditioning, Model, clean_alphas_cumprod
 from sdft_ext.recipe import Recipe
-from sdft_ext.train.loop import Loop
+from sdft_ext.train.loop import Encoders, Loop
 
 from .table import show
 
@@ -102,7 +102,8 @@ def make(size: str, device: str) -> tuple[Model, LoraMethod, Recipe, Batch, Cond
 
 def project_step(size: str, parts: Any) -> Callable[[int], None]:
     model, method, recipe, batch, text = parts
-    loop = Loop(recipe, model, method, FixedBatch(batch), recipe.train.length, lambda _: text, lambda _: text)
+    encoders = Encoders(lambda _: text, lambda _: text)
+    loop = Loop(recipe, model, method, FixedBatch(batch), recipe.train.length, encoders)
 
     def step(number: int) -> None:
         loop.step(number)

@@ -6,7 +6,7 @@ import threading
 
 
 class RunControl:
-    """Requests to a run, from any thread. The run looks at them between steps."""
+    """Requests to a run, from any thread. The run handles them between steps."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -17,7 +17,7 @@ class RunControl:
         self._try = False
 
     def pause(self) -> None:
-        """Hold the run after the step it is in; the model is handed back meanwhile."""
+        """Pause the run after its present step; the host has the model meanwhile."""
         self._set(_paused=True)
 
     def resume(self) -> None:
@@ -33,46 +33,48 @@ class RunControl:
         self._set(_sample=True)
 
     def try_now(self) -> None:
-        """Write a temporary save after this step, to try the training as it is."""
+        """Write a temporary save after this step, to try the training as it is now."""
         self._set(_try=True)
 
     def stop(self) -> None:
-        """End the run after this step, with a save and a state to go on from."""
+        """End the run after this step, with a save and a state to resume from."""
         self._set(_stop=True)
 
     @property
     def paused(self) -> bool:
+        """Whether the run is to wait."""
         return self._paused and not self._stop
 
     @property
     def stopping(self) -> bool:
+        """Whether the run is to end."""
         return self._stop
 
     def take_save(self) -> bool:
-        """Whether a save was asked for since the last look."""
+        """Tell whether a save was asked for since the last call."""
         with self._changed:
             asked, self._save = self._save, False
             return asked
 
     def take_sample(self) -> bool:
-        """Whether control pictures were asked for since the last look."""
+        """Tell whether control pictures were asked for since the last call."""
         with self._changed:
             asked, self._sample = self._sample, False
             return asked
 
     def take_try(self) -> bool:
-        """Whether a temporary save was asked for since the last look."""
+        """Tell whether a temporary save was asked for since the last call."""
         with self._changed:
             asked, self._try = self._try, False
             return asked
 
     def wait(self, seconds: float) -> None:
-        """Block so long, or until the run is told to stop."""
+        """Block for some seconds, or until the run is told to stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._stop, seconds)
 
     def wait_while_paused(self) -> None:
-        """Block until the run may go on, is told to stop, or is asked for something that it can give while it is held."""
+        """Block until the run may go on, is told to stop, or is asked for something that it can do while it is paused."""
         with self._changed:
             self._changed.wait_for(lambda: self._stop or not self._paused or self._save or self._sample or self._try)
 

@@ -1,4 +1,4 @@
-"""The contract of a host: who lends the model and takes the results."""
+"""The contract of a host: the program that lends the model and takes the results."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ Destination = Literal["txt2img", "xyz"]
 
 
 class HostError(SdftError, RuntimeError):
-    """The host can't lend its model as it is; the message says why and what to change."""
+    """The host can't do this as it is; the message says why and what to change."""
 
 
 class HostChanged(HostError):
-    """Another model is loaded than the one that was lent; the message says which to load. The run waits for it."""
+    """Another model is loaded than the one that was lent; the message says which one to load. The run waits for it."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """Where a lent model came from: its checkpoint, and the VAE's file where that isn't the checkpoint's own."""
+    """The files of a lent model: its checkpoint, and the VAE's file where that isn't the checkpoint's own."""
 
     base: str
     vae: str = ""
 
     def same(self, other: Files) -> bool:
-        """Whether both name the same weights: the same files, or copies of them elsewhere."""
-        return _alike(self.base, other.base) and _alike(self.vae, other.vae)
+        """Tell whether both name the same weights: the same files, or copies of them elsewhere."""
+        return _same_file(self.base, other.base) and _same_file(self.vae, other.vae)
 
 
 @dataclass(frozen=True)
 class Described:
-    """What a host has loaded, for people. ``why`` is a sentence where it can't be trained."""
+    """What a host has loaded, for people. ``why`` is a sentence that says why it can't be trained, else empty."""
 
     name: str
     path: str
@@ -56,18 +56,19 @@ class Described:
     trainable: bool
     why: str = ""
     dtype: str = ""
-    """The number format of its UNet, by the recipe's name for it; empty where it isn't loaded."""
+    """The dtype of its UNet as a recipe names it (fp32, fp16, bf16); empty where it isn't loaded."""
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """A number format by the recipe's name for it; empty where it has none."""
+    """Name a dtype as a recipe does (fp32, fp16, bf16); empty where it has no name for it."""
     return next((name for name, one in PRECISIONS.items() if one == dtype), "")
 
 
 def default_precision(dtype: str, device: str) -> Precision:
-    """The number format that runs there begin with: a half in which the model is held, whose weights autocast needn't copy.
+    """Choose the precision that a new recipe has for a model of this dtype on this device.
 
-    Else bf16 where the GPU computes in it (an NVIDIA one since Ampere), and what any GPU takes where it doesn't.
+    It is the model's own half precision, whose weights autocast needn't cast; else bf16 where the GPU computes in it (NVIDIA's
+    since Ampere), and otherwise what every GPU can do.
     """
     import torch
 
@@ -75,7 +76,7 @@ def default_precision(dtype: str, device: str) -> Precision:
     if kind in ("cpu", ""):
         return "fp32"
     if dtype in ("fp16", "bf16"):
-        # Older torches scale losses, which fp16 needs, on CUDA alone.
+        # Older versions of torch scale losses, as fp16 needs, on CUDA alone.
         scales = kind == "cuda" or hasattr(torch.amp, "GradScaler")
         return "fp16" if dtype == "fp16" and scales else "bf16"
     if kind == "cuda" and (torch.version.hip or torch.cuda.get_device_capability(device) >= (8, 0)):
@@ -85,7 +86,7 @@ def default_precision(dtype: str, device: str) -> Precision:
 
 @dataclass(frozen=True)
 class Memory:
-    """Of the device that trains: the GPU's, or the machine's where it trains on the CPU."""
+    """Memory of the device that trains: the GPU's, or the computer's where it trains on the CPU."""
 
     free_mb: float
     total_mb: float
@@ -94,7 +95,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Drawing:
-    """One picture to try a save with; ``save`` is its file, or None for the base model."""
+    """One picture to draw with a save; ``save`` is its file, or None for the base model."""
 
     prompt: str
     negative: str = ""
@@ -122,79 +123,84 @@ class Sampling:
 
 
 class Host(Protocol):
-    """Lends a model for a run, by turns. One object serves one run; making one costs nothing.
+    """Lends a model to a run, turn by turn. One object serves one run; making one costs nothing.
 
-    What a run may rely on: between ``borrow`` and ``give_back`` the model's tensors are the host's own, and inside a
-    ``turn`` nobody else uses them. What the host may rely on: outside a turn every tensor, flag and hook is as it was.
+    A run may rely on this: between ``borrow`` and ``give_back`` the model's tensors are the host's own, and inside a ``turn``
+    nobody else uses them. The host may rely on this: outside a turn every tensor, flag and hook is as it was.
     """
 
     name: str
     features: tuple[Feature, ...]
 
     def describe(self) -> Described:
-        """What is loaded now, and whether it can be trained. Loads and copies nothing."""
+        """Describe what is loaded now, and whether it can be trained. Loads and copies nothing."""
         ...
 
-    def memory(self) -> Memory: ...
+    def memory(self) -> Memory:
+        """Measure the memory of the device that trains."""
+        ...
 
     def files(self) -> Files:
-        """The files of the model that ``borrow`` would lend now. Raises HostError where there is none."""
+        """Name the files of the model that ``borrow`` would lend now. Raises HostError where there is none."""
         ...
 
     def borrow(self) -> Model:
-        """The loaded model as diffusers modules that share the host's parameters. Copies no weight.
+        """Lend the loaded model as diffusers modules that share the host's parameters. Copies no weight.
 
         Raises HostError where the host's model can't be lent.
         """
         ...
 
     def turn(self) -> AbstractContextManager[None]:
-        """The host's lock for a few steps, with the borrowed model on its device and as its files have it.
+        """Hold the host's lock for a step or a few pictures, with the model on its device and its weights those of its files.
 
-        Where the host has built the same model anew, its parameters are hung into the borrowed modules.
+        Where the host has loaded the same model again, the borrowed modules get its new parameters.
         Raises HostChanged where another model is loaded.
         """
         ...
 
     def offload(self, needed: Sequence[Tensor]) -> AbstractContextManager[None]:
-        """Inside a turn: the host's weights that none of these use lie in the computer's memory; after, all are back."""
+        """Move the host's weights to the computer's memory, but for the ``needed`` ones; after the block all are back.
+
+        Only inside a turn.
+        """
         ...
 
     def give_back(self) -> None:
-        """End of the loan: flags, modes and devices as they were."""
+        """End the loan: flags, modes and devices are as they were."""
         ...
 
     def saves_folder(self, method: str) -> Path | None:
-        """Where the host looks for files of this method, or None: they stay in the run's own folder."""
+        """Name the folder where the host looks for files of this method; None: they stay in the run's own folder."""
         ...
 
     def models(self, method: str) -> list[Path]:
-        """The files of this method that the host offers its users, whoever made them."""
+        """List the files of this method that the host offers its users, whoever made them."""
         ...
 
     def publish(self, path: Path) -> None:
-        """A save was written (or deleted): the host's lists, prompts and caches learn of it. Never inside a turn."""
+        """Update the host's lists, prompts and caches for a save that was written or deleted. Never inside a turn."""
         ...
 
     def draw(self, drawing: Drawing) -> Image.Image:
-        """A picture between turns, where ``features`` holds tryout. Raises HostError where it can't be drawn now."""
+        """Draw a picture between turns, where ``features`` has tryout. Raises HostError where it can't be drawn now."""
         ...
 
     def faces(self, image: Image.Image) -> list[tuple[float, float, float, float]]:
-        """Faces in an RGB picture, where ``features`` holds faces: left, top, right, bottom, as shares of the sides.
+        """Find faces in an RGB picture, where ``features`` has faces: left, top, right, bottom, as fractions of the sides.
 
-        Nothing is downloaded. Raises HostError where this host finds none.
+        Downloads nothing. Raises HostError where this host can't look for faces.
         """
         ...
 
     def samplers(self) -> list[str]:
-        """Names of the samplers that ``paint`` draws with, the usual one first."""
+        """Name the samplers that ``paint`` draws with, the usual one first."""
         ...
 
     def paint(
         self, prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling, model: Files
     ) -> list[Image.Image]:
-        """One picture for each prompt and seed, drawn at once by the host's own pipeline, under its lock.
+        """Draw one picture for each prompt and seed, in one batch, with the host's own pipeline and under its lock.
 
         No loan is needed, and a run that trains goes on before and after. Nothing is written into the host's folders.
         Raises HostChanged where another model is loaded than ``model``, HostError where there is none.
@@ -202,43 +208,43 @@ class Host(Protocol):
         ...
 
     def taggers(self) -> list[Tagger]:
-        """The host's own interrogators, also those that lack their weights. Each waits for the host's lock itself."""
+        """List the host's own interrogators, also those whose weights are missing. Each waits for the host's lock itself."""
         ...
 
     def taggers_folder(self) -> Path | None:
-        """Where the host's users put taggers' files, or None: the program has a folder of its own."""
+        """Name the folder where the host's users put taggers' files; None: the program has a folder of its own."""
         ...
 
     def handover(
         self, to: Destination, recipe: Recipe, saves: Sequence[str], weights: Sequence[float], prompts: Sequence[str]
     ) -> str:
-        """What the page pastes into the host (``features``: txt2img, xyz): saves by name, each in the host's folder.
+        """Write what the page pastes into the host (``features``: txt2img, xyz). ``saves``: their names in the host's folder.
 
         Raises HostError where this host takes none.
         """
         ...
 
     def checkpoint_name(self, path: Path) -> str:
-        """How the host's own list calls a checkpoint in its folder; one that is missing there is put on the list.
+        """Give the name of a checkpoint in the host's own list, which is read again where the checkpoint is missing.
 
-        Raises HostError where this host has no such list, or the file isn't there.
+        Raises HostError where this host has no such list, or the file isn't in its folder.
         """
         ...
 
     def is_local(self) -> bool:
-        """Whether only this machine's user reaches the page."""
+        """Tell whether the page can only be reached from this computer."""
         ...
 
     def may_add_folders(self) -> bool:
-        """Whether the page's user may name folders outside the allowed ones."""
+        """Tell whether the page's user may name folders outside the allowed ones."""
         ...
 
     def allowed_folders(self) -> list[Path]:
-        """Folders whose pictures the page may show and train on."""
+        """List the folders whose pictures the page may show and train on."""
         ...
 
 
-def _alike(one: str, other: str) -> bool:
+def _same_file(one: str, other: str) -> bool:
     if not one or not other:
         return one == other
     paths = [Path(name).expanduser().resolve() for name in (one, other)]

@@ -1,4 +1,4 @@
-"""A lock that is given in the order of asking: a picture asked for during training is drawn after the step."""
+"""A lock that is given in the order of asking: a picture that is asked for during training is drawn after the step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 
 
 class FifoLock:
-    """First come, first served; not reentrant."""
+    """A lock for the first who asks, then for the next; not reentrant."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -23,7 +23,7 @@ class FifoLock:
             self._waiting.append(mine)
         try:
             mine.wait()
-        except BaseException:  # Ctrl-C: whoever comes next doesn't wait for one who has gone
+        except BaseException:  # Ctrl-C: the next in line must not wait for one that has gone
             with self._mutex:
                 if not mine.is_set():
                     self._waiting.remove(mine)
@@ -34,6 +34,6 @@ class FifoLock:
     def __exit__(self, *_: object) -> None:
         with self._mutex:
             if self._waiting:
-                self._waiting.popleft().set()  # held on, by the next one
+                self._waiting.popleft().set()  # the lock stays held, by the next one
             else:
                 self._held = False

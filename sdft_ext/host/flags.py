@@ -1,4 +1,4 @@
-"""Whose flags hold when: a lent model's parameters are one object for its host and for the run."""
+"""Gradient flags of a lent model: its parameters are the same objects for its host and for the run, and each has its own."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ class Flags:
 
     @classmethod
     def of(cls, parameters: Iterable[nn.Parameter]) -> Flags:
+        """Record the flags as they are."""
         return cls([(parameter, parameter.requires_grad, parameter.grad) for parameter in parameters])
 
     @classmethod
     def off(cls, parameters: Iterable[nn.Parameter]) -> Flags:
-        """As every method wants its base: no gradients."""
+        """Make flags without gradients, as every method wants its base."""
         return cls([(parameter, False, None) for parameter in parameters])
 
     def put(self) -> None:
+        """Set the flags of the parameters."""
         for parameter, wanted, gradient in self.parameters:
             parameter.requires_grad = wanted
             parameter.grad = gradient

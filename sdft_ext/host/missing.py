@@ -1,4 +1,4 @@
-"""The packages that the extension adds to a WebUI's environment, and which of them are missing. Standard library only."""
+"""The packages that the extension adds to a WebUI's environment, and which are missing. Imports the standard library only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import metadata
 
 @dataclass(frozen=True)
 class Package:
-    """A package, the version to install, and the versions [low, high) that work beside a WebUI's own packages."""
+    """A package, the version to install, and the versions [low, high) that work with a WebUI's own packages."""
 
     name: str
     version: str
@@ -19,6 +19,7 @@ class Package:
 
     @property
     def pin(self) -> str:
+        """The requirement for pip."""
         return f"{self.name}=={self.version}"
 
 
@@ -30,26 +31,27 @@ PACKAGES = (
     Package("ImageHash", "4.3.2"),
     Package("picklescan", "1.0.4"),
 )
-"""Each is installed without its dependencies: what it needs, every WebUI carries."""
+"""Each is installed without its dependencies, as every WebUI has those."""
 
 
 def missing() -> list[Package]:
+    """List the packages that aren't installed."""
     return [package for package in PACKAGES if _version(package.name) is None]
 
 
 def unfit() -> list[str]:
-    """A sentence for each package that is there in a version that isn't known to work; it is left as it is."""
+    """Write a sentence for each package that is installed in a version that isn't known to work; it is left as it is."""
     found = ((package, _version(package.name)) for package in PACKAGES if package.low)
     return [
         f"{package.name} {version} is installed, which isn't known to work here; {_range(package)} are. "
-        "Training may fail until whatever asked for that version is updated."
+        "Training may fail until what required that version is updated."
         for package, version in found
         if version is not None and not package.low <= _numbers(version) < package.high
     ]
 
 
 def command(packages: list[Package]) -> str:
-    """The one command that gets them, with this environment's own Python."""
+    """Write the command that installs the packages, with this environment's own Python."""
     python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
     return f"{python} -m pip install --no-deps {' '.join(package.pin for package in packages)}"
 

@@ -1,4 +1,4 @@
-"""Weights put aside while others train: they lie in the computer's memory, and come back bit for bit."""
+"""Offloads weights that a run doesn't need while it steps: they are kept in the computer's memory and come back bit for bit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..model.base import Model
 from ..out_of_memory import NOT_RESTORED, out_of_memory
 
-REST = torch.device("cpu")
+CPU = torch.device("cpu")
 Home = tuple[nn.Parameter, torch.device]
 
 
@@ -21,10 +21,10 @@ Home = tuple[nn.Parameter, torch.device]
 def offloaded(
     parameters: Iterable[nn.Parameter], needed: Iterable[Tensor], model: Model, not_restored: list[Home]
 ) -> Iterator[None]:
-    """Inside, those of a host's parameters whose memory none of ``needed`` uses lie on the CPU; their objects stay the same.
+    """Keep a host's parameters on the CPU inside the block, but for those whose memory a ``needed`` tensor uses.
 
-    ``model``: the borrowed modules, whose views follow. ``stranded`` gets those for which there is no room afterwards, and torch's
-    error is raised: see ``bring_home``.
+    The parameters stay the same objects. ``model``: the borrowed modules, whose views follow. ``not_restored`` gets the
+    parameters for which there is no room afterwards (see ``restore_offloaded``), and torch's error is raised.
     """
     used = {_memory(tensor) for tensor in needed}
     already = {id(parameter) for parameter, _ in not_restored}
@@ -33,7 +33,7 @@ def offloaded(
         for parameter in parameters:
             if _memory(parameter) not in used and id(parameter) not in already:
                 homes.append((parameter, parameter.device))
-                parameter.data = moved(parameter, REST)
+                parameter.data = moved(parameter, CPU)
         model.refresh()
         empty_cache()
         yield
@@ -47,7 +47,10 @@ def offloaded(
 
 
 def restore_offloaded(not_restored: list[Home]) -> None:
-    """When a run gives its model back, and with it what it trained: what found no room before. Call it with the host's lock held."""
+    """Restore parameters that found no room before, now that the run has released what it trained.
+
+    Call it with the host's lock held. Where there still is no room, the user is told to load the checkpoint again.
+    """
     try:
         _restore(not_restored)
     except RuntimeError as error:
@@ -58,31 +61,34 @@ def restore_offloaded(not_restored: list[Home]) -> None:
 
 
 def _restore(homes: list[Home]) -> None:
-    """All that there is room for, at first and once more when all is freed that can be; those stay in the list that have found
-    none, and torch's error is raised."""
-    trouble: RuntimeError | None = None
+    """Move parameters back to their devices, and once more after freeing memory where there was no room.
+
+    The list keeps those that found none, and torch's error is raised.
+    """
+    full: RuntimeError | None = None
     for _ in range(2):
         left = []
         for parameter, device in homes:
-            if parameter.is_meta:  # its host has thrown it away
+            if parameter.is_meta:  # the host has unloaded it
                 continue
             try:
                 parameter.data = moved(parameter, device)
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
-                trouble = error
+                full = error
                 left.append((parameter, device))
         homes[:] = left
         if not left:
             return
         gc.collect()
         empty_cache()
-    assert trouble is not None
-    raise trouble
+    assert full is not None
+    raise full
 
 
 def moved(parameter: nn.Parameter, device: torch.device) -> Tensor:
+    """Copy a parameter's values to a device."""
     return parameter.data.to(device, copy=True)
 
 
@@ -91,6 +97,6 @@ def _memory(tensor: Tensor) -> int:
 
 
 def empty_cache() -> None:
-    """To the GPU, what torch keeps of it for later."""
+    """Give the GPU memory that torch keeps for later back to the GPU."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

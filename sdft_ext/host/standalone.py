@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Shelf:
-    """The one model that this process holds, with the lock of whoever uses it. Another one comes in its place."""
+    """The one model that this process has loaded, with the lock of whoever uses it. Another one replaces it."""
 
     def __init__(self, device: str | None = None) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -36,12 +36,12 @@ class Shelf:
         self.model: Model | None = None
         self.files: Files | None = None
         self.lent = 0
-        """Runs that have borrowed the model."""
+        """How many runs have borrowed the model."""
 
     def take(self, files: Files) -> Model:
-        """The model of these files, loaded where it isn't there (or was thrown away). Call it with the lock held."""
+        """Give the model of these files, loaded where it isn't (or was unloaded). Call it with the lock held."""
         if self.model is None or self.files != files or next(self.model.unet.parameters()).is_meta:
-            self.model = self.files = None  # two don't fit
+            self.model = self.files = None  # two models may not fit
             self.model, self.files = load(files.base, vae=files.vae, device=self.device), files
         return self.model
 
@@ -49,7 +49,8 @@ class Shelf:
 class StandaloneHost:
     """Lends the model of the recipe's file, on the GPU where there is one.
 
-    ``shelf``: hosts that share one share its model and its lock; ``roots`` are the folders that the page may show.
+    Hosts with the same ``shelf`` share its model and its lock. ``roots`` are the folders that the page may show; ``local``:
+    whether the page can only be reached from this computer.
     """
 
     name = "standalone"
@@ -79,7 +80,7 @@ class StandaloneHost:
         family = "" if loaded is None else loaded.family.name
         if not path.exists():
             return Described(
-                path.name, str(path), "", self.device, False, f"{path} is gone: choose another base model."
+                path.name, str(path), "", self.device, False, f"{path} is missing: choose another base model."
             )
         dtype = "" if loaded is None else dtype_name(loaded.dtype)
         return Described(path.name, str(path), family, self.device, True, dtype=dtype)
@@ -97,7 +98,7 @@ class StandaloneHost:
     def borrow(self) -> Model:
         with self.shelf.lock:
             if self.shelf.lent and self.shelf.files != self.files():
-                raise HostError("Another run has borrowed another model: let it end first.")
+                raise HostError("Another run is training another model: wait for its end, or stop it.")
             self._lent = self.shelf.take(self.files())
             self.shelf.lent += 1
             self._model = share(self._lent)
@@ -110,7 +111,7 @@ class StandaloneHost:
         if model is None:
             raise RuntimeError("no model is borrowed")
         with self.shelf.lock:
-            self._same(model)
+            self._check_loaded(model)
             theirs = Flags.of(self._parameters())
             if self._ours is not None:
                 self._ours.put()
@@ -147,7 +148,7 @@ class StandaloneHost:
         """Saves are read from their file each time."""
 
     def draw(self, drawing: Drawing) -> Image.Image:
-        """A picture with the untrained model, or with a save in it, in the turn after the one that is going on."""
+        """Draw a picture with the untrained model, or with a save, in the turn after the present one."""
         from ..method import METHODS
 
         with self.shelf.lock:
@@ -169,7 +170,7 @@ class StandaloneHost:
                 )[0]
 
     def faces(self, image: Image.Image) -> list[tuple[float, float, float, float]]:
-        raise HostError("Faces are found in the WebUI: let edges decide here.")
+        raise HostError("Faces are only found in the WebUI: let edges decide here.")
 
     def samplers(self) -> list[str]:
         return ["DDIM"]
@@ -184,7 +185,7 @@ class StandaloneHost:
             raise HostChanged(f"The pictures are drawn with {name}: start this program with it to go on.")
         with self.shelf.lock:
             if self.shelf.lent and self.shelf.files != model:
-                raise HostChanged(f"A run is training on another base model: its end is waited for, then {name} draws.")
+                raise HostChanged(f"A run is training on another base model: when it ends, {name} draws.")
             return sample(
                 self.shelf.take(model),
                 prompts,
@@ -206,10 +207,10 @@ class StandaloneHost:
     def handover(
         self, to: Destination, recipe: Recipe, saves: Sequence[str], weights: Sequence[float], prompts: Sequence[str]
     ) -> str:
-        raise HostError("There is no txt2img here: try the save out on this page.")
+        raise HostError("There is no txt2img here: try the save on this page.")
 
     def checkpoint_name(self, path: Path) -> str:
-        raise HostError("There is no list of checkpoints here: try the save out on this page.")
+        raise HostError("There is no list of checkpoints here: try the save on this page.")
 
     def is_local(self) -> bool:
         return self.local
@@ -220,8 +221,8 @@ class StandaloneHost:
     def allowed_folders(self) -> list[Path]:
         return self.roots
 
-    def _same(self, model: Model) -> None:
-        """Whether the shelf holds what was lent; the same files read anew are hung in. Raises HostChanged."""
+    def _check_loaded(self, model: Model) -> None:
+        """Check that the shelf has the lent model; where its files were loaded again, use the new parameters. Raises HostChanged."""
         if self.shelf.model is not None and self.shelf.files != self.files():
             other = Path(self.shelf.files.base).name if self.shelf.files else ""
             raise HostChanged(f"Another model, {other}, is loaded: load {Path(self.recipe.base).name} again to go on.")

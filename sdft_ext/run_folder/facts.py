@@ -1,4 +1,4 @@
-"""``facts.json``: what a run remembers of itself for its report and for a resume."""
+"""``facts.json``: what a run remembers for its report and for a resume."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ FILE = "facts.json"
 
 
 def add_facts(folder: Path, **facts: Any) -> None:
-    """Remember facts of a run for its report."""
+    """Add facts (JSON types) to those that the run remembers, in place of those with the same name."""
     json_file.write(folder / FILE, {**read_facts(folder), **facts})
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
+    """Read the run's facts; empty where it has none yet."""
     return dict(json_file.read(folder / FILE, missing={}))

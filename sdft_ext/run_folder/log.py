@@ -16,29 +16,33 @@ FILE = "log.jsonl"
 
 
 class Smoother:
-    """Exponential mean without the bias of its start: mean / (1 - shareⁿ) (Kingma 2015, §3)."""
+    """An exponential mean with the bias of its start corrected: mean / (1 - shareⁿ) (Kingma 2015, §3)."""
 
     def __init__(self, share: float) -> None:
         self.share, self.total, self.weight = share, 0.0, 0.0
 
     def add(self, value: float) -> float:
+        """Take a value into the mean; returns the new mean."""
         self.total = self.share * self.total + (1 - self.share) * value
         self.weight = self.share * self.weight + (1 - self.share)
         return self.value
 
     @property
     def value(self) -> float:
+        """The mean; NaN before the first value."""
         return self.total / self.weight if self.weight else math.nan
 
     def state(self) -> dict[str, float]:
+        """Give what a resumed run goes on with."""
         return {"total": self.total, "weight": self.weight}
 
     def load(self, state: dict[str, float]) -> None:
+        """Put back what ``state`` gave."""
         self.total, self.weight = state["total"], state["weight"]
 
 
 class Log:
-    """Writes lines as they come, each flushed: what was logged survives a kill."""
+    """Writes each line as it comes and flushes it: what was logged survives a kill."""
 
     def __init__(self, folder: Path, recipe: WatchRecipe) -> None:
         self.path = folder / FILE
@@ -49,9 +53,9 @@ class Log:
         self._board_from: int | None = None
 
     def resume(self, step: int) -> None:
-        """Drop what was logged past a step, and a half line at the end: the run will log it again.
+        """Drop what was logged past a step, and half a line at the end: the run will log it again.
 
-        A run that goes on from step 0 begins anew: nothing is kept.
+        A run that goes on from step 0 starts again: nothing is kept.
         """
         self.close()
         kept = [line for line in read(self.path.parent) if step > 0 and line["step"] <= step]
@@ -60,7 +64,7 @@ class Log:
             self._board_from = step + 1 if step else 0
 
     def write(self, step: int, values: dict[str, Any]) -> None:
-        """One line of numbers at a step."""
+        """Log the numbers of a step, for TensorBoard too."""
         self._line({"step": step, **values, "time": time.time()})
         if self._board_folder is not None:
             for name, value in values.items():
@@ -68,14 +72,15 @@ class Log:
                     self._on_board(step, name, value)
 
     def event(self, step: int, kind: str, **values: Any) -> None:
-        """Something that happened: a save, control pictures, a warning."""
+        """Log something that happened: a save, control pictures, a warning."""
         self._line({"step": step, "event": kind, **values, "time": time.time()})
 
     def close(self) -> None:
+        """Close the files; writing opens them again."""
         opened = [thing for thing in (self._file, self._board) if thing is not None]
         self._file = self._board = None
         for thing in opened:
-            # On a full disk closing fails as writing has: that was told then.
+            # On a full disk closing fails as writing did, which was reported then.
             with suppress(OSError):
                 thing.close()
 
@@ -95,8 +100,8 @@ class Log:
                 self._board_folder = None
                 self.event(step, "warning", text="tensorboardX is not installed: no files for TensorBoard are written.")
                 return
-            # TensorBoard forgets what an earlier file says from this step on.
-            # The suffix: two runs begun within a second would write the same file.
+            # purge_step: TensorBoard ignores what an earlier file holds from this step on.
+            # filename_suffix: two runs started within a second would write the same file.
             self._board = SummaryWriter(
                 str(self._board_folder),
                 purge_step=self._board_from,
@@ -108,11 +113,11 @@ class Log:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log, each with its ``step``; one cut off by a kill is left out."""
+    """Read the lines of a run's log, each with its ``step``; one that a kill cut off is left out."""
     path = folder / FILE
     lines: list[dict[str, Any]] = []
     if path.exists():
-        # Not splitlines: a name in a line may hold one of Unicode's other line ends.
+        # Not splitlines: a name in a line may contain one of Unicode's other line separators.
         for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
                 line = json_file.parse(text)
@@ -124,5 +129,5 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 
 def losses(lines: list[dict[str, Any]], name: str = "loss") -> list[tuple[int, float]]:
-    """(step, value) of one number of the log."""
+    """Pick (step, value) of one number of the log."""
     return [(line["step"], float(line[name])) for line in lines if name in line]

@@ -1,4 +1,4 @@
-"""The saved files of a run: their names, their index, and which old ones go."""
+"""The saved files of a run: their names, their index, and which old ones are deleted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .save_names import TRY
 
 @dataclass(frozen=True)
 class Save:
-    """One saved file. ``loss`` is the smoothed loss at that step; ``further`` are files that belong to it."""
+    """One entry of the index. ``loss`` is the smoothed loss at that step; ``further`` are extra files that belong to the save."""
 
     file: str
     step: int
@@ -23,14 +23,14 @@ class Save:
 
 
 Writer = Callable[[Path], Sequence[Path]]
-"""Makes a save's file under the given path, and returns the further ones that it has made."""
+"""Writes a save's file to the given path, and returns the extra files that it has written."""
 
 
 class Saves:
     """The saves of one run, listed in ``saves/index.json``; that file is the truth.
 
-    Files are written into ``folder``, further ones of a save into ``further_folder``; the index holds absolute paths where that
-    is not the run's own ``saves/``.
+    Files are written into ``folder``, extra files of a save into ``extra_folder``; the index holds absolute paths where that is
+    not the run's own ``saves/``.
     """
 
     def __init__(
@@ -40,55 +40,57 @@ class Saves:
         keep_last: int,
         folder: Path | None = None,
         suffix: str = ".safetensors",
-        further_folder: Path | None = None,
+        extra_folder: Path | None = None,
     ) -> None:
         self.index_folder = run_folder / "saves"
         self.folder = folder or self.index_folder
-        self.further_folder = further_folder or self.folder
+        self.extra_folder = extra_folder or self.folder
         self.name, self.keep_last, self.suffix = name, keep_last, suffix
 
     def all(self) -> list[Save]:
-        """Every save that is still there, oldest first."""
+        """List every save whose file still exists, oldest first."""
         listed = [Save(**entry) for entry in json_file.read(self.index_folder / "index.json", missing=[])]
         return [save for save in listed if self.path(save).exists()]
 
     def paths(self) -> list[Path]:
+        """List the files of all saves, oldest first."""
         return [self.path(save) for save in self.all()]
 
     def path(self, save: Save) -> Path:
+        """Give the path of a save's file."""
         return self.index_folder / save.file
 
     def clear(self) -> None:
-        """Remove what a killed run left half written: a host would list it among its LoRAs. Other runs' files stay."""
+        """Delete what a killed run left half written: a host would list it among its LoRAs. Other runs' files stay."""
         whole = glob.escape(self.name[:40])
         for ending in ("", "-??????", f"{TRY}-??????"):
             atomic.clear(self.folder, whole + ending[: max(0, 40 - len(self.name))])
-        if self.further_folder != self.index_folder:
-            atomic.clear(self.further_folder, f"{whole}-*")
+        if self.extra_folder != self.index_folder:
+            atomic.clear(self.extra_folder, f"{whole}-*")
 
     def write_try(self, step: int, writer: Writer) -> list[Path]:
-        """A temporary save, which no index lists, and its further files. Raises OSError as ``write`` does."""
+        """Write a temporary save, which no index lists, and its extra files; returns all paths. Raises OSError as ``write``."""
         path = self.folder / f"{self.name}{TRY}-{step:06d}{self.suffix}"
         self.folder.mkdir(parents=True, exist_ok=True)
         return [path, *writer(path)]
 
     def tries(self) -> list[Path]:
-        """The temporary saves that are there, and their further files."""
+        """List the existing temporary saves and their extra files."""
         begun = f"{glob.escape(self.name)}{TRY}-[0-9][0-9][0-9][0-9][0-9][0-9]"
         found = [*self.folder.glob(begun + self.suffix)]
-        for folder in {self.folder, self.further_folder}:
+        for folder in {self.folder, self.extra_folder}:
             found += folder.glob(f"{begun}-*{self.suffix}")
             found += folder.glob(f"{begun}.yaml")
         return sorted(found)
 
     def files(self, save: Save) -> list[Path]:
-        """All files of a save, its own first."""
+        """List all files of a save, its own first."""
         return [self.path(save), *(self.index_folder / name for name in save.further)]
 
     def write(self, step: int, epoch: int, loss: float | None, last: bool, writer: Writer) -> Path:
-        """Let ``writer`` make the file of this step, index it, and delete those beyond ``keep_last``.
+        """Let ``writer`` write the file of this step, index it, and delete the oldest saves beyond ``keep_last``.
 
-        A save of the same step (a resumed run repeats it) is replaced; nothing else is.
+        A save of the same step (a resumed run repeats it) is replaced; nothing else is. Returns the file's path.
         Raises OSError that names the file where it can't be written; earlier saves stay.
         """
         path = self.folder / f"{self.name if last else f'{self.name}-{step:06d}'}{self.suffix}"
@@ -99,7 +101,7 @@ class Saves:
         entries.append(Save(file, step, epoch, loss, further))
         old = entries[: -self.keep_last] if self.keep_last else []
         kept = entries[len(old) :]
-        # Deleted first: a run killed in between still finds the others in its index, and no file that nothing lists.
+        # Deleted before the index is written: a run killed in between leaves no file that no index lists.
         for one in (one for save in old for one in self.files(save)):
             one.unlink(missing_ok=True)
         json_file.write(self.index_folder / "index.json", [asdict(save) for save in kept])

@@ -1,10 +1,10 @@
-"""What a killed run goes on from: every number of the training, exactly, in safetensors and JSON.
+"""The state that a killed run is resumed from: every number of the training, exactly, in safetensors and JSON.
 
 (No pickles: the WebUI replaces torch.load, and a pickle is a program.)
 
 A state is a folder ``step-000100``: ``tensors.safetensors`` holds the tensors by number, ``state.json`` the tree around
-them, and checksums of both. It is written beside under a hidden name, flushed to the disk, and renamed; the state before
-it stays, so that a run killed at any moment, or a damaged file, costs at most the steps since the one before.
+them, and checksums of both. It is written under a hidden name, flushed to the disk, and renamed; the state before it is kept,
+so that a kill at any moment, or a damaged file, costs at most the steps since that one.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class StateError(SdftError, ValueError):
 
 
 def write(folder: Path, step: int, tree: Mapping[str, Any]) -> Path:
-    """Write ``tree`` (nested dicts and lists of tensors, numbers, texts) as ``folder/step-000100``; it appears whole.
+    """Write ``tree`` (nested dicts and lists of tensors, numbers, texts) as ``folder/step-000100``, whole or not at all.
 
-    Tensor by tensor: of a whole model's weights and their optimizer's, no second copy is made in memory.
-    Older states go when the new one is complete. Raises OSError that names the folder where it can't be written; the
-    states that were there stay.
+    It is written tensor by tensor, so that a whole model's weights and optimizer state are never copied in memory. Older
+    states are deleted when the new one is complete. Raises OSError that names the folder where it can't be written; the
+    existing states stay then.
     """
     target, temporary, replaced = (
         folder / name.format(step) for name in ("step-{:06d}", ".step-{:06d}.tmp", ".step-{:06d}.old")
@@ -59,7 +59,7 @@ def write(folder: Path, step: int, tree: Mapping[str, Any]) -> Path:
         for path in (temporary / TENSORS, temporary / VALUES, temporary):
             _flush(path)
         if target.exists():
-            # A resumed run repeats the step: its old state can still be read until the new one has its name.
+            # A resumed run repeats the step: the old state can still be read until the new one has its name.
             shutil.rmtree(replaced, ignore_errors=True)
             os.replace(target, replaced)
         os.replace(temporary, target)
@@ -75,12 +75,12 @@ def write(folder: Path, step: int, tree: Mapping[str, Any]) -> Path:
 
 
 def states(folder: Path) -> list[Path]:
-    """The states of a run, oldest first."""
+    """List the states of a run, oldest first."""
     return sorted((path for path in folder.glob("*step-*") if _NAME.fullmatch(path.name)), key=_order)
 
 
 def read_last(folder: Path) -> tuple[int, dict[str, Any]] | None:
-    """The newest state that is whole, as (finished steps, tree), or None where there is none."""
+    """Read the newest state that is undamaged, as (finished steps, tree); None where there is none."""
     for path in reversed(states(folder)):
         try:
             return read(path)
@@ -90,7 +90,7 @@ def read_last(folder: Path) -> tuple[int, dict[str, Any]] | None:
 
 
 def read(path: Path) -> tuple[int, dict[str, Any]]:
-    """One state, as (finished steps, tree). Raises OSError where it can't be read, StateError where it is damaged."""
+    """Read one state, as (finished steps, tree). Raises OSError where it can't be read, StateError where it is damaged."""
     try:
         content = json_file.parse((path / VALUES).read_text(encoding="utf-8"))
         whole = content["values_crc32"] == _sum(content["values"])
@@ -107,16 +107,17 @@ def _order(path: Path) -> tuple[int, bool]:
 
 
 def remove_old(folder: Path, step: int) -> None:
-    """Keep the state of ``step`` and what came before it, ``KEEP`` in all.
+    """Delete older states than that of ``step``, so that ``KEEP`` are left.
 
-    A resumed run calls it too: it may have been killed just before the older ones went. Later ones stand there only where they couldn't be read; the run comes to them again and replaces them.
+    A resumed run calls it too: it may have been killed just before the older ones were deleted. Later states exist only where
+    they couldn't be read; the run comes to their steps again and replaces them.
     """
     for old in [path for path in states(folder) if _order(path)[0] <= step][:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:
-    """Have the disk hold a file's content, or a folder's names (where the system lets folders be flushed)."""
+    """Flush a file's content to the disk, or a folder's names (where the system lets folders be flushed)."""
     folder = path.is_dir()
     if folder and os.name == "nt":
         return
@@ -140,7 +141,7 @@ def _file_sum(path: Path) -> int:
 
 
 def _flatten(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """JSON in which tensors stand by name. Keys keep their type, tuples are told from lists, floats are exact (hex)."""
+    """Turn a tree into JSON types, with names for tensors. Keys keep their type, tuples stay tuples, floats are exact (hex)."""
     if isinstance(value, Tensor):
         if value.dtype not in tensor_file.NAMES:
             raise TypeError(f"{path}: {str(value.dtype).removeprefix('torch.')} can't be kept in a state")
@@ -182,7 +183,7 @@ def _available(device: str) -> bool:
 
 
 def _strides(value: Tensor) -> list[int] | None:
-    """The strides of a tensor that fills its memory in another order (channels last): fused optimizers count on them."""
+    """Give the strides of a tensor that fills its memory in another order (channels last): fused optimizers rely on them."""
     if value.is_contiguous():
         return None
     step = 1
@@ -194,24 +195,24 @@ def _strides(value: Tensor) -> list[int] | None:
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """``optimizer.state_dict()``, with the name of its class."""
+    """Give ``optimizer.state_dict()`` with the name of its class."""
     return {"name": type(optimizer).__name__, **optimizer.state_dict()}
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
     """Put back what ``optimizer_state`` gave, bit for bit.
 
-    ``Optimizer.load_state_dict`` casts the state's tensors to the parameters' type; here they stay what they were.
-    Raises StateError for another optimizer's state and for other parameters: the recipe was changed since.
+    ``Optimizer.load_state_dict`` casts the state's tensors to the parameters' dtype; here they keep their own.
+    Raises StateError for another optimizer's state and for other parameters: the recipe has changed since.
     """
     if state["name"] != type(optimizer).__name__:
         raise StateError(
-            f"The state was written with the optimizer {state['name']}: put train.optimizer back, or begin a new run."
+            f"The state was written with the optimizer {state['name']}: restore train.optimizer, or start a new run."
         )
     parameters = [[parameter for parameter in group["params"]] for group in optimizer.param_groups]
     if [len(group) for group in parameters] != [len(group["params"]) for group in state["param_groups"]]:
         raise StateError(
-            "The state was written with other trained parameters: put recipe.yaml back as it was, or begin a new run."
+            "The state was written with other trained parameters: restore recipe.yaml, or start a new run."
         )
     for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
         group.update({key: value for key, value in saved.items() if key != "params"})
@@ -223,7 +224,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -
 
 
 def _on_device_of(parameter: Tensor, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A parameter's state; moved only where all of it lies elsewhere (step counters may live on the CPU beside a GPU)."""
+    """Move a parameter's state to its device where none of it is there (step counters may stay on the CPU beside a GPU)."""
     tensors = [value for value in entry.values() if isinstance(value, Tensor)]
     if any(value.device == parameter.device for value in tensors):
         return dict(entry)

@@ -12,13 +12,14 @@ State = Literal["preparing", "training", "drawing", "paused", "finished", "stopp
 
 
 class Status:
-    """Written at every change of state, otherwise at most once a second."""
+    """Writes the file at every change of state or with a message, otherwise at most once a second."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "status.json"
         self._last: tuple[State, float] = ("preparing", 0.0)
 
     def set(self, state: State, step: int = 0, total: int = 0, seconds_left: float = 0.0, message: str = "") -> None:
+        """Say what the run is doing. Raises OSError where it can't be written."""
         now = time.monotonic()
         if state == self._last[0] and now - self._last[1] < 1 and not message:
             return

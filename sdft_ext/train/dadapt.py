@@ -1,7 +1,7 @@
 """Adam that finds its own step size (Defazio & Mishchenko 2023, "Learning-rate-free learning by D-adaptation").
 
-pytorch-optimizer 3.4.0 has a DAdaptAdam too, but begins its means anew at every step, so that its estimate never leaves
-the first guess: a loss of 8.838 was 8.824 after 300 steps at any learning rate.
+pytorch-optimizer 3.4.0 has a DAdaptAdam too, but resets its means at every step, so that its estimate never leaves the first
+guess: a loss of 8.838 was 8.824 after 300 steps at any learning rate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class DAdaptAdam(Optimizer):
         d ← max(d, min(r / ((1 - β)·‖s‖₁), growth_rate·d))
         p ← p - λ·weight_decay·p - m / A               with the new v
 
-    ``d`` is the distance to the solution as far as it shows; it starts at ``d0`` and only grows.
+    ``d`` is a lower bound of the distance to the solution; it starts at ``d0`` and only grows.
     """
 
     def __init__(
@@ -45,11 +45,12 @@ class DAdaptAdam(Optimizer):
             raise ValueError("lr and weight_decay must not be negative, eps and d0 above 0, growth_rate at least 1")
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "growth_rate": growth_rate}
         super().__init__(params, defaults)
-        # In the groups, so that they stand in the state; all groups share the first one's.
+        # Kept in the groups, so that they are part of the state; all groups share the first one's.
         self.param_groups[0].update(d=d0, numerator=0.0)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move all parameters that have a gradient; returns the closure's loss."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -74,7 +75,7 @@ class DAdaptAdam(Optimizer):
         return loss
 
     def _gather(self, d: float) -> tuple[float, float]:
-        """Move the means by the gradients; returns Σ λ·⟨g, s / A⟩ and ‖s‖₁ over all parameters."""
+        """Update the means by the gradients; returns Σ λ·⟨g, s / A⟩ and ‖s‖₁ over all parameters."""
         products, lengths = [], []
         for group in self.param_groups:
             rate, (beta1, beta2) = d * group["lr"], group["betas"]

@@ -31,6 +31,7 @@ from .rounding import Rounding, needed
 from .schedules import LearningRates, length
 
 Encode = Callable[[Sequence[str]], Conditioning]
+"""Captions → the conditioning that the UNet gets."""
 
 
 class NotFinite(SdftError, RuntimeError):
@@ -38,14 +39,22 @@ class NotFinite(SdftError, RuntimeError):
 
 
 class BatchSource(Protocol):
-    """Batches as a pure function of the step (0-based) and the micro-batch within it."""
+    """Batches as a pure function of the step and the micro-batch within it, both 0-based."""
 
     def at(self, step: int, micro: int) -> Batch: ...
 
 
 @dataclass(frozen=True)
+class Encoders:
+    """``trained`` encodes with gradients, while the text encoder trains; ``frozen``, which may cache, while it doesn't."""
+
+    trained: Encode
+    frozen: Encode
+
+
+@dataclass(frozen=True)
 class StepResult:
-    """What one optimizer step did. ``step`` counts finished steps: the first step's result says 1."""
+    """What one optimizer step did. ``step`` counts from 1; ``pictures`` are numbers of the dataset's pictures."""
 
     step: int
     loss: float
@@ -56,20 +65,18 @@ class StepResult:
 
 
 def refuse_compile(version: str, device: torch.device, recipe: Recipe) -> None:
-    """Raises RecipeError where torch's compiler is known to fail: 2.1's on a CPU, on layers with adapters around them."""
+    """Raise RecipeError where torch's compiler is known to fail: 2.1's on a CPU, on layers with adapters around them."""
     if version.startswith("2.1.") and device.type == "cpu" and recipe.method.name in LORA_FAMILY:
         raise RecipeError(
-            f"train.compile can't be used on a CPU with torch {version}, whose compiler fails on a LoRA's layers: set it to false, "
-            "or install a newer torch."
+            f"train.compile can't be used on a CPU with torch {version}, whose compiler fails on a LoRA's layers: set it to "
+            "false, or install a newer torch."
         )
 
 
 class Loop:
-    """The steps of one run.
+    """The steps of one run. ``processes``: those that take each step together.
 
-    ``encode(captions)`` gives the conditioning of a batch; it is called with gradients on while the text encoder trains.
-    ``frozen_encode`` may cache: it is used while it doesn't. ``processes``: those that take each step together. Raises
-    RecipeError for what this model, or several processes, can't do.
+    Raises RecipeError for what this model, or several processes, can't do.
     """
 
     def __init__(
@@ -79,8 +86,7 @@ class Loop:
         method: Method,
         batches: BatchSource,
         total_steps: int,
-        encode: Encode,
-        frozen_encode: Encode,
+        encoders: Encoders,
         processes: Processes = ALONE,
     ) -> None:
         train = recipe.train
@@ -88,7 +94,7 @@ class Loop:
         self.processes = processes
         self.recipe, self.model, self.method, self.batches = recipe, model, method, batches
         self.total_steps = total_steps
-        self.encode, self.frozen_encode = encode, frozen_encode
+        self.encoders = encoders
         self.device = model.device
         self.objective = Objective(
             train,
@@ -103,14 +109,15 @@ class Loop:
         self.rounding = Rounding(self.optimizer, train.seed) if needed(self.parameters) else None
         self.rates = LearningRates(train, total_steps)
         self.precision = Precision(train.precision, self.device)
-        held = {parameter.dtype for parameter in model.unet.parameters()}
-        if train.precision == "fp32" and held & {torch.float16, torch.bfloat16}:
+        dtypes = {parameter.dtype for parameter in model.unet.parameters()}
+        if train.precision == "fp32" and dtypes & {torch.float16, torch.bfloat16}:
             raise RecipeError(
                 "train.precision is fp32, but the model is loaded in half precision: set it to bf16 (or fp16), or load the "
                 "model in float32 (the WebUI's --no-half)."
             )
-        read = held | {parameter.dtype for encoder in model.text_encoders for parameter in encoder.parameters()}
-        self.precision.refuse_mixed(read)
+        self.precision.refuse_mixed(
+            dtypes | {parameter.dtype for encoder in model.text_encoders for parameter in encoder.parameters()}
+        )
         self.ema = EMA(self.parameters, train.ema) if train.ema else None
         self.trains_text = any(group.of_text_encoder for group in self.groups)
         self.text_stop = round(train.text_encoder_stop * total_steps)
@@ -120,7 +127,7 @@ class Loop:
         self._moving = False
 
     def step(self, step: int) -> StepResult:
-        """Optimizer step number ``step`` (0-based): gather gradients over the micro-batches, clip, move.
+        """Take optimizer step number ``step`` (0-based): gather gradients over the micro-batches, clip, move.
 
         Raises NotFinite where the loss or the gradients are NaN or infinite; the weights are then as before the step.
         """
@@ -137,32 +144,32 @@ class Loop:
         total = self.processes.average(self.parameters, total)
         if not torch.isfinite(torch.tensor(total)):
             self.optimizer.zero_grad(set_to_none=True)
-            raise NotFinite(
-                f"The loss became {total} at step {step + 1}. Lower the learning rate (now {train.learning_rate:g}), "
-                "or use precision bf16 instead of fp16, and resume from the last save."
-            )
+            raise NotFinite(self._not_finite("The loss", total, step))
         self._moving = True
         if self.rounding is not None:
             self.rounding.number = step
         norm = self.precision.step(self.rounding or self.optimizer, self.parameters, train.clip_norm)
         self.optimizer.zero_grad(set_to_none=True)
         if self.precision.broken(norm):
-            raise NotFinite(
-                f"The gradients became {norm} at step {step + 1}. Lower the learning rate (now {train.learning_rate:g}), "
-                "or use precision bf16 instead of fp16, and resume from the last save."
-            )
+            raise NotFinite(self._not_finite("The gradient norm", norm, step))
         self.method.after_step(texts=step < self.text_stop)
         if self.ema is not None:
             self.ema.update()
         return StepResult(step + 1, total, norm, rates, pictures, time.perf_counter() - started)
 
+    def _not_finite(self, what: str, value: float, step: int) -> str:
+        return (
+            f"{what} became {value} at step {step + 1}. Lower the learning rate (now {self.recipe.train.learning_rate:g}), "
+            "or use precision bf16 instead of fp16, and resume from the last save."
+        )
+
     def abandon(self) -> bool:
-        """After a step that failed: whether it can be done over, because its weights haven't moved yet."""
+        """Clean up after a failed step; returns whether it can be repeated, because no weight has moved yet."""
         self.optimizer.zero_grad(set_to_none=True)
         return not self._moving
 
     def loss(self, batch: Batch, step: int, micro: int) -> torch.Tensor:
-        """The weighted loss of one micro-batch, a scalar with gradients."""
+        """Compute the weighted loss of one micro-batch, a scalar with gradients."""
         trains_text = self.trains_text and step < self.text_stop
         fork: AbstractContextManager[None] = (
             forked(self.recipe.train.seed, "dropout", step, micro) if self.method.uses_global_rng else nullcontext()
@@ -189,7 +196,7 @@ class Loop:
             return total
 
     def _of_shard(self, shard: Shard, encode: Encode) -> Encode:
-        """The whole batch's captions to the conditioning of a part of it, as long as if all were encoded."""
+        """Make a function from the whole batch's captions to the conditioning of its shard, as long as if all were encoded."""
         if shard.count == 1:
             return encode
 
@@ -203,14 +210,14 @@ class Loop:
         return encoded
 
     def _encoder(self, trains_text: bool) -> Encode:
-        """Captions to conditioning; without autocast in the UNet's number format, whatever the text encoder's is."""
-        encode = self.encode if trains_text else self.frozen_encode
+        """Choose how captions are encoded; without autocast in the UNet's dtype, whatever the text encoder's is."""
+        encode = self.encoders.trained if trains_text else self.encoders.frozen
         if self.precision.name != "fp32":
             return encode
         return lambda captions: encode(captions).to(self.device, self.model.dtype)
 
     def set_rates(self, step: int) -> dict[str, float]:
-        """Put the learning rates of this step into the optimizer; returns them by group."""
+        """Set the optimizer's learning rates of this step; returns them by group."""
         rates = {}
         for group, settings in zip(self.groups, self.optimizer.param_groups, strict=True):
             stopped = group.of_text_encoder and step >= self.text_stop
@@ -220,7 +227,7 @@ class Loop:
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """Plain losses [B] of given noise and timesteps, for validation: without dropout, so that only the weights count."""
+        """Compute the unweighted losses [B] of given noise and timesteps, for validation: without dropout, so only weights count."""
         batch, flags = batch.to(self.device), Flags(self.model.modules)
         try:
             for module in self.model.modules:
@@ -238,7 +245,7 @@ class Loop:
             flags.restore()
 
     def state(self) -> dict[str, Any]:
-        """Everything beside the trained weights that the next step depends on."""
+        """Give everything but the trained weights that the next step depends on."""
         ema = None if self.ema is None else {"mean": self.ema.mean, "updates": self.ema.updates}
         return {"optimizer": optimizer_state(self.optimizer), "scaler": self.precision.state(), "ema": ema}
 
@@ -250,24 +257,24 @@ class Loop:
             self.ema.load(tree["ema"]["mean"], tree["ema"]["updates"])
 
     def end(self) -> None:
-        """Let go of the trained weights, and of what the optimizer and the mean keep for them: no step follows."""
+        """Release the trained weights, the optimizer's state and the EMA: no step follows."""
         self.optimizer.state.clear()
         self.optimizer.param_groups.clear()
         self.groups, self.parameters, self.ema = [], [], None
 
     def weights_to_show(self) -> AbstractContextManager[Any]:
-        """The weights that a control picture or a validation shows: EMA's or the schedule-free mean, else as they are."""
+        """Show, inside the block, the weights for pictures and validation: the EMA's or the schedule-free mean, else as they are."""
         if self.ema is not None:
             return self.ema.applied()
         return evaluation_weights(self.optimizer)
 
     def weights_to_save(self) -> AbstractContextManager[Any]:
-        """The same for files: EMA's mean isn't rounded to the number format of the weights."""
+        """Do the same for files, in which the EMA isn't rounded to the weights' dtype."""
         return self.weights_to_show() if self.ema is None else self.ema.exact()
 
 
 def loop_for(recipe: Recipe, model: Model, method: Method, dataset: Dataset, processes: Processes = ALONE) -> Loop:
-    """The loop of an attached method, over the batches that the dataset has for this process."""
+    """Make the loop of an attached method, over the batches that the dataset has for this process."""
 
     def encoded(captions: Sequence[str]) -> Conditioning:
         return encode(model, captions, recipe.model.clip_skip)
@@ -275,4 +282,4 @@ def loop_for(recipe: Recipe, model: Model, method: Method, dataset: Dataset, pro
     # Captions are kept encoded only while the text encoder stays what it was.
     frozen = torch.no_grad()(encoded) if recipe.method.reads_anew else dataset.text.get
     total = length(recipe.train, dataset.plan.total_steps)
-    return Loop(recipe, model, method, dataset.batches, total, encoded, frozen, processes)
+    return Loop(recipe, model, method, dataset.batches, total, Encoders(encoded, frozen), processes)

@@ -1,4 +1,4 @@
-"""Distances between the answer and the target, and the weights of timesteps. Pure functions named as in their papers."""
+"""Distances between prediction and target, and weights of timesteps. Pure functions, named as in their papers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..recipe import Loss, SnrWeighting
 
 
 def distance(answer: Tensor, target: Tensor, kind: Loss, delta: float) -> Tensor:
-    """Element-wise distance, of the inputs' shape.
+    """Compute the element-wise distance, of the inputs' shape.
 
     'huber' is quadratic up to ``delta`` and straight after (Huber 1964), scaled to equal the square near 0: d², then
     δ(2|d| - δ). 'pseudo_huber' is its smooth form 2δ(√(d² + δ²) - δ), the one that sd-scripts calls huber.
@@ -28,17 +28,17 @@ def distance(answer: Tensor, target: Tensor, kind: Loss, delta: float) -> Tensor
 
 
 def snr(alphas_cumprod: Tensor) -> Tensor:
-    """Signal-to-noise ratio ᾱ/(1 - ᾱ) of each timestep, float64; 0 for pure noise, infinite for none."""
+    """Compute the signal-to-noise ratio ᾱ/(1 - ᾱ) of each timestep, float64; 0 for pure noise, infinite for none."""
     return alphas_cumprod / (1 - alphas_cumprod)
 
 
 LOWEST_SNR, HIGHEST_SNR = 0.004, 1000.0
-"""Bounds of the SNR where a weight divides by it. Stable Diffusion's own lie from 0.0047 to 1175; only a zero-terminal
-schedule goes below, down to 0, and its last timesteps would outweigh all the others by a hundred times and more."""
+"""Bounds of the SNR where a weight divides by it. Stable Diffusion's own SNRs are 0.0047 to 1175; only a zero-terminal
+schedule goes down to 0, and its last timesteps would outweigh all the others by a hundred times and more."""
 
 
 def snr_weights(ratio: Tensor, kind: SnrWeighting, gamma: float, prediction: Prediction) -> Tensor:
-    """Loss weight of each timestep from its SNR; finite for every SNR from 0 to infinity.
+    """Compute the loss weight of each timestep from its SNR; finite for every SNR from 0 to infinity.
 
     min_snr: min(SNR, γ)/SNR for ε, min(SNR, γ)/(SNR + 1) for v (Hang 2023).
     soft_min_snr: γ·SNR/(SNR + γ) in place of the minimum (Crowson 2024): its smooth form.
@@ -55,11 +55,11 @@ def snr_weights(ratio: Tensor, kind: SnrWeighting, gamma: float, prediction: Pre
 
 
 def masked_mean(values: Tensor, mask: Tensor | None, outside: float) -> Tensor:
-    """Mean [B] of element-wise losses [B, C, h, w], weighted by a mask [B, 1, h, w] in [0, 1].
+    """Average element-wise losses [B, C, h, w] to [B], weighted by a mask [B, 1, h, w] in [0, 1].
 
     An element counts ``outside + (1 - outside)·mask``. The sum is divided by the sum of these weights, not by the
     picture's area (as sd-scripts does), so a subject that fills a tenth of the picture trains as strongly as one that
-    fills it. A picture that is hidden altogether counts 0.
+    fills it. A picture whose mask is all 0 counts 0.
     """
     if mask is None:
         return values.flatten(1).mean(1)
@@ -68,7 +68,7 @@ def masked_mean(values: Tensor, mask: Tensor | None, outside: float) -> Tensor:
 
 
 def zero_terminal(alphas_cumprod: Tensor) -> Tensor:
-    """ᾱ rescaled so that the last timestep is pure noise (Lin 2023, algorithm 1)."""
+    """Rescale ᾱ so that the last timestep is pure noise (Lin 2023, algorithm 1)."""
     root = alphas_cumprod.sqrt()
     first, last = root[0], root[-1]
     return ((root - last) * first / (first - last)) ** 2

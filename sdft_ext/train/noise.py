@@ -1,4 +1,4 @@
-"""Timesteps and noise of a training step. All draws come from keyed generators on the CPU."""
+"""Timesteps and noise of a training step. All random numbers come from keyed generators on the CPU."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ..recipe import TrainRecipe
 
 
 def timesteps(count: int, train: TrainRecipe, generator: Generator) -> Tensor:
-    """Timesteps [count] int64 in [timestep_min, timestep_max], by the recipe's distribution.
+    """Draw timesteps [count] int64 in [timestep_min, timestep_max], by the recipe's distribution.
 
-    With a place from 0 to 1 in that range: 'uniform' u; 'logit_normal' the sigmoid of a normal (Esser 2024, §3.1);
+    As a place from 0 to 1 in that range: 'uniform' u; 'logit_normal' the sigmoid of a normal (Esser 2024, §3.1);
     'cubic' 1 - u³ (Mou 2023, T2I-Adapter), which prefers noisy timesteps.
     """
     if train.timestep_distribution == "logit_normal":
@@ -26,10 +26,10 @@ def timesteps(count: int, train: TrainRecipe, generator: Generator) -> Tensor:
 
 
 def noise(shape: torch.Size, train: TrainRecipe, generator: Generator) -> Tensor:
-    """Noise [B, C, h, w]: standard normal, with coarser noises and an offset where the recipe asks for them.
+    """Draw noise [B, C, h, w]: standard normal, with coarser noise and an offset where the recipe asks for them.
 
     The offset is one normal number for each picture and channel, times ``noise_offset`` (Guttenberg 2023, "Diffusion
-    with offset noise"). It comes after the coarser noises, so that it keeps its strength beside them.
+    with offset noise"). It is added after the coarser noise, so that it keeps its strength.
     """
     plain = torch.randn(shape, generator=generator)
     if train.multires_iterations:
@@ -40,10 +40,10 @@ def noise(shape: torch.Size, train: TrainRecipe, generator: Generator) -> Tensor
 
 
 def pyramid(plain: Tensor, iterations: int, discount: float, generator: Generator) -> Tensor:
-    """Multi-resolution noise (Whitaker 2023, "Multi-resolution noise for diffusion model training"), of ``plain``'s shape.
+    """Add multi-resolution noise (Whitaker 2023, "Multi-resolution noise for diffusion model training") to ``plain``.
 
     Level i is noise of 1/rⁱ of the size, r drawn from [2, 4), enlarged and added with strength discountⁱ, up to
-    i = ``iterations``; each picture is then scaled back to variance 1. Level 0 has full size. sd-scripts counts it too:
+    i = ``iterations``; each picture is then scaled back to variance 1. Level 0 has full size. sd-scripts counts it, too:
     its 6 iterations are 5 here.
     """
     total = plain

@@ -1,6 +1,6 @@
-"""What a training step asks of the model: from a batch to a loss.
+"""The training objective, from a batch to a loss.
 
-Noise the latents, let the model answer, measure the distance to the target (Ho 2020, eq. 14; Salimans 2022 for v).
+Add noise to the latents, let the model predict, measure the distance to the target (Ho 2020, eq. 14; Salimans 2022 for v).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..recipe import TrainRecipe
 from . import losses, noise
 
 Predict = Callable[[Tensor, Tensor], Tensor]
-"""(noisy latents [B, C, h, w], timesteps [B]) → the model's answer [B, C, h, w]."""
+"""(noisy latents [B, C, h, w], timesteps [B]) → the model's prediction [B, C, h, w]."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class LossResult:
     """``total``: Σ wᵢ·λ(tᵢ)·lᵢ / B, with gradients. ``per_picture`` [B]: lᵢ alone.
 
     lᵢ is the picture's mean over its elements, wᵢ its weight in the batch, λ its timestep's weight. The sum is divided by
-    the number of pictures, not by the weights: a regularization weight of ½ halves those pictures' pull and leaves the
-    others' alone. So the mean over micro-batches of one size is the loss of the batch that they make together.
+    the number of pictures, not by the weights: a regularization weight of ½ halves the effect of those pictures and leaves
+    the others' alone. So the mean over micro-batches of one size is the loss of the batch that they make together.
     """
 
     total: Tensor
@@ -36,7 +36,7 @@ class LossResult:
 
 
 class Objective:
-    """The loss of a recipe, for a model's kind of prediction and its schedule ᾱ (float64 [1000])."""
+    """The loss of a recipe, for a model's kind of prediction and its noise schedule ᾱ (float64 [1000])."""
 
     def __init__(
         self, train: TrainRecipe, prediction: Prediction, alphas_cumprod: Tensor, zero_terminal_snr: bool = False
@@ -48,7 +48,7 @@ class Objective:
         self.weights = losses.snr_weights(ratio, train.snr_weighting, train.snr_gamma, prediction).float()
 
     def loss(self, predict: Predict, batch: Batch, step: int, micro: int) -> LossResult:
-        """The loss of one micro-batch. Its draws are keyed by (seed, step, micro)."""
+        """Compute the loss of one micro-batch. Its random numbers are keyed by (seed, step, micro)."""
         train, latents, shard = self.train, batch.latents, batch.shard
         # Drawn for the whole batch, so that a process that sees a part of it has its pictures' own draws.
         whole = torch.Size((len(latents) * shard.count, *latents.shape[1:]))
@@ -65,7 +65,7 @@ class Objective:
     def evaluate(
         self, predict: Predict, latents: Tensor, added: Tensor, times: Tensor, mask: Tensor | None = None
     ) -> Tensor:
-        """The plain loss [B] of given noise and timesteps: without weights, offset or perturbation."""
+        """Compute the plain loss [B] of given noise and timesteps: without weights, offset or perturbation."""
         return self._per_picture(predict, latents, added, added, times, mask)
 
     def _per_picture(

@@ -1,8 +1,8 @@
-"""Optimizers by the recipe's name: torch's AdamW, D-Adapt from here, pytorch-optimizer's others, bitsandbytes' 8-bit AdamW
-where it is there.
+"""Optimizers by the recipe's name: torch's AdamW, our D-Adaptation, pytorch-optimizer's others, and bitsandbytes' 8-bit AdamW
+where it is installed.
 
-A parameter without a gradient is left alone by all of them, weight decay included: so a text encoder that has stopped
-training stays bit for bit what it was.
+None of them changes a parameter without a gradient, not even by weight decay: so a text encoder that has stopped training
+stays bit for bit what it was.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ LIBRARY = {
     "came": "CAME",
     "adamw_schedule_free": "ScheduleFreeAdamW",
 }
-"""Names in pytorch-optimizer."""
+"""Names of classes in pytorch-optimizer."""
 DEFAULTS: dict[str, dict[str, Any]] = {
-    # Without these, AdaFactor finds its own rate and the recipe's is ignored.
+    # Without these, AdaFactor finds its own rate and ignores the recipe's.
     "adafactor": {"relative_step": False, "scale_parameter": False, "warmup_init": False},
     "prodigy": {"weight_decouple": True},
     "lion": {"weight_decouple": True},
@@ -39,22 +39,22 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 NOT_OPTIONS = ("self", "params", "lr", "weight_decay", "kwargs")
-"""Arguments that have a setting of their own."""
+"""Arguments of an optimizer's class that have a setting of their own, or are none."""
 
 
 def build(groups: Sequence[ParameterGroup], train: TrainRecipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over the method's groups, in their order, ready to train.
+    """Make the recipe's optimizer over the method's groups, in their order, ready to train.
 
-    Raises RecipeError for an option that it doesn't have or take, for learning rates that it can't tell apart, and where
-    its package is missing.
+    Raises RecipeError for an option that it doesn't have or accept, for several learning rates where it has only one, and
+    where its package is missing.
     """
     others = [group.name for group in groups if group.learning_rate != train.learning_rate]
     if train.optimizer == "prodigy" and len({group.learning_rate for group in groups}) > 1:
         words = others and all(name == "text_encoder_words" for name in others)
         setting = "method.embedding.learning_rate" if words else "train.text_encoder_learning_rate"
         raise RecipeError(
-            f"{setting}: prodigy moves all parameters at one rate; set it to 0 (the same as train.learning_rate), or choose "
-            "dadaptadam or adamw."
+            f"{setting}: prodigy has one learning rate for all parameters; set this to 0 (the same as train.learning_rate), or "
+            "choose dadaptadam or adamw."
         )
     kind = optimizer_class(train.optimizer)
     options = {**DEFAULTS.get(train.optimizer, {}), "weight_decay": train.weight_decay}
@@ -63,17 +63,17 @@ def build(groups: Sequence[ParameterGroup], train: TrainRecipe) -> torch.optim.O
         options["fused"] = fused_works(groups)
     settings = [{"params": group.parameters, "lr": group.learning_rate} for group in groups]
     try:
-        # Some optimizers refuse a first learning rate of 0; the loop sets the step's own before each step.
+        # Some optimizers refuse a learning rate of 0 at first; the loop sets the rate before each step.
         optimizer: torch.optim.Optimizer = kind(settings, lr=train.learning_rate or 1e-8, **options)
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        raise RecipeError(f"train.optimizer_options: {kind.__name__} can't work so: {error}.") from error
+        raise RecipeError(f"train.optimizer_options: {kind.__name__} can't work with these: {error}.") from error
     if train.optimizer == "adamw_schedule_free":
         _mode(optimizer, "train")
     return optimizer
 
 
 def optimizer_class(name: OptimizerName) -> Any:
-    """The class of a named optimizer. Raises RecipeError with the command that installs what is missing."""
+    """Find the class of a named optimizer. Raises RecipeError with the command that installs a missing package."""
     if name == "adamw":
         return torch.optim.AdamW
     if name == "dadaptadam":
@@ -90,9 +90,9 @@ def optimizer_class(name: OptimizerName) -> Any:
 
 
 def parse_options(options: Mapping[str, str], kind: Any) -> dict[str, Any]:
-    """Options from text, typed by the arguments of the optimizer's class: '1e-7', 'true', '0.9, 0.99', 'none'.
+    """Parse options from text, typed by the arguments of the optimizer's class: '1e-7', 'true', '0.9, 0.99', 'none'.
 
-    Raises RecipeError for a name that the class doesn't have (with the nearest that it has), and for a wrong value.
+    Raises RecipeError for an option that the class doesn't have (naming the nearest one), and for a wrong value.
     """
     arguments = {
         name: argument
@@ -116,7 +116,7 @@ def parse_options(options: Mapping[str, str], kind: Any) -> dict[str, Any]:
 
 
 def fused_works(groups: Sequence[ParameterGroup]) -> bool:
-    """Whether torch's fused AdamW runs on these parameters' device (on the CPU since torch 2.4)."""
+    """Tell whether torch's fused AdamW runs on these parameters' device (on the CPU since torch 2.4)."""
     kinds = {parameter.device.type for group in groups for parameter in group.parameters}
     version = tuple(int(part) for part in torch.__version__.split(".")[:2])
     return kinds == {"cuda"} or (kinds == {"cpu"} and version >= (2, 4))
@@ -124,9 +124,9 @@ def fused_works(groups: Sequence[ParameterGroup]) -> bool:
 
 @contextmanager
 def evaluation_weights(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Inside, the parameters are what the optimizer means to be used: schedule-free's mean (Defazio 2024).
+    """Give the parameters, inside the block, the weights to evaluate with: schedule-free's mean (Defazio 2024).
 
-    After, they are bit for bit what they were. Other optimizers use their weights as they are.
+    After it, they are bit for bit what they were. Other optimizers' weights are used as they are.
     """
     if not optimizer.param_groups[0].get("train_mode"):
         yield
@@ -138,7 +138,7 @@ def evaluation_weights(optimizer: torch.optim.Optimizer) -> Iterator[None]:
         yield
     finally:
         _mode(optimizer, "train")
-        # The way there and back rounds: the training weights are put back exactly.
+        # Switching there and back rounds: the training weights are put back exactly.
         with torch.no_grad():
             for parameter, value in zip(parameters, kept, strict=True):
                 parameter.copy_(value)
@@ -149,7 +149,7 @@ def _mode(optimizer: Any, name: str) -> None:
 
 
 def _value(text: str) -> Any:
-    """A text as yes/no, None, a number, or a tuple of numbers; as it is where it is none of these."""
+    """Parse a text as yes/no, None, a number, or a tuple of numbers; give it back as it is where it is none of these."""
     words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "none": None}
     plain = text.strip().lower()
     if plain in words:
@@ -169,7 +169,7 @@ def _number(text: str) -> int | float:
 
 
 def _typed_by_text(default: Any) -> bool:
-    """Whether an argument with this default can be written in a recipe (a torch.dtype can't)."""
+    """Tell whether an argument with this default can be written in a recipe (a torch.dtype can't)."""
     return default is None or isinstance(default, bool | int | float | tuple)
 
 

@@ -1,4 +1,4 @@
-"""The number format of the computation: autocast, loss scaling, clipping."""
+"""The precision of the computation: autocast, loss scaling, gradient clipping."""
 
 from __future__ import annotations
 
@@ -17,52 +17,52 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 LOWEST_SCALE = 2.0**-20
-"""A scale that fell so far overflowed dozens of times in a row: the gradients themselves are broken."""
+"""A loss scale that fell this far has overflowed dozens of times in a row: the gradients themselves are broken."""
 
 
 class Steps(Protocol):
-    """An optimizer, or what steps one."""
+    """An optimizer, or what wraps one."""
 
     def step(self) -> Any: ...
 
 
 class Precision:
-    """Runs the forward pass in the recipe's format. fp16's gradients are scaled so that small ones don't vanish.
+    """Runs the forward pass in the recipe's precision. With fp16, losses are scaled so that small gradients don't vanish.
 
-    Raises RecipeError where this torch can't compute so on this device.
+    Raises RecipeError where this version of torch can't compute so on this device.
     """
 
     def __init__(self, name: Name, device: torch.device) -> None:
         self.name, self.device = name, device
         self.scaler = _scaler(device) if name == "fp16" else None
 
-    def refuse_mixed(self, held: set[torch.dtype]) -> None:
-        """Raises RecipeError where layers hold weights that the device can't compute with in the format.
+    def refuse_mixed(self, dtypes: set[torch.dtype]) -> None:
+        """Raise RecipeError where the device can't compute in this precision with weights of these dtypes.
 
-        A CPU's norms take float32 weights, or the format's own; not the other half precision.
+        A CPU's norms take float32 weights, or those of the precision itself; not the other half precision.
         """
         other = {"bf16": "fp16", "fp16": "bf16"}.get(self.name)
-        if self.device.type == "cpu" and other is not None and DTYPES[other] in held:
+        if self.device.type == "cpu" and other is not None and DTYPES[other] in dtypes:
             raise RecipeError(
                 f"The model is loaded in {other}, which a CPU can't compute with in {self.name}: set train.precision to {other}, "
                 "or load the model in float32 (the WebUI's --no-half)."
             )
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Inside, matrix products and convolutions compute in the format; weights and sums stay float32."""
+        """Compute matrix products and convolutions in the precision inside the block; weights and sums stay float32."""
         if self.name == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=DTYPES[self.name])
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a (scaled) loss."""
+        """Add the gradients of a loss, scaled with fp16."""
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
 
     def step(self, optimizer: Steps, parameters: Sequence[nn.Parameter], clip_norm: float) -> float:
-        """Unscale, clip to ``clip_norm`` (0: not), move. Returns the gradient's norm before clipping.
+        """Unscale the gradients, clip them to ``clip_norm`` (0: don't), and step. Returns their norm before clipping.
 
-        Nothing moves where that norm is NaN or infinite. With fp16 this is an overflow now and then: the scale is halved
-        and the next step is as good as any. Without a scaler, and with a scale that no longer helps, see ``broken``.
+        No weight moves where that norm is NaN or infinite. With fp16 that is an overflow now and then: the scale is halved,
+        and the next step is as good as any. Without a scaler, or with a scale that no longer helps, see ``broken``.
         """
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
@@ -75,19 +75,19 @@ class Precision:
         return norm
 
     def broken(self, norm: float) -> bool:
-        """Whether a gradient of this norm tells that the training can't go on."""
+        """Tell whether a gradient of this norm means that the training can't go on."""
         if self.scaler is None:
             return not math.isfinite(norm)
         return float(self.scaler.get_scale()) < LOWEST_SCALE
 
     def state(self) -> dict[str, Any]:
-        """The scaler's numbers; empty where there is none."""
+        """Give the scaler's state; empty where there is no scaler."""
         return {} if self.scaler is None else dict(self.scaler.state_dict())
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what ``state`` gave."""
         if self.scaler is not None and state:
-            # A new one: the old may be in the middle of a step that ran out of memory, and would refuse the next.
+            # A new scaler: the old one may be in the middle of a step that ran out of memory, and would refuse the next.
             self.scaler = _scaler(self.device)
             self.scaler.load_state_dict(state)
 

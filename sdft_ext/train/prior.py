@@ -1,12 +1,12 @@
-"""Keeping what the base knows: its own answers, with the training out of the way, are targets beside the pictures.
+"""Prior preservation without pictures: the base model's own predictions are targets beside the dataset's pictures.
 
-For a noisy picture x_t with a caption, c is the caption with the class word in the trigger's place (and in a new word's
-place what it began as), ∅ the empty prompt:
+For a noisy picture x_t with a caption, c is the caption with the class word in place of the trigger (and, in place of a new
+word, the text that it was initialized with), ∅ the empty prompt:
 
     w_class · λ(t) · |ε_trained(x_t, t, c) − ε_base(x_t, t, c)|²  +  w_blank · λ(t) · |ε_trained(x_t, t, ∅) − ε_base(x_t, t, ∅)|²
 
-(differential output preservation and blank-prompt preservation, as ostris' ai-toolkit has them; the idea is DreamBooth's
-prior preservation, Ruiz 2022, without pictures.) λ is the loss's own weight of the timestep.
+(differential output preservation and blank-prompt preservation, as in ostris' ai-toolkit; the idea is DreamBooth's prior
+preservation, Ruiz 2022.) λ is the loss's own weight of the timestep.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..recipe import WORDS, Concept, Recipe
 
 Encode = Callable[[Sequence[str]], Conditioning]
 Predict = Callable[[Tensor, Tensor, Conditioning], Tensor]
-"""(noisy latents [B, C, h, w], timesteps [B], prompts) → the model's answer [B, C, h, w]."""
+"""(noisy latents [B, C, h, w], timesteps [B], prompts) → the model's prediction [B, C, h, w]."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Prior:
     weights: Tensor
 
     def loss(self, noisy: Tensor, times: Tensor, captions: Sequence[str], encode: Encode, predict: Predict) -> Tensor:
-        """The sum of the terms, a mean over pictures and elements, with gradients."""
+        """Add up the terms, each a mean over pictures and elements, with gradients."""
         total = noisy.new_zeros((), dtype=torch.float32)
         timestep_weights = self.weights.to(times.device)[times].to(noisy.device)
         for weight, prompts in self.terms(captions):
@@ -48,7 +48,7 @@ class Prior:
         return total
 
     def terms(self, captions: Sequence[str]) -> Iterator[tuple[float, list[str]]]:
-        """Weights and the prompts that stand for the captions."""
+        """Yield the weight of each term, with the prompts that stand in for the captions."""
         train = self.recipe.train
         if train.class_preservation:
             plain = [*self.recipe.dataset.concepts]
@@ -61,20 +61,20 @@ class Prior:
 
 
 def prior(recipe: Recipe, method: Method, weights: Tensor) -> Prior | None:
-    """None where the recipe asks for no term. Raises MethodError where the method can't stand aside."""
+    """Make the prior of a recipe, None where it asks for no term. Raises MethodError where the method can't be switched off."""
     train = recipe.train
     if not train.class_preservation and not train.blank_preservation:
         return None
     if not isinstance(method, Removable):
         raise MethodError(
-            f"train.class_preservation and train.blank_preservation need the base's own answer, which method.name="
-            f"{recipe.method.name} can't give: set both to 0, or choose lora."
+            "train.class_preservation and train.blank_preservation need the base model's own predictions, which "
+            f"method.name={recipe.method.name} can't give: set both to 0, or choose lora."
         )
     return Prior(recipe, method, weights)
 
 
 def without_triggers(caption: str, concepts: Sequence[Concept]) -> str:
-    """The caption with each trigger's class word in its place; a class word that then stands twice in a row stands once.
+    """Replace each trigger by its class word; a class word that then stands twice in a row is kept once.
 
     >>> without_triggers("a red sks shape", [Concept(trigger="sks", class_word="shape")])
     'a red shape'

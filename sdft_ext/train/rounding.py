@@ -1,8 +1,8 @@
-"""Weights kept in bfloat16, moved in float32 and rounded at random.
+"""Stochastic rounding: weights kept in bfloat16, moved in float32, and rounded at random (Gupta 2015).
 
-A step is mostly smaller than the distance between two bfloat16 numbers: rounded to the nearest, nothing would ever move.
-Rounded up with the chance of how far it has come, the mean is right (Gupta 2015). Each parameter is widened alone, so the
-memory of float32 weights and gradients is never there at once; what the optimizer keeps is float32.
+A step is mostly smaller than the distance between two bfloat16 numbers: rounded to the nearest, no weight would ever move.
+Rounded up with a probability that is the fraction of the way to the next number, the mean is right. Each parameter is widened
+alone, so float32 weights and gradients never exist all at once; the optimizer's state is float32.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ..randomness import key
 
 
 class Rounding:
-    """Steps an optimizer over bfloat16 parameters. ``number`` is the step, which keys the draws."""
+    """Steps an optimizer over bfloat16 parameters. ``number`` is the step, which keys the random numbers."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, seed: int) -> None:
         self.optimizer, self.seed, self.number = optimizer, seed, 0
 
     def step(self) -> None:
-        """Move every parameter that has a gradient; the optimizer's own step counts once."""
+        """Move every parameter that has a gradient; the optimizer counts this as one step."""
         groups, place = self.optimizer.param_groups, 0
         try:
             for group in groups:
@@ -33,7 +33,7 @@ class Rounding:
                     for parameter in parameters:
                         place += 1
                         if parameter.grad is not None:
-                            # Counters that the first step adds would count every parameter else.
+                            # Else, counters that the first step adds would count every parameter.
                             for added in group.keys() - before.keys() - {"params"}:
                                 del group[added]
                             group.update(before)
@@ -65,11 +65,12 @@ class Rounding:
 
 
 def needed(parameters: Sequence[nn.Parameter]) -> bool:
+    """Tell whether any parameter is kept in bfloat16."""
     return any(parameter.dtype == torch.bfloat16 for parameter in parameters)
 
 
 def rounded(values: Tensor, draws: torch.Generator) -> Tensor:
-    """Float32 values as bfloat16: the 16 bits that are cut off, as a share of a whole, are the chance of the next number."""
+    """Round float32 values to bfloat16: the 16 bits that are cut off, as a fraction, are the chance of the next number."""
     bits = values.contiguous().view(torch.int32)
     chance = torch.randint(0, 1 << 16, bits.shape, dtype=torch.int32, device=values.device, generator=draws)
     return ((bits + chance) & -65536).view(torch.float32).to(torch.bfloat16)

@@ -8,17 +8,17 @@ from ..recipe import RecipeError, TrainRecipe
 
 
 class LearningRates:
-    """The learning rate of each step; the named schedules are diffusers', by the same formulas."""
+    """The learning rate of each step. The named schedules follow diffusers' formulas."""
 
     def __init__(self, train: TrainRecipe, total_steps: int) -> None:
         self.train, self.total = train, total_steps
         self.pieces = step_string(train.schedule_steps) if train.schedule == "steps" else []
 
     def at(self, step: int, base: float) -> float:
-        """The rate of step number ``step`` (0-based) for a group whose own learning rate is ``base``.
+        """Compute the rate of step number ``step`` (0-based) for a group whose own learning rate is ``base``.
 
         Schedule 'steps' names rates, not shares: a group with another rate than ``train.learning_rate`` keeps its ratio
-        to it. It knows no warm-up (write one: '1e-5:50, 1e-4'), and after its last step the rate is 0.
+        to it. It has no warm-up (write one: '1e-5:50, 1e-4'), and after its last step the rate is 0.
         """
         if not self.pieces:
             return base * self.share(step)
@@ -26,7 +26,7 @@ class LearningRates:
         return named * (base / self.train.learning_rate if self.train.learning_rate else 1.0)
 
     def share(self, step: int) -> float:
-        """A named schedule's multiplier, 0 to 1. 'constant' knows no warm-up, as in diffusers."""
+        """Compute a named schedule's multiplier, 0 to 1. 'constant' has no warm-up, as in diffusers."""
         train, warmup = self.train, self.train.warmup
         if train.schedule == "constant":
             return 1.0
@@ -47,18 +47,18 @@ class LearningRates:
 
 
 def length(train: TrainRecipe, steps: int) -> int:
-    """How many of a run's ``steps`` are trained: with schedule 'steps' it ends at the text's last step, as in the WebUI."""
+    """Compute how many of a run's ``steps`` are trained: schedule 'steps' ends at its last step, as in the WebUI."""
     if train.schedule != "steps":
         return steps
     return int(min(steps, step_string(train.schedule_steps)[-1][1]))
 
 
 def step_string(text: str) -> list[tuple[float, float]]:
-    """(rate, until that step) pairs of the WebUI's schedule: '5e-4:200, 1e-4' is 5e-4 for 200 steps, then 1e-4.
+    """Parse the WebUI's schedule into (rate, until that step) pairs: '5e-4:200, 1e-4' is 5e-4 for 200 steps, then 1e-4.
 
-    A last piece without a step, or with -1, goes on to the run's end (infinity here); else training ends at its step.
-    Empty pieces are passed over. Raises RecipeError where the text can't be read, and (the WebUI is silent) where steps
-    don't rise or something stands after a piece without a step.
+    A last piece without a step, or with -1, lasts to the run's end (infinity here); otherwise training ends at its step.
+    Empty pieces are skipped. Raises RecipeError where the text can't be read, and (where the WebUI says nothing) where steps
+    don't rise or a piece follows one without a step.
     """
     pieces: list[tuple[float, float]] = []
     for piece in filter(None, (part.strip() for part in text.split(","))):
@@ -73,7 +73,7 @@ def step_string(text: str) -> list[tuple[float, float]]:
     rising = steps == sorted(set(steps)) and min(steps, default=0) >= 1
     if not rising or not all(rate >= 0 and math.isfinite(rate) for rate, _ in pieces):
         raise RecipeError(
-            f"train.schedule_steps is {text!r}, but needs rates from 0 and steps that rise from 1; write for example "
+            f"train.schedule_steps is {text!r}, but needs rates of 0 or more and rising steps from 1; write for example "
             "'5e-4:200, 1e-4'."
         )
     return pieces

@@ -1,4 +1,4 @@
-"""The recipe's ways of computing, set on the borrowed model's own skeleton."""
+"""Applies the recipe's settings of computation to the borrowed model's modules."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..recipe import TrainRecipe
 
 
 def as_trained(train: TrainRecipe, model: Model) -> Model:
-    """The model, drawn with the schedule that it is trained on."""
+    """Set the model's noise schedule to the one that the recipe trains with, so that pictures are drawn with it too."""
     if train.zero_terminal_snr:
         model.family = replace(model.family, zero_terminal_snr=True)
     return model
 
 
 def apply(train: TrainRecipe, model: Model, at_the_end: ExitStack) -> None:
-    """Attention, checkpointing and modes of our modules; what is process-wide is put back by ``at_the_end``."""
+    """Set attention, checkpointing and training mode of our modules; ``at_the_end`` restores what is process-wide."""
     from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 
     model.unet.set_attn_processor(AttnProcessor2_0() if train.sdpa else AttnProcessor())
@@ -31,7 +31,7 @@ def apply(train: TrainRecipe, model: Model, at_the_end: ExitStack) -> None:
     if train.deterministic:
         at_the_end.callback(torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled())
         torch.use_deterministic_algorithms(True, warn_only=True)
-        # Its backward pass adds up in any order, and torch only warns of it; the other ways of attention don't.
+        # Its backward pass adds up in any order, and torch only warns of that; the other kinds of attention don't.
         at_the_end.callback(
             torch.backends.cuda.enable_mem_efficient_sdp, torch.backends.cuda.mem_efficient_sdp_enabled()
         )

@@ -1,4 +1,4 @@
-"""The loss chart as a picture, to be read on a phone too."""
+"""The loss chart as a picture that can be read on a phone, too."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SIZE = (1000, 640)
 BOX = (90, 110, 975, 560)
 """Left, top, right, bottom of the plot, in pixels."""
 LETTERS = 22
-"""Height of the letters, in pixels."""
+"""Height of letters, in pixels."""
 FINE = 2
-"""Drawn so many times larger and then reduced: smooth lines."""
+"""The chart is drawn this many times larger and then reduced, for smooth lines."""
 COLOURS = {"loss": "#c3d3ea", "smoothed": "#1f5fae", "validation/held_out": "#d2691e", "validation/training": "#4b8f3c"}
 NAMES = {
     "loss": "each step",
@@ -32,7 +32,7 @@ Place = Callable[[float, float], "tuple[float, float]"]
 
 
 def chart(lines: Sequence[dict[str, Any]], title: str) -> Image.Image:
-    """Raw and smoothed loss, validation losses, and a mark at each save, over steps. A log without losses gives an empty one."""
+    """Draw raw and smoothed loss, validation losses and a mark at each save over the steps; an empty chart without losses."""
     series = {name: [p for p in losses(list(lines), name) if math.isfinite(p[1])] for name in COLOURS}
     series = {name: points for name, points in series.items() if points}
     sheet = Image.new("RGB", (SIZE[0] * FINE, SIZE[1] * FINE), "white")
@@ -63,7 +63,7 @@ def chart(lines: Sequence[dict[str, Any]], title: str) -> Image.Image:
 
 
 def ticks(top: float, count: int = 5) -> list[float]:
-    """Round numbers from 0 to ``top``, ``count`` steps or fewer.
+    """Choose round numbers from 0 to ``top`` for an axis, in at most ``count`` steps.
 
     >>> ticks(0.37), ticks(600)
     ([0.0, 0.1, 0.2, 0.3], [0.0, 200.0, 400.0, 600.0])
@@ -75,7 +75,7 @@ def ticks(top: float, count: int = 5) -> list[float]:
 
 
 def _top(values: Sequence[float]) -> float:
-    """The axis' end: a few wild steps may leave the chart."""
+    """Choose the end of the loss axis; a few outliers may leave the chart."""
     ordered = sorted(values)
     return max(ordered[min(int(len(ordered) * 0.99), len(ordered) - 1)] * 1.1, 1e-6)
 

@@ -1,6 +1,6 @@
-"""Control pictures: two sets, the same prompts and seeds all through a run.
+"""Control pictures: two sets, with the same prompts and seeds throughout a run.
 
-The *concept* set has the trigger: it should approach the concept. The *bleeding* set has not: it must stay as it is.
+The *concept* set has the trigger: it should approach the concept. The *bleeding* set has not: it should stay as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Draw = Callable[[Sequence[str], Sequence[int]], "list[Image.Image]"]
 """(prompts, seeds) → one picture each."""
 SETS = ("concept", "bleeding")
 LABEL_LINES, PROMPT_LINES = 4, 6
-"""At most, in a grid."""
+"""Most lines of a label, and of a prompt, in a grid."""
 
 
 class Controls:
@@ -33,10 +33,11 @@ class Controls:
 
     @property
     def prompts(self) -> list[str]:
+        """The prompts of both sets."""
         return [prompt for _, _, prompt in self.entries]
 
     def draw(self, step: int, draw: Draw) -> list[Path]:
-        """Draw all prompts as the model is after ``step`` steps; a resumed run draws a step's pictures over."""
+        """Draw all prompts with the model as it is after ``step`` steps, over those of an earlier draw; returns their files."""
         if not self.entries:
             return []
         paths = [self.path(name, number, step) for name, number, _ in self.entries]
@@ -51,19 +52,20 @@ class Controls:
         return paths
 
     def steps(self) -> list[int]:
-        """The steps that have pictures."""
+        """List the steps that have pictures."""
         index = self.folder / "index.json"
         return list(json_file.read(index, missing={"steps": []})["steps"])
 
     def path(self, name: str, number: int, step: int) -> Path:
+        """Give the file of prompt ``number`` (0-based) of a set, at a step."""
         return self.folder / name / f"{number:02d}" / f"step-{step:06d}.png"
 
 
 def grid(columns: Sequence[tuple[str, Sequence[Image.Image]]], prompts: Sequence[str]) -> Image.Image:
-    """Saves × prompts as one picture: a column for each (label, pictures), a row for each prompt, its text above it.
+    """Draw saves × prompts as one picture: a column for each (label, pictures), a row for each prompt with its text above.
 
-    Small pictures are enlarged by a whole number and large ones reduced, and the letters grow with the sheet's width, so
-    that it can be looked at on a phone. Text that is wider than its place takes several lines.
+    Small pictures are enlarged by a whole number and large ones reduced, and letters grow with the sheet's width, so that it
+    can be read on a phone. Text that is wider than its column takes several lines.
     """
     size, gap = _cell(*columns[0][1][0].size), 10
     across = gap + len(columns) * (size[0] + gap)
@@ -96,13 +98,13 @@ def _write(sheet: Image.Image, place: tuple[int, int], lines: Sequence[str], let
 
 
 def _letters(labels: Sequence[str], letters: int, room: int) -> int:
-    """The size at which each part of the labels fits: at most ``letters``, at least half of that, or 14."""
+    """Choose the letter height at which each part of the labels fits: at most ``letters``, at least half of that, or 14."""
     widest = max((width(part, letters) for label in labels for part in re.split(r"(?<=[-_])|\s+", label)), default=0)
     return max(min(letters, int(letters * room / widest)) if widest else letters, letters // 2, 14)
 
 
 def _cell(width: int, height: int) -> tuple[int, int]:
-    """The size at which a picture is shown: at most 256 pixels, small ones enlarged up to 192 by a whole number."""
+    """Choose the size at which a picture is shown: at most 256 pixels, small ones enlarged up to 192 by a whole number."""
     side = max(width, height)
     scale = max(1, 192 // side) if side <= 256 else 256 / side
     return max(1, round(width * scale)), max(1, round(height * scale))

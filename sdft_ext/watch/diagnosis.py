@@ -1,4 +1,4 @@
-"""What the loss says: whether a run broke, in plain words, with what to change."""
+"""Reads the loss: whether training diverged, with a sentence that says what to change."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from ..run_folder.log import losses
 Verdict = Literal["diverged", "not learning", "fine"]
 
 FIRST = 10
-"""Steps at the start whose losses are the first level."""
+"""Steps at the start whose losses make up the first level."""
 WINDOW = 20
-"""Steps that make up the present level, and for how many steps it must stay too high."""
+"""Steps that make up the present level, and how many steps in a row it must be too high."""
 RISE = 2.0
-"""So many times its first level is too high …"""
+"""A level this many times the first one is too high …"""
 SURE = 5.0
-"""… if the difference is so many standard errors: a step's loss jumps about by its timestep and noise."""
+"""… if the difference is this many standard errors: a step's loss varies with its timestep and noise."""
 ADVICE = "Lower the learning rate to a tenth and start again; with fp16, try bf16."
 
 
 class Divergence:
-    """Looks at each step's loss while a run trains.
+    """Watches each step's loss while a run trains.
 
     Levels are compared as means of the loss's logarithm: of the last ``WINDOW`` steps, and of the first step, the first
-    three and the first ten. (A rate that is far too high breaks the model after one step: then only the first loss tells
-    what the level was.) The noise is taken from the steps themselves, so that a batch of one needs a higher rise than a
-    batch of many. The run has diverged when the level stayed too high for ``WINDOW`` steps.
+    three and the first ten. (A rate that is far too high breaks the model after one step: then only the first loss shows
+    what the level was.) The noise is estimated from the steps themselves, so that a batch of one needs a larger rise than a
+    batch of many. The run has diverged when the level was too high for ``WINDOW`` steps in a row.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Divergence:
         self.too_high = 0
 
     def seen(self, loss: float) -> str | None:
-        """The sentence that ends the run, or None."""
+        """Take in a step's loss; returns the sentence that ends the run, or None."""
         if not math.isfinite(loss):
             return f"The loss became {loss}. {ADVICE}"
         if len(self.first) < FIRST:
@@ -50,7 +50,7 @@ class Divergence:
         return f"The loss has risen from {early:.3g} to {late:.3g}: the training has diverged. {ADVICE}"
 
     def _level_left(self) -> float | None:
-        """The first level, if the present one is surely too far above it."""
+        """Give the first level, if the present one is surely too far above it."""
         if len(self.last) < WINDOW:
             return None
         late, spread = _mean(self.last), _spread(self.last)
@@ -62,9 +62,11 @@ class Divergence:
         return None
 
     def state(self) -> dict[str, Any]:
+        """Give what a resumed run goes on with."""
         return {"first": self.first, "last": self.last, "too_high": self.too_high}
 
     def load(self, state: dict[str, Any]) -> None:
+        """Put back what ``state`` gave."""
         self.first, self.last, self.too_high = list(state["first"]), list(state["last"]), int(state["too_high"])
 
 
@@ -81,7 +83,7 @@ def _spread(losses: list[float]) -> float:
 
 
 def verdict(lines: list[dict[str, Any]]) -> tuple[Verdict, str]:
-    """Of a whole log: one word, and a sentence for its user."""
+    """Judge a whole log: one word, and a sentence for the user."""
     values = [loss for _, loss in losses(lines)]
     check = Divergence()
     for loss in values:
@@ -90,8 +92,8 @@ def verdict(lines: list[dict[str, Any]]) -> tuple[Verdict, str]:
             return "diverged", sentence
     rates = [value for line in lines for name, value in line.items() if name.startswith("lr/")]
     if rates and max(rates) == 0:
-        return "not learning", "The learning rate was 0 all the time: nothing was learned. Set train.learning_rate."
+        return "not learning", "The learning rate was 0 throughout: nothing was learned. Set train.learning_rate."
     return (
         "fine",
-        "The loss stayed in bounds. Whether the concept is learned, and whether it bleeds, the control pictures say.",
+        "The loss stayed within bounds. The control pictures show whether the concept was learned, and whether it bleeds.",
     )

@@ -1,4 +1,4 @@
-"""Words in pictures: the first of some common fonts that is there, else Pillow's own."""
+"""Text in pictures, in the first common font that is installed, else in Pillow's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FONTS = (
 
 @functools.cache
 def font(size: int) -> Any:
-    """A font of ``size`` pixels. Pillow before 10.1 has only a small one of its own: ``write`` enlarges it."""
+    """Load a font of ``size`` pixels. Pillow before 10.1 has only a small one of its own, which ``write`` enlarges."""
     for name in FONTS:
         try:
             return ImageFont.truetype(name, size)
@@ -32,12 +32,12 @@ def font(size: int) -> Any:
 
 
 def width(text: str, size: int) -> float:
-    """Of a written line, in pixels."""
+    """Measure a line of text, in pixels."""
     return float(font(size).getlength(_known(text, size))) * _enlargement(size)
 
 
 def fitting(text: str, size: int, room: float) -> str:
-    """The text as one line, cut with … where it is wider than ``room`` pixels."""
+    """Put the text on one line, cut with … where it is wider than ``room`` pixels."""
     text = " ".join(text.split())
     if width(text, size) <= room:
         return text
@@ -45,9 +45,9 @@ def fitting(text: str, size: int, room: float) -> str:
 
 
 def wrapped(text: str, size: int, room: float, most: int) -> list[str]:
-    """The text in lines of at most ``room`` pixels: broken at spaces, behind - and _, else anywhere.
+    """Break the text into lines of at most ``room`` pixels: at spaces, after - and _, else anywhere.
 
-    What is left for the last of ``most`` lines is cut with ….
+    The last of ``most`` lines is cut with ….
     """
     text = " ".join(text.split())
     lines: list[str] = []
@@ -61,7 +61,7 @@ def wrapped(text: str, size: int, room: float, most: int) -> list[str]:
 
 
 def _fit(text: str, size: int, room: float, end: str = "") -> int:
-    """Letters of the longest start that fits with ``end`` behind it; by halving: a caption may have ten thousand letters."""
+    """Count the letters that fit with ``end`` behind them; by bisection, as a caption may have ten thousand letters."""
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
@@ -88,7 +88,7 @@ def _enlargement(size: int) -> int:
 
 
 def _known(text: str, size: int) -> str:
-    """Pillow's small font has only Latin letters; others become '?'."""
+    """Replace letters that Pillow's small font lacks (it has Latin ones only) by '?'."""
     if isinstance(font(size), ImageFont.FreeTypeFont):
         return text
     return text.replace("…", "...").encode("latin-1", "replace").decode("latin-1")

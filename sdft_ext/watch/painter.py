@@ -1,4 +1,4 @@
-"""Pictures of a model in training: drawn a few at a time, each few in a turn of their own with the model."""
+"""Draws pictures with a model in training, a few at a time, in a turn with the model for each few."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..storage import atomic
 from .controls import Controls, grid
 
 GRID_SAVES = 5
-"""At most so many saves stand in the grid, evenly spread, the last among them."""
+"""Most saves in the grid, evenly spread, the last among them."""
 
 
 class DrawingError(SdftError, ValueError):
@@ -29,7 +29,7 @@ class DrawingError(SdftError, ValueError):
 
 
 class Painter:
-    """``do`` works in a turn with the model; ``progress`` hears (what, done, total)."""
+    """``do`` does work in a turn with the model; ``progress`` is called with (what, done, total)."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class Painter:
         self.recipe, self.model, self.do, self.progress = recipe, model, do, progress
 
     def draw(self, prompts: Sequence[str], seeds: Sequence[int], label: str) -> list[Image.Image]:
-        """Pictures as the model is now, with the recipe's sampler settings; fewer at once where the memory is too small.
+        """Draw pictures with the model as it is, with the recipe's sampler settings; fewer at once where memory is short.
 
-        Raises DrawingError where not even one fits.
+        Raises DrawingError where not even one picture fits.
         """
         watch = self.recipe.watch
         side = (watch.size or self.recipe.dataset.resolution) // 8 * 8
@@ -78,16 +78,16 @@ class Painter:
         return pictures
 
     def draw_grid(self, saves: Saves, controls: Controls, method: Method, path: Path) -> None:
-        """Saves × control prompts as one picture, the base model first; the last save gets its preview.
+        """Draw saves × control prompts as one picture, the base model first; the last save gets its preview picture.
 
-        A save is read in a turn of its own, and drawn in others.
+        A save is read in one turn, and drawn in others. Raises DrawingError.
         """
         listed, prompts, seeds = saves.all(), controls.prompts, controls.seeds
         if not listed or not prompts:
             return
 
         def with_save(save: Save) -> list[Image.Image]:
-            with ExitStack() as applied:  # whatever happens, it is taken off
+            with ExitStack() as applied:  # whatever happens, the save is removed from the model
                 self.do(lambda: applied.enter_context(method.applied(saves.path(save), self.model)))
                 pictures = self.draw(prompts, seeds, f"Grid: step {save.step}")
                 self.do(applied.close)
@@ -103,7 +103,7 @@ class Painter:
 
 
 def spread(saves: Sequence[Save], most: int = GRID_SAVES) -> list[Save]:
-    """The saves that stand in the grid."""
+    """Choose the saves for the grid."""
     if len(saves) <= most:
         return list(saves)
     return [saves[round(i * (len(saves) - 1) / max(most - 1, 1))] for i in range(most)]

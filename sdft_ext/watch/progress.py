@@ -1,4 +1,4 @@
-"""Progress with time left, on a terminal: one line that moves; elsewhere: a line every few seconds."""
+"""Progress with the time left: on a terminal one line that is updated, elsewhere a line every few seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVERY = {True: 0.1, False: 5.0}
 
 
 class Progress:
-    """``show`` as often as you like; what is shown is limited."""
+    """Writes to ``stream`` (stderr), unless ``quiet``. Call ``show`` as often as you like: updates are limited."""
 
     def __init__(self, stream: TextIO | None = None, quiet: bool = False) -> None:
         self.stream = stream or sys.stderr
@@ -23,7 +23,7 @@ class Progress:
         self._width = 0
 
     def show(self, label: str, done: int, total: int, extra: str = "") -> None:
-        """``done`` of ``total`` of what ``label`` names; time left is judged from when the label first came."""
+        """Show that ``label`` is at ``done`` of ``total``; the time left is estimated from when the label first appeared."""
         if self.quiet:
             return
         now = time.monotonic()
@@ -39,7 +39,7 @@ class Progress:
             + (f", {extra}" if extra else "")
         )
         if self._terminal:
-            # A line that wraps could not be written over.
+            # A line that wraps could not be overwritten.
             text = text[: max(shutil.get_terminal_size().columns - 1, 10)]
             self._write("\r" + text.ljust(self._width))
             self._width = len(text)
@@ -49,18 +49,19 @@ class Progress:
             self._write(text + "\n")
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Write a line that stays."""
         if not self.quiet:
             self.end()
             self._write(text + "\n")
 
     def end(self) -> None:
+        """Let the line that is updated stay as it is."""
         if self._terminal and self._width:
             self._write("\n")
         self._width, self._label = 0, ""
 
     def _write(self, text: str) -> None:
-        """Letters that the stream's encoding lacks become '?'; a reader that has gone away ends the showing, not the run."""
+        """Write, with '?' for letters that the stream's encoding lacks; where its reader has gone, stay silent from now on."""
         encoding = self.stream.encoding or "utf-8"
         try:
             self.stream.write(text.encode(encoding, "replace").decode(encoding))
@@ -74,11 +75,12 @@ class Progress:
 
 
 def seconds_left(passed: float, done: int, total: int) -> float:
+    """Estimate the seconds left after ``passed`` seconds for ``done`` of ``total``; 0 where nothing is done yet."""
     return passed / done * (total - done) if done > 0 else 0.0
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them.
+    """Write seconds as people say them.
 
     >>> duration(5), duration(65), duration(7260)
     ('5 s', '1 min 5 s', '2 h 1 min')

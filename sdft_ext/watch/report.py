@@ -21,11 +21,11 @@ from .progress import duration
 
 TEMPLATE = Path(__file__).with_name("report.md.jinja")
 LISTED = 20
-"""At most so many sentences of one kind stand in the page; ``report.json`` holds all."""
+"""Most sentences of one kind in ``report.md``; ``report.json`` has all of them."""
 
 
 def report(folder: Path) -> dict[str, Any]:
-    """Write both reports and the loss chart; returns what ``report.json`` holds."""
+    """Write both reports and the loss chart; returns the content of ``report.json``. Raises OSError where it can't."""
     folder = folder.absolute()
     recipe = recipe_file.read(folder / "recipe.yaml")
     lines, facts = log.read(folder), read_facts(folder)
@@ -73,7 +73,7 @@ def _markdown(folder: Path, recipe: Recipe, data: dict[str, Any]) -> str:
 
 
 def _figures(data: dict[str, Any]) -> list[tuple[str, str]]:
-    """Rows (what, measured), where the run was measured."""
+    """List rows (what, measured) of the figures that the run has."""
     rows = []
     if "concept_learned" in data:
         rows.append(("Concept learned (pictures with the trigger that show it)", f"{data['concept_learned']:.0%}"))
@@ -97,14 +97,14 @@ def _figures(data: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _link(folder: Path, save: dict[str, Any]) -> str:
-    """A save's name; a link where the file lies in the run's folder."""
+    """Name a save, as a link where its file is in the run's folder."""
     path = Path(save["path"])
     name = _plain(path.name)
     return f"[{name}]({quote(path.relative_to(folder).as_posix())})" if path.is_relative_to(folder) else name
 
 
 def _size(recipe: Recipe) -> str:
-    """What a method's own settings say of its size."""
+    """Describe the size of what trains, by the method's own settings."""
     lora, embedding, network = recipe.method.lora, recipe.method.embedding, recipe.method.hypernetwork
     told = (
         f", rank {lora.rank}, alpha {lora.alpha:g}, layers {lora.layers}" if recipe.method.name in LORA_FAMILY else ""
@@ -117,7 +117,7 @@ def _size(recipe: Recipe) -> str:
 
 
 def _saves(folder: Path) -> list[dict[str, Any]]:
-    """The index of saves with each file's absolute path, size and hash (None where it is gone)."""
+    """List the index of saves with each file's absolute path, size in bytes and hash (None where it is missing)."""
     index = folder / "saves" / "index.json"
     entries = json_file.read(index, missing=[])
     found = []
@@ -130,7 +130,7 @@ def _saves(folder: Path) -> list[dict[str, Any]]:
 
 
 def _controls(folder: Path) -> list[dict[str, Any]]:
-    """Each control prompt with its first and its newest picture, relative to the run's folder."""
+    """List each control prompt with its first and its newest picture, relative to the run's folder."""
     index = folder / "controls" / "index.json"
     content = json_file.read(index, missing={"steps": [], "prompts": []})
     if not content["steps"]:
@@ -157,7 +157,7 @@ def _sha256(path: Path) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: None stands for them."""
+    """Replace NaN and infinities, which JSON lacks, by None."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

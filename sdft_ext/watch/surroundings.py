@@ -1,4 +1,4 @@
-"""Facts about the machine and the packages that a run is made with."""
+"""Facts about the machine and the packages that a run uses, and releasing its memory."""
 
 from __future__ import annotations
 

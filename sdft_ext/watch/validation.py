@@ -1,4 +1,4 @@
-"""Stabilized validation loss: the same pictures, noises and timesteps each time, so that only the weights move it."""
+"""Stable validation losses: the same pictures, noise and timesteps each time, so that only the weights change them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Evaluate = Callable[[Batch, Tensor, Tensor], Tensor]
 
 
 class Validation:
-    """Losses on held-out pictures, and on as many of the training pictures: their gap is what was learned by heart."""
+    """Losses on held-out pictures and on as many training pictures: the gap between them shows overfitting."""
 
     def __init__(self, recipe: Recipe, batches: Batches) -> None:
         self.recipe, self.batches = recipe, batches
@@ -26,7 +26,7 @@ class Validation:
         self.sets = {"validation/held_out": held_out, "validation/training": training[: len(held_out) or len(training)]}
 
     def losses(self, evaluate: Evaluate) -> dict[str, float]:
-        """Mean loss of each set that has pictures."""
+        """Compute the mean loss of each set that has pictures."""
         return {name: self._mean(pictures, evaluate) for name, pictures in self.sets.items() if pictures}
 
     def _mean(self, pictures: Sequence[int], evaluate: Evaluate) -> float:
@@ -43,7 +43,7 @@ class Validation:
         return torch.randn(shape, generator=generator(self.recipe.train.seed, "validation", picture, draw))
 
     def _timesteps(self, count: int, draw: int) -> Tensor:
-        """Evenly spread over the recipe's range: draw d of n stands in the middle of the d-th nth."""
+        """Spread draws evenly over the recipe's range of timesteps: draw d of n is the middle of the d-th nth."""
         train, draws = self.recipe.train, self.recipe.watch.validation_draws
         span = train.timestep_max - train.timestep_min + 1
         return torch.full((count,), train.timestep_min + int((draw + 0.5) / draws * span))

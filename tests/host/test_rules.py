@@ -39,7 +39,7 @@ from sdft_ext.run_folder.save_names import free_save_name
         (Loaded("mine.safetensors", in_pieces=True), "--medvram or --lowvram"),
         (Loaded("mine.safetensors", fp8=True), "FP8 weight to Disable"),
         (Loaded("mine.safetensors", channels=9), "inpainting"),
-        (Loaded("mine.safetensors", thrown_away=True), "load it again"),
+        (Loaded("mine.safetensors", unloaded=True), "load it again"),
     ],
 )
 def test_refuses(loaded: Loaded | None, says: str) -> None:

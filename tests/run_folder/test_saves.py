@@ -40,7 +40,7 @@ def test_further_files_of_a_save_come_and_go_with_it(tmp_path):
 
     def writer(path):
         path.write_text("file")
-        further = saves.further_folder / f"{path.stem}-sks.pt"
+        further = saves.extra_folder / f"{path.stem}-sks.pt"
         further.parent.mkdir(exist_ok=True)
         further.write_text("word")
         return [further]

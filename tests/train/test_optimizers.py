@@ -149,10 +149,10 @@ def test_options_are_typed_by_the_class():
         ({"eps": "small"}, "a number such as"),
         ({"eps": "true"}, "a number such as"),
         ({"amsgrad": "3"}, "yes or no"),
-        ({"betas": "0.9, 1.5"}, "AdamW can't work so"),
+        ({"betas": "0.9, 1.5"}, "AdamW can't work with these"),
         ({"lr": "1"}, "set train.learning_rate"),
         ({"weight_decay": "1"}, "set train.weight_decay"),
-        ({"fused": "true", "foreach": "true"}, "AdamW can't work so"),
+        ({"fused": "true", "foreach": "true"}, "AdamW can't work with these"),
     ],
 )
 def test_bad_options_are_refused_in_words(options, words):
@@ -164,7 +164,7 @@ def test_bad_options_are_refused_in_words(options, words):
 def test_library_optimizers_refuse_in_words_too():
     with pytest.raises(RecipeError, match="did you mean 'growth_rate'"):
         make("prodigy", optimizer_options={"grow_rate": "2"})
-    with pytest.raises(RecipeError, match="Lion can't work so"):
+    with pytest.raises(RecipeError, match="Lion can't work with these"):
         make("lion", optimizer_options={"betas": "2, 3"})
     with pytest.raises(RecipeError, match="momentum_dtype"):
         make("adafactor", optimizer_options={"momentum_dtype": "float32"})

@@ -1,4 +1,4 @@
-"""Faces in a picture, with what the WebUI carries: its own focal point module where the detector's file is there, or OpenCV."""
+"""Finds faces in a picture with what the WebUI has: its focal point module where the detector's file exists, else OpenCV."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _LOCK = threading.Lock()
-"""OpenCV's classifiers keep state while they look."""
+"""OpenCV's classifiers keep state while they work."""
 _CLASSIFIER: list[Any] = []
 LEAST = 0.05
-"""Of the shorter side: what is smaller is no face that a picture is about."""
+"""Smallest face, as a fraction of the shorter side: a smaller one isn't what the picture is about."""
 NEIGHBOURS = 7
 FOREHEAD, CHIN = 0.33, 0.67
-"""The WebUI names a face's point at a third of its height."""
+"""The WebUI puts a face's point at a third of its height."""
 
 
 def faces(image: Image.Image) -> list[tuple[float, float, float, float]]:
-    """Left, top, right, bottom of each face as shares of the sides; empty where there is none. Downloads nothing."""
+    """Find left, top, right and bottom of each face, as fractions of the sides. Downloads nothing."""
     import cv2
     from modules.textual_inversion import autocrop
 
@@ -31,7 +31,7 @@ def faces(image: Image.Image) -> list[tuple[float, float, float, float]]:
         if model.is_file():
             try:
                 return _by_model(autocrop, image, model)
-            except cv2.error:  # the file was cut off when it was downloaded, or OpenCV is too old for it
+            except cv2.error:  # the download was cut off, or OpenCV is too old for the file
                 return _by_cascade(image)
         return _by_cascade(image)
 
@@ -47,7 +47,7 @@ def _by_model(autocrop: Any, image: Image.Image, model: Path) -> list[tuple[floa
 
 
 def _by_cascade(image: Image.Image) -> list[tuple[float, float, float, float]]:
-    """OpenCV's own classifier. The WebUI's way to it fails as soon as a face is found (it asks an array whether it is true)."""
+    """Use OpenCV's classifier. The WebUI's own use of it fails as soon as it finds a face (it takes the truth of an array)."""
     import cv2
 
     if not _CLASSIFIER:

@@ -1,4 +1,4 @@
-"""The WebUI's folders and lists: where saves go, how it learns of them, and what is pasted into its txt2img tab."""
+"""The WebUI's folders and lists: where saves go, how the lists are updated, and what is pasted into the txt2img tab."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from .prompts import Kind
 
 
 def lora_folder() -> Path:
+    """Name the folder of LoRAs."""
     from modules import paths, shared
 
     return Path(getattr(shared.cmd_opts, "lora_dir", None) or Path(paths.models_path) / "Lora")
 
 
 def checkpoint_folder() -> Path:
+    """Name the folder of checkpoints."""
     from modules import sd_models, shared
 
     return Path(getattr(shared.cmd_opts, "ckpt_dir", None) or sd_models.model_path)
 
 
 def folder_for(method: str) -> Path | None:
-    """Where the WebUI looks for the files of a method; None where it looks nowhere."""
+    """Name the folder where the WebUI looks for the files of a method; None where it has none."""
     from modules import shared
 
     if method in LORA_FAMILY:
@@ -38,7 +40,7 @@ def folder_for(method: str) -> Path | None:
 
 
 def kind_of(path: Path) -> Kind:
-    """How a save in one of these folders is called in a prompt."""
+    """Tell how a prompt calls a save in one of these folders."""
     if path.suffix == ".pt":
         return "hypernet"
     embeddings = folder_for("textual_inversion")
@@ -47,7 +49,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def innermost(path: Path, folders: Mapping[str, Path]) -> str | None:
-    """Which of the folders holds the file: the innermost one, as one can lie in another; None where none does."""
+    """Name the innermost of the folders that contains the file, as one can contain another; None where none does."""
     file = path.resolve()
     whole = {name: folder.resolve() for name, folder in folders.items()}
     depths = {name: len(folder.parts) for name, folder in whole.items() if file.is_relative_to(folder)}
@@ -55,7 +57,7 @@ def innermost(path: Path, folders: Mapping[str, Path]) -> str | None:
 
 
 def models(method: str) -> list[Path]:
-    """The files of a method in the WebUI's own lists; of those that it keeps no list of, what lies in their folder."""
+    """List the files of a method in the WebUI's own lists; of kinds without a list, the files in their folder."""
     from modules import sd_models
 
     if method in FULL:
@@ -71,7 +73,7 @@ def models(method: str) -> list[Path]:
 
 
 def checkpoint_name(path: Path) -> str:
-    """The title of a checkpoint in the WebUI's list, which is read anew. Call it with the lock held. Raises HostError."""
+    """Give the title of a checkpoint in the WebUI's list, which is read again. Call it with the lock held. Raises HostError."""
     from modules import sd_models
 
     publish_checkpoint()
@@ -85,7 +87,7 @@ def checkpoint_name(path: Path) -> str:
 
 
 def publish(path: Path) -> None:
-    """The WebUI's lists learn of a save that was written or deleted. Call it with the lock held."""
+    """Update the WebUI's lists for a save that was written or deleted. Call it with the lock held."""
     kind = kind_of(path)
     methods = ("lora", "textual_inversion", "hypernetwork", "full")
     folders = {method: folder for method in methods if (folder := folder_for(method)) is not None}
@@ -102,12 +104,12 @@ def publish(path: Path) -> None:
         from modules import shared
 
         shared.reload_hypernetworks()
-        # One that is loaded is known by its name: it would be used on as it was.
+        # A loaded one is known by its name: its old content would be used on.
         shared.loaded_hypernetworks[:] = [one for one in shared.loaded_hypernetworks if one.name != path.stem]
 
 
 def publish_checkpoint() -> None:
-    """The list of checkpoints is read anew; the chosen one stays chosen (with --ckpt, listing chooses that one)."""
+    """Read the list of checkpoints again; the chosen one stays chosen (with --ckpt, listing would choose that one)."""
     from modules import sd_models, shared
 
     chosen = shared.opts.data.get("sd_model_checkpoint")
@@ -117,14 +119,14 @@ def publish_checkpoint() -> None:
 
 
 def runs_folder() -> Path:
-    """Where runs lie: the setting, or ``sdft`` in the data folder."""
+    """Name the folder of runs: the setting, or ``sdft`` in the data folder."""
     from modules import paths, shared
 
     return Path(getattr(shared.opts, "sdft_runs_folder", "").strip() or Path(paths.data_path) / "sdft")
 
 
 def allowed_folders() -> list[Path]:
-    """Dataset roots of the settings, the runs, and the WebUI's own folders of models and pictures."""
+    """List the dataset folders of the settings, the runs, and the WebUI's own folders of models and pictures."""
     from modules import paths, shared
 
     roots = str(getattr(shared.opts, "sdft_dataset_roots", "")).splitlines()
@@ -135,9 +137,10 @@ def allowed_folders() -> list[Path]:
 
 
 def publish_lora(path: Path) -> None:
-    """The Lora extension's lists learn of a file that was written or deleted. Call it with the lock held.
+    """Update the Lora extension's lists for a file that was written or deleted. Call it with the lock held.
 
-    What has the old content of a file of this name is marked: merged weights, the loaded network, encoded prompts.
+    What still has the old content of a file of this name is marked as outdated: merged weights, the loaded network, encoded
+    prompts.
     """
     from .model import current
 
@@ -162,7 +165,7 @@ def publish_lora(path: Path) -> None:
 
 
 def forget_prompts() -> None:
-    """Encoded prompts of the last generation are encoded anew: what they call may have changed."""
+    """Have the prompts of the last generation encoded again: the networks that they call may have changed."""
     from modules.processing import StableDiffusionProcessing, StableDiffusionProcessingTxt2Img
 
     for owner in (StableDiffusionProcessing, StableDiffusionProcessingTxt2Img):
@@ -174,7 +177,7 @@ def forget_prompts() -> None:
 def handover(
     to: Destination, recipe: Recipe, saves: Sequence[str], weights: Sequence[float], prompts: Sequence[str]
 ) -> str:
-    """The text that the paste button takes, with the user's present settings, so that nothing else is changed."""
+    """Write the text that the paste button takes, with the user's present settings, so that nothing else changes."""
     from modules import infotext_utils, shared
 
     text = infotext(to, recipe, saves, weights, prompts)

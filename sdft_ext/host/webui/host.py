@@ -1,7 +1,7 @@
 """The host AUTOMATIC1111: lends ``shared.sd_model``, under the WebUI's own lock.
 
-What it learnt of the WebUI, and why it does what it does, is told in docs/host.md. The WebUI's ``modules`` are imported
-inside functions only, so that this file can be read where there is no WebUI.
+docs/host.md explains why it does what it does. The WebUI's ``modules`` are imported inside functions only, so that this file
+can be imported where there is no WebUI.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Loan:
 
     @classmethod
     def of(cls, lent: Any) -> Loan:
+        """Look up the files of a loaded model."""
         from modules import sd_vae
 
         path = Path(lent.sd_checkpoint_info.filename)
@@ -54,7 +55,7 @@ class Loan:
 
 
 class WebUIHost:
-    """Lends the loaded checkpoint. ``facts`` tells what borrowing cost: seconds, and how many parameters are shared."""
+    """Lends the loaded checkpoint. ``facts``: the seconds that borrowing took, and how many parameters are shared."""
 
     name = "webui"
     features: tuple[Feature, ...] = ("txt2img", "xyz", "cards", "faces")
@@ -74,7 +75,7 @@ class WebUIHost:
         lent = sd_models.model_data.sd_model
         device = str(devices.device)
         if lent is None and not sd_models.model_data.was_loaded_at_least_once:
-            return Described("", "", "", device, False, "The WebUI is still loading its checkpoint: wait a little.")
+            return Described("", "", "", device, False, "The WebUI is still loading its checkpoint: wait a moment.")
         why = unsupported_reason(webui_model.loaded(lent))
         if lent is None:
             return Described("", "", "", device, False, why)
@@ -103,9 +104,9 @@ class WebUIHost:
             return Files(str(lent.sd_checkpoint_info.filename), str(sd_vae.loaded_vae_file or ""))
 
     def borrow(self) -> Model:
-        """The loaded model in diffusers' layout, over the WebUI's own parameters. Waits until a model is loaded.
+        """Lend the loaded model in diffusers' layout, over the WebUI's own parameters. Waits until a model is loaded.
 
-        Raises HostError for what can't be lent: nothing loaded, SD3 and other families, inpainting, low memory modes, FP8.
+        Raises HostError for what can't be lent: no model, SD3 and other families, inpainting, low memory modes, FP8.
         """
         from modules import shared
         from modules.call_queue import queue_lock
@@ -126,10 +127,10 @@ class WebUIHost:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """The WebUI's lock for a few steps, with the checkpoint's own weights on their device.
+        """Hold the WebUI's lock, with the checkpoint's own weights on their device.
 
-        The method's flags (``requires_grad``) hold inside only; the WebUI finds its own again after each turn.
-        Raises HostChanged where another checkpoint or VAE is loaded by now: its weights may lie in the same tensors.
+        The method's flags (``requires_grad``) are set inside only; after each turn the WebUI has its own again.
+        Raises HostChanged where another checkpoint or VAE is loaded by now: its weights may be in the same tensors.
         """
         from modules.call_queue import queue_lock
 
@@ -137,9 +138,9 @@ class WebUIHost:
         if model is None:
             raise RuntimeError("no model is borrowed")
         with queue_lock:
-            self._same(model)
+            self._check_loaded(model)
             with webui_model.own_unet():
-                webui_model.take_loras_out(self._lent)
+                webui_model.remove_loras(self._lent)
                 webui_model.on_device(self._lent, model)
                 theirs = Flags.of(self._lent.parameters())
                 if self._ours is not None:
@@ -234,8 +235,8 @@ class WebUIHost:
         except ModelError as error:
             raise HostError(str(error)) from error
 
-    def _same(self, model: Model) -> None:
-        """Whether the WebUI's weights are those lent; a model built anew of the same files is hung in.
+    def _check_loaded(self, model: Model) -> None:
+        """Check that the WebUI's weights are those that were lent; where their files were loaded again, use the new parameters.
 
         Raises HostChanged where they aren't.
         """
@@ -253,7 +254,7 @@ class WebUIHost:
             other, former = (Path(name).name or "the checkpoint's own" for name in (now.vae, loan.vae))
             raise HostChanged(f"The VAE was changed to {other}: choose {former} again, then the run goes on.")
         if now.modified != loan.modified:
-            raise HostChanged(f"{loan.checkpoint} was written anew: put the former file back, then the run goes on.")
+            raise HostChanged(f"{loan.checkpoint} was replaced: restore the former file, then the run goes on.")
         why = unsupported_reason(webui_model.loaded(lent))
         if why:
             raise HostChanged(why)

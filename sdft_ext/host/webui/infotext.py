@@ -1,4 +1,4 @@
-"""Saves as text that the WebUI's paste button takes: a prompt with a save in it, or a grid that compares saves."""
+"""Writes text that the WebUI's paste button takes: a prompt with a save in it, or a grid that compares saves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .prompts import SAVE_AXIS, WEIGHT_AXIS, Kind, tag
 
 NOTHING = "Nothing"
 KINDS: dict[str, Kind] = {"textual_inversion": "embedding", "hypernetwork": "hypernet"}
-"""How a prompt calls the saves of methods that aren't LoRAs."""
+"""Method → how a prompt calls its saves, where they aren't LoRAs."""
 
 
 def infotext(
@@ -27,16 +27,16 @@ def infotext(
     prompts: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
 ) -> str:
-    """The prompt, the negative prompt, and a line of settings, in the WebUI's own format.
+    """Write the prompt, the negative prompt, and a line of settings, in the WebUI's own format.
 
-    For ``txt2img`` the last save at the first weight (a whole model is no part of the prompt: it is chosen beside it). For
-    ``xyz`` the saves, "none" the first of them, across; down, the prompts where there are several, else the weights (of
-    embeddings, the prompts are across: they are put in first, and then the saves take their words' places). ``settings``
-    are the user's own, told so that they stay.
-    Without ``prompts``, the first control prompt with all that the run trained on.
+    ``txt2img``: the last save at the first weight (a whole model isn't part of the prompt: it is chosen separately). ``xyz``:
+    across, the saves, "none" the first of them; down, the prompts where there are several, else the weights. (With embeddings,
+    the prompts are across: they are put in first, and then the saves replace their words.) ``settings`` are the user's own,
+    repeated so that they stay. Without ``prompts``, it is the first control prompt with all that the run trained on.
+    Raises HostError where there is no save.
     """
     if not saves:
-        raise HostError("This run has no save yet: press Save now, or wait for the first.")
+        raise HostError("This run has no save yet: press Save now, or wait for the first one.")
     watch, chosen = recipe.watch, [prompt for prompt in prompts if prompt.strip()] or [_first(recipe)]
     weight = weights[0] if weights and to == "txt2img" else 1.0
     side = max((watch.size or recipe.dataset.resolution) // 8 * 8, 64)
@@ -70,7 +70,7 @@ def infotext(
 
 
 def _called(recipe: Recipe, prompt: str, save: str, weight: float) -> str:
-    """The prompt with the save in it: embeddings' names in their words' places, the others' tag at the end."""
+    """Put the save into the prompt: embeddings' names in place of their words, the tag of other kinds at the end."""
     calls = {word.casefold(): call for word, call in called(recipe, save, weight).items()}
     any_word = "|".join(re.escape(word) for word in sorted(calls, key=len, reverse=True))
     place = re.compile(rf"(?<!\w)(?:{any_word})(?!\w)", re.IGNORECASE)
@@ -80,14 +80,14 @@ def _called(recipe: Recipe, prompt: str, save: str, weight: float) -> str:
 
 
 def call(recipe: Recipe, save: str, weight: float = 1.0) -> str:
-    """What calls a save of this recipe's method in a prompt."""
+    """Write what calls a save of this recipe's method in a prompt."""
     return tag(save, weight, KINDS.get(recipe.method.name, "lora"))
 
 
 def called(recipe: Recipe, save: str, weight: float = 1.0) -> dict[str, str]:
-    """Trained word → what calls it in a save: the name of its file, the save's own for the first.
+    """Map each trained word to what calls it in a save: the name of its file, which for the first word is the save's.
 
-    Empty for the methods whose tag stands beside the words.
+    Empty for methods whose tag is separate from the words.
     """
     if KINDS.get(recipe.method.name) != "embedding":
         return {}
@@ -96,7 +96,7 @@ def called(recipe: Recipe, save: str, weight: float = 1.0) -> dict[str, str]:
 
 
 def _first(recipe: Recipe) -> str:
-    """What calls all that the run trained on: the first control prompt, and each concept and word that isn't in it."""
+    """Write a prompt for all that the run trained on: the first control prompt, and each concept and word that it lacks."""
     phrases = {one.trigger.strip(): f"{one.trigger} {one.class_word}".strip() for one in recipe.dataset.concepts}
     if recipe.method.name in WORDS:
         phrases |= {word: word for word in words_of(recipe) if word not in phrases}
@@ -108,13 +108,13 @@ def _first(recipe: Recipe) -> str:
 
 
 def _axis(letter: str, kind: str, values: Sequence[str]) -> dict[str, str]:
-    """An axis; the values of an empty one are a blank, which takes an earlier grid's away."""
+    """Write an axis; the values of an empty one are a blank, which clears an earlier grid's."""
     line = io.StringIO()
     csv.writer(line).writerow(values)
     return {f"{letter} Type": kind, f"{letter} Values": line.getvalue().strip() or " "}
 
 
 def _quoted(value: str) -> str:
-    """As the WebUI quotes: JSON where the value holds what separates values."""
+    """Quote as the WebUI does: as JSON where the value contains a separator."""
     plain = not any(mark in value for mark in ",\n:") and value == value.strip() and value[:1] != '"'
     return value if plain else json.dumps(value, ensure_ascii=False)

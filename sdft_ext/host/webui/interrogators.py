@@ -1,6 +1,6 @@
-"""The WebUI's own interrogators, where their weights are there already. Nothing is downloaded for them.
+"""The WebUI's own interrogators, where their weights exist. Nothing is downloaded for them.
 
-The WebUI fetches what is missing when it is asked itself (its *Interrogate* buttons); here the user is told instead.
+The WebUI itself downloads what is missing (its *Interrogate* buttons); here a sentence tells the user.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ LEAST = 0.05
 
 
 def taggers() -> list[Tagger]:
+    """List the interrogators, also those that lack their weights."""
     return [Blip(), DeepDanbooru()]
 
 
 def folder() -> Path:
-    """Where WD14 taggers are put."""
+    """Name the folder of WD14 taggers."""
     from modules import paths
 
     return Path(paths.models_path) / "taggers"
 
 
 class Blip:
-    """Sentences. The WebUI's model and its settings of length and beams."""
+    """Writes sentences, with the WebUI's model and its settings of length and beams."""
 
     id, label, sentences = "blip", "BLIP (the WebUI's, sentences)", True
 
@@ -80,7 +81,7 @@ class Blip:
 
 
 class DeepDanbooru:
-    """Tags with scores, before the WebUI's own threshold and filters."""
+    """Gives tags with scores, before the WebUI's own threshold and filters."""
 
     id, label, sentences = "deepdanbooru", "DeepDanbooru (the WebUI's, tags)", False
 

@@ -1,4 +1,4 @@
-"""The WebUI's loaded model, looked at and put in order: what a loan needs to know, and what each turn undoes."""
+"""The WebUI's loaded model: what a loan needs to know of it, and what each turn puts in order."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .supported import Loaded
 
 
 def current() -> Any:
-    """The loaded model, or None; nothing is loaded for this."""
+    """Give the loaded model, or None. Loads nothing."""
     from modules import sd_models
 
     return sd_models.model_data.sd_model
 
 
 def loaded(lent: Any) -> Loaded | None:
-    """What decides whether it can be lent."""
+    """Describe what decides whether a model can be lent."""
     from modules import devices, shared
 
     if lent is None:
@@ -41,18 +41,18 @@ def loaded(lent: Any) -> Loaded | None:
         options=tuple(option for option, name in named.items() if getattr(options, name, False)),
         fp8=bool(getattr(devices, "fp8", False)) or any("float8" in str(p.dtype) for p in lent.parameters()),
         channels=4 if sd3 else lent.model.diffusion_model.in_channels,
-        thrown_away=any(parameter.is_meta for parameter in lent.parameters()),
+        unloaded=any(parameter.is_meta for parameter in lent.parameters()),
         families=[family_name(lent)] if family_name(lent) else [],
     )
 
 
 def family_name(lent: Any) -> str:
-    """sd1, sd2 or sdxl; empty for other kinds."""
+    """Name the family: sd1, sd2 or sdxl; empty for others."""
     return next((name for name in ("sdxl", "sd2", "sd1") if getattr(lent, f"is_{name}", False)), "")
 
 
 def bring_back(checkpoint: str) -> None:
-    """Where a grid or an API call has left another checkpoint loaded than the one chosen, load that one.
+    """Load the chosen checkpoint again, where a grid or an API call has left another one loaded.
 
     The WebUI does the same before its next generation. Call it with the lock held.
     """
@@ -69,7 +69,7 @@ def bring_back(checkpoint: str) -> None:
 
 
 def family_of(lent: Any, shapes: families.Shapes, path: Path) -> Family:
-    """The family of a live LDM or sgm tree: sizes from its parameters, the rest from its modules' own attributes."""
+    """Detect the family of a loaded LDM or sgm model: sizes from its parameters, the rest from its modules' attributes."""
     from modules import shared
 
     unet = lent.model.diffusion_model
@@ -80,21 +80,21 @@ def family_of(lent: Any, shapes: families.Shapes, path: Path) -> Family:
         "unet_config": {"params": {"num_heads": unet.num_heads, "num_head_channels": unet.num_head_channels}},
     }
     found = families.detect(shapes, {}, {"model": {"params": params}}, path.name)
-    text = tuple(config | told(module) for config, module in zip(found.text, text_encoders(lent), strict=True))
+    text = tuple(config | tower_config(module) for config, module in zip(found.text, text_encoders(lent), strict=True))
     zero = velocity and shared.opts.sd_noise_schedule == "Zero Terminal SNR"
     return replace(found, text=text, zero_terminal_snr=zero)
 
 
 def text_encoders(lent: Any) -> list[nn.Module]:
-    """The text towers inside the WebUI's wrappers: CLIPTextModel or open_clip's."""
+    """Find the text towers inside the WebUI's wrappers: CLIPTextModel or open_clip's."""
     outer = list(lent.conditioner.embedders) if getattr(lent, "is_sdxl", False) else [lent.cond_stage_model]
     inner = [getattr(wrapper, "wrapped", wrapper) for wrapper in outer]
     towers = [getattr(part, "transformer", None) or getattr(part, "model", None) for part in inner]
     return [tower for tower in towers if isinstance(tower, nn.Module)]
 
 
-def told(tower: nn.Module) -> dict[str, Any]:
-    """What a text tower's shapes don't tell."""
+def tower_config(tower: nn.Module) -> dict[str, Any]:
+    """Read what a text tower's shapes don't show."""
     config: Any = getattr(tower, "config", None)
     if config is not None:
         return {"num_attention_heads": config.num_attention_heads, "hidden_act": config.hidden_act}
@@ -103,7 +103,7 @@ def told(tower: nn.Module) -> dict[str, Any]:
 
 
 def sharing(model: Model, host: Iterable[nn.Parameter]) -> dict[str, float]:
-    """How many of the model's parameters are the host's own objects, or look into their memory; and copied bytes."""
+    """Count how many of the model's parameters are the host's own objects, or views of their memory, and the bytes copied."""
     theirs = list(host)
     objects, storages = {id(p) for p in theirs}, {p.untyped_storage().data_ptr() for p in theirs}
     ours = [parameter for module in model.modules for parameter in module.parameters()]
@@ -121,7 +121,7 @@ def sharing(model: Model, host: Iterable[nn.Parameter]) -> dict[str, float]:
 
 @contextmanager
 def own_unet() -> Iterator[None]:
-    """The checkpoint's own UNet in its place: a compiled one (TensorRT) has sent it to the CPU."""
+    """Use the checkpoint's own UNet inside the block: a compiled one (TensorRT) has moved it to the CPU."""
     from modules import sd_unet
 
     foreign = sd_unet.current_unet is not None
@@ -135,25 +135,25 @@ def own_unet() -> Iterator[None]:
 
 
 @torch.no_grad()
-def take_loras_out(lent: Any) -> None:
-    """Put back the weights that the last generation's ``<lora:…>`` is still merged into, bit for bit.
+def remove_loras(lent: Any) -> None:
+    """Restore the weights that the last generation's ``<lora:…>`` is still merged into, bit for bit.
 
-    The WebUI keeps a copy of each such weight and puts it back at the next generation; this does it now. (Its layers
-    with ``network_current_names`` are those with something merged.)
+    The WebUI keeps a copy of each such weight and restores it at the next generation; this does it now. (Its layers with
+    ``network_current_names`` are those with something merged.)
     """
     networks: Any = sys.modules.get("networks")
     if not hasattr(networks, "network_apply_weights"):
         return
     for network in networks.loaded_networks:
-        _words_out(network, lent)
+        _remove_words(network, lent)
     networks.loaded_networks.clear()
     for module in lent.modules():
         if getattr(module, "network_current_names", ()):
             networks.network_apply_weights(module)
 
 
-def _words_out(network: Any, lent: Any) -> None:
-    """A LoRA's own words are no longer read: the WebUI takes them out only where it still knows the LoRA as loaded."""
+def _remove_words(network: Any, lent: Any) -> None:
+    """Remove a LoRA's own words: the WebUI removes them only while it knows the LoRA as loaded."""
     from modules import sd_hijack
 
     for word, embedding in getattr(network, "bundle_embeddings", {}).items():
@@ -163,7 +163,7 @@ def _words_out(network: Any, lent: Any) -> None:
 
 
 def on_device(lent: Any, model: Model) -> None:
-    """Follow the WebUI's "Unload checkpoint", which moves the model to the CPU without asking."""
+    """Move the model back to its device: the WebUI's "Unload checkpoint" moves it to the CPU at any time."""
     from modules import devices, sd_models
 
     wanted = torch.device(devices.device).type

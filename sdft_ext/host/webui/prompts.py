@@ -1,4 +1,4 @@
-"""Saves in prompts, put in, swapped and taken out: ``<lora:NAME:WEIGHT>``, ``<hypernet:NAME:WEIGHT>``, an embedding's NAME."""
+"""Puts saves into prompts, swaps and removes them: ``<lora:NAME:WEIGHT>``, ``<hypernet:NAME:WEIGHT>``, an embedding's NAME."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ NONE = "none"
 Kind = Literal["lora", "hypernet", "embedding"]
 """How a prompt calls a save."""
 Kinds = Mapping[str, Kind]
-"""Name of a save → its kind; names that aren't in it are LoRAs'."""
+"""Name of a save → its kind; LoRAs needn't be in it."""
 _NONE: Kinds = {}
 Words = Mapping[str, Sequence[str]]
-"""Name of a save that is an embedding → the names of its words' files in their order, its own the first."""
+"""Name of a save that is an embedding → the names of its words' files in order, the first being its own."""
 _NO_WORDS: Words = {}
 
 
 def tag(name: str, weight: float | str = 1.0, kind: Kind = "lora") -> str:
-    """What calls a save. An embedding is a word, at another weight an emphasized one."""
-    told = weight if isinstance(weight, str) else format(weight, "g")
+    """Write what calls a save. An embedding is a word, emphasized where the weight isn't 1."""
+    text = weight if isinstance(weight, str) else format(weight, "g")
     if kind == "embedding":
-        return name if told == "1" else f"({name}:{told})"
-    return f"<{kind}:{name}:{told}>"
+        return name if text == "1" else f"({name}:{text})"
+    return f"<{kind}:{name}:{text}>"
 
 
 def with_save(
@@ -37,10 +37,10 @@ def with_save(
     words: Words = _NO_WORDS,
     trained: Sequence[str] = (),
 ) -> str:
-    """The prompt with this save in place of whichever of ``ours`` it has; "none" takes them out.
+    """Put this save into the prompt in place of whichever of ``ours`` it has; "none" removes them.
 
-    A prompt without any gets the save at its end. ``weight`` is used there; a tag that is swapped keeps its own. Of a save
-    with several words, each stands in the place of another save's same word, or of the word as it was ``trained``.
+    A prompt that has none gets the save at its end, with ``weight``; a tag that is replaced keeps its weight. Of a save with
+    several words, each replaces the same word of another save, or the word as it was ``trained``.
     """
     number = {word: place for names in (*words.values(), trained) for place, word in enumerate(names)}
     names, kinds = {*ours, *number}, {**kinds, **dict.fromkeys(number, "embedding")}
@@ -54,19 +54,19 @@ def with_save(
     if _replaced(prompt, names, kinds, lambda name, weight: "\0") == prompt:
         return f"{prompt} {all_of_it(weight or '1')}".strip()
     put: dict[int, str] = {}
-    """Which name each word of the save took the place of; -1: all of them."""
+    """The number of each word of the save → the name that it replaced; -1: all of them."""
 
     def swapped(name: str, own: str) -> str:
         place = number.get(name, 0)
-        told = own or (weight if name in trained else "") or "1"
+        text = own or (weight if name in trained else "") or "1"
         if kind != "embedding" or kinds.get(name, "lora") != "embedding":
             if put:
                 return ""
             put[-1] = name
-            return all_of_it(told)
+            return all_of_it(text)
         if -1 in put or place >= len(calls) or put.setdefault(place, name) != name:
             return ""
-        return tag(calls[place], told, kind)
+        return tag(calls[place], text, kind)
 
     return _tidy(_replaced(prompt, names, kinds, swapped))
 
@@ -74,14 +74,14 @@ def with_save(
 def with_weight(
     prompt: str, weight: float, ours: Collection[str], kinds: Kinds = _NONE, words: Words = _NO_WORDS
 ) -> str:
-    """The prompt with this weight at each of ``ours`` that it has."""
-    further = {word for names in words.values() for word in names}
-    names, kinds = {*ours, *further}, {**kinds, **dict.fromkeys(further, "embedding")}
+    """Set this weight at each of ``ours`` that the prompt has."""
+    extra = {word for names in words.values() for word in names}
+    names, kinds = {*ours, *extra}, {**kinds, **dict.fromkeys(extra, "embedding")}
     return _replaced(prompt, names, kinds, lambda name, _: tag(name, weight, kinds.get(name, "lora")))
 
 
 def _replaced(prompt: str, ours: Collection[str], kinds: Kinds, new: Callable[[str, str], str]) -> str:
-    """Each of ``ours`` in the prompt replaced by ``new(name, weight)``; no weight is ""."""
+    """Replace each of ``ours`` in the prompt by ``new(name, weight)``; a missing weight is ""."""
     words = sorted((name for name in ours if kinds.get(name) == "embedding"), key=len, reverse=True)
     parts = [r"<(?P<kind>lora|hypernet):(?P<tagged>[^:<>]+)(?::(?P<weight>[^<>]*))?>"]
     if words:

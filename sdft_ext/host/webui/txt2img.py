@@ -1,6 +1,6 @@
-"""Pictures drawn by the WebUI's own txt2img, for the extension itself: under its lock, and leaving nothing behind.
+"""Draws pictures with the WebUI's own txt2img, for the extension itself: under its lock, and leaving nothing behind.
 
-The pipeline is the WebUI's, so whatever model it can draw with will do, in every memory mode, with its samplers.
+The pipeline is the WebUI's: it works with every model that the WebUI can draw with, in every memory mode, with its samplers.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from PIL import Image
 
 TRIES = 5
-"""A picture that the user's Interrupt or Skip has met is drawn again, so often."""
+"""How often a picture that the user's Interrupt or Skip has hit is tried."""
 
 
 def samplers() -> list[str]:
-    """As the txt2img tab offers them."""
+    """Name the samplers that the txt2img tab offers."""
     from modules import sd_samplers
 
     return list(sd_samplers.visible_sampler_names())
 
 
 def paint(prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling, model: Files) -> list[Image.Image]:
-    """One picture for each prompt and seed. Raises HostError and HostChanged as the contract says."""
+    """Draw one picture for each prompt and seed. Raises HostError and HostChanged as the contract says."""
     from modules import shared
     from modules.call_queue import queue_lock
 
@@ -48,7 +48,7 @@ def paint(prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling, mode
 
 
 def _drawn(prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling) -> list[Image.Image] | None:
-    """The pictures, or None where somebody has interrupted them."""
+    """Draw the pictures; None where somebody has interrupted them."""
     from modules import shared
     from modules.processing import StableDiffusionProcessingTxt2Img, process_images
 
@@ -91,16 +91,18 @@ def _check(model: Files) -> None:
         raise HostError(unsupported_reason(None))
     loaded = str(lent.sd_checkpoint_info.filename)
     if loaded != model.base:
-        raise HostChanged(f"The checkpoint was changed to {Path(loaded).name}: load {name} again, then it goes on.")
+        raise HostChanged(
+            f"The checkpoint was changed to {Path(loaded).name}: load {name} again, then drawing goes on."
+        )
     vae = str(sd_vae.loaded_vae_file or "")
     if vae != model.vae:
         other, former = (Path(path).name or "the checkpoint's own" for path in (vae, model.vae))
-        raise HostChanged(f"The VAE was changed to {other}: choose {former} again, then it goes on.")
+        raise HostChanged(f"The VAE was changed to {other}: choose {former} again, then drawing goes on.")
 
 
 @contextmanager
 def _no_history() -> Iterator[None]:
-    """The WebUI remembers its user's last prompt in a file; ours is none of his."""
+    """Keep our prompts out of the file in which the WebUI remembers its user's last prompt."""
     from modules import shared
 
     former = shared.cmd_opts.no_prompt_history
