@@ -1,4 +1,4 @@
-"""Training runs, as a public Python API: ``train``, ``resume`` and what they give back. Importing it imports nothing heavy."""
+"""The public Python API of training runs: ``train``, ``resume`` and their result. Importing it imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ AFTER_THE_LAST_STEP = "Training is done. The last save is being verified, and th
 
 
 class Display:
-    """``done`` of ``total`` steps are what it shows beside a state; 0 of 0 until training begins."""
+    """``done`` of ``total`` steps are shown with each state; 0 of 0 until training begins."""
 
     def __init__(self, folder: Path, quiet: bool) -> None:
         self.status, self.progress = Status(folder), Progress(quiet=quiet)
@@ -36,7 +36,7 @@ class Display:
         self.status.set("paused", self.done, self.total)
 
     def training(self, done: int, seconds_per_step: float, figures: str) -> None:
-        """Show a finished step. ``figures``: what the terminal shows beside it."""
+        """Show a finished step. ``figures`` are shown on the terminal only."""
         self.done = done
         self.status.set("training", done, self.total, seconds_per_step * (self.total - done))
         self.progress.show("Training", done, self.total, figures)

@@ -42,9 +42,9 @@ class RunResult:
 
 
 def outcome_of(error: BaseException, recipe: Recipe, began: bool) -> tuple[Outcome, str] | None:
-    """Tell how an error ends a run, with a sentence for the user; None where the error is raised on.
+    """Decide how an error ends a run, with a sentence for the user; None where the error is to be raised on.
 
-    Raised on are faults of the program, which shall be seen whole, and, until training ``began``, errors of the recipe.
+    Faults of the program are raised on, to be seen in full, and until training ``began`` so are errors of the recipe.
     """
     if isinstance(error, NotFinite | Diverged | DoesNotFit | ProcessLost):
         return "failed", str(error)

@@ -20,7 +20,7 @@ class Diverged(SdftError, RuntimeError):
 
 
 class Monitor:
-    """The smoothed loss, and what tells whether it diverges; both go on after a resume."""
+    """The smoothed loss and the check for divergence; both go on after a resume."""
 
     def __init__(self, recipe: WatchRecipe, log: Log, display: Display) -> None:
         self.log, self.display = log, display

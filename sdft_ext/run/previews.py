@@ -27,18 +27,18 @@ ALL = frozenset({"controls", "validation"})
 class Previews:
     """Which previews are due, and drawing them.
 
-    What can't be drawn because the host's model is gone stays due, and the resumed run draws it.
+    What can't be drawn because the host has another model loaded stays due, and the resumed run draws it.
     """
 
     def __init__(self, folder: Path, recipe: WatchRecipe, log: Log, display: Display) -> None:
         self.controls, self.log, self.display = Controls(folder, recipe), log, display
         self.due: set[str] = set()
-        """Names among ``ALL``: what is due of the present weights."""
+        """The names of previews that are due with the present weights."""
         self.first: FirstWeights | None = None
-        """The weights before the first step, as long as previews of them are due."""
+        """The weights before the first step, until their previews are drawn."""
 
     def begin(self, session: Session) -> None:
-        """Draw the previews of before the first step, or keep the weights for it, so that whoever presses Train sees steps."""
+        """Keep the weights of before the first step for their previews, so that steps come at once; else draw these now."""
         if FirstWeights.fit(session.loop.parameters):
             self.first = FirstWeights(session.loop.parameters, set(ALL))
         else:
@@ -46,21 +46,21 @@ class Previews:
             self.draw_due(session, 0)
 
     def draw_due(self, session: Session, step: int) -> None:
-        """Draw and measure what is due of the weights after ``step`` steps, and what still is of those before the first."""
+        """Make the previews that are due with the weights after ``step`` steps, and those still due with the first weights."""
         self.draw_first(session)
         if self.due:
             with suppress(ModelUnavailable), session.loop.weights_to_show():
                 self.evaluate(session, step, self.due)
 
     def draw_first(self, session: Session) -> None:
-        """Draw and measure what is due of the weights before the first step."""
+        """Make the previews that are due with the weights before the first step."""
         if self.first is not None:
             with suppress(ModelUnavailable), self.first.applied():
                 self.evaluate(session, 0, self.first.due)
                 self.first = None
 
     def evaluate(self, session: Session, step: int, due: set[str]) -> None:
-        """Draw and measure what is due of the weights as they are; what is done leaves ``due``."""
+        """Make the ``due`` previews with the weights as they are; what is done is removed from ``due``."""
         with record_function("run.previews"):
             if "controls" in due:
                 self._draw_controls(session, step)

@@ -206,7 +206,7 @@ class _Drawing:
             self.show("drawing", len(present))
 
     def draw(self, numbers: list[int], done: int) -> list[Image.Image | None]:
-        """Draw these numbers; None for a picture that a killed program has left whole."""
+        """Draw these numbers; None for a picture that already exists, as a killed program had time to write it."""
         left = [number for number in numbers if not self.path(number).exists()]
         pictures = dict(zip(left, self.paint(left, done), strict=True)) if left else {}
         return [pictures.get(number) for number in numbers]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 MOST = 2**30
-"""Bytes of weights of before the first step that are kept at most; a whole model's are too many."""
+"""Most bytes of first weights that are kept; a whole model's are too many."""
 
 
 @contextmanager

@@ -106,14 +106,14 @@ def _link(folder: Path, save: dict[str, Any]) -> str:
 def _size(recipe: Recipe) -> str:
     """Describe the size of what trains, by the method's own settings."""
     lora, embedding, network = recipe.method.lora, recipe.method.embedding, recipe.method.hypernetwork
-    told = (
+    text = (
         f", rank {lora.rank}, alpha {lora.alpha:g}, layers {lora.layers}" if recipe.method.name in LORA_FAMILY else ""
     )
     if recipe.method.name in WORDS:
-        told += f", {embedding.vectors} vectors a word"
+        text += f", {embedding.vectors} vectors a word"
     if recipe.method.name == "hypernetwork":
-        told += f", layer structure {network.layer_structure}, activation {network.activation}"
-    return told
+        text += f", layer structure {network.layer_structure}, activation {network.activation}"
+    return text
 
 
 def _saves(folder: Path) -> list[dict[str, Any]]:
