@@ -8,8 +8,8 @@ from typing import Any
 
 from . import regex
 from .choices import SOURCES
+from .entries import Picture
 from .errors import CaptionsError
-from .store import Picture
 from .tag_names import normalize, tag_set
 
 DEEPEST = 20

@@ -22,9 +22,9 @@ from ..storage import atomic, json_file
 from ..storage.text import decode, printable
 from . import files
 from .choices import HOW
+from .entries import Picture
 from .errors import CaptionsError
 from .files import ChangedMeanwhile, Form
-from .store import Picture
 
 ONE_FILE = {"meta_cap": "meta_cap.json", "meta_lat": "meta_lat.json", "jsonl": "metadata.jsonl", "csv": "captions.csv"}
 """Formats of one file for all captions, and how others call it."""

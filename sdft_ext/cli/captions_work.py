@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..captions import edits, frequency, interchange, reading
+from ..captions.entries import EditPlan, EditResult, Picture, SaveResult
 from ..captions.errors import CaptionsError
 from ..captions.filters import FilterContext, filter_pictures
-from ..captions.store import Captions, Done, Outcome, Picture, Saved
+from ..captions.store import CaptionStore
 from ..storage.text import printable
 from .signals import FAILED, OK
 
@@ -40,12 +41,12 @@ def _tree(options: argparse.Namespace) -> dict[str, Any]:
     return {"all": parts}
 
 
-def _chosen(found: Captions, options: argparse.Namespace) -> list[Picture]:
+def _chosen(found: CaptionStore, options: argparse.Namespace) -> list[Picture]:
     copies = _copies(found) if options.copies else None
     return filter_pictures(_tree(options), found.in_order, FilterContext(reading.Counter().counts, copies))
 
 
-def _copies(found: Captions) -> frozenset[int]:
+def _copies(found: CaptionStore) -> frozenset[int]:
     from ..analysis.duplicates import duplicates
     from ..analysis.thumbnails import make_thumbnails
     from ..dataset.folder import scan
@@ -74,7 +75,7 @@ def edit(options: argparse.Namespace) -> int:
     chosen = edits.edit(_wish(options))
     found = _open(options.folder)
 
-    def plan() -> Outcome:
+    def plan() -> EditPlan:
         pictures = _chosen(found, options)
         return found.outcome(pictures, chosen.apply([picture.caption for picture in pictures]))
 
@@ -108,7 +109,7 @@ def _wish(options: argparse.Namespace) -> dict[str, Any]:
     return {"do": next(name for name in ("unique", "spaces", "escape", "unescape") if getattr(options, name))}
 
 
-def _do(found: Captions, what: str, plan: Any, options: argparse.Namespace) -> int:
+def _do(found: CaptionStore, what: str, plan: Any, options: argparse.Namespace) -> int:
     """Show what an edit changes, and unless it is a dry run do and write it."""
     outcome = plan()
     before = {caption.name: caption.caption for caption in (picture.of for picture in found.in_order)}
@@ -145,14 +146,14 @@ def save(options: argparse.Namespace) -> int:
     return _said(found.save(), ())
 
 
-def _written(found: Captions, done: Done, pictures: Sequence[Picture]) -> int:
+def _written(found: CaptionStore, done: EditResult, pictures: Sequence[Picture]) -> int:
     if not pictures:
         print("\n".join([*done.notes, "Nothing changes."]))
         return OK
     return _said(found.save(pictures), done.notes)
 
 
-def _said(saved: Saved, notes: Sequence[str]) -> int:
+def _said(saved: SaveResult, notes: Sequence[str]) -> int:
     for text in (*notes, *saved.notes):
         print(text)
     for _, text in saved.failed:
@@ -223,7 +224,7 @@ def import_(options: argparse.Namespace) -> int:
     content = options.file.read_bytes() if one_file else b""
     unmatched: list[str] = []
 
-    def plan() -> Outcome:
+    def plan() -> EditPlan:
         pictures = found.in_order
         read = (
             interchange.parsed(options.format, content, pictures)
@@ -266,8 +267,8 @@ def export(options: argparse.Namespace) -> int:
     return FAILED if done.left else OK
 
 
-def _open(folder: Path) -> Captions:
-    found = Captions(folder)
+def _open(folder: Path) -> CaptionStore:
+    found = CaptionStore(folder)
     for text in found.problems[:10]:
         print(f"sdft: note: {text}", file=sys.stderr)
     return found

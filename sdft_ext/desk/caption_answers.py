@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from ..captions.entries import EditPlan, Picture
 from ..captions.reading import Counter
-from ..captions.store import Captions, Outcome, Picture
+from ..captions.store import CaptionStore
 from .thumbnails import Thumbnails
 
 MOST_SHOWN = 200
@@ -43,7 +44,7 @@ class CaptionAnswers:
             for p, tokens in zip(pictures, counts, strict=True)
         ]
 
-    def changed(self, found: Captions, since: int) -> Plain:
+    def changed(self, found: CaptionStore, since: int) -> Plain:
         """What has changed in a folder after a revision."""
         with found.lock:
             return {
@@ -53,7 +54,7 @@ class CaptionAnswers:
                 "history": self.history(found),
             }
 
-    def history(self, found: Captions) -> Plain:
+    def history(self, found: CaptionStore) -> Plain:
         """What undo and redo would do, how many captions are unsaved, and whether any can be written."""
         why = found.why_read_only()
         return {
@@ -67,7 +68,7 @@ class CaptionAnswers:
         }
 
 
-def preview(pictures: Sequence[Picture], outcome: Outcome, most: int) -> Plain:
+def preview(pictures: Sequence[Picture], outcome: EditPlan, most: int) -> Plain:
     """What an edit of these pictures would change, the first ``most`` captions before and after."""
     new = {name: after for name, _, after in outcome.changes}
     changed = [picture for picture in pictures if picture.of.name in new]
@@ -84,6 +85,6 @@ def preview(pictures: Sequence[Picture], outcome: Outcome, most: int) -> Plain:
     }
 
 
-def token(outcome: Outcome) -> str:
+def token(outcome: EditPlan) -> str:
     """Identifies an outcome: a preview's token, by which an edit tells whether it would still do the same."""
     return hashlib.blake2b(repr(outcome.changes).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..captions.store import Captions
+from ..captions.store import CaptionStore
 from ..recipe import Concept, DatasetRecipe, Recipe
 from .background import Job
 from .scans import Scans
@@ -41,7 +41,7 @@ class DuplicateSearches:
             for search in self._searches.values():
                 search.job.cancel()
 
-    def status(self, found: Captions, start: bool) -> dict[str, Any]:
+    def status(self, found: CaptionStore, start: bool) -> dict[str, Any]:
         """How far the search in a folder is, and what it found; ``start``: search, and again where pictures have changed."""
         stamp = _stamp(found) if start else ""
         with self._lock:
@@ -63,12 +63,12 @@ class DuplicateSearches:
         with self._lock:
             self._searches.pop(opened, None)
 
-    def _begin(self, found: Captions, stamp: str) -> Search:
+    def _begin(self, found: CaptionStore, stamp: str) -> Search:
         search = Search(Job("looking", cancelled="failed", out_of_memory=OUT_OF_MEMORY), stamp)
         search.job.start("sdft-duplicates", lambda: self._find(found, search))
         return search
 
-    def _find(self, found: Captions, search: Search) -> None:
+    def _find(self, found: CaptionStore, search: Search) -> None:
         from ..analysis.duplicates import duplicates
         from ..analysis.thumbnails import make_thumbnails
 
@@ -90,7 +90,7 @@ def _outdated(search: Search, stamp: str) -> bool:
     return state == "failed" or (state == "finished" and search.stamp != stamp)
 
 
-def _stamp(found: Captions) -> str:
+def _stamp(found: CaptionStore) -> str:
     """A text that changes when pictures come, go or change."""
     found.look()
     with found.lock:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..captions import interchange
 from ..captions.choices import FORMATS
-from ..captions.store import Picture
+from ..captions.entries import Picture
 from .caption_answers import MOST_SHOWN, Plain
 from .captions import CaptionSets, Selection
 from .errors import DeskError

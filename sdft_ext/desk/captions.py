@@ -10,10 +10,11 @@ from typing import Any
 
 from ..captions import frequency
 from ..captions.edits import edit
+from ..captions.entries import EditPlan, Picture
 from ..captions.errors import Outdated
 from ..captions.filters import FilterContext, filter_pictures
 from ..captions.reading import Counter
-from ..captions.store import Captions, Outcome, Picture
+from ..captions.store import CaptionStore
 from ..storage.text import printable
 from . import caption_answers
 from .caption_answers import MOST_SHOWN, CaptionAnswers, Plain
@@ -52,7 +53,7 @@ class CaptionSets:
         self, folders: Folders, thumbnails: Thumbnails, duplicates: DuplicateSearches, ready: Callable[[], None]
     ) -> None:
         self._folders, self._duplicates, self._ready = folders, duplicates, ready
-        self._sets: OrderedDict[str, Captions] = OrderedDict()
+        self._sets: OrderedDict[str, CaptionStore] = OrderedDict()
         self._counter = Counter()
         self._answers = CaptionAnswers(thumbnails, self._counter)
         self._lock = threading.Lock()
@@ -64,7 +65,7 @@ class CaptionSets:
         with self._lock:
             found = self._sets.get(str(folder))
         if found is None:
-            found = self._keep(str(folder), Captions(folder, self._folders.may_show))
+            found = self._keep(str(folder), CaptionStore(folder, self._folders.may_show))
         else:
             found.look()
         self._folders.folder(text, remember=True)
@@ -90,7 +91,7 @@ class CaptionSets:
                 "trigger": frequency.common_start([p.caption for p in pictures if p.of.text]),
             }
 
-    def get(self, folder: str, opened: str) -> Captions:
+    def get(self, folder: str, opened: str) -> CaptionStore:
         """The captions of an open folder. Raises NotNow where it isn't open any more, NotFound where it may not be shown."""
         path = self._folders.place(folder)
         with self._lock:
@@ -156,7 +157,7 @@ class CaptionSets:
 
         return self.edit_texts(found, chosen.what, texts, preview=preview, since=since)
 
-    def preview_texts(self, found: Captions, texts: Texts, most: int, preview: str | None = None) -> Plain:
+    def preview_texts(self, found: CaptionStore, texts: Texts, most: int, preview: str | None = None) -> Plain:
         """What it would change to give pictures new captions."""
         with found.lock:
             pictures, new = texts()
@@ -164,10 +165,12 @@ class CaptionSets:
             _check_preview(outcome, preview)
             return caption_answers.preview(pictures, outcome, most)
 
-    def edit_texts(self, found: Captions, what: str, texts: Texts, *, preview: str | None, since: int | None) -> Plain:
+    def edit_texts(
+        self, found: CaptionStore, what: str, texts: Texts, *, preview: str | None, since: int | None
+    ) -> Plain:
         """Give pictures new captions, as one edit that undo calls ``what``. Raises Outdated as ``edit`` does."""
 
-        def plan() -> Outcome:
+        def plan() -> EditPlan:
             outcome = found.outcome(*texts())
             _check_preview(outcome, preview)
             return outcome
@@ -231,7 +234,7 @@ class CaptionSets:
         found.resolve([found.picture(id).of.name for id in ids], keep == "mine")
         return self._answers.changed(found, before)
 
-    def _keep(self, folder: str, made: Captions) -> Captions:
+    def _keep(self, folder: str, made: CaptionStore) -> CaptionStore:
         with self._lock:
             found = self._sets.setdefault(folder, made)
             self._sets.move_to_end(folder)
@@ -239,11 +242,11 @@ class CaptionSets:
                 self._duplicates.forget(self._sets.popitem(last=False)[1].opened)
         return found
 
-    def _selected(self, found: Captions, selection: Selection) -> list[Picture]:
+    def _selected(self, found: CaptionStore, selection: Selection) -> list[Picture]:
         around = FilterContext(self.count_tokens, self._duplicates.found(found.opened))
         return filter_pictures(selection.filter, found.chosen(selection.ids), around)
 
 
-def _check_preview(outcome: Outcome, preview: str | None) -> None:
+def _check_preview(outcome: EditPlan, preview: str | None) -> None:
     if preview is not None and preview != caption_answers.token(outcome):
         raise Outdated("The captions have changed since the preview; look at it again.")

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..captions.entries import Picture
 from ..captions.interchange import joined
-from ..captions.store import Captions, Picture
+from ..captions.store import CaptionStore
 from ..dataset.pictures import PictureError, open_picture
 from .background import Job
 from .captions import CaptionSets, Selection, Texts
@@ -127,7 +128,7 @@ class Tagging:
         found, what, texts = self._captions(id, choice, how)
         return self.captions.edit_texts(found, what, texts, preview=preview, since=since)
 
-    def _captions(self, id: str, choice: Plain, how: str) -> tuple[Captions, str, Texts]:
+    def _captions(self, id: str, choice: Plain, how: str) -> tuple[CaptionStore, str, Texts]:
         """The captions of the folder that was looked at, what the edit is called, and its texts."""
         from ..taggers.tag_captions import Choice, appended, caption, listed
 

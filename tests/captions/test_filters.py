@@ -8,14 +8,14 @@ import pytest
 
 from sdft_ext.captions.errors import CaptionsError
 from sdft_ext.captions.filters import FilterContext, filter_pictures
-from sdft_ext.captions.store import Captions
+from sdft_ext.captions.store import CaptionStore
 
 from . import folders
 from .test_store import change
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Captions:
+def found(tmp_path_factory: pytest.TempPathFactory) -> CaptionStore:
     root = folders.make(
         tmp_path_factory.mktemp("filters"),
         {
@@ -27,7 +27,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Captions:
             "z dog": None,
         },
     )
-    opened = Captions(root)
+    opened = CaptionStore(root)
     change(opened, "c", do="set", text="dog, tree")
     return opened
 
@@ -61,7 +61,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("tree", "wanted"), CASES)
-def test_filters(found: Captions, tree: dict[str, Any], wanted: str) -> None:
+def test_filters(found: CaptionStore, tree: dict[str, Any], wanted: str) -> None:
     around = FilterContext(lambda captions: [len(c.replace(",", " ,").split()) for c in captions], frozenset({0}))
     passed = " ".join(picture.of.name for picture in filter_pictures(tree, found.in_order, around))
     assert passed == wanted
@@ -82,7 +82,7 @@ def test_filters(found: Captions, tree: dict[str, Any], wanted: str) -> None:
         {"all": [{"tag": "a"}] * 500},
     ],
 )
-def test_refused(found: Captions, tree: Any) -> None:
+def test_refused(found: CaptionStore, tree: Any) -> None:
     with pytest.raises(CaptionsError):
         filter_pictures(tree, found.in_order)
     deep: Any = {"tag": "a"}

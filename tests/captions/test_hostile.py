@@ -11,7 +11,7 @@ import pytest
 
 from sdft_ext.captions import journal
 from sdft_ext.captions.errors import CaptionsError
-from sdft_ext.captions.store import Captions
+from sdft_ext.captions.store import CaptionStore
 
 from . import folders
 from .test_store import change, shown, state
@@ -32,15 +32,15 @@ def test_nasty_names_and_captions(tmp_path: Path) -> None:
     if os.name == "posix":
         os.rename(os.fsencode(tmp_path / "html.png"), os.fsencode(tmp_path) + b"/\xff\xfe.png")
         os.rename(os.fsencode(tmp_path / "html.txt"), os.fsencode(tmp_path) + b"/\xff\xfe.txt")
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     assert sorted(shown(found).values()) == sorted(NASTY.values())
     assert change(found, None, do="add", tags=["<i>new</i>"], where="front").count == len(NASTY)
-    again = Captions(tmp_path)
+    again = CaptionStore(tmp_path)
     assert again.count("changed") == len(NASTY) and again.save().count == len(NASTY)
-    undone = Captions(tmp_path)
+    undone = CaptionStore(tmp_path)
     undone.undo()
     undone.save()
-    assert sorted(Captions(tmp_path).pictures[n].caption for n in range(len(NASTY))) == sorted(NASTY.values())
+    assert sorted(CaptionStore(tmp_path).pictures[n].caption for n in range(len(NASTY))) == sorted(NASTY.values())
 
 
 def test_captions_far_too_long(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_captions_far_too_long(tmp_path: Path) -> None:
     (tmp_path / "d.png").write_bytes(folders.picture(9))
     shutil.copy(tmp_path / "a.png", tmp_path / "d.txt")
     before = folders.texts(tmp_path)
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     assert [state(found, name) for name in "abcd"] == ["saved", "locked", "saved", "locked"]
     assert any("b.txt" in text and "1 MB" in text for text in found.problems)
     assert any("d.txt" in text and "holds a picture" in text for text in found.problems)
@@ -68,22 +68,22 @@ def test_captions_far_too_long(tmp_path: Path) -> None:
 def test_a_folder_where_the_journal_cannot_be(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two"})
     (tmp_path / ".sdft").write_text("a file in the way")
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     assert shown(found) == {"a": "one", "b": "two"} and ".sdft" in found.why_read_only()
     for what in (lambda: change(found, "a", do="clear"), found.undo, found.save):
         with pytest.raises(CaptionsError, match=r"\.sdft"):
             what()
-    assert shown(found) == {"a": "one", "b": "two"} == shown(Captions(tmp_path))
+    assert shown(found) == {"a": "one", "b": "two"} == shown(CaptionStore(tmp_path))
     (tmp_path / ".sdft").unlink()
     (tmp_path / ".sdft").symlink_to(tmp_path.parent)
     with pytest.raises(CaptionsError, match="link"):
-        change(Captions(tmp_path), "a", do="clear")
+        change(CaptionStore(tmp_path), "a", do="clear")
     assert not (tmp_path.parent / "captions").exists()
 
 
 def test_a_caption_file_that_cannot_be_written(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": None, "c": "three"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     change(found, None, do="add", tags=["x"])
     (tmp_path / "b.txt").mkdir()
     saved = found.save()
@@ -91,7 +91,7 @@ def test_a_caption_file_that_cannot_be_written(tmp_path: Path) -> None:
     assert state(found, "b") == "locked" and any("b.txt" in text for text in found.problems)
     (tmp_path / "b.txt").rmdir()
     found.look()
-    assert state(found, "b") == "changed" == state(Captions(tmp_path), "b"), "its text has waited in the journal"
+    assert state(found, "b") == "changed" == state(CaptionStore(tmp_path), "b"), "its text has waited in the journal"
     assert found.save().count == 1 and (tmp_path / "b.txt").read_text() == "b, x"
 
 
@@ -101,12 +101,12 @@ def test_a_full_disk(tmp_path: Path) -> None:
     import sys
 
     folders.make(tmp_path, {"a": "one", "b": "two"})
-    change(Captions(tmp_path), "a", do="set", text="kept")
+    change(CaptionStore(tmp_path), "a", do="set", text="kept")
     program = (
         "import resource, signal, sys; from pathlib import Path\n"
         "from tests.captions.test_store import change, shown\n"
-        "from sdft_ext.captions.store import Captions\n"
-        "found = Captions(Path(sys.argv[1]))\n"
+        "from sdft_ext.captions.store import CaptionStore\n"
+        "found = CaptionStore(Path(sys.argv[1]))\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "size = (Path(sys.argv[1]) / '.sdft/captions/journal.jsonl').stat().st_size\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (size + 40, size + 40))\n"
@@ -123,14 +123,14 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 def test_a_folder_that_vanishes_and_comes_back(tmp_path: Path) -> None:
     root = folders.make(tmp_path / "set", {"a": "one", "b": "two"})
-    found = Captions(root)
+    found = CaptionStore(root)
     change(found, "a", do="set", text="not saved")
     root.rename(tmp_path / "elsewhere")
     for what in (found.look, found.save, found.undo, lambda: change(found, "b", do="clear")):
         with pytest.raises(CaptionsError, match="gone"):
             what()
     with pytest.raises(CaptionsError, match="gone"):
-        Captions(root)
+        CaptionStore(root)
     assert not root.exists(), "it isn't made anew"
     (tmp_path / "elsewhere").rename(root)
     found.look()
@@ -143,11 +143,11 @@ def test_links_out_of_the_allowed_folders_are_not_written(tmp_path: Path) -> Non
     secret = tmp_path / "secret.txt"
     secret.write_text("theirs")
     (tmp_path / "set" / "a.txt").symlink_to(secret)
-    found = Captions(tmp_path / "set", lambda path: path.is_relative_to(tmp_path / "set"))
+    found = CaptionStore(tmp_path / "set", lambda path: path.is_relative_to(tmp_path / "set"))
     change(found, None, do="add", tags=["x"])
     saved = found.save()
     assert saved.count == 1 and "link" in saved.failed[0][1] and secret.read_text() == "theirs"
-    open_to_all = Captions(tmp_path / "set")
+    open_to_all = CaptionStore(tmp_path / "set")
     assert open_to_all.save().count == 1 and secret.read_text() == "theirs, x"
     assert (tmp_path / "set" / "a.txt").is_symlink()
 
@@ -160,7 +160,7 @@ def test_nothing_is_written_through_a_link_that_leaves_the_folder(tmp_path: Path
     secret.write_text("theirs")
     (tmp_path / "set" / "a.txt").symlink_to(secret)
     with contextlib.suppress(CaptionsError):
-        found = Captions(tmp_path / "set")
+        found = CaptionStore(tmp_path / "set")
         change(found, None, do="set", text="a cat")
         found.save()
     assert secret.read_text() == "theirs"
@@ -177,7 +177,7 @@ def test_a_journal_that_unpacks_to_more_than_memory(tmp_path: Path, monkeypatch:
     packer = zlib.compressobj(9)
     bomb = b"".join([*(packer.compress(b" " * 2**20) for _ in range(2)), packer.flush()])
     (place / "journal.jsonl").write_bytes(b'{"z":"' + base64.b64encode(bomb) + b'"}\n')
-    assert shown(Captions(tmp_path)) == {"a": "one"}
+    assert shown(CaptionStore(tmp_path)) == {"a": "one"}
 
 
 @pytest.mark.parametrize("name", ["journal.jsonl", "lock"])
@@ -189,7 +189,7 @@ def test_a_link_in_place_of_our_files_leads_nowhere(tmp_path: Path, name: str) -
         place.mkdir(parents=True)
         (place / name).symlink_to(target)
         (tmp_path / "theirs").write_text("not ours\n")
-        found = Captions(root)
+        found = CaptionStore(root)
         with pytest.raises(CaptionsError, match=f"{name}.* link"):
             change(found, "a", do="set", text="new")
         assert shown(found) == {"a": "one"}
@@ -200,7 +200,7 @@ def test_a_lock_that_cannot_be_had_is_a_sentence(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one"})
     (tmp_path / ".sdft/captions/lock").mkdir(parents=True)
     with pytest.raises(CaptionsError, match="lock can't be"):
-        change(Captions(tmp_path), "a", do="set", text="new")
+        change(CaptionStore(tmp_path), "a", do="set", text="new")
 
 
 @pytest.mark.parametrize(
@@ -225,26 +225,26 @@ def test_lines_that_mean_harm_are_passed_over(tmp_path: Path, line: str) -> None
     place = tmp_path / ".sdft" / "captions"
     place.mkdir(parents=True)
     (place / "journal.jsonl").write_text(line + "\n")
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     assert shown(found) == {"a": "one", "b": "two"} and state(found, "a") == "saved" and not found.autosave
     change(found, "b", do="set", text="new")
-    assert shown(Captions(tmp_path))["b"] == "new"
+    assert shown(CaptionStore(tmp_path))["b"] == "new"
 
 
 def test_a_journal_whose_lines_together_unpack_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders.make(tmp_path, {"a": "one"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     for number in range(5):
         change(found, "a", do="set", text=f"{number} " * 5_000)
     monkeypatch.setattr(journal, "MOST_TOGETHER", 30_000)
     with pytest.raises(CaptionsError, match=r"journal\.jsonl"):
-        Captions(tmp_path)
+        CaptionStore(tmp_path)
 
 
 def test_one_bad_name_or_file_blocks_no_edit_of_the_others(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "zero\0sign", "some good words": None})
     os.rename(os.fsencode(tmp_path / "some good words.png"), os.fsencode(tmp_path) + b"/some \xff words.png")
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     done = change(found, None, do="add", tags=["x"])
     assert done.count == 2 and len(done.notes) == 1 and "(b.png)" in done.notes[0]
     assert found.save().count == 2 and (tmp_path / "b.txt").read_text() == "zero\0sign"
@@ -253,7 +253,7 @@ def test_one_bad_name_or_file_blocks_no_edit_of_the_others(tmp_path: Path) -> No
 
 def test_a_caption_that_training_does_not_read_is_named(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "word, " * 17_000, "b": "short"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     assert len(found.problems) == 1 and "a.txt" in found.problems[0] and "64 kB" in found.problems[0]
     change(found, "a", do="set", text="shortened")
     found.save()

@@ -11,19 +11,19 @@ import pytest
 
 from sdft_ext.captions import interchange
 from sdft_ext.captions.errors import CaptionsError
-from sdft_ext.captions.store import Captions
+from sdft_ext.captions.store import CaptionStore
 
 from . import folders
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> Captions:
+def found(tmp_path: Path) -> CaptionStore:
     captions = {"a": 'dog, "quoted"', "b": "Kätzchen 😀\nline two", "sub/c": "<b>html</b>", "sub/IMG_1": None}
-    return Captions(folders.make(tmp_path / "set", captions))
+    return CaptionStore(folders.make(tmp_path / "set", captions))
 
 
 @pytest.mark.parametrize("format", list(interchange.ONE_FILE))
-def test_one_file_there_and_back(found: Captions, format: str) -> None:
+def test_one_file_there_and_back(found: CaptionStore, format: str) -> None:
     content = interchange.one_file(format, found.in_order, found.root)
     read = interchange.parsed(format, content, found.in_order)
     wanted = [" ".join(picture.caption.split()) for picture in found.in_order]
@@ -32,14 +32,14 @@ def test_one_file_there_and_back(found: Captions, format: str) -> None:
     assert windows.texts == read.texts
 
 
-def test_diffusers_reads_the_jsonl(found: Captions) -> None:
+def test_diffusers_reads_the_jsonl(found: CaptionStore) -> None:
     lines = interchange.one_file("jsonl", found.in_order, found.root).splitlines()
     told = {entry["file_name"]: entry["text"] for entry in map(json.loads, lines)}
     assert told["sub/c.png"] == "<b>html</b>" and told["b.png"] == "Kätzchen 😀 line two"
     assert all((found.root / name).is_file() for name in told)
 
 
-def test_kohyas_names(found: Captions) -> None:
+def test_kohyas_names(found: CaptionStore) -> None:
     told = json.loads(interchange.one_file("meta_cap", found.in_order, found.root))
     assert told["c"] == {"caption": "<b>html</b>"}
     lat = json.loads(interchange.one_file("meta_lat", found.in_order, found.root, 512))
@@ -57,7 +57,7 @@ def test_kohyas_names(found: Captions) -> None:
     assert read.texts[:2] == ["a dog, x, y", "t"] and read.unmatched == ["gone"]
 
 
-def test_csv_of_others(found: Captions) -> None:
+def test_csv_of_others(found: CaptionStore) -> None:
     read = interchange.parsed("csv", 'Image,Tags\n"a.png","one, two"\nsub/c.png,three\nnope,x\n', found.in_order)
     assert read.texts == ["one, two", None, None, "three"] and read.unmatched == ["nope"]
 
@@ -66,7 +66,7 @@ def test_csv_of_others(found: Captions) -> None:
     ("format", "content"),
     [("meta_cap", "["), ("meta_cap", "[]"), ("jsonl", "{"), ("jsonl", "3"), ("jsonl", '{"a": 1}'), ("csv", "a,b\n1,2")],
 )
-def test_files_of_another_kind_are_refused(found: Captions, format: str, content: str) -> None:
+def test_files_of_another_kind_are_refused(found: CaptionStore, format: str, content: str) -> None:
     with pytest.raises(CaptionsError):
         interchange.parsed(format, content, found.in_order)
 
@@ -80,7 +80,7 @@ def test_how_two_texts_are_joined() -> None:
         joined("mix", "a", "b")
 
 
-def test_files_beside_the_pictures(found: Captions, tmp_path: Path) -> None:
+def test_files_beside_the_pictures(found: CaptionStore, tmp_path: Path) -> None:
     (found.root / "a.caption").write_bytes("ein Kätzchen\r\n".encode("latin-1"))
     assert interchange.beside("caption", found.in_order).texts == ["ein Kätzchen", None, None, None]
     assert interchange.beside("names", found.in_order).texts == ["a", "b", None, "c"]
@@ -93,7 +93,7 @@ def test_files_beside_the_pictures(found: Captions, tmp_path: Path) -> None:
     assert interchange.write_beside("caption", found.in_order, out, replace=True).written == 1
 
 
-def test_copies_named_by_their_captions(found: Captions, tmp_path: Path) -> None:
+def test_copies_named_by_their_captions(found: CaptionStore, tmp_path: Path) -> None:
     folders.make(found.root, {"d": "../../up / and " + "long 😀 " * 100, "e": "plain words"})
     found.look()
     done = interchange.copy_named(found.in_order, tmp_path / "named", replace=False)
@@ -103,13 +103,13 @@ def test_copies_named_by_their_captions(found: Captions, tmp_path: Path) -> None
     assert (tmp_path / "named/00003-plain words.png").read_bytes() == (found.root / "e.png").read_bytes()
 
 
-def test_a_csv_opens_elsewhere(found: Captions) -> None:
+def test_a_csv_opens_elsewhere(found: CaptionStore) -> None:
     rows = list(csv.reader(interchange.one_file("csv", found.in_order, found.root).splitlines()))
     assert rows[0] == ["file_name", "text"] and rows[1] == ["a.png", 'dog, "quoted"']
 
 
 def test_an_exact_name_goes_before_a_longer_path(tmp_path: Path) -> None:
-    found = Captions(folders.make(tmp_path / "set", {"1": None, "img": None}))
+    found = CaptionStore(folders.make(tmp_path / "set", {"1": None, "img": None}))
     told = [("1.png", "mine"), ("concept_b/1.png", "other")]
     for lines in (told, told[::-1]):
         content = "".join(json.dumps({"file_name": name, "text": text}) + "\n" for name, text in lines)
@@ -121,12 +121,12 @@ def test_an_exact_name_goes_before_a_longer_path(tmp_path: Path) -> None:
     assert interchange.parsed("meta_cap", json.dumps(whole), found.in_order).texts == ["mine", None]
 
 
-def test_signs_that_end_lines_elsewhere_stand_in_jsonl(found: Captions) -> None:
+def test_signs_that_end_lines_elsewhere_stand_in_jsonl(found: CaptionStore) -> None:
     content = '{"file_name": "a.png", "text": "one\u2028two\x85three"}\r\n{"file_name": "b.png", "text": "x"}\n'
     assert interchange.parsed("jsonl", content, found.in_order).texts[:2] == ["one\u2028two\x85three", "x"]
 
 
-def test_a_file_beside_a_picture_that_is_no_caption(found: Captions) -> None:
+def test_a_file_beside_a_picture_that_is_no_caption(found: CaptionStore) -> None:
     with open(found.root / "a.caption", "wb") as file:
         file.truncate(200_000)
     with pytest.raises(CaptionsError, match=r"a\.caption.*64 kB"):

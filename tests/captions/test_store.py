@@ -15,14 +15,15 @@ from PIL import Image
 from sdft_ext.captions import files
 from sdft_ext.captions import journal as journal_of
 from sdft_ext.captions.edits import edit
+from sdft_ext.captions.entries import EditResult
 from sdft_ext.captions.errors import CaptionsError, Outdated
 from sdft_ext.captions.files import ChangedMeanwhile
-from sdft_ext.captions.store import Captions, Done
+from sdft_ext.captions.store import CaptionStore
 
 from . import folders
 
 
-def change(found: Captions, names: str | list[str] | None, **wish: Any) -> Done:
+def change(found: CaptionStore, names: str | list[str] | None, **wish: Any) -> EditResult:
     """One edit of these pictures (named without ending), or of all."""
     chosen = edit(wish)
 
@@ -34,11 +35,11 @@ def change(found: Captions, names: str | list[str] | None, **wish: Any) -> Done:
     return found.edit(chosen.what, plan)
 
 
-def shown(found: Captions) -> dict[str, str]:
+def shown(found: CaptionStore) -> dict[str, str]:
     return {picture.of.name: picture.caption for picture in found.in_order}
 
 
-def state(found: Captions, name: str) -> str:
+def state(found: CaptionStore, name: str) -> str:
     return next(picture.of.state for picture in found.in_order if picture.of.name == name)
 
 
@@ -58,7 +59,7 @@ FORMS = {
 def test_each_file_keeps_its_code_and_its_line_endings(tmp_path: Path) -> None:
     folders.make(tmp_path, FORMS)
     before, times = folders.texts(tmp_path), folders.times(tmp_path)
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     assert shown(found)["windows"] == "a cat\nsits" and shown(found)["latin"] == "das Kätzchen"
     assert found.save().count == 0 and folders.texts(tmp_path) == before
     some = [name for name in FORMS if name != "plain"]
@@ -80,7 +81,7 @@ def test_each_file_keeps_its_code_and_its_line_endings(tmp_path: Path) -> None:
 
 def test_a_letter_that_the_code_lacks_makes_it_utf8_and_is_said(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "Kätzchen\n".encode("latin-1"), "b": "x"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     change(found, "a", do="set", text="Kätzchen 😀")
     saved = found.save()
     assert (tmp_path / "a.txt").read_text("utf-8") == "Kätzchen 😀\n"
@@ -90,7 +91,7 @@ def test_a_letter_that_the_code_lacks_makes_it_utf8_and_is_said(tmp_path: Path) 
 def test_where_a_caption_is_from(tmp_path: Path) -> None:
     folders.make(tmp_path, {"10_sks dog/IMG_1": None, "0001-a red dog": None, "IMG_2": None, "c": "x"})
     (tmp_path / "IMG_2.caption").write_text("from a caption file")
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     by = {picture.of.name: (picture.caption, picture.of.source, picture.concept) for picture in found.in_order}
     assert by == {
         "0001-a red dog": ("a red dog", "name", ""),
@@ -113,32 +114,32 @@ def test_where_a_caption_is_from(tmp_path: Path) -> None:
 
 def test_undo_and_redo_outlive_the_program(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two", "c": "three"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     change(found, None, do="add", tags=["x"])
     change(found, "b", do="set", text="other")
     found.save()
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     assert (found.undo_words, found.redo_words) == ("new text in 1 caption", None)
     assert found.undo().count == 1 and found.count("changed") == 1
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     assert shown(found)["b"] == "two, x" and found.count("changed") == 1, "what isn't saved is there after a restart"
     assert found.undo().count == 3 and found.undo_words is None
     with pytest.raises(Outdated, match="nothing to undo"):
         found.undo()
     found.save()
     assert folders.texts(tmp_path) == {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     found.redo()
     found.redo()
     assert shown(found) == {"a": "one, x", "b": "other", "c": "three, x"} and found.redo_words is None
     found.undo()
     change(found, "c", do="clear")
-    assert found.redo_words is None and shown(Captions(tmp_path)) == shown(found)
+    assert found.redo_words is None and shown(CaptionStore(tmp_path)) == shown(found)
 
 
 def test_a_torn_line_is_passed_over_and_the_next_one_begins_anew(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     change(found, "a", do="set", text="first")
     change(found, "b", do="set", text="second")
     file = tmp_path / ".sdft" / "captions" / "journal.jsonl"
@@ -146,19 +147,19 @@ def test_a_torn_line_is_passed_over_and_the_next_one_begins_anew(tmp_path: Path)
     lines = whole.splitlines(keepends=True)
     for cut in range(len(lines[0]) + 1, len(whole), 7):
         file.write_bytes(whole[:cut])
-        again = Captions(tmp_path)
+        again = CaptionStore(tmp_path)
         assert shown(again) == {"a": "first", "b": "two"}
         change(again, "b", do="set", text="after all")
-        assert shown(Captions(tmp_path)) == {"a": "first", "b": "after all"}
+        assert shown(CaptionStore(tmp_path)) == {"a": "first", "b": "after all"}
     file.write_bytes(b"\xff\x00nonsense\n" + b'{"do":"edit","id":1}\n[]\n' + whole)
-    assert shown(Captions(tmp_path)) == {"a": "first", "b": "second"}
+    assert shown(CaptionStore(tmp_path)) == {"a": "first", "b": "second"}
 
 
 def test_a_long_journal_is_written_anew_with_the_latest_edits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_of, "MOST_BYTES", 4_000)
     monkeypatch.setattr(journal_of, "KEPT_BYTES", 2_000)
     folders.make(tmp_path, {"a": "one", "b": "two"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     for number in range(40):
         change(found, "a", do="set", text=f"number {number}")
     found.save()
@@ -166,7 +167,7 @@ def test_a_long_journal_is_written_anew_with_the_latest_edits(tmp_path: Path, mo
     found.undo()
     found.redo()
     found.set_autosave(False)
-    again = Captions(tmp_path)
+    again = CaptionStore(tmp_path)
     assert (tmp_path / ".sdft/captions/journal.jsonl").stat().st_size < 4_000
     assert shown(again) == {"a": "number 39", "b": "not saved"} and state(again, "b") == "changed"
     again.undo()
@@ -178,14 +179,14 @@ def test_a_long_journal_is_written_anew_with_the_latest_edits(tmp_path: Path, mo
 
 def test_what_another_program_writes_is_taken_over_or_a_conflict(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two", "c": "three"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     change(found, ["a", "b"], do="add", tags=["mine"])
     (tmp_path / "b.txt").write_text("theirs")
     (tmp_path / "c.txt").write_text("theirs too")
     found.look()
     assert shown(found) == {"a": "one, mine", "b": "two, mine", "c": "theirs too"}
     assert [state(found, name) for name in "abc"] == ["changed", "conflict", "saved"]
-    assert state(Captions(tmp_path), "b") == "conflict", "after a restart too"
+    assert state(CaptionStore(tmp_path), "b") == "conflict", "after a restart too"
     saved = found.save()
     assert (saved.count, saved.conflicts) == (1, ("b",)) and (tmp_path / "b.txt").read_text() == "theirs"
     assert change(found, "b", do="add", tags=["x"]).notes, "a conflict is settled first"
@@ -203,15 +204,15 @@ def test_what_another_program_writes_is_taken_over_or_a_conflict(tmp_path: Path)
 
 def test_undo_leaves_what_another_program_has_changed_since(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     change(found, None, do="add", tags=["x"])
     found.save()
     (tmp_path / "a.txt").write_text("theirs")
     done = found.undo()
     assert done.count == 1 and "another program" in done.notes[0] and "a" in done.notes[0]
-    assert shown(found) == {"a": "theirs", "b": "two"} == shown(Captions(tmp_path))
+    assert shown(found) == {"a": "theirs", "b": "two"} == shown(CaptionStore(tmp_path))
     found.redo()
-    assert shown(found) == {"a": "theirs", "b": "two, x"} == shown(Captions(tmp_path))
+    assert shown(found) == {"a": "theirs", "b": "two, x"} == shown(CaptionStore(tmp_path))
 
 
 def test_a_text_written_in_the_last_moment_is_seen(tmp_path: Path) -> None:
@@ -244,7 +245,7 @@ def test_a_text_written_in_the_last_moment_is_seen(tmp_path: Path) -> None:
 def test_permissions_stay(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one"})
     (tmp_path / "a.txt").chmod(0o640)
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     change(found, "a", do="set", text="two")
     found.save()
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
@@ -252,7 +253,7 @@ def test_permissions_stay(tmp_path: Path) -> None:
 
 def test_two_of_us_on_one_folder(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two"})
-    one, other = Captions(tmp_path), Captions(tmp_path)
+    one, other = CaptionStore(tmp_path), CaptionStore(tmp_path)
     change(one, "a", do="set", text="by one")
     change(other, "b", do="set", text="by the other")
     assert shown(other) == {"a": "by one", "b": "by the other"}
@@ -266,7 +267,7 @@ def test_two_of_us_on_one_folder(tmp_path: Path) -> None:
 def test_pictures_of_one_stem_share_a_caption(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two"})
     shutil.copy(tmp_path / "a.png", tmp_path / "a.jpg")
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     before = found.revision
     change(found, "a", do="set", text="both")
     assert [p.name for p in found.changed(before)] == ["a.jpg", "a.png"]
@@ -274,7 +275,7 @@ def test_pictures_of_one_stem_share_a_caption(tmp_path: Path) -> None:
 
 def test_pictures_come_and_go(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two", "c": "three"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     ids = {picture.name: picture.id for picture in found.in_order}
     change(found, "b", do="set", text="not saved yet")
     before = found.revision
@@ -290,9 +291,9 @@ def test_pictures_come_and_go(tmp_path: Path) -> None:
 
 def test_autosave(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     found.set_autosave(True)
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     change(found, "a", do="set", text="new")
     assert (tmp_path / "a.txt").read_text() == "new"
     found.undo()
@@ -301,7 +302,7 @@ def test_autosave(tmp_path: Path) -> None:
 
 def test_texts_that_no_file_can_hold(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     for text in ("a\0b", "half \ud83d of a sign"):
         with pytest.raises(CaptionsError, match="caption"):
             change(found, "a", do="set", text=text)
@@ -310,7 +311,7 @@ def test_texts_that_no_file_can_hold(tmp_path: Path) -> None:
 
 def test_undo_keeps_the_texts_of_pictures_that_are_away_or_locked(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two", "c": "three"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     change(found, None, do="add", tags=["first"])
     change(found, None, do="add", tags=["second"])
     (tmp_path / "b.png").rename(tmp_path / ".b")
@@ -323,7 +324,7 @@ def test_undo_keeps_the_texts_of_pictures_that_are_away_or_locked(tmp_path: Path
     (tmp_path / ".c").rename(tmp_path / "c.txt")
     found.look()
     texts = {"a": "one, first", "b": "two, first", "c": "three, first"}
-    assert shown(found) == texts == shown(Captions(tmp_path))
+    assert shown(found) == texts == shown(CaptionStore(tmp_path))
     assert found.save().count == 3
     found.redo()
     assert shown(found)["b"] == "two, first, second"
@@ -349,7 +350,7 @@ def test_a_text_is_on_the_disk_before_it_takes_the_old_ones_place(
 
 def test_a_picture_that_is_changed_in_place_is_another_one(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     time.sleep(0.06)
     found.look()  # from now on no file has come or gone
     before = found.revision
@@ -360,7 +361,7 @@ def test_a_picture_that_is_changed_in_place_is_another_one(tmp_path: Path) -> No
 
 def test_a_folder_without_pictures_is_said_each_time(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     (tmp_path / "a.png").unlink()
     time.sleep(0.06)
     for _ in range(3):
@@ -370,7 +371,7 @@ def test_a_folder_without_pictures_is_said_each_time(tmp_path: Path) -> None:
 
 def test_what_no_longer_reads_the_same_is_said_when_it_is_written_anew(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": b"one\r\ntwo\nthree\r\n", "b": codecs.BOM_UTF16_LE + b"a\x00\x00\xd8", "c": "fine"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     change(found, None, do="add", tags=["x"])
     notes = found.save().notes
     assert len(notes) == 2 and "a.txt" in notes[0] and "b.txt" in notes[1]
@@ -380,7 +381,7 @@ def test_an_edit_that_is_kept_but_cannot_be_saved_by_itself_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders.make(tmp_path, {"a": "one"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     found.set_autosave(True)
     add = journal_of.Journal.add
 
@@ -392,12 +393,12 @@ def test_an_edit_that_is_kept_but_cannot_be_saved_by_itself_says_so(
     monkeypatch.setattr(journal_of.Journal, "add", full)
     done = change(found, "a", do="set", text="new")
     assert done.count == 1 and "disk is full" in done.notes[0] and "not saved" in done.notes[0]
-    assert state(Captions(tmp_path), "a") == "changed"
+    assert state(CaptionStore(tmp_path), "a") == "changed"
 
 
 def test_an_edit_is_worked_out_before_the_folder_is_held(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two"})
-    found, other = Captions(tmp_path), Captions(tmp_path)
+    found, other = CaptionStore(tmp_path), CaptionStore(tmp_path)
     planned: list[dict[str, str]] = []
 
     def plan() -> Any:

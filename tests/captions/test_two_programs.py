@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sdft_ext.captions.store import Captions
+from sdft_ext.captions.store import CaptionStore
 
 from . import folders
 from .test_store import change, shown, state
@@ -21,8 +21,8 @@ SAVER = """
 import sys
 from pathlib import Path
 from sdft_ext.captions.edits import edit
-from sdft_ext.captions.store import Captions
-found = Captions(Path(sys.argv[1]))
+from sdft_ext.captions.store import CaptionStore
+found = CaptionStore(Path(sys.argv[1]))
 chosen = edit({"do": "regex", "find": "old", "with": "new"})
 found.edit("all", lambda: found.outcome(found.in_order, chosen.apply([p.caption for p in found.in_order])))
 print("saving", flush=True)
@@ -56,7 +56,7 @@ def test_no_text_is_lost_in_two_hundred_interleavings(tmp_path: Path, seeds: ran
     for seed in seeds:
         rng = random.Random(seed)
         root = folders.make(tmp_path / str(seed), {str(n): f"start {n}" for n in range(3)})
-        ours = [Captions(root), Captions(root)]
+        ours = [CaptionStore(root), CaptionStore(root)]
         foreign: dict[str, str] = {}
         mine: dict[str, str] = {}
         for turn in range(12):
@@ -81,7 +81,7 @@ def test_no_text_is_lost_in_two_hundred_interleavings(tmp_path: Path, seeds: ran
                 found.look()
                 found.resolve([name], mine=rng.random() < 0.5)
             elif what == "reopen":
-                ours[ours.index(found)] = Captions(root)
+                ours[ours.index(found)] = CaptionStore(root)
             for file, text in foreign.items():
                 there = (root / f"{file}.txt").read_text()
                 assert there == text or _kept(root, text), f"seed {seed}, turn {turn}: {text!r} is lost"
@@ -89,7 +89,7 @@ def test_no_text_is_lost_in_two_hundred_interleavings(tmp_path: Path, seeds: ran
                 assert _kept(root, text), f"seed {seed}, turn {turn}: {text!r} of {file} is lost"
         for found in ours:
             found.look()
-        assert shown(ours[0]) == shown(ours[1]) == shown(Captions(root)), f"seed {seed}"
+        assert shown(ours[0]) == shown(ours[1]) == shown(CaptionStore(root)), f"seed {seed}"
 
 
 def _kept(root: Path, text: str) -> bool:
@@ -106,20 +106,20 @@ def test_an_edit_stays_that_is_made_while_another_program_opens_the_folder(
 ) -> None:
     """The other one has read the captions, and is about to shorten the journal."""
     folders.make(tmp_path, {"a": "one", "b": "two", "c": "three"})
-    first, shorten = Captions(tmp_path), Captions._shorten
+    first, shorten = CaptionStore(tmp_path), CaptionStore._shorten
     change(first, "c", do="add", tags=["earlier"])
 
-    def edited_before(opening: Captions) -> None:
+    def edited_before(opening: CaptionStore) -> None:
         change(first, "a", do="add", tags=["precious"])
         shorten(opening)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Captions, "_shorten", edited_before)
-        second = Captions(tmp_path)
+        patched.setattr(CaptionStore, "_shorten", edited_before)
+        second = CaptionStore(tmp_path)
     change(second, "b", do="add", tags=["other"])
     first.look()
     second.look()
-    third = Captions(tmp_path)
+    third = CaptionStore(tmp_path)
     assert [shown(found)["a"] for found in (first, second, third)] == ["one, precious"] * 3
     for found in (first, second, third):
         found.save()
@@ -135,7 +135,7 @@ def test_no_text_is_lost_when_both_write_at_once(tmp_path: Path, seed: int) -> N
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdin is not None and other.stdout is not None
         other.stdout.readline()
-        found = Captions(root)
+        found = CaptionStore(root)
         other.stdin.write("go\n")
         other.stdin.flush()
         rng = random.Random(seed)
@@ -173,7 +173,7 @@ def test_a_kill_during_save_all_leaves_each_file_old_or_new(tmp_path: Path) -> N
         found = folders.texts(root)
         assert len(found) == count and set(found.values()) <= {old, new}
         halfway += len(set(found.values())) == 2
-        again = Captions(root)
+        again = CaptionStore(root)
         assert set(shown(again).values()) == {f"new {body}"}, "the edit is kept"
         assert again.count("conflict") == 0 and again.save().count == list(found.values()).count(old)
         assert set(folders.texts(root).values()) == {new}
@@ -191,17 +191,17 @@ def _without_last_line(root: Path) -> None:
 
 def test_a_kill_after_the_file_was_written_makes_no_later_text_ours(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "old", "b": "two"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     change(found, "a", do="set", text="new")
     found.save()
     _without_last_line(tmp_path)
-    again = Captions(tmp_path)
+    again = CaptionStore(tmp_path)
     assert state(again, "a") == "saved" and (tmp_path / "a.txt").read_text() == "new"
     change(again, "b", do="set", text="other")
     (tmp_path / "a.txt").write_text("old")
     again.look()
     assert shown(again)["a"] == "old"
-    restarted = Captions(tmp_path)
+    restarted = CaptionStore(tmp_path)
     assert (shown(restarted)["a"], state(restarted, "a")) == ("old", "saved")
     restarted.save()
     assert (tmp_path / "a.txt").read_text() == "old"
@@ -209,13 +209,13 @@ def test_a_kill_after_the_file_was_written_makes_no_later_text_ours(tmp_path: Pa
 
 def test_a_kill_while_the_other_text_is_kept_writes_nothing_over_it(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "old"})
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     change(found, "a", do="set", text="mine")
     (tmp_path / "a.txt").write_text("theirs")
     found.look()
     found.resolve(["a"], mine=False)
     _without_last_line(tmp_path)
-    again = Captions(tmp_path)
+    again = CaptionStore(tmp_path)
     assert state(again, "a") in ("saved", "conflict")
     again.save()
     assert (tmp_path / "a.txt").read_text() == "theirs"
@@ -226,7 +226,7 @@ def test_what_a_killed_program_left_beside_a_file_blocks_no_save(tmp_path: Path)
     left = [tmp_path / f".a.{os.getpid():x}-{number:x}.sdft-tmp" for number in range(2_000)]
     for path in left:
         path.touch()
-    found = Captions(tmp_path)
+    found = CaptionStore(tmp_path)
     change(found, "a", do="set", text="new")
     assert found.save().count == 1 and (tmp_path / "a.txt").read_text() == "new"
     assert not list(tmp_path.glob(".*.sdft-tmp")), "and it is gone with the first change"
@@ -237,5 +237,5 @@ def test_a_text_that_was_put_aside_stays(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "old"})
     aside = tmp_path / ".a.0123.sdft-aside"
     aside.write_text("theirs")
-    change(Captions(tmp_path), "a", do="set", text="new")
+    change(CaptionStore(tmp_path), "a", do="set", text="new")
     assert aside.read_text() == "theirs"

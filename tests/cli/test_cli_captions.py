@@ -42,9 +42,9 @@ def test_find_edit_undo(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_the_page_has_not_saved_stays_unsaved(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tests.captions.test_store import Captions, change
+    from tests.captions.test_store import CaptionStore, change
 
-    change(Captions(root), "0", do="set", text="from the page")
+    change(CaptionStore(root), "0", do="set", text="from the page")
     said(capsys, "edit", root, "--named", "1.png", "--add", "x")
     texts = folders.texts(root)
     assert texts["0.txt"] == b"sks dog, tag0, outdoors" and texts["1.txt"].endswith(b", x")
