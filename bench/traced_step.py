@@ -179,7 +179,7 @@ class Setting:
 
         def forward() -> Tensor:
             outputs = [text(tokens, output_hidden_states=True).hidden_states[-1] for text in self.model.text_encoders]
-            total: Tensor = sum(output.float().mean() for output in outputs)  # type: ignore[assignment]
+            total: Tensor = sum(output.float().mean() for output in outputs)
             return total
 
         return self._trace(forward, tokens)

@@ -59,9 +59,7 @@ def check_general(model: diffusion.Model, work: Path) -> float:
 def sample_all(model: diffusion.Model, captions: list[str], seed: int, **options: float) -> NDArray[np.uint8]:
     """Pictures of all captions in batches of 40."""
     batches = [captions[i : i + 40] for i in range(0, len(captions), 40)]
-    return np.concatenate(
-        [model.sample(batch, seed + i, **options) for i, batch in enumerate(batches)]  # type: ignore[arg-type]
-    )
+    return np.concatenate([model.sample(batch, seed + i, **options) for i, batch in enumerate(batches)])
 
 
 def check_samples(model: diffusion.Model, work: Path) -> dict[str, object]:

@@ -153,7 +153,7 @@ def _login(app: Starlette) -> Callable[[Any], Any] | None:
                 for note in getattr(parameter.annotation, "__metadata__", ()):
                     found = getattr(note, "dependency", None) or found
             if found is not None:
-                return found  # type: ignore[no-any-return]
+                return found
         raise RuntimeError(
             "gradio's login can't be found in this version: the Fine-tune tab would be open to everybody, so it isn't "
             "added; report this with the version of gradio."

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from contextlib import suppress
+from typing import Any
 
 MOST_MEMORY = 2**31
 """Bytes of this process, where the system can hold it to that."""
@@ -25,7 +26,7 @@ def main() -> None:
     json.dump(found, sys.stdout)
 
 
-def matched(wish: dict) -> dict:
+def matched(wish: dict[str, Any]) -> dict[str, Any]:
     pattern = re.compile(wish["pattern"], 0 if wish["case"] else re.IGNORECASE)
     if wish["with"] is None:
         return {"found": [pattern.search(text) is not None for text in wish["texts"]]}

@@ -146,7 +146,7 @@ def open_mask(path: Path, size: tuple[int, int]) -> Any:
 def colour(name: str) -> tuple[int, int, int]:
     """A colour name or #rrggbb as RGB, 0–255. Raises PictureError where there is no such colour."""
     try:
-        return tuple(ImageColor.getrgb(name.strip())[:3])  # type: ignore[return-value]
+        return tuple(ImageColor.getrgb(name.strip())[:3])
     except ValueError as error:
         raise PictureError(
             f"dataset.background is {printable(name)!r}, which is no colour; write a name such as 'white' or #rrggbb."

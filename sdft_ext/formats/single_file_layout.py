@@ -48,7 +48,7 @@ def keys(family: Family, names: Iterable[str]) -> dict[str, Made]:
             found[prefix + path] = Made([name], _same)
         elif (third := _third(path)) is not None:
             number, key = third
-            made = found.setdefault(prefix + key, Made(["", "", ""], torch.cat))  # type: ignore[arg-type]
+            made = found.setdefault(prefix + key, Made(["", "", ""], torch.cat))
             made.names[number] = name
         else:
             key, join = _open_clip(path, config["num_hidden_layers"])

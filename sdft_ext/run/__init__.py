@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .run import Outcome, RunResult, new_folder, resume, train
+    from ..run_folder.folder import new_folder
+    from .ending import Outcome, RunResult
+    from .run import resume, train
 
 __all__ = ["Outcome", "RunResult", "new_folder", "resume", "train"]
 

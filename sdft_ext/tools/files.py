@@ -75,7 +75,7 @@ def counted(
 def layers(family: Family) -> dict[str, tuple[int, ...]]:
     """Every layer that a LoRA can change, 'part.path' → its weight's shape; nothing is loaded."""
     unet, vae, *texts = borrow.skeletons(family)
-    model = Model(family, unet, vae, texts, [], None)  # type: ignore[arg-type]
+    model = Model(family, unet, vae, texts, [], None)
     return {name: weight_shape(module) for name, module in wrappable(model)}
 
 
