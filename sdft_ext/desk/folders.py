@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -13,14 +12,14 @@ from ..storage import json_file
 from .errors import DeskError, NotAllowed, NotFound
 
 MOST_FILES = 100_000
-"""A folder with more files in it, sub-folders counted, is no dataset but a slip of the hand."""
+"""A folder with more files, sub-folders included, was named by mistake: it is no dataset."""
 MOST_REMEMBERED = 200
 
 
 class Folders:
     """The allowed roots. ``file`` remembers typed folders; ``may_add`` says whether a new one is accepted now.
 
-    Links are followed before anything is judged, so that what counts is where a folder lies.
+    Links are followed before a path is checked: what counts is where a folder really lies.
     """
 
     def __init__(self, file: Path, allowed: Callable[[], Sequence[Path]], may_add: Callable[[], bool]) -> None:
@@ -28,7 +27,7 @@ class Folders:
         self._lock = threading.Lock()
 
     def roots(self) -> list[Path]:
-        """Every root that is there, the host's first, then the typed ones; each once."""
+        """Every root that exists, without duplicates: the host's first, then the typed ones."""
         found: dict[Path, None] = {}
         for path in (*self._allowed(), *(self._remembered() if self.may_add() else ())):
             if path.is_dir():
@@ -36,7 +35,7 @@ class Folders:
         return list(found)
 
     def holds(self, path: Path) -> bool:
-        """Whether a path, its links followed, lies in one of the roots."""
+        """Whether a path, with its links followed, lies in one of the roots."""
         real = _real(path)
         return any(real == root or root in real.parents for root in self.roots())
 
@@ -48,7 +47,7 @@ class Folders:
         if not path.is_dir():
             raise DeskError(f"{path} is a file; give the folder that holds it.")
         if remember and not self.holds(path):
-            self.remember(path)  # only a local user gets here
+            self.remember(path)  # only a local user gets this far
         return path
 
     def file_of(self, text: str) -> Path:
@@ -59,7 +58,7 @@ class Folders:
         return path
 
     def place(self, text: str) -> Path:
-        """A folder that a request names and that need not be there yet. Raises DeskError as ``folder`` does."""
+        """A folder that a request names and that need not exist yet. Raises DeskError as ``folder`` does."""
         return self._allowed_path(text)
 
     def may_show(self, path: Path) -> bool:
@@ -80,12 +79,15 @@ class Folders:
         for entry in walk(folder):
             if entry.is_symlink() and not self.holds(Path(entry.path)):
                 raise NotAllowed(
-                    f"{entry.path} is a link out of the allowed folders; put the file itself there, or have its folder "
-                    "added to the dataset folders in the settings."
+                    f"{entry.path} is a link out of the allowed folders; replace it by the file itself, or have the file's "
+                    "folder added to the dataset folders in the settings."
                 )
 
     def listing(self, text: str, pictures: Callable[[Path], int]) -> dict[str, Any]:
-        """What a folder holds, for a picker; without a path, the roots. ``pictures`` counts those of one folder."""
+        """What a folder holds, for a picker; without a path, the roots. ``pictures`` counts the pictures of a folder.
+
+        Raises DeskError as ``folder`` does.
+        """
         if not text:
             folders = [{"name": str(root), "path": str(root), "pictures": pictures(root)} for root in self.roots()]
             return {"path": "", "parent": None, "folders": folders, "pictures": 0}
@@ -111,11 +113,11 @@ class Folders:
         if not text.strip() or "\0" in text:
             raise DeskError("No folder is named; type one or choose one.")
         if not self.may_add() and text.startswith(("\\\\", "//")):
-            # Asking for it alone would send this machine's login over the network.
+            # Even looking at it would send this machine's login over the network.
             raise NotAllowed(f"{text} is on another machine; choose one of the allowed folders.")
         path = Path(text).expanduser() if text.startswith("~") and self.may_add() else Path(text)
         if not path.is_absolute():
-            raise DeskError(f"{text} is no whole path; write it from the drive or / on.")
+            raise DeskError(f"{text} is not an absolute path; begin with the drive or /.")
         real = _real(path)
         if not self.may_add() and not self.holds(real):
             raise NotAllowed(
@@ -124,15 +126,11 @@ class Folders:
         return real
 
     def _remembered(self) -> list[Path]:
-        try:
-            listed = json.loads(self.file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return []
-        return [Path(text) for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
+        return [Path(text) for text in json_file.read_or(self.file, []) if isinstance(text, str)]
 
 
 def walk(folder: Path, most: int = MOST_FILES) -> list[os.DirEntry[str]]:
-    """Every entry below a folder, links followed but never in a circle. Raises DeskError where there are too many."""
+    """Every entry below a folder; links are followed, circles are not. Raises DeskError where there are too many."""
     found: list[os.DirEntry[str]] = []
     seen: set[str] = set()
     waiting = [str(folder)]
@@ -146,7 +144,7 @@ def walk(folder: Path, most: int = MOST_FILES) -> list[os.DirEntry[str]]:
             with os.scandir(place) as entries:
                 listed = [entry for entry in entries if not entry.name.startswith(".")]
         except OSError:
-            continue  # the scan says so, by name
+            continue  # the scan names it
         found += listed
         waiting += [entry.path for entry in listed if _is_folder(entry)]
         if len(found) > most:

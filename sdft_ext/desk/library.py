@@ -1,19 +1,18 @@
-"""The runs on disk: what is there, one of them in full, what two of them differ in, and the trash.
+"""The runs on disk: their list, one run in full, its saves and control pictures, and the trash.
 
-The folders are the truth. What is read from them is kept until a file's time or size changes, so that a list of many
-runs costs a few looks at each.
+The folders are the truth. What was read from them is kept until a file's time or size changes, so that listing many
+runs is cheap.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,34 +21,40 @@ from PIL import Image
 
 from ..recipe import Recipe, RecipeError
 from ..recipe import file as recipe_file
-from ..recipe.rules import fields
 from ..storage import json_file
+from ..storage.free_name import free_name
 from ..watch.controls import SETS
+from .differences import differences
 from .errors import DeskError, NotAllowed, NotFound, NotNow
 from .logs import Lines, Logs
 from .run_queue import DRAWN, INTERRUPTED
 
 TRASH, DESK, DATASETS = "trash", ".desk", "datasets"
 TAGGERS = "taggers"
-"""Where taggers' files are put, where the host has no folder for them."""
+"""Holds the taggers' files where the host has no folder for them."""
 MADE = "made"
-"""What tools have made, where the host has no folder for it."""
+"""Holds what tools have made where the host has no folder for it."""
 NO_RUNS = (TRASH, DATASETS, DRAWN, TAGGERS, MADE, "cache")
 """Names in the runs folder that no run may have."""
 AT_WORK = ("preparing", "training", "drawing", "paused")
-"""States of a run that a program is at."""
+"""States of a run that a program is working on."""
 GOING = ("waiting", *AT_WORK)
 STATES = (*GOING, "finished", "stopped", "failed")
 ALIVE = 120.0
-"""Seconds: a status that is older was left behind by a program that is gone."""
+"""Seconds: an older status was left behind by a program that has ended."""
 FILES = ("recipe.yaml", "status.json", "saves/index.json", "controls/index.json")
-"""What a run's entry in the list is made from."""
+"""The files that a run's entry in the list is made from."""
 SUFFIXES = (".safetensors", ".ckpt", ".pt", ".bin")
 """Endings of files that hold weights."""
 
 
+def is_reserved(name: str) -> bool:
+    """Whether no run's folder may have this name."""
+    return name.lower() in NO_RUNS or name.startswith(".")
+
+
 class Library:
-    """The runs in ``folder``. ``own`` says whether this program is looking after a run: it waits, or trains, here."""
+    """The runs in ``folder``. ``own`` says whether a run waits or trains in this program's queue."""
 
     def __init__(self, folder: Path, own: Callable[[str], bool] = lambda run: False) -> None:
         self.folder, self._own = folder, own
@@ -59,7 +64,7 @@ class Library:
         self._lock = threading.Lock()
 
     def path(self, run: str) -> Path:
-        """The folder of a run by its id, which is the folder's name. Raises NotFound for everything else."""
+        """The folder of a run; a run's id is its folder's name. Raises NotFound for anything else."""
         path = self.folder / run
         named = run and run == os.path.basename(run) and "\\" not in run and "\0" not in run
         if not named or run.startswith(".") or run in NO_RUNS or path.is_symlink():
@@ -92,7 +97,7 @@ class Library:
             try:
                 found.append(self.summary(run))
             except (OSError, DeskError):
-                continue  # gone since its name was read
+                continue  # it has gone since its name was read
         return found
 
     def summary(self, run: str) -> dict[str, Any]:
@@ -108,22 +113,22 @@ class Library:
         return {**kept[1], **self.status(run)}
 
     def status(self, run: str) -> dict[str, Any]:
-        """What a run is doing: state, step, total, seconds_left, message."""
+        """What a run is doing: state, step, total, seconds_left, message. Raises NotFound."""
         path = self.path(run)
-        told = _json(path / "status.json", {})
-        state, message = str(told.get("state", "stopped")), str(told.get("message", ""))
-        if state in GOING and not self._own(run) and time.time() - _number(told, "time") > ALIVE:
+        status = json_file.read_or(path / "status.json", {})
+        state, message = str(status.get("state", "stopped")), str(status.get("message", ""))
+        if state in GOING and not self._own(run) and time.time() - _number(status, "time") > ALIVE:
             state, message = "stopped", INTERRUPTED
         return {
             "state": state if state in STATES else "stopped",
-            "step": int(_number(told, "step")),
-            "total": int(_number(told, "total")),
-            "seconds_left": _number(told, "seconds_left") if state == "training" else 0.0,
+            "step": int(_number(status, "step")),
+            "total": int(_number(status, "total")),
+            "seconds_left": _number(status, "seconds_left") if state == "training" else 0.0,
             "message": message,
         }
 
     def recipe(self, run: str) -> Recipe:
-        """Raises DeskError where it can't be read."""
+        """The recipe of a run. Raises DeskError where it can't be read."""
         path = self.path(run) / "recipe.yaml"
         stamp = path.stat().st_mtime_ns
         with self._lock:
@@ -141,17 +146,17 @@ class Library:
         """One run in full."""
         path = self.path(run)
         recipe = self.recipe(run)
-        told = _json(path / "report.json", {})
+        report = json_file.read_or(path / "report.json", {})
         return {
             **self.summary(run),
             "recipe": dataclasses.asdict(recipe),
             "yaml": recipe_file.dumps(recipe),
             "saves": self.saves(run),
             "controls": self.controls(run),
-            "facts": _json(path / "facts.json", {}),
+            "facts": json_file.read_or(path / "facts.json", {}),
             "report": _text(path / "report.md"),
-            "verdict": str(told.get("verdict", "")),
-            "advice": str(told.get("advice", "")),
+            "verdict": str(report.get("verdict", "")),
+            "advice": str(report.get("advice", "")),
             "grid": (path / "controls" / "grid.png").is_file(),
             "marks": self.logs.events(path),
         }
@@ -161,7 +166,7 @@ class Library:
         return self.logs.since(self.path(run), since)
 
     def saves(self, run: str) -> list[dict[str, Any]]:
-        """The saves that are still there, oldest first."""
+        """The saves that still exist, oldest first."""
         found = []
         for entry in self._saves(run):
             path = self.path(run) / "saves" / str(entry["file"])
@@ -181,52 +186,55 @@ class Library:
         raise NotFound(f"There is no save of step {step}; choose one of the run's saves.")
 
     def controls(self, run: str) -> dict[str, Any]:
-        """Steps and prompts that have control pictures."""
-        index = _json(self.path(run) / "controls" / "index.json", {})
+        """``steps`` and ``prompts`` that have control pictures."""
+        index = json_file.read_or(self.path(run) / "controls" / "index.json", {})
         steps, prompts = (_listed(index.get(name)) for name in ("steps", "prompts"))
-        whole = [
+        sound = [
             p for p in prompts if isinstance(p, dict) and p.get("set") in SETS and isinstance(p.get("number"), int)
         ]
-        return {"steps": [step for step in steps if isinstance(step, int)], "prompts": whole}
+        return {"steps": [step for step in steps if isinstance(step, int)], "prompts": sound}
 
     def control(self, run: str, name: str, number: int, step: int) -> Path:
-        """One control picture. Raises NotFound."""
+        """The file of a control picture. Raises NotFound."""
         path = self.path(run) / "controls" / name / f"{number:02d}" / f"step-{step:06d}.png"
         if name not in SETS or not path.is_file():
             raise NotFound(f"There is no control picture {number} of the {name} set at step {step}.")
         return path
 
     def picture(self, run: str, name: str) -> Path:
-        """``grid`` or ``loss``. Raises NotFound."""
+        """The file of the ``grid`` or the ``loss`` chart. Raises NotFound."""
         path = self.path(run) / {"grid": "controls/grid.png", "loss": "loss.png"}[name]
         if not path.is_file():
-            raise NotFound(f"The {name} picture is drawn when the run ends: it isn't there yet.")
+            raise NotFound(f"The {name} picture is drawn when the run ends; it doesn't exist yet.")
         return path
 
     def compare(self, a: str, b: str) -> list[dict[str, Any]]:
-        """Settings in which two runs' recipes differ, in the recipe's order."""
+        """Settings in which the recipes of two runs differ."""
         return differences(self.recipe(a), self.recipe(b))
 
     def preview(self, run: str, name: str, number: int, step: int, save: int, replace: bool) -> Path:
-        """Make a control picture the preview of a save. A picture that somebody else put there stays, unless told."""
+        """Make a control picture the preview of a save; return its file.
+
+        Raises NotNow where a picture that no run made is there already, unless ``replace`` is true; NotFound.
+        """
         from ..formats.metadata import save_preview
 
         source, target = self.control(run, name, number, step), self.save_path(run, save)
         preview = target.with_name(f"{target.stem}.preview.png")
         made = self.path(run) / "previews.json"
-        known = _json(made, {})
+        known = json_file.read_or(made, {})
         ours = not preview.exists() or known.get(preview.name) == _identity(preview)
         if not ours and not replace and not self._drawn_by_run(run, save, preview):
-            raise NotNow(f"{preview.name} is there already; replace it, or keep it.")
+            raise NotNow(f"{preview.name} already exists; replace it, or keep it.")
         with Image.open(source) as image:
             save_preview(target, image)
         json_file.write(made, {**known, preview.name: _identity(preview)})
         return preview
 
     def trash(self, run: str, saves: bool) -> list[Path]:
-        """Move a run's folder to the trash; with ``saves`` also its files in the host's folders. Nothing is deleted.
+        """Move a run's folder to the trash, with ``saves`` also its files in the host's folders. Nothing is deleted.
 
-        Returns the files that a host had listed.
+        Returns the files that lay in the host's folders. Raises NotAllowed where the folder can't be moved.
         """
         path = self.path(run)
         outside = []
@@ -235,20 +243,17 @@ class Library:
                 file = path / "saves" / str(name)
                 if file.is_file() and path not in file.parents:
                     outside += [file, file.with_name(f"{file.stem}.preview.png")]
-        target = self.folder / TRASH / run
-        number = 1
-        while target.exists():
-            number += 1
-            target = self.folder / TRASH / f"{run}-{number}"
+        trash = self.folder / TRASH
+        target = trash / free_name(run, lambda name: (trash / name).exists())
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            trash.mkdir(parents=True, exist_ok=True)
             shutil.move(str(path), str(target))
             for file in outside:
                 if file.is_file():
                     shutil.move(str(file), str(target / "saves" / file.name))
         except OSError as error:
             raise NotAllowed(
-                f"{run} can't be moved to {target.parent} ({error.strerror or error}); close what uses it."
+                f"{run} can't be moved to {trash} ({error.strerror or error}); close the program that uses it."
             ) from error
         with self._lock:
             self._kept.pop(run, None)
@@ -276,7 +281,7 @@ class Library:
         return f"runs/{quote(run, safe='')}/controls/{first['set']}/{first['number']}/{max(index['steps'])}"
 
     def _saves(self, run: str) -> list[dict[str, Any]]:
-        listed = _json(self.path(run) / "saves" / "index.json", [])
+        listed = json_file.read_or(self.path(run) / "saves" / "index.json", [])
         return [
             entry
             for entry in listed
@@ -288,38 +293,11 @@ class Library:
     def _drawn_by_run(self, run: str, save: int, preview: Path) -> bool:
         """Whether a preview is the one that the run itself put beside its last save."""
         saves = self._saves(run)
-        told = _json(self.path(run) / "report.json", None)
-        if told is None or not saves or saves[-1]["step"] != save:
+        report = json_file.read_or(self.path(run) / "report.json", None)
+        if report is None or not saves or saves[-1]["step"] != save:
             return False
-        # The run draws it before its report, and after the save: nobody has touched it since.
+        # The run writes its report last: a preview that is not newer is its own.
         return preview.stat().st_mtime <= (self.path(run) / "report.json").stat().st_mtime
-
-
-def differences(a: Recipe, b: Recipe) -> list[dict[str, Any]]:
-    """Settings in which two recipes differ; None stands where one of them lacks a concept."""
-    one, other = ({setting.path: setting for setting in fields(recipe)} for recipe in (a, b))
-    found = []
-    for path in _merged(list(one), list(other)):
-        first, second = one.get(path), other.get(path)
-        if first is not None and second is not None and first.value == second.value:
-            continue
-        label = (first or second).label  # type: ignore[union-attr]
-        found.append(
-            {
-                "path": path,
-                "label": label,
-                "a": None if first is None else first.value,
-                "b": None if second is None else second.value,
-            }
-        )
-    return found
-
-
-def _merged(first: list[str], second: list[str]) -> Iterator[str]:
-    """Both lists' paths, each once: the first's order, then what only the second has."""
-    yield from first
-    known = set(first)
-    yield from (path for path in second if path not in known)
 
 
 def _numbers(entry: dict[str, Any]) -> dict[str, Any]:
@@ -327,7 +305,7 @@ def _numbers(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(values: dict[str, Any], name: str) -> float:
-    """A number of a file that may be damaged: 0 where there is none."""
+    """A number from a file that may be damaged; 0 where there is none."""
     value = values.get(name)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
@@ -354,12 +332,3 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-
-
-def _json(path: Path, otherwise: Any) -> Any:
-    """A file's content; ``otherwise`` where it is missing, damaged, or of another kind."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return otherwise
-    return found if otherwise is None or isinstance(found, type(otherwise)) else otherwise

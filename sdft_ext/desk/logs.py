@@ -1,27 +1,27 @@
-"""A run's log read piece by piece: a page that asks every second gets the new lines, and nothing is parsed twice."""
+"""Reads a run's log piece by piece: a page that asks every second gets the new lines, and nothing is parsed twice."""
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 from array import array
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ..run_folder.log import FILE
+from ..storage import json_file
 
 MOST_LINES = 20_000
-"""So many lines in one answer; the next one has the rest."""
+"""Lines in one answer; the next one has the rest."""
 KEPT = 8
-"""Logs whose places are remembered."""
+"""Logs whose index is kept."""
 
 
 @dataclass
 class _Index:
-    """Where each line of a log begins and ends in its file, and its events. ``version`` changes when the file is replaced."""
+    """Where each line of a log begins and ends in its file, and its events; ``version`` changes when the file is replaced."""
 
     version: str
     file: tuple[int, int]
@@ -33,10 +33,10 @@ class _Index:
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines of a log as they stand there. ``next`` is what to ask for then; ``more``: there are more already.
+    """Lines of a log, unparsed. ``next`` is the number of the line after them; ``more``: there are more already.
 
-    ``version`` changes where the log was written anew (a resumed run drops what it does over): what was read before
-    is then to be forgotten, and lines are to be asked for from 0.
+    ``version`` changes when the log is rewritten (a resumed run drops the steps it repeats): discard what was read
+    before then, and read from line 0.
     """
 
     texts: list[bytes]
@@ -46,7 +46,7 @@ class Lines:
 
 
 class Logs:
-    """The logs of the runs that were looked at last."""
+    """The logs of the runs that were read last."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Path, _Index] = OrderedDict()
@@ -68,7 +68,7 @@ class Logs:
             return Lines(texts, last, last < len(index.starts), index.version)
 
     def events(self, run: Path) -> list[dict[str, Any]]:
-        """What happened: saves, control pictures, warnings, in their order."""
+        """Saves, control pictures, warnings and other events, in their order."""
         with self._lock:
             return list(self._read(run).events)
 
@@ -76,10 +76,10 @@ class Logs:
         """The last lines, parsed."""
         with self._lock:
             total = len(self._read(run).starts)
-        return [json.loads(text) for text in self.since(run, total - count).texts]
+        return [json_file.parse(text) for text in self.since(run, total - count).texts]
 
     def _read(self, run: Path) -> _Index:
-        """The index of a run's log as it is now."""
+        """The index of a run's log, brought up to date."""
         path = run / FILE
         try:
             stat = path.stat()
@@ -101,7 +101,7 @@ class Logs:
 
 
 def _add(index: _Index, data: bytes) -> None:
-    """Take whole lines in; a half one at the end is read again when the rest of it is there."""
+    """Add whole lines to the index; a partial last line is read again once it is complete."""
     place = 0
     while (end := data.find(b"\n", place)) >= 0:
         line = _parsed(data[place:end])
@@ -115,13 +115,9 @@ def _add(index: _Index, data: bytes) -> None:
 
 
 def _parsed(text: bytes) -> dict[str, Any] | None:
-    """A line, or None where it is damaged: it must not break the answer it would stand in."""
+    """A line, or None where it is damaged: it must not break the answer that would contain it."""
     try:
-        line = json.loads(text, parse_constant=_no_number)
+        line = json_file.parse(text, finite=True)
     except ValueError:  # JSON's and Unicode's errors are ValueErrors
         return None
     return line if isinstance(line, dict) and isinstance(line.get("step"), int) else None
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"JSON has no {name}")

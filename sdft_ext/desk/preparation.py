@@ -18,6 +18,7 @@ from ..preparation.options import PreparationError, from_plain
 from ..preparation.plan import Action, Plan, name_below, plan
 from ..preparation.stale_outputs import announced
 from ..recipe import Concept, DatasetRecipe, Recipe
+from ..storage.free_name import numbered
 from ..storage.hidden_folder import HiddenFolderError
 from .background import Cancelled, Job
 from .errors import DeskError, NotFound, NotNow
@@ -250,13 +251,12 @@ def _box(geometry: Geometry | None) -> dict[str, float]:
 
 def _suggested(root: Path) -> Path:
     """A folder beside the originals': one that an earlier preparation of them has made, or a new one."""
-    number = 1
-    while True:
-        place = root.with_name(f"{root.name}{ENDING}{'' if number == 1 else f'-{number}'}")
+    for name in numbered(f"{root.name}{ENDING}"):
+        place = root.with_name(name)
         try:
             free = not place.exists() or not any(place.iterdir())
         except OSError:
             free = False
         if free or record.Record(place, root).other == str(root):
             return place
-        number += 1
+    raise AssertionError("there is always a next name")

@@ -1,12 +1,11 @@
-"""Regularization pictures as jobs of the queue: begun, watched and stopped from a page.
+"""Regularization pictures as jobs of the run queue: started, watched and stopped from a page.
 
-Each is a folder below ``regularization`` among the runs: ``job.json`` says what is drawn and where, ``status.json`` how
-far it is. The pictures lie in ``pictures`` in there, or in a folder that the user has named.
+Each job is a folder in ``regularization`` beside the runs: ``job.json`` says what to draw and where, ``status.json`` how
+far it is. The pictures lie in its ``pictures`` folder, or in a folder that the user has named.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..storage import json_file
+from ..storage.free_name import free_name
 from .errors import DeskError, NotFound, NotNow
 from .folders import Folders
 from .packages import Packages
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 PICTURES = "pictures"
 NEWEST = 8
-"""Pictures shown of each."""
+"""Pictures of a job in an answer."""
 GOING = ("waiting", "drawing", "paused")
 STATES = (*GOING, "finished", "stopped", "failed")
 MOST_LISTED = 50
 
 
 class Regularization:
-    """Jobs that draw, in the same queue as the runs; a job's id in there is ``regularization/NAME``.
+    """Drawing jobs, in the same queue as the runs; a job's id there is ``regularization/NAME``.
 
     ``host`` gives the one that draws.
     """
@@ -52,22 +52,22 @@ class Regularization:
         self.folder = queue.folder / DRAWN
 
     def list(self, text: str = "") -> dict[str, Any]:
-        """What the host can draw with, and every job, the newest first; with a folder, only those that draw there."""
+        """The host's samplers, and every job, newest first; with a folder, only those that draw into it."""
         wanted = self._folders.place(text) if text.strip() else None
-        told = []
+        jobs = []
         for name in self._names()[:MOST_LISTED]:
             try:
                 one = self.one(name)
             except DeskError:
-                continue  # gone since its name was read
+                continue  # it has gone since its name was read
             if wanted is None or Path(one["folder"]) == wanted:
-                told.append(one)
-        return {"samplers": self._host().samplers(), "jobs": told}
+                jobs.append(one)
+        return {"samplers": self._host().samplers(), "jobs": jobs}
 
     def one(self, name: str) -> dict[str, Any]:
-        """A job: what it draws, how far it is, and its newest pictures. Raises NotFound."""
+        """A job: its settings, how far it is, and its newest pictures. Raises NotFound."""
         place = self._place(name)
-        job, status = self._job(place), _read(place / "status.json")
+        job, status = self._job(place), json_file.read_or(place / "status.json", {})
         folder = Path(str(job["folder"]))
         state = str(status.get("state", "stopped"))
         message = str(status.get("message", ""))
@@ -87,7 +87,7 @@ class Regularization:
         }
 
     def start(self, values: dict[str, Any], text: str) -> str:
-        """Queue a job, or one more time the same with another count; returns its name. Raises DeskError, RegularizeError."""
+        """Queue a job, or the same one again with another count; return its name. Raises DeskError or RegularizeError."""
         from ..host.base import Sampling
         from ..run.regularization import Wanted, slug
 
@@ -120,21 +120,22 @@ class Regularization:
         return name
 
     def pause(self, name: str) -> None:
+        """Hold a job after the picture that is being drawn. Raises NotFound or NotNow."""
         self._place(name)
         self._queue.control(f"{DRAWN}/{name}").pause()
 
     def resume(self, name: str) -> None:
-        """Go on after a pause, a stop or a failure."""
+        """Continue a job after a pause, a stop or a failure."""
         self._place(name)
         self._queue.resume(f"{DRAWN}/{name}")
 
     def stop(self, name: str) -> None:
-        """After the picture that is being drawn; a waiting one leaves the queue."""
+        """End a job after the picture that is being drawn; a waiting one leaves the queue."""
         self._place(name)
         self._queue.stop(f"{DRAWN}/{name}")
 
     def make(self, place: Path, control: RunControl) -> object:
-        """The work itself, in the queue's thread."""
+        """Draw the pictures of the job in a folder, in the queue's thread."""
         from ..run.regularization import regularize
         from ..run_folder.status import Status
 
@@ -146,23 +147,24 @@ class Regularization:
         )
 
     def titles(self, ids: Sequence[str]) -> dict[str, str]:
-        """Names for people of the jobs among the queue's ids."""
+        """Readable names of the drawing jobs among the queue's ids."""
         found = {}
         for id in ids:
             if draws(id):
-                prompts = _read(self._queue.folder / id / "job.json").get("wanted", {}).get("prompts") or [id]
+                prompts = json_file.read_or(self._queue.folder / id / "job.json", {}).get("wanted", {}).get(
+                    "prompts"
+                ) or [id]
                 found[id] = f"Regularization pictures: {prompts[0]}"
         return found
 
     def _named(self, name: str, folder: Path | None) -> str:
-        """A job's name for a folder of the user's own, or for one below the job's; two folders have two jobs."""
-        number = 1
-        while True:
-            wanted = name if number == 1 else f"{name}-{number}"
-            known = _read(self.folder / wanted / "job.json").get("folder")
-            if known is None or known == str(folder or self.folder / wanted / PICTURES):
-                return wanted
-            number += 1
+        """A job's name for a folder that the user has named, or for its own; two folders have two jobs."""
+
+        def is_others(name: str) -> bool:
+            known = json_file.read_or(self.folder / name / "job.json", {}).get("folder")
+            return known not in (None, str(folder or self.folder / name / PICTURES))
+
+        return free_name(name, is_others)
 
     def _names(self) -> Sequence[str]:
         try:
@@ -178,14 +180,14 @@ class Regularization:
         path = self.folder / name
         named = name and name == os.path.basename(name) and "\\" not in name and "\0" not in name
         if not named or name.startswith(".") or path.is_symlink() or not (path / "job.json").is_file():
-            raise NotFound("There are no such pictures being drawn; look at the list again.")
+            raise NotFound("There is no such job; look at the list again.")
         return path
 
     def _job(self, place: Path) -> dict[str, Any]:
         """Raises NotFound where the file is damaged."""
-        job = _read(place / "job.json")
+        job = json_file.read_or(place / "job.json", {})
         if not isinstance(job.get("wanted"), dict) or "count" not in job["wanted"] or "folder" not in job:
-            raise NotFound(f"{place / 'job.json'} can't be read: begin anew.")
+            raise NotFound(f"{place / 'job.json'} can't be read: start again.")
         return job
 
     def _wanted(self, job: dict[str, Any]) -> Wanted:
@@ -194,7 +196,7 @@ class Regularization:
         return Wanted.from_plain(job["wanted"])
 
     def _newest(self, job: dict[str, Any], folder: Path) -> Sequence[dict[str, str]]:
-        """The pictures drawn last, small."""
+        """Thumbnails of the pictures that were drawn last."""
         from ..run.regularization import there
 
         try:
@@ -206,14 +208,6 @@ class Regularization:
             {"name": path.name, "picture": self._thumbnails.url(path, stat.st_size, stat.st_mtime_ns)}
             for path, stat in stats
         ]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _number(values: dict[str, Any], name: str) -> float:

@@ -1,13 +1,12 @@
-"""The queue of runs, and of pictures to be drawn, and the one thread that does it.
+"""The queue of runs, and of regularization pictures to draw, and the one thread that works it off.
 
-The thread outlives every page. What waits, and what trains, stands in a file: after a restart the waiting runs are still
-there, and the one that was interrupted says so. The queue is then held until somebody asks for a run to go on, so that
-starting the program never starts a training by itself.
+The thread outlives every page. A file remembers what waits and what trains: after a restart the waiting runs are still
+queued, and the interrupted one says so. The queue is then held until the user starts or resumes a run, so that starting
+the program never starts a training by itself.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -23,25 +22,25 @@ from .errors import NotNow
 
 TRACEBACK = "traceback.txt"
 DRAWN = "regularization"
-"""Jobs that draw have ids ``regularization/NAME``, and their folders there; a run's id is its folder's name."""
+"""Regularization pictures have ids ``regularization/NAME``, and their folders there; a run's id is its folder's name."""
 DRAWING = "drawing"
-"""Their state while they do."""
-JOBS = ("recipe.yaml", "job.json")
-"""The file that makes a folder a run's, or a drawing job's."""
+"""Their state while they are being drawn."""
+FILES = ("recipe.yaml", "job.json")
+"""The file that makes a folder a run's, or that of regularization pictures."""
 END_SECONDS = 60.0
-"""How long a run's end is waited for before it begins again."""
+"""How long to wait for a run's end before it is resumed."""
 INTERRUPTED = "Interrupted: the program ended while it trained. Resume goes on from its last state."
 INTERRUPTED_DRAWING = "Interrupted: the program ended while it drew. Resume draws what is missing."
 
-Train = Callable[[Path, RunControl], object]
-"""Trains the run in a folder to its end, a stop or a failure, as its recipe and its last state say."""
+Work = Callable[[Path, RunControl], object]
+"""Trains the run in a folder, or draws its pictures, until it finishes, stops or fails."""
 
 
 class RunQueue:
-    """``folder`` holds the runs, ``file`` remembers the queue, ``train`` does the work."""
+    """``folder`` holds the runs, ``file`` remembers the queue, ``work`` trains a run."""
 
-    def __init__(self, folder: Path, file: Path, train: Train) -> None:
-        self.folder, self.file, self._train = folder, file, train
+    def __init__(self, folder: Path, file: Path, work: Work) -> None:
+        self.folder, self.file, self._do = folder, file, work
         self._changed = threading.Condition()
         self._waiting: list[str] = []
         self._current: str | None = None
@@ -53,7 +52,7 @@ class RunQueue:
 
     @property
     def waiting(self) -> list[str]:
-        """The runs that wait, the next first."""
+        """The runs that wait, the next one first."""
         with self._changed:
             return list(self._waiting)
 
@@ -64,22 +63,22 @@ class RunQueue:
 
     @property
     def held(self) -> bool:
-        """Whether the queue waits for a word after a restart."""
+        """Whether the queue waits, after a restart, until a run is started or resumed."""
         return self._held
 
     def owns(self, run: str) -> bool:
-        """Whether a run waits or trains here."""
+        """Whether a run waits or trains in this queue."""
         with self._changed:
             return run == self._current or run in self._waiting
 
     def add(self, run: str, *, first: bool = False) -> None:
-        """Queue a run; one that waits already moves to the front with ``first``. A held queue goes on."""
+        """Queue a run, with ``first`` at the front, also one that waits already. A held queue goes on. Raises NotNow."""
         with self._changed:
             if run == self._current:
                 raise NotNow(f"{run} is {_verb(run)} already.")
             if run not in self._waiting:
                 self._waiting.insert(0 if first else len(self._waiting), run)
-                self._told_waiting(run)
+                self._set_status(run, "waiting", "")
             elif first:
                 self._waiting.remove(run)
                 self._waiting.insert(0, run)
@@ -91,7 +90,7 @@ class RunQueue:
             self._changed.notify_all()
 
     def order(self, runs: Sequence[str]) -> None:
-        """Another order of the waiting runs. Raises NotNow where these aren't they."""
+        """Reorder the waiting runs. Raises NotNow where ``runs`` aren't exactly those."""
         with self._changed:
             if sorted(runs) != sorted(self._waiting):
                 raise NotNow("The queue has changed meanwhile; look at it again.")
@@ -99,26 +98,26 @@ class RunQueue:
             self._write()
 
     def remove(self, run: str) -> bool:
-        """Take a waiting run out of the queue; whether it was there."""
+        """Take a waiting run out of the queue; return whether it was there."""
         with self._changed:
             if run not in self._waiting:
                 return False
             self._waiting.remove(run)
-            self._told(run, "stopped", "Taken out of the queue. Resume queues it again.")
+            self._set_status(run, "stopped", "Taken out of the queue. Resume queues it again.")
             self._write()
             return True
 
     def control(self, run: str) -> RunControl:
-        """Of the run that trains now. Raises NotNow for any other, and for one that has come to its end."""
+        """Requests to the run that trains now. Raises NotNow for another one, and for one that has ended."""
         with self._changed:
             if run != self._current or self._control is None or self._ended(run):
                 raise NotNow(f"{run} isn't {_verb(run)} now; start or resume it first.")
             return self._control
 
     def resume(self, run: str) -> None:
-        """Go on: after a pause, or from a state on disk, or (waiting already) before the others.
+        """Continue a paused run, queue one that ended, or move a waiting one to the front. Raises NotNow.
 
-        A run that is stopping, or tidies up after its end, is waited for: it would not hear that it is to go on.
+        A run that is stopping, or cleaning up, is waited for: it wouldn't notice the request.
         """
         with self._changed:
             control = self._control if run == self._current and not self._ended(run) else None
@@ -129,7 +128,7 @@ class RunQueue:
         self.add(run, first=run in self.waiting)
 
     def settle(self, run: str, *, stopping: bool = False) -> None:
-        """Wait for a run that has ended (or, with ``stopping``, was told to) to give back what it had. Raises NotNow."""
+        """Wait until a run that has ended (with ``stopping``: or was asked to) has freed what it used. Raises NotNow."""
         with self._changed:
             if run != self._current or self._control is None:
                 return
@@ -138,7 +137,7 @@ class RunQueue:
                 raise NotNow(f"{run} is still ending; try again in a moment.")
 
     def _ended(self, run: str) -> bool:
-        """Whether a run has told its end; it may still be giving back what it had."""
+        """Whether a run's status says that it has ended; it may still be cleaning up."""
         return _status(self.folder / run / "status.json").get("state") in ("finished", "stopped", "failed")
 
     def stop(self, run: str) -> None:
@@ -147,7 +146,7 @@ class RunQueue:
             self.control(run).stop()
 
     def close(self, seconds: float = 30.0) -> None:
-        """Stop what trains and wait for its save; what waits stays waiting."""
+        """Stop the run that trains and wait for its save; waiting runs stay queued."""
         with self._changed:
             self._closed = True
             if self._control is not None:
@@ -157,7 +156,7 @@ class RunQueue:
             self._thread.join(seconds)
 
     def wait(self, seconds: float) -> bool:
-        """Until nothing trains or waits, at most so long; whether that is so. (A held queue waits for its user.)"""
+        """Wait until nothing trains or waits, at most ``seconds``; return whether that is so. (A held queue never gets there.)"""
         with self._changed:
             return self._changed.wait_for(lambda: self._current is None and not self._waiting, seconds)
 
@@ -171,7 +170,7 @@ class RunQueue:
                 run, control = self._current, self._control
                 self._write()
             try:
-                self._train(self.folder / run, control)
+                self._do(self.folder / run, control)
             except Exception as failure:
                 self._failed(run, failure)
             finally:
@@ -181,20 +180,17 @@ class RunQueue:
                     self._changed.notify_all()
 
     def _failed(self, run: str, failure: Exception) -> None:
-        """Say in the run's status what ended it; a fault of the program also leaves its traceback."""
+        """Write what ended a run into its status; a fault of the program also leaves its traceback."""
         if isinstance(failure, SdftError | OSError):
             message = str(failure)
         else:
             first = next(iter(str(failure).splitlines()), "")
-            message = f"Unexpected {type(failure).__name__}: {first} ({TRACEBACK} in the run's folder says where.)"
+            message = f"Unexpected {type(failure).__name__}: {first} ({TRACEBACK} in the run's folder shows where.)"
             self._try(lambda: atomic.text(self.folder / run / TRACEBACK, "".join(traceback.format_exception(failure))))
-        self._told(run, "failed", message)
+        self._set_status(run, "failed", message)
 
-    def _told_waiting(self, run: str) -> None:
-        self._told(run, "waiting", "")
-
-    def _told(self, run: str, state: str, message: str) -> None:
-        """Change the state in a run's status; its steps stay."""
+    def _set_status(self, run: str, state: str, message: str) -> None:
+        """Write a run's state and message; its steps stay."""
         path = self.folder / run / "status.json"
         before = _status(path)
         if path.parent.is_dir():
@@ -203,13 +199,13 @@ class RunQueue:
             )
 
     def _read(self) -> None:
-        """What the program before this one left; a run that it was training was interrupted."""
+        """Read what an earlier program left; the run that it was training was interrupted."""
         try:
-            left = json.loads(self.file.read_text(encoding="utf-8"))
+            left = json_file.read(self.file)
             waiting, current = list(left["waiting"]), left["current"]
         except (OSError, ValueError, KeyError, TypeError):
             return
-        self._waiting = [run for run in waiting if any((self.folder / str(run) / name).is_file() for name in JOBS)]
+        self._waiting = [run for run in waiting if any((self.folder / str(run) / name).is_file() for name in FILES)]
         if isinstance(current, str) and _status(self.folder / current / "status.json").get("state") in (
             "waiting",
             "preparing",
@@ -217,7 +213,7 @@ class RunQueue:
             DRAWING,
             "paused",
         ):
-            self._told(current, "stopped", INTERRUPTED_DRAWING if draws(current) else INTERRUPTED)
+            self._set_status(current, "stopped", INTERRUPTED_DRAWING if draws(current) else INTERRUPTED)
 
     def _write(self) -> None:
         self._try(
@@ -226,7 +222,7 @@ class RunQueue:
 
     @staticmethod
     def _try(write: Callable[[], None]) -> None:
-        """A full disk must not end the queue: what is written here can be told again."""
+        """Write if possible: a full disk must not end the queue, and what is written here isn't needed to go on."""
         try:
             write()
         except OSError:
@@ -243,8 +239,5 @@ def _verb(run: str) -> str:
 
 
 def _status(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = {}
-    return {"step": 0, "total": 0, "seconds_left": 0.0, **(found if isinstance(found, dict) else {})}
+    """A run's status, with defaults for what is missing."""
+    return {"step": 0, "total": 0, "seconds_left": 0.0, **json_file.read_or(path, {})}

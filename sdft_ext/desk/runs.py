@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..recipe import FULL, Recipe
 from ..recipe import file as recipe_file
+from ..storage.free_name import new_folder
 from . import calculator
 from .errors import DeskError, NotNow
 from .folders import Folders
-from .library import AT_WORK, NO_RUNS, Library
+from .library import AT_WORK, Library, is_reserved
 from .packages import Packages
 from .recipes import Recipes
 from .run_queue import RunQueue
@@ -163,18 +164,10 @@ class Runs:
 
     def _new_folder(self, name: str) -> Path:
         """Make an empty folder for a run of this name; the desk's own folders keep their names. Raises DeskError."""
-        number = 1
-        while True:
-            path = self._library.folder / (name if number == 1 else f"{name}-{number}")
-            number += 1
-            if path.name.lower() in NO_RUNS or path.name.startswith("."):
-                continue
-            try:
-                path.mkdir(parents=True)
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise DeskError(
-                    f"The run's folder {path} can't be made ({error.strerror}); free space or choose another name."
-                ) from error
-            return path
+        try:
+            return new_folder(self._library.folder, name, is_reserved)
+        except OSError as error:
+            path = self._library.folder / name
+            raise DeskError(
+                f"The run's folder {path} can't be made ({error.strerror}); free space or choose another name."
+            ) from error

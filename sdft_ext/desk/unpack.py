@@ -1,6 +1,6 @@
-"""What somebody sends for a dataset, before it lies there: names that stay in the folder, files of the right kind and size.
+"""Checks of uploaded files before they reach a dataset: names that stay in the folder, the right kinds and sizes; archives.
 
-An archive is a stranger's: its names, sizes and links are judged before a byte is unpacked, and counted while it is.
+An archive is not trusted: names, sizes and links are checked before a byte is unpacked, and bytes are counted meanwhile.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from ..storage.text import printable
 from .errors import DeskError
 
 MOST_PICTURE, MOST_TEXT, MOST_ARCHIVE = 256 * 2**20, 2**20, 16 * 2**30
-"""Bytes of one file that is taken."""
+"""Most bytes of one file."""
 MOST_UNPACKED, MOST_ENTRIES = 32 * 2**30, 100_000
-"""Of one archive."""
+"""Most bytes and files of one archive."""
 MOST_LIST = 64 * 2**20
 """Bytes of an archive's list of entries."""
 BOMB_RATIO, BOMB_FROM = 100, 8 * 2**20
-"""Pictures hardly become smaller: what unpacks to more than 100 times its size, and to more than 8 MB, is a bomb."""
+"""Pictures hardly compress: what unpacks to more than 100 times its size, and to more than 8 MB, is a zip bomb."""
 SPARE = 256 * 2**20
-"""Bytes of the disk that are left free."""
+"""Bytes of the disk to leave free."""
 DEEPEST, LONGEST = 12, 200
-"""Folders in one another; bytes of one name."""
-SAID = 50
-"""So many refusals are told one by one."""
+"""Nested folders; bytes of one name."""
+MOST_SENTENCES = 50
+"""Refusals that are listed one by one."""
 BLOCK = 2**20
 ARCHIVES = frozenset({".zip"})
 
@@ -45,12 +45,12 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 class UploadError(DeskError):
-    """A file that isn't taken; the message names it, and says why."""
+    """A file is refused; the message names it, and says why."""
 
 
 @dataclass
 class Refusals:
-    """Sentences about what was not taken."""
+    """Sentences about files that were refused."""
 
     texts: list[str] = field(default_factory=list)
     more: int = 0
@@ -58,13 +58,13 @@ class Refusals:
     """Names of files that are neither pictures nor captions."""
 
     def add(self, text: str) -> None:
-        if len(self.texts) < SAID:
+        if len(self.texts) < MOST_SENTENCES:
             self.texts.append(text)
         else:
             self.more += 1
 
     @property
-    def told(self) -> list[str]:
+    def sentences(self) -> list[str]:
         found = list(self.texts)
         if self.more:
             found.append(f"{self.more:,} more files were left out.")
@@ -75,26 +75,26 @@ class Refusals:
 
 
 def clean(name: str) -> tuple[str, ...] | None:
-    """The parts of a name below the dataset's folder; None for what programs and systems leave behind (hidden files).
+    """The parts of a name below the dataset's folder; None for hidden files and what systems leave behind.
 
     Raises UploadError for a name that leads out of the folder.
     """
-    told = printable(name[:300])
+    readable = printable(name[:300])
     path = name.replace("\\", "/")
     if path.startswith("/") or re.match(r"[A-Za-z]:", path):
-        raise UploadError(f"{told} is an absolute name; pack the files by their names within a folder.")
+        raise UploadError(f"{readable} is an absolute name; pack the files by their names within a folder.")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise UploadError(f"{told} leads out of the folder; it was not taken.")
+        raise UploadError(f"{readable} leads out of the folder; it was not added.")
     if not parts or len(parts) > DEEPEST:
-        raise UploadError(f"{told} lies too deep; put the pictures into one folder.")
+        raise UploadError(f"{readable} is nested too deeply; put the pictures into one folder.")
     if any(part.startswith(".") or part.lower() in SKIPPED_FOLDERS for part in parts):
         return None
     return tuple(_part(part) for part in parts)
 
 
 def _part(name: str) -> str:
-    """One name that every file system takes: signs that break lines are replaced, long names shortened."""
+    """One name that every file system accepts: control characters are replaced, long names shortened."""
     text = _CONTROL.sub("_", name.encode("utf-8", "replace").decode())
     if os.name == "nt":
         text = _WINDOWS.sub("_", text).rstrip(". ")
@@ -109,7 +109,7 @@ def _part(name: str) -> str:
 
 
 def kind(name: str) -> str:
-    """picture, text, archive, or '' for what isn't taken."""
+    """picture, text or archive; '' for files that are left out."""
     ending = os.path.splitext(name)[1].lower()
     if ending in EXTENSIONS:
         return "picture"
@@ -119,16 +119,16 @@ def kind(name: str) -> str:
 
 
 def refuse_kind(name: str, refusals: Refusals) -> None:
-    """Say that a file is of no kind that is taken."""
+    """Note that a file is of a kind that is left out."""
     ending = os.path.splitext(name)[1].lower()
     if ending in UNREADABLE:
-        refusals.add(f"{printable(name)} is of a kind that isn't read here ({ending}); save it as JPEG or PNG.")
+        refusals.add(f"{printable(name)} is of a kind that can't be read here ({ending}); save it as JPEG or PNG.")
     else:
         refusals.neither.append(printable(name))
 
 
 def check(path: Path, name: str, what: str) -> None:
-    """Raises UploadError where a file, now on disk under a name of its own, isn't what its name says."""
+    """Raises UploadError where the file at ``path`` isn't of the kind that its ``name`` says."""
     if what != "picture":
         return
     try:
@@ -146,13 +146,13 @@ def too_large(name: str, what: str) -> UploadError:
 
 
 Take = Callable[[tuple[str, ...], Callable[[Path], None]], None]
-"""Takes a file by the parts of its name, and what writes it to a path."""
+"""Accepts a file: the parts of its name, and a function that writes it to a path."""
 
 
 def unpack(archive: Path, name: str, free: int, take: Take, refusals: Refusals) -> None:
-    """Give every picture and caption of a zip to ``take``. Raises UploadError where the archive as a whole isn't taken.
+    """Give every picture and caption of a zip to ``take``. Raises UploadError where the whole archive is refused.
 
-    ``free`` bytes may be filled. What is wrong with single files goes to ``refusals``.
+    ``free`` bytes of the disk are free. What is wrong with single files goes to ``refusals``.
     """
     try:
         with _Listed(archive, name) as file, zipfile.ZipFile(file) as opened:
@@ -161,13 +161,13 @@ def unpack(archive: Path, name: str, free: int, take: Take, refusals: Refusals) 
             for entry in entries:
                 _unpack_one(opened, entry, take, refusals)
     except zipfile.BadZipFile as error:
-        raise UploadError(f"{printable(name)} is no zip that can be read ({error}); pack it again.") from error
+        raise UploadError(f"{printable(name)} can't be read as a zip ({error}); pack it again.") from error
     except (OSError, EOFError, NotImplementedError, UnicodeDecodeError) as error:
         raise UploadError(f"{printable(name)} can't be unpacked ({error}); pack it again, or free space.") from error
 
 
 class _Listed(io.BufferedReader):
-    """An archive whose list of entries, which is read at once and becomes far larger in memory, is judged before that."""
+    """An archive's file that checks the list of entries, which grows far larger in memory, before it is parsed."""
 
     _ENTRY = b"PK\x01\x02"
 
@@ -176,7 +176,7 @@ class _Listed(io.BufferedReader):
         self._name = name
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Raises UploadError where far too much is asked for, or what is read lists too many files."""
+        """Raises UploadError where the list is far too large, or lists too many files."""
         if size is not None and size > MOST_LIST:
             raise UploadError(
                 f"{printable(self._name)} is damaged, or lists far too many files; pack it again, or fewer."
@@ -190,7 +190,7 @@ class _Listed(io.BufferedReader):
 def _judge(entries: list[zipfile.ZipInfo], name: str, size: int, free: int) -> None:
     unpacked, packed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
     if packed > size:
-        raise UploadError(f"{printable(name)} holds the same bytes several times (a zip bomb); it was not unpacked.")
+        raise UploadError(f"{printable(name)} contains the same bytes several times (a zip bomb); it was not unpacked.")
     if unpacked > MOST_UNPACKED or (unpacked > BOMB_FROM and unpacked > BOMB_RATIO * size):
         raise UploadError(
             f"{printable(name)} would unpack to {unpacked / 2**30:,.1f} GB, far more than it holds (a zip bomb); it was not "
@@ -207,18 +207,18 @@ def _unpack_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, take: Take, ref
     if entry.is_dir():
         return
     try:
-        # A name with a zero byte is cut there by Python: the whole one is judged.
+        # Python cuts a name at a NUL character; the whole name is checked.
         parts = clean(entry.orig_filename)
         if parts is None:
             return
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-            raise UploadError(f"{printable(name)} is a link or no file at all; it was not unpacked.")
+            raise UploadError(f"{printable(name)} is a link or not a regular file; it was not unpacked.")
         what = kind(parts[-1])
         if what not in ("picture", "text"):
             refuse_kind(parts[-1], refusals)
             return
         if entry.flag_bits & 1:
-            raise UploadError(f"{printable(name)} is locked with a password; pack it without one.")
+            raise UploadError(f"{printable(name)} is protected by a password; pack it without one.")
         if entry.file_size > limit(what):
             raise too_large(name, what)
         if entry.file_size > BOMB_FROM and entry.file_size > BOMB_RATIO * max(entry.compress_size, 1):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, overload
+from typing import Any, NoReturn, overload
 
 from ..errors import SdftError
 from . import atomic
-
-T = TypeVar("T")
 
 _REQUIRED = object()
 
@@ -51,7 +49,9 @@ def read(path: Path, *, missing: Any = _REQUIRED) -> Any:
 @overload
 def read_or(path: Path, default: None) -> Any: ...
 @overload
-def read_or(path: Path, default: T) -> T: ...
+def read_or(path: Path, default: dict[str, Any]) -> dict[str, Any]: ...
+@overload
+def read_or(path: Path, default: list[Any]) -> list[Any]: ...
 def read_or(path: Path, default: Any) -> Any:
     """Read a JSON file; return ``default`` where it is absent, unreadable, damaged, or holds another type than that.
 

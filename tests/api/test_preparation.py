@@ -103,7 +103,7 @@ def test_masks_are_painted_and_a_stale_one_is_refused(client: TestClient, folder
         ({"folder": "/nowhere/at/all"}, "does not exist"),
         ({"folder": ""}, "No folder is named"),
         ({"recipe": {"dataset": {"resolutoin": 3}}}, "resolution"),
-        ({"out": "relative/folder"}, "is no whole path"),
+        ({"out": "relative/folder"}, "is not an absolute path"),
         ({"count": 100_000}, "count"),
     ],
 )

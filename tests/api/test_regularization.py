@@ -130,7 +130,7 @@ def test_pictures_of_a_program_that_was_killed_are_gone_on_with(data: Path, tmp_
         ({"count": 0}, 400, "0 pictures"),
         ({"sampler": "Euler b"}, 400, "There is no sampler Euler b"),
         ({"width": 63}, 400, "63 × 64"),
-        ({"folder": "pictures"}, 400, "no whole path"),
+        ({"folder": "pictures"}, 400, "not an absolute path"),
         ({"clip_skip": 0}, 400, "clip_skip"),
     ],
 )

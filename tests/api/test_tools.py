@@ -200,7 +200,7 @@ def test_a_name_is_a_name(client: TestClient, files: dict[str, Path], tmp_path: 
         ({"source": "", "rank": 2}, "choose a file"),
         ({"source": 7, "rank": 2}, "choose a file"),
         ({"source": "/nowhere/x.safetensors", "rank": 2}, "does not exist"),
-        ({"source": "x.safetensors", "rank": 2}, "no whole path"),
+        ({"source": "x.safetensors", "rank": 2}, "not an absolute path"),
         ({"source": "lora0", "weight": 2}, "no setting"),
     ],
 )

@@ -120,7 +120,7 @@ def test_names_that_are_taken_are_not_written_over(client: TestClient, tmp_path:
     assert (folder / "a (2).png").read_bytes() == png(7) and (folder / "a (2).txt").read_text() == "yours"
     assert (folder / "a (2)-mask.png").is_file(), "a mask stays with its picture"
     assert (done["renamed"], done["same"]) == (1, 1)
-    assert done["refused"] == ["same.txt is there already with other words; it was left as it is."]
+    assert done["refused"] == ["same.txt is there already with another caption; it was left as it is."]
     again = send(client, folder, ("same.png", png(2)))
     assert (again["pictures"], again["same"]) == (0, 1) and len(tree(folder)) == 7
 
@@ -160,9 +160,9 @@ def test_names_that_differ_in_capitals_are_said(client: TestClient, tmp_path: Pa
     done = send(client, tmp_path / "cats", *sent)
     assert tree(tmp_path / "cats") == ["A.png", "b.txt"]
     assert done["refused"] == [
-        "a.png was sent as A.png too, which some systems take for the same name, with another content: the first was taken; "
+        "a.png was sent as A.png, too, which is the same name on some systems, with different content: the first was added; "
         "rename this one.",
-        "b.txt was sent twice, with another content: the first was taken; rename this one.",
+        "b.txt was sent twice, with different content: the first was added; rename this one.",
     ]
 
 

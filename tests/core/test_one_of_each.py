@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("sdft_ext", "bench", "make_assets")
-NOT_YET = ("desk", "api", "method", "model", "formats", "memory")
+NOT_YET = ("method", "model", "formats", "memory")
 """Rooms of sdft_ext that still hold copies. This list only shrinks."""
 APART = {"sdft_ext/captions/matcher.py": "runs alone in a process of its own, where the package can't be imported"}
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sdft_ext.desk.differences import differences
 from sdft_ext.desk.errors import NotNow
-from sdft_ext.desk.library import Library, differences
+from sdft_ext.desk.library import Library
 from sdft_ext.desk.logs import MOST_LINES, Logs
 from sdft_ext.recipe import Concept, Recipe
 from sdft_ext.recipe import file as recipe_file
