@@ -30,7 +30,7 @@ class Edit:
     apply: Callable[[Sequence[str]], Texts]
 
 
-def edit(wish: Mapping[str, Any]) -> Edit:
+def parse_edit(wish: Mapping[str, Any]) -> Edit:
     """The edit that is asked for. Raises CaptionsError where there is no such one, or something is missing."""
     do = wish.get("do")
     if not isinstance(do, str) or do not in _EDITS:

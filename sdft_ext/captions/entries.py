@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..storage.text import printable
-from .files import Form
+from .files import CaptionFormat
 from .journal import Change, Text
 
 Signature = tuple[int, int, int]
@@ -37,7 +37,7 @@ class CaptionEntry:
     theirs: Text = None
     conflict: bool = False
     locked: str = ""
-    form: Form = field(default_factory=Form)
+    form: CaptionFormat = field(default_factory=CaptionFormat)
     exact: bool = True
     signature: Signature | None = None
     fresh: bool = True
@@ -75,12 +75,12 @@ class Picture:
     height: int
     size: int
     mtime_ns: int
-    of: CaptionEntry
+    entry: CaptionEntry
     revision: int = 0
 
     @property
     def caption(self) -> str:
-        return self.of.caption
+        return self.entry.caption
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,12 @@ ASIDE = ".sdft-aside"
 """Of the hidden names that a caption has while it is looked at before it goes."""
 
 
-class ChangedMeanwhile(SdftError):
+class WriteConflict(SdftError):
     """Another program has written the file since it was read; it is as that program left it."""
 
 
 @dataclass(frozen=True)
-class Form:
+class CaptionFormat:
     """How a file holds its words: the mark at its start, the code, the line ending, and what stands after the last word."""
 
     mark: bytes = b""
@@ -38,18 +38,18 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Written:
+class ParsedCaption:
     """A file's words (lines end with ``\\n``, nothing blank after the last word) and their form.
 
     ``exact``: the form gives the same bytes again; else something in it is damaged, or its line endings are mixed.
     """
 
     text: str
-    form: Form
+    form: CaptionFormat
     exact: bool
 
 
-def parse(data: bytes) -> Written:
+def parse(data: bytes) -> ParsedCaption:
     """The words in a file's bytes. Nothing raises."""
     decoded, encoding = text_files.decode(data)
     mark, code = b"", encoding
@@ -63,8 +63,8 @@ def parse(data: bytes) -> Written:
     newline = max(counts, key=lambda key: counts[key]) if any(counts.values()) else "\n"
     lines = unified(decoded)
     text = lines.rstrip()
-    form = Form(mark, code, newline, lines[len(text) :])
-    return Written(text, form, _bytes(text, form) == data)
+    form = CaptionFormat(mark, code, newline, lines[len(text) :])
+    return ParsedCaption(text, form, _bytes(text, form) == data)
 
 
 def unified(text: str) -> str:
@@ -72,16 +72,16 @@ def unified(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def compose(text: str, form: Form) -> tuple[bytes, bool]:
+def compose(text: str, form: CaptionFormat) -> tuple[bytes, bool]:
     """A file's bytes for these words; UTF-8, and False, where the file's own code lacks a letter of them."""
     data = _bytes(text, form)
     if data is not None:
         return data, True
-    plain = Form(b"", "utf-8", form.newline, form.tail)
+    plain = CaptionFormat(b"", "utf-8", form.newline, form.tail)
     return (text + plain.tail).replace("\n", plain.newline).encode("utf-8"), False
 
 
-def _bytes(text: str, form: Form) -> bytes | None:
+def _bytes(text: str, form: CaptionFormat) -> bytes | None:
     try:
         return form.mark + (text + form.tail).replace("\n", form.newline).encode(form.code)
     except UnicodeEncodeError:
@@ -91,13 +91,13 @@ def _bytes(text: str, form: Form) -> bytes | None:
 def replace(path: Path, data: bytes | None, expected: Callable[[bytes | None], bool]) -> None:
     """Let ``path`` hold ``data`` (None: no file) where what it holds now is ``expected`` (asked with None for no file).
 
-    The file is the old or the new one at any moment, and keeps its permissions. Raises ChangedMeanwhile where it held
+    The file is the old or the new one at any moment, and keeps its permissions. Raises WriteConflict where it held
     something else, which is then there again; OSError where it can't be written. On Linux the two files change places in
     one step, so that even what is written in the last microsecond before is seen; elsewhere that microsecond is left.
     """
     now = read(path)
     if not expected(now):
-        raise ChangedMeanwhile
+        raise WriteConflict
     if data is None:
         if now is not None:
             _remove(path, expected)
@@ -110,13 +110,13 @@ def replace(path: Path, data: bytes | None, expected: Callable[[bytes | None], b
             _put(temporary, path)
         elif not _swap(temporary, path):
             if not expected(read(path)):
-                raise ChangedMeanwhile
+                raise WriteConflict
             os.replace(temporary, path)
         elif not expected(read(temporary)):
             _swap(temporary, path)
             if read(temporary) != data:  # they have written once more, and theirs was taken out
                 _swap(temporary, path)
-            raise ChangedMeanwhile
+            raise WriteConflict
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -176,10 +176,10 @@ def _put(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except FileExistsError:
-        raise ChangedMeanwhile from None
+        raise WriteConflict from None
     except OSError:  # a file system without links
         if target.exists():
-            raise ChangedMeanwhile from None
+            raise WriteConflict from None
         os.replace(source, target)
 
 
@@ -189,7 +189,7 @@ def _remove(path: Path, expected: Callable[[bytes | None], bool]) -> None:
     if not expected(read(aside)):
         _put(aside, path)
         aside.unlink(missing_ok=True)
-        raise ChangedMeanwhile
+        raise WriteConflict
     aside.unlink()
 
 
@@ -205,7 +205,7 @@ def _swap(one: Path, other: Path) -> bool:
     if code in (errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.ENOTSUP):
         return False
     if code == errno.ENOENT:
-        raise ChangedMeanwhile
+        raise WriteConflict
     raise OSError(code, os.strerror(code), str(other))
 
 

@@ -116,12 +116,12 @@ def _concept(value: Any, case: bool, pictures: Sequence[Picture], around: Filter
 
 def _source(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     wanted = _one_of("source", value, SOURCES)
-    return [picture.of.source == wanted for picture in pictures]
+    return [picture.entry.source == wanted for picture in pictures]
 
 
 def _state(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:
     wanted = _one_of("state", value, STATES)
-    return [picture.of.state == wanted for picture in pictures]
+    return [picture.entry.state == wanted for picture in pictures]
 
 
 def _copies(value: Any, case: bool, pictures: Sequence[Picture], around: FilterContext, depth: int) -> list[bool]:

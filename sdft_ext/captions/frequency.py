@@ -29,7 +29,7 @@ class Tag:
 
 
 @dataclass(frozen=True)
-class Table:
+class TagCounts:
     """``captions`` have words; ``tags`` the most frequent first; ``text`` says what is fused."""
 
     captions: int
@@ -37,7 +37,7 @@ class Table:
     text: str
 
 
-def table(captions: Sequence[str], trigger: str = "") -> Table:
+def count_tags(captions: Sequence[str], trigger: str = "") -> TagCounts:
     """Of captions; the spelling of a tag that is used most stands for its other ones."""
     wanted = normalize(trigger)
     holds = re.compile(rf"(?<!\w){re.escape(wanted)}(?!\w)") if wanted else None
@@ -68,7 +68,7 @@ def table(captions: Sequence[str], trigger: str = "") -> Table:
         fused = number == worded and worded >= FEWEST
         rows.append(Tag(forms[0], number, places[key] / number, together[key], fused, forms[1:]))
     own = [row for row in rows if row.fused and not (holds is not None and holds.search(normalize(row.tag)))]
-    return Table(worded, rows, _told([row.tag for row in own], worded))
+    return TagCounts(worded, rows, _told([row.tag for row in own], worded))
 
 
 def common_start(captions: Sequence[str]) -> str:

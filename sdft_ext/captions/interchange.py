@@ -24,7 +24,7 @@ from . import files
 from .choices import HOW
 from .entries import Picture
 from .errors import CaptionsError
-from .files import ChangedMeanwhile, Form
+from .files import CaptionFormat, WriteConflict
 
 ONE_FILE = {"meta_cap": "meta_cap.json", "meta_lat": "meta_lat.json", "jsonl": "metadata.jsonl", "csv": "captions.csv"}
 """Formats of one file for all captions, and how others call it."""
@@ -36,7 +36,7 @@ _NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
 
 
 @dataclass(frozen=True)
-class Read:
+class Imported:
     """New texts of pictures (None: not named), and names that no picture has."""
 
     texts: list[str | None]
@@ -55,10 +55,10 @@ class Exported:
 # Coming in.
 
 
-def beside(format: str, pictures: Sequence[Picture]) -> Read:
+def read_beside(format: str, pictures: Sequence[Picture]) -> Imported:
     """What files beside the pictures (``.txt``, ``.caption``) or their names say."""
     if format == "names":
-        return Read([names.caption(os.path.splitext(picture.path.name)[0]) or None for picture in pictures])
+        return Imported([names.caption(os.path.splitext(picture.path.name)[0]) or None for picture in pictures])
     texts: list[str | None] = []
     for picture in pictures:
         path = _with_ending(picture.path, f".{format}")
@@ -73,10 +73,10 @@ def beside(format: str, pictures: Sequence[Picture]) -> Read:
                 f"{printable(path)} is longer than {CAPTION_BYTES // 1024} kB, which is no caption; shorten it, or take it away."
             )
         texts.append(files.parse(data).text if data is not None else None)
-    return Read(texts)
+    return Imported(texts)
 
 
-def parsed(format: str, content: str | bytes, pictures: Sequence[Picture]) -> Read:
+def read_file(format: str, content: str | bytes, pictures: Sequence[Picture]) -> Imported:
     """What one file says about these pictures. Raises CaptionsError where it isn't of that format."""
     if isinstance(content, bytes):
         content = decode(content)[0]
@@ -95,10 +95,10 @@ def parsed(format: str, content: str | bytes, pictures: Sequence[Picture]) -> Re
             found[place] = text
         if not own:
             unmatched.append(name)
-    return Read([found.get(place) for place in range(len(pictures))], unmatched)
+    return Imported([found.get(place) for place in range(len(pictures))], unmatched)
 
 
-def joined(how: str, old: str, new: str) -> str | None:
+def combine(how: str, old: str, new: str) -> str | None:
     """What becomes of a caption when another text comes in; None: it stays."""
     if how not in HOW:
         raise CaptionsError(f"Captions come in by one of {', '.join(HOW)}, not {how[:40]!r}.")
@@ -226,7 +226,7 @@ _PARSERS: dict[str, Callable[[str], dict[str, str]]] = {
 # Going out.
 
 
-def flattened(pictures: Sequence[Picture]) -> list[str]:
+def multiline_notes(pictures: Sequence[Picture]) -> list[str]:
     """What a format of one file loses: each caption is one line there."""
     count = sum("\n" in picture.caption for picture in pictures)
     if not count:
@@ -237,7 +237,7 @@ def flattened(pictures: Sequence[Picture]) -> list[str]:
     ]
 
 
-def one_file(format: str, pictures: Sequence[Picture], root: Path, resolution: int = 512) -> str:
+def format_file(format: str, pictures: Sequence[Picture], root: Path, resolution: int = 512) -> str:
     """The content of the one file of a format, for pictures below ``root``.
 
     kohya's names are the pictures' own without ending, or whole paths where two of those are the same; ``train_resolution`` in
@@ -265,7 +265,7 @@ def one_file(format: str, pictures: Sequence[Picture], root: Path, resolution: i
     return _sound(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_one(path: Path, content: str, replace: bool) -> Exported:
+def write_file(path: Path, content: str, replace: bool) -> Exported:
     """A file with that content; one that is there with other content stays, unless ``replace``."""
     return _written([(path, content.encode("utf-8"))], replace)
 
@@ -276,7 +276,7 @@ def write_beside(ending: str, pictures: Sequence[Picture], to: Path, replace: bo
     for picture in pictures:
         if picture.caption:
             wanted[to / _with_ending(PurePosixPath(picture.name), f".{ending}")] = files.compose(
-                picture.caption, Form()
+                picture.caption, CaptionFormat()
             )[0]
     return _written(list(wanted.items()), replace)
 
@@ -327,7 +327,7 @@ def _written(wanted: Sequence[tuple[Path, bytes]], replace: bool) -> Exported:
                 left.append(path.name)
                 continue
             files.replace(path, data, lambda held, now=now: held == now)  # type: ignore[misc]
-        except ChangedMeanwhile:
+        except WriteConflict:
             left.append(path.name)
             continue
         except OSError as error:

@@ -60,7 +60,7 @@ class Edit:
 
 
 @dataclass
-class Held:
+class Pending:
     """A caption as the journal knows it: what its file may hold, if no other program has written it, and what it shall hold."""
 
     bases: set[Text]
@@ -73,7 +73,7 @@ class History:
 
     undo: list[Edit] = field(default_factory=list)
     redo: list[Edit] = field(default_factory=list)
-    texts: dict[str, Held] = field(default_factory=dict)
+    texts: dict[str, Pending] = field(default_factory=dict)
     autosave: bool = False
 
 
@@ -247,7 +247,7 @@ class Journal:
             history.autosave = bool(line["on"])
         elif do == "state":
             history.autosave = bool(line["on"])
-            history.texts = {name: Held(set(bases), text) for name, (bases, text) in line["texts"].items()}
+            history.texts = {name: Pending(set(bases), text) for name, (bases, text) in line["texts"].items()}
 
     def _move(self, id: str, back: bool, left: set[str]) -> None:
         source, target = (self.history.undo, self.history.redo) if back else (self.history.redo, self.history.undo)
@@ -266,7 +266,7 @@ class Journal:
     def _change(self, name: str, before: Text, after: Text) -> None:
         held = self.history.texts.get(name)
         if held is None or held.text != before:  # another program's text had been read in between
-            self.history.texts[name] = Held({before}, after)
+            self.history.texts[name] = Pending({before}, after)
         else:
             held.text = after
 

@@ -20,7 +20,7 @@ def plan_edit(pictures: Sequence[Picture], texts: Sequence[str | None]) -> EditP
     changes: dict[str, Change] = {}
     skipped = _Skipped()
     for picture, text in zip(pictures, texts, strict=True):
-        entry = picture.of
+        entry = picture.entry
         if text is None or entry.name in changes or text == entry.caption:
             continue
         try:
@@ -61,9 +61,9 @@ class _Skipped:
 
     def skips(self, picture: Picture, text: str) -> bool:
         """Note a picture whose caption can't become ``text``."""
-        if picture.of.locked:
+        if picture.entry.locked:
             self.locked.append(picture.name)
-        elif picture.of.conflict:
+        elif picture.entry.conflict:
             self.conflicts += 1
         elif len(text.encode("utf-8", "surrogatepass")) > CAPTION_BYTES:
             self.long.append(picture.name)

@@ -14,7 +14,7 @@ from ..storage.text import printable
 from . import files
 from .entries import CaptionEntry, Picture, Signature
 from .errors import CaptionsError
-from .files import Written
+from .files import ParsedCaption
 from .journal import Journal, Text
 
 MAX_TEXT_FILE = 2**20
@@ -159,7 +159,7 @@ class Reader:
             sides = header.width, header.height
             self.pictures[id] = Picture(id, name, file.path, concept, *sides, size, mtime_ns, entry, self.revision)
         else:
-            known.of = entry
+            known.entry = entry
         return name
 
     def _read_caption(self, entry: CaptionEntry, anew: bool) -> bool:
@@ -208,7 +208,7 @@ def signature_of(path: Path) -> Signature | None:
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
-def _parse_file(path: Path, size: int) -> tuple[Written | None, str]:
+def _parse_file(path: Path, size: int) -> tuple[ParsedCaption | None, str]:
     """Return a caption file's text, or None and, where it can't be edited, a sentence that says why."""
     if size > MAX_TEXT_FILE:
         return None, f"{printable(path)} is longer than 1 MB, which is no caption; shorten it, or remove it."

@@ -11,7 +11,7 @@ from ..storage.text import printable
 from . import files
 from .entries import CaptionEntry, SaveResult
 from .errors import CaptionsError
-from .files import ChangedMeanwhile, Form
+from .files import CaptionFormat, WriteConflict
 from .journal import Journal
 from .reader import Reader, signature_of
 
@@ -52,7 +52,7 @@ class Saver:
                 done = []
                 for entry, outcome in zip(some, pool.map(self._try_write, some), strict=True):
                     entry.signature = None
-                    if isinstance(outcome, ChangedMeanwhile):
+                    if isinstance(outcome, WriteConflict):
                         conflicts.append(entry.name)
                     elif isinstance(outcome, Exception):
                         failed.append((entry.name, _reason(entry.file, outcome)))
@@ -71,7 +71,7 @@ class Saver:
         """Return what ``_write`` returns or raises."""
         try:
             return self._write(entry)
-        except (ChangedMeanwhile, OSError, CaptionsError) as error:
+        except (WriteConflict, OSError, CaptionsError) as error:
             return error
 
     def _write(self, entry: CaptionEntry) -> bool:
@@ -90,7 +90,7 @@ class Saver:
         """Note that a caption's file holds its text; return what the user should know about it."""
         notes = []
         if not kept_encoding:
-            entry.form = Form(b"", "utf-8", entry.form.newline, entry.form.tail)
+            entry.form = CaptionFormat(b"", "utf-8", entry.form.newline, entry.form.tail)
             notes.append(
                 f"{printable(entry.file)} is UTF-8 now: its old encoding can't represent a character in the new text."
             )

@@ -17,7 +17,6 @@ from ..storage.text import printable
 from .entries import CaptionEntry, EditPlan, EditResult, Picture, SaveResult, count_captions, some_names
 from .errors import CaptionsError, Outdated
 from .journal import Change, Edit, Journal, Text, base_line, edit_line
-from .planning import plan_edit
 from .reader import Reader
 from .saver import Saver
 
@@ -37,7 +36,7 @@ class CaptionStore:
         self._reader = Reader(self.root, self._journal)
         self._saver = Saver(self._reader, self._journal, may_write)
         self._loaded = False
-        self.look()
+        self.refresh()
 
     # Asking.
 
@@ -47,7 +46,7 @@ class CaptionStore:
         return self._reader.pictures
 
     @property
-    def gone(self) -> dict[int, int]:
+    def removed(self) -> dict[int, int]:
         """Ids of pictures that have gone, and the revision in which each went."""
         return self._reader.removed
 
@@ -66,7 +65,7 @@ class CaptionStore:
         """All pictures, sorted by name."""
         return sorted(self.pictures.values(), key=lambda picture: picture.name)
 
-    def chosen(self, ids: Iterable[int] | None) -> list[Picture]:
+    def select(self, ids: Iterable[int] | None) -> list[Picture]:
         """Return pictures by their ids, sorted by name; all with None. Ids of pictures that are gone are skipped."""
         if ids is None:
             return self.in_order
@@ -79,18 +78,18 @@ class CaptionStore:
             raise CaptionsError("There is no such picture in the folder any more; open the folder again.")
         return found
 
-    def changed(self, since: int) -> list[Picture]:
+    def changed_since(self, revision: int) -> list[Picture]:
         """Return the pictures that have changed after a revision."""
-        return [picture for picture in self.in_order if picture.revision > since]
+        return [picture for picture in self.in_order if picture.revision > revision]
 
     @property
-    def undo_words(self) -> str | None:
+    def undo_label(self) -> str | None:
         """What undo would take back, as a phrase."""
         stack = self._journal.history.undo
         return stack[-1].what if stack else None
 
     @property
-    def redo_words(self) -> str | None:
+    def redo_label(self) -> str | None:
         """What redo would do again, as a phrase."""
         stack = self._journal.history.redo
         return stack[-1].what if stack else None
@@ -104,7 +103,7 @@ class CaptionStore:
         """Count the captions in this state."""
         return sum(entry.state == state for entry in self._reader.entries.values())
 
-    def why_read_only(self) -> str:
+    def read_only_reason(self) -> str:
         """Return a sentence where nothing can be written into the folder, else an empty text."""
         hidden = self.root / ".sdft" / "captions"
         for path in (hidden, *hidden.parents):
@@ -123,12 +122,12 @@ class CaptionStore:
         with self.lock:
             found: dict[str, list[int]] = {}
             for picture in self.in_order:
-                found.setdefault(picture.of.name, []).append(picture.id)
+                found.setdefault(picture.entry.name, []).append(picture.id)
             return found
 
     # Reading.
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Take over what other programs have written. Raises CaptionsError where the folder is gone."""
         with self.lock:
             if self._loaded and not self._journal.changed():
@@ -142,7 +141,7 @@ class CaptionStore:
 
     def _shorten(self) -> None:
         try:
-            if not self.why_read_only() and (self.root / ".sdft" / "captions").is_dir():
+            if not self.read_only_reason() and (self.root / ".sdft" / "captions").is_dir():
                 with self._journal.alone():
                     self._journal.load()
                     self._journal.shorten()
@@ -155,11 +154,11 @@ class CaptionStore:
     def _exclusive(self) -> Iterator[None]:
         """Keep other threads and programs away, with everything read that they have done. Raises CaptionsError."""
         with self.lock:
-            reason = self.why_read_only()
+            reason = self.read_only_reason()
             if reason:
                 raise CaptionsError(reason)
             with self._journal.alone():
-                self.look()
+                self.refresh()
                 self._record_saved()
                 self._saver.remove_leftovers()
                 yield
@@ -175,10 +174,6 @@ class CaptionStore:
         if names:
             self._journal.add({"do": "saved", "names": names})
 
-    def outcome(self, pictures: Sequence[Picture], texts: Sequence[str | None]) -> EditPlan:
-        """As ``plan_edit``."""
-        return plan_edit(pictures, texts)
-
     def edit(self, what: str, plan: Callable[[], EditPlan]) -> EditResult:
         """Make an edit, called ``what`` ("rename a tag"), that ``plan`` works out with everybody's last changes read.
 
@@ -186,7 +181,7 @@ class CaptionStore:
         take seconds, so other programs are locked out only afterwards; where they have changed something, it is repeated.
         """
         with self.lock:
-            self.look()
+            self.refresh()
             seen = self.revision
             planned = plan()
             with self._exclusive():
@@ -274,7 +269,7 @@ class CaptionStore:
     def save(self, pictures: Sequence[Picture] | None = None) -> SaveResult:
         """Write the captions that have changed (of these pictures); no other file is touched. Raises CaptionsError."""
         with self._exclusive():
-            wanted = None if pictures is None else {picture.of.name for picture in pictures}
+            wanted = None if pictures is None else {picture.entry.name for picture in pictures}
             entries = sorted(self._reader.entries.items())
             return self._saver.save([entry for name, entry in entries if wanted is None or name in wanted])
 

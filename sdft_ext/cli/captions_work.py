@@ -13,6 +13,7 @@ from ..captions import edits, frequency, interchange, reading
 from ..captions.entries import EditPlan, EditResult, Picture, SaveResult
 from ..captions.errors import CaptionsError
 from ..captions.filters import FilterContext, filter_pictures
+from ..captions.planning import plan_edit
 from ..captions.store import CaptionStore
 from ..storage.text import printable
 from .signals import FAILED, OK
@@ -72,12 +73,12 @@ def filter(options: argparse.Namespace) -> int:
 
 
 def edit(options: argparse.Namespace) -> int:
-    chosen = edits.edit(_wish(options))
+    chosen = edits.parse_edit(_wish(options))
     found = _open(options.folder)
 
     def plan() -> EditPlan:
         pictures = _chosen(found, options)
-        return found.outcome(pictures, chosen.apply([picture.caption for picture in pictures]))
+        return plan_edit(pictures, chosen.apply([picture.caption for picture in pictures]))
 
     return _do(found, chosen.what, plan, options)
 
@@ -112,7 +113,7 @@ def _wish(options: argparse.Namespace) -> dict[str, Any]:
 def _do(found: CaptionStore, what: str, plan: Any, options: argparse.Namespace) -> int:
     """Show what an edit changes, and unless it is a dry run do and write it."""
     outcome = plan()
-    before = {caption.name: caption.caption for caption in (picture.of for picture in found.in_order)}
+    before = {caption.name: caption.caption for caption in (picture.entry for picture in found.in_order)}
     for name, _, after in outcome.changes[: options.show]:
         print(f"{printable(name)}\n  - {_line(before[name])}\n  + {_line(after or '')}")
     if len(outcome.changes) > options.show:
@@ -122,7 +123,7 @@ def _do(found: CaptionStore, what: str, plan: Any, options: argparse.Namespace) 
         return OK
     names = {name for name, _, _ in outcome.changes}
     done = found.edit(what, plan)
-    return _written(found, done, [picture for picture in found.in_order if picture.of.name in names])
+    return _written(found, done, [picture for picture in found.in_order if picture.entry.name in names])
 
 
 def undo(options: argparse.Namespace) -> int:
@@ -138,7 +139,7 @@ def _step(options: argparse.Namespace, back: bool) -> int:
     before = found.revision
     done = found.undo() if back else found.redo()
     print(f"{'Undone' if back else 'Done again'}: {done.what}.")
-    return _written(found, done, found.changed(before))
+    return _written(found, done, found.changed_since(before))
 
 
 def save(options: argparse.Namespace) -> int:
@@ -170,7 +171,7 @@ def _said(saved: SaveResult, notes: Sequence[str]) -> int:
 
 def tags(options: argparse.Namespace) -> int:
     found = _open(options.folder)
-    told = frequency.table([picture.caption for picture in _chosen(found, options)], options.trigger)
+    told = frequency.count_tags([picture.caption for picture in _chosen(found, options)], options.trigger)
     if options.json:
         rows = [{**vars(row), "share": row.count / told.captions} for row in told.tags]
         print(json.dumps({"captions": told.captions, "tags": rows, "text": told.text}, indent=2, ensure_ascii=False))
@@ -227,16 +228,16 @@ def import_(options: argparse.Namespace) -> int:
     def plan() -> EditPlan:
         pictures = found.in_order
         read = (
-            interchange.parsed(options.format, content, pictures)
+            interchange.read_file(options.format, content, pictures)
             if one_file
-            else interchange.beside(options.format, pictures)
+            else interchange.read_beside(options.format, pictures)
         )
         unmatched[:] = read.unmatched
         texts = [
-            None if text is None else interchange.joined(options.how, picture.caption, text)
+            None if text is None else interchange.combine(options.how, picture.caption, text)
             for picture, text in zip(pictures, read.texts, strict=True)
         ]
-        return found.outcome(pictures, texts)
+        return plan_edit(pictures, texts)
 
     code = _do(found, f"import {options.format}", plan, options)
     if unmatched:
@@ -249,8 +250,8 @@ def export(options: argparse.Namespace) -> int:
     some = _chosen(found, options)
     if options.format in interchange.ONE_FILE:
         to = options.to / interchange.ONE_FILE[options.format] if options.to.is_dir() else options.to
-        content = interchange.one_file(options.format, some, found.root, options.resolution)
-        done = interchange.write_one(to, content, options.replace)
+        content = interchange.format_file(options.format, some, found.root, options.resolution)
+        done = interchange.write_file(to, content, options.replace)
     elif options.format == "names":
         done = interchange.copy_named(some, options.to, options.replace)
     else:

@@ -37,8 +37,8 @@ class CaptionAnswers:
                 "caption": p.caption,
                 "tokens": tokens,
                 "concept": p.concept,
-                "source": p.of.source,
-                "state": p.of.state,
+                "source": p.entry.source,
+                "state": p.entry.state,
                 "revision": p.revision,
             }
             for p, tokens in zip(pictures, counts, strict=True)
@@ -48,18 +48,18 @@ class CaptionAnswers:
         """What has changed in a folder after a revision."""
         with found.lock:
             return {
-                "changed": self.pictures(found.changed(since)),
-                "gone": [id for id, revision in found.gone.items() if revision > since],
+                "changed": self.pictures(found.changed_since(since)),
+                "gone": [id for id, revision in found.removed.items() if revision > since],
                 "revision": found.revision,
                 "history": self.history(found),
             }
 
     def history(self, found: CaptionStore) -> Plain:
         """What undo and redo would do, how many captions are unsaved, and whether any can be written."""
-        why = found.why_read_only()
+        why = found.read_only_reason()
         return {
-            "undo": found.undo_words,
-            "redo": found.redo_words,
+            "undo": found.undo_label,
+            "redo": found.redo_label,
             "unsaved": found.count("changed"),
             "conflicts": found.count("conflict"),
             "autosave": found.autosave,
@@ -71,14 +71,14 @@ class CaptionAnswers:
 def preview(pictures: Sequence[Picture], outcome: EditPlan, most: int) -> Plain:
     """What an edit of these pictures would change, the first ``most`` captions before and after."""
     new = {name: after for name, _, after in outcome.changes}
-    changed = [picture for picture in pictures if picture.of.name in new]
+    changed = [picture for picture in pictures if picture.entry.name in new]
     return {
         "preview": token(outcome),
         "count": len(outcome.changes),
         "of": len(pictures),
         "ids": [picture.id for picture in changed],
         "shown": [
-            {"id": picture.id, "before": picture.caption, "after": new[picture.of.name]}
+            {"id": picture.id, "before": picture.caption, "after": new[picture.entry.name]}
             for picture in changed[: min(most, MOST_SHOWN)]
         ],
         "notes": list(outcome.notes),

@@ -92,7 +92,7 @@ def _outdated(search: Search, stamp: str) -> bool:
 
 def _stamp(found: CaptionStore) -> str:
     """A text that changes when pictures come, go or change."""
-    found.look()
+    found.refresh()
     with found.lock:
         files = [(picture.name, picture.size, picture.mtime_ns) for picture in found.in_order]
     return hashlib.blake2b(repr(files).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

@@ -51,10 +51,14 @@ class CaptionExchange:
 
         def texts() -> tuple[Sequence[Picture], Sequence[str | None]]:
             pictures = found.in_order
-            read = interchange.parsed(format, content, pictures) if one_file else interchange.beside(format, pictures)
+            read = (
+                interchange.read_file(format, content, pictures)
+                if one_file
+                else interchange.read_beside(format, pictures)
+            )
             unmatched[:] = read.unmatched
             return pictures, [
-                None if text is None else interchange.joined(how, picture.caption, text)
+                None if text is None else interchange.combine(how, picture.caption, text)
                 for picture, text in zip(pictures, read.texts, strict=True)
             ]
 
@@ -75,11 +79,11 @@ class CaptionExchange:
             raise DeskError(f"Captions can be exported as {', '.join(FORMATS)}.")
         pictures = self._sets.select(selection)
         if format in interchange.ONE_FILE:
-            content = interchange.one_file(format, pictures, found.root, resolution)
-            name, notes = interchange.ONE_FILE[format], interchange.flattened(pictures)
+            content = interchange.format_file(format, pictures, found.root, resolution)
+            name, notes = interchange.ONE_FILE[format], interchange.multiline_notes(pictures)
             if not to:
                 return {"name": name, "content": content, "count": len(pictures), "notes": notes}
-            done = interchange.write_one(self._folders.folder(to) / name, content, replace)
+            done = interchange.write_file(self._folders.folder(to) / name, content, replace)
             done.notes.extend(notes)
         elif not to:
             raise DeskError(f"{format} makes a file for each picture: choose a folder.")

@@ -28,7 +28,7 @@ class CaptionStatistics:
         Raises DeskError for another order.
         """
         captions = [picture.caption for picture in self._sets.select(selection)]
-        table = frequency.table(captions, trigger)
+        table = frequency.count_tags(captions, trigger)
         rows = list(table.tags)
         if order == "tag":
             rows.sort(key=lambda row: row.tag.lower())

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..captions import frequency
-from ..captions.edits import edit
+from ..captions.edits import parse_edit
 from ..captions.entries import EditPlan, Picture
 from ..captions.errors import Outdated
 from ..captions.filters import FilterContext, filter_pictures
+from ..captions.planning import plan_edit
 from ..captions.reading import Counter
 from ..captions.store import CaptionStore
 from ..storage.text import printable
@@ -67,7 +68,7 @@ class CaptionSets:
         if found is None:
             found = self._keep(str(folder), CaptionStore(folder, self._folders.may_show))
         else:
-            found.look()
+            found.refresh()
         self._folders.folder(text, remember=True)
         with found.lock:
             pictures = found.in_order
@@ -88,7 +89,7 @@ class CaptionSets:
                 "problems": found.problems[:MOST_SHOWN],
                 "revision": found.revision,
                 "history": self._answers.history(found),
-                "trigger": frequency.common_start([p.caption for p in pictures if p.of.text]),
+                "trigger": frequency.common_start([p.caption for p in pictures if p.entry.text]),
             }
 
     def get(self, folder: str, opened: str) -> CaptionStore:
@@ -107,7 +108,7 @@ class CaptionSets:
     def state(self, folder: str, opened: str, since: int) -> Plain:
         """What has changed after a revision; looks at the disk, too."""
         found = self.get(folder, opened)
-        found.look()
+        found.refresh()
         return self._answers.changed(found, since)
 
     def select(self, selection: Selection) -> list[Picture]:
@@ -128,7 +129,7 @@ class CaptionSets:
 
     def preview(self, selection: Selection, edit_spec: Plain, most: int) -> Plain:
         """What an edit (see docs/api.md) would change; ``most`` captions are shown before and after."""
-        found, chosen = self.get(selection.folder, selection.opened), edit(edit_spec)
+        found, chosen = self.get(selection.folder, selection.opened), parse_edit(edit_spec)
 
         def texts() -> tuple[Sequence[Picture], Sequence[str | None]]:
             pictures = self._selected(found, selection)
@@ -146,7 +147,7 @@ class CaptionSets:
         since: int | None = None,
     ) -> Plain:
         """Edit captions. Raises Outdated where pictures have another ``revision``, or ``preview`` is no longer true."""
-        found, chosen = self.get(selection.folder, selection.opened), edit(edit_spec)
+        found, chosen = self.get(selection.folder, selection.opened), parse_edit(edit_spec)
 
         def texts() -> tuple[Sequence[Picture], Sequence[str | None]]:
             pictures = self._selected(found, selection)
@@ -161,7 +162,7 @@ class CaptionSets:
         """What it would change to give pictures new captions."""
         with found.lock:
             pictures, new = texts()
-            outcome = found.outcome(pictures, new)
+            outcome = plan_edit(pictures, new)
             _check_preview(outcome, preview)
             return caption_answers.preview(pictures, outcome, most)
 
@@ -171,7 +172,7 @@ class CaptionSets:
         """Give pictures new captions, as one edit that undo calls ``what``. Raises Outdated as ``edit`` does."""
 
         def plan() -> EditPlan:
-            outcome = found.outcome(*texts())
+            outcome = plan_edit(*texts())
             _check_preview(outcome, preview)
             return outcome
 
@@ -211,18 +212,18 @@ class CaptionSets:
     def conflicts(self, folder: str, opened: str) -> list[Plain]:
         """Captions that were changed both here and by another program, each with all three texts."""
         found = self.get(folder, opened)
-        found.look()
+        found.refresh()
         with found.lock:
             return [
                 {
                     "id": picture.id,
                     "name": picture.name,
-                    "before": picture.of.base,
-                    "mine": picture.of.text,
-                    "theirs": picture.of.theirs,
+                    "before": picture.entry.base,
+                    "mine": picture.entry.text,
+                    "theirs": picture.entry.theirs,
                 }
                 for picture in found.in_order
-                if picture.of.conflict
+                if picture.entry.conflict
             ]
 
     def resolve(self, folder: str, opened: str, ids: Sequence[int], keep: str, since: int | None) -> Plain:
@@ -231,7 +232,7 @@ class CaptionSets:
         if keep not in ("mine", "theirs"):
             raise DeskError("A conflict is settled by keeping mine or theirs.")
         before = found.revision if since is None else since
-        found.resolve([found.picture(id).of.name for id in ids], keep == "mine")
+        found.resolve([found.picture(id).entry.name for id in ids], keep == "mine")
         return self._answers.changed(found, before)
 
     def _keep(self, folder: str, made: CaptionStore) -> CaptionStore:
@@ -244,7 +245,7 @@ class CaptionSets:
 
     def _selected(self, found: CaptionStore, selection: Selection) -> list[Picture]:
         around = FilterContext(self.count_tokens, self._duplicates.found(found.opened))
-        return filter_pictures(selection.filter, found.chosen(selection.ids), around)
+        return filter_pictures(selection.filter, found.select(selection.ids), around)
 
 
 def _check_preview(outcome: EditPlan, preview: str | None) -> None:

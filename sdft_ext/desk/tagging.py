@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..captions.entries import Picture
-from ..captions.interchange import joined
+from ..captions.interchange import combine
 from ..captions.store import CaptionStore
 from ..dataset.pictures import PictureError, open_picture
 from .background import Job
@@ -144,8 +144,8 @@ class Tagging:
             new = caption(seen, options) if seen is not None else ""
             if not new:
                 return None
-            old = picture.caption if picture.of.text is not None else ""
-            return appended(old, new) if how == "append" else joined("prepend" if how == "front" else how, old, new)
+            old = picture.caption if picture.entry.text is not None else ""
+            return appended(old, new) if how == "append" else combine("prepend" if how == "front" else how, old, new)
 
         found = self.captions.get(look.selection.folder, look.selection.opened)
 

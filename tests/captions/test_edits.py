@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sdft_ext.captions import regex
-from sdft_ext.captions.edits import edit
+from sdft_ext.captions.edits import parse_edit
 from sdft_ext.captions.errors import CaptionsError
 
 CASES: list[tuple[dict[str, Any], str, str | None]] = [
@@ -51,7 +51,7 @@ CASES: list[tuple[dict[str, Any], str, str | None]] = [
 
 @pytest.mark.parametrize(("wish", "before", "after"), CASES)
 def test_edits(wish: dict[str, Any], before: str, after: str | None) -> None:
-    assert edit(wish).apply([before]) == [after]
+    assert parse_edit(wish).apply([before]) == [after]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_edits(wish: dict[str, Any], before: str, after: str | None) -> None:
 )
 def test_refused(wish: dict[str, Any], says: str) -> None:
     with pytest.raises(CaptionsError, match=says):
-        edit(wish)
+        parse_edit(wish)
 
 
 @pytest.mark.parametrize(
@@ -111,10 +111,10 @@ def test_many_backslashes_cost_little() -> None:
     text = "\\" * 64_000 + "x"
     for do in ("escape", "unescape"):
         started = time.process_time()
-        assert edit({"do": do}).apply([text]) == [None]
+        assert parse_edit({"do": do}).apply([text]) == [None]
         assert time.process_time() - started < 0.5
 
 
 def test_a_trigger_of_several_tags_is_refused() -> None:
     with pytest.raises(CaptionsError, match="comma"):
-        edit({"do": "trigger_first", "trigger": "sks, dog", "add": True})
+        parse_edit({"do": "trigger_first", "trigger": "sks, dog", "add": True})

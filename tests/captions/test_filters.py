@@ -63,7 +63,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("tree", "wanted"), CASES)
 def test_filters(found: CaptionStore, tree: dict[str, Any], wanted: str) -> None:
     around = FilterContext(lambda captions: [len(c.replace(",", " ,").split()) for c in captions], frozenset({0}))
-    passed = " ".join(picture.of.name for picture in filter_pictures(tree, found.in_order, around))
+    passed = " ".join(picture.entry.name for picture in filter_pictures(tree, found.in_order, around))
     assert passed == wanted
 
 

@@ -69,7 +69,7 @@ def test_a_folder_where_the_journal_cannot_be(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two"})
     (tmp_path / ".sdft").write_text("a file in the way")
     found = CaptionStore(tmp_path)
-    assert shown(found) == {"a": "one", "b": "two"} and ".sdft" in found.why_read_only()
+    assert shown(found) == {"a": "one", "b": "two"} and ".sdft" in found.read_only_reason()
     for what in (lambda: change(found, "a", do="clear"), found.undo, found.save):
         with pytest.raises(CaptionsError, match=r"\.sdft"):
             what()
@@ -90,7 +90,7 @@ def test_a_caption_file_that_cannot_be_written(tmp_path: Path) -> None:
     assert saved.count == 2 and (tmp_path / "a.txt").read_text() == "one, x"
     assert state(found, "b") == "locked" and any("b.txt" in text for text in found.problems)
     (tmp_path / "b.txt").rmdir()
-    found.look()
+    found.refresh()
     assert state(found, "b") == "changed" == state(CaptionStore(tmp_path), "b"), "its text has waited in the journal"
     assert found.save().count == 1 and (tmp_path / "b.txt").read_text() == "b, x"
 
@@ -126,14 +126,14 @@ def test_a_folder_that_vanishes_and_comes_back(tmp_path: Path) -> None:
     found = CaptionStore(root)
     change(found, "a", do="set", text="not saved")
     root.rename(tmp_path / "elsewhere")
-    for what in (found.look, found.save, found.undo, lambda: change(found, "b", do="clear")):
+    for what in (found.refresh, found.save, found.undo, lambda: change(found, "b", do="clear")):
         with pytest.raises(CaptionsError, match="gone"):
             what()
     with pytest.raises(CaptionsError, match="gone"):
         CaptionStore(root)
     assert not root.exists(), "it isn't made anew"
     (tmp_path / "elsewhere").rename(root)
-    found.look()
+    found.refresh()
     assert shown(found)["a"] == "not saved" and found.save().count == 1
     assert (root / "a.txt").read_text() == "not saved"
 
@@ -257,5 +257,5 @@ def test_a_caption_that_training_does_not_read_is_named(tmp_path: Path) -> None:
     assert len(found.problems) == 1 and "a.txt" in found.problems[0] and "64 kB" in found.problems[0]
     change(found, "a", do="set", text="shortened")
     found.save()
-    found.look()
+    found.refresh()
     assert not found.problems

@@ -24,41 +24,41 @@ def found(tmp_path: Path) -> CaptionStore:
 
 @pytest.mark.parametrize("format", list(interchange.ONE_FILE))
 def test_one_file_there_and_back(found: CaptionStore, format: str) -> None:
-    content = interchange.one_file(format, found.in_order, found.root)
-    read = interchange.parsed(format, content, found.in_order)
+    content = interchange.format_file(format, found.in_order, found.root)
+    read = interchange.read_file(format, content, found.in_order)
     wanted = [" ".join(picture.caption.split()) for picture in found.in_order]
     assert [text or "" for text in read.texts] == wanted and not read.unmatched
-    windows = interchange.parsed(format, b"\xef\xbb\xbf" + content.encode(), found.in_order)
+    windows = interchange.read_file(format, b"\xef\xbb\xbf" + content.encode(), found.in_order)
     assert windows.texts == read.texts
 
 
 def test_diffusers_reads_the_jsonl(found: CaptionStore) -> None:
-    lines = interchange.one_file("jsonl", found.in_order, found.root).splitlines()
+    lines = interchange.format_file("jsonl", found.in_order, found.root).splitlines()
     told = {entry["file_name"]: entry["text"] for entry in map(json.loads, lines)}
     assert told["sub/c.png"] == "<b>html</b>" and told["b.png"] == "Kätzchen 😀 line two"
     assert all((found.root / name).is_file() for name in told)
 
 
 def test_kohyas_names(found: CaptionStore) -> None:
-    told = json.loads(interchange.one_file("meta_cap", found.in_order, found.root))
+    told = json.loads(interchange.format_file("meta_cap", found.in_order, found.root))
     assert told["c"] == {"caption": "<b>html</b>"}
-    lat = json.loads(interchange.one_file("meta_lat", found.in_order, found.root, 512))
+    lat = json.loads(interchange.format_file("meta_lat", found.in_order, found.root, 512))
     assert lat["a"]["train_resolution"] == [512, 512]
     folders.make(found.root, {"other/c": "same stem"})
-    found.look()
-    told = json.loads(interchange.one_file("meta_cap", found.in_order, found.root))
+    found.refresh()
+    told = json.loads(interchange.format_file("meta_cap", found.in_order, found.root))
     assert told[str(found.root / "other/c.png")] == {"caption": "same stem"}
-    read = interchange.parsed("meta_cap", json.dumps(told), found.in_order)
+    read = interchange.read_file("meta_cap", json.dumps(told), found.in_order)
     assert [p.name for p, text in zip(found.in_order, read.texts, strict=True) if text == "same stem"] == [
         "other/c.png"
     ]
     theirs = {"C:\\train\\a.png": {"tags": "x, y", "caption": "a dog"}, "gone": {"caption": "z"}, "b": {"tags": "t"}}
-    read = interchange.parsed("meta_lat", json.dumps(theirs), found.in_order)
+    read = interchange.read_file("meta_lat", json.dumps(theirs), found.in_order)
     assert read.texts[:2] == ["a dog, x, y", "t"] and read.unmatched == ["gone"]
 
 
 def test_csv_of_others(found: CaptionStore) -> None:
-    read = interchange.parsed("csv", 'Image,Tags\n"a.png","one, two"\nsub/c.png,three\nnope,x\n', found.in_order)
+    read = interchange.read_file("csv", 'Image,Tags\n"a.png","one, two"\nsub/c.png,three\nnope,x\n', found.in_order)
     assert read.texts == ["one, two", None, None, "three"] and read.unmatched == ["nope"]
 
 
@@ -68,11 +68,11 @@ def test_csv_of_others(found: CaptionStore) -> None:
 )
 def test_files_of_another_kind_are_refused(found: CaptionStore, format: str, content: str) -> None:
     with pytest.raises(CaptionsError):
-        interchange.parsed(format, content, found.in_order)
+        interchange.read_file(format, content, found.in_order)
 
 
 def test_how_two_texts_are_joined() -> None:
-    joined = interchange.joined
+    joined = interchange.combine
     assert joined("replace", "a", "b") == "b" and joined("append", "a,", " b") == "a, b"
     assert joined("prepend", "a", "b") == "b, a" and joined("append", "", "b") == "b"
     assert joined("empty", "a", "b") is None and joined("empty", " ", "b") == "b"
@@ -82,8 +82,8 @@ def test_how_two_texts_are_joined() -> None:
 
 def test_files_beside_the_pictures(found: CaptionStore, tmp_path: Path) -> None:
     (found.root / "a.caption").write_bytes("ein Kätzchen\r\n".encode("latin-1"))
-    assert interchange.beside("caption", found.in_order).texts == ["ein Kätzchen", None, None, None]
-    assert interchange.beside("names", found.in_order).texts == ["a", "b", None, "c"]
+    assert interchange.read_beside("caption", found.in_order).texts == ["ein Kätzchen", None, None, None]
+    assert interchange.read_beside("names", found.in_order).texts == ["a", "b", None, "c"]
     out = tmp_path / "out"
     done = interchange.write_beside("caption", found.in_order, out, replace=False)
     assert done.written == 3 and (out / "sub/c.caption").read_text() == "<b>html</b>"
@@ -95,7 +95,7 @@ def test_files_beside_the_pictures(found: CaptionStore, tmp_path: Path) -> None:
 
 def test_copies_named_by_their_captions(found: CaptionStore, tmp_path: Path) -> None:
     folders.make(found.root, {"d": "../../up / and " + "long 😀 " * 100, "e": "plain words"})
-    found.look()
+    found.refresh()
     done = interchange.copy_named(found.in_order, tmp_path / "named", replace=False)
     names = sorted(os.listdir(tmp_path / "named"))
     assert done.written == len(names) == 6 and all(len(os.fsencode(name)) < 255 for name in names)
@@ -104,7 +104,7 @@ def test_copies_named_by_their_captions(found: CaptionStore, tmp_path: Path) -> 
 
 
 def test_a_csv_opens_elsewhere(found: CaptionStore) -> None:
-    rows = list(csv.reader(interchange.one_file("csv", found.in_order, found.root).splitlines()))
+    rows = list(csv.reader(interchange.format_file("csv", found.in_order, found.root).splitlines()))
     assert rows[0] == ["file_name", "text"] and rows[1] == ["a.png", 'dog, "quoted"']
 
 
@@ -113,21 +113,21 @@ def test_an_exact_name_goes_before_a_longer_path(tmp_path: Path) -> None:
     told = [("1.png", "mine"), ("concept_b/1.png", "other")]
     for lines in (told, told[::-1]):
         content = "".join(json.dumps({"file_name": name, "text": text}) + "\n" for name, text in lines)
-        read = interchange.parsed("jsonl", content, found.in_order)
+        read = interchange.read_file("jsonl", content, found.in_order)
         assert read.texts == ["mine", None] and read.unmatched == ["concept_b/1.png"]
-    read = interchange.parsed("meta_cap", json.dumps({"img.2": {"caption": "another"}}), found.in_order)
+    read = interchange.read_file("meta_cap", json.dumps({"img.2": {"caption": "another"}}), found.in_order)
     assert read.texts == [None, None] and read.unmatched == ["img.2"]
     whole = {str(found.root / "1.png"): {"caption": "mine"}, "b/1": {"caption": "other"}}
-    assert interchange.parsed("meta_cap", json.dumps(whole), found.in_order).texts == ["mine", None]
+    assert interchange.read_file("meta_cap", json.dumps(whole), found.in_order).texts == ["mine", None]
 
 
 def test_signs_that_end_lines_elsewhere_stand_in_jsonl(found: CaptionStore) -> None:
     content = '{"file_name": "a.png", "text": "one\u2028two\x85three"}\r\n{"file_name": "b.png", "text": "x"}\n'
-    assert interchange.parsed("jsonl", content, found.in_order).texts[:2] == ["one\u2028two\x85three", "x"]
+    assert interchange.read_file("jsonl", content, found.in_order).texts[:2] == ["one\u2028two\x85three", "x"]
 
 
 def test_a_file_beside_a_picture_that_is_no_caption(found: CaptionStore) -> None:
     with open(found.root / "a.caption", "wb") as file:
         file.truncate(200_000)
     with pytest.raises(CaptionsError, match=r"a\.caption.*64 kB"):
-        interchange.beside("caption", found.in_order)
+        interchange.read_beside("caption", found.in_order)

@@ -58,14 +58,14 @@ def test_parts_and_pieces() -> None:
 
 
 def test_the_tag_table() -> None:
-    told = frequency.table(["sks dog, tree, Red", "sks dog, tree", "sks dog, red, tree, red", "tree", ""], "sks")
+    told = frequency.count_tags(["sks dog, tree, Red", "sks dog, tree", "sks dog, red, tree, red", "tree", ""], "sks")
     rows = {row.tag: row for row in told.tags}
     assert told.captions == 4 and told.tags[0].tag == "tree"
     assert (rows["tree"].count, rows["tree"].position, rows["tree"].with_trigger) == (4, (2 + 2 + 3 + 1) / 4, 3)
     assert rows["tree"].fused and not rows["sks dog"].fused and "'tree' stands in all 4 captions" in told.text
     red = next(row for row in told.tags if row.tag.lower() == "red")
     assert red.count == 2 and {red.tag, *red.variants} == {"Red", "red"}
-    assert frequency.table(["a, b", "a"], "a").text == "" and frequency.table([], "").captions == 0
+    assert frequency.count_tags(["a, b", "a"], "a").text == "" and frequency.count_tags([], "").captions == 0
 
 
 def test_the_words_that_all_captions_begin_with() -> None:

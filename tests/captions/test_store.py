@@ -14,10 +14,11 @@ from PIL import Image
 
 from sdft_ext.captions import files
 from sdft_ext.captions import journal as journal_of
-from sdft_ext.captions.edits import edit
+from sdft_ext.captions.edits import parse_edit
 from sdft_ext.captions.entries import EditResult
 from sdft_ext.captions.errors import CaptionsError, Outdated
-from sdft_ext.captions.files import ChangedMeanwhile
+from sdft_ext.captions.files import WriteConflict
+from sdft_ext.captions.planning import plan_edit
 from sdft_ext.captions.store import CaptionStore
 
 from . import folders
@@ -25,22 +26,22 @@ from . import folders
 
 def change(found: CaptionStore, names: str | list[str] | None, **wish: Any) -> EditResult:
     """One edit of these pictures (named without ending), or of all."""
-    chosen = edit(wish)
+    chosen = parse_edit(wish)
 
     def plan() -> Any:
         wanted = [names] if isinstance(names, str) else names
-        some = [p for p in found.in_order if wanted is None or p.of.name in wanted]
-        return found.outcome(some, chosen.apply([p.caption for p in some]))
+        some = [p for p in found.in_order if wanted is None or p.entry.name in wanted]
+        return plan_edit(some, chosen.apply([p.caption for p in some]))
 
     return found.edit(chosen.what, plan)
 
 
 def shown(found: CaptionStore) -> dict[str, str]:
-    return {picture.of.name: picture.caption for picture in found.in_order}
+    return {picture.entry.name: picture.caption for picture in found.in_order}
 
 
 def state(found: CaptionStore, name: str) -> str:
-    return next(picture.of.state for picture in found.in_order if picture.of.name == name)
+    return next(picture.entry.state for picture in found.in_order if picture.entry.name == name)
 
 
 FORMS = {
@@ -92,7 +93,7 @@ def test_where_a_caption_is_from(tmp_path: Path) -> None:
     folders.make(tmp_path, {"10_sks dog/IMG_1": None, "0001-a red dog": None, "IMG_2": None, "c": "x"})
     (tmp_path / "IMG_2.caption").write_text("from a caption file")
     found = CaptionStore(tmp_path)
-    by = {picture.of.name: (picture.caption, picture.of.source, picture.concept) for picture in found.in_order}
+    by = {picture.entry.name: (picture.caption, picture.entry.source, picture.concept) for picture in found.in_order}
     assert by == {
         "0001-a red dog": ("a red dog", "name", ""),
         "10_sks dog/IMG_1": ("sks dog", "folder", "10_sks dog"),
@@ -119,11 +120,11 @@ def test_undo_and_redo_outlive_the_program(tmp_path: Path) -> None:
     change(found, "b", do="set", text="other")
     found.save()
     found = CaptionStore(tmp_path)
-    assert (found.undo_words, found.redo_words) == ("new text in 1 caption", None)
+    assert (found.undo_label, found.redo_label) == ("new text in 1 caption", None)
     assert found.undo().count == 1 and found.count("changed") == 1
     found = CaptionStore(tmp_path)
     assert shown(found)["b"] == "two, x" and found.count("changed") == 1, "what isn't saved is there after a restart"
-    assert found.undo().count == 3 and found.undo_words is None
+    assert found.undo().count == 3 and found.undo_label is None
     with pytest.raises(Outdated, match="nothing to undo"):
         found.undo()
     found.save()
@@ -131,10 +132,10 @@ def test_undo_and_redo_outlive_the_program(tmp_path: Path) -> None:
     found = CaptionStore(tmp_path)
     found.redo()
     found.redo()
-    assert shown(found) == {"a": "one, x", "b": "other", "c": "three, x"} and found.redo_words is None
+    assert shown(found) == {"a": "one, x", "b": "other", "c": "three, x"} and found.redo_label is None
     found.undo()
     change(found, "c", do="clear")
-    assert found.redo_words is None and shown(CaptionStore(tmp_path)) == shown(found)
+    assert found.redo_label is None and shown(CaptionStore(tmp_path)) == shown(found)
 
 
 def test_a_torn_line_is_passed_over_and_the_next_one_begins_anew(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_what_another_program_writes_is_taken_over_or_a_conflict(tmp_path: Path)
     change(found, ["a", "b"], do="add", tags=["mine"])
     (tmp_path / "b.txt").write_text("theirs")
     (tmp_path / "c.txt").write_text("theirs too")
-    found.look()
+    found.refresh()
     assert shown(found) == {"a": "one, mine", "b": "two, mine", "c": "theirs too"}
     assert [state(found, name) for name in "abc"] == ["changed", "conflict", "saved"]
     assert state(CaptionStore(tmp_path), "b") == "conflict", "after a restart too"
@@ -195,7 +196,7 @@ def test_what_another_program_writes_is_taken_over_or_a_conflict(tmp_path: Path)
     found.undo()
     assert shown(found)["b"] == "two, mine" and state(found, "b") == "changed", "mine comes back with undo"
     (tmp_path / "b.txt").write_text("theirs again")
-    found.look()
+    found.refresh()
     found.resolve(["b"], mine=True)
     assert found.save().count == 1 and (tmp_path / "b.txt").read_text() == "two, mine"
     found.undo()
@@ -229,14 +230,14 @@ def test_a_text_written_in_the_last_moment_is_seen(tmp_path: Path) -> None:
         return seen
 
     asked: list[int] = []
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(WriteConflict):
         files.replace(file, b"new", expected)
     assert file.read_bytes() == b"theirs" and [p.name for p in tmp_path.iterdir()] == ["a.txt"]
     files.replace(file, b"new", lambda now: now == b"theirs")
     assert file.read_bytes() == b"new"
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(WriteConflict):
         files.replace(tmp_path / "b.txt", b"new", lambda now: now is not None)
-    with pytest.raises(ChangedMeanwhile):
+    with pytest.raises(WriteConflict):
         files.replace(file, None, lambda now: now == b"old")
     files.replace(file, None, lambda now: now == b"new")
     assert list(tmp_path.iterdir()) == []
@@ -257,10 +258,10 @@ def test_two_of_us_on_one_folder(tmp_path: Path) -> None:
     change(one, "a", do="set", text="by one")
     change(other, "b", do="set", text="by the other")
     assert shown(other) == {"a": "by one", "b": "by the other"}
-    one.look()
+    one.refresh()
     assert shown(one) == shown(other) and one.undo().what == "new text in 1 caption"
     other.save()
-    one.look()
+    one.refresh()
     assert folders.texts(tmp_path) == {"a.txt": b"by one", "b.txt": b"two"} and one.count("changed") == 0
 
 
@@ -270,7 +271,7 @@ def test_pictures_of_one_stem_share_a_caption(tmp_path: Path) -> None:
     found = CaptionStore(tmp_path)
     before = found.revision
     change(found, "a", do="set", text="both")
-    assert [p.name for p in found.changed(before)] == ["a.jpg", "a.png"]
+    assert [p.name for p in found.changed_since(before)] == ["a.jpg", "a.png"]
 
 
 def test_pictures_come_and_go(tmp_path: Path) -> None:
@@ -281,12 +282,12 @@ def test_pictures_come_and_go(tmp_path: Path) -> None:
     before = found.revision
     (tmp_path / "b.png").rename(tmp_path / ".b")
     folders.make(tmp_path, {"aa": "new"})
-    found.look()
+    found.refresh()
     assert {p.name: p.id for p in found.in_order} == {"a.png": ids["a.png"], "aa.png": 3, "c.png": ids["c.png"]}
-    assert [p.name for p in found.changed(before)] == ["aa.png"] and set(found.gone) == {ids["b.png"]}
+    assert [p.name for p in found.changed_since(before)] == ["aa.png"] and set(found.removed) == {ids["b.png"]}
     (tmp_path / ".b").rename(tmp_path / "b.png")
-    found.look()
-    assert shown(found)["b"] == "not saved yet" and state(found, "b") == "changed" and not found.gone
+    found.refresh()
+    assert shown(found)["b"] == "not saved yet" and state(found, "b") == "changed" and not found.removed
 
 
 def test_autosave(tmp_path: Path) -> None:
@@ -306,7 +307,7 @@ def test_texts_that_no_file_can_hold(tmp_path: Path) -> None:
     for text in ("a\0b", "half \ud83d of a sign"):
         with pytest.raises(CaptionsError, match="caption"):
             change(found, "a", do="set", text=text)
-    assert found.undo_words is None and shown(found)["a"] == "one"
+    assert found.undo_label is None and shown(found)["a"] == "one"
 
 
 def test_undo_keeps_the_texts_of_pictures_that_are_away_or_locked(tmp_path: Path) -> None:
@@ -322,7 +323,7 @@ def test_undo_keeps_the_texts_of_pictures_that_are_away_or_locked(tmp_path: Path
     (tmp_path / ".b").rename(tmp_path / "b.png")
     (tmp_path / "c.txt").rmdir()
     (tmp_path / ".c").rename(tmp_path / "c.txt")
-    found.look()
+    found.refresh()
     texts = {"a": "one, first", "b": "two, first", "c": "three, first"}
     assert shown(found) == texts == shown(CaptionStore(tmp_path))
     assert found.save().count == 3
@@ -352,11 +353,11 @@ def test_a_picture_that_is_changed_in_place_is_another_one(tmp_path: Path) -> No
     folders.make(tmp_path, {"a": "one", "b": "two"})
     found = CaptionStore(tmp_path)
     time.sleep(0.06)
-    found.look()  # from now on no file has come or gone
+    found.refresh()  # from now on no file has come or gone
     before = found.revision
     Image.new("RGB", (48, 40)).save(tmp_path / "a.png")
-    found.look()
-    assert [(p.name, p.width, p.height) for p in found.changed(before)] == [("a.png", 48, 40)]
+    found.refresh()
+    assert [(p.name, p.width, p.height) for p in found.changed_since(before)] == [("a.png", 48, 40)]
 
 
 def test_a_folder_without_pictures_is_said_each_time(tmp_path: Path) -> None:
@@ -366,7 +367,7 @@ def test_a_folder_without_pictures_is_said_each_time(tmp_path: Path) -> None:
     time.sleep(0.06)
     for _ in range(3):
         with pytest.raises(CaptionsError, match="no pictures"):
-            found.look()
+            found.refresh()
 
 
 def test_what_no_longer_reads_the_same_is_said_when_it_is_written_anew(tmp_path: Path) -> None:
@@ -405,7 +406,7 @@ def test_an_edit_is_worked_out_before_the_folder_is_held(tmp_path: Path) -> None
         planned.append(shown(found))
         if len(planned) == 1:
             change(other, "a", do="set", text="meanwhile")
-        return found.outcome(found.in_order, [picture.caption + ", x" for picture in found.in_order])
+        return plan_edit(found.in_order, [picture.caption + ", x" for picture in found.in_order])
 
     assert found.edit("add x", plan).count == 2
     assert [texts["a"] for texts in planned] == ["one", "meanwhile"]

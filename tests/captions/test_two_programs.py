@@ -20,11 +20,12 @@ from .test_store import change, shown, state
 SAVER = """
 import sys
 from pathlib import Path
-from sdft_ext.captions.edits import edit
+from sdft_ext.captions.edits import parse_edit
+from sdft_ext.captions.planning import plan_edit
 from sdft_ext.captions.store import CaptionStore
 found = CaptionStore(Path(sys.argv[1]))
-chosen = edit({"do": "regex", "find": "old", "with": "new"})
-found.edit("all", lambda: found.outcome(found.in_order, chosen.apply([p.caption for p in found.in_order])))
+chosen = parse_edit({"do": "regex", "find": "old", "with": "new"})
+found.edit("all", lambda: plan_edit(found.in_order, chosen.apply([p.caption for p in found.in_order])))
 print("saving", flush=True)
 found.save()
 print("saved", flush=True)
@@ -67,18 +68,18 @@ def test_no_text_is_lost_in_two_hundred_interleavings(tmp_path: Path, seeds: ran
                 foreign[name] = f"theirs {turn}"
                 (root / f"{name}.txt").write_text(foreign[name])
             elif what == "edit":
-                found.look()
+                found.refresh()
                 if state(found, name) != "conflict":
                     mine[name] = f"mine {turn}"
                     change(found, name, do="set", text=mine[name])
             elif what == "save":
                 found.save()
             elif what == "undo":
-                found.look()
-                if found.undo_words:
+                found.refresh()
+                if found.undo_label:
                     found.undo()
             elif what == "resolve":
-                found.look()
+                found.refresh()
                 found.resolve([name], mine=rng.random() < 0.5)
             elif what == "reopen":
                 ours[ours.index(found)] = CaptionStore(root)
@@ -88,7 +89,7 @@ def test_no_text_is_lost_in_two_hundred_interleavings(tmp_path: Path, seeds: ran
             for file, text in mine.items():
                 assert _kept(root, text), f"seed {seed}, turn {turn}: {text!r} of {file} is lost"
         for found in ours:
-            found.look()
+            found.refresh()
         assert shown(ours[0]) == shown(ours[1]) == shown(CaptionStore(root)), f"seed {seed}"
 
 
@@ -117,8 +118,8 @@ def test_an_edit_stays_that_is_made_while_another_program_opens_the_folder(
         patched.setattr(CaptionStore, "_shorten", edited_before)
         second = CaptionStore(tmp_path)
     change(second, "b", do="add", tags=["other"])
-    first.look()
-    second.look()
+    first.refresh()
+    second.refresh()
     third = CaptionStore(tmp_path)
     assert [shown(found)["a"] for found in (first, second, third)] == ["one, precious"] * 3
     for found in (first, second, third):
@@ -152,7 +153,7 @@ def test_no_text_is_lost_when_both_write_at_once(tmp_path: Path, seed: int) -> N
     for line in (root / "log").read_text().splitlines():
         name, text = line.split(" ", 1)
         last[name] = text
-    found.look()
+    found.refresh()
     for name, text in last.items():
         assert (root / f"{name}.txt").read_text() == text or _kept(root, text), f"{text!r} is lost"
     assert not [path for path in root.iterdir() if path.name.endswith(".sdft-tmp")]
@@ -199,7 +200,7 @@ def test_a_kill_after_the_file_was_written_makes_no_later_text_ours(tmp_path: Pa
     assert state(again, "a") == "saved" and (tmp_path / "a.txt").read_text() == "new"
     change(again, "b", do="set", text="other")
     (tmp_path / "a.txt").write_text("old")
-    again.look()
+    again.refresh()
     assert shown(again)["a"] == "old"
     restarted = CaptionStore(tmp_path)
     assert (shown(restarted)["a"], state(restarted, "a")) == ("old", "saved")
@@ -212,7 +213,7 @@ def test_a_kill_while_the_other_text_is_kept_writes_nothing_over_it(tmp_path: Pa
     found = CaptionStore(tmp_path)
     change(found, "a", do="set", text="mine")
     (tmp_path / "a.txt").write_text("theirs")
-    found.look()
+    found.refresh()
     found.resolve(["a"], mine=False)
     _without_last_line(tmp_path)
     again = CaptionStore(tmp_path)
