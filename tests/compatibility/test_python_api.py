@@ -44,15 +44,7 @@ def test_a_recipe_has_its_sections_and_its_error_is_a_value_error() -> None:
     assert issubclass(RecipeError, ValueError)
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        pytest.param(
-            "sdft_ext.run", marks=pytest.mark.xfail(strict=True, reason="run.py imports all that a run needs")
-        ),
-        "sdft_ext.recipe",
-    ],
-)
+@pytest.mark.parametrize("module", NAMES)
 def test_importing_it_is_cheap(module: str) -> None:
     """What is heavy is imported when a run begins."""
     code = f"import sys, {module}; print(*sorted(set({HEAVY}) & set(sys.modules)))"

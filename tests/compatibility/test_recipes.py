@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sdft_ext import recipe_file
 from sdft_ext.method import METHODS
 from sdft_ext.recipe import Recipe
-from sdft_ext.recipe_rules import fields
+from sdft_ext.recipe import file as recipe_file
+from sdft_ext.recipe.rules import fields
 from tests.compatibility.earlier import WRITTEN, unpack
 
 RECIPES = sorted(path.stem for path in (WRITTEN / "recipes").glob("*.yaml"))
