@@ -128,7 +128,7 @@ class Setting:
             method.attach(self.model, recipe)
         networks: list[torch.nn.Module] = []
         if isinstance(method, HypernetworkMethod):
-            networks = [network for both in method.hung.pairs.values() for network in both]
+            networks = [network for both in method.networks.pairs.values() for network in both]
         with self.mode:
             _fill([*self.model.modules, *networks], dtype)
             if not moved and not words:

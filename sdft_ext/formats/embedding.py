@@ -24,7 +24,7 @@ from .tensor_file import PRECISIONS
 
 NAMES = {1: ("emb_params",), 2: ("clip_l", "clip_g")}
 """By how many text encoders the model has."""
-WORD, FURTHER = "sdft_word", "sdft_further"
+WORD, EXTRA = "sdft_word", "sdft_further"
 """Our own metadata: the word that training called it by; names of the files with the other words of a save, one a line."""
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..model.base import Model
 from ..model.load import load
 from ..model.sample import sample
-from ..model.share import hang, share
+from ..model.share import replace_parameters, share
 from ..recipe import ModelRecipe, Recipe
 from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, dtype_name
 from .fifo_lock import FifoLock
@@ -228,7 +228,7 @@ class StandaloneHost:
             raise HostChanged(f"Another model, {other}, is loaded: load {Path(self.recipe.base).name} again to go on.")
         lent = self.shelf.take(self.files())
         if lent is not self._lent:
-            hang(model, lent)
+            replace_parameters(model, lent)
             self._lent = lent
             self._ours = None if self._ours is None else Flags.off(self._parameters())
         model.refresh()

@@ -1,4 +1,4 @@
-"""What is trained: one small file a method, one contract."""
+"""The training methods: one small file for each, behind one contract."""
 
 from __future__ import annotations
 

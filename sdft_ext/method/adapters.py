@@ -1,7 +1,7 @@
-"""Trainable layers, hung into a borrowed model and taken out again: peft's for LoRA, our own for LoHa, LoKr and DoRA.
+"""Trainable layers that are put into a borrowed model and taken out again: peft's for LoRA, our own for LoHa, LoKr and DoRA.
 
-The layers are put in place of the modules they wrap, so a forward pass costs what it costs anybody who uses peft. The
-wrapped modules are the borrowed ones, untouched; taking the layers out puts the very same objects back.
+Each layer takes the place of the module that it wraps, so a forward pass costs what it costs any user of peft. The wrapped
+modules are the borrowed ones, untouched; removing the layers puts the very same objects back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..formats.family import Family
 from ..formats.kohya import Layer, LoraLayer
 from ..formats.lycoris import LORA, MAGNITUDE
-from ..model.base import Flags, Model
+from ..model.base import Flags, Model, innermost
 from ..model.skeleton import of_sizes, sizes
 from ..randomness import forked, generator
 
@@ -29,7 +29,7 @@ DOWN, UP = LORA
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """Size and strength of one adapter. ``scale`` multiplies up·down; ``alpha`` is what the recipe says of it."""
+    """Rank, strength and dropout of one adapter. ``alpha`` is the recipe's; ``scale``, made of it, multiplies up·down."""
 
     rank: int
     alpha: float
@@ -38,7 +38,7 @@ class AdapterConfig:
     rank_dropout: float = 0.0
     kind: str = "lora"
     factor: int = 0
-    """Of LoKr: the smaller side of its split, 0 for an even one."""
+    """LoKr's: the smaller side of its split; 0 splits evenly."""
 
     @property
     def scale(self) -> float:
@@ -47,34 +47,27 @@ class AdapterConfig:
 
     @property
     def file_alpha(self) -> float:
-        """The alpha of a reader that knows only alpha ÷ rank: rsLoRA's is alpha·√rank."""
+        """The alpha for a reader that knows only alpha ÷ rank: rsLoRA's is alpha·√rank."""
         return self.alpha * math.sqrt(self.rank) if self.rslora else self.alpha
 
 
 def parts(model: Model) -> dict[str, nn.Module]:
-    """The trainable parts by diffusers' names: unet, text_encoder, text_encoder_2."""
+    """Return the trainable parts by diffusers' names: unet, text_encoder, text_encoder_2."""
     texts = {f"text_encoder{f'_{i + 1}' if i else ''}": module for i, module in enumerate(model.text_encoders)}
     return {"unet": model.unet, **texts}
 
 
 def wrappable(model: Model) -> Iterator[tuple[str, nn.Module]]:
-    """Every linear layer and convolution of UNet and text encoders, as 'part.path'; with adapters in it or without."""
+    """Yield every linear layer and convolution of UNet and text encoders as 'part.path', with or without adapters around it."""
     for part, root in parts(model).items():
         yield from _wrappable(part, root)
 
 
 def weight_shape(module: nn.Module) -> tuple[int, ...]:
-    """[out, in] of a linear layer, [out, in, kh, kw] of a convolution; what it is wrapped in doesn't matter."""
+    """Return [out, in] of a linear layer or [out, in, kh, kw] of a convolution, inside any adapters."""
     weight = innermost(module).weight
     assert isinstance(weight, Tensor)
     return tuple(weight.shape)
-
-
-def innermost(module: nn.Module) -> nn.Module:
-    """The borrowed module inside any number of adapters."""
-    while isinstance(inner := module._modules.get("base_layer"), nn.Module):
-        module = inner
-    return module
 
 
 def layer_shapes(family: Family) -> dict[str, tuple[int, ...]]:
@@ -97,11 +90,11 @@ def _wrappable(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 class Adapters:
-    """Trained layers in a model, by 'part.path'. The model is unchanged where making them fails.
+    """Trained layers in a model, by 'part.path'. If making them fails, the model is unchanged.
 
-    Down-weights begin evenly spread in ±1/√fan-in (Kaiming 2015 with a = √5, as everybody's), each layer's keyed by
-    ``seed`` and its name; up-weights begin at 0. Both are float32, also over half-precision bases. What ``start`` holds
-    begins with a file's values instead.
+    Down-weights begin uniformly distributed in ±1/√fan-in (Kaiming 2015 with a = √5, as is usual), keyed by ``seed`` and the
+    layer's name; up-weights begin at 0. Both are float32, also on a half-precision base. Layers in ``start`` begin with a file's
+    values instead.
     """
 
     def __init__(
@@ -131,14 +124,14 @@ class Adapters:
         base = parent._modules[leaf]
         assert base is not None
         draws = generator(seed, f"lora {name}")
-        layer = _lora(base, shape, draws) if shape.kind == "lora" else _changed(base, shape, draws, start)
+        layer = _lora(base, shape, draws) if shape.kind == "lora" else _delta_layer(base, shape, draws, start)
         layer.train(base.training)
         self._homes.append((parent, leaf, base))
         self.layers[name] = layer
         parent._modules[leaf] = layer
 
     def remove(self) -> None:
-        """The modules and flags that were there before. Adapters put over these must be gone already."""
+        """Put the former modules and flags back. Adapters around these must have been removed before."""
         while self._homes:
             parent, leaf, base = self._homes.pop()
             parent._modules[leaf] = base
@@ -146,7 +139,7 @@ class Adapters:
 
     @contextmanager
     def off(self) -> Iterator[None]:
-        """Inside, each wrapped module answers alone."""
+        """Inside, each wrapped module computes without its adapter."""
         layers = [parent._modules[leaf] for parent, leaf, _ in self._homes]
         for parent, leaf, base in self._homes:
             parent._modules[leaf] = base
@@ -157,21 +150,21 @@ class Adapters:
                 parent._modules[leaf] = layer
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Sizes of the weights that the layers change."""
+        """Return the shapes of the weights that the layers change."""
         return {name: weight_shape(layer) for name, layer in self.layers.items()}
 
     def tensors(self) -> dict[str, dict[str, nn.Parameter]]:
-        """The trained tensors of each layer, by their names in a file."""
+        """Return the trained tensors of each layer, by their names in a file."""
         return {name: self._tensors(name) for name in self.layers}
 
     def weights(self) -> dict[str, tuple[nn.Parameter, nn.Parameter]]:
-        """(down, up) of each LoRA layer, a DoRA's too."""
+        """Return (down, up) of each layer that is a LoRA or DoRA."""
         found = self.tensors().items()
         return {name: (own[DOWN], own[UP]) for name, own in found if DOWN in own}
 
     @torch.no_grad()
     def fill(self, layers: Mapping[str, Layer], weight: float = 1.0) -> None:
-        """Copy a file's values in; ``weight`` multiplies their effect."""
+        """Copy a file's values into the layers; ``weight`` multiplies their effect."""
         for name in self.layers.keys() & layers.keys():
             for part, own in self._tensors(name).items():
                 value = layers[name].tensors.get(part)
@@ -184,15 +177,15 @@ class Adapters:
                 self.layers[name].strength = weight
 
     def for_file(self) -> dict[str, Layer]:
-        """The weights as a file holds them, on the CPU; they are the trained tensors themselves where those are there."""
+        """Return the layers as a file holds them, on the CPU, without copying what is there already."""
         return {name: self._for_file(name, shape) for name, shape in self.shapes.items()}
 
     @torch.no_grad()
     def cap_norms(self, most: float, texts: bool = True) -> None:
-        """Shrink changes of a weight that are longer than ``most`` (kohya's scale_weight_norms), all factors alike.
+        """Shrink weight changes whose norm is above ``most`` (kohya's scale_weight_norms), all their factors alike.
 
-        Others aren't written: ``most / most`` and its root are a bit below 1 on some processors. ``texts``: those of the text
-        encoder too.
+        Others aren't written: ``most / most`` and its root are slightly below 1 on some processors. ``texts``: also those in
+        the text encoder.
         """
         for name, own in self.tensors().items():
             if not texts and not name.startswith("unet."):
@@ -228,7 +221,7 @@ class Adapters:
 
 
 def _lora(base: nn.Module, shape: AdapterConfig, draws: torch.Generator) -> Any:
-    """peft's layer around ``base``."""
+    """Make peft's layer around ``base``."""
     from peft.tuners.lora import Conv2d, Linear
 
     kind = Conv2d if isinstance(innermost(base), nn.Conv2d) else Linear
@@ -254,9 +247,9 @@ def _lora(base: nn.Module, shape: AdapterConfig, draws: torch.Generator) -> Any:
     return layer
 
 
-def _changed(base: nn.Module, shape: AdapterConfig, draws: torch.Generator, start: Layer | None) -> nn.Module:
-    """Our layer around ``base``. A file's LoHa or LoKr may be of any form that fits; a DoRA may begin as a LoRA."""
-    from .weight_deltas import Changed, column_lengths, difference, effective_weight, first_values
+def _delta_layer(base: nn.Module, shape: AdapterConfig, draws: torch.Generator, start: Layer | None) -> nn.Module:
+    """Make our layer around ``base``. A file's LoHa or LoKr may have any form that fits; a DoRA may begin as a LoRA."""
+    from .weight_deltas import DeltaLayer, column_lengths, difference, effective_weight, first_values
 
     if start is None:
         tensors = first_values(shape.kind, base, shape.rank, shape.factor, draws)
@@ -266,21 +259,21 @@ def _changed(base: nn.Module, shape: AdapterConfig, draws: torch.Generator, star
             weight = effective_weight(base)
             found = difference(tensors, weight.shape).to(weight.device) * shape.scale
             tensors[MAGNITUDE] = column_lengths(weight + found)
-    return Changed(base, tensors, shape.scale, shape.dropout, shape.rank_dropout)
+    return DeltaLayer(base, tensors, shape.scale, shape.dropout, shape.rank_dropout)
 
 
 class _RankDropout:
-    """While training, leaves ranks out at random, others for each picture, and keeps the mean (kohya's rank_dropout)."""
+    """In training, drops ranks at random, different ones for each picture, and keeps the mean (kohya's rank_dropout)."""
 
     def __init__(self, share: float) -> None:
         self.share = share
 
-    def __call__(self, module: nn.Module, _: Any, answer: Tensor) -> Tensor:
+    def __call__(self, module: nn.Module, _: Any, output: Tensor) -> Tensor:
         if not module.training:
-            return answer
-        # Ranks are the channels of a convolution's answer, and the last numbers of a linear layer's.
+            return output
+        # Ranks are the channels of a convolution's output, and the last axis of a linear layer's.
         spatial = isinstance(module, nn.Conv2d)
-        size = [answer.shape[0], *(1 for _ in answer.shape[1:])]
-        size[1 if spatial else -1] = answer.shape[1 if spatial else -1]
-        kept = torch.rand(size, device=answer.device) >= self.share
-        return answer * kept.to(answer.dtype) / (1 - self.share)
+        size = [output.shape[0], *(1 for _ in output.shape[1:])]
+        size[1 if spatial else -1] = output.shape[1 if spatial else -1]
+        kept = torch.rand(size, device=output.device) >= self.share
+        return output * kept.to(output.dtype) / (1 - self.share)

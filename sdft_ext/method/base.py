@@ -1,4 +1,4 @@
-"""The contract of a method: what trains, how it enters the forward pass, how it is saved and loaded."""
+"""The contract of a training method: what trains, how it enters the forward pass, how it is saved and loaded."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import SdftError
 from ..formats.family import Family
 from ..model.base import Model
 from ..recipe import Precision, Recipe
+
+T = TypeVar("T")
 
 
 class MethodError(SdftError, ValueError):
@@ -22,7 +25,7 @@ class MethodError(SdftError, ValueError):
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters with a learning rate of their own. ``name`` is 'unet' or 'text_encoder', or begins with one of them."""
+    """Parameters that share a learning rate. ``name`` is 'unet' or 'text_encoder', or begins with one of them."""
 
     name: str
     parameters: list[nn.Parameter]
@@ -35,15 +38,15 @@ class ParameterGroup:
 
 @dataclass(frozen=True)
 class TrainedNumbers:
-    """How many numbers a recipe trains in a model, known from shapes alone."""
+    """How many numbers a recipe trains in a model, counted from shapes alone."""
 
     unet: int
     text: int = 0
     """In the text encoders, vectors of new words among them."""
     bytes_each: int = 4
-    """Of the trained numbers and their gradients, as they lie in memory."""
+    """Bytes of a trained number, and of its gradient, in memory."""
     own_weights: Mapping[str, tuple[int, ...]] | None = None
-    """Where copies of the model's own weights train: their shapes by 'part.path.leaf'."""
+    """If copies of the model's own weights train: their shapes by 'part.path.leaf'."""
 
     @property
     def total(self) -> int:
@@ -69,13 +72,13 @@ EMBEDDINGS = "words"
 
 
 class Method(Protocol):
-    """One way to train. A method names no page and no host."""
+    """One way to train. A method knows neither the page nor the host."""
 
     name: str
     suffix: str
-    """Of its files: '.safetensors', or '.pt'."""
+    """Of its files: '.safetensors' or '.pt'."""
     notes: list[str]
-    """Sentences for the report: what was done differently from what the recipe says, and why."""
+    """Sentences for the report: where the run departs from the recipe, and why."""
 
     def trained_numbers(self, recipe: Recipe, family: Family) -> TrainedNumbers:
         """Count what the recipe trains in a model of this family, without making it; 0 where the recipe is refused."""
@@ -87,49 +90,51 @@ class Method(Protocol):
 
     @property
     def uses_global_rng(self) -> bool:
-        """Whether its forward pass draws from torch's global state (dropout): the loop then forks it."""
+        """Whether its forward pass draws from torch's global random state (dropout), which the loop then forks."""
         ...
 
     def attach(self, model: Model, recipe: Recipe) -> None:
-        """Add what trains to the borrowed model. Base parameters get ``requires_grad=False``. Raises MethodError."""
+        """Add what trains to the borrowed model and freeze its own parameters. Raises MethodError."""
         ...
 
     def detach(self) -> None:
-        """Take everything off again: the model's modules, parameters and flags are what they were."""
+        """Take everything off again: the model's modules, parameters and flags are what they were before."""
         ...
 
-    def groups(self) -> list[ParameterGroup]: ...
+    def groups(self) -> list[ParameterGroup]:
+        """Return what trains, by learning rate."""
+        ...
 
     def after_step(self, texts: bool = True) -> None:
-        """Whatever the trained weights need once the optimizer has moved them; a function of them alone.
+        """Do what the trained weights need after an optimizer step, as a function of the weights alone.
 
-        ``texts``: whether what is of the text encoder still trains. If not, it stands still.
+        ``texts``: whether the text encoder's part still trains; if not, it stays as it is.
         """
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """The trained tensors, exactly, by name."""
+        """Return the trained tensors, exactly, by name."""
         ...
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what ``state`` gave. Raises MethodError where names or shapes differ."""
+        """Restore what ``state`` returned. Raises MethodError if names or shapes differ."""
         ...
 
     def save(self, path: Path, metadata: Mapping[str, str], precision: Precision) -> None:
-        """Write the file that other programs load. Raises OSError where it can't be written."""
+        """Write the file that other programs load. Raises OSError if it can't be written."""
         ...
 
     def applied(self, path: Path, model: Model, weight: float = 1.0) -> AbstractContextManager[None]:
-        """Run the model with a saved file inside, as other programs do; the model is as before after."""
+        """Run the model with a saved file applied, as other programs do; afterwards it is as before."""
         ...
 
 
 @runtime_checkable
 class Removable(Protocol):
-    """A method whose trained weights stand beside the base's, so that the base's own answer can be asked for."""
+    """A method whose trained weights are kept apart from the base's, so that the base's own prediction is available."""
 
     def without(self) -> AbstractContextManager[None]:
-        """Inside, the model answers as if nothing had been trained, bit for bit."""
+        """Inside, the model predicts as if nothing had been trained, bit for bit."""
         ...
 
 
@@ -137,9 +142,38 @@ class Removable(Protocol):
 class SeveralFiles(Protocol):
     """A method whose save may be more than one file."""
 
-    further_kind: str
-    """The method's name for whose files a host has a folder that the further ones belong into."""
+    extra_kind: str
+    """The method among whose files the extra ones belong: a host has a folder for them."""
 
-    def save_further(self, path: Path, folder: Path, metadata: Mapping[str, str], precision: Precision) -> list[Path]:
-        """Write what belongs to the save ``path`` into ``folder``, under names that begin with its stem; returns the files."""
+    def save_extra(self, path: Path, folder: Path, metadata: Mapping[str, str], precision: Precision) -> list[Path]:
+        """Write the extra files of the save ``path`` into ``folder``, named after its stem; return them."""
         ...
+
+
+def attached(value: T | None) -> T:
+    """Return what a method has while it is attached. Raises RuntimeError if it isn't."""
+    if value is None:
+        raise RuntimeError("this method is not attached")
+    return value
+
+
+def check_detached(value: object) -> None:
+    """Raise RuntimeError if a method has this already, for it is attached then."""
+    if value is not None:
+        raise RuntimeError("this method is attached already")
+
+
+def learning_rates(recipe: Recipe) -> dict[str, float]:
+    """Return the learning rates by the names of parameter groups."""
+    train = recipe.train
+    return {"unet": train.learning_rate, "text_encoder": train.text_encoder_learning_rate or train.learning_rate}
+
+
+@torch.no_grad()
+def load_tensors(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    """Copy a state's values into the trained tensors. Raises MethodError if names or shapes differ."""
+    for name in sorted(own.keys() | state.keys()):
+        if name not in own or name not in state or state[name].shape != own[name].shape:
+            raise MethodError(f"The saved state doesn't fit this recipe at {name}: it belongs to another run.")
+    for name, tensor in own.items():
+        tensor.copy_(state[name])

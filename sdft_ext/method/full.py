@@ -1,12 +1,11 @@
-"""Full fine-tuning and DreamBooth: the model's own weights, on a copy made for the run.
+"""Full fine-tuning and DreamBooth: training a copy of the model's own weights.
 
-Copies of the weights that train stand in the borrowed ones' places between ``attach`` and ``detach``; the host's stay as they
-are. A module computes in one number format, so what stands still beside what trains is copied into that format as well.
-A save is a checkpoint in the base file's own layout, written tensor by tensor, or the LoRA nearest to what was learned
-(see ``lowrank``). DreamBooth (Ruiz 2022) is the same with regularization pictures beside the concept's, which hold the class
-in place: its prior-preservation loss is the dataset's and the loop's affair.
+Between ``attach`` and ``detach``, copies of the weights that train stand in for the borrowed ones; the host's stay as they are.
+A module computes in one dtype, so frozen weights beside trained ones are cast to theirs. A save is a checkpoint in the base
+file's own layout, written tensor by tensor, or the LoRA nearest to what was learned (see ``lowrank``). DreamBooth (Ruiz 2022) is
+the same with regularization pictures that hold the class in place: dataset and loop take care of its prior-preservation loss.
 
-A LoRA holds the weights of linear layers and convolutions: where one is asked for, only those train, and at full rank nothing is lost.
+A LoRA holds only weights of linear layers and convolutions: if one is to be saved, only those train, and at full rank nothing is lost.
 """
 
 from __future__ import annotations
@@ -31,13 +30,22 @@ from ..model.skeleton import skeleton
 from ..model.source import Source, open_source
 from ..recipe import Precision, Recipe
 from .adapters import wrappable
-from .base import EMBEDDINGS, MethodError, ParameterGroup, StepKind, TrainedNumbers
+from .base import (
+    EMBEDDINGS,
+    MethodError,
+    ParameterGroup,
+    StepKind,
+    TrainedNumbers,
+    attached,
+    check_detached,
+    learning_rates,
+    load_tensors,
+)
 from .lora import applied as lora_applied
 from .lowrank import approximated
-from .token_vectors import load
 
 NOT_IN_FILES = ("text_projection", "token_embedding", "position_embedding")
-"""Layers that programs don't look for in a LoRA."""
+"""Layers that other programs don't look for in a LoRA."""
 
 
 class FullMethod:
@@ -45,34 +53,30 @@ class FullMethod:
 
     name = "full"
     suffix = ".safetensors"
-    further_kind = "full"
+    extra_kind = "full"
     uses_global_rng = False
 
     def __init__(self) -> None:
         self.notes: list[str] = []
         self._copies: Copies | None = None
-        self._still: Copies | None = None
+        self._casts: Copies | None = None
         self._flags: Flags | None = None
         self._model: Model | None = None
         self._recipe: Recipe | None = None
 
     def attach(self, model: Model, recipe: Recipe) -> None:
-        """Put copies in the places of what the recipe trains. Raises MethodError; the model is then unchanged."""
-        if self._copies is not None:
-            raise RuntimeError("this method is attached already")
+        """Put copies in place of the weights that the recipe trains. Raises MethodError; the model is unchanged then."""
+        check_detached(self._copies)
         names = trained_names(model, recipe)
         if model.path is None:
-            raise MethodError(
-                "The base model has no file, whose layout a checkpoint could have: choose another method."
-            )
+            raise MethodError("The base model has no file whose layout a checkpoint could take: choose another method.")
         flags = Flags(model.modules)
         dtype = _dtype(recipe)
         for module in model.modules:
             module.requires_grad_(False)
         try:
-            still = of_other_dtype(model, names, dtype)
             self._copies = Copies(model, names, dtype)
-            self._still = Copies(model, still, dtype, trained=False)
+            self._casts = Copies(model, frozen_of_other_dtype(model, names, dtype), dtype, trained=False)
         except BaseException:
             if self._copies is not None:
                 self._copies.remove()
@@ -84,18 +88,18 @@ class FullMethod:
         if recipe.method.full.save_as == "lora":
             self.notes.append(
                 f"Saved as the LoRA of rank {recipe.method.full.lora_rank} that is nearest to what was learned: the largest "
-                "difference of the output tells what that leaves out."
+                "difference in the output shows what it leaves out."
             )
         elif recipe.save.precision != "fp32":
-            self.notes.append("The checkpoint has the base's own number formats, whatever save.precision says.")
+            self.notes.append("The checkpoint keeps the base's own precision, whatever save.precision says.")
 
     def detach(self) -> None:
         if self._copies is not None and self._flags is not None:
-            if self._still is not None:
-                self._still.remove()
+            if self._casts is not None:
+                self._casts.remove()
             self._copies.remove()
             self._flags.restore()
-        self._copies = self._still = self._flags = self._model = None
+        self._copies = self._casts = self._flags = self._model = None
 
     def trained_numbers(self, recipe: Recipe, family: Family) -> TrainedNumbers:
         model = skeleton(family)
@@ -113,29 +117,28 @@ class FullMethod:
         return StepKind(kind if recipe.method.unet else EMBEDDINGS, kind)
 
     def groups(self) -> list[ParameterGroup]:
-        train = self.recipe.train
-        rates = {"unet": train.learning_rate, "text_encoder": train.text_encoder_learning_rate or train.learning_rate}
+        rates = learning_rates(self.recipe)
         found: dict[str, list[nn.Parameter]] = {}
         for name, value in self.copies.values.items():
             found.setdefault("unet" if name.startswith("unet.") else "text_encoder", []).append(value)
         return [ParameterGroup(part, found[part], rate) for part, rate in rates.items() if part in found]
 
     def after_step(self, texts: bool = True) -> None:
-        """Nothing: the copies are the model."""
+        """Do nothing: the copies are the model."""
 
     def state(self) -> dict[str, Tensor]:
         return {name: value.detach() for name, value in self.copies.values.items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        load(self.state(), state)
+        load_tensors(self.state(), state)
 
     @contextmanager
     def without(self) -> Iterator[None]:
-        with self.copies.off(), nullcontext() if self._still is None else self._still.off():
+        with self.copies.off(), nullcontext() if self._casts is None else self._casts.off():
             yield
 
     def save(self, path: Path, metadata: Mapping[str, str], precision: Precision) -> None:
-        """Write the checkpoint in the base file's layout and number formats, or the LoRA. Raises CheckpointError too."""
+        """Write the checkpoint in the base file's layout and dtypes, or the LoRA. Raises CheckpointError too."""
         assert self.model.path is not None
         source = open_source(self.model.path)
         if self.recipe.method.full.save_as == "lora":
@@ -144,16 +147,16 @@ class FullMethod:
         values = self.copies.values
 
         def changed(key: str, tensor: Tensor) -> Tensor | None:
-            held = [place for place in source.places.get(key, ()) if place.name in values]
-            held = [
+            moved = [
                 place
-                for place in held
-                if not torch.equal(values[place.name], self._first(values[place.name], place, tensor))
+                for place in source.places.get(key, ())
+                if place.name in values
+                and not torch.equal(values[place.name], self._first(values[place.name], place, tensor))
             ]
-            if not held:
+            if not moved:
                 return None
             whole = tensor.to(torch.float32, copy=True)
-            for place in held:
+            for place in moved:
                 place.piece(whole).copy_(values[place.name].detach())
             return whole
 
@@ -161,16 +164,16 @@ class FullMethod:
         with torch.no_grad():
             checkpoint.write(path, source.entries, source.__getitem__, changed, written)
 
-    def save_further(self, path: Path, folder: Path, metadata: Mapping[str, str], precision: Precision) -> list[Path]:
-        """The configuration beside the base file, beside the checkpoint too."""
+    def save_extra(self, path: Path, folder: Path, metadata: Mapping[str, str], precision: Precision) -> list[Path]:
+        """Copy the configuration beside the base file to beside the checkpoint."""
         assert self.model.path is not None
         copied = None if self.recipe.method.full.save_as == "lora" else copy_config(self.model.path, path)
         return [] if copied is None else [copied]
 
     def _save_lora(self, path: Path, source: Source, metadata: Mapping[str, str], precision: Precision) -> None:
         values, layers = self.copies.values, dict[str, kohya.Layer]()
-        for key, held in source.places.items():
-            for place in held:
+        for key, found in source.places.items():
+            for place in found:
                 if place.name not in values:
                     continue
                 value = values[place.name]
@@ -181,20 +184,20 @@ class FullMethod:
             first = next(name for name in values)
             layers[first.removesuffix(".weight")] = approximated(torch.zeros(values[first].shape), 1)
         rank = str(self.recipe.method.full.lora_rank)
-        told = {"ss_network_module": "networks.lora", "ss_network_dim": rank, "ss_network_alpha": rank}
-        kohya.write(path, layers, self.model.family, {**metadata, **told}, precision)
+        network = {"ss_network_module": "networks.lora", "ss_network_dim": rank, "ss_network_alpha": rank}
+        kohya.write(path, layers, self.model.family, {**metadata, **network}, precision)
 
     def _first(self, value: Copied, place: Place, tensor: Tensor) -> Tensor:
-        """What a copy was before it trained: the file's numbers, rounded as the host holds them and then as the run does.
+        """Return what a copy was before it trained: the file's numbers, rounded to the host's dtype and then to the run's.
 
-        What is equal to that has not moved, and stays as the file has it. The host's own memory isn't asked: it may have
-        thrown the model away by now.
+        A copy that equals it hasn't moved, and stays as the file has it. The host's own weights aren't asked: it may have
+        unloaded its checkpoint by now.
         """
         return place.piece(tensor).to(value.device, value.borrowed.dtype).to(_dtype(self.recipe)).to(value.dtype)
 
     @contextmanager
     def applied(self, path: Path, model: Model, weight: float = 1.0) -> Iterator[None]:
-        """With the checkpoint's weights in the model's places (at a weight: so far on the way to them), or with the LoRA."""
+        """Run the model with the checkpoint's weights (``weight``: how far on the way to them), or with the LoRA."""
         file = TensorFile(path)
         if is_lora(file):
             with lora_applied([(path, weight)], model):
@@ -205,40 +208,36 @@ class FullMethod:
 
     @property
     def copies(self) -> Copies:
-        if self._copies is None:
-            raise RuntimeError("this method is not attached")
-        return self._copies
+        return attached(self._copies)
 
     @property
     def model(self) -> Model:
-        assert self._model is not None
-        return self._model
+        return attached(self._model)
 
     @property
     def recipe(self) -> Recipe:
-        assert self._recipe is not None
-        return self._recipe
+        return attached(self._recipe)
 
 
 class DreamboothMethod(FullMethod):
-    """The same, with regularization pictures expected beside the concept's."""
+    """Full fine-tuning that expects regularization pictures beside the concept's."""
 
     name = "dreambooth"
-    further_kind = "dreambooth"
+    extra_kind = "dreambooth"
 
     def attach(self, model: Model, recipe: Recipe) -> None:
         super().attach(model, recipe)
         if not any(concept.regularization for concept in recipe.dataset.concepts):
             self.notes.append(
                 "There were no regularization pictures (dataset.concepts.0.regularization), which hold the class in place: "
-                "expect the concept in everything of its class."
+                "expect the concept to show in everything of its class."
             )
 
 
 def trained_names(model: Model, recipe: Recipe) -> list[str]:
-    """The parameters ('part.path.leaf') that the recipe trains. Raises MethodError where there are none.
+    """List the parameters ('part.path.leaf') that the recipe trains. Raises MethodError if there are none.
 
-    Of a run that is saved as a LoRA, only the weights that such a file holds.
+    If the run is saved as a LoRA, only the weights that such a file holds train.
     """
     method, settings = recipe.method, recipe.method.full
     wanted = [
@@ -254,8 +253,8 @@ def trained_names(model: Model, recipe: Recipe) -> list[str]:
             )
     wanted = [name for name in wanted if not any(text in name for text in settings.frozen)]
     if settings.save_as == "lora":
-        held = {f"{name}.weight" for name, _ in wrappable(model)}
-        wanted = [name for name in wanted if name in held and not any(part in name for part in NOT_IN_FILES)]
+        layers = {f"{name}.weight" for name, _ in wrappable(model)}
+        wanted = [name for name in wanted if name in layers and not any(part in name for part in NOT_IN_FILES)]
     if not wanted:
         raise MethodError(
             "Nothing is left to train: switch on method.unet or method.text_encoder, or freeze less in method.full.frozen."
@@ -263,18 +262,18 @@ def trained_names(model: Model, recipe: Recipe) -> list[str]:
     return wanted
 
 
-def of_other_dtype(model: Model, trained: list[str], dtype: torch.dtype) -> list[str]:
-    """What stands still beside what trains, in the same modules, in another number format: a module computes in one."""
-    parts, moving = {name.partition(".")[0] for name in trained}, set(trained)
+def frozen_of_other_dtype(model: Model, trained: list[str], dtype: torch.dtype) -> list[str]:
+    """List the frozen parameters of another dtype in the parts that train: a module computes in one dtype."""
+    parts, names = {name.partition(".")[0] for name in trained}, set(trained)
     return [
         name
         for name, value in parameters(model)
-        if name.partition(".")[0] in parts and value.dtype != dtype and name not in moving
+        if name.partition(".")[0] in parts and value.dtype != dtype and name not in names
     ]
 
 
 def _dtype(recipe: Recipe) -> torch.dtype:
-    """The number format of the copies."""
+    """Return the dtype of the copies."""
     return torch.bfloat16 if recipe.method.full.weights == "bf16" else torch.float32
 
 
@@ -285,22 +284,22 @@ def is_lora(file: TensorFile) -> bool:
 
 @contextmanager
 def checkpoint_applied(file: TensorFile, model: Model, weight: float = 1.0) -> Iterator[None]:
-    """Run the model with a checkpoint's UNet and text encoders; what is equal to the model's own isn't held twice.
+    """Run the model with a checkpoint's UNet and text encoders; weights that equal the model's own aren't held twice.
 
-    It may last several turns: the host may hang its parameters in anew between them.
-    Raises CheckpointError where the file is of another kind of model.
+    It may last several turns, between which the host may replace the model's parameters.
+    Raises CheckpointError if the file is for another kind of model.
     """
     try:
-        held = places(model.family, file)
+        placed = places(model.family, file)
     except ModelError as error:
-        raise checkpoint.CheckpointError(f"{file.path} is of another kind of model: {error}") from error
+        raise checkpoint.CheckpointError(f"{file.path} is for another kind of model: {error}") from error
     owners = _owners(model)
     before: list[tuple[nn.Module, str, Copied]] = []
-    missing = owners.keys() - {place.name for found in held.values() for place in found}
+    missing = owners.keys() - {place.name for found in placed.values() for place in found}
     if missing:
-        raise checkpoint.CheckpointError(f"{file.path} lacks {sorted(missing)[0]}: it is of another kind of model.")
+        raise checkpoint.CheckpointError(f"{file.path} lacks {sorted(missing)[0]}: it is for another kind of model.")
     try:
-        for key, found in held.items():
+        for key, found in placed.items():
             wanted = [place for place in found if place.name in owners]
             tensor = file[key] if wanted else None
             for place in wanted:
@@ -310,7 +309,7 @@ def checkpoint_applied(file: TensorFile, model: Model, weight: float = 1.0) -> I
                 value = place.piece(tensor).to(own.device, own.dtype)
                 if value.shape != own.shape:
                     raise checkpoint.CheckpointError(
-                        f"{file.path}: {key} has another size: it is of another kind of model."
+                        f"{file.path}: {key} has another size: the file is for another kind of model."
                     )
                 if torch.equal(value, own.detach()):
                     continue
@@ -325,7 +324,7 @@ def checkpoint_applied(file: TensorFile, model: Model, weight: float = 1.0) -> I
 
 
 def _owners(model: Model) -> dict[str, tuple[nn.Module, str]]:
-    """UNet's and text encoders' parameters: name → (the module that holds it, its leaf)."""
+    """Map each parameter of UNet and text encoders to the module that owns it and its name there."""
     found = {}
     for part, module in zip(part_names(model), model.modules, strict=True):
         if part == "vae":

@@ -1,7 +1,7 @@
-"""Hypernetworks: small networks that change what the attention layers' keys and values are made of.
+"""Hypernetworks: small networks that change the inputs of the attention layers' keys and values.
 
-As in the WebUI: two networks for each width of an attention input, one before all keys and one before all values of that
-width, in self- and cross-attention alike; each adds its answer to its input.
+As in the WebUI, there are two networks for each width of an attention input, one before all keys and one before all values of
+that width, in self- and cross-attention alike; each adds its output to its input.
 """
 
 from __future__ import annotations
@@ -23,17 +23,25 @@ from ..model.base import Flags, Model
 from ..model.skeleton import skeleton
 from ..randomness import forked
 from ..recipe import HypernetworkRecipe, Precision, Recipe
-from .base import EMBEDDINGS, MethodError, ParameterGroup, StepKind, TrainedNumbers
+from .base import (
+    EMBEDDINGS,
+    MethodError,
+    ParameterGroup,
+    StepKind,
+    TrainedNumbers,
+    attached,
+    check_detached,
+    load_tensors,
+)
 from .sizes import network_numbers
-from .token_vectors import load
 
 KEYS, VALUES = re.compile(r"\.attn[12]\.to_k$"), re.compile(r"\.attn[12]\.to_v$")
 NAMED = {"linear": nn.Identity, "swish": nn.Hardswish}
-"""Activations that the WebUI calls otherwise than torch does."""
+"""Activations that the WebUI names differently from torch."""
 
 
 class Network(nn.Module):
-    """x + strength · layers(x); in training the strength is 1. The layers' numbers are those in the WebUI's files."""
+    """Computes x + strength · layers(x); in training the strength is 1. Layers are numbered as in the WebUI's files."""
 
     def __init__(self, width: int, structure: Structure) -> None:
         super().__init__()
@@ -49,28 +57,26 @@ class Network(nn.Module):
             if structure.dropout[number + 1] > 0:
                 layers.append(nn.Dropout(structure.dropout[number + 1]))
         self.linear = nn.Sequential(*layers)
-        begin(self.linear, structure)
+        initialize(self.linear, structure)
 
     def forward(self, x: Tensor) -> Tensor:
-        answer: Tensor = self.linear(x)
-        return x + answer * (1.0 if self.training else self.strength)
+        output: Tensor = self.linear(x)
+        return x + output * (1.0 if self.training else self.strength)
 
 
 def activation(name: str) -> nn.Module:
-    """An activation by the WebUI's name: one of torch's, in small letters. Raises MethodError."""
+    """Make an activation by the WebUI's name, which is one of torch's in lower case. Raises MethodError."""
     known = {kind.lower(): getattr(nn.modules.activation, kind) for kind in nn.modules.activation.__all__}
     kind: Any = NAMED.get(name) or known.get(name)
     if kind is None:
-        raise MethodError(
-            f"The activation {name!r} isn't known: use linear, relu, swish or another that the WebUI has."
-        )
+        raise MethodError(f"The activation {name!r} is unknown: use linear, relu, swish or another that the WebUI has.")
     found: nn.Module = kind()
     return found
 
 
 @torch.no_grad()
-def begin(layers: nn.Sequential, structure: Structure) -> None:
-    """First weights, drawn from torch's global state. Normal, and all layer norms: spread 0.01 about 0, biases 0."""
+def initialize(layers: nn.Sequential, structure: Structure) -> None:
+    """Draw the first weights from torch's global state. Normal, and all layer norms: deviation 0.01, mean 0; biases 0."""
     gain = "leaky_relu" if structure.activation == "leakyrelu" else "relu"
     draws: dict[str, Any] = {
         "XavierUniform": nn.init.xavier_uniform_,
@@ -87,8 +93,8 @@ def begin(layers: nn.Sequential, structure: Structure) -> None:
             nn.init.zeros_(layer.bias)
 
 
-class Hung:
-    """Networks before the keys and values of a UNet, until ``remove``; ``pairs``: width → (of keys, of values)."""
+class AttachedNetworks:
+    """Networks before the keys and values of a UNet, until ``remove``; ``pairs``: width → (for keys, for values)."""
 
     def __init__(self, model: Model, pairs: Mapping[int, tuple[Network, Network]]) -> None:
         self.pairs = dict(pairs)
@@ -98,46 +104,47 @@ class Hung:
             which = 0 if KEYS.search(name) else 1 if VALUES.search(name) else None
             if which is None or width_of(module) not in self.pairs:
                 continue
-            self._handles.append(module.register_forward_pre_hook(self._fed(self.pairs[width_of(module)][which])))
+            network = self.pairs[width_of(module)][which]
+            self._handles.append(module.register_forward_pre_hook(self._hook(network)))
 
     def remove(self) -> None:
         while self._handles:
             self._handles.pop().remove()
 
-    def _fed(self, network: Network) -> Any:
+    def _hook(self, network: Network) -> Any:
         def before(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
             if not self.on:
                 return None
             if network.training != module.training:
                 network.train(module.training)
             first, *rest = arguments
-            # Computed in float32 also over half-precision bases, as the WebUI does.
+            # In float32 on a half-precision base too, as the WebUI does.
             return (network(first.float()).to(first.dtype), *rest)
 
         return before
 
 
 def width_of(module: nn.Module) -> int:
-    """Numbers that a linear layer takes in."""
+    """Return the width of a linear layer's input, 0 for other modules."""
     width: Any = getattr(module, "in_features", 0)
     return int(width)
 
 
 def widths(model: Model) -> list[int]:
-    """Widths of all attention inputs of a UNet, the largest first."""
+    """List the widths of all attention inputs of a UNet, the largest first."""
     found = {width_of(module) for name, module in model.unet.named_modules() if KEYS.search(name)}
     return sorted(found, reverse=True)
 
 
 def structure_of(settings: HypernetworkRecipe) -> Structure:
-    """How the recipe builds the networks. The numbers in its texts are those that ``recipe_rules`` has checked."""
+    """Return how the recipe builds the networks. Raises ValueError for texts that ``recipe.rules`` refuses."""
     layers = tuple(numbers(settings.layer_structure))
     dropout = tuple(numbers(settings.dropout)) or (0.0,) * len(layers)
     return Structure(layers, settings.activation, settings.activate_last, settings.layer_norm, dropout, settings.init)
 
 
 def numbers(text: str) -> list[float]:
-    """Numbers between commas, whole ones as whole numbers. Raises ValueError."""
+    """Parse comma-separated numbers, whole ones as int. Raises ValueError."""
     found = [float(part) for part in text.split(",") if part.strip()]
     return [int(value) if value == int(value) else value for value in found]
 
@@ -166,7 +173,7 @@ class HypernetworkMethod:
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-        self._hung: Hung | None = None
+        self._networks: AttachedNetworks | None = None
         self._flags: Flags | None = None
         self._recipe: Recipe | None = None
         self._structure = Structure()
@@ -189,9 +196,8 @@ class HypernetworkMethod:
         return any(self._structure.dropout)
 
     def attach(self, model: Model, recipe: Recipe) -> None:
-        """Put the networks in. Raises MethodError or HypernetworkFileError; the model is then unchanged."""
-        if self._hung is not None:
-            raise RuntimeError("this method is attached already")
+        """Put the networks in. Raises MethodError or HypernetworkFileError; the model is unchanged then."""
+        check_detached(self._networks)
         settings, there = recipe.method.hypernetwork, widths(model)
         self.notes = []
         if settings.continue_from:
@@ -200,10 +206,10 @@ class HypernetworkMethod:
         else:
             self._structure = structure_of(settings)
             wanted = [int(value) for value in numbers(settings.sizes)] or there
-            strange = [width for width in wanted if width not in there]
-            if strange:
+            unknown = [width for width in wanted if width not in there]
+            if unknown:
                 raise MethodError(
-                    f"method.hypernetwork.sizes names {strange[0]}, which no attention of this model has: use some of "
+                    f"method.hypernetwork.sizes names {unknown[0]}, which no attention of this model has: use some of "
                     f"{', '.join(map(str, there))}, or leave it empty."
                 )
             with forked(recipe.train.seed, "hypernetwork"):
@@ -214,38 +220,38 @@ class HypernetworkMethod:
         for both in pairs.values():
             for network in both:
                 network.to(model.device).train().requires_grad_(True)
-        self._hung, self._recipe = Hung(model, pairs), recipe
+        self._networks, self._recipe = AttachedNetworks(model, pairs), recipe
 
     def detach(self) -> None:
-        if self._hung is not None and self._flags is not None:
-            self._hung.remove()
+        if self._networks is not None and self._flags is not None:
+            self._networks.remove()
             self._flags.restore()
-        self._hung = self._flags = None
+        self._networks = self._flags = None
 
     def groups(self) -> list[ParameterGroup]:
         assert self._recipe is not None
         return [ParameterGroup("unet", list(self._tensors().values()), self._recipe.train.learning_rate)]
 
     def after_step(self, texts: bool = True) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def state(self) -> dict[str, Tensor]:
         return {name: value.detach() for name, value in self._tensors().items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        load(self.state(), state)
+        load_tensors(self.state(), state)
 
     @contextmanager
     def without(self) -> Iterator[None]:
-        self.hung.on = False
+        self.networks.on = False
         try:
             yield
         finally:
-            self.hung.on = True
+            self.networks.on = True
 
     def save(self, path: Path, metadata: Mapping[str, str], precision: Precision) -> None:
         """Write the WebUI's file."""
-        weights = {width: (_weights(keys), _weights(values)) for width, (keys, values) in self.hung.pairs.items()}
+        weights = {width: (_weights(keys), _weights(values)) for width, (keys, values) in self.networks.pairs.items()}
         about = {
             "sd_checkpoint": metadata.get("ss_new_sd_model_hash", "")[:10] or None,
             "sd_checkpoint_name": Path(metadata.get("ss_sd_model_name", "")).stem or None,
@@ -262,44 +268,42 @@ class HypernetworkMethod:
             for network in both:
                 network.to(model.device).eval().requires_grad_(False)
                 network.strength = weight
-        hung = Hung(model, pairs)
+        applied = AttachedNetworks(model, pairs)
         try:
             yield
         finally:
-            hung.remove()
+            applied.remove()
 
     @property
-    def hung(self) -> Hung:
-        if self._hung is None:
-            raise RuntimeError("this method is not attached")
-        return self._hung
+    def networks(self) -> AttachedNetworks:
+        return attached(self._networks)
 
     def _tensors(self) -> dict[str, nn.Parameter]:
         return {
             f"{width}.{part}.{name}": value
-            for width, both in self.hung.pairs.items()
+            for width, both in self.networks.pairs.items()
             for part, network in zip(("keys", "values"), both, strict=True)
             for name, value in network.named_parameters()
         }
 
 
 def built(path: str | Path, file: HypernetworkFile, there: list[int]) -> dict[int, tuple[Network, Network]]:
-    """A file's networks; those of widths that the model doesn't have are left out, as in the WebUI.
+    """Build a file's networks; those of widths that the model doesn't have are left out, as in the WebUI.
 
-    Raises HypernetworkFileError where none is left, or one isn't what the file says of it.
+    Raises HypernetworkFileError if none is left, or one isn't what the file says.
     """
     pairs = {}
     for width, both in file.weights.items():
         if width not in there:
             continue
-        with forked(0, "hypernetwork"):  # first values, which aren't kept
+        with forked(0, "hypernetwork"):  # first weights, which aren't kept
             made = (Network(width, file.structure), Network(width, file.structure))
         for network, weights in zip(made, both, strict=True):
             try:
                 network.load_state_dict(weights)
             except RuntimeError as error:
                 raise files.HypernetworkFileError(
-                    f"{path} is damaged: its network for width {width} isn't built as it says."
+                    f"{path} is damaged: its network for width {width} isn't built as the file says."
                 ) from error
         pairs[width] = made
     if not pairs:

@@ -1,4 +1,4 @@
-"""LoHa: the product, value by value, of two low-rank changes (Hyeon-Woo 2021, FedPara; LyCORIS).
+"""LoHa: the element-wise product of two low-rank changes (Hyeon-Woo 2021, FedPara; LyCORIS).
 
 Rank r reaches rank r² with twice a LoRA's numbers: much variety in a small file, for styles and several concepts.
 """

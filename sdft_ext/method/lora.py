@@ -1,7 +1,7 @@
-"""LoRA and LoCon: low-rank additions to the layers of UNet and text encoders (Hu 2021).
+"""LoRA and LoCon: low-rank additions to the layers of UNet and text encoders (Hu 2021). Which layers: see ``lora_layers``.
 
-Every layer has the recipe's alpha ÷ rank, whatever rank of its own it gets (convolutions may have a strength of theirs). A rank
-that a layer can't use, because the layer is smaller, is lowered to the layer's and noted. Which layers: see ``lora_layers``.
+Every layer has the recipe's alpha ÷ rank, whatever its own rank (convolutions may have a strength of their own). A rank that is
+more than a small layer can have is lowered to the layer's, and the report says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from ..formats import kohya, lycoris
@@ -23,17 +22,26 @@ from ..model.base import Model
 from ..recipe import LoraRecipe, Precision, Recipe
 from . import lora_layers
 from .adapters import AdapterConfig, Adapters, weight_shape, wrappable
-from .base import MethodError, ParameterGroup, StepKind, TrainedNumbers
+from .base import (
+    MethodError,
+    ParameterGroup,
+    StepKind,
+    TrainedNumbers,
+    attached,
+    check_detached,
+    learning_rates,
+    load_tensors,
+)
 
 SHORT = dict(zip(lycoris.LORA, ("down", "up"), strict=True))
 """Names in a run's state."""
-HALVES = (
-    "A WebUI that runs on a CPU can't multiply this {}'s halves and leaves it out: set save.precision to fp32 or bf16 to use it "
+FP16_ON_CPU = (
+    "A WebUI that runs on a CPU can't compute this {} in fp16 and leaves it out: set save.precision to fp32 or bf16 to use it "
     "there; on a GPU it works."
 )
-LEFT = (
-    "{} also holds the new {}, which this run's saves don't: they are trained on and saved by method pivotal, with their names in "
-    "method.embedding.words."
+WORDS_LEFT_OUT = (
+    "{} also holds the new {}, which this run's saves don't: to go on training and saving them, choose method pivotal and name "
+    "them in method.embedding.words."
 )
 
 
@@ -43,7 +51,7 @@ class LoraMethod:
     name = "lora"
     suffix = ".safetensors"
     continues: tuple[str, ...] = ("lora",)
-    """Kinds of layers that it can start from."""
+    """Kinds of layers that it can continue from."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -53,7 +61,7 @@ class LoraMethod:
 
     @property
     def kind(self) -> str:
-        """Of its layers: see ``formats.lycoris``."""
+        """The kind of its layers, by ``formats.lycoris``' name."""
         return self.name if self.name in lycoris.LABELS else "lora"
 
     def trained_numbers(self, recipe: Recipe, family: Family) -> TrainedNumbers:
@@ -67,30 +75,29 @@ class LoraMethod:
         return self.recipe.method.lora.dropout > 0 or self.recipe.method.lora.rank_dropout > 0
 
     def attach(self, model: Model, recipe: Recipe) -> None:
-        """Put adapters on the layers that the recipe names. Raises MethodError; the model is then unchanged."""
-        if self._adapters is not None:
-            raise RuntimeError("this method is attached already")
+        """Put adapters on the layers that the recipe names. Raises MethodError; the model is unchanged then."""
+        check_detached(self._adapters)
         lora, self.notes = recipe.method.lora, []
         chosen = self._chosen(model, recipe)
         start: dict[str, kohya.Layer] = {}
         if lora.continue_from:
             start = read(lora.continue_from, model).trained()
             chosen = self._continued(chosen, start, lora)
-            held = kohya.new_words(TensorFile(lora.continue_from))
-            left = [word for word in held if word not in self.words(recipe)]
+            found = kohya.new_words(TensorFile(lora.continue_from))
+            left = [word for word in found if word not in self.words(recipe)]
             if left:
-                told = f"{'words' if len(left) > 1 else 'word'} {', '.join(left)}"
-                self.notes.append(LEFT.format(Path(lora.continue_from).name, told))
+                named = f"{'words' if len(left) > 1 else 'word'} {', '.join(left)}"
+                self.notes.append(WORDS_LEFT_OUT.format(Path(lora.continue_from).name, named))
         if not chosen:
             raise MethodError(
                 "Nothing is left to train: switch on method.unet or method.text_encoder, or give blocks a rank above 0."
             )
         if self.name in ("loha", "lokr") and recipe.save.precision == "fp16" and model.device.type == "cpu":
-            self.notes.append(HALVES.format(lycoris.LABELS[self.name]))
+            self.notes.append(FP16_ON_CPU.format(lycoris.LABELS[self.name]))
         self._adapters, self._model, self._recipe = Adapters(model, chosen, recipe.train.seed, start), model, recipe
 
     def words(self, recipe: Recipe) -> Collection[str]:
-        """The new words that a run of this method trains."""
+        """Return the new words that a run of this method trains."""
         return ()
 
     def detach(self) -> None:
@@ -99,9 +106,8 @@ class LoraMethod:
         self._adapters = self._model = None
 
     def groups(self) -> list[ParameterGroup]:
-        """UNet and text encoder; with LoRA+, the up-weights of each apart, at their own rate (Hayou 2024)."""
-        train, ratio = self.recipe.train, self.recipe.method.lora.up_ratio
-        rates = {"unet": train.learning_rate, "text_encoder": train.text_encoder_learning_rate or train.learning_rate}
+        """Return UNet and text encoder; with LoRA+, the up-weights of each apart, at their own rate (Hayou 2024)."""
+        rates, ratio = learning_rates(self.recipe), self.recipe.method.lora.up_ratio
         found: dict[tuple[str, bool], list[nn.Parameter]] = {}
         for name, tensors in self.adapters.tensors().items():
             part = "unet" if name.startswith("unet.") else "text_encoder"
@@ -128,14 +134,8 @@ class LoraMethod:
             for suffix, tensor in tensors.items()
         }
 
-    @torch.no_grad()
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        own = self.state()
-        for name in sorted(own.keys() | state.keys()):
-            if name not in own or name not in state or state[name].shape != own[name].shape:
-                raise MethodError(f"The saved state doesn't fit this recipe at {name}: it is another run's.")
-        for name, tensor in own.items():
-            tensor.copy_(state[name])
+        load_tensors(self.state(), state)
 
     @contextmanager
     def without(self) -> Iterator[None]:
@@ -143,18 +143,18 @@ class LoraMethod:
             yield
 
     def save(self, path: Path, metadata: Mapping[str, str], precision: Precision) -> None:
-        """Write the kohya file. To ``metadata`` it adds what the adapters are (``ss_network_*``)."""
+        """Write the kohya file; its metadata also say what the adapters are (``ss_network_*``)."""
         kohya.write(
             path,
             self.adapters.for_file(),
             self.model.family,
-            {**metadata, **self._told()},
+            {**metadata, **self._network()},
             precision,
             self.bundle(precision),
         )
 
     def bundle(self, precision: Precision) -> dict[str, Tensor]:
-        """Tensors that the file holds beside the layers: none."""
+        """Return tensors that the file holds besides the layers: none."""
         return {}
 
     @contextmanager
@@ -164,28 +164,24 @@ class LoraMethod:
 
     @property
     def adapters(self) -> Adapters:
-        if self._adapters is None:
-            raise RuntimeError("this method is not attached")
-        return self._adapters
+        return attached(self._adapters)
 
     @property
     def model(self) -> Model:
-        assert self._model is not None
-        return self._model
+        return attached(self._model)
 
     @property
     def recipe(self) -> Recipe:
-        assert self._recipe is not None
-        return self._recipe
+        return attached(self._recipe)
 
     def _chosen(self, model: Model, recipe: Recipe) -> dict[str, AdapterConfig]:
-        """The layers that the recipe trains, each with its adapter's size."""
+        """Configure an adapter for each layer that the recipe trains."""
         layers = {name: weight_shape(module) for name, module in wrappable(model)}
         lora_layers.check_block_names(recipe.method.lora, list(layers))
         chosen, lowered = lora_layers.chosen(layers, recipe, self.kind)
         if lowered:
             self.notes.append(
-                f"The rank asked for is more than {lowered} of {len(chosen)} layers can hold; they got the rank of "
+                f"The rank asked for is more than {lowered} of {len(chosen)} layers can have; they got the rank of "
                 "the layer itself, at the same alpha ÷ rank. A lower method.lora.rank makes a smaller file."
             )
         return chosen
@@ -193,8 +189,10 @@ class LoraMethod:
     def _continued(
         self, chosen: Mapping[str, AdapterConfig], start: Mapping[str, kohya.Layer], lora: LoraRecipe
     ) -> dict[str, AdapterConfig]:
-        """``chosen`` with the sizes and strengths of the file. Raises MethodError where it is of another kind or holds
-        more than is trained."""
+        """Return ``chosen`` with the ranks and strengths of the file.
+
+        Raises MethodError if the file is of another kind, or has layers that the recipe doesn't train.
+        """
         foreign = next((layer.kind for layer in start.values() if layer.kind not in self.continues), None)
         if foreign:
             raise MethodError(
@@ -223,8 +221,8 @@ class LoraMethod:
             )
         return {**chosen, **own}
 
-    def _told(self) -> dict[str, str]:
-        """kohya's and LyCORIS' words for what was built; 'Dynamic' where layers differ. Alphas are those of the file."""
+    def _network(self) -> dict[str, str]:
+        """Describe the adapters as kohya and LyCORIS do; 'Dynamic' where layers differ. Alphas are those of the file."""
         shapes, lora = self.adapters.shapes, self.recipe.method.lora
         spatial = {name for name, shape in self.adapters.weight_shapes().items() if math.prod(shape[2:]) > 1}
         others = [shape for name, shape in shapes.items() if name not in spatial]
@@ -243,26 +241,26 @@ class LoraMethod:
             arguments["rank_dropout"] = f"{lora.rank_dropout:g}"
         if lora.up_ratio != 1 and self.kind in ("lora", "dora"):
             arguments["loraplus_lr_ratio"] = f"{lora.up_ratio:g}"
-        told = others or list(shapes.values())
+        described = others or list(shapes.values())
         return {
             "ss_network_module": "networks.lora" if self.kind == "lora" else "lycoris.kohya",
-            "ss_network_dim": _one([shape.rank for shape in told]),
-            "ss_network_alpha": _one([self._file_alpha(shape) for shape in told]),
+            "ss_network_dim": _one([shape.rank for shape in described]),
+            "ss_network_alpha": _one([self._file_alpha(shape) for shape in described]),
             "ss_network_dropout": str(lora.dropout or None),
             "ss_scale_weight_norms": str(lora.norm_cap or None),
             "ss_network_args": json.dumps(arguments),
         }
 
     def _file_alpha(self, shape: AdapterConfig) -> float:
-        """LoHa's and LoKr's strength lies in their matrices: their alpha is their rank."""
+        """Return the alpha in the file; of LoHa and LoKr it is the rank, for their matrices hold the strength."""
         return shape.rank if self.name in ("loha", "lokr") else shape.file_alpha
 
 
 @contextmanager
 def applied(files: Sequence[tuple[Path, float]], model: Model) -> Iterator[None]:
-    """Run the model with LoRA files inside, each with its weight; the model is as before after.
+    """Run the model with LoRA files applied, each at its weight; afterwards the model is as before.
 
-    Raises LoraFileError where a file is no LoRA for this model.
+    Raises LoraFileError if a file is no LoRA for this model.
     """
     stack: list[Adapters] = []
     try:
@@ -281,29 +279,29 @@ def applied(files: Sequence[tuple[Path, float]], model: Model) -> Iterator[None]
 
 
 def read(path: str | Path, model: Model) -> kohya.LoraFile:
-    """A LoRA file whose layers are checked against the model's. Raises LoraFileError, in a sentence that names the file."""
+    """Read a LoRA file and check its layers against the model's. Raises LoraFileError, which names the file."""
     return read_for(path, model.family, {name: weight_shape(module) for name, module in wrappable(model)})
 
 
 def read_for(path: str | Path, family: Family, shapes: Mapping[str, tuple[int, ...]]) -> kohya.LoraFile:
-    """A LoRA file whose layers are checked against these sizes, of diffusers names. Raises LoraFileError."""
+    """Read a LoRA file and check its layers against these weight shapes, by diffusers' names. Raises LoraFileError."""
     file = kohya.read(path, kohya.known_names(list(shapes), family))
     wrong = [name for name, layer in file.layers.items() if not layer.fits(shapes[name])]
     if wrong:
         raise kohya.LoraFileError(
-            f"{path} was made for another kind of model: {len(wrong)} of its {len(file.layers)} layers have other sizes, "
+            f"{path} was made for another kind of model: {len(wrong)} of its {len(file.layers)} layers have another size, "
             f"such as {wrong[0]}. Choose a LoRA for {family.name.upper()}, or another base model."
         )
     return file
 
 
 def _of_file(layer: kohya.Layer, kind: str) -> AdapterConfig:
-    """Size and strength that a file's layer has."""
+    """Return the rank and strength of a file's layer."""
     return AdapterConfig(layer.rank, layer.scale * layer.rank, kind=kind)
 
 
 def _alike(one: AdapterConfig, other: AdapterConfig) -> bool:
-    """Equal but for the rounding of a file's alpha."""
+    """Whether two are equal but for the rounding of a file's alpha."""
     return one.rank == other.rank and math.isclose(one.scale, other.scale, rel_tol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""The best low-rank product for a change of weight (Eckart and Young 1936: the singular value decomposition, cut off)."""
+"""The best low-rank approximation of a weight delta (Eckart and Young 1936: the truncated singular value decomposition)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch import Tensor
 from ..formats.kohya import LoraLayer
 from ..randomness import generator
 
-OVERSAMPLING, TURNS = 16, 4
-"""Of the randomized decomposition (Halko 2011), which is used where the rank is far below the matrix's sides."""
+OVERSAMPLING, ITERATIONS = 16, 4
+"""For the randomized decomposition (Halko 2011), which is used if the rank is far below the matrix's sides."""
 
 
 @torch.no_grad()
 def approximated(change: Tensor, rank: int = 0, error: float = 0.0) -> LoraLayer:
-    """A LoRA layer for ``change`` [out, in(, kh, kw)]: the given rank, or the least whose error is at most ``error``.
+    """Make a LoRA layer for ``change`` [out, in(, kh, kw)], of the given rank or the least whose error is at most ``error``.
 
-    ``error`` is the length of what is missing as a share of the change's length. Both 0: the full rank. With both, the
-    smaller rank. Its alpha is its rank; down and up share the strength evenly.
+    ``error`` is the norm of what is missing as a share of the change's norm. Both 0: the full rank. With both, the smaller
+    rank. Alpha is the rank; down and up share the strength evenly.
     """
     matrix = change.float().flatten(1)
     most = min(matrix.shape)
@@ -33,7 +33,7 @@ def approximated(change: Tensor, rank: int = 0, error: float = 0.0) -> LoraLayer
 
 @torch.no_grad()
 def resized(layer: LoraLayer, rank: int = 0, error: float = 0.0) -> LoraLayer:
-    """The layer at another rank, by a decomposition as small as its own rank; same meaning of ``rank`` and ``error``."""
+    """Return the layer at another rank, decomposing matrices as small as its own rank; ``rank`` and ``error`` as above."""
     up, down = layer.up.float().flatten(1) * layer.scale, layer.down.float().flatten(1)
     left, first = torch.linalg.qr(up)
     right, second = torch.linalg.qr(down.T)
@@ -46,7 +46,7 @@ def resized(layer: LoraLayer, rank: int = 0, error: float = 0.0) -> LoraLayer:
 
 
 def least_rank(values: Tensor, error: float) -> int:
-    """How many singular values (largest first) leave at most this share of the length out; at least 1."""
+    """Return how many singular values (largest first) leave out at most this share of the norm; at least 1."""
     squares = values.double().square()
     missing = squares.flip(0).cumsum(0).flip(0)  # of rank 0, 1, …
     allowed = error**2 * float(missing[0])
@@ -54,13 +54,13 @@ def least_rank(values: Tensor, error: float) -> int:
 
 
 def _largest(matrix: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The ``count`` largest singular values with their vectors, nearly (Halko 2011, algorithms 4.4 and 5.1).
+    """Approximate the ``count`` largest singular values and their vectors (Halko 2011, algorithms 4.4 and 5.1).
 
-    Its draws are its own: a save is made outside the host's lock, while others may draw from the global generators.
+    It draws from a generator of its own: saves are made outside the host's lock, while others may draw from the global ones.
     """
     draws = torch.randn((matrix.shape[1], count), generator=generator(0, "low rank")).to(matrix.device)
     span = torch.linalg.qr(matrix @ draws).Q
-    for _ in range(TURNS):
+    for _ in range(ITERATIONS):
         span = torch.linalg.qr(matrix.T @ span).Q
         span = torch.linalg.qr(matrix @ span).Q
     left, values, right = torch.linalg.svd(span.T @ matrix, full_matrices=False)

@@ -1,7 +1,7 @@
-"""Pivotal tuning: a LoRA, and the vectors of new words, in one run (Roich 2021, as Stable Diffusion's trainers mean it).
+"""Pivotal tuning: a LoRA and the vectors of new words in one run (Roich 2021, in the sense of Stable Diffusion's trainers).
 
-The LoRA file holds the words too, under their own names, as the WebUI and others read them; each word is also written as an
-embedding of its own, for the programs that don't.
+The LoRA file also holds the words, under their own names, as the WebUI and others read them; each word is written as an
+embedding of its own too, for programs that don't.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from ..formats.family import Family
 from ..formats.kohya import BUNDLE
 from ..model.base import Model
 from ..recipe import Precision, Recipe
-from .base import EMBEDDINGS, MethodError, ParameterGroup, StepKind, TrainedNumbers
+from .base import EMBEDDINGS, MethodError, ParameterGroup, StepKind, TrainedNumbers, attached, load_tensors
 from .lora import LoraMethod, applied
-from .textual_inversion import hung_in, save_words
-from .token_vectors import LearnedVectors, load, vector_numbers, words_of
+from .textual_inversion import attached_words, save_words
+from .token_vectors import LearnedVectors, vector_numbers, words_of
 
 
 class PivotalMethod(LoraMethod):
-    """A LoRA's layers and new words."""
+    """A LoRA's layers and new words in a run, between ``attach`` and ``detach``."""
 
     name = "pivotal"
-    further_kind = "textual_inversion"
+    extra_kind = "textual_inversion"
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class PivotalMethod(LoraMethod):
         dotted = next((word for word in words_of(recipe) if "." in word), None)
         if dotted is not None:
             raise MethodError(
-                f"The word {dotted!r} has a dot, which the names in a LoRA file can't hold: take another."
+                f"The word {dotted!r} has a dot, which the names in a LoRA file can't hold: choose another."
             )
         super().attach(model, recipe)
         try:
@@ -77,7 +77,7 @@ class PivotalMethod(LoraMethod):
         return {**super().state(), **{name: value.detach() for name, value in self.learned.tensors().items()}}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        load(self.state(), state)
+        load_tensors(self.state(), state)
 
     def bundle(self, precision: Precision) -> dict[str, Tensor]:
         found = {}
@@ -91,20 +91,18 @@ class PivotalMethod(LoraMethod):
         with super().without(), self.learned.words.off():
             yield
 
-    def save_further(self, path: Path, folder: Path, metadata: Mapping[str, str], precision: Precision) -> list[Path]:
+    def save_extra(self, path: Path, folder: Path, metadata: Mapping[str, str], precision: Precision) -> list[Path]:
         return save_words(self.learned, self.learned.words.words, path, folder, metadata, precision)
 
     @contextmanager
     def applied(self, path: Path, model: Model, weight: float = 1.0) -> Iterator[None]:
-        """The LoRA at its weight, the words as they are, as the WebUI has it."""
+        """Run the model with the LoRA at its weight and the words as they are, like the WebUI."""
         with ExitStack() as stack:
             stack.enter_context(applied([(path, weight)], model))
             vectors = embedding.bundled(path, len(model.text_encoders))
-            stack.enter_context(hung_in(model, vectors))
+            stack.enter_context(attached_words(model, vectors))
             yield
 
     @property
     def learned(self) -> LearnedVectors:
-        if self._learned is None:
-            raise RuntimeError("this method is not attached")
-        return self._learned
+        return attached(self._learned)

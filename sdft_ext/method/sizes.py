@@ -1,4 +1,4 @@
-"""How large the trained matrices of a layer are; known without making them."""
+"""Sizes of a layer's trained matrices, without making them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 def split(side: int, factor: int) -> tuple[int, int]:
-    """A side of a weight as LoKr's product, the smaller first: near ``factor``, or (0) as even as it goes (LyCORIS' rule)."""
+    """Factor a side of a weight for LoKr, the smaller factor first: near ``factor``, or (0) as even as possible (LyCORIS' rule)."""
     if factor and side % factor == 0:
         return min(factor, side // factor), max(factor, side // factor)
     most = min(factor or side, math.isqrt(side))
@@ -17,12 +17,12 @@ def split(side: int, factor: int) -> tuple[int, int]:
 
 
 def lokr_whole(out: int, inputs: int, rank: int) -> bool:
-    """Whether LoKr's second matrix is as small whole as in two factors (LyCORIS' rule)."""
+    """Whether LoKr's second matrix is no larger whole than in two factors (LyCORIS' rule)."""
     return rank >= max(out, inputs) / 2
 
 
 def numbers(kind: str, shape: Sequence[int], rank: int, factor: int) -> int:
-    """How many numbers an adapter of this kind trains beside a weight [out, in(, kh, kw)]."""
+    """Count the numbers that an adapter of this kind trains for a weight [out, in(, kh, kw)]."""
     out, columns = shape[0], math.prod(shape[1:])
     if kind == "loha":
         return 2 * rank * (out + columns)
@@ -34,7 +34,7 @@ def numbers(kind: str, shape: Sequence[int], rank: int, factor: int) -> int:
 
 
 def network_numbers(width: int, layers: Sequence[float], layer_norm: bool) -> int:
-    """How many numbers the two networks of a hypernetwork have for one width."""
+    """Count the numbers of a hypernetwork's two networks for one width."""
     sides = [int(width * layer) for layer in layers]
     return 2 * sum(
         before * after + after + (2 * after if layer_norm else 0) for before, after in itertools.pairwise(sides)

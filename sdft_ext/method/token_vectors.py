@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
@@ -13,16 +12,16 @@ from ..formats import embedding
 from ..formats.family import Family
 from ..model.base import Model
 from ..model.text import tokens
-from ..model.trained_tokens import Words, base_table
+from ..model.trained_tokens import TrainedTokens, base_table
 from ..randomness import generator
 from ..recipe import Recipe
 from .base import MethodError
 
 
 def words_of(recipe: Recipe) -> dict[str, str]:
-    """Word → the words that it begins as: what the recipe names, else each concept's trigger and class word.
+    """Map each new word to the words whose vectors it begins with: the recipe's, else each concept's trigger and class word.
 
-    Raises MethodError where there is none, and where two would have one file.
+    Raises MethodError if there is none, or if two would have the same file.
     """
     named = {word.strip(): first.strip() for word, first in recipe.method.embedding.words.items() if word.strip()}
     if not named:
@@ -36,10 +35,10 @@ def words_of(recipe: Recipe) -> dict[str, str]:
     files: dict[str, str] = {}
     for word in named:
         other = files.setdefault(in_file_name(word).casefold(), word)
-        # Words that are read alike are refused where they are put in.
+        # TrainedTokens that are tokenized alike are refused where they are put in.
         if other.casefold() != word.casefold():
             raise MethodError(
-                f"The words {other!r} and {word!r} would have files of one name: choose another for one of them."
+                f"The words {other!r} and {word!r} would be saved under the same file name: rename one of them."
             )
     return named
 
@@ -52,12 +51,12 @@ def vector_numbers(recipe: Recipe, family: Family) -> int:
 
 
 def in_file_name(word: str) -> str:
-    """The word without what can't be in a file's name."""
+    """Return the word without characters that a file's name can't have."""
     return "".join(letter for letter in word if letter.isalnum() or letter in "._- ").strip(" .") or "word"
 
 
 class LearnedVectors:
-    """New words in a model, begun as the recipe says. Raises MethodError or ModelError; the model is then unchanged."""
+    """New words in a model, begun as the recipe says. Raises MethodError or ModelError; the model is unchanged then."""
 
     def __init__(self, model: Model, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -65,17 +64,17 @@ class LearnedVectors:
         if settings.continue_from and recipe.method.name == "textual_inversion":
             if len(names) > 1:
                 raise MethodError(
-                    "method.embedding.continue_from is the file of one word, but several are trained: name one word only."
+                    "method.embedding.continue_from is the file of one word, but several are trained: name only one word."
                 )
             first = {word: embedding.read(settings.continue_from, len(model.text_encoders)) for word in names}
         else:
-            held = _held(model, recipe)
+            continued = _continued(model, recipe)
             first = {
-                word: held[word] if word in held else first_vectors(model, word, begin, recipe)
+                word: continued[word] if word in continued else first_vectors(model, word, begin, recipe)
                 for word, begin in names.items()
             }
         self.lengths = [median(base_table(encoder).float().norm(dim=1).tolist()) for encoder in model.text_encoders]
-        self.words = Words(model, first)
+        self.words = TrainedTokens(model, first)
 
     def remove(self) -> None:
         self.words.remove()
@@ -84,13 +83,13 @@ class LearnedVectors:
         return [value for values in self.words.vectors().values() for value in values]
 
     def tensors(self) -> dict[str, nn.Parameter]:
-        """By the word and the number of the text encoder."""
+        """Return the vectors, named by the word and the number of the text encoder."""
         found = self.words.vectors().items()
         return {f"word {word}.{number}": value for word, values in found for number, value in enumerate(values)}
 
     @torch.no_grad()
     def pull(self) -> None:
-        """Move each vector's length by a share of the way to the middle length of the base's own words."""
+        """Move each vector's length part of the way to the median length of the base's own words."""
         share = self.recipe.method.embedding.norm_pull
         if not share:
             return
@@ -100,16 +99,16 @@ class LearnedVectors:
                 value.mul_(1 + share * (wanted / length - 1))
 
 
-def _held(model: Model, recipe: Recipe) -> dict[str, list[Tensor]]:
-    """Words in the LoRA file that pivotal tuning goes on with."""
+def _continued(model: Model, recipe: Recipe) -> dict[str, list[Tensor]]:
+    """Read the words in the LoRA file that pivotal tuning continues from."""
     path = recipe.method.lora.continue_from if recipe.method.name == "pivotal" else ""
     return embedding.bundled(Path(path), len(model.text_encoders)) if path else {}
 
 
 def first_vectors(model: Model, word: str, begin: str, recipe: Recipe) -> list[Tensor]:
-    """Float32 [n, D] for each text encoder: those of the words in ``begin``, spread over the vectors as the WebUI does.
+    """Return float32 [n, D] for each text encoder: the vectors of ``begin``'s tokens, repeated over n as the WebUI does.
 
-    Where there are none, draws about the mean of all the base's words, as wide as they are spread.
+    If ``begin`` has no tokens, they are drawn with the mean and deviation of all the base's words.
     """
     count, found = recipe.method.embedding.vectors, []
     for number, (encoder, tokenizer) in enumerate(zip(model.text_encoders, model.tokenizers, strict=True)):
@@ -126,18 +125,8 @@ def first_vectors(model: Model, word: str, begin: str, recipe: Recipe) -> list[T
 
 @torch.no_grad()
 def weakened(model: Model, vectors: list[Tensor], weight: float) -> list[Tensor]:
-    """Vectors at a weight: 1 as they are, 0 the mean of all the base's words, which says nothing."""
+    """Return vectors at a weight: 1 as they are, 0 the mean of all the base's words, which means nothing."""
     if weight == 1.0:
         return vectors
     means = [base_table(encoder).float().mean(0).cpu() for encoder in model.text_encoders]
     return [mean + weight * (value - mean) for mean, value in zip(means, vectors, strict=True)]
-
-
-def load(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
-    """Copy a state's values in. Raises MethodError where names or shapes differ."""
-    for name in sorted(own.keys() | state.keys()):
-        if name not in own or name not in state or state[name].shape != own[name].shape:
-            raise MethodError(f"The saved state doesn't fit this recipe at {name}: it is another run's.")
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(state[name])

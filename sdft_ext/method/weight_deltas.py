@@ -1,9 +1,9 @@
-"""LoHa, LoKr and DoRA as layers: a borrowed layer whose weight differs by what its trained tensors say.
+"""LoHa, LoKr and DoRA as layers: a borrowed layer and a weight delta made of trained tensors.
 
-The change of weight is computed in float32 and acts beside the borrowed layer: out = layer(x) + change(x). It is as large as
-the weight, so none is kept: the backward pass computes it again (see ``Beside``). peft's functions do LoHa's product and the
-Kronecker product; its layers aren't used, because its LoKr leaves alpha ÷ rank out and its DoRA has a magnitude for each output,
-where the WebUI and Forge read one for each input.
+The delta is computed in float32 and acts beside the borrowed layer: out = layer(x) + delta(x). It is as large as the weight, so
+it isn't kept: the backward pass computes it again (see ``Residual``). peft's functions compute LoHa's and the Kronecker product;
+its layers aren't used, because its LoKr leaves out alpha ÷ rank, and its DoRA has a magnitude for each output where the WebUI and
+Forge read one for each input.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from torch.nn import functional
 from ..formats import lycoris
 from ..formats.lycoris import MAGNITUDE, LycorisLayer
 from ..model.autocast import without_autocast
+from ..model.base import innermost
 from .sizes import lokr_whole, split
 
 TINY = 1e-12
 DOWN = "lora_down.weight"
 
 
-class Changed(nn.Module):
-    """``base`` with its weight changed by ``tensors`` (names as in a file, see ``formats.lycoris``)."""
+class DeltaLayer(nn.Module):
+    """``base`` with a weight delta made of ``tensors`` (names as in a file, see ``formats.lycoris``)."""
 
     def __init__(
         self,
@@ -52,30 +53,30 @@ class Changed(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The borrowed weight: what asks a layer for its weight wants to know its size and number format."""
+        """The borrowed weight: whoever asks a layer for its weight wants its shape and dtype."""
         return _weight(self.base_layer)
 
     @property
     def bias(self) -> Tensor | None:
-        found: Any = _innermost(self.base_layer).bias
+        found: Any = innermost(self.base_layer).bias
         return found if isinstance(found, Tensor) else None
 
     def tensors(self) -> dict[str, nn.Parameter]:
-        """The trained tensors by their names in a file."""
+        """Return the trained tensors by their names in a file."""
         return dict(zip(self.names, self.values, strict=True))
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        answer: Tensor = self.base_layer(x, *args, **kwargs)
-        kept = self._drawn() if self.training and self.rank_dropout else None
+        output: Tensor = self.base_layer(x, *args, **kwargs)
+        kept = self._draw_kept() if self.training and self.rank_dropout else None
         if self.training and self.dropout:
             x = functional.dropout(x, self.dropout)
-        added: Tensor = Beside.apply(self, kept, x, *self.values)
-        return answer + added.to(answer.dtype)
+        added: Tensor = Residual.apply(self, kept, x, *self.values)
+        return output + added.to(output.dtype)
 
-    def change(self, values: Sequence[Tensor] | None = None, kept: Tensor | None = None) -> Tensor:
-        """What is added to the weight at full strength: by these values of the trained tensors, or by their own.
+    def delta(self, values: Sequence[Tensor] | None = None, kept: Tensor | None = None) -> Tensor:
+        """Compute the weight delta at full strength, from these values of the trained tensors or from their own.
 
-        ``kept``: factors of a LoRA's ranks, or of rows (as LyCORIS), some of which are 0.
+        ``kept``: rank dropout's factors, for a LoRA's ranks or for rows (as in LyCORIS); some of them are 0.
         """
         tensors = dict(zip(self.names, self.values if values is None else values, strict=True))
         with without_autocast(self.values[0].device):
@@ -89,49 +90,47 @@ class Changed(nn.Module):
             return found * factor + weight * (factor - 1)
 
     def norm(self) -> Tensor:
-        """Length of the change as one long vector, before DoRA's magnitudes and without dropout."""
+        """Compute the delta's Frobenius norm, before DoRA's magnitudes and without dropout."""
         return (difference(self.tensors(), self.weight.shape) * self.scale).norm()
 
     def for_file(self, rank: int, scale: float) -> LycorisLayer:
-        """The layer as a file holds it, on the CPU; a LoHa's or LoKr's strength goes into its matrices, alpha is its rank."""
+        """Return the layer as a file holds it, on the CPU; a LoHa's or LoKr's matrices take up its strength, alpha is its rank."""
         tensors = {name: value.detach().cpu() for name, value in self.tensors().items()}
         first = next((name for name in ("hada_w2_a", "lokr_w2", "lokr_w2_a") if name in tensors), None)
         if first is None:
             return LycorisLayer(tensors, scale * rank)
-        # Readers differ: for whole matrices the WebUI takes 1, peft's LoKr always, and LyCORIS 4 merges with the square. None
-        # errs about 1.
+        # Readers differ: for whole matrices the WebUI takes a scale of 1, peft's LoKr always does, and LyCORIS 4 merges with its
+        # square. With 1 all agree.
         return LycorisLayer({**tensors, first: tensors[first] * scale}, float(rank))
 
     def _difference(self, tensors: Mapping[str, Tensor], kept: Tensor | None) -> Tensor:
-        """The scaled difference."""
+        """Compute the scaled difference, with rank dropout."""
         if kept is not None and DOWN in tensors:
             tensors = {**tensors, DOWN: tensors[DOWN] * kept}
         found = difference(tensors, self.weight.shape) * self.scale
         return found if kept is None or DOWN in tensors else found * kept
 
-    def _drawn(self) -> Tensor:
-        """For each rank or row 0 with the chance of rank dropout, else what keeps the mean."""
+    def _draw_kept(self) -> Tensor:
+        """Draw rank dropout's factors: 0 with its probability, else what keeps the mean."""
         of = self.tensors().get(DOWN, self.weight)
         draws = torch.rand([of.shape[0], *(1 for _ in of.shape[1:])], device=of.device)
         return (draws >= self.rank_dropout).float() / (1 - self.rank_dropout)
 
 
-class Beside(torch.autograd.Function):
-    """(layer, kept, x, the layer's values …) → change(x); keeps x and the values alone for the gradients."""
+class Residual(torch.autograd.Function):
+    """(layer, kept, x, the layer's values …) → delta(x); keeps only x and the values for the backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, layer: Changed, kept: Tensor | None, x: Tensor, *values: Tensor) -> Tensor:
-        change = layer.change(values, kept) * layer.strength
-        base = _innermost(layer.base_layer)
+    def forward(ctx: Any, layer: DeltaLayer, kept: Tensor | None, x: Tensor, *values: Tensor) -> Tensor:
+        delta = layer.delta(values, kept) * layer.strength
+        base = innermost(layer.base_layer)
         if isinstance(base, nn.Conv2d):
-            added = functional.conv2d(
-                x, change.to(x.dtype), None, base.stride, base.padding, base.dilation, base.groups
-            )
+            added = functional.conv2d(x, delta.to(x.dtype), None, base.stride, base.padding, base.dilation, base.groups)
         else:
-            added = functional.linear(x, change.to(x.dtype))
-        # Autocast may have computed in another number format than x has.
+            added = functional.linear(x, delta.to(x.dtype))
+        # Autocast may have computed in another dtype than x's.
         ctx.save_for_backward(x.to(added.dtype), *values)
-        ctx.layer, ctx.kept, ctx.format = layer, kept, x.dtype
+        ctx.layer, ctx.kept, ctx.dtype = layer, kept, x.dtype
         return added
 
     @staticmethod
@@ -139,28 +138,28 @@ class Beside(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, *values = ctx.saved_tensors
         layer, of_x = ctx.layer, ctx.needs_input_grad[2]
-        base = _innermost(layer.base_layer)
+        base = innermost(layer.base_layer)
         with without_autocast(x.device):
             with torch.enable_grad():
                 leaves = [value.detach().requires_grad_(value.requires_grad) for value in values]
-                change = layer.change(leaves, ctx.kept) * layer.strength
-            weight = change.detach().to(x.dtype)
+                delta = layer.delta(leaves, ctx.kept) * layer.strength
+            weight = delta.detach().to(x.dtype)
             if isinstance(base, nn.Conv2d):
-                places = (base.stride, base.padding, base.dilation, False, [0, 0], base.groups)
-                back, moved, _ = torch.ops.aten.convolution_backward(
-                    gradient, x, weight, None, *places, [of_x, True, False]
+                geometry = (base.stride, base.padding, base.dilation, False, [0, 0], base.groups)
+                grad_x, grad_delta, _ = torch.ops.aten.convolution_backward(
+                    gradient, x, weight, None, *geometry, [of_x, True, False]
                 )
             else:
-                back = gradient @ weight if of_x else None
-                moved = gradient.flatten(0, -2).T @ x.flatten(0, -2)
+                grad_x = gradient @ weight if of_x else None
+                grad_delta = gradient.flatten(0, -2).T @ x.flatten(0, -2)
             trained = [leaf for leaf in leaves if leaf.requires_grad]
-            found = iter(torch.autograd.grad(change, trained, moved.to(change.dtype)) if trained else ())
-        back = back.to(ctx.format) if of_x else None
-        return None, None, back, *(next(found) if leaf.requires_grad else None for leaf in leaves)
+            found = iter(torch.autograd.grad(delta, trained, grad_delta.to(delta.dtype)) if trained else ())
+        grad_x = grad_x.to(ctx.dtype) if of_x else None
+        return None, None, grad_x, *(next(found) if leaf.requires_grad else None for leaf in leaves)
 
 
 def difference(tensors: Mapping[str, Tensor], shape: torch.Size) -> Tensor:
-    """The change of a weight of this shape, before its scale and DoRA's magnitudes."""
+    """Compute the delta of a weight of this shape, before its scale and DoRA's magnitudes."""
     kind = lycoris.kind_of(tensors)
     if kind == "loha":
         factors = [tensors[name] for name in lycoris.LOHA]
@@ -178,7 +177,7 @@ def difference(tensors: Mapping[str, Tensor], shape: torch.Size) -> Tensor:
 
 
 def changed_weight(tensors: Mapping[str, Tensor], scale: float, weight: Tensor, strength: float = 1.0) -> Tensor:
-    """A float32 weight with a file's layer in it, at a strength: what the layer beside the weight gives, in one."""
+    """Merge a file's layer into a float32 weight, at a strength: the sum of what ``DeltaLayer`` computes apart."""
     found = difference({name: value.float() for name, value in tensors.items()}, weight.shape) * scale
     if MAGNITUDE in tensors:
         lengths = column_lengths(weight + found)
@@ -188,27 +187,27 @@ def changed_weight(tensors: Mapping[str, Tensor], scale: float, weight: Tensor, 
 
 
 def column_lengths(weight: Tensor) -> Tensor:
-    """Length of what each input gives to all outputs: [1, in(, 1, 1)] of a weight [out, in(, kh, kw)]."""
+    """Compute the norm of each input's column: [1, in(, 1, 1)] of a weight [out, in(, kh, kw)]."""
     return torch.linalg.vector_norm(weight, dim=[0, *range(2, weight.ndim)], keepdim=True)
 
 
 @torch.no_grad()
 def effective_weight(module: nn.Module) -> Tensor:
-    """A layer's weight in float32, with all adapters around it."""
+    """Return a layer's weight in float32, with all adapters around it merged."""
     base = module._modules.get("base_layer")
     if base is None:
         return _weight(module).detach().float()
     inner: Any = module
     weight = effective_weight(base)
-    if isinstance(module, Changed):
-        return weight + module.change() * module.strength
+    if isinstance(module, DeltaLayer):
+        return weight + module.delta() * module.strength
     for name in inner.active_adapters:
         weight = weight + inner.get_delta_weight(name).float()
     return weight
 
 
 def first_values(kind: str, base: nn.Module, rank: int, factor: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """Tensors that change nothing yet, drawn as LyCORIS and LoRA draw them. ``factor`` 0 splits LoKr's sides evenly."""
+    """Draw a layer's first tensors as LyCORIS and LoRA do; the delta is 0. ``factor`` 0 splits LoKr's sides evenly."""
     shape = _weight(base).shape
     out, inputs, kernel = shape[0], shape[1], math.prod(shape[2:])
 
@@ -243,7 +242,7 @@ def first_values(kind: str, base: nn.Module, rank: int, factor: int, generator: 
 
 
 def _side(tensors: Mapping[str, Tensor], part: str) -> Tensor:
-    """One of LoKr's two matrices, [o, i·kernel] also of convolutions."""
+    """Return one of LoKr's two matrices, [o, i·kernel] for convolutions too."""
     if part in tensors:
         return tensors[part].flatten(1)
     a, b = tensors[f"{part}_a"], tensors[f"{part}_b"]
@@ -254,12 +253,6 @@ def _side(tensors: Mapping[str, Tensor], part: str) -> Tensor:
 
 
 def _weight(module: nn.Module) -> Tensor:
-    weight: Any = _innermost(module).weight
+    weight: Any = innermost(module).weight
     assert isinstance(weight, Tensor)
     return weight
-
-
-def _innermost(module: nn.Module) -> nn.Module:
-    while isinstance(inner := module._modules.get("base_layer"), nn.Module):
-        module = inner
-    return module

@@ -1,4 +1,4 @@
-"""What a diffusion model is to the rest of the house."""
+"""A diffusion model as the rest of the program sees it: its modules, its flags, its conditioning, one prediction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..formats.family import Family
 class Model:
     """A model as diffusers and transformers modules. ``alphas_cumprod``: float64 [1000], the clean schedule ᾱ_t.
 
-    ``views``: parameters that look at a piece of a host's parameter, each with how to look (see ``refresh``).
+    ``views``: parameters that are views of a piece of a host's parameter, each with a function that makes the view (``refresh``).
     """
 
     family: Family
@@ -30,9 +30,9 @@ class Model:
     views: list[tuple[nn.Parameter, Callable[[], Tensor]]] = field(default_factory=list, repr=False)
 
     def refresh(self) -> None:
-        """Follow the host: after it has moved its modules, views of its parameters would still show the old memory.
+        """Follow the host: once it has moved its modules, views of its parameters would still show the old memory.
 
-        The parameter objects stay the same; shared ones follow by themselves. Cheap: nothing is copied.
+        The parameter objects stay the same; shared ones follow by themselves. This is cheap: nothing is copied.
         """
         for parameter, look in self.views:
             parameter.data = look()
@@ -66,23 +66,25 @@ class Conditioning:
     pooled: Tensor | None = None
 
     def rows(self, index: Sequence[int] | Tensor) -> Conditioning:
+        """Select rows, as indexing the batch does."""
         index = torch.as_tensor(index, device=self.context.device)
         return replace(self, context=self.context[index], pooled=None if self.pooled is None else self.pooled[index])
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Conditioning:
-        """On a device, and in a number format where one is given."""
+        """Move to a device, and to a dtype if one is given."""
         pooled = None if self.pooled is None else self.pooled.to(device, dtype or self.pooled.dtype)
         return replace(self, context=self.context.to(device, dtype or self.context.dtype), pooled=pooled)
 
     @staticmethod
     def cat(parts: Sequence[Conditioning]) -> Conditioning:
+        """Join batches."""
         pooled = [part.pooled for part in parts if part.pooled is not None]
         return Conditioning(torch.cat([part.context for part in parts]), torch.cat(pooled) if pooled else None)
 
 
 @dataclass
 class Flags:
-    """``requires_grad``, ``grad`` and ``training`` of modules, to be put back."""
+    """``requires_grad``, ``grad`` and ``training`` of modules as they are when this is made, to be restored."""
 
     modules: list[nn.Module]
     gradients: list[tuple[nn.Parameter, bool, Tensor | None]] = field(default_factory=list)
@@ -111,9 +113,10 @@ def predict(
     time_ids: Tensor | None = None,
     unet: Any = None,
 ) -> Tensor:
-    """The UNet's answer (noise or velocity) [B, C, h, w] for scaled latents of the same shape and timesteps [B].
+    """Predict noise or velocity [B, C, h, w] with the UNet, for scaled latents of the same shape and timesteps [B].
 
-    ``time_ids`` [B, 6] are SDXL's sizes and crops (Podell 2023 §2.2); other families don't use them.
+    ``time_ids`` [B, 6] are SDXL's sizes and crops (Podell 2023 §2.2), which other families don't use. Raises ValueError if SDXL
+    lacks them or a pooled prompt.
     """
     added = None
     if model.family.name == "sdxl":
@@ -128,7 +131,14 @@ def predict(
     return result
 
 
+def innermost(module: nn.Module) -> nn.Module:
+    """Return the borrowed module inside any number of adapters."""
+    while isinstance(inner := module._modules.get("base_layer"), nn.Module):
+        module = inner
+    return module
+
+
 def clean_alphas_cumprod(betas: tuple[float, float] = (0.00085, 0.012), steps: int = 1000) -> Tensor:
-    """ᾱ_t [steps] float64 of the scaled-linear schedule (Rombach 2022): √β runs evenly between the ends."""
+    """Compute ᾱ_t [steps] float64 of the scaled-linear schedule (Rombach 2022): √β is linear between ``betas``."""
     root = torch.linspace(betas[0] ** 0.5, betas[1] ** 0.5, steps, dtype=torch.float64)
     return torch.cumprod(1 - root**2, 0)

@@ -41,7 +41,7 @@ def build(
     keys = {plain(key): key for key in tensors}
     views: list[tuple[nn.Parameter, Callable[[], Tensor]]] = []
     for module, places in zip((unet, vae, *texts), _places(family, keys, vae), strict=True):
-        views += _hang(module, places, lambda key: tensors[keys[key]], path)
+        views += _place_parameters(module, places, lambda key: tensors[keys[key]], path)
     model = finish(family, unet, vae, texts, path, alphas_cumprod)
     model.views = views
     return model
@@ -53,7 +53,7 @@ def vae(family: Family, tensors: Mapping[str, Tensor], path: Path | None = None)
 
     with torch.device("meta"):
         module = AutoencoderKL(**family.vae)
-    _hang(module, _vae_places(family, tensors, module), tensors.__getitem__, path)
+    _place_parameters(module, _vae_places(family, tensors, module), tensors.__getitem__, path)
     return _whole(module, path).eval()
 
 
@@ -213,7 +213,7 @@ def _open_clip(keys: Mapping[str, str], prefix: str, layers: int, width: int) ->
             yield new, key, None
 
 
-def _hang(
+def _place_parameters(
     module: nn.Module, places: list[tuple[str, str, View | None]], get: Callable[[str], Tensor], path: Path | None
 ) -> list[tuple[nn.Parameter, Callable[[], Tensor]]]:
     """Put tensors in place of a skeleton's parameters, and say which are views of a host's parameter.

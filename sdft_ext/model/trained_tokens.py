@@ -1,8 +1,8 @@
-"""New words: vectors of our own that stand in a prompt in a word's place, beside a text encoder's table that stays what it is.
+"""Trained tokens: vectors of our own that take a new word's place in a prompt; a text encoder's own table isn't touched.
 
-A word is found by its tokens, wherever they stand in a prompt, the longest word first, and each of its vectors takes the
-place of one token, as in the WebUI. In a model with such words, its tokenizers give ids beyond the table's end, and its token
-embeddings look those up among the vectors. Nothing is written into the model's own table.
+A word is found by its tokens, wherever they occur in a prompt, the longest word first, and each of its vectors takes the
+place of one token, as in the WebUI. In a model with such words, the tokenizers return ids beyond the table's end, and the token
+embeddings look those up among the vectors.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Vectors = Mapping[str, Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
-class Read:
-    """What a tokenizer answers."""
+class Tokenized:
+    """What a tokenizer returns."""
 
     input_ids: list[int]
 
 
-class Reader:
-    """A tokenizer that reads new words too. ``places``: word → (its first id, how many)."""
+class WordTokenizer:
+    """A tokenizer that knows new words too. ``places``: word → (its first id, number of ids)."""
 
     def __init__(self, tokenizer: Any, places: Mapping[str, tuple[int, int]]) -> None:
         self.tokenizer = tokenizer
@@ -38,7 +38,7 @@ class Reader:
         found = [(word_tokens(tokenizer, word), first, count) for word, (first, count) in places.items()]
         self._words = sorted(found, key=lambda entry: len(entry[0]), reverse=True)
 
-    def __call__(self, prompt: str, **options: Any) -> Read:
+    def __call__(self, prompt: str, **options: Any) -> Tokenized:
         ids: list[int] = self.tokenizer(prompt, **options).input_ids
         read: list[int] = []
         place = 0
@@ -51,21 +51,21 @@ class Reader:
             else:
                 read.append(ids[place])
                 place += 1
-        return Read(read)
+        return Tokenized(read)
 
 
 def word_tokens(tokenizer: Any, word: str) -> list[int]:
-    """The tokens that a word is read as. Raises ModelError where it has none."""
-    while isinstance(tokenizer, Reader):
+    """Return the ids of a word's own tokens. Raises ModelError if it has none."""
+    while isinstance(tokenizer, WordTokenizer):
         tokenizer = tokenizer.tokenizer
     ids: list[int] = tokenizer(word, add_special_tokens=False, truncation=False).input_ids
     if not ids:
-        raise ModelError(f"The word {word!r} has no letter that a text encoder reads: choose another.")
+        raise ModelError(f"The word {word!r} has no character that a text encoder can read: choose another.")
     return ids
 
 
-class Table(nn.Module):
-    """A token embedding with further rows: those of ``vectors``, float32, in the order of the words."""
+class ExtendedEmbedding(nn.Module):
+    """A token embedding with more rows: those of ``vectors``, float32, in the order of the words."""
 
     def __init__(self, base: nn.Module, vectors: Sequence[Tensor]) -> None:
         super().__init__()
@@ -83,8 +83,8 @@ class Table(nn.Module):
 
 
 def rows(table: nn.Module) -> int:
-    """How many ids a token embedding knows."""
-    if isinstance(table, Table):
+    """Return how many ids a token embedding knows."""
+    if isinstance(table, ExtendedEmbedding):
         return table.first + sum(len(value) for value in table.vectors)
     weight = table.weight
     assert isinstance(weight, Tensor)
@@ -92,25 +92,25 @@ def rows(table: nn.Module) -> int:
 
 
 def base_table(encoder: Any) -> Tensor:
-    """The borrowed table [rows, D] of a text encoder."""
+    """Return the borrowed table [rows, D] of a text encoder."""
     table = encoder.text_model.embeddings.token_embedding
-    while isinstance(table, Table):
+    while isinstance(table, ExtendedEmbedding):
         table = table.base_layer
     weight: Tensor = table.weight
     return weight
 
 
-class Words:
-    """New words in a model, until ``remove``. The model is unchanged where putting them in fails.
+class TrainedTokens:
+    """New words in a model, until ``remove``. If putting them in fails, the model is unchanged.
 
-    Raises ModelError where a word has no tokens, reads as another one does, or its vectors don't fit a text encoder.
+    Raises ModelError if a word has no tokens, has the same ones as another, or its vectors don't fit a text encoder.
     """
 
     def __init__(self, model: Model, vectors: Vectors) -> None:
         self.words = tuple(vectors)
         self._model, self._tokenizers = model, model.tokenizers
         self._homes: list[tuple[Any, nn.Module]] = []
-        self.tables: list[Table] = []
+        self.tables: list[ExtendedEmbedding] = []
         _check(model, vectors)
         tokenizers = []
         for number, (encoder, tokenizer) in enumerate(zip(model.text_encoders, model.tokenizers, strict=True)):
@@ -121,8 +121,8 @@ class Words:
             for word, value in own.items():
                 places[word] = (place, len(value))
                 place += len(value)
-            tokenizers.append(Reader(tokenizer, places))
-            table = Table(base, list(own.values()))
+            tokenizers.append(WordTokenizer(tokenizer, places))
+            table = ExtendedEmbedding(base, list(own.values()))
             table.train(base.training)
             self._homes.append((home, base))
             self.tables.append(table)
@@ -131,7 +131,7 @@ class Words:
         model.tokenizers = tokenizers
 
     def remove(self) -> None:
-        """The tokenizers and tables of before. Words put over these must be gone already."""
+        """Put the former tokenizers and tables back. Words put in after these must have been removed before."""
         if self._homes:
             self._model.tokenizers = self._tokenizers
         while self._homes:
@@ -140,7 +140,7 @@ class Words:
 
     @contextmanager
     def off(self) -> Iterator[None]:
-        """Inside, the model reads as if there were none of them."""
+        """Inside, the model reads prompts as if there were none of these words."""
         tokenizers, self._model.tokenizers = self._model.tokenizers, self._tokenizers
         for home, base in self._homes:
             home.token_embedding = base
@@ -152,7 +152,7 @@ class Words:
                 home.token_embedding = table
 
     def vectors(self) -> dict[str, list[nn.Parameter]]:
-        """The vectors of each word, for each text encoder."""
+        """Return the vectors of each word, for each text encoder."""
         return {word: [table.vectors[number] for table in self.tables] for number, word in enumerate(self.words)}
 
 
@@ -161,11 +161,11 @@ def _check(model: Model, vectors: Vectors) -> None:
     for word, values in vectors.items():
         sequence = tuple(word_tokens(model.tokenizers[0], word))
         if sequence in seen:
-            raise ModelError(f"The words {seen[sequence]!r} and {word!r} read alike: keep one of them.")
+            raise ModelError(f"The words {seen[sequence]!r} and {word!r} have the same tokens: keep one of them.")
         seen[sequence] = word
         widths = [base_table(encoder).shape[1] for encoder in model.text_encoders]
         if [value.shape[-1] for value in values] != widths or len({len(value) for value in values}) != 1:
-            told = " and ".join(str(width) for width in widths)
+            wanted = " and ".join(str(width) for width in widths)
             raise ModelError(
-                f"The vectors of {word!r} are for another kind of model: this one's text encoders take {told} numbers each."
+                f"The vectors of {word!r} are for another kind of model: those of this one's text encoders have {wanted} numbers each."
             )

@@ -61,7 +61,7 @@ class Exports:
             with session.loop.weights_to_save():
                 method.save(path, metadata, precision)
                 if isinstance(method, SeveralFiles):
-                    return method.save_further(path, self.saves.extra_folder, metadata, precision)
+                    return method.save_extra(path, self.saves.extra_folder, metadata, precision)
             return []
 
         return write

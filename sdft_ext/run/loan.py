@@ -35,7 +35,7 @@ def record_files(folder: Path, recipe: Recipe, host: Host) -> Recipe:
 def exports(folder: Path, recipe: Recipe, host: Host) -> Saves:
     """Make the run's saves: in the host's folder under a name that no other file has, the same after a resume."""
     method = METHODS[recipe.method.name]
-    place, kind = host.saves_folder(recipe.method.files), getattr(method, "further_kind", None)
+    place, kind = host.saves_folder(recipe.method.files), getattr(method, "extra_kind", None)
     extra_folder = None if kind is None else host.saves_folder(kind)
     saves = Saves(folder, recipe.save.name, recipe.save.keep_last, place, method.suffix, extra_folder)
     stem = read_facts(folder).get("stem")

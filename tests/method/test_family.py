@@ -15,7 +15,7 @@ from sdft_ext.method.adapters import AdapterConfig, Adapters, wrappable
 from sdft_ext.method.base import MethodError
 from sdft_ext.method.lora import applied, read
 from sdft_ext.method.sizes import numbers, split
-from sdft_ext.method.weight_deltas import Changed, column_lengths, difference, effective_weight, first_values
+from sdft_ext.method.weight_deltas import DeltaLayer, column_lengths, difference, effective_weight, first_values
 from sdft_ext.model import borrow, text
 from sdft_ext.model.base import Model, predict
 from sdft_ext.recipe import Recipe
@@ -105,7 +105,7 @@ def test_no_second_weight_is_kept_for_the_gradients(kind, compute):
         base.requires_grad_(False)
         first = first_values(kind, base, 4, 8, torch.Generator().manual_seed(1))
         values = {name: value + 0.1 * torch.randn(value.shape) for name, value in first.items()}
-        layer, x = Changed(base, values, 0.5, rank_dropout=0.3).train(), x.requires_grad_(True)
+        layer, x = DeltaLayer(base, values, 0.5, rank_dropout=0.3).train(), x.requires_grad_(True)
         kept: list[int] = []
 
         def pack(tensor, kept=kept):
@@ -138,7 +138,7 @@ def test_no_second_weight_is_kept_for_the_gradients(kind, compute):
 @pytest.mark.parametrize("kind", ["dora", "loha", "lokr"])
 def test_gradients_go_on_through_a_layer_that_does_not_train(kind):
     for base, x in ((torch.nn.Linear(16, 12), torch.randn(3, 16)), (torch.nn.Conv2d(4, 6, 3), torch.randn(2, 4, 8, 8))):
-        layer = Changed(base, first_values(kind, base, 2, 4, torch.Generator().manual_seed(1)), 0.5)
+        layer = DeltaLayer(base, first_values(kind, base, 2, 4, torch.Generator().manual_seed(1)), 0.5)
         layer.requires_grad_(False)
         layer(x.requires_grad_(True)).sum().backward()
         assert x.grad is not None and x.grad.abs().sum() > 0
@@ -218,7 +218,7 @@ def test_the_webui_reads_the_change_that_was_trained(model, kind, rank, layer, t
     path = tmp_path / "x.safetensors"
     with Attached(model, recipe(kind, rank=rank, alpha=0.7 * rank)) as method:
         method.save(path, {}, "fp32")
-        wanted = method.adapters.layers[layer].change().detach()
+        wanted = method.adapters.layers[layer].delta().detach()
         weight = dict(wrappable(model))[layer].weight
         found = raw(path, layer)
         assert ("lokr_w2" in found) == (kind == "lokr" and rank == 16)
@@ -285,14 +285,14 @@ def test_over_a_half_precision_base_small_changes_count(kind):
     draws = torch.Generator().manual_seed(1)
     first = first_values(kind, base, 4, 0, draws)
     moved = {name: tensor + 1e-3 * torch.randn(tensor.shape, generator=draws) for name, tensor in first.items()}
-    layer = Changed(base, moved, 1.0)
+    layer = DeltaLayer(base, moved, 1.0)
     half = torch.randint(-8, 9, (200, 32), generator=draws).bfloat16()
     x = torch.cat([half, -half], 1)  # what the base makes 0 of
     assert not base(x).any()
     with torch.autocast("cpu", torch.bfloat16):
         found = layer(x)
-    wanted = x.float() @ layer.change().detach().T
-    assert found.dtype == torch.bfloat16 and float(layer.change().detach().abs().max()) < 2e-2
+    wanted = x.float() @ layer.delta().detach().T
+    assert found.dtype == torch.bfloat16 and float(layer.delta().detach().abs().max()) < 2e-2
     assert float((found.detach().float() - wanted).norm()) < 0.02 * float(wanted.norm())
 
 
@@ -401,7 +401,7 @@ def test_other_forms_of_lycoris_are_read_continued_and_written(model, number, na
     method = METHODS[kind]()
     method.attach(model, recipe(kind, continue_from=str(path)))
     try:
-        assert torch.allclose(method.adapters.layers[name].change(), wanted, atol=1e-5)
+        assert torch.allclose(method.adapters.layers[name].delta(), wanted, atol=1e-5)
         assert method.adapters.tensors()[name].keys() == tensors.keys()
         method.save(path, {}, "fp32")
     finally:

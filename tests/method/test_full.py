@@ -17,7 +17,7 @@ from sdft_ext.method.full import DreamboothMethod, FullMethod
 from sdft_ext.model import borrow, text
 from sdft_ext.model.base import Model, predict
 from sdft_ext.model.copies import parameters
-from sdft_ext.model.share import hang, share
+from sdft_ext.model.share import replace_parameters, share
 from sdft_ext.recipe import Recipe, RecipeError
 from sdft_ext.run import train
 from sdft_ext.run_folder.facts import read_facts
@@ -168,7 +168,7 @@ def test_a_model_that_the_host_builds_anew_comes_back_instead_of_the_old_one(tmp
     method.attach(model, Recipe())
     moved(method)
     trained = answer(model)
-    hang(model, share(other))
+    replace_parameters(model, share(other))
     assert torch.equal(answer(model), trained)
     method.detach()
     assert [id(p) for _, p in parameters(model)] == [id(p) for _, p in parameters(other)]

@@ -82,7 +82,7 @@ def test_the_file_answers_as_memory_does(model, settings, tmp_path):
 def test_keys_and_values_have_networks_of_their_own(model):
     """Written out: k and v of each attention are made of x + network(x)."""
     method = attached(model, sizes="64")
-    keys, values = method.hung.pairs[64]
+    keys, values = method.networks.pairs[64]
     attention = model.unet.mid_block.attentions[0].transformer_blocks[0].attn2
     words = torch.randn(1, 5, 64, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
@@ -90,7 +90,7 @@ def test_keys_and_values_have_networks_of_their_own(model):
         assert torch.allclose(attention.to_k(words), (words + keys.linear(words)) @ weight_k.T, atol=1e-5)
         assert torch.allclose(attention.to_v(words), (words + values.linear(words)) @ weight_v.T, atol=1e-5)
         assert torch.equal(attention.to_q(words), functional.linear(words, attention.to_q.weight))
-    assert list(method.hung.pairs) == [64] and set(widths(model)) == {32, 64}
+    assert list(method.networks.pairs) == [64] and set(widths(model)) == {32, 64}
     method.detach()
 
 
@@ -109,7 +109,8 @@ def test_only_the_networks_train(model, settings):
     optimizer.step()
     assert any((value != before[name]).any() for name, value in method.state().items())
     assert sum(value.numel() for value in group.parameters) == sum(
-        network_numbers(width, method._structure.layers, method._structure.layer_norm) for width in method.hung.pairs
+        network_numbers(width, method._structure.layers, method._structure.layer_norm)
+        for width in method.networks.pairs
     )
     assert all(value.grad is None and not value.requires_grad for part in model.modules for value in part.parameters())
     assert method.uses_global_rng == bool(settings.get("dropout"))

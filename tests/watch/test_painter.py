@@ -11,7 +11,7 @@ import torch
 
 from sdft_ext.method import METHODS
 from sdft_ext.model.load import load
-from sdft_ext.model.share import hang
+from sdft_ext.model.share import replace_parameters
 from sdft_ext.run import train
 from sdft_ext.run_folder.saves import Saves
 from sdft_ext.watch import painter as painter_room
@@ -33,7 +33,7 @@ class Turns:
             return work()
         finally:
             self.inside = False
-            hang(self.model, load(self.model.path))
+            replace_parameters(self.model, load(self.model.path))
 
     def progress(self, what: str, done: int, total: int) -> None:
         assert not self.inside

@@ -20,7 +20,7 @@ from torch import Tensor
 from ...errors import ModelError
 from ...model import borrow
 from ...model.base import Model
-from ...model.share import hang
+from ...model.share import replace_parameters
 from ...recipe import Recipe
 from ..base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, dtype_name
 from ..flags import Flags
@@ -260,7 +260,7 @@ class WebUIHost:
             raise HostChanged(why)
         hung = [id(parameter) for parameter in lent.parameters()]
         if hung != self._hung:
-            hang(model, self._built(lent))
+            replace_parameters(model, self._built(lent))
             self._hung = hung
             self._ours = None if self._ours is None else Flags.off(lent.parameters())
         self._lent = lent

@@ -16,7 +16,7 @@ from sdft_ext.method.base import MethodError
 from sdft_ext.method.token_vectors import words_of
 from sdft_ext.model import borrow, text
 from sdft_ext.model.base import Model
-from sdft_ext.model.trained_tokens import Words, base_table
+from sdft_ext.model.trained_tokens import TrainedTokens, base_table
 from sdft_ext.recipe import Concept, Recipe
 from tests.model import ldm
 
@@ -144,7 +144,7 @@ def test_several_words_are_several_files(model, tmp_path):
     prompts = ["a sks and a zwx", "a/b c"]
     expected = [encoded(model, prompt) for prompt in prompts]
     method.save(path, {}, "fp32")
-    further = method.save_further(path, tmp_path, {}, "fp32")
+    further = method.save_extra(path, tmp_path, {}, "fp32")
     method.detach()
     assert [file.name for file in further] == ["mine-000010-zwx.safetensors", "mine-000010-ab c.safetensors"]
     with METHODS["textual_inversion"]().applied(path, model):
@@ -160,7 +160,7 @@ def test_a_pivotal_file_is_a_lora_with_words_and_the_words_alone(model, tmp_path
     assert {group.name for group in method.groups()} == {"unet", "text_encoder", "text_encoder_words"}
     shaken(method)
     method.save(path, {}, "fp32")
-    (further,) = method.save_further(path, folder, {}, "fp32")
+    (further,) = method.save_extra(path, folder, {}, "fp32")
     words = {f"bundle_emb.sks.{name}": value for name, value in load_file(further).items()}
     whole = load_file(path)
     assert further == folder / "mine-sks.safetensors"
@@ -219,7 +219,7 @@ def test_a_word_stays_in_one_piece(model):
     """74 tokens and a word of two: it goes into the next chunk whole, as in the WebUI."""
     width = model.text_encoders[0].config.hidden_size
     vectors = [torch.zeros(2, encoder.config.hidden_size) for encoder in model.text_encoders]
-    words = Words(model, {"sks": vectors})
+    words = TrainedTokens(model, {"sks": vectors})
     try:
         found = text.prompt_chunks(model.tokenizers[0], "cat " * 74 + "sks cat")
         assert width and [len(chunk) for chunk in found] == [74, 3] and found[1][:2] == [49408, 49409]
@@ -230,7 +230,7 @@ def test_a_word_stays_in_one_piece(model):
 
 
 def test_words_that_cannot_be(model):
-    for made, says in ((recipe(**{"  ": "cat"}), None), (recipe(sks="", SKS=""), "read alike")):
+    for made, says in ((recipe(**{"  ": "cat"}), None), (recipe(sks="", SKS=""), "same tokens")):
         method = METHODS["textual_inversion"]()
         if says is None:
             method.attach(model, made)  # a blank name is none: the trigger is trained
@@ -243,7 +243,7 @@ def test_words_that_cannot_be(model):
     with pytest.raises(MethodError, match="no word to train"):
         words_of(nothing)
     for one, other in (("<cat>", "cat"), ("Cat!", "<cat>"), ("<>", "word")):
-        with pytest.raises(MethodError, match="files of one name"):
+        with pytest.raises(MethodError, match="same file name"):
             words_of(recipe(**{one: "", other: ""}))
     with pytest.raises(MethodError, match="has a dot"):
         METHODS["pivotal"]().attach(model, recipe("pivotal", **{"v1.5": ""}))
