@@ -289,7 +289,7 @@ def read_for(path: str | Path, family: Family, shapes: Mapping[str, tuple[int, .
     wrong = [name for name, layer in file.layers.items() if not layer.fits(shapes[name])]
     if wrong:
         raise kohya.LoraFileError(
-            f"{path} was made for another kind of model: {len(wrong)} of its {len(file.layers)} layers have another size, "
+            f"{path} was made for another kind of model: {len(wrong)} of its {len(file.layers)} layers have other sizes, "
             f"such as {wrong[0]}. Choose a LoRA for {family.name.upper()}, or another base model."
         )
     return file
