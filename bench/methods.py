@@ -140,7 +140,7 @@ def learned(applied: AbstractContextManager[None], model: Model, progress: Progr
 def draw(kind: Kind, model: Model, folder: Path) -> None:
     prompts = SHOWN[kind]
     seeds = list(range(demo.SEED + 9000, demo.SEED + 9000 + len(prompts)))
-    drawn = sample(model, prompts, seeds, steps=demo.STEPS, guidance=demo.GUIDANCE, width=world.SIZE, height=world.SIZE)
+    drawn = sample(model, prompts, seeds, demo.SAMPLER)
     for number, picture in enumerate(drawn):
         picture.save(folder / f"shown-{number}.png")
 

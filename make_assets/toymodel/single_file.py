@@ -67,10 +67,9 @@ def load(path: Path | None = None) -> diffusion.Model:
     return model
 
 
-def settings() -> dict[str, object]:
-    """The yaml beside the file: LDM's ``v1-inference.yaml`` with the toy's sizes."""
+def _unet_settings() -> dict[str, object]:
     base = diffusion.WIDTHS[0]
-    unet = {
+    return {
         "image_size": 8,
         "in_channels": 4,
         "out_channels": 4,
@@ -85,8 +84,11 @@ def settings() -> dict[str, object]:
         "use_checkpoint": False,
         "legacy": False,
     }
+
+
+def _first_stage_settings() -> dict[str, object]:
     width = autoencoder.WIDTHS[0]
-    first_stage = {
+    return {
         "double_z": True,
         "z_channels": 4,
         "resolution": 64,
@@ -98,6 +100,10 @@ def settings() -> dict[str, object]:
         "attn_resolutions": [],
         "dropout": 0.0,
     }
+
+
+def settings() -> dict[str, object]:
+    """Return the yaml beside the file: LDM's ``v1-inference.yaml`` with the toy's sizes."""
     params = {
         "linear_start": 0.00085,
         "linear_end": 0.012,
@@ -113,13 +119,13 @@ def settings() -> dict[str, object]:
         "monitor": "val/loss_simple_ema",
         "scale_factor": autoencoder.SCALE,
         "use_ema": False,
-        "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": unet},
+        "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": _unet_settings()},
         "first_stage_config": {
             "target": "ldm.models.autoencoder.AutoencoderKL",
             "params": {
                 "embed_dim": 4,
                 "monitor": "val/rec_loss",
-                "ddconfig": first_stage,
+                "ddconfig": _first_stage_settings(),
                 "lossconfig": {"target": "torch.nn.Identity"},
             },
         },

@@ -189,7 +189,7 @@ def _ended(start: Callable[[RunControl, Processes], RunResult], quiet: bool) -> 
 def _sample(options: argparse.Namespace) -> int:
     from ..method.lora import applied
     from ..model.load import load
-    from ..model.sample import sample
+    from ..model.sample import SamplerSettings, sample
     from ..storage import atomic
     from ..tools.files import file_and_weight
     from ..watch.progress import Progress
@@ -202,11 +202,7 @@ def _sample(options: argparse.Namespace) -> int:
             model,
             options.prompts,
             [options.seed + number for number in range(len(options.prompts))],
-            negative=options.negative,
-            steps=options.steps,
-            guidance=options.guidance,
-            width=side,
-            height=side,
+            SamplerSettings(options.negative, options.steps, options.guidance, side, side),
             batch=4,
             progress=lambda done, total: progress.show("Drawing", done, total),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import ModelError
 from .family import Family, Prediction
@@ -53,35 +53,10 @@ def text_prefixes(shapes: Shapes) -> tuple[str, ...]:
 
 
 def refuse(shapes: Shapes, name: str) -> None:
-    """Raises ModelError where the keys belong to something else than a whole SD 1, 2 or XL checkpoint."""
-    keys = list(shapes)
-
-    def some(*parts: str) -> bool:
-        return any(part in key for key in keys for part in parts)
-
-    whole = f"{UNET}input_blocks.0.0.weight" in shapes
-    if not whole:
-        for part, what in FOREIGN.items():
-            if some(part):
-                raise ModelError(
-                    f"{name} is {what}, which can't be trained yet: choose an SD 1, SD 2 or SDXL checkpoint."
-                )
-        if some("lora_down", "lora_up", "lora_A", "lora_B", "hada_w1", "lokr_w1"):
-            raise ModelError(
-                f"{name} is a LoRA, not a base model: name the checkpoint in model.base, and this file in method.lora.continue_from."
-            )
-        if some("control_model.", "controlnet"):
-            raise ModelError(f"{name} is a ControlNet, not a base model: choose a checkpoint.")
-        if some("emb_params", "string_to_param", "clip_g", "clip_l") and len(keys) < 8:
-            raise ModelError(f"{name} is an embedding, not a base model: choose a checkpoint.")
-        if "encoder.conv_in.weight" in shapes or f"{VAE}encoder.conv_in.weight" in shapes:
-            raise ModelError(
-                f"{name} is a VAE, not a base model: name it in model.vae, and a checkpoint in model.base."
-            )
-        if some("input_blocks.", "down_blocks."):
-            raise ModelError(f"{name} holds only a UNet: a checkpoint with text encoder and VAE is needed.")
-        raise ModelError(f"{name} is no Stable Diffusion checkpoint: it has no UNet among its {len(keys)} tensors.")
-    if any(key.startswith("conditioner.embedders.0.model.") for key in keys):
+    """Raise ModelError, which says what it is, for anything but a whole SD 1, 2 or XL checkpoint."""
+    if f"{UNET}input_blocks.0.0.weight" not in shapes:
+        _refuse_without_unet(shapes, name)
+    if any(key.startswith("conditioner.embedders.0.model.") for key in shapes):
         raise ModelError(f"{name} is the SDXL refiner, which is not a model to train: choose the SDXL base.")
     channels = shapes[f"{UNET}input_blocks.0.0.weight"][1]
     if channels != 4:
@@ -89,8 +64,32 @@ def refuse(shapes: Shapes, name: str) -> None:
         raise ModelError(f"{name} is {what}, which can't be trained yet: choose a plain text-to-image checkpoint.")
     if not text_prefixes(shapes):
         raise ModelError(f"{name} has no text encoder: a whole checkpoint is needed.")
-    if not any(key.startswith(VAE) for key in keys):
+    if not any(key.startswith(VAE) for key in shapes):
         raise ModelError(f"{name} has no VAE: a whole checkpoint is needed.")
+
+
+def _refuse_without_unet(shapes: Shapes, name: str) -> NoReturn:
+    keys = list(shapes)
+
+    def some(*parts: str) -> bool:
+        return any(part in key for key in keys for part in parts)
+
+    for part, what in FOREIGN.items():
+        if some(part):
+            raise ModelError(f"{name} is {what}, which can't be trained yet: choose an SD 1, SD 2 or SDXL checkpoint.")
+    if some("lora_down", "lora_up", "lora_A", "lora_B", "hada_w1", "lokr_w1"):
+        raise ModelError(
+            f"{name} is a LoRA, not a base model: name the checkpoint in model.base, and this file in method.lora.continue_from."
+        )
+    if some("control_model.", "controlnet"):
+        raise ModelError(f"{name} is a ControlNet, not a base model: choose a checkpoint.")
+    if some("emb_params", "string_to_param", "clip_g", "clip_l") and len(keys) < 8:
+        raise ModelError(f"{name} is an embedding, not a base model: choose a checkpoint.")
+    if "encoder.conv_in.weight" in shapes or f"{VAE}encoder.conv_in.weight" in shapes:
+        raise ModelError(f"{name} is a VAE, not a base model: name it in model.vae, and a checkpoint in model.base.")
+    if some("input_blocks.", "down_blocks."):
+        raise ModelError(f"{name} holds only a UNet: a checkpoint with text encoder and VAE is needed.")
+    raise ModelError(f"{name} is no Stable Diffusion checkpoint: it has no UNet among its {len(keys)} tensors.")
 
 
 def detect(

@@ -63,10 +63,31 @@ def lora_metadata(recipe: Recipe, family: Family, facts: RunFacts, stem: str) ->
 
 
 def _kohya(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[str, str]:
-    train, dataset = recipe.train, recipe.dataset
-    rate, options = train.learning_rate, ",".join(f"{key}={value}" for key, value in train.optimizer_options.items())
-    buckets = {str(i): {"resolution": [w, h], "count": n} for i, (w, h, n) in enumerate(facts.buckets)}
-    values: dict[str, Any] = {
+    values = {
+        **_counts(recipe, family, facts, stem),
+        **_optimization(recipe),
+        **_dataset(recipe, facts),
+        **_loss(recipe, family),
+        "ss_session_id": int(facts.started * 1000) % 2**32,
+        "ss_training_comment": "sdft",
+    }
+    if facts.base is not None:
+        values |= {"ss_sd_model_name": facts.base.name, **base_hashes(facts.base)}
+    if recipe.model.vae:
+        hashes = base_hashes(vae := Path(recipe.model.vae))
+        values |= {"ss_vae_name": vae.name} | {key.replace("sd_model", "vae"): value for key, value in hashes.items()}
+    if not recipe.save.private:
+        values |= {
+            "ss_dataset_dirs": json.dumps(facts.dataset_dirs, ensure_ascii=False),
+            "ss_reg_dataset_dirs": json.dumps(facts.reg_dataset_dirs, ensure_ascii=False),
+            "ss_tag_frequency": json.dumps(facts.tag_frequency, ensure_ascii=False),
+        }
+    return {key: str(value) for key, value in values.items()}
+
+
+def _counts(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[str, Any]:
+    train = recipe.train
+    return {
         "ss_base_model_version": VERSIONS[family.name],
         "ss_v2": family.name == "sd2",
         "ss_output_name": stem,
@@ -83,9 +104,16 @@ def _kohya(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[s
         "ss_total_batch_size": train.batch_size * train.accumulation * facts.processes,
         "ss_gradient_accumulation_steps": train.accumulation,
         "ss_gradient_checkpointing": train.checkpointing,
+    }
+
+
+def _optimization(recipe: Recipe) -> dict[str, Any]:
+    train, method = recipe.train, recipe.method
+    rate, options = train.learning_rate, ",".join(f"{key}={value}" for key, value in train.optimizer_options.items())
+    return {
         "ss_learning_rate": rate,
-        "ss_unet_lr": rate if recipe.method.unet else None,
-        "ss_text_encoder_lr": (train.text_encoder_learning_rate or rate) if recipe.method.text_encoder else None,
+        "ss_unet_lr": rate if method.unet else None,
+        "ss_text_encoder_lr": (train.text_encoder_learning_rate or rate) if method.text_encoder else None,
         "ss_optimizer": f"{train.optimizer}({options})" if options else train.optimizer,
         "ss_lr_scheduler": train.schedule,
         "ss_lr_warmup_steps": train.warmup,
@@ -94,6 +122,13 @@ def _kohya(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[s
         "ss_full_fp16": False,
         "ss_seed": train.seed,
         "ss_clip_skip": recipe.model.clip_skip,
+    }
+
+
+def _dataset(recipe: Recipe, facts: RunFacts) -> dict[str, Any]:
+    dataset = recipe.dataset
+    buckets = {str(i): {"resolution": [w, h], "count": n} for i, (w, h, n) in enumerate(facts.buckets)}
+    return {
         "ss_resolution": f"({dataset.resolution}, {dataset.resolution})",
         "ss_enable_bucket": dataset.buckets,
         "ss_min_bucket_reso": dataset.bucket_min,
@@ -107,6 +142,12 @@ def _kohya(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[s
         "ss_shuffle_caption": dataset.shuffle_tags,
         "ss_keep_tokens": dataset.keep_tags,
         "ss_flip_aug": dataset.flip > 0,
+    }
+
+
+def _loss(recipe: Recipe, family: Family) -> dict[str, Any]:
+    train = recipe.train
+    return {
         "ss_prior_loss_weight": train.prior_loss_weight,
         "ss_noise_offset": train.noise_offset or None,
         "ss_multires_noise_iterations": train.multires_iterations or None,
@@ -116,21 +157,7 @@ def _kohya(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[s
         "ss_debiased_estimation": train.snr_weighting == "debiased",
         "ss_zero_terminal_snr": family.zero_terminal_snr or train.zero_terminal_snr,
         "ss_loss_type": train.loss,
-        "ss_session_id": int(facts.started * 1000) % 2**32,
-        "ss_training_comment": "sdft",
     }
-    if facts.base is not None:
-        values |= {"ss_sd_model_name": facts.base.name, **base_hashes(facts.base)}
-    if recipe.model.vae:
-        hashes = base_hashes(vae := Path(recipe.model.vae))
-        values |= {"ss_vae_name": vae.name} | {key.replace("sd_model", "vae"): value for key, value in hashes.items()}
-    if not recipe.save.private:
-        values |= {
-            "ss_dataset_dirs": json.dumps(facts.dataset_dirs, ensure_ascii=False),
-            "ss_reg_dataset_dirs": json.dumps(facts.reg_dataset_dirs, ensure_ascii=False),
-            "ss_tag_frequency": json.dumps(facts.tag_frequency, ensure_ascii=False),
-        }
-    return {key: str(value) for key, value in values.items()}
 
 
 def _modelspec(recipe: Recipe, family: Family, stem: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..model.base import Model
 from ..model.load import load
-from ..model.sample import sample
+from ..model.sample import SamplerSettings, sample
 from ..model.share import replace_parameters, share
 from ..recipe import ModelRecipe, Recipe
 from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, dtype_name
@@ -156,17 +156,13 @@ class StandaloneHost:
                 raise HostError("A run is training on another base model: wait for its end, or stop it.")
             model = self.shelf.take(self.files())
             method = METHODS[drawing.method]()
+            side = drawing.size // 8 * 8
             with nullcontext() if drawing.save is None else method.applied(drawing.save, model, drawing.weight):
                 return sample(
                     model,
                     [drawing.prompt],
                     [drawing.seed],
-                    negative=drawing.negative,
-                    steps=drawing.steps,
-                    guidance=drawing.guidance,
-                    width=drawing.size // 8 * 8,
-                    height=drawing.size // 8 * 8,
-                    clip_skip=drawing.clip_skip,
+                    SamplerSettings(drawing.negative, drawing.steps, drawing.guidance, side, side, drawing.clip_skip),
                 )[0]
 
     def faces(self, image: Image.Image) -> list[tuple[float, float, float, float]]:
@@ -190,12 +186,14 @@ class StandaloneHost:
                 self.shelf.take(model),
                 prompts,
                 seeds,
-                negative=sampling.negative,
-                steps=sampling.steps,
-                guidance=sampling.guidance,
-                width=sampling.width // 8 * 8,
-                height=sampling.height // 8 * 8,
-                clip_skip=sampling.clip_skip,
+                SamplerSettings(
+                    sampling.negative,
+                    sampling.steps,
+                    sampling.guidance,
+                    sampling.width // 8 * 8,
+                    sampling.height // 8 * 8,
+                    sampling.clip_skip,
+                ),
             )
 
     def taggers(self) -> list[Tagger]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from PIL import Image
@@ -14,26 +15,34 @@ from .text import chunk_count, encode
 from .vae import decode
 
 
+@dataclass(frozen=True)
+class SamplerSettings:
+    """How pictures are drawn. Sides in pixels, multiples of 8. ``guidance`` is the scale of classifier-free guidance (Ho 2022);
+    1 or less ignores the negative prompt."""
+
+    negative: str = ""
+    steps: int = 20
+    guidance: float = 7.0
+    width: int = 512
+    height: int = 512
+    clip_skip: int = 1
+
+
 def sample(
     model: Model,
     prompts: Sequence[str],
     seeds: Sequence[int],
+    settings: SamplerSettings,
     *,
-    negative: str = "",
-    steps: int = 20,
-    guidance: float = 7.0,
-    width: int = 512,
-    height: int = 512,
-    clip_skip: int = 1,
     batch: int = 16,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Image.Image]:
-    """One picture for each prompt and seed, ``width`` × ``height`` pixels (multiples of 8).
+    """Draw one picture for each prompt and seed.
 
-    Each picture's first noise comes from its own seed on the CPU. ``guidance`` is the scale of classifier-free guidance
-    (Ho 2022); 1 or less leaves the negative prompt out. Each prompt is encoded once; a long one doesn't fill up others.
-    Raises ValueError where there aren't as many seeds as prompts.
+    Each picture's first noise comes from its own seed on the CPU. Each prompt is encoded once; a long one doesn't pad others.
+    Raises ValueError unless there are as many seeds as prompts.
     """
+    negative, clip_skip = settings.negative, settings.clip_skip
     if len(seeds) != len(prompts):
         raise ValueError(f"{len(prompts)} prompts need as many seeds, not {len(seeds)}.")
     flags = Flags(model.modules)
@@ -49,8 +58,9 @@ def sample(
                     conditioning = Conditioning.cat(
                         [encoded[prompt] for prompt in [*(prompts[i] for i in part), negative]]
                     )
-                    noise = torch.stack([first_noise(model, seeds[i], width, height) for i in part]).to(model.device)
-                    latents = ddim(model, noise, conditioning, steps, guidance, (width, height))
+                    drawn = [first_noise(model, seeds[i], settings.width, settings.height) for i in part]
+                    noise = torch.stack(drawn).to(model.device)
+                    latents = ddim(model, noise, conditioning, settings)
                     pictures |= dict(zip(part, map(to_picture, decode(model, latents)), strict=True))
                     if progress is not None:
                         progress(len(pictures), len(prompts))
@@ -86,14 +96,13 @@ def first_noise(model: Model, seed: int, width: int, height: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))
 
 
-def ddim(
-    model: Model, noise: Tensor, conditioning: Conditioning, steps: int, guidance: float, size: tuple[int, int]
-) -> Tensor:
-    """DDIM with η = 0 (Song 2021, eq. 12), from noise [B, C, h, w]; the last row of ``conditioning`` is the negative prompt.
+def ddim(model: Model, noise: Tensor, conditioning: Conditioning, settings: SamplerSettings) -> Tensor:
+    """Denoise [B, C, h, w] by DDIM with η = 0 (Song 2021, eq. 12); the last row of ``conditioning`` is the negative prompt.
 
-    Timesteps are spaced as Stable Diffusion's own sampler does ('leading', offset 1); with zero-terminal SNR they are
+    Timesteps are spaced as in Stable Diffusion's own sampler ('leading', offset 1); with zero-terminal SNR they are
     'trailing', so that the first one is pure noise (Lin 2023 §3.3).
     """
+    steps, guidance = settings.steps, settings.guidance
     alphas = model.alphas_cumprod
     if model.family.zero_terminal_snr:
         alphas = _zero_terminal(alphas)
@@ -106,8 +115,8 @@ def ddim(
     guided = guidance > 1.0
     rows = list(range(count)) + ([count] * count if guided else [])
     conditioning = conditioning.rows(rows)
-    width, height = size
-    time_ids = torch.tensor([[height, width, 0, 0, height, width]], device=noise.device).expand(len(rows), -1)
+    size = [settings.height, settings.width]
+    time_ids = torch.tensor([[*size, 0, 0, *size]], device=noise.device).expand(len(rows), -1)
     latents = noise.float()
     for time, after in zip(times, following, strict=True):
         doubled = torch.cat([latents, latents]) if guided else latents

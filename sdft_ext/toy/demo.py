@@ -16,7 +16,7 @@ from .. import run
 from ..method import METHODS
 from ..model.base import Model
 from ..model.load import load
-from ..model.sample import sample
+from ..model.sample import SamplerSettings, sample
 from ..randomness import numpy_generator
 from ..recipe import Kind, Recipe, RecipeError
 from ..recipe import file as recipe_file
@@ -31,8 +31,8 @@ RECIPE = EXAMPLES / "subject.yaml"
 SEED = 7000
 """Of the measured pictures; no control picture uses it."""
 BASE_PICTURES, CONCEPT_PICTURES, GROUP_PICTURES = 96, 48, 40
-STEPS, GUIDANCE = 20, 2.5
-"""The sampler's, for measured pictures."""
+SAMPLER = SamplerSettings(steps=20, guidance=2.5, width=world.SIZE, height=world.SIZE)
+"""For measured pictures."""
 
 
 def recipe(out: Path) -> Recipe:
@@ -76,10 +76,7 @@ def pictures(model: Model, captions: Sequence[str], seed: int, progress: Progres
         model,
         captions,
         [seed + number for number in range(len(captions))],
-        steps=STEPS,
-        guidance=GUIDANCE,
-        width=world.SIZE,
-        height=world.SIZE,
+        SAMPLER,
         batch=32,
         progress=lambda done, total: progress.show(label, done, total),
     )

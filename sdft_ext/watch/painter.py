@@ -13,7 +13,7 @@ from ..errors import SdftError
 from ..formats.metadata import save_preview
 from ..method.base import Method
 from ..model.base import Model
-from ..model.sample import drawn_at_once, sample
+from ..model.sample import SamplerSettings, drawn_at_once, sample
 from ..out_of_memory import out_of_memory, picture_does_not_fit
 from ..recipe import Recipe
 from ..run_folder.saves import Save, Saves
@@ -47,18 +47,16 @@ class Painter:
         """
         watch = self.recipe.watch
         side = (watch.size or self.recipe.dataset.resolution) // 8 * 8
+        settings = SamplerSettings(
+            watch.negative, watch.sampler_steps, watch.guidance, side, side, self.recipe.model.clip_skip
+        )
 
         def some(numbers: range) -> list[Image.Image]:
             return sample(
                 self.model,
                 [prompts[i] for i in numbers],
                 [seeds[i] for i in numbers],
-                negative=watch.negative,
-                steps=watch.sampler_steps,
-                guidance=watch.guidance,
-                width=side,
-                height=side,
-                clip_skip=self.recipe.model.clip_skip,
+                settings,
             )
 
         pictures: list[Image.Image] = []

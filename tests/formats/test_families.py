@@ -147,7 +147,7 @@ def test_another_vae_may_be_wider_but_not_for_other_latents(sd1, tmp_path):
     wide = save(made(block_out_channels=(32, 64, 64, 64)), tmp_path / "wide.safetensors")
     model = load.load(base, vae=wide)
     assert model.vae.config.block_out_channels == (32, 64, 64, 64)
-    assert sample.sample(model, ["x"], [1], steps=1, width=32, height=32)[0].size == (32, 32)
+    assert sample.sample(model, ["x"], [1], sample.SamplerSettings(steps=1, width=32, height=32))[0].size == (32, 32)
     many = save(made(latent_channels=16), tmp_path / "many.safetensors")
     with pytest.raises(ModelError, match=r"many\.safetensors is a VAE for latents of 16 channels, the model's have 4"):
         load.load(base, vae=many)
@@ -172,8 +172,8 @@ def test_an_sd2_folder_without_its_unused_layer_answers_as_the_single_file(tmp_p
 
     family = ldm.family("sd2")
     model = borrow.build(family, ldm.state_dict(family))
-    options = {"steps": 2, "width": 64, "height": 64}
-    expected = sample.sample(model, ["a cat"], [1], **options)[0]
+    options = sample.SamplerSettings(steps=2, width=64, height=64)
+    expected = sample.sample(model, ["a cat"], [1], options)[0]
     shorter = CLIPTextModel(CLIPTextConfig(**{**family.text[0], "num_hidden_layers": 2}))
     shorter.load_state_dict(model.text_encoders[0].state_dict(), strict=False)
     model.text_encoders = [shorter]
@@ -183,7 +183,7 @@ def test_an_sd2_folder_without_its_unused_layer_answers_as_the_single_file(tmp_p
     config.write_text(json.dumps({**json.loads(config.read_text()), "of_a_later_version": 1}))
     folder = load.load(tmp_path)
     assert (folder.family.name, folder.family.text_layer) == ("sd2", (1,))
-    assert sample.sample(folder, ["a cat"], [1], **options)[0].tobytes() == expected.tobytes()
+    assert sample.sample(folder, ["a cat"], [1], options)[0].tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize(("layers", "layer"), [(24, 2), (23, 1)])

@@ -174,9 +174,9 @@ def test_pictures_do_not_depend_on_what_is_drawn_beside_them(world):
     family, tensors, _ = world
     model = borrow.build(family, tensors)
     state = torch.get_rng_state()
-    options = {"steps": 2, "width": 64, "height": 64}
-    together = sample.sample(model, ["a cat", "a dog", "a cat"], [1, 2, 1], **options)
-    alone = sample.sample(model, ["a cat"], [1], **options)
+    options = sample.SamplerSettings(steps=2, width=64, height=64)
+    together = sample.sample(model, ["a cat", "a dog", "a cat"], [1, 2, 1], options)
+    alone = sample.sample(model, ["a cat"], [1], options)
     pixels = [list(picture.getdata()) for picture in (*together, *alone)]
     near = max(abs(a - b) for p, q in zip(pixels[0], pixels[3], strict=True) for a, b in zip(p, q, strict=True))
     assert near <= 1 and pixels[0] == pixels[2] and pixels[0] != pixels[1]
@@ -186,10 +186,10 @@ def test_pictures_do_not_depend_on_what_is_drawn_beside_them(world):
 def test_v_and_epsilon_draw_different_pictures(world):
     family, tensors, _ = world
     model = borrow.build(family, tensors)
-    one = sample.sample(model, ["x"], [1], steps=2, width=64, height=64)[0]
+    one = sample.sample(model, ["x"], [1], sample.SamplerSettings(steps=2, width=64, height=64))[0]
     for change in ({"prediction": "v_prediction"}, {"prediction": "v_prediction", "zero_terminal_snr": True}):
         model.family = dataclasses.replace(family, **change)
-        other = sample.sample(model, ["x"], [1], steps=2, width=64, height=64)[0]
+        other = sample.sample(model, ["x"], [1], sample.SamplerSettings(steps=2, width=64, height=64))[0]
         assert other.tobytes() != one.tobytes()
         one = other
 
@@ -238,8 +238,8 @@ def test_a_diffusers_folder_answers_as_the_single_file(name, tmp_path):
     (tmp_path / "vae" / "config.json").write_text(json.dumps(config))
     folder = load.load(tmp_path)
     assert (folder.family.name, folder.family.text_layer) == (family.name, family.text_layer)
-    options = {"steps": 2, "width": 64, "height": 64}
-    pictures = [sample.sample(m, ["a cat"], [1], **options)[0].tobytes() for m in (model, folder)]
+    options = sample.SamplerSettings(steps=2, width=64, height=64)
+    pictures = [sample.sample(m, ["a cat"], [1], options)[0].tobytes() for m in (model, folder)]
     assert pictures[0] == pictures[1]
 
 

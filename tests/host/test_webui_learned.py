@@ -66,7 +66,7 @@ def share(webui: WebUI, concept: str, prompts: list[str], **settings: str) -> fl
         picture
         for number, prompt in enumerate(prompts)
         for picture in webui.pictures(
-            prompt, EACH, seed=100 * number, steps=demo.STEPS, cfg_scale=demo.GUIDANCE, sampler_name="DDIM",
+            prompt, EACH, seed=100 * number, steps=demo.SAMPLER.steps, cfg_scale=demo.SAMPLER.guidance, sampler_name="DDIM",
             override_settings=settings,
         )
     ]  # fmt: skip

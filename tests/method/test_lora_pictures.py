@@ -12,7 +12,7 @@ from diffusers.utils import USE_PEFT_BACKEND
 from sdft_ext import run
 from sdft_ext.method.lora import applied
 from sdft_ext.model.load import load
-from sdft_ext.model.sample import sample
+from sdft_ext.model.sample import SamplerSettings, sample
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.toy import demo, world
 from sdft_ext.toy.install import CHECKPOINT, CLIP_FOLDER
@@ -31,9 +31,9 @@ def test_diffusers_pipeline_draws_the_same_picture(tmp_path: Path) -> None:
     recipe = recipe_file.override(demo.recipe(tmp_path / "run"), settings)
     lora = run.train(recipe, folder=tmp_path / "run", quiet=True).saves[-1]
     model = load(CHECKPOINT)
-    (base,) = sample(model, [PROMPT], [SEED], steps=STEPS, guidance=GUIDANCE, width=64, height=64)
+    (base,) = sample(model, [PROMPT], [SEED], SamplerSettings(steps=STEPS, guidance=GUIDANCE, width=64, height=64))
     with applied([(lora, 1.0)], model):
-        (ours,) = sample(model, [PROMPT], [SEED], steps=STEPS, guidance=GUIDANCE, width=64, height=64)
+        (ours,) = sample(model, [PROMPT], [SEED], SamplerSettings(steps=STEPS, guidance=GUIDANCE, width=64, height=64))
     scheduler = DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False,
         steps_offset=1, timestep_spacing="leading",

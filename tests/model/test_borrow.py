@@ -119,12 +119,12 @@ def test_each_prompt_is_encoded_once_and_long_ones_do_not_fill_up_others(small):
     hook = small.text_encoders[0].text_model.register_forward_pre_hook(
         lambda m, a, k: rows.append(k["input_ids"].shape[0]), with_kwargs=True
     )
-    options = {"steps": 1, "width": 64, "height": 64, "negative": "bad"}
+    options = sample.SamplerSettings("bad", steps=1, width=64, height=64)
     prompts = ["a cat", "cat " * 100, "a dog", "a cat", "a cat"]
-    many = sample.sample(small, prompts, [1, 2, 3, 4, 1], batch=2, **options)
+    many = sample.sample(small, prompts, [1, 2, 3, 4, 1], options, batch=2)
     hook.remove()
     assert sum(rows) == 3 + 2 * 2  # a cat, a dog, bad; and the long one and bad with two chunks each
-    alone = [sample.sample(small, [p], [s], **options)[0] for p, s in zip(prompts, [1, 2, 3, 4, 1], strict=True)]
+    alone = [sample.sample(small, [p], [s], options)[0] for p, s in zip(prompts, [1, 2, 3, 4, 1], strict=True)]
     for one, other in zip(many, alone, strict=True):
         assert (
             max(
@@ -138,14 +138,14 @@ def test_each_prompt_is_encoded_once_and_long_ones_do_not_fill_up_others(small):
 
 
 def test_a_long_negative_prompt_fills_up_the_prompt(small):
-    options = {"steps": 1, "width": 64, "height": 64}
-    pictures = sample.sample(small, ["a cat", "a dog"], [1, 2], negative="bad " * 80, **options)
+    options = sample.SamplerSettings("bad " * 80, steps=1, width=64, height=64)
+    pictures = sample.sample(small, ["a cat", "a dog"], [1, 2], options)
     assert len(pictures) == 2
 
 
 def test_every_prompt_needs_a_seed(small):
     with pytest.raises(ValueError, match="2 prompts need as many seeds, not 1"):
-        sample.sample(small, ["a", "b"], [1], steps=1, width=64, height=64)
+        sample.sample(small, ["a", "b"], [1], sample.SamplerSettings(steps=1, width=64, height=64))
 
 
 def halves_run_on_the_cpu():
