@@ -1,5 +1,5 @@
-"""The captions of a folder: looked at, filtered, edited with undo, and written without losing a word of anybody.
+"""The captions of a folder: filter and edit them with undo, and write them without losing anybody's text.
 
-The story: ``store`` holds the captions, ``filters`` finds some of them, ``edits`` says what they become, ``journal`` keeps every
-edit, ``files`` writes.
+``store`` holds the captions (``entries``), ``reader`` reads them, ``filters`` finds some of them, ``edits`` and ``planning``
+work out what they become, ``journal`` records every edit, ``saver`` and ``files`` write.
 """

@@ -1,4 +1,4 @@
-"""What is refused here, in one sentence that says what happened and what to do."""
+"""The errors of this room: each message says what happened and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One caption file: its words, how they are written in it, and how it is replaced without losing what others wrote meanwhile."""
+"""Read one caption file with its format, and replace it without losing what another program wrote meanwhile."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ..errors import SdftError
 from ..storage import text as text_files
 
 ENDING = ".sdft-tmp"
-"""Of the hidden files beside which a caption is written."""
+"""Of the hidden temporary files that captions are written to."""
 ASIDE = ".sdft-aside"
-"""Of the hidden names that a caption has while it is looked at before it goes."""
+"""Of the hidden names that captions have while they are checked before they are removed."""
 
 
 class WriteConflict(SdftError):
@@ -29,19 +29,19 @@ class WriteConflict(SdftError):
 
 @dataclass(frozen=True)
 class CaptionFormat:
-    """How a file holds its words: the mark at its start, the code, the line ending, and what stands after the last word."""
+    """How a file holds its text: byte order mark, encoding, line ending, and the blank ``tail`` after the last word."""
 
     mark: bytes = b""
-    code: str = "utf-8"
+    encoding: str = "utf-8"
     newline: str = "\n"
     tail: str = ""
 
 
 @dataclass(frozen=True)
 class ParsedCaption:
-    """A file's words (lines end with ``\\n``, nothing blank after the last word) and their form.
+    """A file's text (lines end with ``\\n``, nothing blank after the last word) and its format.
 
-    ``exact``: the form gives the same bytes again; else something in it is damaged, or its line endings are mixed.
+    ``exact``: writing it again gives the same bytes; else something in it is damaged, or its line endings are mixed.
     """
 
     text: str
@@ -50,30 +50,30 @@ class ParsedCaption:
 
 
 def parse(data: bytes) -> ParsedCaption:
-    """The words in a file's bytes. Nothing raises."""
+    """Parse a file's bytes; nothing raises."""
     decoded, encoding = text_files.decode(data)
-    mark, code = b"", encoding
+    mark = b""
     if encoding == "utf-8-sig":
-        mark, code = codecs.BOM_UTF8, "utf-8"
+        mark, encoding = codecs.BOM_UTF8, "utf-8"
     elif encoding in ("utf-16", "utf-32"):
         mark = data[: 2 if encoding == "utf-16" else 4]
-        code = encoding + ("-le" if mark[0] == 0xFF else "-be")
+        encoding += "-le" if mark[0] == 0xFF else "-be"
     windows = decoded.count("\r\n")
     counts = {"\r\n": windows, "\n": decoded.count("\n") - windows, "\r": decoded.count("\r") - windows}
     newline = max(counts, key=lambda key: counts[key]) if any(counts.values()) else "\n"
     lines = unified(decoded)
     text = lines.rstrip()
-    form = CaptionFormat(mark, code, newline, lines[len(text) :])
+    form = CaptionFormat(mark, encoding, newline, lines[len(text) :])
     return ParsedCaption(text, form, _bytes(text, form) == data)
 
 
 def unified(text: str) -> str:
-    """Line endings of any kind as ``\\n``."""
+    """Return a text with every line ending as ``\\n``."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def compose(text: str, form: CaptionFormat) -> tuple[bytes, bool]:
-    """A file's bytes for these words; UTF-8, and False, where the file's own code lacks a letter of them."""
+    """Encode a text in a format; as UTF-8, and False, where the format's encoding can't represent a character."""
     data = _bytes(text, form)
     if data is not None:
         return data, True
@@ -83,17 +83,17 @@ def compose(text: str, form: CaptionFormat) -> tuple[bytes, bool]:
 
 def _bytes(text: str, form: CaptionFormat) -> bytes | None:
     try:
-        return form.mark + (text + form.tail).replace("\n", form.newline).encode(form.code)
+        return form.mark + (text + form.tail).replace("\n", form.newline).encode(form.encoding)
     except UnicodeEncodeError:
         return None
 
 
 def replace(path: Path, data: bytes | None, expected: Callable[[bytes | None], bool]) -> None:
-    """Let ``path`` hold ``data`` (None: no file) where what it holds now is ``expected`` (asked with None for no file).
+    """Replace a file with ``data`` (None: remove it) if its present content is ``expected`` (asked with None for no file).
 
     The file is the old or the new one at any moment, and keeps its permissions. Raises WriteConflict where it held
-    something else, which is then there again; OSError where it can't be written. On Linux the two files change places in
-    one step, so that even what is written in the last microsecond before is seen; elsewhere that microsecond is left.
+    something else, which is then there again; OSError where it can't be written. On Linux the two files are exchanged in
+    one step, so that even a write in the last microsecond before is noticed; elsewhere that microsecond remains.
     """
     now = read(path)
     if not expected(now):
@@ -114,7 +114,7 @@ def replace(path: Path, data: bytes | None, expected: Callable[[bytes | None], b
             os.replace(temporary, path)
         elif not expected(read(temporary)):
             _swap(temporary, path)
-            if read(temporary) != data:  # they have written once more, and theirs was taken out
+            if read(temporary) != data:  # another program has written once more, and that was swapped out
                 _swap(temporary, path)
             raise WriteConflict
     finally:
@@ -122,7 +122,7 @@ def replace(path: Path, data: bytes | None, expected: Callable[[bytes | None], b
 
 
 def read(path: Path) -> bytes | None:
-    """A file's bytes, None where there is none. Raises OSError where it can't be read."""
+    """Return a file's bytes, None where there is none. Raises OSError where it can't be read."""
     try:
         with open(path, "rb", buffering=0) as file:
             return file.read()
@@ -131,14 +131,14 @@ def read(path: Path) -> bytes | None:
 
 
 def clear(folder: Path) -> None:
-    """Remove what killed programs left half written. Nobody else may be writing captions there meanwhile."""
+    """Remove what killed programs left half written. No other program may be writing captions there meanwhile."""
     for path in folder.glob(f".*{ENDING}"):
         with suppress(OSError):
             path.unlink()
 
 
 def _hidden(path: Path, ending: str = ENDING) -> Path:
-    """A name beside a file that no other program, and none that was killed, has chosen."""
+    """Return a hidden name beside a file that no other program, running or killed, has chosen."""
     return path.with_name(f".{path.stem[:40]}.{secrets.token_hex(6)}{ending}")
 
 
@@ -148,7 +148,7 @@ def _write_new(path: Path, data: bytes, mode: int | None) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(handle, view) :]
-        os.fsync(handle)  # else a power cut may leave a file of the new name without its words
+        os.fsync(handle)  # else a power cut may leave a file of the new name without its content
         if mode is not None and hasattr(os, "fchmod"):
             os.fchmod(handle, mode)
     finally:
@@ -156,7 +156,7 @@ def _write_new(path: Path, data: bytes, mode: int | None) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have a folder's names on the disk: which files it holds. Does nothing where the system can't."""
+    """Flush a folder's list of files to the disk. Does nothing where the system can't."""
     if os.name != "posix":
         return
     try:
@@ -172,7 +172,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _put(source: Path, target: Path) -> None:
-    """A new file, only where there is none."""
+    """Move a file to a name that isn't taken. Raises WriteConflict where it is."""
     try:
         os.link(source, target)
     except FileExistsError:
@@ -194,7 +194,7 @@ def _remove(path: Path, expected: Callable[[bytes | None], bool]) -> None:
 
 
 def _swap(one: Path, other: Path) -> bool:
-    """Let two files change places in one step; False where this system can't."""
+    """Exchange two files in one step; return False where this system can't."""
     call = _renameat2()
     if call is None:
         return False

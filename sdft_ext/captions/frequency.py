@@ -1,4 +1,4 @@
-"""The tags of many captions: how often, where, and whether together with the trigger."""
+"""Count the tags of many captions: how often, where, and how often together with the trigger."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from dataclasses import dataclass, field
 from ..dataset.captions import tags
 from .tag_names import normalize
 
-FEWEST = 2
-"""Captions below which nothing is said to be in all of them."""
+MIN_CAPTIONS = 2
+"""With fewer, no tag is reported as being in all of them."""
 LISTED = 3
+"""Tags named in a sentence."""
 
 
 @dataclass
 class Tag:
-    """``count`` captions hold it; ``position`` is its mean place in them (1 is the first); ``with_trigger`` of them hold the
-    trigger too. ``fused``: it stands in all captions, so what it names is learned with the concept."""
+    """A tag that ``count`` captions contain, ``with_trigger`` of them together with the trigger.
+
+    ``position`` is its mean place (1 is the first). ``fused``: it is in all captions, so what it names is learned with the
+    concept. ``variants`` are its other spellings.
+    """
 
     tag: str
     count: int = 0
@@ -30,7 +34,7 @@ class Tag:
 
 @dataclass(frozen=True)
 class TagCounts:
-    """``captions`` have words; ``tags`` the most frequent first; ``text`` says what is fused."""
+    """``captions`` that aren't empty; ``tags``, the most frequent first; ``text`` says which are fused."""
 
     captions: int
     tags: list[Tag]
@@ -38,20 +42,20 @@ class TagCounts:
 
 
 def count_tags(captions: Sequence[str], trigger: str = "") -> TagCounts:
-    """Of captions; the spelling of a tag that is used most stands for its other ones."""
+    """Count the tags of captions; each goes by its most frequent spelling."""
     wanted = normalize(trigger)
-    holds = re.compile(rf"(?<!\w){re.escape(wanted)}(?!\w)") if wanted else None
+    contains = re.compile(rf"(?<!\w){re.escape(wanted)}(?!\w)") if wanted else None
     spelled: dict[str, Counter[str]] = {}
     places: Counter[str] = Counter()
     count: Counter[str] = Counter()
     together: Counter[str] = Counter()
-    worded = 0
+    filled = 0
     for caption in captions:
         found = tags(caption)
         if not found:
             continue
-        worded += 1
-        has_trigger = holds is not None and holds.search(normalize(caption)) is not None
+        filled += 1
+        has_trigger = contains is not None and contains.search(normalize(caption)) is not None
         seen: set[str] = set()
         for place, tag in enumerate(found, 1):
             key = normalize(tag)
@@ -65,16 +69,16 @@ def count_tags(captions: Sequence[str], trigger: str = "") -> TagCounts:
     rows = []
     for key, number in count.most_common():
         forms = [form for form, _ in spelled[key].most_common()]
-        fused = number == worded and worded >= FEWEST
+        fused = number == filled and filled >= MIN_CAPTIONS
         rows.append(Tag(forms[0], number, places[key] / number, together[key], fused, forms[1:]))
-    own = [row for row in rows if row.fused and not (holds is not None and holds.search(normalize(row.tag)))]
-    return TagCounts(worded, rows, _told([row.tag for row in own], worded))
+    own = [row for row in rows if row.fused and not (contains is not None and contains.search(normalize(row.tag)))]
+    return TagCounts(filled, rows, _fused_text([row.tag for row in own], filled))
 
 
 def common_start(captions: Sequence[str]) -> str:
-    """The words that all captions begin with, if there are any: most likely the trigger. At most four of them."""
+    """Return the one to four words that all captions begin with, most likely the trigger; else an empty text."""
     starts = [caption.split(",")[0].split() for caption in captions if caption.strip()]
-    if len(starts) < FEWEST:
+    if len(starts) < MIN_CAPTIONS:
         return ""
     shared = []
     for words in zip(*starts, strict=False):
@@ -86,14 +90,14 @@ def common_start(captions: Sequence[str]) -> str:
     return ""
 
 
-def _told(fused: Sequence[str], worded: int) -> str:
+def _fused_text(fused: Sequence[str], filled: int) -> str:
     if not fused:
         return ""
     named = ", ".join(repr(tag) for tag in fused[:LISTED]) + (
         f" and {len(fused) - LISTED} more" if len(fused) > LISTED else ""
     )
     return (
-        f"{named} {'stands' if len(fused) == 1 else 'stand'} in all {worded:,} captions: what {'it names' if len(fused) == 1 else 'they name'} "
-        "is learned with the concept and can't be told from the trigger. Take it out where it belongs to the concept; "
+        f"{named} {'is' if len(fused) == 1 else 'are'} in all {filled:,} captions: what {'it names' if len(fused) == 1 else 'they name'} "
+        "is learned with the concept and can't be separated from the trigger. Remove it where it belongs to the concept; "
         "where it doesn't, add pictures without it."
     )

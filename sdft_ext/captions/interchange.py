@@ -1,4 +1,4 @@
-"""Captions from and for other programs: text files, file names, kohya's JSON, diffusers' JSONL, CSV."""
+"""Import and export captions: text files, file names, kohya's JSON, diffusers' JSONL, CSV."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from .errors import CaptionsError
 from .files import CaptionFormat, WriteConflict
 
 ONE_FILE = {"meta_cap": "meta_cap.json", "meta_lat": "meta_lat.json", "jsonl": "metadata.jsonl", "csv": "captions.csv"}
-"""Formats of one file for all captions, and how others call it."""
-LONGEST_NAME = 180
-"""Bytes of a file name without its ending."""
+"""Formats with one file for all captions, and its usual name."""
+MAX_NAME = 180
+"""Bytes of a file name without its extension."""
 _FILE_COLUMNS = ("file_name", "filename", "file", "image", "image_file", "path", "name")
 _TEXT_COLUMNS = ("text", "caption", "captions", "prompt", "tags")
 _NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
@@ -37,7 +37,7 @@ _NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
 
 @dataclass(frozen=True)
 class Imported:
-    """New texts of pictures (None: not named), and names that no picture has."""
+    """New texts of pictures (None where there is none), and names that match no picture."""
 
     texts: list[str | None]
     unmatched: list[str] = field(default_factory=list)
@@ -45,18 +45,18 @@ class Imported:
 
 @dataclass(frozen=True)
 class Exported:
-    """``written`` files; ``left`` are there with other content; ``notes`` say what could not be done as asked."""
+    """How many files were ``written``; those ``left`` exist with other content; ``notes`` say what couldn't be kept."""
 
     written: int
     left: list[str]
     notes: list[str]
 
 
-# Coming in.
+# Import.
 
 
 def read_beside(format: str, pictures: Sequence[Picture]) -> Imported:
-    """What files beside the pictures (``.txt``, ``.caption``) or their names say."""
+    """Read the files beside the pictures (``.txt``, ``.caption``), or their names. Raises CaptionsError."""
     if format == "names":
         return Imported([names.caption(os.path.splitext(picture.path.name)[0]) or None for picture in pictures])
     texts: list[str | None] = []
@@ -70,26 +70,26 @@ def read_beside(format: str, pictures: Sequence[Picture]) -> Imported:
             ) from error
         if data is not None and len(data) > CAPTION_BYTES:
             raise CaptionsError(
-                f"{printable(path)} is longer than {CAPTION_BYTES // 1024} kB, which is no caption; shorten it, or take it away."
+                f"{printable(path)} is longer than {CAPTION_BYTES // 1024} kB, which is no caption; shorten or remove it."
             )
         texts.append(files.parse(data).text if data is not None else None)
     return Imported(texts)
 
 
 def read_file(format: str, content: str | bytes, pictures: Sequence[Picture]) -> Imported:
-    """What one file says about these pictures. Raises CaptionsError where it isn't of that format."""
+    """Read one file with the captions of these pictures. Raises CaptionsError where it isn't of that format."""
     if isinstance(content, bytes):
         content = decode(content)[0]
-    told = _PARSERS[format](content.lstrip("\ufeff"))
+    texts = _PARSERS[format](content.lstrip("\ufeff"))
     matcher = _Matcher(pictures)
-    matches = {name: matcher.match(name) for name in told}
+    matches = {name: matcher.match(name) for name in texts}
     best: dict[int, int] = {}
     for match in matches.values():
         for place in match.places:
             best[place] = min(match.rank, best.get(place, match.rank))
     found: dict[int, str] = {}
     unmatched = []
-    for name, text in told.items():
+    for name, text in texts.items():
         own = [place for place in matches[name].places if best[place] == matches[name].rank]
         for place in own:
             found[place] = text
@@ -99,9 +99,9 @@ def read_file(format: str, content: str | bytes, pictures: Sequence[Picture]) ->
 
 
 def combine(how: str, old: str, new: str) -> str | None:
-    """What becomes of a caption when another text comes in; None: it stays."""
+    """Combine a caption with an imported text; None where the caption stays."""
     if how not in HOW:
-        raise CaptionsError(f"Captions come in by one of {', '.join(HOW)}, not {how[:40]!r}.")
+        raise CaptionsError(f"Captions are imported by one of {', '.join(HOW)}, not {how[:40]!r}.")
     if how == "replace":
         return new
     if how == "empty":
@@ -112,14 +112,14 @@ def combine(how: str, old: str, new: str) -> str | None:
 
 @dataclass(frozen=True)
 class _Match:
-    """Pictures that a name may stand for; the lower ``rank`` is, the surer."""
+    """Pictures that a name may refer to; the lower ``rank`` is, the surer."""
 
     rank: int
     places: list[int]
 
 
 class _Matcher:
-    """Pictures by what others call them: any end of their path, with or without the file's ending."""
+    """Finds pictures by any end of their path, with or without the extension."""
 
     def __init__(self, pictures: Sequence[Picture]) -> None:
         self._whole: dict[str, list[int]] = {}
@@ -131,12 +131,12 @@ class _Matcher:
                 self._whole.setdefault(name, []).append(place)
                 self._ends.setdefault(name.rpartition("/")[2], []).append(place)
 
-    def match(self, told: str) -> _Match:
-        """The pictures that a name stands for: the longest end of it that is one; a bare name may stand for several.
+    def match(self, name: str) -> _Match:
+        """Find the pictures that the longest end of a name refers to; a bare file name may refer to several.
 
-        Rank 0 is the whole name, and a part more for each folder that had to be left out.
+        Rank 0 is the whole name, and one more for each folder that had to be left out.
         """
-        parts = told.strip().replace("\\", "/").split("/")
+        parts = name.strip().replace("\\", "/").split("/")
         for start in range(len(parts)):
             end = "/".join(parts[start:])
             found = self._whole.get(end) or self._whole.get(_bare(end))
@@ -147,20 +147,22 @@ class _Matcher:
 
 
 def _bare(name: str) -> str:
-    """A name without a picture's ending; ``img.2`` has none."""
+    """Return a name without a picture's extension; ``img.2`` has none."""
     stem, ending = os.path.splitext(name)
     return stem if ending.lower() in EXTENSIONS else name
 
 
 def _json(content: str) -> dict[str, str]:
     try:
-        told = json_file.parse(content)
+        entries = json_file.parse(content)
     except ValueError as error:
-        raise CaptionsError(f"The file is no JSON ({error}); choose kohya's meta_cap.json or meta_lat.json.") from error
-    if not isinstance(told, dict):
-        raise CaptionsError("The file isn't kohya's: it holds no object with a picture's name for each entry.")
+        raise CaptionsError(
+            f"The file is not JSON ({error}); choose kohya's meta_cap.json or meta_lat.json."
+        ) from error
+    if not isinstance(entries, dict):
+        raise CaptionsError("The file isn't kohya's: it holds no object with an entry for each picture's name.")
     found = {}
-    for name, entry in told.items():
+    for name, entry in entries.items():
         if isinstance(entry, str):
             found[name] = entry
         elif isinstance(entry, dict):
@@ -180,11 +182,11 @@ def _jsonl(content: str) -> dict[str, str]:
             entry = json_file.parse(line)
         except ValueError as error:
             raise CaptionsError(
-                f"Line {number} is no JSON ({error}); choose a metadata.jsonl with an object a line."
+                f"Line {number} is not JSON ({error}); choose a metadata.jsonl with one object per line."
             ) from error
         if not isinstance(entry, dict):
             raise CaptionsError(
-                f"Line {number} is no object; choose a metadata.jsonl with file_name and text in each line."
+                f"Line {number} is not an object; choose a metadata.jsonl with file_name and text in each line."
             )
         name, text = _first(entry, _FILE_COLUMNS), _first(entry, _TEXT_COLUMNS)
         if name is None or text is None:
@@ -199,14 +201,16 @@ def _csv(content: str) -> dict[str, str]:
     try:
         rows = [row for row in csv.reader(io.StringIO(content, newline=""), strict=False) if row]
     except csv.Error as error:
-        raise CaptionsError(f"The file is no CSV ({error}); choose one with the columns file_name and text.") from error
+        raise CaptionsError(
+            f"The file is not CSV ({error}); choose one with the columns file_name and text."
+        ) from error
     if not rows:
         return {}
     head = [cell.strip().lower() for cell in rows[0]]
     file = next((head.index(name) for name in _FILE_COLUMNS if name in head), None)
     text = next((head.index(name) for name in _TEXT_COLUMNS if name in head), None)
     if file is None or text is None:
-        raise CaptionsError("The first line of the CSV names no columns file_name and text; add it.")
+        raise CaptionsError("The CSV's first line doesn't name the columns file_name and text; add it.")
     return {row[file]: row[text] for row in rows[1:] if len(row) > max(file, text)}
 
 
@@ -223,55 +227,55 @@ _PARSERS: dict[str, Callable[[str], dict[str, str]]] = {
 }
 
 
-# Going out.
+# Export.
 
 
 def multiline_notes(pictures: Sequence[Picture]) -> list[str]:
-    """What a format of one file loses: each caption is one line there."""
+    """Say how many captions lose their line breaks in a format with one file for all."""
     count = sum("\n" in picture.caption for picture in pictures)
     if not count:
         return []
     return [
-        f"{count:,} caption{' has' if count == 1 else 's have'} several lines, which are one there; use txt where line breaks "
-        "count."
+        f"{count:,} caption{' has' if count == 1 else 's have'} several lines, which this format joins into one; use txt "
+        "to keep line breaks."
     ]
 
 
 def format_file(format: str, pictures: Sequence[Picture], root: Path, resolution: int = 512) -> str:
-    """The content of the one file of a format, for pictures below ``root``.
+    """Write the captions of pictures below ``root`` as the text of one file.
 
-    kohya's names are the pictures' own without ending, or whole paths where two of those are the same; ``train_resolution`` in
-    ``meta_lat`` is the bucket at ``resolution``.
+    kohya's names are the pictures' own without extension, or whole paths where two of those are equal; ``train_resolution``
+    in ``meta_lat`` is the bucket at ``resolution``.
     """
     if format == "jsonl":
         lines = (json.dumps({"file_name": p.name, "text": _line(p.caption)}, ensure_ascii=False) for p in pictures)
-        return _sound("".join(line + "\n" for line in lines))
+        return _encodable("".join(line + "\n" for line in lines))
     if format == "csv":
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer, lineterminator="\r\n")
         writer.writerow(("file_name", "text"))
         writer.writerows((picture.name, _line(picture.caption)) for picture in pictures)
-        return _sound(buffer.getvalue())
+        return _encodable(buffer.getvalue())
     stems = [os.path.splitext(picture.path.name)[0] for picture in pictures]
     unique = len(set(stems)) == len(stems)
     recipe = DatasetRecipe(resolution=resolution)
-    told: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for stem, picture in zip(stems, pictures, strict=True):
         entry: dict[str, Any] = {"caption": _line(picture.caption)}
         if format == "meta_lat":
             bucket = assign(picture.width, picture.height, recipe).bucket
             entry["train_resolution"] = [bucket.width, bucket.height]
-        told[stem if unique else str(root / picture.name)] = entry
-    return _sound(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+        entries[stem if unique else str(root / picture.name)] = entry
+    return _encodable(json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_file(path: Path, content: str, replace: bool) -> Exported:
-    """A file with that content; one that is there with other content stays, unless ``replace``."""
+    """Write a file; one that exists with other content stays, unless ``replace``. Raises CaptionsError."""
     return _written([(path, content.encode("utf-8"))], replace)
 
 
 def write_beside(ending: str, pictures: Sequence[Picture], to: Path, replace: bool) -> Exported:
-    """A text file for each picture that has words, below ``to`` as the picture lies below its own folder."""
+    """Write a text file for each picture with a caption, below ``to`` as the picture is below its own folder."""
     wanted: dict[Path, bytes] = {}
     for picture in pictures:
         if picture.caption:
@@ -282,16 +286,16 @@ def write_beside(ending: str, pictures: Sequence[Picture], to: Path, replace: bo
 
 
 def copy_named(pictures: Sequence[Picture], to: Path, replace: bool) -> Exported:
-    """Copies of the pictures whose names are their captions, numbered, as the WebUI's own trainer reads them (``00001-a dog.png``)."""
+    """Copy the pictures under numbered names that are their captions, as the WebUI's own trainer reads (``00001-a dog.png``)."""
     written, left, notes = 0, [], []
-    spoilt = 0
+    shortened = 0
     for number, picture in enumerate(pictures):
         line = _line(picture.caption)
         name = _NOT_IN_NAMES.sub(" ", line).strip(" .")
-        while len(name.encode("utf-8")) > LONGEST_NAME:
+        while len(name.encode("utf-8")) > MAX_NAME:
             name = name[:-1]
         name = " ".join(name.split())
-        spoilt += name != line
+        shortened += name != line
         target = to / (f"{number:05d}{'-' if name else ''}{name}" + picture.path.suffix.lower())
         if target.exists() and not replace:
             left.append(target.name)
@@ -300,13 +304,14 @@ def copy_named(pictures: Sequence[Picture], to: Path, replace: bool) -> Exported
             atomic.write(target, lambda file, source=picture.path: _copy(source, file))  # type: ignore[misc]
         except OSError as error:
             raise CaptionsError(
-                f"The copy of {printable(picture.path)} failed ({error.strerror or error}); free space or choose another folder."
+                f"{printable(picture.path)} can't be copied ({error.strerror or error}); free space or choose another folder."
             ) from error
         written += 1
-    if spoilt:
+    if shortened:
+        one = shortened == 1
         notes.append(
-            f"{spoilt:,} caption{'' if spoilt == 1 else 's'} can't be a file name as {'it is' if spoilt == 1 else 'they are'} (too long, or signs "
-            "such as / and ?); they are shortened there. Use txt where every word counts."
+            f"{shortened:,} caption{'' if one else 's'} can't be a file name (too long, or with characters such as / and ?) "
+            f"and {'was' if one else 'were'} shortened; use txt to keep every word."
         )
     return Exported(written, left, notes)
 
@@ -339,7 +344,7 @@ def _written(wanted: Sequence[tuple[Path, bytes]], replace: bool) -> Exported:
 
 
 def _read_short(path: Path) -> bytes | None:
-    """A file's first bytes, one more than a caption may have; None where there is none. Raises OSError."""
+    """Return a file's first bytes, one more than a caption may have; None where there is no file. Raises OSError."""
     try:
         with open(path, "rb") as file:
             return file.read(CAPTION_BYTES + 1)
@@ -355,6 +360,6 @@ def _line(caption: str) -> str:
     return " ".join(caption.split())
 
 
-def _sound(text: str) -> str:
-    """Without halves of signs, which a file name may hold and no file of text can."""
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, which a file name may contain and a text file can't."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,13 +1,13 @@
-"""Every edit of a folder's captions, a line each, in ``.sdft/captions/journal.jsonl``: undo and redo that outlive the program.
+"""Record every edit of a folder's captions in ``.sdft/captions/journal.jsonl``: undo and redo outlive the program.
 
-A line is written before anything else happens, and never changed. What a killed program left half written is no line, and is
-passed over; the next line begins on its own. When the file has grown large, it is written anew with the latest edits.
+A line is written before anything else happens, and never changed. A line that a killed program left half written is
+skipped; the next one begins on its own. A journal that has grown large is rewritten with the latest edits.
 
-Lines (JSON; those with many captions hold them packed, under ``z``):
+Lines (JSON; long ones are compressed, under ``z``):
 
-- ``edit``: ``id``, ``what`` in words, ``changes`` [[caption, before, after], …]; None is: no text file;
+- ``edit``: ``id``, ``what`` as a phrase, ``changes`` [[caption, before, after], …]; null means no text file;
 - ``undo``, ``redo``: the ``id`` of an edit; ``left`` are captions that another program has changed since, which stay;
-- ``save``: ``names`` of captions that are about to be written, ``saved``: that were;
+- ``save``: ``names`` of captions that are about to be written, ``saved``: of captions that were;
 - ``base``: ``texts`` that another program wrote, and the user has seen;
 - ``autosave``: ``on``;
 - ``past``, ``future``: an edit as above that can be undone or redone and changes nothing now; ``state``: ``texts``.
@@ -20,28 +20,29 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..storage import atomic, json_file
-from ..storage.file_lock import locked, open_own
+from ..storage import atomic, file_lock, json_file
+from ..storage.file_lock import open_own
 from ..storage.hidden_folder import HiddenFolderError, hidden_folder
 from ..storage.text import printable
 from .errors import CaptionsError
 
 FILE, LOCK, FOLDER = "journal.jsonl", "lock", "captions"
-PACKED = 4_096
-"""Characters of a line from which on it is packed."""
-MOST_BYTES = 32 * 2**20
-MOST_UNPACKED = 256 * 2**20
-"""Bytes of one line."""
-MOST_TOGETHER = 2**30
+COMPRESS_FROM = 4_096
+"""Characters; a longer line is compressed."""
+REWRITE_BYTES = 32 * 2**20
+"""A longer journal is rewritten when a folder is opened …"""
+KEEP_BYTES = 8 * 2**20
+"""… with so much of its latest edits."""
+MAX_LINE_BYTES = 256 * 2**20
+"""Of one line, decompressed."""
+MAX_TOTAL = 2**30
 """Characters of all lines: no journal of ours comes near."""
-KEPT_BYTES = 8 * 2**20
-"""Of a larger journal so much is kept, when a folder is opened."""
 
 Text = str | None
 """A caption; None where it has no text file."""
@@ -51,7 +52,7 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True)
 class Edit:
-    """An edit on the stack of undo or redo: where its line begins, and how long it is, in bytes."""
+    """An edit on the undo or redo stack: where its line starts, and how long it is, in bytes."""
 
     id: str
     what: str
@@ -61,7 +62,7 @@ class Edit:
 
 @dataclass
 class Pending:
-    """A caption as the journal knows it: what its file may hold, if no other program has written it, and what it shall hold."""
+    """An edited caption: what its file may hold if no other program has written it, and what it shall hold."""
 
     bases: set[Text]
     text: Text
@@ -69,7 +70,7 @@ class Pending:
 
 @dataclass
 class History:
-    """What the lines so far amount to."""
+    """What the lines so far add up to."""
 
     undo: list[Edit] = field(default_factory=list)
     redo: list[Edit] = field(default_factory=list)
@@ -78,7 +79,7 @@ class History:
 
 
 class Journal:
-    """Of one dataset folder."""
+    """The journal of one dataset folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -87,10 +88,10 @@ class Journal:
 
     @property
     def path(self) -> Path:
-        """Raises CaptionsError where somebody has put a link there: it may lead anywhere."""
-        return self._own(FILE)
+        """The journal's file. Raises CaptionsError where somebody has put a link there: it may lead anywhere."""
+        return self._path(FILE)
 
-    def _own(self, name: str, make: bool = False) -> Path:
+    def _path(self, name: str, make: bool = False) -> Path:
         try:
             path = hidden_folder(self.root, FOLDER, make=make) / name
         except HiddenFolderError as error:
@@ -100,13 +101,13 @@ class Journal:
         return path
 
     def changed(self) -> bool:
-        """Whether another program has written lines, or taken the file away, since it was read."""
-        return self._now() != self._read
+        """Return whether another program has written lines, or removed the file, since it was read."""
+        return self._stamp() != self._read
 
     def load(self) -> None:
-        """Read all lines anew."""
+        """Read all lines again. Raises CaptionsError where they can't be read."""
         self.history = History()
-        now = self._now()
+        now = self._stamp()
         try:
             start = self._read_lines()
         except (FileNotFoundError, NotADirectoryError):
@@ -118,48 +119,48 @@ class Journal:
         self._read = (now[0], start)
 
     def _read_lines(self) -> int:
-        """Take all lines; where they end, in bytes."""
+        """Apply all lines; return where they end, in bytes."""
         try:
             path = self.path
-        except CaptionsError:  # a link: it is said where something is to be written
+        except CaptionsError:  # a link: reported when something is to be written
             return 0
-        start = together = 0
+        start = total = 0
         with open(path, "rb", opener=open_own) as file:
             for raw in file:
-                text = _text_of(raw)
-                together += len(text or b"")
-                if together > MOST_TOGETHER:
+                text = _decompressed(raw)
+                total += len(text or b"")
+                if total > MAX_TOTAL:
                     raise CaptionsError(
-                        f"{printable(path)} unpacks to more than {MOST_TOGETHER / 2**30:.0f} GB; move it away, and open the "
-                        "folder again."
+                        f"{printable(path)} decompresses to more than {MAX_TOTAL / 2**30:.0f} GB; move it away, and open "
+                        "the folder again."
                     )
-                line = _parsed(text)
+                line = _parse(text)
                 if line is not None:
-                    self._take(line, start, len(raw))
+                    self._apply(line, start, len(raw))
                 start += len(raw)
         return start
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """While no other program of ours works on the folder's captions. Raises CaptionsError where it can't be written."""
-        path = self._own(LOCK, make=True)
-        self._own(FILE)
-        with ExitStack() as held:
+    def locked(self) -> Iterator[None]:
+        """Keep other programs of ours away from the folder's captions. Raises CaptionsError where the lock can't be written."""
+        path = self._path(LOCK, make=True)
+        self._path(FILE)
+        with ExitStack() as stack:
             try:
-                held.enter_context(locked(path))
+                stack.enter_context(file_lock.locked(path))
             except OSError as error:
                 raise CaptionsError(
                     f"{printable(path)} can't be locked ({error.strerror or error}), so two programs could write at once; change "
-                    "its permissions, or copy the folder to a disk that knows locks."
+                    "its permissions, or copy the folder to a disk that supports locks."
                 ) from error
             yield
 
     def add(self, line: Line) -> None:
-        """Write a line; the caller holds ``alone``, and has read all others.
+        """Write a line; the caller holds ``locked``, and has read all others.
 
         Raises CaptionsError where it can't be written; then nothing is.
         """
-        data = _packed(line)
+        data = _encode(line)
         path = self.path
         try:
             with open(path, "ab", buffering=0, opener=open_own) as file:
@@ -175,26 +176,27 @@ class Journal:
                 end = file.tell()
         except OSError as error:
             raise CaptionsError(
-                f"The edit can't be kept in {printable(path)} ({error.strerror}); free space, or change the folder's permissions."
+                f"The edit can't be kept in {printable(path)} ({error.strerror}); free space, or change the folder's "
+                "permissions."
             ) from error
-        self._take(line, end - len(data), len(data))
+        self._apply(line, end - len(data), len(data))
         self._read = (path.stat().st_ino, end)
 
     def changes(self, edit: Edit) -> list[Change]:
-        """What an edit changed."""
+        """Read what an edit changed. Raises CaptionsError where another program has changed the journal."""
         with open(self.path, "rb") as file:
             file.seek(edit.start)
-            line = _parsed(_text_of(file.read(edit.length)))
+            line = _parse(_decompressed(file.read(edit.length)))
         if line is None:
             raise CaptionsError(f"{printable(self.path)} was changed by another program; open the folder again.")
         return _changes(line)
 
     def shorten(self) -> None:
-        """Write a journal that has grown large anew, with the latest edits; the caller holds ``alone``."""
-        if self._read[1] <= MOST_BYTES:
+        """Rewrite a journal that has grown large, with the latest edits; the caller holds ``locked``."""
+        if self._read[1] <= REWRITE_BYTES:
             return
         kept: list[bytes] = []
-        left = KEPT_BYTES
+        left = KEEP_BYTES
         with open(self.path, "rb") as file:
             for kind, edits in (("future", self.history.redo), ("past", self.history.undo)):
                 lines = []
@@ -203,16 +205,16 @@ class Journal:
                     if left < 0:
                         break
                     file.seek(edit.start)
-                    line = _parsed(_text_of(file.read(edit.length)))
+                    line = _parse(_decompressed(file.read(edit.length)))
                     if line is not None:
-                        lines.append(_packed({**line, "do": kind}))
+                        lines.append(_encode({**line, "do": kind}))
                 kept = lines[::-1] + kept
-        texts = {name: [list(held.bases), held.text] for name, held in self.history.texts.items()}
-        kept.append(_packed({"do": "state", "texts": texts, "on": self.history.autosave}))
+        texts = {name: [list(pending.bases), pending.text] for name, pending in self.history.texts.items()}
+        kept.append(_encode({"do": "state", "texts": texts, "on": self.history.autosave}))
         atomic.write(self.path, lambda path: _write(path, b"".join(kept)))
         self.load()
 
-    def _now(self) -> tuple[int, int]:
+    def _stamp(self) -> tuple[int, int]:
         try:
             stat = self.path.stat()
         except (OSError, CaptionsError):
@@ -221,33 +223,22 @@ class Journal:
 
     # What a line means.
 
-    def _take(self, line: Line, start: int, length: int) -> None:
-        history, do = self.history, line.get("do")
+    def _apply(self, line: Line, start: int, length: int) -> None:
+        """Take a line, which begins at byte ``start``, into the history. Unknown kinds are skipped."""
+        do = line.get("do")
         if do in ("edit", "past", "future"):
-            edit = Edit(str(line["id"]), str(line["what"]), start, length)
-            (history.redo if do == "future" else history.undo).append(edit)
-            if do == "edit":
-                history.redo.clear()
-                for name, before, after in _changes(line):
-                    self._change(name, before, after)
+            self._push(do, line, Edit(str(line["id"]), str(line["what"]), start, length))
         elif do in ("undo", "redo"):
             self._move(str(line["id"]), do == "undo", set(line["left"]))
-        elif do == "save":
-            for name in line["names"]:
-                if name in history.texts:
-                    history.texts[name].bases.add(history.texts[name].text)
-        elif do == "saved":
-            for name in line["names"]:
-                history.texts.pop(name, None)
-        elif do == "base":
-            for name, text in line["texts"].items():
-                if name in history.texts:
-                    history.texts[name].bases = {text}
-        elif do == "autosave":
-            history.autosave = bool(line["on"])
-        elif do == "state":
-            history.autosave = bool(line["on"])
-            history.texts = {name: Pending(set(bases), text) for name, (bases, text) in line["texts"].items()}
+        elif do in _TEXTS:
+            _TEXTS[do](self.history, line)
+
+    def _push(self, do: str, line: Line, edit: Edit) -> None:
+        (self.history.redo if do == "future" else self.history.undo).append(edit)
+        if do == "edit":
+            self.history.redo.clear()
+            for name, before, after in _changes(line):
+                self._change(name, before, after)
 
     def _move(self, id: str, back: bool, left: set[str]) -> None:
         source, target = (self.history.undo, self.history.redo) if back else (self.history.redo, self.history.undo)
@@ -264,11 +255,47 @@ class Journal:
                 self._change(name, before, after)
 
     def _change(self, name: str, before: Text, after: Text) -> None:
-        held = self.history.texts.get(name)
-        if held is None or held.text != before:  # another program's text had been read in between
+        pending = self.history.texts.get(name)
+        if pending is None or pending.text != before:  # another program's text had been read in between
             self.history.texts[name] = Pending({before}, after)
         else:
-            held.text = after
+            pending.text = after
+
+
+def _before_save(history: History, line: Line) -> None:
+    for name in line["names"]:
+        if name in history.texts:
+            history.texts[name].bases.add(history.texts[name].text)
+
+
+def _after_save(history: History, line: Line) -> None:
+    for name in line["names"]:
+        history.texts.pop(name, None)
+
+
+def _new_bases(history: History, line: Line) -> None:
+    for name, text in line["texts"].items():
+        if name in history.texts:
+            history.texts[name].bases = {text}
+
+
+def _autosave(history: History, line: Line) -> None:
+    history.autosave = bool(line["on"])
+
+
+def _state(history: History, line: Line) -> None:
+    _autosave(history, line)
+    history.texts = {name: Pending(set(bases), text) for name, (bases, text) in line["texts"].items()}
+
+
+_TEXTS: dict[str, Callable[[History, Line], None]] = {
+    "save": _before_save,
+    "saved": _after_save,
+    "base": _new_bases,
+    "autosave": _autosave,
+    "state": _state,
+}
+"""What lines do that are no edits and don't move one."""
 
 
 def edit_line(id: str, what: str, changes: Sequence[Change]) -> Line:
@@ -283,31 +310,31 @@ def _changes(line: Line) -> list[Change]:
     return [(name, before, after) for name, before, after in line["changes"]]
 
 
-def _packed(line: Line) -> bytes:
+def _encode(line: Line) -> bytes:
     text = json.dumps(line, separators=(",", ":"))
-    if len(text) > PACKED:
-        packed = base64.b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii")
-        text = json.dumps({"z": packed}, separators=(",", ":"))
+    if len(text) > COMPRESS_FROM:
+        compressed = base64.b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii")
+        text = json.dumps({"z": compressed}, separators=(",", ":"))
     return text.encode("ascii") + b"\n"
 
 
-def _text_of(raw: bytes) -> bytes | None:
-    """A line as it was before it was packed, None where it is none: cut off, or damaged."""
+def _decompressed(raw: bytes) -> bytes | None:
+    """Return a line as it was before it was compressed; None where it is cut off or damaged."""
     if not raw.endswith(b"\n"):
         return None
     try:
         if raw.startswith(b'{"z":'):
-            return _unpacked(base64.b64decode(json_file.parse(raw)["z"], validate=True))
+            return _inflate(base64.b64decode(json_file.parse(raw)["z"], validate=True))
     except (ValueError, TypeError, KeyError, zlib.error):
         return None
     return raw
 
 
-def _parsed(text: bytes | None) -> Line | None:
-    """A line, None where it says nothing that is known here."""
+def _parse(text: bytes | None) -> Line | None:
+    """Return a line; None where it isn't one of those above."""
     try:
         line = json_file.parse(text or b"")
-        return line if isinstance(line, dict) and _sound(line) else None
+        return line if isinstance(line, dict) and _is_valid(line) else None
     except ValueError:
         return None
 
@@ -326,7 +353,7 @@ _NEEDED: dict[str, dict[str, type]] = {
 }
 
 
-def _sound(line: Line) -> bool:
+def _is_valid(line: Line) -> bool:
     needed = _NEEDED.get(str(line.get("do")))
     if needed is None or not all(isinstance(line.get(key), kind) for key, kind in needed.items()):
         return False
@@ -347,7 +374,7 @@ def _sound(line: Line) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    """Whether it is a caption: nothing at all, or words that a file can hold."""
+    """Return whether a value is a caption: None, or a text that a file can hold."""
     if value is None or not isinstance(value, str):
         return value is None
     try:
@@ -357,10 +384,10 @@ def _is_text(value: Any) -> bool:
     return True
 
 
-def _unpacked(data: bytes) -> bytes:
-    """A folder may come from anywhere, so what it unpacks to has a limit. Raises ValueError."""
+def _inflate(data: bytes) -> bytes:
+    """Decompress; a folder may come from anywhere, so the size is limited. Raises ValueError."""
     reader = zlib.decompressobj()
-    text = reader.decompress(data, MOST_UNPACKED)
+    text = reader.decompress(data, MAX_LINE_BYTES)
     if reader.unconsumed_tail or not reader.eof:
         raise ValueError("too long, or cut off")
     return text

@@ -1,5 +1,7 @@
-"""Runs a user's regular expression over captions, in a process of its own that can be ended: a bad one takes for ever, and
-nothing else runs meanwhile. Needs the standard library only, and is started as a file: JSON comes in, JSON goes out."""
+"""Run a user's regular expression over captions, in a process of its own that can be stopped: a bad one takes forever.
+
+Needs the standard library only, and is started as a file: a JSON request comes in, a JSON response goes out.
+"""
 
 import json
 import re
@@ -7,37 +9,38 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-MOST_MEMORY = 2**31
-"""Bytes of this process, where the system can hold it to that."""
+MAX_MEMORY = 2**31
+"""Bytes of this process, where the system can enforce a limit."""
 
 
 def main() -> None:
     with suppress(ImportError, ValueError, OSError):  # without it the time limit remains
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-    wish = json.load(sys.stdin)
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    request = json.load(sys.stdin)
     try:
-        found = matched(wish)
+        response = answer(request)
     except (re.error, IndexError, OverflowError, RecursionError, ValueError) as error:
-        found = {"error": str(error)}
+        response = {"error": str(error)}
     except MemoryError:
-        found = {"error": "it takes too much memory"}
-    json.dump(found, sys.stdout)
+        response = {"error": "it takes too much memory"}
+    json.dump(response, sys.stdout)
 
 
-def matched(wish: dict[str, Any]) -> dict[str, Any]:
-    pattern = re.compile(wish["pattern"], 0 if wish["case"] else re.IGNORECASE)
-    if wish["with"] is None:
-        return {"found": [pattern.search(text) is not None for text in wish["texts"]]}
-    left = wish["most"]
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Search all texts, or replace in them where ``with`` isn't null. Raises ValueError, re.error and others of ``re``."""
+    pattern = re.compile(request["pattern"], 0 if request["case"] else re.IGNORECASE)
+    if request["with"] is None:
+        return {"found": [pattern.search(text) is not None for text in request["texts"]]}
+    left = request["limit"]
     new = []
-    for text in wish["texts"]:
-        made = pattern.sub(wish["with"], text)
-        left -= len(made)
+    for text in request["texts"]:
+        replaced = pattern.sub(request["with"], text)
+        left -= len(replaced)
         if left < 0:
-            raise ValueError("the new captions become far too long")
-        new.append(None if made == text else made)
+            raise ValueError("the new captions would be far too long")
+        new.append(None if replaced == text else replaced)
     return {"new": new}
 
 

@@ -1,7 +1,7 @@
-"""A caption as the model reads it: the tokenizer's pieces, in chunks of 75, and how they are shared among its parts.
+"""Show a caption as the model reads it: tokens in chunks of 75, and each part's share of them.
 
-All families that are trained here read with CLIP's vocabulary, so no model is asked. The "attention" of a part is its share of the
-tokens: what a caption spends on one thing, it can't spend on another.
+All families that are trained here use CLIP's vocabulary, so no model is needed. The "attention" of a part is its share
+of the tokens: what a caption spends on one thing, it can't spend on another.
 """
 
 from __future__ import annotations
@@ -16,33 +16,34 @@ from typing import Any
 from ..dataset.captions import tags
 
 CHUNK = 75
-LONGEST = 100_000
-"""Characters that are shown as pieces."""
-LONGEST_WORD = 400
-_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD}}}(?=\S)")
-MOST_WORDS = 200_000
-"""Words whose counts are remembered."""
+MAX_TEXT = 100_000
+"""Characters that are shown as tokens."""
+MAX_WORD = 400
+"""Characters; longer words are split, as the tokenizer's time grows with the square of a word's length."""
+_LONG_WORD = re.compile(rf"\S{{{MAX_WORD}}}(?=\S)")
+KNOWN_WORDS = 200_000
+"""Words whose token counts are kept."""
 FEW_WORDS, LONG_PART = 3, 5
 """A caption of so few words is a trigger and a class word; parts longer than ``LONG_PART`` words on average are sentences."""
 CROWDED = 20
-"""Parts, of which each has so little that the model can hardly tell what matters."""
+"""With more parts, each has so small a share that the model can hardly tell what matters."""
 
 STRATEGIES = {
     "trigger": (
         "Trigger only",
-        "Every caption is the trigger and perhaps the class word. All that the pictures show goes to these few tokens: quick, "
-        "and right for a subject in front of ever other backgrounds. What recurs beside it is learned as part of it, and "
+        "Every caption is the trigger and perhaps the class word. Everything the pictures show goes into these few tokens: "
+        "quick, and right for a subject in front of varied backgrounds. What recurs beside it is learned as part of it, and "
         "can't be prompted away.",
     ),
     "tags": (
         "Trigger and tags",
-        "Comma-separated tags take what they name out of the concept: it stays changeable in prompts. Each tag has its share of "
-        "the tokens, so many tags leave little for each. Shuffled or dropped tags keep their order from being learned; the trigger stays in front.",
+        "Comma-separated tags take what they name out of the concept, so that prompts can change it. Tags share the tokens, so "
+        "many tags leave little for each. Shuffle or drop tags to keep their order from being learned; the trigger stays in front.",
     ),
     "sentence": (
         "Sentences",
-        "A sentence says how things belong together (who holds what, what stands where), as base models were taught. It needs more "
-        "tokens for the same facts, must not be shuffled, and is worth it for scenes with several things and for styles.",
+        "A sentence says how things belong together (who holds what, what is where), the way base models were trained. It needs "
+        "more tokens for the same facts, must not be shuffled, and is worth it for scenes with several things and for styles.",
     ),
 }
 """Name → label, and what it does to training."""
@@ -50,7 +51,7 @@ STRATEGIES = {
 
 @dataclass(frozen=True)
 class Piece:
-    """One token. ``part`` is the place of the caption's part that it belongs to."""
+    """One token. ``part`` is the index of the caption's part that it belongs to."""
 
     text: str
     part: int
@@ -59,7 +60,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Part:
-    """What stands between two commas. ``share`` of all tokens; ``chunk`` in which it begins."""
+    """The text between two commas: its ``share`` of all tokens, and the ``chunk`` in which it begins."""
 
     text: str
     tokens: int
@@ -69,6 +70,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Reading:
+    """A caption's ``count`` tokens; ``cut`` is the text past the first chunk, which some trainers leave out."""
+
     count: int
     chunks: list[list[Piece]]
     parts: list[Part]
@@ -78,7 +81,7 @@ class Reading:
 
 
 class Counter:
-    """Token counts. Words are remembered: thousands of captions use the same few hundred."""
+    """Counts tokens. Counts of words are kept: thousands of captions use the same few hundred."""
 
     def __init__(self) -> None:
         self._words: dict[str, int] = {}
@@ -86,22 +89,22 @@ class Counter:
 
     @property
     def ready(self) -> bool:
-        """Whether counting starts at once: the tokenizer is loaded."""
+        """Whether the tokenizer is loaded, so that counting starts at once."""
         return bool(self._words)
 
     def counts(self, captions: Sequence[str]) -> list[int]:
-        """Tokens of each caption, without start and end."""
+        """Count the tokens of each caption, without start and end."""
         with self._lock:
             return [self._count(caption) for caption in captions]
 
     def _count(self, caption: str) -> int:
         if not caption.isascii() or "<" in caption or "&" in caption:
-            return len(_ids(caption))  # what stands in one word may change how another is read
+            return len(_ids(caption))  # such characters may change how the words beside them are read
         total = 0
         for word in caption.split():
             known = self._words.get(word)
             if known is None:
-                if len(self._words) >= MOST_WORDS:
+                if len(self._words) >= KNOWN_WORDS:
                     self._words.clear()
                 known = self._words[word] = len(_ids(word))
             total += known
@@ -110,7 +113,7 @@ class Counter:
 
 @lru_cache(maxsize=8_192)
 def _ids(text: str) -> tuple[int, ...]:
-    """Of a text; words of more than ``LONGEST_WORD`` signs are cut, as the tokenizer's time grows with their square."""
+    """Return a text's token ids; words of more than ``MAX_WORD`` characters are split."""
     from ..model import text as model_text
     from ..model.borrow import tokenizer
 
@@ -118,11 +121,11 @@ def _ids(text: str) -> tuple[int, ...]:
 
 
 def read(caption: str) -> Reading:
-    """How a caption is read. Longer ones than ``LONGEST`` are read up to there."""
+    """Tokenize a caption, the first ``MAX_TEXT`` characters of it."""
     from ..model import text as model_text
     from ..model.borrow import tokenizer
 
-    caption = caption[:LONGEST]
+    caption = caption[:MAX_TEXT]
     ids = list(_ids(caption))
     pieces = _pieces(tokenizer(), ids)
     chunks: list[list[Piece]] = []
@@ -135,11 +138,11 @@ def read(caption: str) -> Reading:
         for piece in chunks[-1]:
             begins.setdefault(piece.part, number)
             sizes[piece.part] = sizes.get(piece.part, 0) + 1
-    told = tags(caption)
+    texts = tags(caption)
     numbers = sorted(sizes)
-    if len(told) != len(numbers):  # commas within signs, such as "),": as it was read
-        told = ["".join(p.text + (" " if p.word_end else "") for p in pieces if p.part == n).strip() for n in numbers]
-    parts = [Part(text, sizes[n], sizes[n] / len(ids), begins[n]) for text, n in zip(told, numbers, strict=True)]
+    if len(texts) != len(numbers):  # a comma within a token, such as "),": as it was read
+        texts = ["".join(p.text + (" " if p.word_end else "") for p in pieces if p.part == n).strip() for n in numbers]
+    parts = [Part(text, sizes[n], sizes[n] / len(ids), begins[n]) for text, n in zip(texts, numbers, strict=True)]
     cut = "".join(p.text + (" " if p.word_end else "") for p in pieces[CHUNK:]).strip()
     strategy = _strategy(caption)
     return Reading(len(ids), chunks, parts, cut, strategy, _advice(len(ids), len(chunks), parts))
@@ -170,18 +173,18 @@ def _advice(count: int, chunks: int, parts: Sequence[Part]) -> list[str]:
     found = []
     if count > CHUNK:
         found.append(
-            f"The caption has {count} tokens and is read in {chunks} chunks of {CHUNK}: every chunk costs another pass through the "
-            f"text encoder, and trainers that read only {CHUNK} leave the rest out. Put what matters in front, or shorten it."
+            f"The caption has {count} tokens and is read in {chunks} chunks of {CHUNK}: each chunk costs another pass through "
+            f"the text encoder, and trainers that read only {CHUNK} ignore the rest. Put what matters first, or shorten it."
         )
     if len(parts) > CROWDED:
         found.append(
-            f"{len(parts)} parts share the attention, about {100 / len(parts):.0f} % for each: leave out what isn't in the picture, or "
-            "doesn't need to be told."
+            f"{len(parts)} parts share the attention, about {100 / len(parts):.0f} % each: leave out what isn't in the "
+            "picture, or goes without saying."
         )
     if len(parts) > 1:
         largest = max(parts, key=lambda part: part.tokens)
         if largest.share > 0.5:
             found.append(
-                f"{largest.text[:60]!r} takes {largest.share:.0%} of the tokens; the other parts weigh little beside it."
+                f"{largest.text[:60]!r} takes {largest.share:.0%} of the tokens and outweighs the other parts."
             )
     return found

@@ -1,4 +1,4 @@
-"""Regular expressions over all captions, ended where they take too long."""
+"""Apply regular expressions to all captions, with limits on time and memory."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from ..storage import json_file
 from .errors import CaptionsError
 
 SECONDS = 2.0
-LONGEST = 1_000
-"""Characters of a pattern, and of what is put in."""
-MOST = 64 * 2**20
+"""Time limit of one expression over all captions."""
+MAX_PATTERN = 1_000
+"""Characters of a pattern, and of its replacement."""
+MAX_RESULT = 64 * 2**20
 """Characters of all new captions together."""
 _PROGRAM = Path(__file__).with_name("matcher.py")
 
 
 def matches(pattern: str, texts: Sequence[str], case: bool = False) -> list[bool]:
-    """In which texts a pattern is found. Raises CaptionsError where it is none, or takes longer than two seconds."""
+    """Return for each text whether a pattern is found in it.
+
+    Raises CaptionsError where the pattern is invalid, or takes longer than two seconds.
+    """
     found: list[bool] = _run(pattern, None, texts, case)["found"]
     return found
 
 
-def replaced(pattern: str, new: str, texts: Sequence[str], case: bool = False) -> list[str | None]:
-    """Each text with what the pattern finds replaced; None where nothing changes. Raises CaptionsError as ``matches``."""
+def replace(pattern: str, new: str, texts: Sequence[str], case: bool = False) -> list[str | None]:
+    """Replace what a pattern finds in each text; None where nothing changes. Raises CaptionsError as ``matches``."""
     made: list[str | None] = _run(pattern, new, texts, case)["new"]
     return made
 
@@ -35,14 +39,14 @@ def replaced(pattern: str, new: str, texts: Sequence[str], case: bool = False) -
 def _run(pattern: str, new: str | None, texts: Sequence[str], case: bool) -> dict[str, Any]:
     if not pattern:
         raise CaptionsError("The regular expression is empty; type one.")
-    if max(len(pattern), len(new or "")) > LONGEST:
-        raise CaptionsError(f"The regular expression is longer than {LONGEST:,} characters; use a shorter one.")
-    wish = json.dumps({"pattern": pattern, "with": new, "texts": list(texts), "case": case, "most": MOST})
+    if max(len(pattern), len(new or "")) > MAX_PATTERN:
+        raise CaptionsError(f"The regular expression is longer than {MAX_PATTERN:,} characters; use a shorter one.")
+    request = json.dumps({"pattern": pattern, "with": new, "texts": list(texts), "case": case, "limit": MAX_RESULT})
     try:
         # -I -S: nothing but the standard library, so that it starts in 20 ms.
         done = subprocess.run(
             [sys.executable, "-I", "-S", str(_PROGRAM)],
-            input=wish.encode("ascii"),
+            input=request.encode("ascii"),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=SECONDS,
@@ -50,19 +54,17 @@ def _run(pattern: str, new: str | None, texts: Sequence[str], case: bool) -> dic
         )
     except subprocess.TimeoutExpired as error:
         raise CaptionsError(
-            f"The regular expression {pattern[:60]!r} takes longer than {SECONDS:g} seconds and was ended; make it simpler: "
-            "repeats inside repeats, such as (a+)+, take for ever."
+            f"The regular expression {pattern[:60]!r} takes longer than {SECONDS:g} seconds and was stopped; simplify it: "
+            "repeats inside repeats, such as (a+)+, take forever."
         ) from error
     except OSError as error:
         raise CaptionsError(
-            f"No process for the regular expression can be started ({error.strerror}); try again."
+            f"The process for the regular expression can't be started ({error.strerror}); try again."
         ) from error
     try:
         answer: dict[str, Any] = json_file.parse(done.stdout)
     except ValueError as error:
-        raise CaptionsError(
-            f"The regular expression {pattern[:60]!r} takes too much memory; make it simpler."
-        ) from error
+        raise CaptionsError(f"The regular expression {pattern[:60]!r} takes too much memory; simplify it.") from error
     if "error" in answer:
-        raise CaptionsError(f"{pattern[:60]!r} is no regular expression that can be used: {answer['error']}.")
+        raise CaptionsError(f"{pattern[:60]!r} is not a valid regular expression: {answer['error']}.")
     return answer

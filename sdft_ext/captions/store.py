@@ -142,7 +142,7 @@ class CaptionStore:
     def _shorten(self) -> None:
         try:
             if not self.read_only_reason() and (self.root / ".sdft" / "captions").is_dir():
-                with self._journal.alone():
+                with self._journal.locked():
                     self._journal.load()
                     self._journal.shorten()
         except (CaptionsError, OSError, RuntimeError):
@@ -157,7 +157,7 @@ class CaptionStore:
             reason = self.read_only_reason()
             if reason:
                 raise CaptionsError(reason)
-            with self._journal.alone():
+            with self._journal.locked():
                 self.refresh()
                 self._record_saved()
                 self._saver.remove_leftovers()

@@ -1,4 +1,4 @@
-"""Tags as they are compared: without regard to capitals and the width of spaces."""
+"""Normalize tags for comparison: without regard to capitals and the width of spaces."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from ..dataset.captions import tags
 
 
 def normalize(tag: str) -> str:
+    """Return a tag in lower case, with one space between words."""
     return " ".join(tag.lower().split())
 
 
 @lru_cache(maxsize=16_384)
 def normalized_tags(caption: str) -> tuple[str, ...]:
-    """The tags of a caption, each as ``plain``."""
+    """Return the tags of a caption, each normalized."""
     return tuple(normalize(tag) for tag in tags(caption))
 
 

@@ -123,7 +123,7 @@ def test_import_and_export(page: Page, tmp_path: Path) -> None:
 def test_copies_are_looked_for_once_asked(page: Page, tmp_path: Path) -> None:
     (tmp_path / "set" / "05.png").write_bytes((tmp_path / "set" / "00.png").read_bytes())
     page("state", since=0)
-    assert "look for them first" in page("filter", 400, filter={"copies": True})["detail"]
+    assert "search for them first" in page("filter", 400, filter={"copies": True})["detail"]
     assert page("copies")["state"] == "none"
     page("copies", look=True)
     until = time.monotonic() + 60
@@ -137,7 +137,7 @@ def test_copies_are_looked_for_once_asked(page: Page, tmp_path: Path) -> None:
     ("what", "body", "says"),
     [
         ("edit", {"edit": {"do": "explode"}}, "no edit"),
-        ("filter", {"filter": {"regex": "("}}, "no regular expression"),
+        ("filter", {"filter": {"regex": "("}}, "not a valid regular expression"),
         ("filter", {"filter": {"all": 3}}, "list"),
         ("tokens", {"id": 99}, "no such picture"),
         ("import", {"format": "exe"}, "imported as"),

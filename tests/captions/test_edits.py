@@ -79,15 +79,15 @@ def test_refused(wish: dict[str, Any], says: str) -> None:
 @pytest.mark.parametrize(
     ("find", "new", "says"),
     [
-        ("(", "", "no regular expression"),
-        ("a", r"\2", "no regular expression"),
+        ("(", "", "not a valid regular expression"),
+        ("a", r"\2", "not a valid regular expression"),
         ("", "", "empty"),
         ("a" * 2000, "", "shorter"),
     ],
 )
 def test_regular_expressions_that_are_none(find: str, new: str, says: str) -> None:
     with pytest.raises(CaptionsError, match=says):
-        regex.replaced(find, new, ["aaa"])
+        regex.replace(find, new, ["aaa"])
 
 
 def test_a_regular_expression_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,11 +100,11 @@ def test_a_regular_expression_without_end_is_ended(monkeypatch: pytest.MonkeyPat
 
 def test_captions_must_not_grow_without_end() -> None:
     with pytest.raises(CaptionsError, match="too long"):
-        regex.replaced("a?", "x" * 900, ["a" * 60_000] * 10)
+        regex.replace("a?", "x" * 900, ["a" * 60_000] * 10)
 
 
 def test_groups_with_signs_of_other_scripts() -> None:
-    assert regex.replaced("(😀)(.)", r"\2\1", ["😀é", "x"]) == ["é😀", None]
+    assert regex.replace("(😀)(.)", r"\2\1", ["😀é", "x"]) == ["é😀", None]
 
 
 def test_many_backslashes_cost_little() -> None:

@@ -170,7 +170,7 @@ def test_a_journal_that_unpacks_to_more_than_memory(tmp_path: Path, monkeypatch:
     import base64
     import zlib
 
-    monkeypatch.setattr(journal, "MOST_UNPACKED", 2**20)
+    monkeypatch.setattr(journal, "MAX_LINE_BYTES", 2**20)
     folders.make(tmp_path, {"a": "one"})
     place = tmp_path / ".sdft" / "captions"
     place.mkdir(parents=True)
@@ -236,7 +236,7 @@ def test_a_journal_whose_lines_together_unpack_to_too_much(tmp_path: Path, monke
     found = CaptionStore(tmp_path)
     for number in range(5):
         change(found, "a", do="set", text=f"{number} " * 5_000)
-    monkeypatch.setattr(journal, "MOST_TOGETHER", 30_000)
+    monkeypatch.setattr(journal, "MAX_TOTAL", 30_000)
     with pytest.raises(CaptionsError, match=r"journal\.jsonl"):
         CaptionStore(tmp_path)
 

@@ -62,7 +62,7 @@ def test_the_tag_table() -> None:
     rows = {row.tag: row for row in told.tags}
     assert told.captions == 4 and told.tags[0].tag == "tree"
     assert (rows["tree"].count, rows["tree"].position, rows["tree"].with_trigger) == (4, (2 + 2 + 3 + 1) / 4, 3)
-    assert rows["tree"].fused and not rows["sks dog"].fused and "'tree' stands in all 4 captions" in told.text
+    assert rows["tree"].fused and not rows["sks dog"].fused and "'tree' is in all 4 captions" in told.text
     red = next(row for row in told.tags if row.tag.lower() == "red")
     assert red.count == 2 and {red.tag, *red.variants} == {"Red", "red"}
     assert frequency.count_tags(["a, b", "a"], "a").text == "" and frequency.count_tags([], "").captions == 0

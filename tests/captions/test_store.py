@@ -157,8 +157,8 @@ def test_a_torn_line_is_passed_over_and_the_next_one_begins_anew(tmp_path: Path)
 
 
 def test_a_long_journal_is_written_anew_with_the_latest_edits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_of, "MOST_BYTES", 4_000)
-    monkeypatch.setattr(journal_of, "KEPT_BYTES", 2_000)
+    monkeypatch.setattr(journal_of, "REWRITE_BYTES", 4_000)
+    monkeypatch.setattr(journal_of, "KEEP_BYTES", 2_000)
     folders.make(tmp_path, {"a": "one", "b": "two"})
     found = CaptionStore(tmp_path)
     for number in range(40):

@@ -54,7 +54,7 @@ def test_what_the_page_has_not_saved_stays_unsaved(root: Path, capsys: pytest.Ca
 
 def test_count(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = said(capsys, "tags", root, "--trigger", "sks dog")
-    assert "4  100.0%" in told and "'outdoors' stands in all 4 captions" in told
+    assert "4  100.0%" in told and "'outdoors' is in all 4 captions" in told
     assert json.loads(said(capsys, "tags", root, "--json"))["captions"] == 4
     told = said(capsys, "tokens", root, "--most", 1)
     assert "7 tokens in 1 chunk(s)" in told and "42.9%  sks dog" in told and "0 longer than 75" in told
@@ -75,6 +75,6 @@ def test_in_and_out(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "gone or no folder" in said(capsys, "tags", tmp_path / "nowhere", code=2)
     assert "--tokens is" in said(capsys, "filter", root, "--tokens", "many", code=2)
-    assert "no regular expression" in said(capsys, "filter", root, "--regex", "(", code=2)
+    assert "not a valid regular expression" in said(capsys, "filter", root, "--regex", "(", code=2)
     assert "name it" in said(capsys, "import", root, "csv", code=2)
     assert "nothing to undo" in said(capsys, "undo", root, code=1)
