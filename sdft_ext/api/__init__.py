@@ -2,7 +2,7 @@
 
     mount(app, desk, Access(…))
 
-adds everything to a FastAPI app, and again to the next one: the WebUI makes a new app whenever its page is reloaded, and
+adds everything to a FastAPI app, and later to the next one: the WebUI makes a new app whenever its UI is reloaded, while
 the desk stays.
 """
 
@@ -40,24 +40,24 @@ def mount(app: FastAPI, desk: Desk, access: Access | None = None, page: Path = P
         uploads,
     )
     from .guard import BYTES, Guard
-    from .route import guarded
+    from .route import guarded_route_class
 
     if any(getattr(route, "path", "").startswith(f"{PREFIX}/") for route in app.routes):
         return
     guard = Guard(app, access or Access())
-    kind = guarded(guard)
+    route_class = guarded_route_class(guard)
     for router in (
-        session.routes(desk, guard, kind),
-        runs.routes(desk, kind),
-        datasets.routes(desk, guard, kind),
-        captions.routes(desk, kind),
-        reports.routes(desk, guard, kind),
-        preparation.routes(desk, guard, kind),
-        regularization.routes(desk, guard, kind),
-        tagging.routes(desk, kind),
-        tools.routes(desk, guard, kind),
-        uploads.routes(desk, kind, guarded(guard, BYTES)),
+        session.routes(desk, guard, route_class),
+        runs.routes(desk, route_class),
+        datasets.routes(desk, guard, route_class),
+        captions.routes(desk, route_class),
+        reports.routes(desk, guard, route_class),
+        preparation.routes(desk, guard, route_class),
+        regularization.routes(desk, guard, route_class),
+        tagging.routes(desk, route_class),
+        tools.routes(desk, guard, route_class),
+        uploads.routes(desk, route_class, guarded_route_class(guard, BYTES)),
     ):
         app.include_router(router, prefix=PREFIX)
-    app.include_router(static.routes(page, kind))
-    app.openapi_schema = None  # the description was made before these routes were there
+    app.include_router(static.routes(page, route_class))
+    app.openapi_schema = None  # it was made before these routes were added

@@ -6,39 +6,70 @@ from typing import Any
 
 from fastapi import APIRouter, Query
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..desk import Desk
-from . import shapes
+from .common import Thumbnail
 from .guard import Guard
-from .route import TAGS, answered
+from .route import TAGS, json_response
 
 JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}}
 
 
-def routes(desk: Desk, guard: Guard, kind: type[APIRoute]) -> APIRouter:
+class ListedFolder(BaseModel):
+    name: str
+    path: str
+    pictures: int
+
+
+class FoldersResponse(BaseModel):
+    path: str
+    parent: str | None = None
+    folders: list[ListedFolder]
+    pictures: int
+
+
+class DatasetThumbnail(Thumbnail):
+    width: int
+    height: int
+    caption: str
+
+
+class DatasetResponse(BaseModel):
+    folder: str
+    pictures: int
+    captions: int
+    thumbnails: list[DatasetThumbnail] = Field(description="The first ones.")
+    problems: list[str] = Field(description="A sentence about each file that can't be used.")
+
+
+def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
     """``folders``, ``datasets`` and ``pictures``."""
-    router = APIRouter(route_class=kind, tags=TAGS)
+    router = APIRouter(route_class=route_class, tags=TAGS)
 
-    @router.get("/folders", response_model=shapes.FolderListing, summary="Folders to choose from")
+    @router.get("/folders", response_model=FoldersResponse, summary="List folders to choose from")
     def folders(request: Request, path: str = "") -> Response:
-        """Without a path the allowed roots. Needs the token (or a password): a local user may look anywhere."""
+        """Without `path`, the allowed roots. Needs the token: a local user may look anywhere."""
         guard.need_token(request)
-        return answered(desk.datasets.listing(path))
+        return json_response(desk.datasets.listing(path))
 
-    @router.get("/datasets", response_model=shapes.DatasetTold, summary="A folder of pictures as a dataset")
-    def datasets(request: Request, folder: str, count: int = Query(24, ge=0, le=2000)) -> Response:
-        """Counts, the first pictures small, and a sentence about each file that can't be used. Needs the token.
-
-        A folder that a local user names is remembered as allowed.
-        """
+    @router.get("/datasets", response_model=DatasetResponse, summary="Look at a folder of pictures as a dataset")
+    def datasets(
+        request: Request,
+        folder: str,
+        count: int = Query(24, ge=0, le=2000, description="Thumbnails in the answer."),
+    ) -> Response:
+        """A folder that a local user names is remembered as an allowed root. Needs the token."""
         guard.need_token(request)
-        return answered(desk.datasets.open(folder, count))
+        return json_response(desk.datasets.open(folder, count))
 
-    @router.get("/pictures/{token}", responses=JPEG, summary="A small picture")
-    def picture(token: str, side: int = Query(256, ge=1, le=4096)) -> Response:
-        """JPEG of at most 512 pixels a side. Tokens come with ``datasets``."""
+    @router.get("/pictures/{token}", responses=JPEG, summary="Get a thumbnail")
+    def picture(
+        token: str, side: int = Query(256, ge=1, le=4096, description="Its longer side; at most 512 pixels are sent.")
+    ) -> Response:
+        """A JPEG. Other answers name its path."""
         data = desk.thumbnails.jpeg(token, side)
         return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 

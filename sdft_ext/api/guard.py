@@ -1,8 +1,9 @@
-"""Who may ask: whoever may use the page that these routes belong to, from that page or with a password.
+"""Decides which requests are answered: those of users who may use the page, from that page or with a password.
 
-A browser sends requests for any page that is open in it. So a request must come from our own page (by what the browser
-says of it, and by a token for what changes something), and to a name that is ours (a foreign name that points at this
-machine is somebody else's page). The login is gradio's own; its check is found in the app that the routes are added to.
+A browser sends requests on behalf of any page that is open in it. So a request must come from our own page (the browser
+says so, and a request that changes something carries a token), and must be addressed to a name of ours (a foreign name
+that points at this machine is another page's trick). The login is gradio's own; its check is found in the app that the
+routes are added to.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ if TYPE_CHECKING:
 TOKEN_HEADER = "X-SDFT-Token"
 JSON, BYTES = "application/json", "application/octet-stream"
 PROCESS_TOKEN = secrets.token_urlsafe(32)
-"""One for the whole process: an open page keeps working when the host makes a new app."""
+"""One for the whole process, so that an open page keeps working when the host makes a new app."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """What the host was started with.
+    """Options that the host was started with.
 
-    ``api_auth``: user and password as ``--api-auth`` takes them (``user:password``, several with commas), or empty.
+    ``api_auth``: users and passwords as in ``--api-auth`` (``user:password``, separated by commas), or empty.
     ``local``: only this machine can reach the server; then only requests to a local name are answered. ``names``: host
-    names that count as local too (``--server-name``). The page's login is found in the app itself.
+    names that count as local, too (``--server-name``). The page's login is found in the app itself.
     """
 
     api_auth: str = ""
@@ -51,7 +52,7 @@ class Access:
 
 
 class Refused(SdftError):
-    """A request that isn't answered: status and the sentence why."""
+    """A request is refused; ``detail`` says why."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -59,21 +60,21 @@ class Refused(SdftError):
 
 
 class Guard:
-    """Judges every request to the routes of one app."""
+    """Checks every request to the routes of one app."""
 
     def __init__(self, app: Starlette, access: Access) -> None:
         self.app, self.access = app, access
         self._user = _login(app)
 
     async def check(self, request: Request, content: str = JSON) -> None:
-        """Raises Refused where a request isn't to be answered. ``content``: the type of body that changes something."""
+        """Raises Refused where a request must not be answered. ``content``: the type of body that a POST needs."""
         self._host(request)
         _same_site(request)
         by_password = await self._credentials(request)
         if request.method not in ("GET", "HEAD"):
             _same_origin(request)
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            # Neither type is one that a form on a foreign page can send.
+            # A form on a foreign page can send neither type.
             if kind != content:
                 what = "JSON body" if content == JSON else "file as its body"
                 raise Refused(400, f"The request has no {what}: send one with Content-Type: {content}.")
@@ -93,7 +94,7 @@ class Guard:
         return secrets.compare_digest(sent.encode("utf-8", "replace"), self.access.token.encode())
 
     def _host(self, request: Request) -> None:
-        """A local server answers to local names, and to addresses: no foreign name can be made to point at those."""
+        """Raises Refused for a foreign name. A local server answers to local names and addresses, which no one can redirect."""
         if not self.access.local:
             return
         name = _host_name(request.headers.get("host", ""))
@@ -105,8 +106,8 @@ class Guard:
             raise Refused(403, "This server is local: open it as http://127.0.0.1 or http://localhost.") from None
 
     async def _credentials(self, request: Request) -> bool:
-        """Whether a checked password came along. Raises Refused where a login is asked for, and there is none."""
-        # gradio 4 knows a login of the host's own beside its own.
+        """Whether the request carries a valid password. Raises Refused where a login is needed and missing."""
+        # gradio 4 also knows a login of the host's own.
         asked = any(getattr(self.app, name, None) is not None for name in ("auth", "auth_dependency"))
         login = self._user is not None and asked
         password = self._password(request)
@@ -120,7 +121,7 @@ class Guard:
                 return False
         if not login and not self.access.users:
             return False
-        # Where people log in on the page, the browser must not ask for a password of its own.
+        # Where users log in on the page, the browser must not ask for a password itself.
         asks = bool(self.access.users) and not (login and "sec-fetch-mode" in request.headers)
         headers = {"WWW-Authenticate": 'Basic realm="Fine-tune"'} if asks else {}
         raise Refused(401, "Log in first, then try again.", headers)
@@ -134,7 +135,7 @@ class Guard:
         except (binascii.Error, ValueError):
             return False
         user, _, password = sent.partition(b":")
-        # All are compared, so that the time tells nothing.
+        # All are compared, so that the time reveals nothing.
         matches = [
             secrets.compare_digest(user, known) & secrets.compare_digest(password, secret)
             for known, secret in self.access.users
@@ -143,7 +144,7 @@ class Guard:
 
 
 def _login(app: Starlette) -> Callable[[Any], Any] | None:
-    """gradio's own way to tell who a request is from: what its login check depends on. None in an app without gradio."""
+    """gradio's own function that finds a request's user: its login check depends on it. None in an app without gradio."""
     for route in app.routes:
         if getattr(route, "path", "") != "/login_check":
             continue
@@ -162,7 +163,7 @@ def _login(app: Starlette) -> Callable[[Any], Any] | None:
 
 
 def _same_site(request: Request) -> None:
-    """What the browser itself says about who asks; no page can change that."""
+    """Raises Refused where the browser says that another site asks; no page can forge that header."""
     if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         raise Refused(403, "Another web page asked for this: open the Fine-tune tab itself.")
 

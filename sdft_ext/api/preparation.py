@@ -1,10 +1,10 @@
-"""Preparing pictures: the plan, crops and masks by hand, and the doing of it."""
+"""Preparing pictures: the plan, crops and masks by hand, and carrying the plan out."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.requests import Request
@@ -12,127 +12,151 @@ from starlette.responses import Response
 
 from ..desk import Desk
 from ..desk.preparation import MOST_AT_ONCE
-from . import shapes
+from .common import OK, EmptyRequest, OkResponse, Plain, Thumbnail
 from .guard import Guard
-from .route import TAGS, answered
-
-OK = {"ok": True}
+from .route import TAGS, json_response
 
 
-class PlanIn(BaseModel):
+class PlanRequest(BaseModel):
     folder: str
-    out: str = Field("", description="Where the results go; empty: a new folder beside the originals'.")
-    options: shapes.Plain = Field(
-        default_factory=dict, description="As in preparation/options.py; the rest has its defaults."
-    )
-    recipe: shapes.Plain = Field(default_factory=dict, description="Its dataset settings give the buckets.")
+    out: str = Field("", description="Where the results go; empty for a new folder beside the originals'.")
+    options: Plain = Field({}, description="As above; what is left out has its default.")
+    recipe: Plain = Field({}, description="Its dataset settings give the buckets.")
     start: int = Field(0, ge=0)
     count: int = Field(24, ge=0, le=MOST_AT_ONCE)
 
 
-class PlanTold(BaseModel):
+class Cut(BaseModel):
+    x: float
+    y: float
+    width: float = Field(description="All four as shares of the picture's sides.")
+    height: float
+    after: list[int] = Field(description="Width and height of the result.")
+    target: str = Field(description="Its name below `out`.")
+
+
+class PlannedPicture(Thumbnail):
+    width: int
+    height: int
+    alpha: bool
+    mask: bool
+    movable: bool = Field(description="Its crop can be moved by hand.")
+    by_hand: bool = Field(description="Its crop was moved by hand.")
+    enlarged: float = Field(description="How many times.")
+    mirrored: bool
+    cuts: list[Cut]
+    problem: str
+
+
+class PlanResponse(BaseModel):
     folder: str
     out: str
-    pictures: int
-    files: int
-    undersized: list[str]
+    pictures: int = Field(description="Originals.")
+    files: int = Field(description="Results.")
+    undersized: list[str] = Field(description="Names of pictures that would be enlarged, at most 200.")
     notes: list[str]
     problem: str = Field(description="Why it can't be carried out into this folder; empty where it can.")
-    items: list[shapes.Plain]
+    items: list[PlannedPicture] = Field(description="`count` originals from `start` on.")
 
 
-class CropIn(BaseModel):
-    x: float = Field(ge=0, le=1)
+class Crop(BaseModel):
+    x: float = Field(ge=0, le=1, description="Its middle, as shares of the sides.")
     y: float = Field(ge=0, le=1)
     zoom: float = Field(1.0, ge=1, le=8)
 
 
-class MoveIn(BaseModel):
+class MoveCropRequest(BaseModel):
     folder: str
     name: str
-    crop: CropIn | None = Field(None, description="The middle of the crop, as shares of the sides; null: as before.")
+    crop: Crop | None = Field(None, description="Null forgets it.")
 
 
-class JobTold(BaseModel):
-    state: str = Field(description="idle, preparing, finished, cancelled or failed")
+class PreparationResponse(BaseModel):
+    state: Literal["idle", "preparing", "finished", "cancelled", "failed"]
     done: int
     total: int
     message: str
     folder: str
     out: str
     written: int
-    skipped: int
-    problems: list[str]
+    skipped: int = Field(description="Files that were there already, the same.")
+    problems: list[str] = Field(
+        description="A sentence about each picture left out, and each file that was changed by hand and is kept."
+    )
 
 
-class MaskTold(BaseModel):
+class MaskResponse(BaseModel):
     name: str
-    picture: str
-    mask: str = Field(description="A PNG's data URL, or empty where there is no mask.")
+    picture: str = Field(description="Path of its thumbnail below `/sdft/v1/`.")
+    mask: str = Field(description="A PNG's data URL; empty where there is no mask. White is trained.")
     version: str
-    width: int
+    width: int = Field(description="Of the mask: at most 1,024 pixels a side.")
     height: int
-    alpha: bool
+    alpha: bool = Field(description="Whether the picture is transparent.")
 
 
-class MaskIn(BaseModel):
+class SaveMaskRequest(BaseModel):
     folder: str
     name: str
-    mask: str | None = Field(
-        None, description="A PNG's data URL of the size that GET gave; white trains. Null: no mask."
-    )
-    before: str = Field("", description="The version that was painted over.")
+    mask: str | None = Field(None, description="A PNG's data URL of that size; null removes the mask.")
+    before: str = Field("", description="The version that was painted on.")
 
 
-class MaskKept(BaseModel):
+class SavedMaskResponse(BaseModel):
     version: str
 
 
-def routes(desk: Desk, guard: Guard, kind: type[APIRoute]) -> APIRouter:
+def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
     """Everything below ``preparation``."""
-    router = APIRouter(prefix="/preparation", route_class=kind, tags=TAGS)
+    router = APIRouter(prefix="/preparation", route_class=route_class, tags=TAGS)
     preparation = desk.preparation
 
-    @router.post("/plan", response_model=PlanTold, summary="What would be done")
-    def plan(body: PlanIn) -> Response:
-        """Figures, and ``count`` originals from ``start`` on, each with the parts that would be cut out of it."""
-        return answered(preparation.plan(body.folder, body.out, body.options, body.recipe, body.start, body.count))
+    @router.post("/plan", response_model=PlanResponse, summary="Plan a preparation")
+    def plan(body: PlanRequest) -> Response:
+        """What would be done; nothing is written."""
+        return json_response(preparation.plan(body.folder, body.out, body.options, body.recipe, body.start, body.count))
 
-    @router.post("/crop", response_model=shapes.Ok, summary="Put a picture's crop somewhere by hand")
-    def crop(body: MoveIn) -> Response:
-        """It is remembered in the dataset's folder."""
+    @router.post("/crop", response_model=OkResponse, summary="Move a picture's crop by hand")
+    def crop(body: MoveCropRequest) -> Response:
+        """It is remembered in the folder's `.sdft/crops.json`."""
         wanted: dict[str, Any] | None = None
         if body.crop is not None:
             wanted = {"x": body.crop.x, "y": body.crop.y, "zoom": body.crop.zoom}
         preparation.move(body.folder, body.name, wanted)
-        return answered(OK)
+        return json_response(OK)
 
-    @router.post("", response_model=JobTold, summary="Carry out a plan")
-    def start(body: PlanIn) -> Response:
-        """One at a time; what is there already is left as it is."""
-        return answered(preparation.start(body.folder, body.out, body.options, body.recipe))
+    @router.post("", response_model=PreparationResponse, summary="Carry out a plan")
+    def start(body: PlanRequest) -> Response:
+        """In the background, one at a time (409). Files that are there already are left as they are."""
+        return json_response(preparation.start(body.folder, body.out, body.options, body.recipe))
 
-    @router.get("", response_model=JobTold, summary="How far it is")
+    @router.get("", response_model=PreparationResponse, summary="Get how far it is")
     def status(request: Request) -> Response:
         """Needs the token."""
         guard.need_token(request)
-        return answered(preparation.status())
+        return json_response(preparation.status())
 
-    @router.post("/cancel", response_model=shapes.Ok, summary="End it early")
-    def cancel(body: shapes.Empty) -> Response:
-        """What is written stays, and the same preparation goes on from there."""
+    @router.post("/cancel", response_model=OkResponse, summary="Cancel it")
+    def cancel(body: EmptyRequest) -> Response:
+        """What is written stays, each file whole; the same preparation goes on from there."""
         preparation.cancel()
-        return answered(OK)
+        return json_response(OK)
 
-    @router.get("/mask", response_model=MaskTold, summary="A picture's mask, to be painted on")
-    def mask(request: Request, folder: str, name: str, alpha: bool = False) -> Response:
-        """With ``alpha`` the picture's transparency as a mask. Needs the token."""
+    @router.get("/mask", response_model=MaskResponse, summary="Get a picture's mask, to be painted on")
+    def mask(
+        request: Request,
+        folder: str,
+        name: str,
+        alpha: bool = Query(False, description="Its transparency as the mask."),
+    ) -> Response:
+        """Needs the token."""
         guard.need_token(request)
-        return answered(preparation.mask(folder, name, alpha))
+        return json_response(preparation.mask(folder, name, alpha))
 
-    @router.post("/mask", response_model=MaskKept, summary="Store a painted mask")
-    def save_mask(body: MaskIn) -> Response:
-        """Beside the picture, as NAME-mask.png; a former mask is kept. 409 where it was changed meanwhile."""
-        return answered({"version": preparation.save_mask(body.folder, body.name, body.mask, body.before)})
+    @router.post("/mask", response_model=SavedMaskResponse, summary="Save a painted mask")
+    def save_mask(body: SaveMaskRequest) -> Response:
+        """Written beside the picture as `NAME-mask.png`, at the picture's size. A former mask is kept in `.sdft/masks` of the folder that
+        the picture lies in, which may be one below `folder`. 409 where the mask has changed since."""
+        return json_response({"version": preparation.save_mask(body.folder, body.name, body.mask, body.before)})
 
     return router

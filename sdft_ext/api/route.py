@@ -1,4 +1,4 @@
-"""How every route answers: the guard first, then the handler; errors as one sentence in JSON."""
+"""How every route answers: the guard first, then the handler; errors are one sentence in JSON."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ TAGS: list[str | Enum] = ["Fine-tune"]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def guarded(guard: Guard, content: str = JSON) -> type[APIRoute]:
-    """The class of routes behind this guard, whose POST requests have bodies of the type ``content``.
+def guarded_route_class(guard: Guard, content: str = JSON) -> type[APIRoute]:
+    """Make the class of routes behind this guard, whose POST requests have bodies of the type ``content``.
 
-    It stands around the whole handler: FastAPI reads a request's body before its dependencies, and a request that isn't
-    to be answered shall not learn whether its body was right.
+    The guard wraps the whole handler: FastAPI reads a request's body before its dependencies, and a request that is
+    refused must not learn whether its body was valid.
     """
 
     class Guarded(APIRoute):
@@ -46,9 +46,9 @@ def guarded(guard: Guard, content: str = JSON) -> type[APIRoute]:
                     await guard.check(request, content)
                     response: Response = await handle(request)
                 except Refused as refused:
-                    return failed(refused.status, refused.detail, refused.headers)
+                    return error_response(refused.status, refused.detail, refused.headers)
                 except Exception as error:
-                    return _told(error)
+                    return _respond_to(error)
                 for name, value in HEADERS.items():
                     response.headers.setdefault(name, value)
                 return response
@@ -58,42 +58,43 @@ def guarded(guard: Guard, content: str = JSON) -> type[APIRoute]:
     return Guarded
 
 
-def failed(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    return answered({"detail": detail}, status, headers)
+def error_response(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """``{"detail": …}``: one sentence that says what happened and what to do."""
+    return json_response({"detail": detail}, status, headers)
 
 
-def answered(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """JSON. It has no NaN and no infinity: null stands for them."""
+def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An answer in JSON, which has no NaN and no infinity: they become null."""
     try:
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError:
         text = json.dumps(_finite(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # A name may hold half of a surrogate pair, which is no UTF-8.
+    # A file name may hold half of a surrogate pair, which UTF-8 can't encode.
     data = text.encode("utf-8", "replace")
     return Response(data, status, {**HEADERS, **(headers or {})}, "application/json")
 
 
-def _told(error: Exception) -> Response:
-    """An error as an answer. Raises on what is a fault of the program, once it is logged as one."""
+def _respond_to(error: Exception) -> Response:
+    """An error as an answer; a fault of the program is logged, too."""
     for kind, status in STATUS:
         if isinstance(error, kind):
-            return failed(status, str(error))
+            return error_response(status, str(error))
     if isinstance(error, RequestValidationError):
-        return failed(400, _wrong(error))
+        return error_response(400, _explain(error))
     if isinstance(error, HTTPException):
-        return failed(error.status_code, str(error.detail), dict(error.headers or {}))
+        return error_response(error.status_code, str(error.detail), dict(error.headers or {}))
     if isinstance(error, SdftError) and isinstance(error, ValueError | RuntimeError):
-        return failed(400 if isinstance(error, ValueError) else 409, str(error))
+        return error_response(400 if isinstance(error, ValueError) else 409, str(error))
     if isinstance(error, RecursionError):
-        return failed(400, "The request is nested too deeply: send a recipe as GET schema gives it.")
+        return error_response(400, "The request is nested too deeply: send a recipe as GET schema gives it.")
     logging.getLogger(__name__).error("A request failed.", exc_info=error)
     if isinstance(error, ImportError):
-        return failed(503, f"A package is missing ({error.name}): install what the Fine-tune tab asks for.")
-    return failed(500, f"Unexpected {type(error).__name__}; the console of the server says where it happened.")
+        return error_response(503, f"A package is missing ({error.name}): install what the Fine-tune tab asks for.")
+    return error_response(500, f"Unexpected {type(error).__name__}; the server's console shows where.")
 
 
-def _wrong(error: RequestValidationError) -> str:
-    """The first thing that is wrong with a request, as a sentence."""
+def _explain(error: RequestValidationError) -> str:
+    """A sentence on the first thing that is wrong with a request."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first.get("loc", ()) if part not in ("body", "query", "path"))
     what = str(first.get("msg", "it can't be read")).rstrip(".")

@@ -1,4 +1,4 @@
-"""Runs: list, start, watch, and everything that can be done with one."""
+"""Runs: list, start, watch, control them, and use their saves."""
 
 from __future__ import annotations
 
@@ -6,156 +6,293 @@ import base64
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, Response
 
 from ..desk import Desk
-from . import shapes
-from .route import TAGS, answered
+from .common import OK, EmptyRequest, NameResponse, OkResponse, Plain, RecipeRequest, StartedResponse
+from .route import TAGS, json_response
 
 PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
-OK = {"ok": True}
+TRYOUT = ("prompt", "negative", "weight", "seed", "steps", "guidance", "size")
 
 
-def routes(desk: Desk, kind: type[APIRoute]) -> APIRouter:
+class RunStatus(BaseModel):
+    state: Literal["waiting", "preparing", "training", "drawing", "paused", "finished", "stopped", "failed"] = Field(
+        description="A run whose program has ended is `stopped`. After the last step it is `drawing` its grid."
+    )
+    step: int
+    total: int = Field(description="While it is `preparing`, `step` and `total` count encoded pictures.")
+    seconds_left: float
+    message: str
+
+
+class RunSummary(RunStatus):
+    id: str
+    name: str
+    started: float
+    saves: int = Field(description="How many.")
+    picture: str | None = Field(None, description="Path of a control picture below `/sdft/v1/`.")
+
+
+class RunsResponse(BaseModel):
+    runs: list[RunSummary] = Field(description="Newest first.")
+    queue: list[str] = Field(description="Ids, the next one first.")
+    current: str | None = Field(None, description="The id of the run that trains.")
+    drawing: str | None = Field(
+        None,
+        description="The id of the regularization pictures that are being drawn. Such ids, `regularization/NAME`, also "
+        "stand in `queue`.",
+    )
+    titles: dict[str, str] = Field(description="Readable names of the regularization pictures in the queue, by id.")
+    held: bool = Field(description="After a restart, the queue waits until a run is started or resumed.")
+
+
+class OrderRequest(BaseModel):
+    ids: list[str] = Field(description="All of the waiting runs, the next one first.")
+
+
+class Difference(BaseModel):
+    path: str
+    label: str
+    a: Any = Field(None, description="The first run's value; null where it has no such concept.")
+    b: Any = None
+
+
+class CompareResponse(BaseModel):
+    differences: list[Difference]
+
+
+class RunSave(BaseModel):
+    name: str
+    file: str
+    step: int
+    epoch: int | None = None
+    loss: float | None = None
+    last: bool
+
+
+class ControlPrompt(BaseModel):
+    set: str
+    number: int
+    prompt: str = ""
+    seed: int = 0
+
+
+class ControlPictures(BaseModel):
+    steps: list[int]
+    prompts: list[ControlPrompt]
+
+
+class RunResponse(RunStatus):
+    id: str
+    name: str
+    started: float
+    picture: str | None = None
+    recipe: Plain = Field(description="Nested.")
+    yaml: str
+    saves: list[RunSave] = Field(description="Oldest first.")
+    controls: ControlPictures
+    facts: Plain
+    report: str = Field(description="Markdown.")
+    verdict: str
+    advice: str
+    grid: bool
+    marks: list[Plain] = Field(description="Events: {`step`, `event`} and more.")
+
+
+class LogResponse(BaseModel):
+    status: RunStatus
+    lines: list[Plain] = Field(description="At most 20,000.")
+    next: int = Field(description="`since` of the following request.")
+    more: bool = Field(description="There are more lines already.")
+    log: str = Field(
+        description="Changes when the log is rewritten (a resumed run drops the steps it repeats): ask again from 0."
+    )
+
+
+class TrashRequest(BaseModel):
+    saves: bool = Field(False, description="Move the run's files in the host's folders, too.")
+
+
+class PreviewRequest(BaseModel):
+    set: str
+    number: int = Field(ge=0, le=9999)
+    step: int = Field(ge=0)
+    save: int = Field(description="The step of the save.")
+    replace: bool = Field(False, description="Replace a picture that no run made.")
+
+
+class PromptCall(BaseModel):
+    call: str = Field(description="What calls the file in a prompt.")
+    word: str = Field(description="The trained word that it replaces; empty where it replaces none.")
+
+
+class TryResponse(PromptCall):
+    name: str
+    further: list[PromptCall] = Field(description="The files of its other words.")
+
+
+class HandoverRequest(BaseModel):
+    to: str = Field(description="`txt2img` or `xyz`.")
+    saves: list[int] = Field(description="Steps.")
+    weights: list[float] = []
+    prompts: list[str] = []
+
+
+class HandoverResponse(BaseModel):
+    infotext: str = Field(description="What the page pastes into txt2img.")
+    checkpoint: str = Field(
+        "", description="For whole models in txt2img: the title of the save to select as the checkpoint; else empty."
+    )
+
+
+class TryoutRequest(BaseModel):
+    prompt: str
+    negative: str = ""
+    save: int | None = Field(None, description="The step of the save, or null for the base model.")
+    weight: float = Field(1.0, ge=-10, le=10)
+    seed: int = Field(0, ge=0, le=2**63 - 1)
+    steps: int = Field(20, ge=1, le=150)
+    guidance: float = Field(7.0, ge=0, le=100)
+    size: int = Field(512, ge=16, le=2048)
+
+
+class TryoutResponse(BaseModel):
+    picture: str = Field(description="A data URL.")
+
+
+def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
     """Everything below ``runs``, ``queue`` and ``compare``."""
-    router = APIRouter(route_class=kind, tags=TAGS)
-    _listed(router, desk)
-    _watched(router, desk)
-    _told(router, desk)
-    _used(router, desk)
+    router = APIRouter(route_class=route_class, tags=TAGS)
+    _add_lists(router, desk)
+    _add_views(router, desk)
+    _add_controls(router, desk)
+    _add_uses(router, desk)
     return router
 
 
-def _listed(router: APIRouter, desk: Desk) -> None:
-    @router.get("/runs", response_model=shapes.Runs, summary="Every run, and the queue")
+def _add_lists(router: APIRouter, desk: Desk) -> None:
+    @router.get("/runs", response_model=RunsResponse, summary="List every run, and the queue")
     def runs() -> Response:
-        """Newest first. The truth is on disk: runs of earlier times and of the command line are there too."""
-        return answered(desk.queued())
+        """Runs on disk, those of the command line included."""
+        return json_response(desk.queued())
 
-    @router.post("/runs", response_model=shapes.Started, summary="Train a recipe")
-    def start(body: shapes.RecipeIn) -> Response:
-        """Queues a run; it starts when it is its turn. Its id is its folder's name."""
-        return answered({"id": desk.runs.start(body.recipe)})
+    @router.post("/runs", response_model=StartedResponse, summary="Train a recipe")
+    def start(body: RecipeRequest) -> Response:
+        """The run is queued, and starts when its turn comes. Its id is its folder's name."""
+        return json_response({"id": desk.runs.start(body.recipe)})
 
-    @router.post("/queue", response_model=shapes.Ok, summary="Another order of the waiting runs")
-    def queue(body: shapes.Order) -> Response:
-        """``ids``: all of the waiting runs, the next first."""
+    @router.post("/queue", response_model=OkResponse, summary="Reorder the waiting runs")
+    def queue(body: OrderRequest) -> Response:
         desk.queue.order(body.ids)
-        return answered(OK)
+        return json_response(OK)
 
-    @router.get("/compare", response_model=shapes.Differences, summary="What two runs' recipes differ in")
+    @router.get("/compare", response_model=CompareResponse, summary="Compare the recipes of two runs")
     def compare(a: str, b: str) -> Response:
-        """Settings with their label and both values; null where one has no such concept."""
-        return answered({"differences": desk.library.compare(a, b)})
+        """`a` and `b` are their ids."""
+        return json_response({"differences": desk.library.compare(a, b)})
 
 
-def _watched(router: APIRouter, desk: Desk) -> None:
-    @router.get("/runs/{run}", response_model=shapes.RunInFull, summary="One run in full")
+def _add_views(router: APIRouter, desk: Desk) -> None:
+    @router.get("/runs/{run}", response_model=RunResponse, summary="Get one run in full")
     def detail(run: str) -> Response:
         """Recipe, saves, control pictures, facts and report."""
-        return answered(desk.library.detail(run))
+        return json_response(desk.library.detail(run))
 
-    @router.get("/runs/{run}/status", response_model=shapes.StatusLines, summary="State, and the log's new lines")
-    def status(
-        run: str, since: int = Query(0, ge=0, description="The first line wanted; then the answer's next.")
-    ) -> Response:
-        """For asking every second: cheap, whatever the log's length, and never waits for a step."""
-        told = desk.library.status(run)
+    @router.get("/runs/{run}/status", response_model=LogResponse, summary="Get its state, and the log's new lines")
+    def status(run: str, since: int = Query(0, ge=0, description="The first line wanted.")) -> Response:
+        """Cheap, whatever the log's length; it may be asked every second."""
+        state = desk.library.status(run)
         found = desk.library.lines(run, since)
         # The lines are JSON already: they are passed on as they stand in the log.
-        rest = {"next": found.next, "more": found.more, "log": found.version, "status": told}
+        rest = {"next": found.next, "more": found.more, "log": found.version, "status": state}
         lines = b'{"lines":[' + b",".join(found.texts) + b"]," + json.dumps(rest).encode()[1:]
         return Response(lines, media_type="application/json")
 
-    @router.get("/runs/{run}/controls/{set}/{number}/{step}", responses=PICTURE, summary="A control picture")
+    @router.get("/runs/{run}/controls/{set}/{number}/{step}", responses=PICTURE, summary="Get a control picture")
     def control(run: str, set: str, number: int, step: int) -> Response:
-        """PNG, as the run drew it."""
+        """A PNG, as the run drew it."""
         return _png(desk.library.control(run, set, number, step))
 
-    @router.get("/runs/{run}/grid", responses=PICTURE, summary="Saves × prompts as one picture")
+    @router.get("/runs/{run}/grid", responses=PICTURE, summary="Get the grid of saves × prompts")
     def grid(run: str) -> Response:
-        """PNG; drawn when a run ends."""
+        """A PNG; it is drawn when the run ends."""
         return _png(desk.library.picture(run, "grid"))
 
-    @router.get("/runs/{run}/loss", responses=PICTURE, summary="The loss over the steps")
+    @router.get("/runs/{run}/loss", responses=PICTURE, summary="Get the chart of the loss")
     def loss(run: str) -> Response:
-        """PNG; drawn when a run ends."""
+        """A PNG; it is drawn when the run ends."""
         return _png(desk.library.picture(run, "loss"))
 
 
-def _told(router: APIRouter, desk: Desk) -> None:
-    @router.post("/runs/{run}/pause", response_model=shapes.Ok, summary="Hold a run")
-    def pause(run: str, body: shapes.Empty) -> Response:
-        """After the step it is in; the model is free meanwhile."""
+def _add_controls(router: APIRouter, desk: Desk) -> None:
+    @router.post("/runs/{run}/pause", response_model=OkResponse, summary="Pause a run")
+    def pause(run: str, body: EmptyRequest) -> Response:
+        """After the current step; the model is free meanwhile."""
         desk.runs.control(run).pause()
-        return answered(OK)
+        return json_response(OK)
 
-    @router.post("/runs/{run}/resume", response_model=shapes.Ok, summary="Go on with a run")
-    def resume(run: str, body: shapes.Empty) -> Response:
-        """After a pause at once; a run that was stopped, killed or has failed is queued and goes on from its last state."""
+    @router.post("/runs/{run}/resume", response_model=OkResponse, summary="Resume a run")
+    def resume(run: str, body: EmptyRequest) -> Response:
+        """A paused one goes on at once. One that was stopped or killed, or has failed, is queued and goes on from its last state. One
+        that waits moves to the front of the queue."""
         desk.runs.resume(run)
-        return answered(OK)
+        return json_response(OK)
 
-    @router.post("/runs/{run}/stop", response_model=shapes.Ok, summary="End a run")
-    def stop(run: str, body: shapes.Empty) -> Response:
-        """After the step it is in, with a save and a state to go on from; a waiting run leaves the queue."""
+    @router.post("/runs/{run}/stop", response_model=OkResponse, summary="Stop a run")
+    def stop(run: str, body: EmptyRequest) -> Response:
+        """After the current step, with a save and a state to go on from; a waiting run leaves the queue."""
         desk.runs.stop(run)
-        return answered(OK)
+        return json_response(OK)
 
-    @router.post("/runs/{run}/save", response_model=shapes.Ok, summary="Write a save now")
-    def save(run: str, body: shapes.Empty) -> Response:
-        """After the step it is in."""
+    @router.post("/runs/{run}/save", response_model=OkResponse, summary="Write a save now")
+    def save(run: str, body: EmptyRequest) -> Response:
+        """After the current step."""
         desk.runs.control(run).save_now()
-        return answered(OK)
+        return json_response(OK)
 
-    @router.post("/runs/{run}/sample", response_model=shapes.Ok, summary="Draw control pictures now")
-    def sample(run: str, body: shapes.Empty) -> Response:
-        """After the step it is in."""
+    @router.post("/runs/{run}/sample", response_model=OkResponse, summary="Draw control pictures now")
+    def sample(run: str, body: EmptyRequest) -> Response:
+        """After the current step."""
         desk.runs.control(run).sample_now()
-        return answered(OK)
+        return json_response(OK)
 
-    @router.post("/runs/{run}/try", response_model=shapes.Tried, summary="Lend the running training's state as a file")
-    def try_(run: str, body: shapes.Empty) -> Response:
-        """Answers when the temporary file is there.
-
-        ``call`` calls it in a prompt, in the place of ``word`` where it has one; ``further``: the same of its other words.
-        """
+    @router.post("/runs/{run}/try", response_model=TryResponse, summary="Write the current weights as a temporary file")
+    def try_(run: str, body: EmptyRequest) -> Response:
+        """Answers once the file is there. Not for whole models."""
         name = desk.runs.try_now(run)
-        return answered({"name": name, **desk.runs.prompt_calls(run, name)})
+        return json_response({"name": name, **desk.runs.prompt_calls(run, name)})
 
 
-def _used(router: APIRouter, desk: Desk) -> None:
-    @router.post("/runs/{run}/trash", response_model=shapes.Ok, summary="Move a run to the trash")
-    def trash(run: str, body: shapes.TrashIn) -> Response:
-        """The folder goes to ``trash`` beside the runs. Saves in the host's folders stay, unless asked for."""
+def _add_uses(router: APIRouter, desk: Desk) -> None:
+    @router.post("/runs/{run}/trash", response_model=OkResponse, summary="Move a run to the trash")
+    def trash(run: str, body: TrashRequest) -> Response:
+        """Its folder goes to `trash` beside the runs."""
         desk.runs.trash(run, body.saves)
-        return answered(OK)
+        return json_response(OK)
 
-    @router.post("/runs/{run}/preview", response_model=shapes.Named, summary="A control picture as a save's preview")
-    def preview(run: str, body: shapes.PreviewIn) -> Response:
-        """409 where somebody else's picture is there already, unless ``replace`` is true."""
+    @router.post("/runs/{run}/preview", response_model=NameResponse, summary="Make a control picture a save's preview")
+    def preview(run: str, body: PreviewRequest) -> Response:
+        """409 where a picture that no run made is there already, unless `replace` is true."""
         path = desk.library.preview(run, body.set, body.number, body.step, body.save, body.replace)
-        return answered({"name": path.name})
+        return json_response({"name": path.name})
 
-    @router.post("/runs/{run}/handover", response_model=shapes.Infotext, summary="Use saves in the host")
-    def handover(run: str, body: shapes.HandoverIn) -> Response:
-        """What the page pastes into txt2img, and the checkpoint that it chooses there; ``saves`` are steps."""
-        return answered(desk.runs.handover(run, body.to, body.saves, body.weights, body.prompts))
+    @router.post("/runs/{run}/handover", response_model=HandoverResponse, summary="Use saves in the host")
+    def handover(run: str, body: HandoverRequest) -> Response:
+        return json_response(desk.runs.handover(run, body.to, body.saves, body.weights, body.prompts))
 
-    @router.post("/runs/{run}/tryout", response_model=shapes.Picture, summary="Draw with a save")
-    def tryout(run: str, body: shapes.TryoutIn) -> Response:
-        """Where the host has no txt2img of its own; between two steps where a run trains."""
+    @router.post("/runs/{run}/tryout", response_model=TryoutResponse, summary="Draw a picture with a save")
+    def tryout(run: str, body: TryoutRequest) -> Response:
+        """Only where the host has no txt2img of its own; between two steps while a run trains."""
         drawing = {name: getattr(body, name) for name in TRYOUT}
         buffer = io.BytesIO()
         desk.runs.tryout(run, drawing, body.save).save(buffer, "PNG")
-        return answered({"picture": "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()})
-
-
-TRYOUT = ("prompt", "negative", "weight", "seed", "steps", "guidance", "size")
+        return json_response({"picture": "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()})
 
 
 def _png(path: Path) -> Response:

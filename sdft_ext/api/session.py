@@ -2,44 +2,200 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from ..desk import Desk
 from ..desk.guide import guide as read_guide
-from . import shapes
+from .common import Plain, RecipeRequest
 from .guard import Guard
-from .route import TAGS, answered
+from .route import TAGS, json_response
 
 
-def routes(desk: Desk, guard: Guard, kind: type[APIRoute]) -> APIRouter:
+class LoadedModel(BaseModel):
+    name: str
+    path: str
+    family: str
+    device: str
+    trainable: bool
+    why: str = Field("", description="A sentence where it can't be trained.")
+    held: str = Field(
+        "", description="The number format of its weights, `fp32`, `fp16` or `bf16`; empty without a model."
+    )
+
+
+class DeviceMemory(BaseModel):
+    free_mb: float
+    total_mb: float
+    device: str
+
+
+class HostInformation(BaseModel):
+    name: str = Field(description="`webui` or `standalone`.")
+    model: LoadedModel
+    memory: DeviceMemory
+    features: list[str] = Field(description="Of `txt2img`, `xyz`, `cards`, `tryout` and `faces`.")
+
+
+class MissingPackages(BaseModel):
+    packages: list[str]
+    command: str = Field(description="What installs them.")
+
+
+class SessionResponse(BaseModel):
+    token: str = Field(description="To be sent as X-SDFT-Token with every request.")
+    version: str
+    host: HostInformation
+    missing: MissingPackages | None = None
+    warnings: list[str]
+
+
+class SettingField(BaseModel):
+    path: str
+    label: str
+    help: str
+    type: Literal["text", "int", "float", "bool", "choice", "list", "map"]
+    choices: list[str]
+    low: float | None = None
+    high: float | None = None
+    folded: bool
+    is_path: bool
+    is_folder: bool
+    unit: str
+    allowed: str = Field(description="The range in words.")
+    default: Any = None
+    guide: str | None = Field(None, description="The id of the guide's entry.")
+    methods: list[str] = Field(description="The methods that use it; empty for all.")
+
+
+class SettingSection(BaseModel):
+    path: str
+    label: str
+    help: str
+    fields: list[SettingField]
+    repeated: bool = Field(description="True for concepts, whose fields have the paths of the first one.")
+
+
+class Example(BaseModel):
+    help: str
+    settings: Plain = Field(description="Values by path.")
+
+
+class Preset(BaseModel):
+    name: str
+    label: str
+    help: str
+    settings: Plain = Field(description="Values by path.")
+
+
+class MethodInformation(BaseModel):
+    name: str
+    label: str
+    help: str
+    difficulty: str
+    subject: str
+    style: str
+    memory: str
+
+
+class SchemaResponse(BaseModel):
+    sections: list[SettingSection]
+    defaults: Plain = Field(description="The default recipe.")
+    example: Example | None = Field(None, description="The example that comes with the program.")
+    presets: list[Preset]
+    methods: list[MethodInformation]
+    thorough: list[Preset] = Field(description="How long to train, in three sizes.")
+
+
+class GuideChapter(BaseModel):
+    title: str
+    paragraphs: list[str]
+
+
+class GuideEntry(BaseModel):
+    id: str
+    term: str
+    text: str
+    settings: list[str] = Field(description="Paths of the settings that it explains.")
+
+
+class GuideResponse(BaseModel):
+    chapters: list[GuideChapter]
+    entries: list[GuideEntry]
+
+
+class RecipeFormsRequest(BaseModel):
+    recipe: Plain | None = Field(None, description="Nested, to be written as YAML.")
+    yaml: str = Field("", description="A recipe file's text, to be read.")
+
+
+class RecipeFormsResponse(BaseModel):
+    recipe: Plain
+    yaml: str
+
+
+class MemoryForecast(BaseModel):
+    needed_mb: float
+    free_mb: float
+    parts: dict[str, float] = Field(description="Megabytes of each part at that moment.")
+    moment: str = Field(description="The moment of the run that needs the most.")
+    fits: bool | None = None
+    estimate: bool = Field(description="True where it was counted for a GPU, without trying.")
+    mode: str = Field(description="`shared` or `exclusive`.")
+    text: str
+
+
+class CalculateResponse(BaseModel):
+    pictures: int
+    regularization: int
+    showings: int = Field(description="In an epoch.")
+    steps_per_epoch: int
+    steps: int
+    epochs: float
+    saves: list[int] = Field(description="Steps: at most 2,000, and the last one.")
+    saves_count: int
+    seconds: float | None = None
+    measured: str = Field(description="Where the speed was measured.")
+    warnings: list[str]
+    problems: list[str] = Field(
+        description="Sentences that say what keeps the recipe from starting; one about a setting begins with its path."
+    )
+    memory: MemoryForecast | None = Field(None, description="Null where there are problems.")
+
+
+def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
     """``session``, ``schema``, ``guide``, ``recipe`` and ``calculate``."""
-    router = APIRouter(route_class=kind, tags=TAGS)
+    router = APIRouter(route_class=route_class, tags=TAGS)
 
-    @router.get("/session", response_model=shapes.Session, summary="The host, its model, and the page's token")
+    @router.get(
+        "/session", response_model=SessionResponse, summary="Describe the host, its model, and the page's token"
+    )
     def session() -> Response:
-        """Asked first. The token goes into the header X-SDFT-Token of every further request."""
-        return answered({"token": guard.access.token, **desk.session()})
+        """To be asked first: every other request that changes something needs the token."""
+        return json_response({"token": guard.access.token, **desk.session()})
 
-    @router.get("/schema", response_model=shapes.Schema, summary="Every setting, presets and methods")
+    @router.get("/schema", response_model=SchemaResponse, summary="List every setting, presets and methods")
     def schema() -> Response:
-        """What the page's controls are drawn from: label, help, type and range of each setting, and starting points."""
-        return answered(desk.recipes.schema())
+        """What the page's controls are made from. `save.output`, `model.base` and `model.vae`, which the host decides, are left out."""
+        return json_response(desk.recipes.schema())
 
-    @router.get("/guide", response_model=shapes.Guide, summary="The guide")
+    @router.get("/guide", response_model=GuideResponse, summary="Read the guide")
     def guide() -> Response:
-        """Chapters, and terms with the settings they explain."""
-        return answered(read_guide())
+        """Chapters, and terms with the settings that they explain."""
+        return json_response(read_guide())
 
-    @router.post("/recipe", response_model=shapes.RecipeTold, summary="A recipe as YAML, or read from it")
-    def recipe(body: shapes.RecipeText) -> Response:
-        """Both forms of one recipe. Starts and keeps nothing."""
-        return answered(desk.recipes.both_forms(body.recipe, body.yaml))
+    @router.post("/recipe", response_model=RecipeFormsResponse, summary="Write a recipe as YAML, or read it from YAML")
+    def recipe(body: RecipeFormsRequest) -> Response:
+        """Answers both forms of one recipe. Nothing is started or kept."""
+        return json_response(desk.recipes.both_forms(body.recipe, body.yaml))
 
-    @router.post("/calculate", response_model=shapes.Calculated, summary="What a recipe will do")
-    def calculate(body: shapes.RecipeIn) -> Response:
-        """Steps, saves, time and memory of a recipe, warnings, and what keeps it from starting. Starts nothing."""
-        return answered(desk.recipes.calculate(body.recipe))
+    @router.post("/calculate", response_model=CalculateResponse, summary="Calculate what a recipe will do")
+    def calculate(body: RecipeRequest) -> Response:
+        """Steps, saves, time and memory, warnings, and what keeps it from starting. Nothing is started."""
+        return json_response(desk.recipes.calculate(body.recipe))
 
     return router

@@ -1,58 +1,113 @@
-"""Automatic captions: which taggers there are, a look at pictures, what the captions would become, and the edit."""
+"""Automatic captions: the taggers, a look at pictures, what the captions would become, and the edit."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from ..desk import Desk
 from ..desk.captions import Selection
-from . import shapes
-from .route import TAGS, answered
+from .captions import EditResponse, PreviewResponse
+from .common import OK, EmptyRequest, OkResponse, StartedResponse
+from .route import TAGS, json_response
 
 CHOICE = ("threshold", "character_threshold", "blacklist", "prefix", "spaces", "escape", "rating")
 
 
-def routes(desk: Desk, kind: type[APIRoute]) -> APIRouter:
+class TaggerInformation(BaseModel):
+    id: str
+    label: str
+    sentences: bool = Field(description="It writes sentences, not tags.")
+    why: str = Field(description="What is missing, and where to put it; empty where it can be used.")
+
+
+class TaggersResponse(BaseModel):
+    taggers: list[TaggerInformation]
+    folder: str = Field(
+        description="Where WD14 taggers are put: a folder each, with `model.onnx` and `selected_tags.csv`."
+    )
+    help: str
+
+
+class TaggingRequest(BaseModel):
+    tagger: str = Field(description="Its id.")
+    folder: str
+    opened: str
+    ids: list[int] | None = None
+    filter: Any = None
+
+
+class TaggingResponse(BaseModel):
+    id: str
+    tagger: str
+    state: Literal["looking", "finished", "stopped", "failed"]
+    done: int
+    total: int
+    seconds_left: float
+    message: str
+    unreadable: list[str] = Field(description="A sentence about each picture that can't be read.")
+
+
+class TagCaptionsRequest(BaseModel):
+    how: str = Field(
+        "append",
+        description="`append` (what the caption lacks), `front`, `replace`, or `empty` (only captions that are empty).",
+    )
+    threshold: float = 0.35
+    character_threshold: float = 0.85
+    blacklist: str = Field("", description="Tags to leave out, separated by commas or lines.")
+    prefix: str = ""
+    spaces: bool = Field(True, description="Underscores become spaces.")
+    escape: bool = Field(False, description="Brackets get a backslash.")
+    rating: bool = Field(False, description="Add the rating.")
+    most: int = Field(20, ge=0, le=200, description="Captions that a preview shows.")
+    preview: str | None = Field(None, description="The token of a preview.")
+    since: int | None = None
+
+
+def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
     """Everything below ``taggers``."""
-    router, work = APIRouter(route_class=kind, tags=TAGS), desk.tagging
+    router, work = APIRouter(route_class=route_class, tags=TAGS), desk.tagging
 
-    @router.get("/taggers", response_model=shapes.Taggers, summary="Taggers, and what they lack")
+    @router.get("/taggers", response_model=TaggersResponse, summary="List the taggers, and what they lack")
     def taggers() -> Response:
-        """``why`` is empty where one can be used."""
-        return answered(work.taggers())
+        """Nothing is downloaded."""
+        return json_response(work.taggers())
 
-    @router.post("/taggers", response_model=shapes.Started, summary="Let a tagger look at pictures")
-    def start(body: shapes.TaggerIn) -> Response:
-        """Of a folder whose captions are open: a selection, or what a filter lets through. Changes nothing yet."""
-        return answered({"id": work.start(body.tagger, Selection(body.folder, body.opened, body.ids, body.filter))})
+    @router.post("/taggers", response_model=StartedResponse, summary="Let a tagger look at pictures")
+    def start(body: TaggingRequest) -> Response:
+        """Of a folder whose captions are open: a selection, or what a filter lets through. It works in the background, one at a
+        time (409), and changes nothing yet. 400 where the tagger lacks something."""
+        selection = Selection(body.folder, body.opened, body.ids, body.filter)
+        return json_response({"id": work.start(body.tagger, selection)})
 
-    @router.get("/taggers/{id}", response_model=shapes.TaggerTold, summary="How far a tagger is")
+    @router.get("/taggers/{id}", response_model=TaggingResponse, summary="Get how far a tagger is")
     def one(id: str) -> Response:
-        """Cheap; for asking every second."""
-        return answered(work.status(id))
+        """Cheap; it may be asked every second."""
+        return json_response(work.status(id))
 
-    @router.post("/taggers/{id}/stop", response_model=shapes.Ok, summary="End a look")
-    def stop(id: str, body: shapes.Empty) -> Response:
-        """What was seen so far can be used."""
+    @router.post("/taggers/{id}/stop", response_model=OkResponse, summary="Stop a tagger")
+    def stop(id: str, body: EmptyRequest) -> Response:
+        """What it has seen so far can be used."""
         work.stop(id)
-        return answered({"ok": True})
+        return json_response(OK)
 
-    @router.post("/taggers/{id}/preview", summary="What the captions would become")
-    def preview(id: str, body: shapes.TaggedIn) -> Response:
-        """With other words as often as wanted: nothing is looked at again."""
-        return answered(work.preview(id, _choice(body), body.how, body.most))
+    @router.post("/taggers/{id}/preview", response_model=PreviewResponse, summary="Preview the captions")
+    def preview(id: str, body: TagCaptionsRequest) -> Response:
+        """With other settings as often as you like: no picture is looked at again."""
+        return json_response(work.preview(id, _choice(body), body.how, body.most))
 
-    @router.post("/taggers/{id}/apply", summary="Put the captions in")
-    def apply(id: str, body: shapes.TaggedIn) -> Response:
-        """One edit, which can be undone; 409 where captions have changed since the preview."""
-        return answered(work.apply(id, _choice(body), body.how, body.preview, body.since))
+    @router.post("/taggers/{id}/apply", response_model=EditResponse, summary="Apply the captions")
+    def apply(id: str, body: TagCaptionsRequest) -> Response:
+        """One edit, which can be undone. 409 where captions have changed since the preview."""
+        return json_response(work.apply(id, _choice(body), body.how, body.preview, body.since))
 
     return router
 
 
-def _choice(body: shapes.TaggedIn) -> dict[str, Any]:
+def _choice(body: TagCaptionsRequest) -> dict[str, Any]:
     return {name: getattr(body, name) for name in CHOICE}

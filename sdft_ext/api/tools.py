@@ -1,6 +1,8 @@
-"""Tools for finished files: what there is, begin one, watch and stop it, and look into a file."""
+"""Tools for finished files: list them, start one, watch and stop it, and look into a file."""
 
 from __future__ import annotations
+
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
@@ -9,91 +11,136 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..desk import Desk
-from . import shapes
+from .common import OK, EmptyRequest, OkResponse, Plain
 from .guard import Guard
-from .route import TAGS, answered
-
-OK = {"ok": True}
+from .route import TAGS, json_response
 
 
-class FileTold(BaseModel):
+class ToolField(BaseModel):
+    name: str
+    label: str
+    kind: str = Field(
+        description="A file: `checkpoint`, `lora`, `loras`, `any` or `pickle`; a value: `rank`, `error`, `choice` or `switch`."
+    )
+    help: str
+    default: Any = None
+    choices: list[list[str]] = Field(description="Each a value and its label.")
+    when: list[str] | None = Field(None, description="Another field and the value with which this one counts.")
+
+
+class ToolInformation(BaseModel):
+    name: str
+    label: str
+    help: str
+    fields: list[ToolField]
+    makes: str | None = Field(None, description="`checkpoint` or `lora`; null for a tool that only looks.")
+    ending: str = Field(description="What a suggested name ends with.")
+
+
+class ListedFile(BaseModel):
     path: str
     name: str
     group: str
-    kind: str = Field(description="checkpoint, lora or other")
+    kind: str = Field(description="`checkpoint`, `lora` or `other`.")
     bytes: int
 
 
-class ToolsTold(BaseModel):
-    tools: list[shapes.Plain]
-    files: list[FileTold]
-    places: dict[str, str] = Field(description="Where a checkpoint, a lora and a (diffusers) folder go.")
+class ToolsResponse(BaseModel):
+    tools: list[ToolInformation]
+    files: list[ListedFile] = Field(
+        description="To choose from: saves of runs, what tools have made, the host's models."
+    )
+    places: dict[str, str] = Field(description="Where a `checkpoint`, a `lora` and a (diffusers) `folder` go.")
 
 
-class ToolIn(BaseModel):
+class ToolRequest(BaseModel):
     tool: str
     name: str = Field(description="Of the result, without its ending.")
-    settings: shapes.Plain = Field(default_factory=dict, description="By the names of the tool's fields.")
+    settings: Plain = Field(
+        {},
+        description="By the names of the tool's fields. A file is a path: one that is listed, or that may be named as folders may; "
+        "`loras` is [{`file`, `weight`}].",
+    )
 
 
-class LookIn(BaseModel):
-    tool: str = Field(description="metadata or scan")
-    settings: shapes.Plain = Field(default_factory=dict)
-
-
-class Titled(BaseModel):
-    checkpoint: str
-
-
-class ToolTold(BaseModel):
+class ToolJobResponse(BaseModel):
     tool: str
     label: str
-    makes: str = Field(description="checkpoint, lora or folder")
-    target: str
-    state: str = Field(description="idle, working, finished, stopped or failed")
+    makes: str = Field(description="`checkpoint`, `lora` or `folder`.")
+    target: str = Field(description="A path.")
+    state: Literal["idle", "working", "finished", "stopped", "failed"]
     done: int
     total: int
     seconds_left: float
-    message: str
+    message: str = Field(description="What came of it.")
     began: float
 
 
-def routes(desk: Desk, guard: Guard, kind: type[APIRoute]) -> APIRouter:
+class MadeCheckpointResponse(BaseModel):
+    checkpoint: str = Field(description="Its title in the host's list.")
+
+
+class LookRequest(BaseModel):
+    tool: str = Field(description="`metadata` or `scan`.")
+    settings: Plain = Field({}, description="{`file`}.")
+
+
+class NamedValue(BaseModel):
+    name: str
+    value: str
+
+
+class Import(BaseModel):
+    name: str
+    verdict: str = Field(description="`tensors`, `harmless`, `suspicious` or `dangerous`.")
+
+
+class LookResponse(BaseModel):
+    file: str
+    facts: list[NamedValue] = Field([], description="From `metadata`.")
+    metadata: list[NamedValue] = Field([], description="From `metadata`.")
+    imports: list[Import] = Field([], description="From `scan`: what a pickle would import.")
+    tensors: int = Field(0, description="From `scan`.")
+    verdict: str = Field("", description="From `scan`: `harmless`, `suspicious`, `damaged` or `dangerous`.")
+    message: str = Field("", description="From `scan`.")
+
+
+def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
     """Everything below ``tools``."""
-    router, work = APIRouter(prefix="/tools", route_class=kind, tags=TAGS), desk.tools
+    router, work = APIRouter(prefix="/tools", route_class=route_class, tags=TAGS), desk.tools
 
-    @router.get("", response_model=ToolsTold, summary="Tools, and files to choose from")
+    @router.get("", response_model=ToolsResponse, summary="List tools, and files to choose from")
     def every(request: Request) -> Response:
-        """What each tool asks for, the models that are known here, and where results go. Needs the token."""
+        """Needs the token."""
         guard.need_token(request)
-        return answered(work.catalog())
+        return json_response(work.catalog())
 
-    @router.get("/job", response_model=ToolTold, summary="How far a tool is")
+    @router.get("/job", response_model=ToolJobResponse, summary="Get how far a tool is")
     def job(request: Request) -> Response:
         """The one that works, or the last one. Needs the token."""
         guard.need_token(request)
-        return answered(work.status())
+        return json_response(work.status())
 
-    @router.post("", response_model=shapes.Ok, summary="Let a tool make a file")
-    def start(body: ToolIn) -> Response:
-        """In the background, one at a time (409), also while a run trains. Nothing is written over."""
+    @router.post("", response_model=OkResponse, summary="Make a file with a tool")
+    def start(body: ToolRequest) -> Response:
+        """In the background, one at a time (409), also while a run trains. Nothing is overwritten: 400 where the name is taken."""
         work.start(body.tool, body.name, body.settings)
-        return answered(OK)
+        return json_response(OK)
 
-    @router.post("/checkpoint", response_model=Titled, summary="How the host calls the checkpoint that was made last")
-    def checkpoint(body: shapes.Empty) -> Response:
-        """What the page chooses there. 409 where there is none."""
-        return answered({"checkpoint": work.checkpoint()})
+    @router.post("/checkpoint", response_model=MadeCheckpointResponse, summary="Name the checkpoint that was made last")
+    def checkpoint(body: EmptyRequest) -> Response:
+        """What the page selects in the host. 409 where there is none, or no txt2img."""
+        return json_response({"checkpoint": work.checkpoint()})
 
-    @router.post("/stop", response_model=shapes.Ok, summary="End a tool early")
-    def stop(body: shapes.Empty) -> Response:
-        """The half file is taken away."""
+    @router.post("/stop", response_model=OkResponse, summary="Stop a tool")
+    def stop(body: EmptyRequest) -> Response:
+        """The half-written file is removed."""
         work.stop()
-        return answered(OK)
+        return json_response(OK)
 
-    @router.post("/look", summary="What a tool sees that makes no file")
-    def look(body: LookIn) -> Response:
-        """``metadata``: facts and metadata of a .safetensors file; ``scan``: what a pickle would import. Nothing is run."""
-        return answered(work.look(body.tool, body.settings))
+    @router.post("/look", response_model=LookResponse, summary="Look into a file")
+    def look(body: LookRequest) -> Response:
+        """`metadata`: facts and metadata of a .safetensors file; `scan`: what a pickle would import. Nothing in the file is run."""
+        return json_response(work.look(body.tool, body.settings))
 
     return router

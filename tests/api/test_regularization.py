@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from sdft_ext.api import shapes
+from sdft_ext.api.regularization import RegularizationResponse
+from sdft_ext.api.runs import RunsResponse
 from sdft_ext.desk import Desk
 from sdft_ext.host.standalone import StandaloneHost
 from tests.desk import setting
@@ -30,7 +31,7 @@ def begin(client: TestClient, **changes: Any) -> str:
 
 def told(client: TestClient, name: str) -> dict[str, Any]:
     found: dict[str, Any] = client.get(f"{V1}/{name}").json()
-    shapes.RegularizationTold(**found)
+    RegularizationResponse(**found)
     return found
 
 
@@ -82,7 +83,7 @@ def test_it_waits_for_the_run_before_it_and_can_be_held_and_stopped(client: Test
     ]
     name = begin(client, count=100_000)
     queue = client.get("/sdft/v1/runs").json()
-    shapes.Runs(**queue)
+    RunsResponse(**queue)
     id = f"regularization/{name}"
     assert queue["queue"] == [id] and queue["titles"] == {id: "Regularization pictures: a cat"}
     assert told(client, name)["state"] == "waiting"

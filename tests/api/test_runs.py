@@ -12,7 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from sdft_ext.api import shapes
+from sdft_ext.api.runs import CompareResponse, LogResponse, RunResponse, RunsResponse
+from sdft_ext.api.session import SessionResponse
 from sdft_ext.desk import Desk
 from tests.desk.setting import state, until, values
 
@@ -38,21 +39,21 @@ def told(client: TestClient, path: str, shape: Any) -> dict[str, Any]:
 
 def test_the_session_describes_the_loaded_model_as_the_documentation_says(client: TestClient, data: Path):
     """Programs read these keys (docs/api.md)."""
-    model = told(client, "session", shapes.Session)["host"]["model"]
+    model = told(client, "session", SessionResponse)["host"]["model"]
     assert list(model) == ["name", "path", "family", "device", "trainable", "why", "held"]
 
 
 def test_a_run_from_recipe_to_report(client: TestClient, desk: Desk, data: Path):
     run = start(client, data, *PICTURES)
-    listed = told(client, "runs", shapes.Runs)
+    listed = told(client, "runs", RunsResponse)
     assert [entry["id"] for entry in listed["runs"]] == [run]
     assert desk.queue.wait(60)
-    entry = told(client, "runs", shapes.Runs)["runs"][0]
+    entry = told(client, "runs", RunsResponse)["runs"][0]
     assert (entry["state"], entry["step"], entry["total"], entry["saves"]) == ("finished", 4, 4, 2)
     shown = client.get(f"{V1}/{entry['picture']}")
     assert shown.headers["content-type"] == "image/png" and Image.open(io.BytesIO(shown.content)).size == (64, 64)
 
-    full = told(client, f"runs/{run}", shapes.RunInFull)
+    full = told(client, f"runs/{run}", RunResponse)
     assert full["recipe"]["dataset"]["concepts"][0]["trigger"] == "sks" and 'trigger: "sks"' in full["yaml"]
     assert [save["step"] for save in full["saves"]] == [2, 4] and full["saves"][1]["last"]
     assert full["controls"]["steps"] == [0, 2, 4]
@@ -81,7 +82,7 @@ def test_the_log_comes_in_pieces_each_line_once(client: TestClient, desk: Desk, 
     seen: list[dict[str, Any]] = []
     number, version = 0, None
     while True:
-        piece = told(client, f"runs/{run}/status?since={number}", shapes.StatusLines)
+        piece = told(client, f"runs/{run}/status?since={number}", LogResponse)
         if seen:
             assert piece["log"] == version
         version, number = piece["log"], piece["next"]
@@ -139,7 +140,7 @@ def test_the_queue_is_reordered(client: TestClient, desk: Desk, data: Path):
     first = start(client, data, *LONG)
     others = [start(client, data, f"save.name={name}") for name in ("one", "two")]
     assert client.post(f"{V1}/queue", json={"ids": others[::-1]}).status_code == 200
-    assert told(client, "runs", shapes.Runs)["queue"] == others[::-1]
+    assert told(client, "runs", RunsResponse)["queue"] == others[::-1]
     assert client.post(f"{V1}/queue", json={"ids": [*others, "tiny"]}).status_code == 409
     assert client.post(f"{V1}/queue", json={"ids": "one"}).status_code == 400
     for run in (*others, first):
@@ -150,7 +151,7 @@ def test_the_queue_is_reordered(client: TestClient, desk: Desk, data: Path):
 def test_what_two_recipes_differ_in(client: TestClient, desk: Desk, data: Path):
     runs = [start(client, data, *settings) for settings in ((), ("train.learning_rate=0.5", "dataset.prefix=<b>"))]
     assert desk.queue.wait(60)
-    found = told(client, f"compare?a={runs[0]}&b={runs[1]}", shapes.Differences)["differences"]
+    found = told(client, f"compare?a={runs[0]}&b={runs[1]}", CompareResponse)["differences"]
     assert found == [
         {"path": "dataset.prefix", "label": "Prefix", "a": "", "b": "<b>"},
         {"path": "train.learning_rate", "label": "Learning rate", "a": 0.01, "b": 0.5},
@@ -165,7 +166,7 @@ def test_the_trash_keeps_everything(client: TestClient, desk: Desk, data: Path):
     client.post(f"{V1}/runs/{run}/stop", json={})
     until(lambda: state(desk, run) == "stopped")
     assert client.post(f"{V1}/runs/{run}/trash", json={"saves": True}).json() == {"ok": True}
-    assert told(client, "runs", shapes.Runs)["runs"] == []
+    assert told(client, "runs", RunsResponse)["runs"] == []
     assert client.get(f"{V1}/runs/{run}").status_code == 404
     assert (desk.folder / "trash" / run / "saves" / "index.json").is_file()
     again = start(client, data)

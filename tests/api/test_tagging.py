@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from sdft_ext.api import shapes
+from sdft_ext.api.tagging import TaggersResponse, TaggingResponse
 from sdft_ext.desk import Desk
 from sdft_ext.desk.tagging import HOW
 from sdft_ext.taggers.base import Seen, Tag, TaggerError
@@ -88,7 +88,7 @@ def captions(client: TestClient, folder: Path) -> dict[str, str]:
 
 def test_taggers_say_what_they_lack(client: TestClient, desk: Desk, tagger: Brightness, folder: Path):
     told = client.get(f"{V1}/taggers").json()
-    shapes.Taggers(**told)
+    TaggersResponse(**told)
     whys = {one["id"]: one["why"] for one in told["taggers"]}
     assert whys == {"brightness": "", "lacking": "Its weights are missing: put them into a folder."}
     assert told["folder"] == str(desk.folder / "taggers") and told["folder"] in told["help"]
@@ -104,7 +104,7 @@ def test_looked_at_previewed_put_in_and_undone(client: TestClient, tagger: Brigh
     before = captions(client, folder)
     id = looked(client, folder, start["opened"])
     told = client.get(f"{V1}/taggers/{id}").json()
-    shapes.TaggerTold(**told)
+    TaggingResponse(**told)
     assert (told["state"], told["done"], told["total"]) == ("finished", 4, 4) and tagger.closed == 1
     shown = post(client, f"taggers/{id}/preview", how="replace", threshold=0.8, prefix="sks cat", blacklist="dark")
     texts = {one["id"]: one["after"] for one in shown["shown"]}
