@@ -1,4 +1,4 @@
-"""Out of autocast, on any device."""
+"""Switching autocast off, on any device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """Inside, each operation computes in its tensors' format. Torch refuses to switch off what a device doesn't have."""
+    """Inside, each operation computes in its tensors' format. On a device without autocast, do nothing."""
     try:
         return torch.autocast(device.type, enabled=False)
     except RuntimeError:  # mps, with an older torch

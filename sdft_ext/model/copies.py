@@ -1,4 +1,4 @@
-"""Parameters of a run's own in the places of borrowed ones: a model that trains while its host's stays as it is."""
+"""A run's own copies in place of borrowed parameters: the model trains while its host's stays as it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .base import Model
 
 
 class Copied(nn.Parameter):
-    """A copy of a borrowed parameter, in its place. Whoever hangs the host's parameters in anew leaves it there."""
+    """A copy of a borrowed parameter, in its place. Replacing the host's parameters leaves it there."""
 
     borrowed: nn.Parameter
 
@@ -29,13 +29,13 @@ class Copied(nn.Parameter):
 
 
 def part_names(model: Model) -> list[str]:
-    """What the model's modules are called, in the order of ``model.modules``."""
+    """Name the model's modules, in the order of ``model.modules``."""
     texts = [f"text_encoder{f'_{number + 1}' if number else ''}" for number in range(len(model.text_encoders))]
     return ["unet", "vae", *texts]
 
 
 def parameters(model: Model) -> Iterator[tuple[str, nn.Parameter]]:
-    """Every parameter by 'part.path.leaf'."""
+    """Yield every parameter as 'part.path.leaf'."""
     for part, module in zip(part_names(model), model.modules, strict=True):
         for name, parameter in module.named_parameters():
             yield f"{part}.{name}", parameter
@@ -60,7 +60,7 @@ class Copies:
             owner._parameters[leaf] = self.values[name]
 
     def remove(self) -> None:
-        """The borrowed parameters in their places: those that the host has by now."""
+        """Put the borrowed parameters back: those that the host has by now."""
         for name, (owner, leaf) in self._homes.items():
             owner._parameters[leaf] = self.values[name].borrowed
         self._homes, self.values = {}, {}

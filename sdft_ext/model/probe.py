@@ -1,4 +1,4 @@
-"""One fixed question to a model, to tell whether a file makes it answer as memory did."""
+"""One fixed prediction of a model, to check that a saved file reproduces what was in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMESTEP = 500
 
 @torch.no_grad()
 def fixed_answer(model: Model, prompt: str, resolution: int, clip_skip: int = 1, seed: int = 0) -> Tensor:
-    """The answer [1, C, h, w] float32 on the CPU to keyed noise at timestep 500 and a prompt, in evaluation mode."""
+    """Predict [1, C, h, w] float32, on the CPU, for keyed noise at timestep 500 and a prompt, in evaluation mode."""
     flags = Flags(model.modules)
     for module in model.modules:
         module.eval()

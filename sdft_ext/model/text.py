@@ -31,7 +31,7 @@ def tokens(tokenizer: Any, prompt: str) -> Ids:
 def chunks(ids: Sequence[int], whole: Mapping[int, int] | None = None) -> list[Ids]:
     """Ids cut into chunks of at most 75, at a comma where one is near the end; the empty prompt is one empty chunk.
 
-    ``whole``: first id of a word that isn't cut → how many ids it has (see ``model.words``).
+    ``whole``: first id of a word that isn't cut → how many ids it has (see ``model.trained_tokens``).
     """
     result: list[Ids] = [[]]
     comma = -1

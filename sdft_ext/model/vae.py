@@ -15,7 +15,7 @@ from .base import Model
 
 @torch.no_grad()
 def encode_pictures(model: Model, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation [B, C, H/8, W/8] float32 of the latents, scaled, for pixels [B, 3, H, W] in [-1, 1].
+    """Encode to mean and standard deviation [B, C, H/8, W/8] float32 of the latents, scaled, for pixels [B, 3, H, W] in [-1, 1].
 
     Raises ModelError where the VAE answers with something that isn't a number.
     """
@@ -31,7 +31,7 @@ def encoded_at_once(width: int, height: int) -> int:
 
 @torch.no_grad()
 def decode(model: Model, latents: Tensor) -> Tensor:
-    """Pixels [B, 3, 8h, 8w] float32 in [-1, 1] of scaled latents [B, C, h, w].
+    """Decode to pixels [B, 3, 8h, 8w] float32 in [-1, 1] from scaled latents [B, C, h, w].
 
     Latents that aren't numbers (a model trained to pieces) give pixels that aren't either.
     """
