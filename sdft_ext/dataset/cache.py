@@ -9,31 +9,27 @@ What is encoded: pixels in [-1, 1], mirrored before encoding (the VAE doesn't co
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from ..model.vae import encoded_at_once
-from ..recipe import CacheWhere, DatasetRecipe
-from ..storage import atomic, json_file
+from ..recipe import DatasetRecipe
 from . import cache_files, cropping, pictures
 from .buckets import FACTOR, Geometry, assign
-from .cache_files import CacheFiles, Tensors
+from .cache_files import CacheFiles, Hashes, Progress, Tensors
 from .folder import DatasetError, Picture, Problem, Scan
 from .pictures import PictureError
 
 Encode = Callable[[torch.Tensor], "tuple[torch.Tensor, torch.Tensor]"]
 """Pixels [B, 3, H, W] in [-1, 1] → mean and standard deviation of the latents, each [B, C, H/8, W/8], scaled."""
-Progress = Callable[[int, int], None]
-"""Called with (done, total)."""
 
 MEMORY = 512 * 2**20
 """Bytes of the disk cache's entries that are also kept in memory."""
@@ -266,140 +262,6 @@ def load(view: View, recipe: DatasetRecipe) -> Loaded:
     return pixels, pictures.to_latent_mask(cropping.crop_mask(mask, g, view.flip), FACTOR)
 
 
-class HasContext(Protocol):
-    """What TextCache needs of an encoded prompt: a dataclass with context [B, L, D] and pooled [B, P] or None."""
-
-    context: Any
-    pooled: Any
-
-
-C = TypeVar("C", bound=Any)
-
-
-class TextCache(Generic[C]):
-    """Encoded captions, for a text encoder that doesn't train.
-
-    ``encode`` takes a list of captions and gives a dataclass with ``context`` and ``pooled`` (see HasContext). Each
-    caption is encoded alone, so that its numbers don't depend on its neighbours; shorter ones are filled up with the
-    empty prompt's chunk, as the WebUI does. ``limit`` are the bytes kept in memory: shuffled tags make endless
-    captions.
-    """
-
-    def __init__(
-        self,
-        encode: Callable[[Sequence[str]], C],
-        fingerprint: str,
-        where: CacheWhere = "memory",
-        folder: str | Path | None = None,
-        device: torch.device | str = "cpu",
-        limit: int = 2**30,
-    ) -> None:
-        self.encode, self.fingerprint, self.where, self.device = encode, fingerprint, where, torch.device(device)
-        self.limit = limit
-        self.notes: list[str] = []
-        self._kept: OrderedDict[str, C] = OrderedDict()
-        self._kept_bytes = 0
-        self._disk = CacheFiles(Path(folder) / "text") if where == "disk" and folder is not None else None
-
-    def prepare(self, captions: Iterable[str], progress: Progress | None = None) -> None:
-        """Encode captions ahead; only these go to the disk, so that shuffled ones don't fill it."""
-        todo = sorted({"", *captions}) if self.where != "none" else []
-        for done, caption in enumerate(todo, start=1):
-            self._one(caption, store=True)
-            if progress is not None:
-                progress(done, len(todo))
-
-    def get(self, captions: Sequence[str]) -> C:
-        """The conditioning of a batch, on the cache's device."""
-        rows = [self._one(caption) for caption in captions]
-        length = max(row.context.shape[1] for row in rows)
-        context = torch.cat([self._filled(row.context, length) for row in rows])
-        pooled = None if rows[0].pooled is None else torch.cat([row.pooled for row in rows])
-        moved = None if pooled is None else pooled.to(self.device)
-        return replace(rows[0], context=context.to(self.device), pooled=moved)
-
-    def _filled(self, context: torch.Tensor, length: int) -> torch.Tensor:
-        if context.shape[1] == length:
-            return context
-        empty = self._one("").context
-        times = (length - context.shape[1]) // empty.shape[1]
-        return torch.cat([context, empty.repeat(1, times, 1)], dim=1)
-
-    def _one(self, caption: str, store: bool = False) -> C:
-        if caption in self._kept:
-            return self._kept[caption]
-        key = cache_files.key("text", 1, self.fingerprint, caption)
-        row = self._from_disk(key)
-        if row is None:
-            with torch.no_grad():
-                row = self.encode([caption])
-            row = replace(row, context=_plain(row.context), pooled=None if row.pooled is None else _plain(row.pooled))
-            if store and self._disk is not None:
-                self._to_disk(key, row)
-        if self.where != "none":
-            self._kept[caption] = row
-            self._kept_bytes += _row_bytes(row)
-            while self._kept_bytes > self.limit and len(self._kept) > 1:
-                self._kept_bytes -= _row_bytes(self._kept.popitem(last=False)[1])
-        return row
-
-    def _from_disk(self, key: str) -> C | None:
-        tensors = None if self._disk is None else self._disk.read(key)
-        if tensors is None or "context" not in tensors:
-            return None
-        return replace(self._template(), context=tensors["context"], pooled=tensors.get("pooled"))
-
-    def _to_disk(self, key: str, row: C) -> None:
-        tensors = {"context": row.context} if row.pooled is None else {"context": row.context, "pooled": row.pooled}
-        try:
-            if self._disk is not None:
-                self._disk.write(key, tensors)
-        except OSError as error:
-            self.notes.append(f"The disk cache is off for the rest of this run: {error}.")
-            self._disk = None
-
-    def _template(self) -> C:
-        """Any row: its type and other fields are those of every row."""
-        if not self._kept:
-            with torch.no_grad():
-                row = self.encode([""])
-            row = replace(row, context=_plain(row.context), pooled=None if row.pooled is None else _plain(row.pooled))
-            self._kept[""] = row
-            self._kept_bytes += _row_bytes(row)
-        return next(iter(self._kept.values()))
-
-
-class Hashes:
-    """Content hashes of files, with size and date of each: an unchanged file isn't read again."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._known: dict[str, tuple[int, int, str]] = {}
-        self._changed = False
-        try:
-            for name, (size, mtime, digest) in json_file.read(path).items():
-                self._known[name] = (int(size), int(mtime), str(digest))
-        except (OSError, ValueError, TypeError, AttributeError):
-            self._known = {}  # none yet, or damaged: files are read again
-
-    def get(self, path: Path) -> str:
-        """Raises OSError where the file can't be read."""
-        stat = path.stat()
-        name = cache_files.key(str(path.absolute()))
-        known = self._known.get(name)
-        if known is None or known[:2] != (stat.st_size, stat.st_mtime_ns):
-            known = (stat.st_size, stat.st_mtime_ns, cache_files.file_hash(path))
-            self._known[name] = known
-            self._changed = True
-        return known[2]
-
-    def save(self) -> None:
-        """Raises OSError where it can't be written."""
-        if self._changed:
-            atomic.text(self.path, json.dumps(self._known))
-            self._changed = False
-
-
 def cache_folder(recipe: DatasetRecipe, output: str | Path) -> Path:
     """Where the disk cache lies: ``dataset.cache_folder``, or ``cache`` beside the run folders in ``output``."""
     return Path(recipe.cache_folder).expanduser() if recipe.cache_folder else Path(output).expanduser() / "cache"
@@ -438,11 +300,3 @@ def _encoded(tensors: Tensors | None, geometry: Geometry) -> Encoded | None:
     size = (geometry.bucket.height // FACTOR, geometry.bucket.width // FACTOR)
     parts = [part for part in (encoded.mean, encoded.std, encoded.mask) if part is not None]
     return encoded if all(tuple(part.shape[-2:]) == size for part in parts) else None
-
-
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().to("cpu").contiguous()
-
-
-def _row_bytes(row: Any) -> int:
-    return sum(int(t.numel() * t.element_size()) for t in (row.context, row.pooled) if t is not None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from ..errors import SdftError
 from ..storage import atomic, json_file
 
 Tensors = dict[str, torch.Tensor]
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
 
 
 class CacheFiles:
@@ -43,6 +46,37 @@ class CacheFiles:
 
 class DamagedCacheFile(SdftError, ValueError):
     """An entry that is cut off or changed."""
+
+
+class Hashes:
+    """Content hashes of files, with size and date of each: an unchanged file isn't read again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known: dict[str, tuple[int, int, str]] = {}
+        self._changed = False
+        try:
+            for name, (size, mtime, digest) in json_file.read(path).items():
+                self._known[name] = (int(size), int(mtime), str(digest))
+        except (OSError, ValueError, TypeError, AttributeError):
+            self._known = {}  # none yet, or damaged: files are read again
+
+    def get(self, path: Path) -> str:
+        """Raises OSError where the file can't be read."""
+        stat = path.stat()
+        name = key(str(path.absolute()))
+        known = self._known.get(name)
+        if known is None or known[:2] != (stat.st_size, stat.st_mtime_ns):
+            known = (stat.st_size, stat.st_mtime_ns, file_hash(path))
+            self._known[name] = known
+            self._changed = True
+        return known[2]
+
+    def save(self) -> None:
+        """Raises OSError where it can't be written."""
+        if self._changed:
+            atomic.text(self.path, json.dumps(self._known))
+            self._changed = False
 
 
 def pack(tensors: Tensors) -> bytes:

@@ -15,11 +15,12 @@ from ..model.text import encode
 from ..model.vae import encode_pictures
 from ..recipe import Recipe
 from .batches import Batches
-from .cache import WAITING, Latents, TextCache, cache_folder
+from .cache import WAITING, Latents, cache_folder
 from .cache_files import fingerprint
 from .folder import DatasetError, Scan, scan
 from .plan import Plan, hold_out
 from .shard import ALL, Shard
+from .text_cache import TextCache
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, done, total)."""

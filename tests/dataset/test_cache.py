@@ -14,9 +14,11 @@ from PIL import Image
 
 from sdft_ext.dataset import cache_files
 from sdft_ext.dataset.buckets import assign
-from sdft_ext.dataset.cache import Hashes, Latents, TextCache, View, cache_folder, load
+from sdft_ext.dataset.cache import Latents, View, cache_folder, load
+from sdft_ext.dataset.cache_files import Hashes
 from sdft_ext.dataset.folder import DatasetError, scan
 from sdft_ext.dataset.pictures import PictureError
+from sdft_ext.dataset.text_cache import TextCache
 from sdft_ext.recipe import DatasetRecipe
 from tests.analysis.images import Cells, fill, image, recipe, save
 
