@@ -15,8 +15,8 @@ from .. import __version__
 from ..errors import SdftError
 from ..recipe import Recipe, RecipeError
 from ..recipe import file as recipe_file
+from ..recipe.advice import advice
 from ..recipe.docs import help_text, markdown
-from ..recipe.rules import advice
 from . import captions as cli_captions
 from . import dataset as cli_dataset
 from . import tools as cli_tools

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..dataset.folder import DatasetError, Scan
 from ..recipe import Recipe, RecipeError
-from ..recipe.rules import advice
+from ..recipe.advice import advice
 from .errors import DeskError
 from .scans import Scans
 

@@ -10,7 +10,6 @@ import typing
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
-from .concept import Concept
 from .field import RecipeError
 from .method import ADAPTERS, FULL, WORDS
 from .recipe import VERSION, Recipe
@@ -21,10 +20,6 @@ TOGETHER = (*FINDS_ITS_OWN_RATE, "adamw_schedule_free")
 """Optimizers whose step isn't one parameter's affair."""
 HIGHEST_RATE = 1.0
 """Learning rate above which the other optimizers break any model within a step or two."""
-HIGHEST_WHOLE_RATE = 2e-5
-"""Above it, what a method that trains the model's own weights does is advised against."""
-SMALL = 256
-"""Pixels a side; models for smaller pictures are small themselves, and stand higher rates."""
 _NOT_IN_FILE_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -137,59 +132,6 @@ def problems(recipe: Recipe) -> Iterator[str]:
     if not wrong:  # rules between settings count on each being right in itself
         for rule in _RULES:
             yield from rule(recipe)
-
-
-def advice(recipe: Recipe) -> list[str]:
-    """Sentences about settings that are allowed but hardly meant."""
-    train, watch = recipe.train, recipe.watch
-    found = []
-    if train.optimizer in FINDS_ITS_OWN_RATE and 0 < train.learning_rate < 0.01:
-        found.append(
-            f"train.learning_rate is {train.learning_rate:g}, but {train.optimizer} finds its own and takes this as a "
-            "factor: 1 is usual."
-        )
-    found += _whole_rates(recipe)
-    if train.schedule_steps and train.schedule != "steps":
-        found.append("train.schedule_steps is only used with train.schedule=steps.")
-    if watch.validation_share and not watch.validation_every:
-        found.append("watch.validation_share keeps pictures out of training, but watch.validation_every is 0: unused.")
-    plain = {setting.path: setting.value for setting in fields(Recipe)}
-    for setting in fields(recipe):
-        unused = setting.methods and recipe.method.name not in setting.methods
-        if unused and setting.value != plain[setting.path]:
-            found.append(f"{setting.path} is only used with method.name={' or '.join(setting.methods)}.")
-    found += [sentence for concept in recipe.dataset.concepts for sentence in _prompt_advice(recipe, concept)]
-    return found
-
-
-def _whole_rates(recipe: Recipe) -> Iterator[str]:
-    """Rates that suit a LoRA break a model's own weights. Models for small pictures stand higher ones."""
-    method, train = recipe.method, recipe.train
-    if method.name not in FULL or train.optimizer in FINDS_ITS_OWN_RATE or recipe.dataset.resolution < SMALL:
-        return
-    text_has_its_own = method.text_encoder and train.text_encoder_learning_rate > 0
-    rates = {"learning_rate": method.unet or not text_has_its_own, "text_encoder_learning_rate": text_has_its_own}
-    for name, trains in rates.items():
-        rate = getattr(train, name)
-        if trains and rate > HIGHEST_WHOLE_RATE:
-            yield (
-                f"train.{name} is {rate:g}, but {method.name} trains the model's own weights, which forget what they knew at "
-                "more than 2e-5: 2e-6 is usual."
-            )
-
-
-def _prompt_advice(recipe: Recipe, concept: Concept) -> Iterator[str]:
-    trigger = concept.trigger.strip()
-    if not trigger:
-        return
-    word = re.compile(rf"(?<!\w){re.escape(trigger)}(?!\w)", re.IGNORECASE)
-    for number, prompt in enumerate(recipe.watch.bleeding_prompts):
-        if word.search(prompt):
-            yield f"watch.bleeding_prompts.{number} holds the trigger {trigger!r}: it will show the concept."
-    if len(recipe.dataset.concepts) == 1:
-        for number, prompt in enumerate(recipe.watch.concept_prompts):
-            if not word.search(prompt):
-                yield f"watch.concept_prompts.{number} lacks the trigger {trigger!r}: it may not show the concept."
 
 
 def _range(low: float | None, high: float | None) -> str:

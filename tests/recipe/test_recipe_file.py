@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sdft_ext.recipe import VERSION, Concept, Recipe, RecipeError
 from sdft_ext.recipe import file as recipe_file
-from sdft_ext.recipe.rules import advice, choices, fields, validate
+from sdft_ext.recipe.advice import advice
+from sdft_ext.recipe.rules import choices, fields, validate
 
 AWKWARD = [
     "0123", "on", "no", "1e5", "${a}", "~", "null", "", " ", " a ", "a: b", "- a", "#x", "a #b", "'", '"', '\\', "\\n", "a\nb",

@@ -7,7 +7,7 @@ import torch
 
 from sdft_ext.recipe import Recipe, RecipeError, TrainRecipe
 from sdft_ext.recipe import file as recipe_file
-from sdft_ext.recipe.rules import advice
+from sdft_ext.recipe.advice import advice
 from sdft_ext.train.schedules import LearningRates, length, step_string
 
 TOTAL = 40
