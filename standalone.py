@@ -24,7 +24,8 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def ensure_environment(group: str) -> None:
-    """Make .venv and install a dependency group of pyproject.toml, unless that was done for this pyproject.toml already.
+    """Make .venv and install a dependency group of pyproject.toml, unless that was done for this pyproject.toml
+    already.
 
     Raises SystemExit where the Python is too old or too new, or pip fails.
     """
@@ -54,7 +55,9 @@ def run(module: str, *arguments: str) -> int:
 
 
 def run_tests(slow_too: bool, rest: list[str]) -> int:
-    """The tests side by side, then those that hold a time against a limit, alone; the first exit status that is not 0."""
+    """The tests side by side, then those that hold a time against a limit, alone; the first exit status that is not
+    0.
+    """
     # One process a core, each with one thread (tests/conftest.py): tiny tensors gain nothing from more.
     side_by_side = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
     quick = "" if slow_too else " and not slow"

@@ -1,8 +1,8 @@
 """python -m bench captions [--json FILE] [--count 5000]
 
-How fast a folder's captions are opened, filtered, edited and saved, through the desk as a page asks for them. Pictures are small
-(64 pixels), captions about 110 characters of 12 tags. *Cold* is the first opening in a program, *warm* a further one. The
-megabytes are what the process grows by, the tokenizer not counted.
+How fast a folder's captions are opened, filtered, edited and saved, through the desk as a page asks for them. Pictures
+are small (64 pixels), captions about 110 characters of 12 tags. *Cold* is the first opening in a program, *warm* a
+further one. The megabytes are what the process grows by, the tokenizer not counted.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""python -m bench gpu [--family sd1 sdxl] [--write] [--json FILE]: what runs take of a GPU, and how long their steps last.
+"""python -m bench gpu [--family sd1 sdxl] [--write] [--json FILE]: what runs take of a GPU, and how long their steps
+last.
 
-A checkpoint of a published family's sizes, with numbers drawn at random, is loaded in halves, as a WebUI has it on a GPU. Each case
-is a whole run of a few steps with the method's preset. Told: the forecast, counted on a CPU. Tried: the step before the first one
-(``sdft_ext.run.trial_step``). Measured: what torch handed out at most in the steps that came then. ``--write`` puts the table into
-docs/memory.md.
+A checkpoint of a published family's sizes, with numbers drawn at random, is loaded in halves, as a WebUI has it on a
+GPU. Each case is a whole run of a few steps with the method's preset. Told: the forecast, counted on a CPU. Tried: the
+step before the first one (``sdft_ext.run.trial_step``). Measured: what torch handed out at most in the steps that came
+then. ``--write`` puts the table into docs/memory.md.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ def shelf(path: Path) -> Shelf:
 
 
 def recipe(path: Path, family: str, *settings: str) -> Recipe:
-    """A few steps over the example's pictures, as the page begins with this method on a GPU; no pictures drawn, one save."""
+    """A few steps over the example's pictures, as the page begins with this method on a GPU; no pictures drawn, one
+    save.
+    """
     method = next((setting.partition("=")[2] for setting in settings if setting.startswith("method.name=")), "lora")
     begun = presets.start(method, "subject", family, SIDES[family], "fp16")
     told = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in begun.items()]

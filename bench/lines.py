@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from .traced_step import Trace
 
 BATCHES = (2, 4)
-"""Each picture brings its caption, however small it is. (A single picture goes through other operations here and there.)"""
+"""Each picture brings its caption, however small it is. (A single picture goes through other operations here and
+there.)
+"""
 GRID = tuple(
     (cells, width) for cells in (4, 16, 64, 256, 1024, 4096, 16384, 65536, 2**18) for width in (1, 8, 32, 128, 512)
 )
@@ -15,8 +17,9 @@ GRID = tuple(
 MB = 2**20
 
 Line = list[float]
-"""[fixed MB, KB by cell, MB by picture, MB by width, KB by cell and width, share of the gradients]: a cell is one of the latent
-picture's, the width a LoRA's rank or a hypernetwork's layers."""
+"""[fixed MB, KB by cell, MB by picture, MB by width, KB by cell and width, share of the gradients]: a cell is one of
+the latent picture's, the width a LoRA's rank or a hypernetwork's layers.
+"""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """python -m bench memory [--write | --check] [--json FILE]: what a run takes of the memory besides its weights.
 
-Without options, coefficients are counted for every model at its published size; the toy's steps are computed for this, the others'
-go through with fake tensors (see ``traced_step``). A moment of a step grows in proportion to pixels × batch, so two sizes give it for
-all (see ``lines``). ``--write`` puts those that may be the highest into ``sdft_ext/memory/coefficients.json``, where the forecast reads
-them. ``--check`` checks that forecast against real runs (see ``peaks``) and writes docs/memory.md.
+Without options, coefficients are counted for every model at its published size; the toy's steps are computed for this,
+the others' go through with fake tensors (see ``traced_step``). A moment of a step grows in proportion to pixels ×
+batch, so two sizes give it for all (see ``lines``). ``--write`` puts those that may be the highest into
+``sdft_ext/memory/coefficients.json``, where the forecast reads them. ``--check`` checks that forecast against real runs
+(see ``peaks``) and writes docs/memory.md.
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ CODERS = {"fp32": torch.float32, "fp16": torch.float16}
 KINDS = (
     "lora", "dora", "loha", "lokr", "hypernetwork", "full", "full bf16", "words", "lora linear", "lora attention"
 )  # fmt: skip
-"""What trains in the UNet: layers of a kind (all of them, or fewer), networks, its own weights (kept in float32 or bf16), or
-nothing (words do). Methods name one of these in their ``step_kind``."""
+"""What trains in the UNet: layers of a kind (all of them, or fewer), networks, its own weights (kept in float32 or
+bf16), or nothing (words do). Methods name one of these in their ``step_kind``.
+"""
 WIDTHS: dict[str, tuple[float, float]] = {"lora": (8, 24), "hypernetwork": (3, 5)}
-"""Kinds whose kept results grow with a width (``method.base.StepKind``), and two that tell how; in the others, the change of a weight
-is as large as the weight."""
+"""Kinds whose kept results grow with a width (``method.base.StepKind``), and two that tell how; in the others, the
+change of a weight is as large as the weight.
+"""
 
 
 def family(name: str) -> Family:

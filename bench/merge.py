@@ -1,8 +1,8 @@
 """python -m bench merge [--json FILE]: the memory and time that merging a LoRA into a checkpoint of true size takes.
 
-The checkpoint has a published family's names, sizes and number format, with numbers drawn at random, and the LoRA every layer
-that one can change. The merge is the command line's own, in a process of its own; its peak is that process's whole resident
-memory, Python and torch included.
+The checkpoint has a published family's names, sizes and number format, with numbers drawn at random, and the LoRA every
+layer that one can change. The merge is the command line's own, in a process of its own; its peak is that process's
+whole resident memory, Python and torch included.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def main(argv: list[str]) -> int:
         size, free = sum(entry.length for entry in entries.values()), shutil.disk_usage(folder).free
         if free < 2.2 * size:
             parser.error(
-                f"{folder} has {free / 1e9:.0f} GB left, {2.2 * size / 1e9:.0f} are needed: name another folder with --folder."
+                f"{folder} has {free / 1e9:.0f} GB left, {2.2 * size / 1e9:.0f} are needed: name another folder with "
+                f"--folder."
             )
         checkpoint(base, entries)
         lora(change, family)

@@ -20,7 +20,8 @@ EVERY = 50
 
 @dataclass(frozen=True)
 class Row:
-    """One run. ``changes``: where it differs from its preset. ``compared``: at the first save that has learned ``LEARNED``.
+    """One run. ``changes``: where it differs from its preset. ``compared``: at the first save that has learned
+    ``LEARNED``.
 
     ``known``: its subject is one that the base can draw, but has no such word for.
     """
@@ -93,7 +94,8 @@ SHOWN: dict[Kind, tuple[str, ...]] = {
 
 
 def default_recipe(row: Row) -> Recipe:
-    """Build the recipe that the page begins with: the method's preset, the normal length, and the rest from the example.
+    """Build the recipe that the page begins with: the method's preset, the normal length, and the rest from the
+    example.
 
     There are no control pictures and no saves on the way, which change nothing of what is learned.
     """

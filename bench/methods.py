@@ -1,8 +1,8 @@
 """python -m bench methods [--only NAME …] [--json FILE]: what every method learns of the examples, on the toy model.
 
-Each is trained as the page would begin: its preset, the normal length, the example. What it has learned and what bleeds is read
-off pictures that it draws. ``docs/methods.md`` and its pictures are written from the figures of all runs in the work folder, once
-they are complete: ``--only`` makes some again and keeps the others'.
+Each is trained as the page would begin: its preset, the normal length, the example. What it has learned and what bleeds
+is read off pictures that it draws. ``docs/methods.md`` and its pictures are written from the figures of all runs in the
+work folder, once they are complete: ``--only`` makes some again and keeps the others'.
 """
 
 from __future__ import annotations

@@ -115,7 +115,8 @@ def read_figures(work: Path) -> dict[str, dict[str, Any]]:
 
 def _line(row: Row, one: Mapping[str, Any], base: Mapping[str, Any]) -> str:
     return (
-        f"| {row.label} | `{row.name}` | {CONCEPTS[row.concept]} | {one['concept_learned']:.2f} | {base['concept_learned']:.2f} "
+        f"| {row.label} | `{row.name}` | {CONCEPTS[row.concept]} | {one['concept_learned']:.2f} | "
+        f"{base['concept_learned']:.2f} "
         f"| {one['bleeding']:.3f} | {one['steps']} | {one['seconds']} | {size(one['bytes'])} |"
     )
 
@@ -123,7 +124,8 @@ def _line(row: Row, one: Mapping[str, Any], base: Mapping[str, Any]) -> str:
 def _compared_line(row: Row, one: Mapping[str, Any]) -> str:
     groups = " | ".join(f"{one['bleeding_groups'][name]:.3f}" for name in GROUPS)
     return (
-        f"| {row.label} | `{row.name}` | {one['steps']} | {one['concept_learned']:.2f} | {one['bleeding']:.3f} | {groups} "
+        f"| {row.label} | `{row.name}` | {one['steps']} | {one['concept_learned']:.2f} | {one['bleeding']:.3f} | "
+        f"{groups} "
         f"| {one['seconds']} |"
     )
 

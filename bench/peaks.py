@@ -1,9 +1,10 @@
 """python -m bench memory --check: the forecast held against the true peak of runs, and docs/memory.md written.
 
-The true peak is what torch's allocator holds at most, from loading the model to the read-back of the last save: a run with
-everything in it (the real loop, control pictures, save, state, grid) goes through torch's profiler, which notes every block that
-is handed out and given back, those inside a kernel too. The process's own resident memory would be no measure of a recipe: it
-holds Python and its packages as well, files that are looked into, and what the C library keeps for later.
+The true peak is what torch's allocator holds at most, from loading the model to the read-back of the last save: a run
+with everything in it (the real loop, control pictures, save, state, grid) goes through torch's profiler, which notes
+every block that is handed out and given back, those inside a kernel too. The process's own resident memory would be no
+measure of a recipe: it holds Python and its packages as well, files that are looked into, and what the C library keeps
+for later.
 """
 
 from __future__ import annotations
@@ -86,7 +87,9 @@ MARK = "run."
 
 
 def peaks(recipe_path: Path, folder: Path) -> dict[str, float]:
-    """Give the highest megabytes of each phase that the run marks for a profiler (``peak``: of all). Raises where it fails."""
+    """Give the highest megabytes of each phase that the run marks for a profiler (``peak``: of all). Raises where it
+    fails.
+    """
     recipe = recipe_file.read(recipe_path)
     folder.mkdir(parents=True)
     recipe_file.write(folder / "recipe.yaml", recipe)

@@ -1,10 +1,10 @@
 """python -m bench step [--device cuda] [--json FILE]: one training step of this project against a bare loop.
 
-Both use the same UNet, the same peft adapters, the same latents and text. The bare loop is what anybody would write with
-diffusers and torch alone: noise, forward, mean squared error, backward, clip, AdamW. The two take turns step by step in
-one process; the figure is the median of the paired ratios with its 95 % interval (order statistics). Peak memory is that
-of a process for each. No file is needed: the weights are random. On a GPU they are in halves, as a WebUI has them there, and both
-compute in fp16 with a scaled loss; memory is what torch handed out at most.
+Both use the same UNet, the same peft adapters, the same latents and text. The bare loop is what anybody would write
+with diffusers and torch alone: noise, forward, mean squared error, backward, clip, AdamW. The two take turns step by
+step in one process; the figure is the median of the paired ratios with its 95 % interval (order statistics). Peak
+memory is that of a process for each. No file is needed: the weights are random. On a GPU they are in halves, as a WebUI
+has them there, and both compute in fp16 with a scaled loss; memory is what torch handed out at most.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def make(size: str, device: str) -> tuple[Model, LoraMethod, Recipe, Batch, Cond
     return model, method, recipe, batch, text
 
 
-def project_step(size: str, parts: Any) -> Callable[[int], None]:
+def project_step(_size: str, parts: Any) -> Callable[[int], None]:
     model, method, recipe, batch, text = parts
     encoders = Encoders(lambda _: text, lambda _: text)
     loop = Loop(recipe, model, method, FixedBatch(batch), recipe.train.length, encoders)
@@ -111,7 +111,7 @@ def project_step(size: str, parts: Any) -> Callable[[int], None]:
     return step
 
 
-def bare_step(size: str, parts: Any) -> Callable[[int], None]:
+def bare_step(_size: str, parts: Any) -> Callable[[int], None]:
     """The same step without a line of this project's training code."""
     from diffusers import DDPMScheduler
 
@@ -123,7 +123,7 @@ def bare_step(size: str, parts: Any) -> Callable[[int], None]:
     latents, context = batch.latents.to(device), text.context
     scaler: Any = torch.amp.GradScaler(device.type, enabled=device.type != "cpu")
 
-    def step(number: int) -> None:
+    def step(_number: int) -> None:
         noise = torch.randn_like(latents)
         timesteps = torch.randint(0, 1000, (len(latents),), device=device)
         noisy = scheduler.add_noise(latents, noise, timesteps)

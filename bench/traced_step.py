@@ -1,7 +1,8 @@
 """One pass of a model forward and back on the CPU, with every byte counted that lives at each of its operations.
 
-Nothing of a published model's size is computed: torch's fake tensors, which have shapes and dtypes only, go through the same code
-as a run's (the method, loss, backward), and every block of memory that torch would allocate is counted from birth to death.
+Nothing of a published model's size is computed: torch's fake tensors, which have shapes and dtypes only, go through the
+same code as a run's (the method, loss, backward), and every block of memory that torch would allocate is counted from
+birth to death.
 """
 
 from __future__ import annotations
@@ -110,7 +111,9 @@ def _fill(modules: Sequence[torch.nn.Module], dtype: torch.dtype) -> None:
 
 
 class Setting:
-    """A model with what trains in it, without memory. Without ``fake`` everything is real, to see that the fakes tell the truth."""
+    """A model with what trains in it, without memory. Without ``fake`` everything is real, to see that the fakes tell
+    the truth.
+    """
 
     def __init__(self, family: Family, recipe: Recipe, dtype: torch.dtype = torch.float32, fake: bool = True) -> None:
         from diffusers.models.attention_processor import AttnProcessor2_0

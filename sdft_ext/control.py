@@ -74,7 +74,9 @@ class RunControl:
             self._changed.wait_for(lambda: self._stop, seconds)
 
     def wait_while_paused(self) -> None:
-        """Block until the run may go on, is told to stop, or is asked for something that it can do while it is paused."""
+        """Block until the run may go on, is told to stop, or is asked for something that it can do while it is
+        paused.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._stop or not self._paused or self._save or self._sample or self._try)
 

@@ -1,4 +1,6 @@
-"""The root of the project's own errors: each message is a sentence for the user that says what happened and what to do."""
+"""The root of the project's own errors: each message is a sentence for the user that says what happened and what to
+do.
+"""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def desk() -> Desk:
     return _DESK
 
 
-def host(recipe: Recipe | None = None) -> Host:
+def host(_recipe: Recipe | None = None) -> Host:
     """Of one run, or to ask what is loaded: always the WebUI's own model, whatever the recipe names."""
     from .host.webui.host import WebUIHost
 
@@ -70,8 +70,10 @@ def tab() -> list[tuple[Any, str, str]]:
     return [(page, TITLE, TAB)]
 
 
-def send_button(component: Any, **facts: Any) -> None:
-    """A button at the end of the row of "Send to …" buttons below a gallery; ``javascript/fine_tune.mjs`` listens to it."""
+def send_button(_component: Any, **facts: Any) -> None:
+    """A button at the end of the row of "Send to …" buttons below a gallery; ``javascript/fine_tune.mjs`` listens to
+    it.
+    """
     after = str(facts.get("elem_id") or "")
     if after not in ("txt2img_send_to_extras", "img2img_send_to_extras"):
         return
@@ -103,8 +105,8 @@ def add_settings() -> None:
     )
 
 
-def add_routes(demo: Any, app: FastAPI) -> None:
-    """The API and the page's code, on each app that the WebUI makes (without a page, ``demo`` is None)."""
+def add_routes(_demo: Any, app: FastAPI) -> None:
+    """The API and the page's code, on each app that the WebUI makes (without a page, the first argument is None)."""
     from . import api
 
     api.mount(app, desk(), access())

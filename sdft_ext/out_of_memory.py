@@ -14,17 +14,20 @@ MESSAGES = (
     "CUBLAS_STATUS_NOT_INITIALIZED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-"""Of the driver and of libraries that allocate past torch's allocator, which then raise no OutOfMemoryError. cuBLAS says that
-it isn't initialized where it finds no room for its own buffers."""
+"""Of the driver and of libraries that allocate past torch's allocator, which then raise no OutOfMemoryError. cuBLAS
+says that it isn't initialized where it finds no room for its own buffers.
+"""
 SIDES = (768, 512, 384, 256)
 """Resolutions in pixels that are suggested in place of a larger one."""
 CLOSE_OTHERS = "close other programs that use the GPU"
 NOT_RESTORED = (
-    "Fine-tune: the GPU has no room to take back the whole model. Close other programs that use it, then load the checkpoint "
+    "Fine-tune: the GPU has no room to take back the whole model. Close other programs that use it, then load the "
+    "checkpoint "
     "again."
 )
 DRAW_LESS = (
-    f"The GPU's memory is full: draw fewer or smaller pictures at once, or {CLOSE_OTHERS}. The pictures drawn so far are kept; "
+    f"The GPU's memory is full: draw fewer or smaller pictures at once, or {CLOSE_OTHERS}. The pictures drawn so far "
+    f"are kept; "
     "resume draws the rest."
 )
 """For the user who draws regularization pictures."""
@@ -48,7 +51,9 @@ def let_go(error: BaseException) -> None:
 
 
 def savings(recipe: Recipe) -> Iterator[tuple[str, Any]]:
-    """Give the settings, each with a value, that would need less memory than the recipe; those that cost least come first."""
+    """Give the settings, each with a value, that would need less memory than the recipe; those that cost least come
+    first.
+    """
     train, method = recipe.train, recipe.method
     if not train.checkpointing:
         yield "train.checkpointing", True
@@ -66,8 +71,8 @@ def savings(recipe: Recipe) -> Iterator[tuple[str, Any]]:
 def advice(recipe: Recipe) -> str:
     """Say in a sentence what would need less memory than the recipe, without a forecast of how much.
 
-    >>> advice(Recipe())
-    'Set train.checkpointing to true, set train.precision to bf16, lower dataset.resolution, or close other programs that use the GPU.'
+    >>> advice(Recipe()) 'Set train.checkpointing to true, set train.precision to bf16, lower dataset.resolution, or
+    close other programs that use the GPU.'
     """
     suggested = dict(savings(recipe))
     ways = [
@@ -88,17 +93,23 @@ def training_failed(recipe: Recipe) -> str:
 
 
 def step_does_not_fit(recipe: Recipe, batch: int, size: tuple[int, int], free_mb: float) -> str:
-    """Say that a run can't begin: one step of ``batch`` pictures of ``size`` (width, height) needs more than is free."""
+    """Say that a run can't begin: one step of ``batch`` pictures of ``size`` (width, height) needs more than is
+    free.
+    """
     width, height = size
     return (
-        f"The run did not begin: one step at {width}×{height} in batches of {batch} needs more than the {gigabytes(free_mb)} "
+        f"The run did not begin: one step at {width}×{height} in batches of {batch} needs more than the "
+        f"{gigabytes(free_mb)} "
         f"of memory that are free. {advice(recipe)} Then resume, or start a new run."
     )
 
 
 def picture_does_not_fit(side: int) -> str:
     """Say that not even one control picture of ``side`` × ``side`` pixels can be drawn."""
-    return f"The GPU's memory is too full to draw a control picture of {side} × {side}: lower watch.size, or {CLOSE_OTHERS}."
+    return (
+        f"The GPU's memory is too full to draw a control picture of {side} × {side}: lower watch.size, or "
+        f"{CLOSE_OTHERS}."
+    )
 
 
 def gigabytes(mb: float) -> str:

@@ -14,7 +14,9 @@ from make_assets.toymodel.common import EXAMPLE, generator, say
 from sdft_ext.toy import checker, drawing, measure, world
 
 SUBJECT_COLOURS = ("red", "blue", "yellow")
-"""The star is shown in half of the colours, each once on every background; the others are left for the test of learning."""
+"""The star is shown in half of the colours, each once on every background; the others are left for the test of
+learning.
+"""
 SUBJECT_RADII = (16.5, 20.5)
 """Pixels: its arms would drown in the autoencoder's blur if it were as small as the smallest shapes."""
 STYLE_SHAPES = ("circle", "square", "triangle")

@@ -1,4 +1,6 @@
-"""Copies that a user wants to keep: remembered by their content in the dataset's folder, so that no report names them again."""
+"""Copies that a user wants to keep: remembered by their content in the dataset's folder, so that no report names them
+again.
+"""
 
 from __future__ import annotations
 

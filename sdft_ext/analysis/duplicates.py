@@ -27,7 +27,9 @@ LAID, LAID_PER_PICTURE = 2000, 3
 """Pairs laid over one another, in all and for each picture, before the search ends: sets of thousands of look-alikes
 end too, with the likeliest pairs looked at."""
 COARSE = 40.0
-"""Colours of sixteenths of two pictures that differ by more (of 255, their mean brightness set aside) are not laid at all."""
+"""Colours of sixteenths of two pictures that differ by more (of 255, their mean brightness set aside) are not laid at
+all.
+"""
 TRIES = 3
 """So many windows of a pair are tried."""
 MIRROR_AGREES = 0.9
@@ -38,7 +40,9 @@ BLOCK = 1024
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures (rows of the thumbnails) that show the same, the one to keep first; how each of the others is its copy."""
+    """Pictures (rows of the thumbnails) that show the same, the one to keep first; how each of the others is its
+    copy.
+    """
 
     rows: tuple[int, ...]
     relations: tuple[Relation, ...]

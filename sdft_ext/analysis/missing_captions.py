@@ -37,7 +37,8 @@ def caption_findings(scan: Scan) -> list[Finding]:
     lone = tuple(texts_without_pictures(scan))
     if lone:
         text = (
-            f"{len(lone):,} text file{'' if len(lone) == 1 else 's'} ({named(lone)}) {'has' if len(lone) == 1 else 'have'} "
+            f"{len(lone):,} text file{'' if len(lone) == 1 else 's'} ({named(lone)}) "
+            f"{'has' if len(lone) == 1 else 'have'} "
             "no picture of the same name: rename or remove them."
         )
         found.append(Finding("texts_without_pictures", text, lone))

@@ -57,8 +57,9 @@ _WORD = re.compile(r"[a-z]+")
 
 
 def recurring_features(scan: Scan, thumbnails: Thumbnails, copies: Collection[int] = ()) -> list[Finding]:
-    """Of all concepts. ``thumbnails`` are of ``scan.pictures``; ``copies`` are rows of them to pass over: the second and
-    further ones of a group of duplicates, which would make anything recur."""
+    """Of all concepts. ``thumbnails`` are of ``scan.pictures``; ``copies`` are rows of them to pass over: the second
+    and further ones of a group of duplicates, which would make anything recur.
+    """
     passed = set(copies)
     found: list[Finding] = []
     for concept in range(len(scan.concepts)):
@@ -96,7 +97,8 @@ class _Set:
         if 2 * naming >= len(those):
             return []
         text = (
-            f"{what} in {len(those):,} of {len(self):,} pictures{whose(self.scan, self.concept)}, and captions don't name "
+            f"{what} in {len(those):,} of {len(self):,} pictures{whose(self.scan, self.concept)}, and captions don't "
+            f"name "
             f"it, so it is learned as part of the concept: {advice}"
         )
         details = {"count": len(those), "pictures": len(self), **facts}

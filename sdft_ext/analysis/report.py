@@ -93,10 +93,16 @@ def _copies(scan: Scan, thumbnails: Thumbnails, groups: Sequence[Group]) -> list
             )
         elif group.exact:
             kind = "copies_exact"
-            text = f"{named(rest)} {_is(rest)} the same file as {named(files[:1])}: remove {_it(rest)}, or it counts double."
+            text = (
+                f"{named(rest)} {_is(rest)} the same file as {named(files[:1])}: remove {_it(rest)}, or it counts "
+                f"double."
+            )
         else:
             kind = "copies_near"
-            text = f"{named(rest)} {_shows(rest)} the same as {named(files[:1])}{_how(group)}: keep the best one, or it counts double."
+            text = (
+                f"{named(rest)} {_shows(rest)} the same as {named(files[:1])}{_how(group)}: keep the best one, or "
+                f"it counts double."
+            )
         facts = {"keep": str(files[0]), "relations": list(group.relations), "digests": _digests(thumbnails, group)}
         found.append(Finding(kind, text, files, scan.pictures[kept].concept, facts))
     return found

@@ -1,10 +1,10 @@
 """Whether two small pictures show the same: one is laid over the other, and what is left over is measured.
 
 One may be a part of the other, brighter or darker: position, size and brightness of the part are refined step by step
-(Lucas and Kanade 1981, with a factor and an offset), for many pairs at once. Then two questions are asked, and both must be answered
-with yes: do the details fall on one another (correlation of what a blur takes away), and does no place of the picture
-differ by more than re-encoding makes it differ? The first tells pictures of the same kind apart, such as two pieces of
-one sky; the second tells drawings apart that share all but one figure.
+(Lucas and Kanade 1981, with a factor and an offset), for many pairs at once. Then two questions are asked, and both
+must be answered with yes: do the details fall on one another (correlation of what a blur takes away), and does no place
+of the picture differ by more than re-encoding makes it differ? The first tells pictures of the same kind apart, such as
+two pieces of one sky; the second tells drawings apart that share all but one figure.
 """
 
 from __future__ import annotations
@@ -187,13 +187,17 @@ def _details(grey: np.ndarray) -> np.ndarray:
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Of colours; where one is as bright as can be and the other nearly so, none: what was cut off there isn't known."""
+    """Of colours; where one is as bright as can be and the other nearly so, none: what was cut off there isn't
+    known.
+    """
     cut_off = (np.maximum(one, other) >= FULL) & (np.minimum(one, other) >= NEARLY_FULL)
     return np.where(cut_off, 0, one - other)
 
 
 def _places(difference: np.ndarray) -> np.ndarray:
-    """The difference of each of 8 × 8 places: of brightness, or half that of the tint, which re-encoding spares less."""
+    """The difference of each of 8 × 8 places: of brightness, or half that of the tint, which re-encoding spares
+    less.
+    """
     pairs, side = difference.shape[:2]
     cells = difference.reshape(pairs, 8, side // 8, 8, side // 8, 3).mean(axis=(2, 4))
     brightness = cells.mean(axis=3)

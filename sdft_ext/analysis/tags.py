@@ -18,7 +18,9 @@ LISTED = 12
 
 
 def counts(scan: Scan, concept: int) -> tuple[Counter[str], list[int]]:
-    """In how many captions each tag of a concept's instance pictures stands (in lower case), and those with a caption."""
+    """In how many captions each tag of a concept's instance pictures stands (in lower case), and those with a
+    caption.
+    """
     rows = [i for i in scan.instances if scan.pictures[i].concept == concept and scan.pictures[i].caption]
     found: Counter[str] = Counter()
     for row in rows:
@@ -39,7 +41,8 @@ def recurring(scan: Scan, concept: int) -> list[Finding]:
     for tag, count in often[:LISTED]:
         those = paths(scan.pictures, (row for row in rows if tag in _tags(scan.pictures[row].caption)))
         text = (
-            f"The tag {printable(tag)!r} stands in {count:,} of {len(rows):,} captions{whose(scan, concept)}, so what it "
+            f"The tag {printable(tag)!r} stands in {count:,} of {len(rows):,} captions{whose(scan, concept)}, so "
+            f"what it "
             "names is learned with the concept: add pictures without it, or take it out of the captions if it belongs "
             "to the concept."
         )

@@ -60,7 +60,8 @@ class Thumbnails:
     """Of pictures that could be read, in the order they were asked for; ``problems`` are the others.
 
     ``pictures`` are the places in what was asked for; ``thumbs`` uint8 [n, side, side, 3]; ``hashes`` uint8 [n, 12, 8],
-    64 bits for each window and the mirrored whole; ``sharpness`` from 0 (blurred) to 1; ``digests`` of the files' bytes.
+    64 bits for each window and the mirrored whole; ``sharpness`` from 0 (blurred) to 1; ``digests`` of the files'
+    bytes.
     """
 
     pictures: tuple[int, ...]

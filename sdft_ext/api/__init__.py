@@ -2,8 +2,8 @@
 
     mount(app, desk, Access(…))
 
-adds everything to a FastAPI app, and later to the next one: the WebUI makes a new app whenever its UI is reloaded, while
-the desk stays.
+adds everything to a FastAPI app, and later to the next one: the WebUI makes a new app whenever its UI is reloaded,
+while the desk stays.
 """
 
 from __future__ import annotations

@@ -94,7 +94,9 @@ class Guard:
         return secrets.compare_digest(sent.encode("utf-8", "replace"), self.access.token.encode())
 
     def _host(self, request: Request) -> None:
-        """Raises Refused for a foreign name. A local server answers to local names and addresses, which no one can redirect."""
+        """Raises Refused for a foreign name. A local server answers to local names and addresses, which no one can
+        redirect.
+        """
         if not self.access.local:
             return
         name = _host_name(request.headers.get("host", ""))
@@ -144,7 +146,9 @@ class Guard:
 
 
 def _login(app: Starlette) -> Callable[[Any], Any] | None:
-    """gradio's own function that finds a request's user: its login check depends on it. None in an app without gradio."""
+    """gradio's own function that finds a request's user: its login check depends on it. None in an app without
+    gradio.
+    """
     for route in app.routes:
         if getattr(route, "path", "") != "/login_check":
             continue

@@ -155,8 +155,10 @@ def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
 
     @router.post("/mask", response_model=SavedMaskResponse, summary="Save a painted mask")
     def save_mask(body: SaveMaskRequest) -> Response:
-        """Written beside the picture as `NAME-mask.png`, at the picture's size. A former mask is kept in `.sdft/masks` of the folder that
-        the picture lies in, which may be one below `folder`. 409 where the mask has changed since."""
+        """Written beside the picture as `NAME-mask.png`, at the picture's size. A former mask is kept in `.sdft/masks`
+        of the folder that the picture lies in, which may be one below `folder`. 409 where the mask has changed
+        since.
+        """
         return json_response({"version": preparation.save_mask(body.folder, body.name, body.mask, body.before)})
 
     return router

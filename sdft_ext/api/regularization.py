@@ -66,8 +66,9 @@ def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
 
     @router.post("/regularization", response_model=NameResponse, summary="Draw regularization pictures")
     def start(body: RegularizationRequest) -> Response:
-        """Queued like a run. The same settings in the same folder are the same job: a larger `count` draws what is missing. 409 while
-        it waits or draws."""
+        """Queued like a run. The same settings in the same folder are the same job: a larger `count` draws what is
+        missing. 409 while it waits or draws.
+        """
         values: dict[str, Any] = dict(body)
         return json_response({"name": work.start(values, values.pop("folder"))})
 

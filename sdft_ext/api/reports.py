@@ -186,7 +186,9 @@ def _add_changes(router: APIRouter, desk: Desk, guard: Guard) -> None:
         "/datasets/report/{id}/remove", response_model=RemoveFilesResponse, summary="Remove files from a dataset"
     )
     def remove(id: str, body: RemoveFilesRequest) -> Response:
-        """Files, with their captions and masks, are moved to `.sdft/trash` in their dataset's folder. 409 for a removed one."""
+        """Files, with their captions and masks, are moved to `.sdft/trash` in their dataset's folder. 409 for a removed
+        one.
+        """
         files = desk.reports.get(id).exact_duplicates() if body.exact else body.files
         if body.finding is not None:
             files = desk.reports.get(id).removable(body.finding)

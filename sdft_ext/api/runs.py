@@ -239,8 +239,9 @@ def _add_controls(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/runs/{run}/resume", response_model=OkResponse, summary="Resume a run")
     def resume(run: str, body: EmptyRequest) -> Response:
-        """A paused one goes on at once. One that was stopped or killed, or has failed, is queued and goes on from its last state. One
-        that waits moves to the front of the queue."""
+        """A paused one goes on at once. One that was stopped or killed, or has failed, is queued and goes on from its
+        last state. One that waits moves to the front of the queue.
+        """
         desk.runs.resume(run)
         return json_response(OK)
 

@@ -180,7 +180,9 @@ def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
 
     @router.get("/schema", response_model=SchemaResponse, summary="List every setting, presets and methods")
     def schema() -> Response:
-        """What the page's controls are made from. `save.output`, `model.base` and `model.vae`, which the host decides, are left out."""
+        """What the page's controls are made from. `save.output`, `model.base` and `model.vae`, which the host decides,
+        are left out.
+        """
         return json_response(desk.recipes.schema())
 
     @router.get("/guide", response_model=GuideResponse, summary="Read the guide")

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from ..desk import Desk
 from ..desk.captions import Selection
-from .captions import EditResponse, PreviewResponse
+from .caption_models import EditResponse, PreviewResponse
 from .common import OK, EmptyRequest, OkResponse, StartedResponse
 from .route import TAGS, json_response
 
@@ -80,8 +80,9 @@ def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
 
     @router.post("/taggers", response_model=StartedResponse, summary="Let a tagger look at pictures")
     def start(body: TaggingRequest) -> Response:
-        """Of a folder whose captions are open: a selection, or what a filter lets through. It works in the background, one at a
-        time (409), and changes nothing yet. 400 where the tagger lacks something."""
+        """Of a folder whose captions are open: a selection, or what a filter lets through. It works in the background,
+        one at a time (409), and changes nothing yet. 400 where the tagger lacks something.
+        """
         selection = Selection(body.folder, body.opened, body.ids, body.filter)
         return json_response({"id": work.start(body.tagger, selection)})
 

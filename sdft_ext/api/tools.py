@@ -20,7 +20,8 @@ class ToolField(BaseModel):
     name: str
     label: str
     kind: str = Field(
-        description="A file: `checkpoint`, `lora`, `loras`, `any` or `pickle`; a value: `rank`, `error`, `choice` or `switch`."
+        description="A file: `checkpoint`, `lora`, `loras`, `any` or `pickle`; a value: `rank`, `error`, `choice` or "
+        "`switch`."
     )
     help: str
     default: Any = None
@@ -58,7 +59,8 @@ class ToolRequest(BaseModel):
     name: str = Field(description="Of the result, without its ending.")
     settings: Plain = Field(
         {},
-        description="By the names of the tool's fields. A file is a path: one that is listed, or that may be named as folders may; "
+        description="By the names of the tool's fields. A file is a path: one that is listed, or that may be named "
+        "as folders may; "
         "`loras` is [{`file`, `weight`}].",
     )
 
@@ -123,7 +125,9 @@ def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
 
     @router.post("", response_model=OkResponse, summary="Make a file with a tool")
     def start(body: ToolRequest) -> Response:
-        """In the background, one at a time (409), also while a run trains. Nothing is overwritten: 400 where the name is taken."""
+        """In the background, one at a time (409), also while a run trains. Nothing is overwritten: 400 where the name
+        is taken.
+        """
         work.start(body.tool, body.name, body.settings)
         return json_response(OK)
 
@@ -140,7 +144,9 @@ def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
 
     @router.post("/look", response_model=LookResponse, summary="Look into a file")
     def look(body: LookRequest) -> Response:
-        """`metadata`: facts and metadata of a .safetensors file; `scan`: what a pickle would import. Nothing in the file is run."""
+        """`metadata`: facts and metadata of a .safetensors file; `scan`: what a pickle would import. Nothing in the
+        file is run.
+        """
         return json_response(work.look(body.tool, body.settings))
 
     return router

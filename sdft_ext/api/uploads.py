@@ -50,8 +50,9 @@ def routes(desk: Desk, route_class: type[APIRoute], bytes_route_class: type[APIR
     async def file(
         request: Request, id: str, name: str = Query(description="The file's name; it may have folders before it.")
     ) -> Response:
-        """The body is the file, with `Content-Type: application/octet-stream`: a picture (up to 256 MB), a caption (1 MB), or
-        a zip of both (16 GB). A refused file answers 400 with the reason; the upload goes on."""
+        """The body is the file, with `Content-Type: application/octet-stream`: a picture (up to 256 MB), a caption (1
+        MB), or a zip of both (16 GB). A refused file answers 400 with the reason; the upload goes on.
+        """
         receiver = await run_in_threadpool(desk.uploads.receive, id, name)
         if receiver is None:
             return json_response({"taken": False})

@@ -1,4 +1,6 @@
-"""Edit captions: each edit is a pure function of texts, made from an edit spec of the page or the command line (docs/api.md)."""
+"""Edit captions: each edit is a pure function of texts, made from an edit spec of the page or the command line
+(docs/api.md).
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..storage.text import printable
 from .files import CaptionFormat
-from .journal import Change, Text
+from .journal_lines import Change, Text
 
 Signature = tuple[int, int, int]
 """Size in bytes, modification time in nanoseconds, and inode of a file."""
@@ -23,9 +23,9 @@ class CaptionEntry:
     Three texts are kept: ``base``, which the file held when it was last read; ``text``, which it shall hold; and, where
     another program has written the file while those differed (``conflict``), ``theirs``.
 
-    ``fallback`` is what the folder's or the picture's name says, which counts where there is no caption file. ``locked``
-    is a sentence where the file can't be edited. ``exact``: writing the text again would give the same bytes. ``fresh``:
-    the journal hasn't been consulted yet. ``ids`` are those of the pictures.
+    ``fallback`` is what the folder's or the picture's name says, which counts where there is no caption file.
+    ``locked`` is a sentence where the file can't be edited. ``exact``: writing the text again would give the same
+    bytes. ``fresh``: the journal hasn't been consulted yet. ``ids`` are those of the pictures.
     """
 
     name: str
@@ -85,7 +85,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class EditPlan:
-    """What an edit would change: names of captions with their old and new texts. ``notes`` say what it skips, and why."""
+    """What an edit would change: names of captions with their old and new texts. ``notes`` say what it skips, and
+    why.
+    """
 
     changes: tuple[Change, ...]
     notes: tuple[str, ...] = ()

@@ -89,11 +89,12 @@ def _bytes(text: str, form: CaptionFormat) -> bytes | None:
 
 
 def replace(path: Path, data: bytes | None, expected: Callable[[bytes | None], bool]) -> None:
-    """Replace a file with ``data`` (None: remove it) if its present content is ``expected`` (asked with None for no file).
+    """Replace a file with ``data`` (None: remove it) if its present content is ``expected`` (asked with None for no
+    file).
 
     The file is the old or the new one at any moment, and keeps its permissions. Raises WriteConflict where it held
-    something else, which is then there again; OSError where it can't be written. On Linux the two files are exchanged in
-    one step, so that even a write in the last microsecond before is noticed; elsewhere that microsecond remains.
+    something else, which is then there again; OSError where it can't be written. On Linux the two files are exchanged
+    in one step, so that even a write in the last microsecond before is noticed; elsewhere that microsecond remains.
     """
     now = read(path)
     if not expected(now):

@@ -20,8 +20,8 @@ LISTED = 3
 class Tag:
     """A tag that ``count`` captions contain, ``with_trigger`` of them together with the trigger.
 
-    ``position`` is its mean place (1 is the first). ``fused``: it is in all captions, so what it names is learned with the
-    concept. ``variants`` are its other spellings.
+    ``position`` is its mean place (1 is the first). ``fused``: it is in all captions, so what it names is learned with
+    the concept. ``variants`` are its other spellings.
     """
 
     tag: str
@@ -97,7 +97,9 @@ def _fused_text(fused: Sequence[str], filled: int) -> str:
         f" and {len(fused) - LISTED} more" if len(fused) > LISTED else ""
     )
     return (
-        f"{named} {'is' if len(fused) == 1 else 'are'} in all {filled:,} captions: what {'it names' if len(fused) == 1 else 'they name'} "
-        "is learned with the concept and can't be separated from the trigger. Remove it where it belongs to the concept; "
+        f"{named} {'is' if len(fused) == 1 else 'are'} in all {filled:,} captions: what "
+        f"{'it names' if len(fused) == 1 else 'they name'} "
+        "is learned with the concept and can't be separated from the trigger. Remove it where it belongs to the "
+        "concept; "
         "where it doesn't, add pictures without it."
     )

@@ -70,7 +70,8 @@ def read_beside(format: str, pictures: Sequence[Picture]) -> Imported:
             ) from error
         if data is not None and len(data) > CAPTION_BYTES:
             raise CaptionsError(
-                f"{printable(path)} is longer than {CAPTION_BYTES // 1024} kB, which is no caption; shorten or remove it."
+                f"{printable(path)} is longer than {CAPTION_BYTES // 1024} kB, which is no caption; shorten or "
+                f"remove it."
             )
         texts.append(files.parse(data).text if data is not None else None)
     return Imported(texts)
@@ -236,7 +237,8 @@ def multiline_notes(pictures: Sequence[Picture]) -> list[str]:
     if not count:
         return []
     return [
-        f"{count:,} caption{' has' if count == 1 else 's have'} several lines, which this format joins into one; use txt "
+        f"{count:,} caption{' has' if count == 1 else 's have'} several lines, which this format joins into one; use "
+        f"txt "
         "to keep line breaks."
     ]
 
@@ -244,8 +246,8 @@ def multiline_notes(pictures: Sequence[Picture]) -> list[str]:
 def format_file(format: str, pictures: Sequence[Picture], root: Path, resolution: int = 512) -> str:
     """Write the captions of pictures below ``root`` as the text of one file.
 
-    kohya's names are the pictures' own without extension, or whole paths where two of those are equal; ``train_resolution``
-    in ``meta_lat`` is the bucket at ``resolution``.
+    kohya's names are the pictures' own without extension, or whole paths where two of those are equal;
+    ``train_resolution`` in ``meta_lat`` is the bucket at ``resolution``.
     """
     if format == "jsonl":
         lines = (json.dumps({"file_name": p.name, "text": _line(p.caption)}, ensure_ascii=False) for p in pictures)
@@ -286,7 +288,9 @@ def write_beside(ending: str, pictures: Sequence[Picture], to: Path, replace: bo
 
 
 def copy_named(pictures: Sequence[Picture], to: Path, replace: bool) -> Exported:
-    """Copy the pictures under numbered names that are their captions, as the WebUI's own trainer reads (``00001-a dog.png``)."""
+    """Copy the pictures under numbered names that are their captions, as the WebUI's own trainer reads (``00001-a
+    dog.png``).
+    """
     written, left, notes = 0, [], []
     shortened = 0
     for number, picture in enumerate(pictures):
@@ -304,13 +308,15 @@ def copy_named(pictures: Sequence[Picture], to: Path, replace: bool) -> Exported
             atomic.write(target, lambda file, source=picture.path: _copy(source, file))  # type: ignore[misc]
         except OSError as error:
             raise CaptionsError(
-                f"{printable(picture.path)} can't be copied ({error.strerror or error}); free space or choose another folder."
+                f"{printable(picture.path)} can't be copied ({error.strerror or error}); free space or choose "
+                f"another folder."
             ) from error
         written += 1
     if shortened:
         one = shortened == 1
         notes.append(
-            f"{shortened:,} caption{'' if one else 's'} can't be a file name (too long, or with characters such as / and ?) "
+            f"{shortened:,} caption{'' if one else 's'} can't be a file name (too long, or with characters such as / "
+            f"and ?) "
             f"and {'was' if one else 'were'} shortened; use txt to keep every word."
         )
     return Exported(written, left, notes)

@@ -2,52 +2,31 @@
 
 A line is written before anything else happens, and never changed. A line that a killed program left half written is
 skipped; the next one begins on its own. A journal that has grown large is rewritten with the latest edits.
-
-Lines (JSON; long ones are compressed, under ``z``):
-
-- ``edit``: ``id``, ``what`` as a phrase, ``changes`` [[caption, before, after], …]; null means no text file;
-- ``undo``, ``redo``: the ``id`` of an edit; ``left`` are captions that another program has changed since, which stay;
-- ``save``: ``names`` of captions that are about to be written, ``saved``: of captions that were;
-- ``base``: ``texts`` that another program wrote, and the user has seen;
-- ``autosave``: ``on``;
-- ``past``, ``future``: an edit as above that can be undone or redone and changes nothing now; ``state``: ``texts``.
+``journal_lines`` says what the lines hold.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import os
-import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ..storage import atomic, file_lock, json_file
+from ..storage import atomic, file_lock
 from ..storage.file_lock import open_own
 from ..storage.hidden_folder import HiddenFolderError, hidden_folder
 from ..storage.text import printable
 from .errors import CaptionsError
+from .journal_lines import Change, Line, Text, decompressed, encode, line_changes, parse
 
 FILE, LOCK, FOLDER = "journal.jsonl", "lock", "captions"
-COMPRESS_FROM = 4_096
-"""Characters; a longer line is compressed."""
 REWRITE_BYTES = 32 * 2**20
 """A longer journal is rewritten when a folder is opened …"""
 KEEP_BYTES = 8 * 2**20
 """… with so much of its latest edits."""
-MAX_LINE_BYTES = 256 * 2**20
-"""Of one line, decompressed."""
 MAX_TOTAL = 2**30
 """Characters of all lines: no journal of ours comes near."""
-
-Text = str | None
-"""A caption; None where it has no text file."""
-Change = tuple[str, Text, Text]
-Line = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -127,14 +106,15 @@ class Journal:
         start = total = 0
         with open(path, "rb", opener=open_own) as file:
             for raw in file:
-                text = _decompressed(raw)
+                text = decompressed(raw)
                 total += len(text or b"")
                 if total > MAX_TOTAL:
                     raise CaptionsError(
-                        f"{printable(path)} decompresses to more than {MAX_TOTAL / 2**30:.0f} GB; move it away, and open "
+                        f"{printable(path)} decompresses to more than {MAX_TOTAL / 2**30:.0f} GB; move it away, and "
+                        f"open "
                         "the folder again."
                     )
-                line = _parse(text)
+                line = parse(text)
                 if line is not None:
                     self._apply(line, start, len(raw))
                 start += len(raw)
@@ -142,7 +122,9 @@ class Journal:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other programs of ours away from the folder's captions. Raises CaptionsError where the lock can't be written."""
+        """Keep other programs of ours away from the folder's captions. Raises CaptionsError where the lock can't be
+        written.
+        """
         path = self._path(LOCK, make=True)
         self._path(FILE)
         with ExitStack() as stack:
@@ -150,7 +132,8 @@ class Journal:
                 stack.enter_context(file_lock.locked(path))
             except OSError as error:
                 raise CaptionsError(
-                    f"{printable(path)} can't be locked ({error.strerror or error}), so two programs could write at once; change "
+                    f"{printable(path)} can't be locked ({error.strerror or error}), so two programs could write at "
+                    f"once; change "
                     "its permissions, or copy the folder to a disk that supports locks."
                 ) from error
             yield
@@ -160,7 +143,7 @@ class Journal:
 
         Raises CaptionsError where it can't be written; then nothing is.
         """
-        data = _encode(line)
+        data = encode(line)
         path = self.path
         try:
             with open(path, "ab", buffering=0, opener=open_own) as file:
@@ -186,10 +169,10 @@ class Journal:
         """Read what an edit changed. Raises CaptionsError where another program has changed the journal."""
         with open(self.path, "rb") as file:
             file.seek(edit.start)
-            line = _parse(_decompressed(file.read(edit.length)))
+            line = parse(decompressed(file.read(edit.length)))
         if line is None:
             raise CaptionsError(f"{printable(self.path)} was changed by another program; open the folder again.")
-        return _changes(line)
+        return line_changes(line)
 
     def shorten(self) -> None:
         """Rewrite a journal that has grown large, with the latest edits; the caller holds ``locked``."""
@@ -205,12 +188,12 @@ class Journal:
                     if left < 0:
                         break
                     file.seek(edit.start)
-                    line = _parse(_decompressed(file.read(edit.length)))
+                    line = parse(decompressed(file.read(edit.length)))
                     if line is not None:
-                        lines.append(_encode({**line, "do": kind}))
+                        lines.append(encode({**line, "do": kind}))
                 kept = lines[::-1] + kept
         texts = {name: [list(pending.bases), pending.text] for name, pending in self.history.texts.items()}
-        kept.append(_encode({"do": "state", "texts": texts, "on": self.history.autosave}))
+        kept.append(encode({"do": "state", "texts": texts, "on": self.history.autosave}))
         atomic.write(self.path, lambda path: _write(path, b"".join(kept)))
         self.load()
 
@@ -237,7 +220,7 @@ class Journal:
         (self.history.redo if do == "future" else self.history.undo).append(edit)
         if do == "edit":
             self.history.redo.clear()
-            for name, before, after in _changes(line):
+            for name, before, after in line_changes(line):
                 self._change(name, before, after)
 
     def _move(self, id: str, back: bool, left: set[str]) -> None:
@@ -296,101 +279,6 @@ _TEXTS: dict[str, Callable[[History, Line], None]] = {
     "state": _state,
 }
 """What lines do that are no edits and don't move one."""
-
-
-def edit_line(id: str, what: str, changes: Sequence[Change]) -> Line:
-    return {"do": "edit", "id": id, "what": what, "time": round(time.time(), 3), "changes": [list(c) for c in changes]}
-
-
-def base_line(texts: Mapping[str, Text]) -> Line:
-    return {"do": "base", "texts": dict(texts)}
-
-
-def _changes(line: Line) -> list[Change]:
-    return [(name, before, after) for name, before, after in line["changes"]]
-
-
-def _encode(line: Line) -> bytes:
-    text = json.dumps(line, separators=(",", ":"))
-    if len(text) > COMPRESS_FROM:
-        compressed = base64.b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii")
-        text = json.dumps({"z": compressed}, separators=(",", ":"))
-    return text.encode("ascii") + b"\n"
-
-
-def _decompressed(raw: bytes) -> bytes | None:
-    """Return a line as it was before it was compressed; None where it is cut off or damaged."""
-    if not raw.endswith(b"\n"):
-        return None
-    try:
-        if raw.startswith(b'{"z":'):
-            return _inflate(base64.b64decode(json_file.parse(raw)["z"], validate=True))
-    except (ValueError, TypeError, KeyError, zlib.error):
-        return None
-    return raw
-
-
-def _parse(text: bytes | None) -> Line | None:
-    """Return a line; None where it isn't one of those above."""
-    try:
-        line = json_file.parse(text or b"")
-        return line if isinstance(line, dict) and _is_valid(line) else None
-    except ValueError:
-        return None
-
-
-_NEEDED: dict[str, dict[str, type]] = {
-    "edit": {"id": str, "what": str, "changes": list},
-    "past": {"id": str, "what": str, "changes": list},
-    "future": {"id": str, "what": str, "changes": list},
-    "undo": {"id": str, "left": list},
-    "redo": {"id": str, "left": list},
-    "save": {"names": list},
-    "saved": {"names": list},
-    "base": {"texts": dict},
-    "autosave": {"on": bool},
-    "state": {"texts": dict, "on": bool},
-}
-
-
-def _is_valid(line: Line) -> bool:
-    needed = _NEEDED.get(str(line.get("do")))
-    if needed is None or not all(isinstance(line.get(key), kind) for key, kind in needed.items()):
-        return False
-    if not all(isinstance(name, str) for key in ("names", "left") if key in needed for name in line[key]):
-        return False
-    if not all(
-        isinstance(c, list) and len(c) == 3 and isinstance(c[0], str) and _is_text(c[1]) and _is_text(c[2])
-        for c in (line["changes"] if "changes" in needed else ())
-    ):
-        return False
-    texts = line["texts"].values() if "texts" in needed else ()
-    if line["do"] != "state":
-        return all(_is_text(text) for text in texts)
-    return all(
-        isinstance(t, list) and len(t) == 2 and isinstance(t[0], list) and all(_is_text(text) for text in (*t[0], t[1]))
-        for t in texts
-    )
-
-
-def _is_text(value: Any) -> bool:
-    """Return whether a value is a caption: None, or a text that a file can hold."""
-    if value is None or not isinstance(value, str):
-        return value is None
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _inflate(data: bytes) -> bytes:
-    """Decompress; a folder may come from anywhere, so the size is limited. Raises ValueError."""
-    reader = zlib.decompressobj()
-    text = reader.decompress(data, MAX_LINE_BYTES)
-    if reader.unconsumed_tail or not reader.eof:
-        raise ValueError("too long, or cut off")
-    return text
 
 
 def _ends_line(path: Path, size: int) -> bool:

@@ -29,7 +29,9 @@ def main() -> None:
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Search all texts, or replace in them where ``with`` isn't null. Raises ValueError, re.error and others of ``re``."""
+    """Search all texts, or replace in them where ``with`` isn't null. Raises ValueError, re.error and others of
+    ``re``.
+    """
     pattern = re.compile(request["pattern"], 0 if request["case"] else re.IGNORECASE)
     if request["with"] is None:
         return {"found": [pattern.search(text) is not None for text in request["texts"]]}

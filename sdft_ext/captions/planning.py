@@ -9,7 +9,7 @@ from ..dataset.folder import CAPTION_BYTES
 from . import files
 from .entries import EditPlan, Picture, count_captions, some_names
 from .errors import CaptionsError
-from .journal import Change
+from .journal_lines import Change
 
 
 def plan_edit(pictures: Sequence[Picture], texts: Sequence[str | None]) -> EditPlan:
@@ -75,19 +75,23 @@ class _Skipped:
         found = []
         if self.invalid:
             found.append(
-                f"{count_captions(len(self.invalid))} can't be changed like this ({some_names(self.invalid)}): {self.reason}"
+                f"{count_captions(len(self.invalid))} can't be changed like this ({some_names(self.invalid)}): "
+                f"{self.reason}"
             )
         if self.long:
             found.append(
-                f"{count_captions(len(self.long))} would be longer than {CAPTION_BYTES // 1024} kB, the most that is read, "
+                f"{count_captions(len(self.long))} would be longer than {CAPTION_BYTES // 1024} kB, the most that is "
+                f"read, "
                 f"and stay unchanged ({some_names(self.long)}): shorten them."
             )
         if self.locked:
             found.append(
-                f"{count_captions(len(self.locked))} can't be edited ({some_names(self.locked)}): the folder's problems say why."
+                f"{count_captions(len(self.locked))} can't be edited ({some_names(self.locked)}): the folder's "
+                f"problems say why."
             )
         if self.conflicts:
             found.append(
-                f"{count_captions(self.conflicts)} were also changed by another program: choose first whose text to keep."
+                f"{count_captions(self.conflicts)} were also changed by another program: choose first whose text to "
+                f"keep."
             )
         return found

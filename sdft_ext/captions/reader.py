@@ -15,7 +15,8 @@ from . import files
 from .entries import CaptionEntry, Picture, Signature
 from .errors import CaptionsError
 from .files import ParsedCaption
-from .journal import Journal, Text
+from .journal import Journal
+from .journal_lines import Text
 
 MAX_TEXT_FILE = 2**20
 """Bytes; a longer text file is left alone."""
@@ -26,9 +27,9 @@ RECENT = 50_000_000
 class Reader:
     """The pictures and captions below ``root`` as they are on disk, with the edits that the journal holds.
 
-    ``entries`` are the captions by name, ``pictures`` by id. ``revision`` grows with each change, and each picture carries
-    that of its last one; ``removed`` maps ids of pictures that are gone to the revision in which they went. ``problems``
-    are sentences about files that can't be used.
+    ``entries`` are the captions by name, ``pictures`` by id. ``revision`` grows with each change, and each picture
+    carries that of its last one; ``removed`` maps ids of pictures that are gone to the revision in which they went.
+    ``problems`` are sentences about files that can't be used.
     """
 
     def __init__(self, root: Path, journal: Journal) -> None:
@@ -44,7 +45,9 @@ class Reader:
         self._folders: dict[str, int] = {}
 
     def refresh(self) -> None:
-        """Read what has changed on disk. Raises CaptionsError where the folder is gone, or holds no picture any more."""
+        """Read what has changed on disk. Raises CaptionsError where the folder is gone, or holds no picture any
+        more.
+        """
         if self._folders and self._folders == _folder_times(self._folders):
             self._read_files()
         else:
@@ -99,13 +102,15 @@ class Reader:
                 texts.append(entry.locked)
             elif entry.signature is not None and entry.signature[0] > CAPTION_BYTES:
                 texts.append(
-                    f"{printable(entry.file)} is longer than {CAPTION_BYTES // 1024} kB, so training ignores it; shorten it."
+                    f"{printable(entry.file)} is longer than {CAPTION_BYTES // 1024} kB, so training ignores it; "
+                    f"shorten it."
                 )
             present.add(self._add_picture(file, header, entry))
         self._remove_others(present, touched)
         if not self.pictures:
             raise CaptionsError(
-                f"The folder {printable(self.root)} holds no pictures; put JPEG, PNG or WebP files there. {' '.join(texts[:3])}"
+                f"The folder {printable(self.root)} holds no pictures; put JPEG, PNG or WebP files there. "
+                f"{' '.join(texts[:3])}"
             )
         self.problems, self._folders = texts, folders
 
@@ -143,7 +148,9 @@ class Reader:
         return entry
 
     def _name(self, path: Path) -> str:
-        """Return a path below the folder, with ``/``. Without ``relative_to``: 5,000 of those take a fifth of a second."""
+        """Return a path below the folder, with ``/``. Without ``relative_to``: 5,000 of those take a fifth of a
+        second.
+        """
         return str(path)[len(str(self.root)) :].replace(os.sep, "/").lstrip("/")
 
     def _add_picture(self, file: ListedPicture, header: Header, entry: CaptionEntry) -> str:
@@ -244,7 +251,9 @@ def _all_folders(root: Path) -> list[str]:
 
 
 def _folder_times(folders: Iterable[str]) -> dict[str, int]:
-    """Return each folder's modification time, which changes when a file in it comes or goes; nothing where one is recent."""
+    """Return each folder's modification time, which changes when a file in it comes or goes; nothing where one is
+    recent.
+    """
     found = {}
     for folder in folders:
         try:

@@ -24,26 +24,34 @@ _LONG_WORD = re.compile(rf"\S{{{MAX_WORD}}}(?=\S)")
 KNOWN_WORDS = 200_000
 """Words whose token counts are kept."""
 FEW_WORDS, LONG_PART = 3, 5
-"""A caption of so few words is a trigger and a class word; parts longer than ``LONG_PART`` words on average are sentences."""
+"""A caption of so few words is a trigger and a class word; parts longer than ``LONG_PART`` words on average are
+sentences.
+"""
 CROWDED = 20
 """With more parts, each has so small a share that the model can hardly tell what matters."""
 
 STRATEGIES = {
     "trigger": (
         "Trigger only",
-        "Every caption is the trigger and perhaps the class word. Everything the pictures show goes into these few tokens: "
-        "quick, and right for a subject in front of varied backgrounds. What recurs beside it is learned as part of it, and "
+        "Every caption is the trigger and perhaps the class word. Everything the pictures show goes into these few "
+        "tokens: "
+        "quick, and right for a subject in front of varied backgrounds. What recurs beside it is learned as part of "
+        "it, and "
         "can't be prompted away.",
     ),
     "tags": (
         "Trigger and tags",
-        "Comma-separated tags take what they name out of the concept, so that prompts can change it. Tags share the tokens, so "
-        "many tags leave little for each. Shuffle or drop tags to keep their order from being learned; the trigger stays in front.",
+        "Comma-separated tags take what they name out of the concept, so that prompts can change it. Tags share the "
+        "tokens, so "
+        "many tags leave little for each. Shuffle or drop tags to keep their order from being learned; the trigger "
+        "stays in front.",
     ),
     "sentence": (
         "Sentences",
-        "A sentence says how things belong together (who holds what, what is where), the way base models were trained. It needs "
-        "more tokens for the same facts, must not be shuffled, and is worth it for scenes with several things and for styles.",
+        "A sentence says how things belong together (who holds what, what is where), the way base models were "
+        "trained. It needs "
+        "more tokens for the same facts, must not be shuffled, and is worth it for scenes with several things and "
+        "for styles.",
     ),
 }
 """Name → label, and what it does to training."""
@@ -173,8 +181,10 @@ def _advice(count: int, chunks: int, parts: Sequence[Part]) -> list[str]:
     found = []
     if count > CHUNK:
         found.append(
-            f"The caption has {count} tokens and is read in {chunks} chunks of {CHUNK}: each chunk costs another pass through "
-            f"the text encoder, and trainers that read only {CHUNK} ignore the rest. Put what matters first, or shorten it."
+            f"The caption has {count} tokens and is read in {chunks} chunks of {CHUNK}: each chunk costs another "
+            f"pass through "
+            f"the text encoder, and trainers that read only {CHUNK} ignore the rest. Put what matters first, or "
+            f"shorten it."
         )
     if len(parts) > CROWDED:
         found.append(

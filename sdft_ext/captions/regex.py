@@ -54,7 +54,8 @@ def _run(pattern: str, new: str | None, texts: Sequence[str], case: bool) -> dic
         )
     except subprocess.TimeoutExpired as error:
         raise CaptionsError(
-            f"The regular expression {pattern[:60]!r} takes longer than {SECONDS:g} seconds and was stopped; simplify it: "
+            f"The regular expression {pattern[:60]!r} takes longer than {SECONDS:g} seconds and was stopped; "
+            f"simplify it: "
             "repeats inside repeats, such as (a+)+, take forever."
         ) from error
     except OSError as error:

@@ -108,7 +108,8 @@ class Saver:
 def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, OSError):
         return (
-            f"{printable(path)} can't be written ({error.strerror or error}); its text is kept in the journal: free some "
+            f"{printable(path)} can't be written ({error.strerror or error}); its text is kept in the journal: free "
+            f"some "
             "space, or change the folder's permissions, and save again."
         )
     return str(error)

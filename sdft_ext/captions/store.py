@@ -1,7 +1,7 @@
 """The captions of a folder, open for editing: edits go into the journal first, and into the files when they are saved.
 
-What another program writes is taken over where nothing was edited here, and is a conflict where something was: a file is
-written only where it still holds what it held when it was read.
+What another program writes is taken over where nothing was edited here, and is a conflict where something was: a file
+is written only where it still holds what it held when it was read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 from ..storage.text import printable
 from .entries import CaptionEntry, EditPlan, EditResult, Picture, SaveResult, count_captions, some_names
 from .errors import CaptionsError, Outdated
-from .journal import Change, Edit, Journal, Text, base_line, edit_line
+from .journal import Edit, Journal
+from .journal_lines import Change, Text, base_line, edit_line
 from .reader import Reader
 from .saver import Saver
 
@@ -178,7 +179,8 @@ class CaptionStore:
         """Make an edit, called ``what`` ("rename a tag"), that ``plan`` works out with everybody's last changes read.
 
         Raises CaptionsError where it can't be kept; then nothing is changed. (``plan`` may raise its own.) Planning may
-        take seconds, so other programs are locked out only afterwards; where they have changed something, it is repeated.
+        take seconds, so other programs are locked out only afterwards; where they have changed something, it is
+        repeated.
         """
         with self.lock:
             self.refresh()
@@ -290,7 +292,8 @@ def _step_notes(unavailable: Sequence[str], changed: Sequence[str]) -> tuple[str
     notes: tuple[str, ...] = ()
     if unavailable:
         notes = (
-            f"{count_captions(len(unavailable))} can't be shown now ({some_names(unavailable)}), as the picture is missing "
+            f"{count_captions(len(unavailable))} can't be shown now ({some_names(unavailable)}), as the picture is "
+            f"missing "
             "or the text file can't be read; the change is kept, and shows once that is fixed.",
         )
     if changed:

@@ -1,4 +1,4 @@
-"""The command line's ``captions`` commands: how they are called. What they do is in ``cli_captions_work``."""
+"""The command line's ``captions`` commands: how they are called. What they do is in ``captions_work``."""
 
 from __future__ import annotations
 
@@ -28,26 +28,7 @@ def add_commands(commands: Any, anywhere: argparse.ArgumentParser) -> None:
     listing.add_argument("--names", action="store_true", help="names only, one a line")
 
     change = add("edit", "edit", "Change many captions at once, and write them. Undo takes it back.", some)
-    what = change.add_argument_group("what to do (one of these)").add_mutually_exclusive_group(required=True)
-    what.add_argument("--add", metavar="TAGS", help="comma-separated")
-    what.add_argument("--remove", metavar="TAGS", help="comma-separated")
-    what.add_argument("--rename", nargs=2, metavar=("TAG", "TO"), help="a whole tag, everywhere")
-    what.add_argument("--replace", nargs=2, metavar=("TEXT", "BY"))
-    what.add_argument("--replace-regex", nargs=2, metavar=("PATTERN", "BY"), help=r"groups as \1 or \g<name>")
-    what.add_argument("--set", metavar="TEXT", help="the whole caption")
-    what.add_argument("--trigger-first", metavar="TRIGGER", help="the trigger in front; added where it is missing")
-    what.add_argument("--sort", type=int, metavar="KEEP", help="by the alphabet, the first KEEP tags stay")
-    for name, help in (
-        ("unique", "remove doubled tags"),
-        ("spaces", "underscores to spaces"),
-        ("escape", "brackets as \\("),
-        ("unescape", "brackets as they were"),
-    ):
-        what.add_argument(f"--{name}", action="store_true", help=help)
-    change.add_argument("--at", default="back", help="where --add puts tags: front, back (default), or a place")
-    change.add_argument("--case", action="store_true", help="capitals matter to --replace and --replace-regex")
-    change.add_argument("--words", action="store_true", help="--replace finds whole words only")
-    _careful(change)
+    _edits(change)
 
     table = add("tags", "tags", "Count the tags: how often, where, and whether they stand in all captions.", some)
     table.add_argument("--trigger", default="", help="count how often each tag stands beside it")
@@ -95,6 +76,30 @@ def _filters() -> argparse.ArgumentParser:
     group.add_argument("--copies", action="store_true", help="its picture shows the same as another one")
     group.add_argument("--named", metavar="TEXT", help="the picture's name holds this")
     return parser
+
+
+def _edits(change: argparse.ArgumentParser) -> None:
+    """Options that say how captions change; one of them is needed."""
+    what = change.add_argument_group("what to do (one of these)").add_mutually_exclusive_group(required=True)
+    what.add_argument("--add", metavar="TAGS", help="comma-separated")
+    what.add_argument("--remove", metavar="TAGS", help="comma-separated")
+    what.add_argument("--rename", nargs=2, metavar=("TAG", "TO"), help="a whole tag, everywhere")
+    what.add_argument("--replace", nargs=2, metavar=("TEXT", "BY"))
+    what.add_argument("--replace-regex", nargs=2, metavar=("PATTERN", "BY"), help=r"groups as \1 or \g<name>")
+    what.add_argument("--set", metavar="TEXT", help="the whole caption")
+    what.add_argument("--trigger-first", metavar="TRIGGER", help="the trigger in front; added where it is missing")
+    what.add_argument("--sort", type=int, metavar="KEEP", help="by the alphabet, the first KEEP tags stay")
+    for name, help in (
+        ("unique", "remove doubled tags"),
+        ("spaces", "underscores to spaces"),
+        ("escape", "brackets as \\("),
+        ("unescape", "brackets as they were"),
+    ):
+        what.add_argument(f"--{name}", action="store_true", help=help)
+    change.add_argument("--at", default="back", help="where --add puts tags: front, back (default), or a place")
+    change.add_argument("--case", action="store_true", help="capitals matter to --replace and --replace-regex")
+    change.add_argument("--words", action="store_true", help="--replace finds whole words only")
+    _careful(change)
 
 
 def _careful(command: argparse.ArgumentParser) -> None:

@@ -161,7 +161,8 @@ def _said(saved: SaveResult, notes: Sequence[str]) -> int:
         print(f"sdft: {text}", file=sys.stderr)
     for name in saved.conflicts:
         print(
-            f"sdft: {printable(name)} was changed by another program too, and is left as that program wrote it; open the folder in "
+            f"sdft: {printable(name)} was changed by another program too, and is left as that program wrote it; open "
+            f"the folder in "
             "the page to choose, or undo.",
             file=sys.stderr,
         )
@@ -205,7 +206,8 @@ def tokens(options: argparse.Namespace) -> int:
             print(f"  {sentence}")
     if counts:
         print(
-            f"{len(counts):,} captions: {min(counts)} to {max(counts)} tokens, {sum(counts) / len(counts):.1f} on average, "
+            f"{len(counts):,} captions: {min(counts)} to {max(counts)} tokens, {sum(counts) / len(counts):.1f} on "
+            f"average, "
             f"{sum(count > reading.CHUNK for count in counts):,} longer than {reading.CHUNK}."
         )
     else:

@@ -21,18 +21,35 @@ def add_commands(commands: Any, anywhere: argparse.ArgumentParser) -> None:
         command.set_defaults(command=function)
         return command
 
-    report = add("report", _report, "Look at a folder of pictures as a dataset: sizes, captions, copies, what recurs.")
+    _report_options(
+        add("report", _report, "Look at a folder of pictures as a dataset: sizes, captions, copies, what recurs.")
+    )
+    _prepare_options(
+        add(
+            "prepare",
+            _prepare,
+            "Make a folder's pictures ready for training, in another folder: cut to buckets, tiled, mirrored, "
+            "converted. "
+            "Originals stay as they are; what is there already isn't made again.",
+        )
+    )
+    _regularize_options(
+        add(
+            "regularize",
+            _regularize,
+            "Draw regularization pictures of a class with a base model. What is there already isn't drawn again.",
+        )
+    )
+
+
+def _report_options(report: argparse.ArgumentParser) -> None:
     report.add_argument("folder", type=Path)
     report.add_argument("--quick", action="store_true", help="names and headers only: no picture is opened")
     report.add_argument("--json", action="store_true", help="print all of it as JSON, for programs")
     report.add_argument("settings", nargs="*", metavar="section.key=value", help="such as dataset.resolution=768")
 
-    prepare = add(
-        "prepare",
-        _prepare,
-        "Make a folder's pictures ready for training, in another folder: cut to buckets, tiled, mirrored, converted. "
-        "Originals stay as they are; what is there already isn't made again.",
-    )
+
+def _prepare_options(prepare: argparse.ArgumentParser) -> None:
     prepare.add_argument("folder", type=Path)
     prepare.add_argument(
         "--out", type=Path, required=True, help="a new folder, or one that an earlier preparation made"
@@ -68,11 +85,8 @@ def add_commands(commands: Any, anywhere: argparse.ArgumentParser) -> None:
     prepare.add_argument("--quiet", action="store_true", help="no progress")
     prepare.add_argument("settings", nargs="*", metavar="section.key=value", help="such as dataset.resolution=768")
 
-    draw = add(
-        "regularize",
-        _regularize,
-        "Draw regularization pictures of a class with a base model. What is there already isn't drawn again.",
-    )
+
+def _regularize_options(draw: argparse.ArgumentParser) -> None:
     draw.add_argument("folder", type=Path)
     draw.add_argument("--base", required=True, help="checkpoint or diffusers folder")
     draw.add_argument("--vae", default="", help="another VAE's file")
@@ -177,7 +191,7 @@ def _regularize(options: argparse.Namespace) -> int:
         not options.keep_duplicates,
     )
 
-    def show(state: str, done: int, total: int, seconds: float, message: str) -> None:
+    def show(_state: str, done: int, total: int, _seconds: float, message: str) -> None:
         progress.show("Drawing", done, total)
         if message:
             progress.say(message)

@@ -106,18 +106,7 @@ def parser() -> argparse.ArgumentParser:
     resume.add_argument("run", metavar="RUN", type=Path, help="the run's folder")
     resume.add_argument("--quiet", action="store_true", help="no progress")
 
-    sample = add("sample", _sample, "Draw pictures with a base model, with or without LoRAs.")
-    sample.add_argument("prompts", nargs="+", metavar="PROMPT")
-    sample.add_argument("--base", required=True, help="checkpoint or diffusers folder")
-    sample.add_argument(
-        "--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="may be given several times"
-    )
-    sample.add_argument("--out", type=Path, default=Path("samples"), help="folder for the pictures (default: samples)")
-    sample.add_argument("--seed", type=int, default=1, help="of the first picture; the others count on")
-    sample.add_argument("--steps", type=int, default=20)
-    sample.add_argument("--guidance", type=float, default=7.0)
-    sample.add_argument("--negative", default="")
-    sample.add_argument("--size", type=int, default=512, help="side in pixels")
+    _sample_options(add("sample", _sample, "Draw pictures with a base model, with or without LoRAs."))
 
     report = add("report", _report, "Write a run's report again, from its folder.")
     report.add_argument("run", metavar="RUN", type=Path)
@@ -139,6 +128,20 @@ def parser() -> argparse.ArgumentParser:
     recipe.add_argument("method", nargs="?", choices=("lora",), default="lora")
     recipe.add_argument("--docs", action="store_true", help="print docs/recipe.md instead")
     return top
+
+
+def _sample_options(sample: argparse.ArgumentParser) -> None:
+    sample.add_argument("prompts", nargs="+", metavar="PROMPT")
+    sample.add_argument("--base", required=True, help="checkpoint or diffusers folder")
+    sample.add_argument(
+        "--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="may be given several times"
+    )
+    sample.add_argument("--out", type=Path, default=Path("samples"), help="folder for the pictures (default: samples)")
+    sample.add_argument("--seed", type=int, default=1, help="of the first picture; the others count on")
+    sample.add_argument("--steps", type=int, default=20)
+    sample.add_argument("--guidance", type=float, default=7.0)
+    sample.add_argument("--negative", default="")
+    sample.add_argument("--size", type=int, default=512, help="side in pixels")
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ def stopped_by_signals(message: str, repeated: float = 0.0) -> Iterator[RunContr
 
     control, asked = RunControl(), 0.0
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         nonlocal asked
         if control.stopping:
             if time.monotonic() - asked < repeated:

@@ -53,7 +53,9 @@ class Batch:
 
 
 class Batches:
-    """The batches of a run: ``at(step, micro)``, both from 0, in any order. ``shard`` is what this process sees of them."""
+    """The batches of a run: ``at(step, micro)``, both from 0, in any order. ``shard`` is what this process sees of
+    them.
+    """
 
     def __init__(self, plan: Plan, latents: Latents, shard: Shard = ALL) -> None:
         self.plan, self.latents, self.shard = plan, latents, shard

@@ -125,12 +125,16 @@ class Latents:
         return scan.without(list(bad.values())) if bad else scan
 
     def encode_waiting(self) -> None:
-        """Encode now what waits until it is needed: afterwards no step needs the VAE, unless it cuts anew or nothing is kept."""
+        """Encode now what waits until it is needed: afterwards no step needs the VAE, unless it cuts anew or nothing is
+        kept.
+        """
         while self._waiting:
             self._encode_chunk(next(iter(self._waiting.values())))
 
     def encode_some(self) -> None:
-        """Encode the largest pictures that wait and are encoded together: no step will take more of the memory for it."""
+        """Encode the largest pictures that wait and are encoded together: no step will take more of the memory for
+        it.
+        """
         if self._waiting:
             self._encode_chunk(
                 max(self._waiting.values(), key=lambda chunk: sum(loaded[0].size for _, loaded in chunk))

@@ -1,4 +1,6 @@
-"""The part of a picture that is trained on: opened, resized, cut out and mirrored, with its mask; pixels, not tensors."""
+"""The part of a picture that is trained on: opened, resized, cut out and mirrored, with its mask; pixels, not
+tensors.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ def open_with_mask(picture: Picture, recipe: DatasetRecipe, at_least: tuple[int,
     """RGB, upright, and the mask in mode L or None; white trains. The mask is the alpha (with ``alpha: mask``), the
     picture's mask file, or the darker of both.
 
-    ``at_least`` (width, height) as in ``pictures.open_picture``. Raises PictureError where the file is damaged, gone, or
-    another size than when it was scanned.
+    ``at_least`` (width, height) as in ``pictures.open_picture``. Raises PictureError where the file is damaged, gone,
+    or another size than when it was scanned.
     """
     image, alpha = pictures.open_picture(picture.path, recipe.background, at_least)
     if not _same_shape(image.size, (picture.width, picture.height)):

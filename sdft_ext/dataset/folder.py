@@ -132,8 +132,9 @@ def scan(recipe: DatasetRecipe) -> Scan:
 
 @dataclass(frozen=True)
 class ListedPicture:
-    """A picture file by its name: ``text_file`` is where its caption is read from, or None; ``words`` is what its folder's
-    (``from_folder``) or its own name says, which counts where there is no text file."""
+    """A picture file by its name: ``text_file`` is where its caption is read from, or None; ``words`` is what its
+    folder's (``from_folder``) or its own name says, which counts where there is no text file.
+    """
 
     path: Path
     entry: os.DirEntry[str]

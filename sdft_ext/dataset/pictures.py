@@ -205,7 +205,8 @@ def _check_size(path: Path, width: int, height: int) -> None:
         )
     if min(width, height) < MIN_SIDE:
         raise PictureError(
-            f"{printable(path)} is only {width:,} × {height:,} pixels; use pictures of {MIN_SIDE} pixels a side and more."
+            f"{printable(path)} is only {width:,} × {height:,} pixels; use pictures of {MIN_SIDE} pixels a side and "
+            f"more."
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise PictureError(

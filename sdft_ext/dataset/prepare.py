@@ -74,7 +74,8 @@ def prepare(
     found = latents.prepare(scan(dataset), _told(progress, "Encoding pictures"), WAITING)
     if began_with not in (None, found.fingerprint):
         raise DatasetError(
-            "The pictures or captions are not those that the run began with; put them back as they were, or start a new "
+            "The pictures or captions are not those that the run began with; put them back as they were, or start a "
+            "new "
             "run (which may continue from this one's last save)."
         )
     held_out = hold_out(found, recipe.watch.validation_share, recipe.train.seed)

@@ -1,7 +1,8 @@
-"""Pictures that a user has taken out of a dataset: moved to a hidden folder in it, never deleted, and put back on request.
+"""Pictures that a user has taken out of a dataset: moved to a hidden folder in it, never deleted, and put back on
+request.
 
-Each removal is a folder under ``.sdft/trash`` that holds the files at the places they had, and ``removal.json``, which is
-written before the first file moves: whenever a program ends, every file is either in its place or in the trash.
+Each removal is a folder under ``.sdft/trash`` that holds the files at the places they had, and ``removal.json``, which
+is written before the first file moves: whenever a program ends, every file is either in its place or in the trash.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Trash:
         self.root = root
 
     def remove(self, paths: Sequence[Path], *, company: bool = True) -> Removal:
-        """Move pictures, each with its caption and its mask, out of the dataset. All of them or, with a TrashError, none.
+        """Move pictures, each with its caption and its mask, out of the dataset. All of them or, with a TrashError,
+        none.
 
         Without ``company`` only these files.
         """
@@ -72,7 +74,8 @@ class Trash:
             shutil.rmtree(place, ignore_errors=True)
             what = printable(getattr(error, "filename", None) or self.root)
             raise TrashError(
-                f"Nothing was removed: {what} can't be moved ({error.strerror or error}); change the folder's permissions, "
+                f"Nothing was removed: {what} can't be moved ({error.strerror or error}); change the folder's "
+                f"permissions, "
                 "or look at the folder again if the file is gone."
             ) from error
         return removal
@@ -87,7 +90,9 @@ class Trash:
         return [removal for removal in found if removal is not None]
 
     def restore(self, id: str) -> list[Path]:
-        """Put the files of a removal back, and give their paths. Raises TrashError where a place is taken: nothing moves."""
+        """Put the files of a removal back, and give their paths. Raises TrashError where a place is taken: nothing
+        moves.
+        """
         removal = next((one for one in self.removals() if one.id == id), None)
         if removal is None:
             raise TrashError("This removal is not in the trash any more; look at the list again.")
@@ -107,13 +112,16 @@ class Trash:
                 shutil.move(source, target)
             except OSError as error:
                 raise TrashError(
-                    f"{printable(target)} can't be put back ({error.strerror}); it is in the trash still: {printable(source)}."
+                    f"{printable(target)} can't be put back ({error.strerror}); it is in the trash still: "
+                    f"{printable(source)}."
                 ) from error
         shutil.rmtree(place, ignore_errors=True)
         return [target for _, target in waiting]
 
     def file(self, removal: Removal, name: str) -> Path:
-        """Where a removed file lies now. Raises HiddenFolderError or TrashError where a link would lead out of the trash."""
+        """Where a removed file lies now. Raises HiddenFolderError or TrashError where a link would lead out of the
+        trash.
+        """
         place = hidden_folder(self.root, TRASH, removal.id, FILES)
         path = place / name
         if not _within(path.parent, place):

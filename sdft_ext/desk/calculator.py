@@ -126,6 +126,7 @@ def _division(recipe: Recipe, showings: int) -> list[str]:
     written = f"batch size {batch}" + (f" × accumulation {accumulation} = {size}" if accumulation > 1 else "")
     fits = [number for number in range(min(size, showings), 0, -1) if showings % number == 0][:1]
     return [
-        f"An epoch shows {showings:,} pictures, which {written} does not divide: {over} are left over and open the next "
+        f"An epoch shows {showings:,} pictures, which {written} does not divide: {over} are left over and open the "
+        f"next "
         f"epoch's first step. {fits[0]} would divide them."
     ]

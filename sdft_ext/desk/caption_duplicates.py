@@ -42,7 +42,9 @@ class DuplicateSearches:
                 search.job.cancel()
 
     def status(self, found: CaptionStore, start: bool) -> dict[str, Any]:
-        """How far the search in a folder is, and what it found; ``start``: search, and again where pictures have changed."""
+        """How far the search in a folder is, and what it found; ``start``: search, and again where pictures have
+        changed.
+        """
         stamp = _stamp(found) if start else ""
         with self._lock:
             search = self._searches.get(found.opened)

@@ -37,7 +37,8 @@ class CaptionExchange:
     ) -> Plain:
         """What captions from elsewhere would change in a folder, or with ``apply`` the change.
 
-        ``content`` is a file's text, or empty for formats with a file beside each picture. Raises DeskError, CaptionsError.
+        ``content`` is a file's text, or empty for formats with a file beside each picture. Raises DeskError,
+        CaptionsError.
         """
         found = self._sets.get(selection.folder, selection.opened)
         if format not in FORMATS:

@@ -93,7 +93,9 @@ class CaptionSets:
             }
 
     def get(self, folder: str, opened: str) -> CaptionStore:
-        """The captions of an open folder. Raises NotNow where it isn't open any more, NotFound where it may not be shown."""
+        """The captions of an open folder. Raises NotNow where it isn't open any more, NotFound where it may not be
+        shown.
+        """
         path = self._folders.place(folder)
         with self._lock:
             found = self._sets.get(str(path))

@@ -22,14 +22,17 @@ DUPLICATES = "copies_"
 """What the kinds of findings about duplicates begin with."""
 
 Finding = dict[str, Any]
-"""``number``, ``kind``, ``text``, ``concept``, ``facts``, and ``numbers``: of its files, as places in the report's list."""
+"""``number``, ``kind``, ``text``, ``concept``, ``facts``, and ``numbers``: of its files, as places in the report's
+list.
+"""
 
 
 @dataclasses.dataclass
 class DatasetReport:
     """A report that waits, is being made, or is there.
 
-    The job's states: waiting, reading (names and headers), looking (at pixels), comparing, finished, cancelled or failed.
+    The job's states: waiting, reading (names and headers), looking (at pixels), comparing, finished, cancelled or
+    failed.
     """
 
     id: str

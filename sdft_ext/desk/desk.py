@@ -36,15 +36,18 @@ if TYPE_CHECKING:
     from ..host.base import Host
     from ..preparation.focus import Faces
 
-SHARED = "This WebUI can be reached by others: folders outside the allowed ones are refused, and whoever may use it may train."
+SHARED = (
+    "This WebUI can be reached by others: folders outside the allowed ones are refused, and whoever may use it "
+    "may train."
+)
 
 
 class Desk:
     """Between a page and the runs.
 
-    ``host`` makes the host of one run from its recipe, and with None one to ask what is loaded; making one costs nothing.
-    ``folder`` holds the run folders. ``roots`` are folders that may be used besides those that the host allows.
-    ``missing``: packages that have to be installed before anything can train, with the command that does it.
+    ``host`` makes the host of one run from its recipe, and with None one to ask what is loaded; making one costs
+    nothing. ``folder`` holds the run folders. ``roots`` are folders that may be used besides those that the host
+    allows. ``missing``: packages that have to be installed before anything can train, with the command that does it.
     """
 
     def __init__(

@@ -12,11 +12,15 @@ from ..recipe.rules import fields
 
 FILE = Path(__file__).resolve().parents[2] / "assets" / "example" / "subject.yaml"
 WHAT = ("dataset.concepts.", "watch.concept_prompts", "watch.bleeding_prompts", "save.name")
-"""What any model can be taught; the rest of the example's recipe is for the toy model, as far as no preset decides it."""
+"""What any model can be taught; the rest of the example's recipe is for the toy model, as far as no preset decides
+it.
+"""
 
 
 def example(family: str, left_out: tuple[str, ...]) -> dict[str, Any] | None:
-    """``help`` and ``settings`` (by path) of the example, for the kind of model at hand; None where it isn't installed."""
+    """``help`` and ``settings`` (by path) of the example, for the kind of model at hand; None where it isn't
+    installed.
+    """
     if not FILE.is_file():
         return None
     defaults = {setting.path: setting.value for setting in fields(Recipe)}

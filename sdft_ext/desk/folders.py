@@ -79,7 +79,8 @@ class Folders:
         for entry in walk(folder):
             if entry.is_symlink() and not self.holds(Path(entry.path)):
                 raise NotAllowed(
-                    f"{entry.path} is a link out of the allowed folders; replace it by the file itself, or have the file's "
+                    f"{entry.path} is a link out of the allowed folders; replace it by the file itself, or have the "
+                    f"file's "
                     "folder added to the dataset folders in the settings."
                 )
 

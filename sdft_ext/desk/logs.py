@@ -21,7 +21,9 @@ KEPT = 8
 
 @dataclass
 class _Index:
-    """Where each line of a log begins and ends in its file, and its events; ``version`` changes when the file is replaced."""
+    """Where each line of a log begins and ends in its file, and its events; ``version`` changes when the file is
+    replaced.
+    """
 
     version: str
     file: tuple[int, int]

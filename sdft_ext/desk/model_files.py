@@ -1,4 +1,6 @@
-"""Files that tools can be given, and where their results go: the host's models, the saves of runs, what tools have made."""
+"""Files that tools can be given, and where their results go: the host's models, the saves of runs, what tools have
+made.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class ModelFiles:
         self._library, self._folders, self._host, self.made = library, folders, host, made
 
     def listed(self) -> list[dict[str, Any]]:
-        """Every file that can be chosen, each once: {path, name, group, kind, bytes}. ``kind``: checkpoint, lora or other."""
+        """Every file that can be chosen, each once: {path, name, group, kind, bytes}. ``kind``: checkpoint, lora or
+        other.
+        """
         found: dict[str, dict[str, Any]] = {}
         for path, name, group, kind in self._all():
             real = os.path.realpath(path)
@@ -55,7 +59,9 @@ class ModelFiles:
         return own or self.made
 
     def given(self, text: str, label: str) -> Path:
-        """The file or model folder that a request names: one that is listed, or one that may be read. Raises DeskError."""
+        """The file or model folder that a request names: one that is listed, or one that may be read. Raises
+        DeskError.
+        """
         if not text.strip():
             raise DeskError(f"{label}: choose a file from the list, or type its path.")
         try:

@@ -1,4 +1,6 @@
-"""The packages that training needs: which are missing, and the heavy ones imported before the first run asks for them."""
+"""The packages that training needs: which are missing, and the heavy ones imported before the first run asks for
+them.
+"""
 
 from __future__ import annotations
 

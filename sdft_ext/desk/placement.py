@@ -50,7 +50,8 @@ def place_files(root: Path, files: Sequence[tuple[tuple[str, ...], Path]], refus
         except OSError as error:
             left = len(groups) - number
             refusals.add(
-                f"{printable(path)} can't be written ({error.strerror or error}): {left:,} pictures were not added; change "
+                f"{printable(path)} can't be written ({error.strerror or error}): {left:,} pictures were not added; "
+                f"change "
                 "its permissions or free space, and send them again."
             )
             break
@@ -122,7 +123,9 @@ def _moves(folder: _Folder, group: Sequence[Named], refusals: Refusals) -> tuple
 
 
 def _once(group: Sequence[Named], refusals: Refusals) -> list[Named]:
-    """The first of the files whose names differ in capitals only; the others are refused where their content differs."""
+    """The first of the files whose names differ in capitals only; the others are refused where their content
+    differs.
+    """
     found: dict[str, Named] = {}
     for name, path in group:
         first, kept = found.setdefault(name.casefold(), (name, path))

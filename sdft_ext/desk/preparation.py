@@ -126,7 +126,9 @@ class Preparation:
         }
 
     def cancel(self) -> None:
-        """End after the pictures that are being made: each file is whole, and the same preparation goes on from there."""
+        """End after the pictures that are being made: each file is whole, and the same preparation goes on from
+        there.
+        """
         if self._started is not None:
             self._started.job.cancel()
 
@@ -145,7 +147,9 @@ class Preparation:
         }
 
     def save_mask(self, folder: str, name: str, data: str | None, before: str) -> str:
-        """Store a painted mask, or with None take it away; its version. Raises NotNow where it has changed meanwhile."""
+        """Store a painted mask, or with None take it away; its version. Raises NotNow where it has changed
+        meanwhile.
+        """
         picture = self._picture(self._root(folder), name)
         try:
             if data is None:

@@ -71,7 +71,9 @@ class Recipes:
         return {"recipe": dataclasses.asdict(recipe), "yaml": recipe_file.dumps(recipe)}
 
     def path_problems(self, recipe: Recipe) -> list[str]:
-        """A sentence for each folder and file that a recipe may not name, or that isn't there; it begins with the setting."""
+        """A sentence for each folder and file that a recipe may not name, or that isn't there; it begins with the
+        setting.
+        """
         found = []
         for setting in fields(recipe):
             if not setting.is_path or not setting.value or setting.path == "save.output":

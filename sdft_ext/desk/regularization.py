@@ -1,7 +1,7 @@
 """Regularization pictures as jobs of the run queue: started, watched and stopped from a page.
 
-Each job is a folder in ``regularization`` beside the runs: ``job.json`` says what to draw and where, ``status.json`` how
-far it is. The pictures lie in its ``pictures`` folder, or in a folder that the user has named.
+Each job is a folder in ``regularization`` beside the runs: ``job.json`` says what to draw and where, ``status.json``
+how far it is. The pictures lie in its ``pictures`` folder, or in a folder that the user has named.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ class Regularization:
         }
 
     def start(self, values: dict[str, Any], text: str) -> str:
-        """Queue a job, or the same one again with another count; return its name. Raises DeskError or RegularizeError."""
+        """Queue a job, or the same one again with another count; return its name. Raises DeskError or
+        RegularizeError.
+        """
         from ..host.base import Sampling
         from ..run.regularization import Wanted, slug
 

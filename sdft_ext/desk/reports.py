@@ -1,4 +1,5 @@
-"""Dataset reports, made in the background one after another, and what their findings offer: remove files, keep duplicates.
+"""Dataset reports, made in the background one after another, and what their findings offer: remove files, keep
+duplicates.
 
 A report belongs to what its folders hold: the same files and settings get the same report, without a second look.
 """
@@ -28,7 +29,9 @@ KEPT = 8
 
 
 class Reports:
-    """``thumbnail_folder`` says where an inspection's own thumbnails are kept; ``ready`` waits for the packages it needs."""
+    """``thumbnail_folder`` says where an inspection's own thumbnails are kept; ``ready`` waits for the packages it
+    needs.
+    """
 
     def __init__(
         self,
@@ -43,7 +46,9 @@ class Reports:
         self._turn = threading.Lock()
 
     def start(self, recipe: Recipe) -> str:
-        """Begin the report of a recipe's dataset where it isn't there; return its id. Raises DeskError for huge folders."""
+        """Begin the report of a recipe's dataset where it isn't there; return its id. Raises DeskError for huge
+        folders.
+        """
         folders = _folders(recipe)
         train = (recipe.train.batch_size, recipe.train.accumulation, recipe.train.length, recipe.train.length_unit)
         remembered = [sorted(group) for group in accepted_duplicates.AcceptedDuplicates(folders).groups]

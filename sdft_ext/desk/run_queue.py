@@ -22,7 +22,9 @@ from .errors import NotNow
 
 TRACEBACK = "traceback.txt"
 DRAWN = "regularization"
-"""Regularization pictures have ids ``regularization/NAME``, and their folders there; a run's id is its folder's name."""
+"""Regularization pictures have ids ``regularization/NAME``, and their folders there; a run's id is its folder's
+name.
+"""
 DRAWING = "drawing"
 """Their state while they are being drawn."""
 FILES = ("recipe.yaml", "job.json")
@@ -72,7 +74,9 @@ class RunQueue:
             return run == self._current or run in self._waiting
 
     def add(self, run: str, *, first: bool = False) -> None:
-        """Queue a run, with ``first`` at the front, also one that waits already. A held queue goes on. Raises NotNow."""
+        """Queue a run, with ``first`` at the front, also one that waits already. A held queue goes on. Raises
+        NotNow.
+        """
         with self._changed:
             if run == self._current:
                 raise NotNow(f"{run} is {_verb(run)} already.")
@@ -128,7 +132,9 @@ class RunQueue:
         self.add(run, first=run in self.waiting)
 
     def settle(self, run: str, *, stopping: bool = False) -> None:
-        """Wait until a run that has ended (with ``stopping``: or was asked to) has freed what it used. Raises NotNow."""
+        """Wait until a run that has ended (with ``stopping``: or was asked to) has freed what it used. Raises
+        NotNow.
+        """
         with self._changed:
             if run != self._current or self._control is None:
                 return
@@ -156,7 +162,9 @@ class RunQueue:
             self._thread.join(seconds)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until nothing trains or waits, at most ``seconds``; return whether that is so. (A held queue never gets there.)"""
+        """Wait until nothing trains or waits, at most ``seconds``; return whether that is so. (A held queue never gets
+        there.)
+        """
         with self._changed:
             return self._changed.wait_for(lambda: self._current is None and not self._waiting, seconds)
 

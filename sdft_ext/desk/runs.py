@@ -122,7 +122,9 @@ class Runs:
         return {**first, "further": further}
 
     def trash(self, run: str, saves: bool) -> None:
-        """Move a run to the trash, with ``saves`` also its files in the host's folders. Raises NotNow while it trains."""
+        """Move a run to the trash, with ``saves`` also its files in the host's folders. Raises NotNow while it
+        trains.
+        """
         self._library.path(run)
         self._queue.settle(run)
         trains = run == self._queue.current
@@ -135,7 +137,9 @@ class Runs:
     def handover(
         self, run: str, to: Any, saves: Sequence[int], weights: Sequence[float], prompts: Sequence[str]
     ) -> dict[str, str]:
-        """The ``infotext`` that the page pastes into the host, and the ``checkpoint`` that it selects there, or empty."""
+        """The ``infotext`` that the page pastes into the host, and the ``checkpoint`` that it selects there, or
+        empty.
+        """
         paths = [self._library.save_path(run, step) for step in saves]
         host = self._host(None)
         if to not in host.features:

@@ -1,4 +1,6 @@
-"""Scans of dataset folders, kept while nothing in the folders changes: typing a number must not read a thousand headers."""
+"""Scans of dataset folders, kept while nothing in the folders changes: typing a number must not read a thousand
+headers.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ KEPT = 16
 
 
 class Scans:
-    """``get`` gives what ``dataset.folder.scan`` gives, from memory where every file's name, size and time are the same."""
+    """``get`` gives what ``dataset.folder.scan`` gives, from memory where every file's name, size and time are the
+    same.
+    """
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[str, Scan]] = OrderedDict()

@@ -1,4 +1,6 @@
-"""The recipe's settings as data, for pages and programs: sections, and in them each field with its words and its range."""
+"""The recipe's settings as data, for pages and programs: sections, and in them each field with its words and its
+range.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,8 @@ NO_CONTROL = ("version",)
 
 
 def sections(without: Collection[str] = ()) -> list[dict[str, Any]]:
-    """Every section with its fields, in the recipe's order. ``without``: paths of settings that the host decides itself.
+    """Every section with its fields, in the recipe's order. ``without``: paths of settings that the host decides
+    itself.
 
     The settings of a concept have the paths of the first one (``dataset.concepts.0.trigger``), and their section is
     marked ``repeated``: a recipe may hold several.

@@ -1,4 +1,5 @@
-"""Automatic captions: a tagger looks at pictures in the background; the captions are previewed, then applied as one edit.
+"""Automatic captions: a tagger looks at pictures in the background; the captions are previewed, then applied as one
+edit.
 
 What a tagger saw is kept apart from the captions made of it: threshold, blacklist and prefix can be changed afterwards
 without looking at a picture again.
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 KEPT = 4
 """Looks that are remembered."""
 HOW = ("replace", "append", "front", "empty")
-"""What becomes of the caption that is there: the new one replaces it, follows it, precedes it, or fills empty ones only."""
+"""What becomes of the caption that is there: the new one replaces it, follows it, precedes it, or fills empty ones
+only.
+"""
 LOOK = (448, 448)
 """Width and height that a tagger needs at least; large JPEGs are decoded smaller."""
 MOST_NAMED = 20
@@ -73,7 +76,8 @@ class Tagging:
             ],
             "folder": str(self._place()),
             "help": (
-                f"A WD14 tagger is a folder with model.onnx and selected_tags.csv: put it into {self._place()}. Nothing is "
+                f"A WD14 tagger is a folder with model.onnx and selected_tags.csv: put it into {self._place()}. "
+                f"Nothing is "
                 "downloaded."
             ),
         }

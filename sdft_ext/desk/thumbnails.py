@@ -40,7 +40,9 @@ class Thumbnails:
         self._turns = threading.Semaphore(AT_ONCE)
 
     def url(self, path: Path, size: int, mtime_ns: int) -> str:
-        """The address of a picture's thumbnail, relative to ``/sdft/v1/``; a picture that has changed gets another one."""
+        """The address of a picture's thumbnail, relative to ``/sdft/v1/``; a picture that has changed gets another
+        one.
+        """
         return f"pictures/{self._token(path, size, mtime_ns)}"
 
     def jpeg(self, token: str, side: int) -> bytes:

@@ -1,4 +1,6 @@
-"""The last tool that made a file, remembered on disk: a restart says what became of it, and removes what is half written."""
+"""The last tool that made a file, remembered on disk: a restart says what became of it, and removes what is half
+written.
+"""
 
 from __future__ import annotations
 

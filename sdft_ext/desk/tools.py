@@ -63,7 +63,9 @@ class Tools:
         }
 
     def start(self, name: str, result: str, settings: dict[str, Any]) -> None:
-        """Let a tool begin. Raises DeskError where something is wrong with its settings, NotNow while another one works."""
+        """Let a tool begin. Raises DeskError where something is wrong with its settings, NotNow while another one
+        works.
+        """
         if why := self._packages.why_not():
             raise DeskError(why)
         tool = find_tool(name)

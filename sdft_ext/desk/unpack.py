@@ -1,6 +1,8 @@
-"""Checks of uploaded files before they reach a dataset: names that stay in the folder, the right kinds and sizes; archives.
+"""Checks of uploaded files before they reach a dataset: names that stay in the folder, the right kinds and sizes;
+archives.
 
-An archive is not trusted: names, sizes and links are checked before a byte is unpacked, and bytes are counted meanwhile.
+An archive is not trusted: names, sizes and links are checked before a byte is unpacked, and bytes are counted
+meanwhile.
 """
 
 from __future__ import annotations
@@ -193,12 +195,14 @@ def _judge(entries: list[zipfile.ZipInfo], name: str, size: int, free: int) -> N
         raise UploadError(f"{printable(name)} contains the same bytes several times (a zip bomb); it was not unpacked.")
     if unpacked > MOST_UNPACKED or (unpacked > BOMB_FROM and unpacked > BOMB_RATIO * size):
         raise UploadError(
-            f"{printable(name)} would unpack to {unpacked / 2**30:,.1f} GB, far more than it holds (a zip bomb); it was not "
+            f"{printable(name)} would unpack to {unpacked / 2**30:,.1f} GB, far more than it holds (a zip bomb); it "
+            f"was not "
             "unpacked."
         )
     if unpacked > free - SPARE:
         raise UploadError(
-            f"{printable(name)} needs {unpacked / 2**20:,.0f} MB, and the disk has {max(free, 0) / 2**20:,.0f} MB; free space."
+            f"{printable(name)} needs {unpacked / 2**20:,.0f} MB, and the disk has {max(free, 0) / 2**20:,.0f} MB; "
+            f"free space."
         )
 
 
@@ -217,12 +221,7 @@ def _unpack_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, take: Take, ref
         if what not in ("picture", "text"):
             refuse_kind(parts[-1], refusals)
             return
-        if entry.flag_bits & 1:
-            raise UploadError(f"{printable(name)} is protected by a password; pack it without one.")
-        if entry.file_size > limit(what):
-            raise too_large(name, what)
-        if entry.file_size > BOMB_FROM and entry.file_size > BOMB_RATIO * max(entry.compress_size, 1):
-            raise UploadError(f"{printable(name)} unpacks to far more than it holds (a zip bomb); it was not unpacked.")
+        _check_entry(entry, what)
 
         def write(path: Path) -> None:
             with opened.open(entry) as source, open(path, "wb") as target:
@@ -237,6 +236,17 @@ def _unpack_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, take: Take, ref
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         refusals.add(f"{printable(name)} is damaged in its archive ({error}); pack it again.")
+
+
+def _check_entry(entry: zipfile.ZipInfo, what: str) -> None:
+    """Raise UploadError where an entry is locked, too large, or packed far too well."""
+    name = entry.filename
+    if entry.flag_bits & 1:
+        raise UploadError(f"{printable(name)} is protected by a password; pack it without one.")
+    if entry.file_size > limit(what):
+        raise too_large(name, what)
+    if entry.file_size > BOMB_FROM and entry.file_size > BOMB_RATIO * max(entry.compress_size, 1):
+        raise UploadError(f"{printable(name)} unpacks to far more than it holds (a zip bomb); it was not unpacked.")
 
 
 def _blocks(source: IO[bytes], most: int) -> Iterator[bytes]:

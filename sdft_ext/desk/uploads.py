@@ -1,6 +1,7 @@
 """Uploads: files that a page sends wait beside the dataset, and are moved into it all at once.
 
-They wait in ``.sdft/incoming`` of the folder they are for; until the upload is finished, nothing in the dataset changes.
+They wait in ``.sdft/incoming`` of the folder they are for; until the upload is finished, nothing in the dataset
+changes.
 """
 
 from __future__ import annotations
@@ -176,7 +177,9 @@ class Uploads:
             self._end(upload)
 
     def finish(self, id: str) -> dict[str, object]:
-        """Move everything into the dataset; return what became of it. Raises DeskError where nothing can be moved there."""
+        """Move everything into the dataset; return what became of it. Raises DeskError where nothing can be moved
+        there.
+        """
         upload = self._take_out(id)
         with upload.lock:
             try:

@@ -24,10 +24,11 @@ def write(
     changed: Callable[[str, Tensor], Tensor | None],
     metadata: Mapping[str, str],
 ) -> int:
-    """Write the tensors that ``get`` gives, one by one, those that ``changed`` answers to in its values; returns how many.
+    """Write the tensors that ``get`` gives, one by one, those that ``changed`` answers to in its values; returns how
+    many.
 
-    Keys, sizes, number formats and order are those of ``entries``; ``changed`` gets a key and its tensor, and gives None
-    for one that stays bit for bit. Raises CheckpointError where a value is too large for the number format.
+    Keys, sizes, number formats and order are those of ``entries``; ``changed`` gets a key and its tensor, and gives
+    None for one that stays bit for bit. Raises CheckpointError where a value is too large for the number format.
     """
     count = 0
 
@@ -49,7 +50,8 @@ def converted(path: Path, key: str, tensor: Tensor, dtype: torch.dtype) -> Tenso
     result = tensor.to(dtype)
     if dtype.is_floating_point and dtype.itemsize > 1 and not bool(torch.isfinite(result).all()):
         raise CheckpointError(
-            f"{path} can't be written: {key} holds values that are not finite as {str(dtype).removeprefix('torch.')}. Lower "
+            f"{path} can't be written: {key} holds values that are not finite as "
+            f"{str(dtype).removeprefix('torch.')}. Lower "
             "the learning rate or the weights, or use a base model in fp32."
         )
     return result

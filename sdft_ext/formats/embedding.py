@@ -1,7 +1,7 @@
 """Embeddings: the vectors of one new word in a file, as the WebUI, Forge, ComfyUI and diffusers read it.
 
-SD 1 and SD 2 hold one tensor, ``emb_params`` [vectors, width]; SDXL one for each text encoder, ``clip_l`` and ``clip_g``. The
-word isn't in it: programs call it by the file's name. Inside a LoRA file the same tensors stand as
+SD 1 and SD 2 hold one tensor, ``emb_params`` [vectors, width]; SDXL one for each text encoder, ``clip_l`` and
+``clip_g``. The word isn't in it: programs call it by the file's name. Inside a LoRA file the same tensors stand as
 ``bundle_emb.WORD.NAME``, and the word is what calls them.
 """
 
@@ -25,7 +25,9 @@ from .tensor_file import PRECISIONS
 NAMES = {1: ("emb_params",), 2: ("clip_l", "clip_g")}
 """By how many text encoders the model has."""
 WORD, EXTRA = "sdft_word", "sdft_further"
-"""Our own metadata: the word that training called it by; names of the files with the other words of a save, one a line."""
+"""Our own metadata: the word that training called it by; names of the files with the other words of a save, one a
+line.
+"""
 
 
 class EmbeddingFileError(SdftError, ValueError):
@@ -33,7 +35,9 @@ class EmbeddingFileError(SdftError, ValueError):
 
 
 def write(path: Path, vectors: Sequence[Tensor], metadata: Mapping[str, str], precision: Precision) -> None:
-    """One word's vectors, one tensor for each text encoder. Raises OSError, and EmbeddingFileError for values that don't fit."""
+    """One word's vectors, one tensor for each text encoder. Raises OSError, and EmbeddingFileError for values that
+    don't fit.
+    """
     tensors = converted(path, vectors, precision)
     atomic.tensors(path, tensors, with_hashes(tensors, metadata))
 
@@ -45,7 +49,8 @@ def converted(path: Path, vectors: Sequence[Tensor], precision: Precision) -> di
         found[name] = value.detach().cpu().to(PRECISIONS[precision]).contiguous()
         if not torch.isfinite(found[name]).all():
             raise EmbeddingFileError(
-                f"{path} can't be written: its vectors are not finite as {precision}. Set save.precision to fp32, or train "
+                f"{path} can't be written: its vectors are not finite as {precision}. Set save.precision to fp32, or "
+                f"train "
                 "again with a lower learning rate."
             )
     return found
@@ -83,7 +88,9 @@ def metadata(path: Path) -> dict[str, str]:
 
 
 def bundled(path: Path, encoders: int) -> dict[str, list[Tensor]]:
-    """The words inside a LoRA file and their vectors for each text encoder. Raises EmbeddingFileError where it can't be read."""
+    """The words inside a LoRA file and their vectors for each text encoder. Raises EmbeddingFileError where it can't be
+    read.
+    """
     try:
         with safe_open(path, "pt") as file:
             keys = [key for key in file.keys() if key.startswith(BUNDLE)]  # noqa: SIM118

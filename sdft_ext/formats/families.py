@@ -79,7 +79,8 @@ def _refuse_without_unet(shapes: Shapes, name: str) -> NoReturn:
             raise ModelError(f"{name} is {what}, which can't be trained yet: choose an SD 1, SD 2 or SDXL checkpoint.")
     if some("lora_down", "lora_up", "lora_A", "lora_B", "hada_w1", "lokr_w1"):
         raise ModelError(
-            f"{name} is a LoRA, not a base model: name the checkpoint in model.base, and this file in method.lora.continue_from."
+            f"{name} is a LoRA, not a base model: name the checkpoint in model.base, and this file in "
+            f"method.lora.continue_from."
         )
     if some("control_model.", "controlnet"):
         raise ModelError(f"{name} is a ControlNet, not a base model: choose a checkpoint.")
@@ -172,7 +173,9 @@ def prediction_told(shapes: Shapes, metadata: Mapping[str, str], yaml: Mapping[s
 
 
 def unet_config(shapes: Shapes, params: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """diffusers' UNet2DConditionModel arguments, from the UNet's own keys (without prefix) and the yaml's parameters."""
+    """diffusers' UNet2DConditionModel arguments, from the UNet's own keys (without prefix) and the yaml's
+    parameters.
+    """
     channels: list[int] = []
     depths: list[list[int]] = [[]]
     widths: list[int] = []
@@ -198,7 +201,8 @@ def unet_config(shapes: Shapes, params: Mapping[str, Any], name: str) -> dict[st
         or not middle
     ):
         raise ModelError(
-            f"{name} is a pruned model (its blocks differ from each other, as SSD-1B's and Segmind's do), which can't be "
+            f"{name} is a pruned model (its blocks differ from each other, as SSD-1B's and Segmind's do), which "
+            f"can't be "
             "trained yet: choose its full version."
         )
     context = next((s[1] for k, s in shapes.items() if k.endswith("attn2.to_k.weight")), 768)
@@ -289,7 +293,9 @@ def _text_version(params: Mapping[str, Any], folder: Path | None) -> dict[str, A
 
 
 def _heads(channels: list[int], linear: bool, params: Mapping[str, Any]) -> tuple[int, ...]:
-    """Heads of each level (diffusers calls them ``attention_head_dim``): SD 1 has 8, SD 2 and SDXL have 64 channels each."""
+    """Heads of each level (diffusers calls them ``attention_head_dim``): SD 1 has 8, SD 2 and SDXL have 64 channels
+    each.
+    """
     width, count = int(params.get("num_head_channels", -1)), int(params.get("num_heads", -1))
     if width > 0:
         return tuple(channel // width for channel in channels)

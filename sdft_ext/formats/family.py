@@ -13,8 +13,9 @@ Prediction = Literal["epsilon", "v_prediction"]
 class Family:
     """All that the skeleton of a model needs to know, read off a file's own shapes.
 
-    ``unet``, ``vae`` and ``text`` are keyword arguments of diffusers' and transformers' configurations. ``text_layer[i]``
-    is the layer (counted from the end, 1 is the last) whose output text encoder i gives when nothing is skipped.
+    ``unet``, ``vae`` and ``text`` are keyword arguments of diffusers' and transformers' configurations.
+    ``text_layer[i]`` is the layer (counted from the end, 1 is the last) whose output text encoder i gives when nothing
+    is skipped.
     """
 
     name: FamilyName

@@ -1,7 +1,8 @@
-"""The WebUI's hypernetwork file: a ``.pt`` with the weights of two small networks for each width, and how they are built.
+"""The WebUI's hypernetwork file: a ``.pt`` with the weights of two small networks for each width, and how they are
+built.
 
-Keys that are whole numbers are widths; each holds the state dicts of the networks before the attention's keys and before its
-values. The rest are the settings that the WebUI builds them from.
+Keys that are whole numbers are widths; each holds the state dicts of the networks before the attention's keys and
+before its values. The rest are the settings that the WebUI builds them from.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class HypernetworkFile:
 
 
 def write(path: Path, file: HypernetworkFile, precision: Precision) -> None:
-    """Raises OSError where it can't be written, HypernetworkFileError where a value is too large for the number format."""
+    """Raises OSError where it can't be written, HypernetworkFileError where a value is too large for the number
+    format.
+    """
     structure = file.structure
     content: dict[Any, Any] = {
         width: tuple(
@@ -132,7 +135,8 @@ def _converted(path: Path, value: Tensor, precision: Precision) -> Tensor:
     converted = value.detach().cpu().to(PRECISIONS[precision]).contiguous().clone()
     if not torch.isfinite(converted).all():
         raise HypernetworkFileError(
-            f"{path} can't be written: it holds values that are not finite as {precision}. Set save.precision to fp32, or "
+            f"{path} can't be written: it holds values that are not finite as {precision}. Set save.precision to "
+            f"fp32, or "
             "train again with a lower learning rate."
         )
     return converted

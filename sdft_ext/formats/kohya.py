@@ -1,8 +1,9 @@
 """LoRA files in kohya's layout, which the WebUI, Forge, ComfyUI and diffusers read; LoHa, LoKr and DoRA in LyCORIS'.
 
 Three tensors a layer: ``NAME.lora_down.weight``, ``NAME.lora_up.weight``, ``NAME.alpha``; the effect is
-up·down·alpha/rank. Those of LoHa, LoKr and DoRA are in ``lycoris``. SD 1 and SD 2 write diffusers' names (``lora_unet_down_blocks_0_…``), SDXL writes LDM's
-(``lora_unet_input_blocks_4_1_…``), as kohya does and as the WebUI's tables want it.
+up·down·alpha/rank. Those of LoHa, LoKr and DoRA are in ``lycoris``. SD 1 and SD 2 write diffusers' names
+(``lora_unet_down_blocks_0_…``), SDXL writes LDM's (``lora_unet_input_blocks_4_1_…``), as kohya does and as the WebUI's
+tables want it.
 """
 
 from __future__ import annotations
@@ -105,8 +106,8 @@ def write(
 ) -> None:
     """Write a LoRA with its hashes, and what ``bundle`` holds. Raises OSError where the file can't be written.
 
-    DoRA's magnitudes stay float32: rounded, they would change the whole weight. Raises LoraFileError where a value is too
-    large for the number format.
+    DoRA's magnitudes stay float32: rounded, they would change the whole weight. Raises LoraFileError where a value is
+    too large for the number format.
     """
     named = {file_name(name, family): layer for name, layer in complete(layers, family).items()}
     write_named(path, named, metadata, precision, bundle)
@@ -136,10 +137,11 @@ def write_named(
 
 
 def read(path: str | Path, known: Mapping[str, str] | None = None) -> LoraFile:
-    """Read a LoRA; ``known`` maps the names a file may use to 'part.path' (see ``known_names``); None leaves them as they are.
+    """Read a LoRA; ``known`` maps the names a file may use to 'part.path' (see ``known_names``); None leaves them as
+    they are.
 
-    Takes kohya's layout, peft's and diffusers' older ones, and LyCORIS' LoHa, LoKr and DoRA. Raises LoraFileError where the file is something else, or
-    names layers that aren't known.
+    Takes kohya's layout, peft's and diffusers' older ones, and LyCORIS' LoHa, LoKr and DoRA. Raises LoraFileError where
+    the file is something else, or names layers that aren't known.
     """
     path = Path(path)
     if not path.is_file():
@@ -156,7 +158,8 @@ def read(path: str | Path, known: Mapping[str, str] | None = None) -> LoraFile:
     found, foreign = _sorted(tensors)
     if foreign:
         raise LoraFileError(
-            f"{path} holds {foreign[0]!r}, which a LoRA doesn't: only LoRA, LoCon, DoRA, LoHa and LoKr files can be used "
+            f"{path} holds {foreign[0]!r}, which a LoRA doesn't: only LoRA, LoCon, DoRA, LoHa and LoKr files can be "
+            f"used "
             "(no checkpoint, and none of LyCORIS' other kinds)."
         )
     known = {root: root for root in found} if known is None else known
@@ -180,7 +183,8 @@ def _layer(path: Path, root: str, parts: dict[str, Tensor]) -> Layer:
         raise LoraFileError(f"{path} is damaged: {root} isn't complete. Save or download it again.")
     if magnitude is not None and magnitude.shape[0] != 1:
         raise LoraFileError(
-            f"{path} is a DoRA with a magnitude for each output of {root}, which the WebUI misreads: only those with one for "
+            f"{path} is a DoRA with a magnitude for each output of {root}, which the WebUI misreads: only those with "
+            f"one for "
             "each input can be used (LyCORIS' wd_on_out=False)."
         )
     if kind == "lora":

@@ -1,15 +1,17 @@
 """What a layer holds in LoHa, LoKr and DoRA files: LyCORIS' names, sizes and strengths.
 
-- LoHa (Hyeon-Woo 2021): ``hada_w1_a`` [out, r], ``hada_w1_b`` [r, in·kernel], ``hada_w2_a``, ``hada_w2_b``; the effect is
+- LoHa (Hyeon-Woo 2021): ``hada_w1_a`` [out, r], ``hada_w1_b`` [r, in·kernel], ``hada_w2_a``, ``hada_w2_b``; the effect
+  is
   the product, value by value, of w1_a·w1_b and w2_a·w2_b.
 - LoKr (Yeh 2023): ``lokr_w1`` [o1, i1] and ``lokr_w2`` [o2, i2(, kh, kw)], either of them whole or as a product of
   ``_a`` and ``_b``; the effect is their Kronecker product.
-- DoRA (Liu 2024): a LoRA's ``lora_down.weight`` and ``lora_up.weight``, and ``dora_scale`` [1, in(, 1, 1)], the length that
+- DoRA (Liu 2024): a LoRA's ``lora_down.weight`` and ``lora_up.weight``, and ``dora_scale`` [1, in(, 1, 1)], the length
+  that
   each input's column of the changed weight gets. LoHa and LoKr files may have it too.
 
 With ``hada_t1``, ``hada_t2`` and ``lokr_t2`` a convolution's product is in Tucker's form; so is a LoCon's with
-``lora_mid.weight`` [r, r, kh, kw], which is read as the plain LoCon of the same rank that it equals. The effect is times alpha/r; of a
-LoKr with both matrices whole it is times 1, whatever its alpha, as all readers have it.
+``lora_mid.weight`` [r, r, kh, kw], which is read as the plain LoCon of the same rank that it equals. The effect is
+times alpha/r; of a LoKr with both matrices whole it is times 1, whatever its alpha, as all readers have it.
 """
 
 from __future__ import annotations
@@ -74,7 +76,9 @@ class LycorisLayer:
 
 
 def without_core(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A LoRA's tensors with a Tucker core multiplied into its down-weight, in float32; {} where they don't fit together."""
+    """A LoRA's tensors with a Tucker core multiplied into its down-weight, in float32; {} where they don't fit
+    together.
+    """
     found = dict(tensors)
     core = found.pop(CORE, None)
     if core is None:

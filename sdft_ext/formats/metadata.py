@@ -196,8 +196,8 @@ def _modelspec(recipe: Recipe, family: Family, stem: str) -> dict[str, str]:
 def with_hashes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, str]:
     """The metadata with ``sshs_model_hash``, ``sshs_legacy_hash`` and ``modelspec.hash_sha256``, as kohya counts them.
 
-    The first and the last are sha256 of all bytes after the header; the old one begins 1 MiB into the file as it is with
-    its ``ss_*`` metadata alone, and is that of nothing in shorter files.
+    The first and the last are sha256 of all bytes after the header; the old one begins 1 MiB into the file as it is
+    with its ``ss_*`` metadata alone, and is that of nothing in shorter files.
     """
     data = save(dict(tensors), {key: value for key, value in metadata.items() if key.startswith("ss_")})
     body = memoryview(data)[8 + int.from_bytes(data[:8], "little") :]
@@ -222,7 +222,7 @@ def base_hashes(path: Path) -> dict[str, str]:
 
 
 @lru_cache(maxsize=8)
-def _hashes_of(path: Path, length: int, modified: int) -> dict[str, str]:
+def _hashes_of(path: Path, _length: int, _modified: int) -> dict[str, str]:
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 22):

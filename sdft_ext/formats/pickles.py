@@ -83,7 +83,9 @@ class StorageKind:
 
 @dataclass
 class Import:
-    """One global that a pickle asks for. ``verdict``: tensors (resolved), harmless, suspicious or dangerous (never imported)."""
+    """One global that a pickle asks for. ``verdict``: tensors (resolved), harmless, suspicious or dangerous (never
+    imported).
+    """
 
     name: str
     verdict: str
@@ -215,7 +217,8 @@ def _load(path: Path, report: Report) -> Any:
         if isinstance(error, ModelError):
             raise
         raise ModelError(
-            f"{path} can't be read as a checkpoint ({error or type(error).__name__}): it is cut off or something else; copy or download it again."
+            f"{path} can't be read as a checkpoint ({error or type(error).__name__}): it is cut off or something "
+            f"else; copy or download it again."
         ) from error
 
 
@@ -229,7 +232,7 @@ def _load_zip(path: Path, report: Report) -> Any:
         start, size = _stored(archive.getinfo(names[0]), memory)
         loaded: dict[str, Storage] = {}
 
-        def storage(kind: StorageKind, key: str, count: int) -> Storage:
+        def storage(kind: StorageKind, key: str, _count: int) -> Storage:
             if key not in loaded:
                 begin, length = _stored(archive.getinfo(f"{root}data/{key}"), memory)
                 loaded[key] = Storage(_mapped(memory, begin, length, kind.dtype))
@@ -273,7 +276,7 @@ def _load_legacy(file: IO[bytes], path: Path, report: Report) -> Any:
     waiting: dict[str, Storage] = {}
     whole = os.fstat(file.fileno()).st_size
 
-    def storage(kind: StorageKind, key: str, count: int) -> Storage:
+    def storage(kind: StorageKind, key: str, _count: int) -> Storage:
         if key not in waiting:
             if not 0 <= count * kind.dtype.itemsize <= whole:
                 raise EOFError("the file ends in the middle of a tensor")

@@ -38,7 +38,7 @@ def glance(path: str, family: str = "") -> Glance:
 
 
 @functools.lru_cache(maxsize=32)
-def _glance(path: str, modified: int, size: int) -> str:
+def _glance(path: str, _modified: int, size: int) -> str:
     """The family that a file's header tells, or '' where it can't be read."""
     if not path.endswith(".safetensors"):
         return ""

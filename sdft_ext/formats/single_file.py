@@ -63,20 +63,24 @@ def read(path: str | Path) -> Checkpoint:
         return Checkpoint(path, shapes, {}, _config(path), tensors, report.dangerous)
     if start.startswith(b"PK"):
         raise ModelError(
-            f"{path} is a zip archive, not a .safetensors file: if it is a renamed .ckpt, name it so; if it is an archive, unpack it."
+            f"{path} is a zip archive, not a .safetensors file: if it is a renamed .ckpt, name it so; if it is an "
+            f"archive, unpack it."
         )
     try:
         opened = safe_open(path, framework="pt")
         shapes = {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(
-            f"{path} can't be read as .safetensors ({error}): it is cut off or something else; copy or download it again."
+            f"{path} can't be read as .safetensors ({error}): it is cut off or something else; copy or download it "
+            f"again."
         ) from error
     return Checkpoint(path, shapes, dict(opened.metadata() or {}), _config(path), opened)
 
 
 def scan(path: str | Path) -> pickles.Report:
-    """List what a checkpoint file asks to import: a ``.safetensors`` file nothing. Raises ModelError (see ``pickles.scan``)."""
+    """List what a checkpoint file asks to import: a ``.safetensors`` file nothing. Raises ModelError (see
+    ``pickles.scan``).
+    """
     path = Path(path)
     if path.suffix.lower() == ".safetensors" and path.is_file():
         return pickles.Report(path, [], len(read(path)))

@@ -1,4 +1,6 @@
-"""safetensors files tensor by tensor: read into memory of their own, written one after the other, never whole in memory."""
+"""safetensors files tensor by tensor: read into memory of their own, written one after the other, never whole in
+memory.
+"""
 
 from __future__ import annotations
 

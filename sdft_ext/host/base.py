@@ -67,8 +67,8 @@ def dtype_name(dtype: torch.dtype) -> str:
 def default_precision(dtype: str, device: str) -> Precision:
     """Choose the precision that a new recipe has for a model of this dtype on this device.
 
-    It is the model's own half precision, whose weights autocast needn't cast; else bf16 where the GPU computes in it (NVIDIA's
-    since Ampere), and otherwise what every GPU can do.
+    It is the model's own half precision, whose weights autocast needn't cast; else bf16 where the GPU computes in it
+    (NVIDIA's since Ampere), and otherwise what every GPU can do.
     """
     import torch
 
@@ -125,8 +125,8 @@ class Sampling:
 class Host(Protocol):
     """Lends a model to a run, turn by turn. One object serves one run; making one costs nothing.
 
-    A run may rely on this: between ``borrow`` and ``give_back`` the model's tensors are the host's own, and inside a ``turn``
-    nobody else uses them. The host may rely on this: outside a turn every tensor, flag and hook is as it was.
+    A run may rely on this: between ``borrow`` and ``give_back`` the model's tensors are the host's own, and inside a
+    ``turn`` nobody else uses them. The host may rely on this: outside a turn every tensor, flag and hook is as it was.
     """
 
     name: str
@@ -152,7 +152,8 @@ class Host(Protocol):
         ...
 
     def turn(self) -> AbstractContextManager[None]:
-        """Hold the host's lock for a step or a few pictures, with the model on its device and its weights those of its files.
+        """Hold the host's lock for a step or a few pictures, with the model on its device and its weights those of its
+        files.
 
         Where the host has loaded the same model again, the borrowed modules get its new parameters.
         Raises HostChanged where another model is loaded.
@@ -187,7 +188,8 @@ class Host(Protocol):
         ...
 
     def faces(self, image: Image.Image) -> list[tuple[float, float, float, float]]:
-        """Find faces in an RGB picture, where ``features`` has faces: left, top, right, bottom, as fractions of the sides.
+        """Find faces in an RGB picture, where ``features`` has faces: left, top, right, bottom, as fractions of the
+        sides.
 
         Downloads nothing. Raises HostError where this host can't look for faces.
         """
@@ -208,7 +210,9 @@ class Host(Protocol):
         ...
 
     def taggers(self) -> list[Tagger]:
-        """List the host's own interrogators, also those whose weights are missing. Each waits for the host's lock itself."""
+        """List the host's own interrogators, also those whose weights are missing. Each waits for the host's lock
+        itself.
+        """
         ...
 
     def taggers_folder(self) -> Path | None:
@@ -218,7 +222,8 @@ class Host(Protocol):
     def handover(
         self, to: Destination, recipe: Recipe, saves: Sequence[str], weights: Sequence[float], prompts: Sequence[str]
     ) -> str:
-        """Write what the page pastes into the host (``features``: txt2img, xyz). ``saves``: their names in the host's folder.
+        """Write what the page pastes into the host (``features``: txt2img, xyz). ``saves``: their names in the host's
+        folder.
 
         Raises HostError where this host takes none.
         """

@@ -1,4 +1,6 @@
-"""Gradient flags of a lent model: its parameters are the same objects for its host and for the run, and each has its own."""
+"""Gradient flags of a lent model: its parameters are the same objects for its host and for the run, and each has its
+own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The packages that the extension adds to a WebUI's environment, and which are missing. Imports the standard library only."""
+"""The packages that the extension adds to a WebUI's environment, and which are missing. Imports the standard library
+only.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def missing() -> list[Package]:
 
 
 def unfit() -> list[str]:
-    """Write a sentence for each package that is installed in a version that isn't known to work; it is left as it is."""
+    """Write a sentence for each package that is installed in a version that isn't known to work; it is left as it
+    is.
+    """
     found = ((package, _version(package.name)) for package in PACKAGES if package.low)
     return [
         f"{package.name} {version} is installed, which isn't known to work here; {_range(package)} are. "

@@ -1,4 +1,6 @@
-"""Offloads weights that a run doesn't need while it steps: they are kept in the computer's memory and come back bit for bit."""
+"""Offloads weights that a run doesn't need while it steps: they are kept in the computer's memory and come back bit for
+bit.
+"""
 
 from __future__ import annotations
 

@@ -49,8 +49,8 @@ class Shelf:
 class StandaloneHost:
     """Lends the model of the recipe's file, on the GPU where there is one.
 
-    Hosts with the same ``shelf`` share its model and its lock. ``roots`` are the folders that the page may show; ``local``:
-    whether the page can only be reached from this computer.
+    Hosts with the same ``shelf`` share its model and its lock. ``roots`` are the folders that the page may show;
+    ``local``: whether the page can only be reached from this computer.
     """
 
     name = "standalone"
@@ -220,7 +220,9 @@ class StandaloneHost:
         return self.roots
 
     def _check_loaded(self, model: Model) -> None:
-        """Check that the shelf has the lent model; where its files were loaded again, use the new parameters. Raises HostChanged."""
+        """Check that the shelf has the lent model; where its files were loaded again, use the new parameters. Raises
+        HostChanged.
+        """
         if self.shelf.model is not None and self.shelf.files != self.files():
             other = Path(self.shelf.files.base).name if self.shelf.files else ""
             raise HostChanged(f"Another model, {other}, is loaded: load {Path(self.recipe.base).name} again to go on.")

@@ -1,8 +1,8 @@
 """Forecasts how much memory a recipe will need, and says what to lower where that is too much.
 
-What a run needs is the highest of its phases (see ``phases``). For the CPU the forecast is checked against measured runs
-(docs/memory.md); for a GPU, whose kernels need some room of their own, it is called an estimate, and one step tries it before the
-run begins.
+What a run needs is the highest of its phases (see ``phases``). For the CPU the forecast is checked against measured
+runs (docs/memory.md); for a GPU, whose kernels need some room of their own, it is called an estimate, and one step
+tries it before the run begins.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ MB = 2**20
 def forecast(recipe: Recipe, model: Described, memory: Memory, pictures: int = 0) -> dict[str, Any]:
     """Forecast megabytes by part, whether they fit (None: it is close), in which mode, and as a sentence.
 
-    ``pictures``: how many the dataset has. ``estimate`` in the answer: it was counted for another device than the one that trains.
+    ``pictures``: how many the dataset has. ``estimate`` in the answer: it was counted for another device than the one
+    that trains.
     """
     place = place_of(model, pictures)
     phase, parts = highest(recipe, place)
@@ -112,7 +113,8 @@ def _text(needed: float, free: float, fits: bool | None, device: str, recipe: Re
         )
     else:
         text = (
-            f"Estimated from counts made on the CPU, not from this GPU: about {gigabytes(needed)} besides the loaded model; "
+            f"Estimated from counts made on the CPU, not from this GPU: about {gigabytes(needed)} besides the loaded "
+            f"model; "
             f"{gigabytes(free)} are free: {verdict}."
         )
         if device.startswith("cuda"):
@@ -121,7 +123,9 @@ def _text(needed: float, free: float, fits: bool | None, device: str, recipe: Re
 
 
 def _family(path: str, name: str) -> Family:
-    """Return the family of the model in a file, or the published one of this name where the file doesn't tell cheaply."""
+    """Return the family of the model in a file, or the published one of this name where the file doesn't tell
+    cheaply.
+    """
     try:
         stat = Path(path).stat()
         found = _read_family(path, stat.st_mtime_ns, stat.st_size)
@@ -131,7 +135,7 @@ def _family(path: str, name: str) -> Family:
 
 
 @functools.lru_cache(maxsize=8)
-def _read_family(path: str, modified: int, size: int) -> Family | None:
+def _read_family(path: str, _modified: int, _size: int) -> Family | None:
     if not path.endswith(".safetensors"):
         return None  # a pickle would have to be read whole
     try:

@@ -1,7 +1,8 @@
 """What a run holds in each of its phases, in megabytes by part: the highest phase is what the run needs.
 
-Weights, gradients and optimizer states are counted from the model's own shapes; which of them train is the method's answer. What
-a step and a picture take in between comes from ``coefficients.json``, counted on the CPU by ``python -m bench memory``.
+Weights, gradients and optimizer states are counted from the model's own shapes; which of them train is the method's
+answer. What a step and a picture take in between comes from ``coefficients.json``, counted on the CPU by ``python -m
+bench memory``.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ STATES: dict[OptimizerName, float] = {
     "came": 2.1,
     "adamw_schedule_free": 2.0,
 }
-"""Numbers (of float32's size) that an optimizer keeps for each trained one; of those that factor matrices into rows and columns,
-for matrices as long as a LoRA's. A test counts them."""
+"""Numbers (of float32's size) that an optimizer keeps for each trained one; of those that factor matrices into rows and
+columns, for matrices as long as a LoRA's. A test counts them.
+"""
 FACTORED: dict[OptimizerName, tuple[float, int]] = {"adafactor": (0.5, 1), "came": (1.0, 2)}
 """What these keep for each number (adafactor's mean is in bfloat16), and how many pairs of rows and columns besides."""
 ON_GPU = 1.13
@@ -47,8 +49,9 @@ Parts = dict[str, float]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a recipe runs. ``kind``: the family's name, or toy; ``file_mb``: what its file holds in another dtype than float32;
-    ``dtype``: the loaded model's, where that is known; ``pictures``: how many the dataset has."""
+    """Where a recipe runs. ``kind``: the family's name, or toy; ``file_mb``: what its file holds in another dtype than
+    float32; ``dtype``: the loaded model's, where that is known; ``pictures``: how many the dataset has.
+    """
 
     family: Family
     kind: str
@@ -69,7 +72,9 @@ def phases(recipe: Recipe, place: Place) -> dict[str, Parts]:
 
 
 def offloaded(recipe: Recipe, place: Place) -> float:
-    """Count the megabytes of a GPU's memory that exclusive mode frees while steps go on; models there are in half precision."""
+    """Count the megabytes of a GPU's memory that exclusive mode frees while steps go on; models there are in half
+    precision.
+    """
     model = skeleton(place.family)
     modules = {"unet": [model.unet], "vae": [model.vae], "text encoder": model.text_encoders}
     parts = [module for part in offloadable_parts(recipe) for module in modules[part]]
@@ -150,7 +155,9 @@ class _Count:
         return sum(factored(shape, kept) for shape in self.own_weights.values())
 
     def _frozen_casts(self) -> float:
-        """Of frozen weights beside a model's own that train: a module computes in one dtype, so they are cast to theirs."""
+        """Of frozen weights beside a model's own that train: a module computes in one dtype, so they are cast to
+        theirs.
+        """
         if self.trained.own_weights is None or (self.place.on_cpu and not self.in_bf16):
             return 0.0
         parts = {name.partition(".")[0] for name in self.own_weights}

@@ -1,7 +1,8 @@
-"""Trainable layers that are put into a borrowed model and taken out again: peft's for LoRA, our own for LoHa, LoKr and DoRA.
+"""Trainable layers that are put into a borrowed model and taken out again: peft's for LoRA, our own for LoHa, LoKr and
+DoRA.
 
-Each layer takes the place of the module that it wraps, so a forward pass costs what it costs any user of peft. The wrapped
-modules are the borrowed ones, untouched; removing the layers puts the very same objects back.
+Each layer takes the place of the module that it wraps, so a forward pass costs what it costs any user of peft. The
+wrapped modules are the borrowed ones, untouched; removing the layers puts the very same objects back.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ DOWN, UP = LORA
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """Rank, strength and dropout of one adapter. ``alpha`` is the recipe's; ``scale``, made of it, multiplies up·down."""
+    """Rank, strength and dropout of one adapter. ``alpha`` is the recipe's; ``scale``, made of it, multiplies
+    up·down.
+    """
 
     rank: int
     alpha: float
@@ -58,7 +61,9 @@ def parts(model: Model) -> dict[str, nn.Module]:
 
 
 def wrappable(model: Model) -> Iterator[tuple[str, nn.Module]]:
-    """Yield every linear layer and convolution of UNet and text encoders as 'part.path', with or without adapters around it."""
+    """Yield every linear layer and convolution of UNet and text encoders as 'part.path', with or without adapters
+    around it.
+    """
     for part, root in parts(model).items():
         yield from _wrappable(part, root)
 
@@ -92,9 +97,9 @@ def _wrappable(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 class Adapters:
     """Trained layers in a model, by 'part.path'. If making them fails, the model is unchanged.
 
-    Down-weights begin uniformly distributed in ±1/√fan-in (Kaiming 2015 with a = √5, as is usual), keyed by ``seed`` and the
-    layer's name; up-weights begin at 0. Both are float32, also on a half-precision base. Layers in ``start`` begin with a file's
-    values instead.
+    Down-weights begin uniformly distributed in ±1/√fan-in (Kaiming 2015 with a = √5, as is usual), keyed by ``seed``
+    and the layer's name; up-weights begin at 0. Both are float32, also on a half-precision base. Layers in ``start``
+    begin with a file's values instead.
     """
 
     def __init__(
@@ -184,8 +189,8 @@ class Adapters:
     def cap_norms(self, most: float, texts: bool = True) -> None:
         """Shrink weight changes whose norm is above ``most`` (kohya's scale_weight_norms), all their factors alike.
 
-        Others aren't written: ``most / most`` and its root are slightly below 1 on some processors. ``texts``: also those in
-        the text encoder.
+        Others aren't written: ``most / most`` and its root are slightly below 1 on some processors. ``texts``: also
+        those in the text encoder.
         """
         for name, own in self.tensors().items():
             if not texts and not name.startswith("unet."):
@@ -263,7 +268,9 @@ def _delta_layer(base: nn.Module, shape: AdapterConfig, draws: torch.Generator, 
 
 
 class _RankDropout:
-    """In training, drops ranks at random, different ones for each picture, and keeps the mean (kohya's rank_dropout)."""
+    """In training, drops ranks at random, different ones for each picture, and keeps the mean (kohya's
+    rank_dropout).
+    """
 
     def __init__(self, share: float) -> None:
         self.share = share

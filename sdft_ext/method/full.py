@@ -1,11 +1,13 @@
 """Full fine-tuning and DreamBooth: training a copy of the model's own weights.
 
-Between ``attach`` and ``detach``, copies of the weights that train stand in for the borrowed ones; the host's stay as they are.
-A module computes in one dtype, so frozen weights beside trained ones are cast to theirs. A save is a checkpoint in the base
-file's own layout, written tensor by tensor, or the LoRA nearest to what was learned (see ``lowrank``). DreamBooth (Ruiz 2022) is
-the same with regularization pictures that hold the class in place: dataset and loop take care of its prior-preservation loss.
+Between ``attach`` and ``detach``, copies of the weights that train stand in for the borrowed ones; the host's stay as
+they are. A module computes in one dtype, so frozen weights beside trained ones are cast to theirs. A save is a
+checkpoint in the base file's own layout, written tensor by tensor, or the LoRA nearest to what was learned (see
+``lowrank``). DreamBooth (Ruiz 2022) is the same with regularization pictures that hold the class in place: dataset and
+loop take care of its prior-preservation loss.
 
-A LoRA holds only weights of linear layers and convolutions: if one is to be saved, only those train, and at full rank nothing is lost.
+A LoRA holds only weights of linear layers and convolutions: if one is to be saved, only those train, and at full rank
+nothing is lost.
 """
 
 from __future__ import annotations
@@ -65,7 +67,9 @@ class FullMethod:
         self._recipe: Recipe | None = None
 
     def attach(self, model: Model, recipe: Recipe) -> None:
-        """Put copies in place of the weights that the recipe trains. Raises MethodError; the model is unchanged then."""
+        """Put copies in place of the weights that the recipe trains. Raises MethodError; the model is unchanged
+        then.
+        """
         check_detached(self._copies)
         names = trained_names(model, recipe)
         if model.path is None:
@@ -87,7 +91,8 @@ class FullMethod:
         self.notes = []
         if recipe.method.full.save_as == "lora":
             self.notes.append(
-                f"Saved as the LoRA of rank {recipe.method.full.lora_rank} that is nearest to what was learned: the largest "
+                f"Saved as the LoRA of rank {recipe.method.full.lora_rank} that is nearest to what was learned: the "
+                f"largest "
                 "difference in the output shows what it leaves out."
             )
         elif recipe.save.precision != "fp32":
@@ -188,10 +193,11 @@ class FullMethod:
         kohya.write(path, layers, self.model.family, {**metadata, **network}, precision)
 
     def _first(self, value: Copied, place: Place, tensor: Tensor) -> Tensor:
-        """Return what a copy was before it trained: the file's numbers, rounded to the host's dtype and then to the run's.
+        """Return what a copy was before it trained: the file's numbers, rounded to the host's dtype and then to the
+        run's.
 
-        A copy that equals it hasn't moved, and stays as the file has it. The host's own weights aren't asked: it may have
-        unloaded its checkpoint by now.
+        A copy that equals it hasn't moved, and stays as the file has it. The host's own weights aren't asked: it may
+        have unloaded its checkpoint by now.
         """
         return place.piece(tensor).to(value.device, value.borrowed.dtype).to(_dtype(self.recipe)).to(value.dtype)
 
@@ -229,7 +235,8 @@ class DreamboothMethod(FullMethod):
         super().attach(model, recipe)
         if not any(concept.regularization for concept in recipe.dataset.concepts):
             self.notes.append(
-                "There were no regularization pictures (dataset.concepts.0.regularization), which hold the class in place: "
+                "There were no regularization pictures (dataset.concepts.0.regularization), which hold the class in "
+                "place: "
                 "expect the concept to show in everything of its class."
             )
 
@@ -248,7 +255,8 @@ def trained_names(model: Model, recipe: Recipe) -> list[str]:
     for text in settings.frozen:
         if not any(text in name for name, _ in parameters(model)):
             raise MethodError(
-                f"method.full.frozen names {text!r}, but no parameter's name contains it. Names are like {wanted[0]} and "
+                f"method.full.frozen names {text!r}, but no parameter's name contains it. Names are like {wanted[0]} "
+                f"and "
                 f"{wanted[len(wanted) // 2]}: use a part of one, such as down_blocks or attn2."
             )
     wanted = [name for name in wanted if not any(text in name for text in settings.frozen)]
@@ -257,7 +265,8 @@ def trained_names(model: Model, recipe: Recipe) -> list[str]:
         wanted = [name for name in wanted if name in layers and not any(part in name for part in NOT_IN_FILES)]
     if not wanted:
         raise MethodError(
-            "Nothing is left to train: switch on method.unet or method.text_encoder, or freeze less in method.full.frozen."
+            "Nothing is left to train: switch on method.unet or method.text_encoder, or freeze less in "
+            "method.full.frozen."
         )
     return wanted
 

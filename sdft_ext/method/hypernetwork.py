@@ -1,7 +1,7 @@
 """Hypernetworks: small networks that change the inputs of the attention layers' keys and values.
 
-As in the WebUI, there are two networks for each width of an attention input, one before all keys and one before all values of
-that width, in self- and cross-attention alike; each adds its output to its input.
+As in the WebUI, there are two networks for each width of an attention input, one before all keys and one before all
+values of that width, in self- and cross-attention alike; each adds its output to its input.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def activation(name: str) -> nn.Module:
 
 @torch.no_grad()
 def initialize(layers: nn.Sequential, structure: Structure) -> None:
-    """Draw the first weights from torch's global state. Normal, and all layer norms: deviation 0.01, mean 0; biases 0."""
+    """Draw the first weights from torch's global state. Normal, and all layer norms: deviation 0.01, mean 0; biases
+    0.
+    """
     gain = "leaky_relu" if structure.activation == "leakyrelu" else "relu"
     draws: dict[str, Any] = {
         "XavierUniform": nn.init.xavier_uniform_,
@@ -308,7 +310,8 @@ def built(path: str | Path, file: HypernetworkFile, there: list[int]) -> dict[in
         pairs[width] = made
     if not pairs:
         raise files.HypernetworkFileError(
-            f"{path} was made for another kind of model: it is for the widths {', '.join(map(str, file.weights))}, and this "
+            f"{path} was made for another kind of model: it is for the widths {', '.join(map(str, file.weights))}, "
+            f"and this "
             f"one has {', '.join(map(str, there))}."
         )
     return pairs

@@ -1,7 +1,8 @@
-"""LoRA and LoCon: low-rank additions to the layers of UNet and text encoders (Hu 2021). Which layers: see ``lora_layers``.
+"""LoRA and LoCon: low-rank additions to the layers of UNet and text encoders (Hu 2021). Which layers: see
+``lora_layers``.
 
-Every layer has the recipe's alpha ÷ rank, whatever its own rank (convolutions may have a strength of their own). A rank that is
-more than a small layer can have is lowered to the layer's, and the report says so.
+Every layer has the recipe's alpha ÷ rank, whatever its own rank (convolutions may have a strength of their own). A rank
+that is more than a small layer can have is lowered to the layer's, and the report says so.
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ from .base import (
 SHORT = dict(zip(lycoris.LORA, ("down", "up"), strict=True))
 """Names in a run's state."""
 FP16_ON_CPU = (
-    "A WebUI that runs on a CPU can't compute this {} in fp16 and leaves it out: set save.precision to fp32 or bf16 to use it "
+    "A WebUI that runs on a CPU can't compute this {} in fp16 and leaves it out: set save.precision to fp32 or bf16 "
+    "to use it "
     "there; on a GPU it works."
 )
 WORDS_LEFT_OUT = (
-    "{} also holds the new {}, which this run's saves don't: to go on training and saving them, choose method pivotal and name "
+    "{} also holds the new {}, which this run's saves don't: to go on training and saving them, choose method "
+    "pivotal and name "
     "them in method.embedding.words."
 )
 
@@ -222,7 +225,9 @@ class LoraMethod:
         return {**chosen, **own}
 
     def _network(self) -> dict[str, str]:
-        """Describe the adapters as kohya and LyCORIS do; 'Dynamic' where layers differ. Alphas are those of the file."""
+        """Describe the adapters as kohya and LyCORIS do; 'Dynamic' where layers differ. Alphas are those of the
+        file.
+        """
         shapes, lora = self.adapters.shapes, self.recipe.method.lora
         spatial = {name for name, shape in self.adapters.weight_shapes().items() if math.prod(shape[2:]) > 1}
         others = [shape for name, shape in shapes.items() if name not in spatial]
@@ -289,7 +294,8 @@ def read_for(path: str | Path, family: Family, shapes: Mapping[str, tuple[int, .
     wrong = [name for name, layer in file.layers.items() if not layer.fits(shapes[name])]
     if wrong:
         raise kohya.LoraFileError(
-            f"{path} was made for another kind of model: {len(wrong)} of its {len(file.layers)} layers have other sizes, "
+            f"{path} was made for another kind of model: {len(wrong)} of its {len(file.layers)} layers have other "
+            f"sizes, "
             f"such as {wrong[0]}. Choose a LoRA for {family.name.upper()}, or another base model."
         )
     return file

@@ -1,8 +1,8 @@
 """Which layers a recipe gives LoRA-like adapters, of which rank and strength; known from names and shapes alone.
 
-``attention`` are the queries, keys, values and outputs; ``linear`` adds the rest of the transformer blocks (kohya's LoRA);
-``all`` adds the residual blocks and the down- and upsamplers (kohya's LoCon). As in kohya's trainer, the first and last
-convolution and the time embedding get none. 1×1 convolutions count as linear layers.
+``attention`` are the queries, keys, values and outputs; ``linear`` adds the rest of the transformer blocks (kohya's
+LoRA); ``all`` adds the residual blocks and the down- and upsamplers (kohya's LoCon). As in kohya's trainer, the first
+and last convolution and the time embedding get none. 1×1 convolutions count as linear layers.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ def trained_numbers(recipe: Recipe, family: Family, kind: str) -> TrainedNumbers
 
 
 def step_kind(recipe: Recipe, family: Family, kind: str) -> StepKind:
-    """Say what a step with adapters is like: LoRAs by their layers and mean rank, others by the share that they change."""
+    """Say what a step with adapters is like: LoRAs by their layers and mean rank, others by the share that they
+    change.
+    """
     if not recipe.method.unet:
         return StepKind(EMBEDDINGS, kind)
     layers = {name: shape for name, shape in layer_shapes(family).items() if name.startswith("unet.")}

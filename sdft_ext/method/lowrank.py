@@ -1,4 +1,6 @@
-"""The best low-rank approximation of a weight delta (Eckart and Young 1936: the truncated singular value decomposition)."""
+"""The best low-rank approximation of a weight delta (Eckart and Young 1936: the truncated singular value
+decomposition).
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,11 @@ OVERSAMPLING, ITERATIONS = 16, 4
 
 @torch.no_grad()
 def approximated(change: Tensor, rank: int = 0, error: float = 0.0) -> LoraLayer:
-    """Make a LoRA layer for ``change`` [out, in(, kh, kw)], of the given rank or the least whose error is at most ``error``.
+    """Make a LoRA layer for ``change`` [out, in(, kh, kw)], of the given rank or the least whose error is at most
+    ``error``.
 
-    ``error`` is the norm of what is missing as a share of the change's norm. Both 0: the full rank. With both, the smaller
-    rank. Alpha is the rank; down and up share the strength evenly.
+    ``error`` is the norm of what is missing as a share of the change's norm. Both 0: the full rank. With both, the
+    smaller rank. Alpha is the rank; down and up share the strength evenly.
     """
     matrix = change.float().flatten(1)
     most = min(matrix.shape)
@@ -33,7 +36,9 @@ def approximated(change: Tensor, rank: int = 0, error: float = 0.0) -> LoraLayer
 
 @torch.no_grad()
 def resized(layer: LoraLayer, rank: int = 0, error: float = 0.0) -> LoraLayer:
-    """Return the layer at another rank, decomposing matrices as small as its own rank; ``rank`` and ``error`` as above."""
+    """Return the layer at another rank, decomposing matrices as small as its own rank; ``rank`` and ``error`` as
+    above.
+    """
     up, down = layer.up.float().flatten(1) * layer.scale, layer.down.float().flatten(1)
     left, first = torch.linalg.qr(up)
     right, second = torch.linalg.qr(down.T)
@@ -56,7 +61,8 @@ def least_rank(values: Tensor, error: float) -> int:
 def _largest(matrix: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Approximate the ``count`` largest singular values and their vectors (Halko 2011, algorithms 4.4 and 5.1).
 
-    It draws from a generator of its own: saves are made outside the host's lock, while others may draw from the global ones.
+    It draws from a generator of its own: saves are made outside the host's lock, while others may draw from the global
+    ones.
     """
     draws = torch.randn((matrix.shape[1], count), generator=generator(0, "low rank")).to(matrix.device)
     span = torch.linalg.qr(matrix @ draws).Q

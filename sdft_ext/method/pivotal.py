@@ -1,4 +1,5 @@
-"""Pivotal tuning: a LoRA and the vectors of new words in one run (Roich 2021, in the sense of Stable Diffusion's trainers).
+"""Pivotal tuning: a LoRA and the vectors of new words in one run (Roich 2021, in the sense of Stable Diffusion's
+trainers).
 
 The LoRA file also holds the words, under their own names, as the WebUI and others read them; each word is written as an
 embedding of its own too, for programs that don't.

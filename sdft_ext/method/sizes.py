@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 
 def split(side: int, factor: int) -> tuple[int, int]:
-    """Factor a side of a weight for LoKr, the smaller factor first: near ``factor``, or (0) as even as possible (LyCORIS' rule)."""
+    """Factor a side of a weight for LoKr, the smaller factor first: near ``factor``, or (0) as even as possible
+    (LyCORIS' rule).
+    """
     if factor and side % factor == 0:
         return min(factor, side // factor), max(factor, side // factor)
     most = min(factor or side, math.isqrt(side))

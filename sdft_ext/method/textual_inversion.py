@@ -1,7 +1,8 @@
 """Textual inversion: training the vectors of new words, and nothing else (Gal 2022).
 
-Each concept's trigger is such a word, with as many vectors as the recipe says, in each text encoder. Everything else stays
-as it is, bit for bit. A save is one file for each word: the first has the save's own name, the others' end with their word.
+Each concept's trigger is such a word, with as many vectors as the recipe says, in each text encoder. Everything else
+stays as it is, bit for bit. A save is one file for each word: the first has the save's own name, the others' end with
+their word.
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ class TextualInversionMethod:
 
     @contextmanager
     def applied(self, path: Path, model: Model, weight: float = 1.0) -> Iterator[None]:
-        """Run the model with the words of the file and its extra files; a file that names no word is called by its own name."""
+        """Run the model with the words of the file and its extra files; a file that names no word is called by its own
+        name.
+        """
         extra = embedding.metadata(path).get(embedding.EXTRA, "").split("\n")
         files = [path, *(path.parent / name for name in extra if name)]
         vectors = {}

@@ -19,7 +19,8 @@ from .base import MethodError
 
 
 def words_of(recipe: Recipe) -> dict[str, str]:
-    """Map each new word to the words whose vectors it begins with: the recipe's, else each concept's trigger and class word.
+    """Map each new word to the words whose vectors it begins with: the recipe's, else each concept's trigger and class
+    word.
 
     Raises MethodError if there is none, or if two would have the same file.
     """
@@ -64,7 +65,8 @@ class LearnedVectors:
         if settings.continue_from and recipe.method.name == "textual_inversion":
             if len(names) > 1:
                 raise MethodError(
-                    "method.embedding.continue_from is the file of one word, but several are trained: name only one word."
+                    "method.embedding.continue_from is the file of one word, but several are trained: name only one "
+                    "word."
                 )
             first = {word: embedding.read(settings.continue_from, len(model.text_encoders)) for word in names}
         else:
@@ -106,7 +108,8 @@ def _continued(model: Model, recipe: Recipe) -> dict[str, list[Tensor]]:
 
 
 def first_vectors(model: Model, word: str, begin: str, recipe: Recipe) -> list[Tensor]:
-    """Return float32 [n, D] for each text encoder: the vectors of ``begin``'s tokens, repeated over n as the WebUI does.
+    """Return float32 [n, D] for each text encoder: the vectors of ``begin``'s tokens, repeated over n as the WebUI
+    does.
 
     If ``begin`` has no tokens, they are drawn with the mean and deviation of all the base's words.
     """

@@ -1,9 +1,9 @@
 """LoHa, LoKr and DoRA as layers: a borrowed layer and a weight delta made of trained tensors.
 
-The delta is computed in float32 and acts beside the borrowed layer: out = layer(x) + delta(x). It is as large as the weight, so
-it isn't kept: the backward pass computes it again (see ``Residual``). peft's functions compute LoHa's and the Kronecker product;
-its layers aren't used, because its LoKr leaves out alpha ÷ rank, and its DoRA has a magnitude for each output where the WebUI and
-Forge read one for each input.
+The delta is computed in float32 and acts beside the borrowed layer: out = layer(x) + delta(x). It is as large as the
+weight, so it isn't kept: the backward pass computes it again (see ``Residual``). peft's functions compute LoHa's and
+the Kronecker product; its layers aren't used, because its LoKr leaves out alpha ÷ rank, and its DoRA has a magnitude
+for each output where the WebUI and Forge read one for each input.
 """
 
 from __future__ import annotations
@@ -94,12 +94,15 @@ class DeltaLayer(nn.Module):
         return (difference(self.tensors(), self.weight.shape) * self.scale).norm()
 
     def for_file(self, rank: int, scale: float) -> LycorisLayer:
-        """Return the layer as a file holds it, on the CPU; a LoHa's or LoKr's matrices take up its strength, alpha is its rank."""
+        """Return the layer as a file holds it, on the CPU; a LoHa's or LoKr's matrices take up its strength, alpha is
+        its rank.
+        """
         tensors = {name: value.detach().cpu() for name, value in self.tensors().items()}
         first = next((name for name in ("hada_w2_a", "lokr_w2", "lokr_w2_a") if name in tensors), None)
         if first is None:
             return LycorisLayer(tensors, scale * rank)
-        # Readers differ: for whole matrices the WebUI takes a scale of 1, peft's LoKr always does, and LyCORIS 4 merges with its
+        # Readers differ: for whole matrices the WebUI takes a scale of 1, peft's LoKr always does, and LyCORIS 4 merges
+        # with its
         # square. With 1 all agree.
         return LycorisLayer({**tensors, first: tensors[first] * scale}, float(rank))
 

@@ -17,7 +17,8 @@ from ..formats.family import Family
 class Model:
     """A model as diffusers and transformers modules. ``alphas_cumprod``: float64 [1000], the clean schedule ᾱ_t.
 
-    ``views``: parameters that are views of a piece of a host's parameter, each with a function that makes the view (``refresh``).
+    ``views``: parameters that are views of a piece of a host's parameter, each with a function that makes the view
+    (``refresh``).
     """
 
     family: Family
@@ -115,8 +116,8 @@ def predict(
 ) -> Tensor:
     """Predict noise or velocity [B, C, h, w] with the UNet, for scaled latents of the same shape and timesteps [B].
 
-    ``time_ids`` [B, 6] are SDXL's sizes and crops (Podell 2023 §2.2), which other families don't use. Raises ValueError if SDXL
-    lacks them or a pooled prompt.
+    ``time_ids`` [B, 6] are SDXL's sizes and crops (Podell 2023 §2.2), which other families don't use. Raises ValueError
+    if SDXL lacks them or a pooled prompt.
     """
     added = None
     if model.family.name == "sdxl":

@@ -1,9 +1,10 @@
 """Diffusers modules whose parameters are somebody else's tensors.
 
 The skeletons are built on the meta device: no memory, no initialisation. Then every parameter is hung in from the
-LDM-layout tensors: the very ``Parameter`` object where shapes agree (it then follows the host's own ``.to()``), a view of
-its storage where they don't (1×1 convolutions of the VAE's attention, OpenCLIP's fused ``in_proj`` and transposed
-projection). No weight is copied. Views don't follow the host's ``.to()`` by themselves: ``Model.refresh`` makes them anew.
+LDM-layout tensors: the very ``Parameter`` object where shapes agree (it then follows the host's own ``.to()``), a view
+of its storage where they don't (1×1 convolutions of the VAE's attention, OpenCLIP's fused ``in_proj`` and transposed
+projection). No weight is copied. Views don't follow the host's ``.to()`` by themselves: ``Model.refresh`` makes them
+anew.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def _whole(module: Any, path: Path | None) -> Any:
 def tokenizer() -> Any:
     """CLIP's tokenizer, from the vocabulary that comes with us; the same tokens with and without the ftfy package.
 
-    Without ftfy, which the WebUI carries, transformers splits text another way: "dog's" into three, and é without accent.
+    Without ftfy, which the WebUI carries, transformers splits text another way: "dog's" into three, and é without
+    accent.
     """
     from transformers import CLIPTokenizer
 
@@ -111,7 +113,9 @@ _STRAIGHT = dict.fromkeys(map(ord, "ʼ‘’‚‛"), "'") | dict.fromkeys(map(o
 
 
 def tidy(text: str) -> str:
-    """Sound text as ftfy leaves it: entities read, accents composed, quotes straight, ligatures and full-width forms plain."""
+    """Sound text as ftfy leaves it: entities read, accents composed, quotes straight, ligatures and full-width forms
+    plain.
+    """
     text = text if "<" in text else html.unescape(text)
     wide = (unicodedata.normalize("NFKC", c) if "ﬀ" <= c <= "ﬆ" or "！" <= c <= "￯" or c == "　" else c for c in text)
     return unicodedata.normalize("NFC", "".join(wide).translate(_STRAIGHT))
@@ -233,7 +237,8 @@ def _place_parameters(
             tensor = view(source.detach())
         if tensor.shape != parameters[name].shape:
             raise ModelError(
-                f"{path or 'The model'}: {key} has the shape {tuple(tensor.shape)} where {tuple(parameters[name].shape)} "
+                f"{path or 'The model'}: {key} has the shape {tuple(tensor.shape)} where "
+                f"{tuple(parameters[name].shape)} "
                 "is expected; the file is damaged or of a kind that isn't known."
             )
         owner_name, _, leaf = name.rpartition(".")

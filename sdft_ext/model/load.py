@@ -111,7 +111,8 @@ def load_folder(path: Path) -> Model:
         word in name for word in ("Inpaint", "Refiner", "InstructPix2Pix", "Upscale", "Depth", "3Pipeline")
     ):
         raise ModelError(
-            f"{path} is a {name or 'folder without a pipeline'}, which can't be trained yet: choose an SD 1, SD 2 or SDXL folder."
+            f"{path} is a {name or 'folder without a pipeline'}, which can't be trained yet: choose an SD 1, SD 2 or "
+            f"SDXL folder."
         )
     configs = {part: _json(path / part / "config.json", path) for part in ("unet", "vae", "text_encoder")}
     if xl:

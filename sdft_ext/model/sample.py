@@ -1,4 +1,6 @@
-"""Pictures from prompts, by DDIM. The same prompt, seed and settings give the same picture, whatever else is drawn with it."""
+"""Pictures from prompts, by DDIM. The same prompt, seed and settings give the same picture, whatever else is drawn with
+it.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,9 @@ from .vae import decode
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """How pictures are drawn. Sides in pixels, multiples of 8. ``guidance`` is the scale of classifier-free guidance (Ho 2022);
-    1 or less ignores the negative prompt."""
+    """How pictures are drawn. Sides in pixels, multiples of 8. ``guidance`` is the scale of classifier-free guidance
+    (Ho 2022); 1 or less ignores the negative prompt.
+    """
 
     negative: str = ""
     steps: int = 20
@@ -39,8 +42,8 @@ def sample(
 ) -> list[Image.Image]:
     """Draw one picture for each prompt and seed.
 
-    Each picture's first noise comes from its own seed on the CPU. Each prompt is encoded once; a long one doesn't pad others.
-    Raises ValueError unless there are as many seeds as prompts.
+    Each picture's first noise comes from its own seed on the CPU. Each prompt is encoded once; a long one doesn't pad
+    others. Raises ValueError unless there are as many seeds as prompts.
     """
     negative, clip_skip = settings.negative, settings.clip_skip
     if len(seeds) != len(prompts):
@@ -97,7 +100,8 @@ def first_noise(model: Model, seed: int, width: int, height: int) -> Tensor:
 
 
 def ddim(model: Model, noise: Tensor, conditioning: Conditioning, settings: SamplerSettings) -> Tensor:
-    """Denoise [B, C, h, w] by DDIM with η = 0 (Song 2021, eq. 12); the last row of ``conditioning`` is the negative prompt.
+    """Denoise [B, C, h, w] by DDIM with η = 0 (Song 2021, eq. 12); the last row of ``conditioning`` is the negative
+    prompt.
 
     Timesteps are spaced as in Stable Diffusion's own sampler ('leading', offset 1); with zero-terminal SNR they are
     'trailing', so that the first one is pure noise (Lin 2023 §3.3).
@@ -137,7 +141,9 @@ def ddim(model: Model, noise: Tensor, conditioning: Conditioning, settings: Samp
 
 
 def drawn_at_once(side: int) -> int:
-    """Return how many pictures of ``side`` × ``side`` are drawn in one turn: 4 of 512 × 512, 16 (the most) of 256 × 256."""
+    """Return how many pictures of ``side`` × ``side`` are drawn in one turn: 4 of 512 × 512, 16 (the most) of 256 ×
+    256.
+    """
     return min(max(4 * 512 * 512 // side**2, 1), 16)
 
 

@@ -1,4 +1,6 @@
-"""One model's parameters in several sets of modules: a run's own, and one for whoever draws with them between its turns."""
+"""One model's parameters in several sets of modules: a run's own, and one for whoever draws with them between its
+turns.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from .copies import Copied
 
 
 def share(model: Model) -> Model:
-    """Make another set of modules over the same parameters, without copying any; adapters in one don't affect the other."""
+    """Make another set of modules over the same parameters, without copying any; adapters in one don't affect the
+    other.
+    """
     unet, vae, *texts = borrow.skeletons(model.family)
     other = dataclasses.replace(model, unet=unet, vae=vae, text_encoders=texts, views=[])
     replace_parameters(other, model)

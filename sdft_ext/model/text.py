@@ -77,9 +77,10 @@ def chunk_count(model: Model, prompt: str) -> int:
 def encode(model: Model, prompts: Sequence[str], clip_skip: int = 1, least_chunks: int = 1) -> Conditioning:
     """The conditioning [B, 77·chunks, D] of prompts; differentiable. Equal prompts are encoded once.
 
-    Shorter prompts are filled up with empty chunks, to ``least_chunks`` or the longest's. ``clip_skip`` 1 is the text encoder's own layer (the last of SD 1, the
-    one before of SD 2 and SDXL, as they were trained); 2 and more count from the end. SDXL joins both encoders'
-    features, and pools the first chunk. Raises ModelError where the text encoder has fewer layers than are skipped.
+    Shorter prompts are filled up with empty chunks, to ``least_chunks`` or the longest's. ``clip_skip`` 1 is the text
+    encoder's own layer (the last of SD 1, the one before of SD 2 and SDXL, as they were trained); 2 and more count from
+    the end. SDXL joins both encoders' features, and pools the first chunk. Raises ModelError where the text encoder has
+    fewer layers than are skipped.
     """
     unique = list(dict.fromkeys(prompts))
     context, pooled = [], None

@@ -1,8 +1,9 @@
-"""Trained tokens: vectors of our own that take a new word's place in a prompt; a text encoder's own table isn't touched.
+"""Trained tokens: vectors of our own that take a new word's place in a prompt; a text encoder's own table isn't
+touched.
 
-A word is found by its tokens, wherever they occur in a prompt, the longest word first, and each of its vectors takes the
-place of one token, as in the WebUI. In a model with such words, the tokenizers return ids beyond the table's end, and the token
-embeddings look those up among the vectors.
+A word is found by its tokens, wherever they occur in a prompt, the longest word first, and each of its vectors takes
+the place of one token, as in the WebUI. In a model with such words, the tokenizers return ids beyond the table's end,
+and the token embeddings look those up among the vectors.
 """
 
 from __future__ import annotations
@@ -167,5 +168,6 @@ def _check(model: Model, vectors: Vectors) -> None:
         if [value.shape[-1] for value in values] != widths or len({len(value) for value in values}) != 1:
             wanted = " and ".join(str(width) for width in widths)
             raise ModelError(
-                f"The vectors of {word!r} are for another kind of model: those of this one's text encoders have {wanted} numbers each."
+                f"The vectors of {word!r} are for another kind of model: those of this one's text encoders have "
+                f"{wanted} numbers each."
             )

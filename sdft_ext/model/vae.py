@@ -15,7 +15,8 @@ from .base import Model
 
 @torch.no_grad()
 def encode_pictures(model: Model, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Encode to mean and standard deviation [B, C, H/8, W/8] float32 of the latents, scaled, for pixels [B, 3, H, W] in [-1, 1].
+    """Encode to mean and standard deviation [B, C, H/8, W/8] float32 of the latents, scaled, for pixels [B, 3, H, W] in
+    [-1, 1].
 
     Raises ModelError where the VAE answers with something that isn't a number.
     """
@@ -66,6 +67,7 @@ def _finite(module: nn.Module, values: Tensor, model: Model) -> Tensor:
         answer = torch.func.functional_call(module, weights, (values.float(),))
     if bool(values.isfinite().all()) and not bool(answer.isfinite().all()):
         raise ModelError(
-            f"The VAE of {model.path or 'the model'} answers with values that aren't numbers: choose another in model.vae."
+            f"The VAE of {model.path or 'the model'} answers with values that aren't numbers: choose another in "
+            f"model.vae."
         )
     return answer

@@ -1,1 +1,3 @@
-"""Pictures made ready for training: cut, tiled, mirrored, converted, with masks. First a plan, then files; originals stay."""
+"""Pictures made ready for training: cut, tiled, mirrored, converted, with masks. First a plan, then files; originals
+stay.
+"""

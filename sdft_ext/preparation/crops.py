@@ -39,7 +39,9 @@ def placed(geometry: Geometry, crop: Crop) -> Geometry:
 
 
 def read(folder: Path) -> dict[str, tuple[Crop, tuple[int, int]]]:
-    """Crops by the picture's name below the folder, with the size that the picture had. What can't be read is left out."""
+    """Crops by the picture's name below the folder, with the size that the picture had. What can't be read is left
+    out.
+    """
     try:
         listed = json_file.read(hidden_folder(folder) / FILE)["crops"]
         pairs = list(listed.items())

@@ -65,7 +65,9 @@ class _Made:
 
 
 def check(plan: Plan) -> Record:
-    """The record of the plan's folder. Raises PreparationError where the folder holds what no preparation has written."""
+    """The record of the plan's folder. Raises PreparationError where the folder holds what no preparation has
+    written.
+    """
     out = plan.out
     record = Record(out, plan.folder)
     if out.exists() and not out.is_dir():
@@ -85,7 +87,8 @@ def check(plan: Plan) -> Record:
             ) from error
         if held is not None:
             raise PreparationError(
-                f"{printable(out)} is not empty (it holds {printable(held)}); choose a new folder, so that nothing gets mixed up."
+                f"{printable(out)} is not empty (it holds {printable(held)}); choose a new folder, so that nothing "
+                f"gets mixed up."
             )
     return record
 
@@ -191,7 +194,9 @@ def _names(action: Action, caption: tuple[str, bytes] | None, options: Options) 
 
 
 def _encoded(image: Any, format: str, quality: int) -> bytes:
-    """A file's bytes: pixels and colour profile; what else the original said (its turn, its transparency) is in the pixels."""
+    """A file's bytes: pixels and colour profile; what else the original said (its turn, its transparency) is in the
+    pixels.
+    """
     profile = image.info.get("icc_profile")
     plain = image.copy()
     plain.info = {}
@@ -206,7 +211,9 @@ def _encoded(image: Any, format: str, quality: int) -> bytes:
 
 
 def _put(plan: Plan, record: Record, made: _Made, done: Result) -> None:
-    """Write what was made. A file that somebody else wrote, or has changed since, stays as it is and costs a sentence."""
+    """Write what was made. A file that somebody else wrote, or has changed since, stays as it is and costs a
+    sentence.
+    """
     if made.problem:
         done.problems.append(made.problem)
         return
@@ -231,7 +238,8 @@ def _put(plan: Plan, record: Record, made: _Made, done: Result) -> None:
         except OSError as error:
             record.save()
             raise PreparationError(
-                f"{printable(path)} can't be written ({os.strerror(error.errno or 0)}): free space or choose another folder; "
+                f"{printable(path)} can't be written ({os.strerror(error.errno or 0)}): free space or choose another "
+                f"folder; "
                 "what is written stays, and the same preparation goes on from there."
             ) from error
         record.note(file.name)
@@ -249,7 +257,10 @@ def _in_the_way(plan: Plan, record: Record, file: _File) -> str:
     if stamp(path) is None or record.ours(file.name) or _same(path, file.data):
         return ""
     if file.name in record.files:
-        return f"{printable(path)} was changed after it was prepared and is kept as it is; move it away to have it made again."
+        return (
+            f"{printable(path)} was changed after it was prepared and is kept as it is; move it away to have it "
+            f"made again."
+        )
     return f"{printable(path)} is there already and wasn't made by a preparation; it is kept: move it away."
 
 

@@ -34,7 +34,9 @@ Faces = Callable[[Any], Sequence[Box]]
 
 
 class Looker:
-    """Finds where pictures are cut, and remembers it while a file stays as it is. ``faces`` where somebody can find them."""
+    """Finds where pictures are cut, and remembers it while a file stays as it is. ``faces`` where somebody can find
+    them.
+    """
 
     def __init__(self, faces: Faces | None = None) -> None:
         self.faces = faces
@@ -98,7 +100,9 @@ def on_faces(geometry: Geometry, faces: Sequence[Box]) -> Geometry:
 
 
 def _best(geometry: Geometry, values: np.ndarray, score: Callable[[np.ndarray], float]) -> Geometry:
-    """The window with the highest score over a map of the picture; nearly as good ones nearer the middle are preferred."""
+    """The window with the highest score over a map of the picture; nearly as good ones nearer the middle are
+    preferred.
+    """
     height, width = values.shape
     across, down = (_places(slack) for slack in geometry.slack)
     tried: list[tuple[float, float, int, int]] = []

@@ -115,7 +115,8 @@ def _painted(picture: Picture, data: str) -> Any:
         with Image.open(io.BytesIO(raw), formats=("PNG",)) as image:
             if image.size != painted_size(picture):
                 raise PreparationError(
-                    f"The mask has {image.width} × {image.height} pixels where {' × '.join(map(str, painted_size(picture)))} "
+                    f"The mask has {image.width} × {image.height} pixels where "
+                    f"{' × '.join(map(str, painted_size(picture)))} "
                     "are painted; open the picture again."
                 )
             mask = image.convert("RGBA")

@@ -27,9 +27,9 @@ class Options:
 
     ``focus``: where a cut lies that nobody has moved by hand. ``split``: pictures of which a single cut loses much
     (``long``), or which are at least twice as large as their bucket (``large``), become tiles instead, each sharing
-    ``overlap`` of its side with the next. ``mirror`` adds a mirrored copy of each. ``alpha``: transparent pictures are put
-    on ``background``, or their alpha becomes their mask as well (white trains). ``quality`` counts for JPEG and WebP, 1–100
-    (WebP: 100 loses nothing).
+    ``overlap`` of its side with the next. ``mirror`` adds a mirrored copy of each. ``alpha``: transparent pictures are
+    put on ``background``, or their alpha becomes their mask as well (white trains). ``quality`` counts for JPEG and
+    WebP, 1–100 (WebP: 100 loses nothing).
     """
 
     cut: Cut = "buckets"
@@ -53,7 +53,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 def from_plain(values: Mapping[str, Any]) -> Options:
-    """Options as a request or a command line names them. Raises PreparationError, in a sentence about the first wrong one."""
+    """Options as a request or a command line names them. Raises PreparationError, in a sentence about the first wrong
+    one.
+    """
     from ..dataset.pictures import PictureError, colour  # Pillow, which the command line's help does without
 
     known = {field.name for field in dataclasses.fields(Options)}

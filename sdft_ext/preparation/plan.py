@@ -1,4 +1,6 @@
-"""What would be done with a folder's pictures: a pure function of what is there and what is wanted. Nothing is opened."""
+"""What would be done with a folder's pictures: a pure function of what is there and what is wanted. Nothing is
+opened.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,8 @@ class Action:
     """One picture to be written. ``target`` is its name below the new folder, ``source`` the original's below its own.
 
     ``geometry`` is the part that is cut out, in training's own terms, or None for the whole picture at its own size.
-    ``looked`` says that the picture's content decides where that part lies: ``geometry`` is then the middle. ``by_hand``:
-    a user has put it there. ``tile`` counts from 1; 0 is no tile.
+    ``looked`` says that the picture's content decides where that part lies: ``geometry`` is then the middle.
+    ``by_hand``: a user has put it there. ``tile`` counts from 1; 0 is no tile.
     """
 
     picture: Picture
@@ -96,8 +98,8 @@ def plan(
     crops: Mapping[str, tuple[Crop, tuple[int, int]]] | None = None,
     made: Collection[str] = (),
 ) -> Plan:
-    """The actions for a folder's pictures; ``recipe`` gives the buckets. ``made`` are names below ``out`` of what earlier
-    preparations wrote there: where that is the originals' folder too, they are no originals.
+    """The actions for a folder's pictures; ``recipe`` gives the buckets. ``made`` are names below ``out`` of what
+    earlier preparations wrote there: where that is the originals' folder too, they are no originals.
 
     Raises PreparationError where nothing would be written, or into a folder that would mix up originals and results.
     """
@@ -105,7 +107,8 @@ def plan(
     beside = _real(folder) == _real(out)
     if beside and (options.cut != "whole" or not options.mirror):
         raise PreparationError(
-            f"Into {printable(folder)} itself only mirrored copies of whole pictures can be added; choose a new folder for the rest."
+            f"Into {printable(folder)} itself only mirrored copies of whole pictures can be added; choose a new "
+            f"folder for the rest."
         )
     if not beside and _real(folder) in _real(out).parents:
         raise PreparationError(
@@ -179,7 +182,9 @@ def _sides(bucket: Bucket) -> tuple[int, int]:
 
 
 class _Names:
-    """Names for new pictures: the original's, then with -2, -3 …, which no caption takes for words. A name's mask is its own."""
+    """Names for new pictures: the original's, then with -2, -3 …, which no caption takes for words. A name's mask is
+    its own.
+    """
 
     def __init__(self) -> None:
         self._taken: set[str] = set()

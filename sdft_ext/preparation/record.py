@@ -1,4 +1,6 @@
-"""What earlier preparations have written into a folder: so that one goes on where another ended, and replaces only its own."""
+"""What earlier preparations have written into a folder: so that one goes on where another ended, and replaces only its
+own.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,8 @@ class Record:
             raise PreparationError(str(error)) from error
         except OSError as error:
             raise PreparationError(
-                f"{printable(self.out)} can't be written ({os.strerror(error.errno or 0)}); free space or choose another folder."
+                f"{printable(self.out)} can't be written ({os.strerror(error.errno or 0)}); free space or choose "
+                f"another folder."
             ) from error
         self._written = time.monotonic()
 

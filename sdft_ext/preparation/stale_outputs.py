@@ -1,4 +1,6 @@
-"""What earlier preparations wrote into a folder and this one doesn't make: it would be trained with, so it goes to the trash."""
+"""What earlier preparations wrote into a folder and this one doesn't make: it would be trained with, so it goes to the
+trash.
+"""
 
 from __future__ import annotations
 

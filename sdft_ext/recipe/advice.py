@@ -50,7 +50,8 @@ def _full_rates(recipe: Recipe) -> Iterator[str]:
         rate = getattr(train, name)
         if trains and rate > HIGHEST_FULL_RATE:
             yield (
-                f"train.{name} is {rate:g}, but {method.name} trains the model's own weights, which forget what they knew above "
+                f"train.{name} is {rate:g}, but {method.name} trains the model's own weights, which forget what they "
+                f"knew above "
                 "2e-5: 2e-6 is usual."
             )
 

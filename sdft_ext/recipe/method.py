@@ -141,7 +141,8 @@ class LoraRecipe:
     factor: int = setting(
         0,
         label="LoKr factor",
-        help="LoKr splits each side of a layer in two factors, one of them near this; 0 splits evenly, for the smallest file.",
+        help="LoKr splits each side of a layer in two factors, one of them near this; 0 splits evenly, for the "
+        "smallest file.",
         low=0,
         high=1024,
         methods=("lokr",),
@@ -149,7 +150,8 @@ class LoraRecipe:
     up_ratio: float = setting(
         1.0,
         label="LoRA+ ratio",
-        help="The learning rate of the LoRA's up-matrices is this times the others'. 1 is plain, 4–16 is usual for LoRA+.",
+        help="The learning rate of the LoRA's up-matrices is this times the others'. 1 is plain, 4–16 is usual for "
+        "LoRA+.",
         low=0.01,
         high=1000.0,
         methods=("lora", "dora", "pivotal"),
@@ -157,7 +159,8 @@ class LoraRecipe:
     norm_cap: float = setting(
         0.0,
         label="Weight-norm cap",
-        help="Each layer's change is shrunk to this length after each step: against too strong a LoRA. 1 is usual; 0 is off.",
+        help="Each layer's change is shrunk to this length after each step: against too strong a LoRA. 1 is usual; 0 "
+        "is off.",
         low=0.0,
         high=10000.0,
         methods=LORA_FAMILY,
@@ -176,14 +179,16 @@ class EmbeddingRecipe:
     words: dict[str, str] = setting(
         factory=dict,
         label="Words",
-        help="New words and the words that they begin as, e.g. {sks: dog}. Empty: each concept's trigger, begun as its class "
+        help="New words and the words that they begin as, e.g. {sks: dog}. Empty: each concept's trigger, begun as "
+        "its class "
         "word. One that begins as nothing is drawn at random.",
         methods=WORDS,
     )
     vectors: int = setting(
         4,
         label="Vectors",
-        help="How many vectors a word has, each taking the place of a token in a prompt. 1–4 for a subject, 4–8 for a style; "
+        help="How many vectors a word has, each taking the place of a token in a prompt. 1–4 for a subject, 4–8 for "
+        "a style; "
         "more copies more.",
         low=1,
         high=75,
@@ -193,7 +198,8 @@ class EmbeddingRecipe:
     norm_pull: float = setting(
         0.0,
         label="Norm regularization",
-        help="After each step the vectors' lengths move by this share towards those of the base's own words: such vectors obey "
+        help="After each step the vectors' lengths move by this share towards those of the base's own words: such "
+        "vectors obey "
         "the rest of the prompt better. 0.01–0.1 pulls, 1 holds them, 0 is off.",
         low=0.0,
         high=1.0,
@@ -221,7 +227,8 @@ class HypernetworkRecipe:
     sizes: str = setting(
         "",
         label="Widths",
-        help="Attention inputs that get a network, by their width, e.g. 768, 320, 640, 1280. Empty: all of the model's.",
+        help="Attention inputs that get a network, by their width, e.g. 768, 320, 640, 1280. Empty: all of the "
+        "model's.",
         methods=("hypernetwork",),
     )
     layer_structure: str = setting(
@@ -243,7 +250,8 @@ class HypernetworkRecipe:
     init: HypernetworkInit = setting(
         "Normal",
         label="First weights",
-        help="Normal begins almost at nothing. Xavier suits sigmoid and tanh, Kaiming suits relu; both begin far from the base.",
+        help="Normal begins almost at nothing. Xavier suits sigmoid and tanh, Kaiming suits relu; both begin far "
+        "from the base.",
         methods=("hypernetwork",),
     )
     layer_norm: bool = setting(
@@ -269,7 +277,8 @@ class FullRecipe:
     save_as: FullFile = setting(
         "checkpoint",
         label="Save as",
-        help="A whole checkpoint, as large as the base model, or the LoRA that is nearest to what was learned. For a LoRA only "
+        help="A whole checkpoint, as large as the base model, or the LoRA that is nearest to what was learned. For a "
+        "LoRA only "
         "what it can hold is trained.",
         folded=False,
         methods=FULL,
@@ -285,14 +294,16 @@ class FullRecipe:
     frozen: list[str] = setting(
         factory=list,
         label="Frozen parts",
-        help="Parameters whose diffusers name contains one of these texts don't train, e.g. [down_blocks, attn2]: less memory, "
+        help="Parameters whose diffusers name contains one of these texts don't train, e.g. [down_blocks, attn2]: "
+        "less memory, "
         "and less that can be forgotten.",
         methods=FULL,
     )
     weights: FullWeights = setting(
         "fp32",
         label="Weights in",
-        help="bf16 with stochastic rounding takes half of the memory for weights and gradients; it needs train.precision=bf16.",
+        help="bf16 with stochastic rounding takes half of the memory for weights and gradients; it needs "
+        "train.precision=bf16.",
         methods=FULL,
     )
 
@@ -302,7 +313,8 @@ class MethodRecipe:
     name: MethodName = setting(
         "lora",
         label="Method",
-        help="How the concept is stored: as a LoRA or a relative of it (DoRA, LoHa, LoKr), as the vectors of a new word (textual "
+        help="How the concept is stored: as a LoRA or a relative of it (DoRA, LoHa, LoKr), as the vectors of a new "
+        "word (textual "
         "inversion), as both (pivotal), as a hypernetwork, or as a whole model (DreamBooth, full fine-tune).",
         folded=False,
     )

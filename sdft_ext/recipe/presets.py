@@ -15,7 +15,8 @@ METHODS: list[dict[str, Any]] = [
     {
         "name": "lora",
         "label": "LoRA",
-        "help": "A small file that changes the model while it is loaded. Works with every checkpoint of the same kind, and "
+        "help": "A small file that changes the model while it is loaded. Works with every checkpoint of the same "
+        "kind, and "
         "several can be mixed.",
         "difficulty": "easy",
         "subject": "very good",
@@ -25,7 +26,8 @@ METHODS: list[dict[str, Any]] = [
     {
         "name": "dora",
         "label": "DoRA",
-        "help": "A LoRA that learns direction and strength of each change apart: closer to full training at a small rank. "
+        "help": "A LoRA that learns direction and strength of each change apart: closer to full training at a small "
+        "rank. "
         "Slower than LoRA.",
         "difficulty": "easy",
         "subject": "very good",
@@ -35,7 +37,8 @@ METHODS: list[dict[str, Any]] = [
     {
         "name": "loha",
         "label": "LoHa",
-        "help": "Two small changes multiplied: much variety from a low rank (4–8), for styles and several concepts. Needs more "
+        "help": "Two small changes multiplied: much variety from a low rank (4–8), for styles and several concepts. "
+        "Needs more "
         "steps than LoRA.",
         "difficulty": "medium",
         "subject": "good",
@@ -45,7 +48,8 @@ METHODS: list[dict[str, Any]] = [
     {
         "name": "lokr",
         "label": "LoKr",
-        "help": "The smallest files, made of two small matrices. Learns a subject quickly; try several factors and learning rates.",
+        "help": "The smallest files, made of two small matrices. Learns a subject quickly; try several factors and "
+        "learning rates.",
         "difficulty": "medium",
         "subject": "very good",
         "style": "good",
@@ -54,7 +58,8 @@ METHODS: list[dict[str, Any]] = [
     {
         "name": "textual_inversion",
         "label": "Textual inversion",
-        "help": "A new word, in a file of a few kilobytes, and not a weight of the model changed: nothing can bleed. Recombines what "
+        "help": "A new word, in a file of a few kilobytes, and not a weight of the model changed: nothing can bleed. "
+        "Recombines what "
         "the model knows already.",
         "difficulty": "easy",
         "subject": "fair",
@@ -73,7 +78,8 @@ METHODS: list[dict[str, Any]] = [
     {
         "name": "hypernetwork",
         "label": "Hypernetwork",
-        "help": "Small networks beside the attention layers, as the WebUI had them before LoRA. Only the WebUI reads the file; it "
+        "help": "Small networks beside the attention layers, as the WebUI had them before LoRA. Only the WebUI reads "
+        "the file; it "
         "breaks easily at high learning rates.",
         "difficulty": "hard",
         "subject": "fair",
@@ -83,7 +89,8 @@ METHODS: list[dict[str, Any]] = [
     {
         "name": "dreambooth",
         "label": "DreamBooth",
-        "help": "Trains the whole model on a subject, with regularization pictures that hold its class in place. The strongest "
+        "help": "Trains the whole model on a subject, with regularization pictures that hold its class in place. The "
+        "strongest "
         "likeness; saved as a checkpoint of the model's own size, or as a LoRA taken out of it.",
         "difficulty": "medium",
         "subject": "excellent",
@@ -93,7 +100,8 @@ METHODS: list[dict[str, Any]] = [
     {
         "name": "full",
         "label": "Full fine-tune",
-        "help": "Trains the whole model on a large dataset, hundreds of pictures or more: for styles and whole domains. With few "
+        "help": "Trains the whole model on a large dataset, hundreds of pictures or more: for styles and whole "
+        "domains. With few "
         "pictures it forgets what it knew.",
         "difficulty": "hard",
         "subject": "very good",
@@ -116,7 +124,8 @@ COMMON: dict[str, dict[str, Any]] = {
     "sdxl": {"train.learning_rate": 1e-4, "train.batch_size": 1, "train.accumulation": 2},
 }
 
-# Ruiz 2022 and diffusers' DreamBooth: 2e-6 to 5e-6. A LoRA's rate would break the model's own weights, and each save is a model.
+# Ruiz 2022 and diffusers' DreamBooth: 2e-6 to 5e-6. A LoRA's rate would break the model's own weights, and each save is
+# a model.
 WHOLE: dict[str, Any] = {
     "train.learning_rate": 2e-6,
     "train.text_encoder_learning_rate": 1e-6,
@@ -132,7 +141,8 @@ OTHERS: dict[str, dict[str, Any]] = {
     "loha": {"method.lora.rank": 8, "method.lora.alpha": 4.0},
     # LyCORIS' guidelines for a likeness: a factor of 4 to 8, and the large matrix whole, as it is at such a rank.
     "lokr": {"method.lora.rank": 128, "method.lora.alpha": 128.0, "method.lora.factor": 8},
-    # Gal 2022 and the WebUI's own trainer: 5e-3. Only words move, so nothing else wants decay or a balance of timesteps, and
+    # Gal 2022 and the WebUI's own trainer: 5e-3. Only words move, so nothing else wants decay or a balance of
+    # timesteps, and
     # regularization pictures, which lack the word, would take half of each batch and teach nothing.
     "textual_inversion": {
         "method.embedding.vectors": 4,
@@ -150,7 +160,8 @@ OTHERS: dict[str, dict[str, Any]] = {
         "method.embedding.learning_rate": 1e-3,
         "train.text_encoder_stop": 0.5,
     },
-    # The WebUI's discussion 2670: 5e-5 and falling, 1-2-1 to 1-2-2-1. The warm-up and the short gradient keep it from diverging.
+    # The WebUI's discussion 2670: 5e-5 and falling, 1-2-1 to 1-2-2-1. The warm-up and the short gradient keep it from
+    # diverging.
     "hypernetwork": {
         "method.hypernetwork.layer_structure": "1, 2, 1",
         "train.learning_rate": 5e-5,
@@ -165,7 +176,8 @@ OTHERS: dict[str, dict[str, Any]] = {
 TOY_OTHERS: dict[str, dict[str, Any]] = {
     "loha": {"method.lora.alpha": 8.0},
     "lokr": {"method.lora.rank": 16, "method.lora.alpha": 16.0, "method.lora.factor": 4},
-    # The toy's text encoder can say little beyond what the base knows: with its output trained instead of words, within its
+    # The toy's text encoder can say little beyond what the base knows: with its output trained instead of words, within
+    # its
     # last layer norm, at all 77 tokens, the star is in 0.11 of the pictures and the style in none.
     "textual_inversion": {
         "train.learning_rate": 1e-1,
@@ -197,7 +209,8 @@ SAVES = 5
 def presets(family: str, resolution: int, precision: Precision) -> list[dict[str, Any]]:
     """For each kind of concept a LoRA's, then those of methods that begin elsewhere; for the model at hand.
 
-    ``family``: ``sd1``, ``sd2``, ``sdxl`` or ``toy``; ``precision``: what runs there best compute in (see ``host.base.suited``).
+    ``family``: ``sd1``, ``sd2``, ``sdxl`` or ``toy``; ``precision``: what runs there best compute in (see
+    ``host.base.suited``).
     """
     labels = {method["name"]: method["label"] for method in METHODS}
     found = []
@@ -233,7 +246,9 @@ def thorough(family: str) -> list[dict[str, Any]]:
 
 
 def start(method: str, kind: Kind, family: str, resolution: int, precision: Precision = "fp32") -> dict[str, Any]:
-    """Where a recipe begins, as the page has it: the method's preset (or a LoRA's, of its relatives) and the normal length."""
+    """Where a recipe begins, as the page has it: the method's preset (or a LoRA's, of its relatives) and the normal
+    length.
+    """
     settings = {preset["name"]: preset["settings"] for preset in presets(family, resolution, precision)}
     preset = settings.get(f"{kind}-{method}", settings[f"{kind}-lora"])
     length = next(length["settings"] for length in thorough(family) if length["name"] == "normal")

@@ -117,7 +117,9 @@ def allowed(hint: Any, low: float | None = None, high: float | None = None) -> s
 
 
 def validate(recipe: Recipe) -> None:
-    """Raises RecipeError, one sentence, where a value has the wrong type or lies outside its range, or two don't fit."""
+    """Raises RecipeError, one sentence, where a value has the wrong type or lies outside its range, or two don't
+    fit.
+    """
     for problem in problems(recipe):
         raise RecipeError(problem)
 
@@ -200,7 +202,8 @@ def _something_trains(recipe: Recipe) -> Iterator[str]:
     apart = method.name not in ("textual_inversion", "hypernetwork")
     if method.name == "textual_inversion" and train.learning_rate > 0 and train.text_encoder_stop < 1:
         yield (
-            f"train.text_encoder_stop is {train.text_encoder_stop:g} and nothing but words trains: nothing would be trained "
+            f"train.text_encoder_stop is {train.text_encoder_stop:g} and nothing but words trains: nothing would be "
+            f"trained "
             "after it; set it to 1 and make train.length shorter."
         )
     if apart and not method.unet and not method.text_encoder:
@@ -215,7 +218,8 @@ def _something_trains(recipe: Recipe) -> Iterator[str]:
         )
     elif not unet and train.text_encoder_stop < 1:
         yield (
-            f"train.text_encoder_stop is {train.text_encoder_stop:g} and nothing but the text encoder trains: nothing would "
+            f"train.text_encoder_stop is {train.text_encoder_stop:g} and nothing but the text encoder trains: "
+            f"nothing would "
             "be trained after it; set it to 1 and make train.length shorter."
         )
     words_rate = method.embedding.learning_rate if method.name == "pivotal" else 0.0
@@ -228,17 +232,20 @@ def _something_trains(recipe: Recipe) -> Iterator[str]:
         for path, rate in rates.items():
             if rate > HIGHEST_RATE:
                 yield (
-                    f"{path} is {rate:g}, which breaks any model with {train.optimizer}: 1e-4 is usual for a LoRA, and 1 is "
+                    f"{path} is {rate:g}, which breaks any model with {train.optimizer}: 1e-4 is usual for a LoRA, "
+                    f"and 1 is "
                     "the most that is accepted."
                 )
     if train.optimizer == "prodigy" and words_rate not in (0, train.learning_rate):
         yield (
-            f"method.embedding.learning_rate is {words_rate:g}, but prodigy moves all parameters at one rate: set it to 0 (the "
+            f"method.embedding.learning_rate is {words_rate:g}, but prodigy moves all parameters at one rate: set it "
+            f"to 0 (the "
             "same as train.learning_rate), or choose dadaptadam or adamw."
         )
     if train.optimizer == "prodigy" and method.lora.up_ratio != 1 and method.name in ("lora", "dora", "pivotal"):
         yield (
-            f"method.lora.up_ratio is {method.lora.up_ratio:g}, but prodigy moves all parameters at one rate: set it to 1, or "
+            f"method.lora.up_ratio is {method.lora.up_ratio:g}, but prodigy moves all parameters at one rate: set it "
+            f"to 1, or "
             "train.optimizer to adamw."
         )
     if train.schedule == "steps" and not train.schedule_steps.strip():
@@ -276,7 +283,8 @@ def _preservation(recipe: Recipe) -> Iterator[str]:
     for name in ("class_preservation", "blank_preservation"):
         if getattr(recipe.train, name) and recipe.method.name not in ADAPTERS:
             yield (
-                f"train.{name} is {getattr(recipe.train, name):g}, but method.name={recipe.method.name} has no base beside it "
+                f"train.{name} is {getattr(recipe.train, name):g}, but method.name={recipe.method.name} has no base "
+                f"beside it "
                 f"whose answer it could keep: set it to 0, or choose one of {', '.join(ADAPTERS)}."
             )
     if recipe.train.class_preservation and not any(concept.trigger.strip() for concept in recipe.dataset.concepts):
@@ -291,7 +299,8 @@ def _words(recipe: Recipe) -> Iterator[str]:
         return
     if not any(concept.trigger.strip() for concept in recipe.dataset.concepts):
         yield (
-            f"method.name is {recipe.method.name}, but there is no word to train: set dataset.concepts.0.trigger, or name words "
+            f"method.name is {recipe.method.name}, but there is no word to train: set dataset.concepts.0.trigger, or "
+            f"name words "
             "in method.embedding.words."
         )
 
@@ -311,13 +320,15 @@ def _networks(recipe: Recipe) -> Iterator[str]:
     layers, dropout = found["layer_structure"], found["dropout"]
     if len(layers) < 2 or layers[0] != 1 or layers[-1] != 1 or not all(0 < layer <= 64 for layer in layers):
         yield (
-            f"method.hypernetwork.layer_structure is {settings.layer_structure!r}, but must begin and end with 1, with numbers up "
+            f"method.hypernetwork.layer_structure is {settings.layer_structure!r}, but must begin and end with 1, "
+            f"with numbers up "
             "to 64 between, e.g. 1, 2, 1."
         )
     fits = len(dropout) == len(layers) and dropout[0] == dropout[-1] == 0 if dropout else True
     if not fits or not all(0 <= share < 1 for share in dropout):
         yield (
-            f"method.hypernetwork.dropout is {settings.dropout!r}, but must have {len(layers)} numbers, as many as the layer "
+            f"method.hypernetwork.dropout is {settings.dropout!r}, but must have {len(layers)} numbers, as many as "
+            f"the layer "
             "structure, below 1, the first and the last 0; or be empty."
         )
 
@@ -330,7 +341,8 @@ def _rounding(recipe: Recipe) -> Iterator[str]:
         yield f"method.full.weights is bf16, but train.precision is {recipe.train.precision}: set both to bf16."
     if recipe.train.optimizer in TOGETHER:
         yield (
-            f"method.full.weights is bf16, but {recipe.train.optimizer} looks at all weights together: choose adamw, adafactor or "
+            f"method.full.weights is bf16, but {recipe.train.optimizer} looks at all weights together: choose adamw, "
+            f"adafactor or "
             "another optimizer."
         )
 

@@ -125,7 +125,8 @@ class TrainRecipe:
     prior_loss_weight: float = setting(
         1.0,
         label="Regularization weight",
-        help="Weight of the regularization pictures' loss (DreamBooth's λ). 0 leaves them out: textual inversion learns nothing from "
+        help="Weight of the regularization pictures' loss (DreamBooth's λ). 0 leaves them out: textual inversion "
+        "learns nothing from "
         "pictures without its word.",
         low=0.0,
         high=100.0,
@@ -133,7 +134,8 @@ class TrainRecipe:
     class_preservation: float = setting(
         0.0,
         label="Keep the class",
-        help="Holds the base's own answer to each caption with the class word in the trigger's place: an alternative to "
+        help="Holds the base's own answer to each caption with the class word in the trigger's place: an alternative "
+        "to "
         "regularization pictures. 1 is usual, 0 is off; a step takes twice as long.",
         low=0.0,
         high=100.0,
@@ -142,7 +144,8 @@ class TrainRecipe:
     blank_preservation: float = setting(
         0.0,
         label="Keep the empty prompt",
-        help="Holds the base's own answer to no words at all, which every picture with a CFG scale builds on. 1 is usual, 0 is "
+        help="Holds the base's own answer to no words at all, which every picture with a CFG scale builds on. 1 is "
+        "usual, 0 is "
         "off; a step takes twice as long.",
         low=0.0,
         high=100.0,

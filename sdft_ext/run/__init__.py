@@ -1,4 +1,6 @@
-"""The public Python API of training runs: ``train``, ``resume`` and their result. Importing it imports nothing heavy."""
+"""The public Python API of training runs: ``train``, ``resume`` and their result. Importing it imports nothing
+heavy.
+"""
 
 from __future__ import annotations
 

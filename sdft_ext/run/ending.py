@@ -84,7 +84,9 @@ class Ending:
         return RunResult(self.folder, outcome, message, self.saves.paths())
 
     def failed(self, message: str) -> None:
-        """Set the status of a run that ends without a report. A full disk changes nothing: the error itself is reported."""
+        """Set the status of a run that ends without a report. A full disk changes nothing: the error itself is
+        reported.
+        """
         with suppress(OSError):
             self.display.status.set("failed", message=message)
 

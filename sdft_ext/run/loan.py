@@ -1,4 +1,6 @@
-"""What a run learns from its host when it begins, and keeps for a resume: the model's files and the name of its saves."""
+"""What a run learns from its host when it begins, and keeps for a resume: the model's files and the name of its
+saves.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def lent_files(folder: Path) -> Files | None:
 
 
 def record_files(folder: Path, recipe: Recipe, host: Host) -> Recipe:
-    """Remember the lent model's files. Where the host lends another model than the recipe names, the recipe is changed to it."""
+    """Remember the lent model's files. Where the host lends another model than the recipe names, the recipe is changed
+    to it.
+    """
     if lent_files(folder) is not None:
         return recipe
     files = host.files()
@@ -54,7 +58,9 @@ def stems(runs: Path) -> list[str]:
 
 
 def _prefixes(folder: Path | None) -> list[str]:
-    """List what the names of a folder's files begin with, up to each "-": a run's extra files are called NAME-WORD there."""
+    """List what the names of a folder's files begin with, up to each "-": a run's extra files are called NAME-WORD
+    there.
+    """
     stems = (
         [path.stem for path in folder.rglob("*") if path.is_file()] if folder is not None and folder.is_dir() else []
     )

@@ -1,9 +1,9 @@
 """Shared or exclusive: whether weights that the steps don't need are offloaded to the computer's memory.
 
-*Shared*: each step is a turn of its own, and pictures that the user asks for are drawn between two steps. *Exclusive*, for small
-GPUs: the VAE, the text encoders once their outputs are cached, and, of a whole model that trains, the host's own weights are
-offloaded while the run steps. One turn then lasts until something else than a step is due: control pictures, a save, a pause,
-the end. Pictures that the user asks for wait until then.
+*Shared*: each step is a turn of its own, and pictures that the user asks for are drawn between two steps. *Exclusive*,
+for small GPUs: the VAE, the text encoders once their outputs are cached, and, of a whole model that trains, the host's
+own weights are offloaded while the run steps. One turn then lasts until something else than a step is due: control
+pictures, a save, a pause, the end. Pictures that the user asks for wait until then.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 SENTENCES = {
     "shared": "Mode: shared. Pictures asked for meanwhile are drawn between two steps.",
     "exclusive": (
-        "Mode: exclusive. While the run steps, {what} in the computer's memory, and pictures asked for wait until the run draws, "
+        "Mode: exclusive. While the run steps, {what} in the computer's memory, and pictures asked for wait until "
+        "the run draws, "
         "saves, pauses or ends."
     ),
 }
@@ -42,7 +43,8 @@ def describe(mode: str, recipe: Recipe) -> str:
 def choose_mode(session: Session, step: int) -> tuple[str, Measured] | None:
     """Try step number ``step`` (0-based) to see which mode it fits in, and set the turns to that mode.
 
-    Returns the mode and what the step took; None where no step is tried: on a CPU, and after the last one. Raises DoesNotFit.
+    Returns the mode and what the step took; None where no step is tried: on a CPU, and after the last one. Raises
+    DoesNotFit.
     """
     loop, turns, latents = session.loop, session.turns, session.dataset.batches.latents
     if step >= loop.total_steps or not trial_step.wanted(loop.device):
@@ -95,7 +97,9 @@ def _needs_vae(recipe: Recipe) -> bool:
 
 
 def _needs_text(recipe: Recipe) -> bool:
-    """Tell whether steps encode prompts: captions that change, prompts that aren't captions, or any where the encoder trains."""
+    """Tell whether steps encode prompts: captions that change, prompts that aren't captions, or any where the encoder
+    trains.
+    """
     dataset = recipe.dataset
     changing = dataset.cache == "none" or dataset.shuffle_tags or dataset.tag_dropout > 0
     return recipe.method.reads_anew or changing or _needs_base(recipe)

@@ -38,7 +38,9 @@ class Previews:
         """The weights before the first step, until their previews are drawn."""
 
     def begin(self, session: Session) -> None:
-        """Keep the weights of before the first step for their previews, so that steps come at once; else draw these now."""
+        """Keep the weights of before the first step for their previews, so that steps come at once; else draw these
+        now.
+        """
         if FirstWeights.fit(session.loop.parameters):
             self.first = FirstWeights(session.loop.parameters, set(ALL))
         else:
@@ -46,7 +48,9 @@ class Previews:
             self.draw_due(session, 0)
 
     def draw_due(self, session: Session, step: int) -> None:
-        """Make the previews that are due with the weights after ``step`` steps, and those still due with the first weights."""
+        """Make the previews that are due with the weights after ``step`` steps, and those still due with the first
+        weights.
+        """
         self.draw_first(session)
         if self.due:
             with suppress(ModelUnavailable), session.loop.weights_to_show():

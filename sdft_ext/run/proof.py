@@ -1,4 +1,6 @@
-"""After the last step: the last save is read back and compared with the weights in memory, and the grid of saves is drawn."""
+"""After the last step: the last save is read back and compared with the weights in memory, and the grid of saves is
+drawn.
+"""
 
 from __future__ import annotations
 

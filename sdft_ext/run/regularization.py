@@ -1,8 +1,9 @@
 """Regularization pictures, top to bottom: what the model draws for the class before it learns the concept.
 
-A picture is a function of its settings and its number, and its file is named after both. So no picture that exists is drawn
-again: drawing that was stopped or killed goes on where it was, and asking for more of the same draws what is missing. Each
-picture has its prompt as its caption. Near-duplicates teach nothing new: they are dropped, and others drawn in their place.
+A picture is a function of its settings and its number, and its file is named after both. So no picture that exists is
+drawn again: drawing that was stopped or killed goes on where it was, and asking for more of the same draws what is
+missing. Each picture has its prompt as its caption. Near-duplicates teach nothing new: they are dropped, and others
+drawn in their place.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 RECORD = "regularization.json"
 """In the program's own folder among the pictures: what was drawn there, and how."""
 TRIES, MORE_TRIES = 3, 50
-"""At most TRIES times the wanted count, and MORE_TRIES pictures more, are drawn before a prompt counts as repeating itself."""
+"""At most TRIES times the wanted count, and MORE_TRIES pictures more, are drawn before a prompt counts as repeating
+itself.
+"""
 MOST = 100_000
 _NETWORK = re.compile(r"\s*<[^<>:]+:[^<>]*>")
 
@@ -57,8 +60,8 @@ class _Stopped(RuntimeError):
 class Wanted:
     """``count`` pictures with these prompts in turn; picture n has the seed ``seed`` + n.
 
-    ``at_once`` of them are drawn in one turn with the model. Drawn one at a time, a picture is the same to the bit each time.
-    Raises RegularizeError for settings that can't be drawn.
+    ``at_once`` of them are drawn in one turn with the model. Drawn one at a time, a picture is the same to the bit each
+    time. Raises RegularizeError for settings that can't be drawn.
     """
 
     prompts: tuple[str, ...]
@@ -84,7 +87,8 @@ class Wanted:
             raise RegularizeError(f"The guidance {self.sampling.guidance} is out of range: choose 1 to 30.")
         if any(not 64 <= side <= 2048 or side % 8 for side in (self.sampling.width, self.sampling.height)):
             raise RegularizeError(
-                f"Pictures of {self.sampling.width} × {self.sampling.height} can't be drawn: choose sides from 64 to 2048 "
+                f"Pictures of {self.sampling.width} × {self.sampling.height} can't be drawn: choose sides from 64 to "
+                f"2048 "
                 "that are divisible by 8."
             )
 
@@ -242,7 +246,8 @@ class _Drawing:
     def drop_duplicates(self) -> int:
         """Remove those of ours that show what another picture in the folder shows; the lowest number stays.
 
-        A picture that wasn't drawn just now, or whose caption was edited, goes to the trash. Returns how many were removed.
+        A picture that wasn't drawn just now, or whose caption was edited, goes to the trash. Returns how many were
+        removed.
         """
         ours = {path: number for number, path in there(self.folder, self.wanted).items()}
         try:
@@ -320,7 +325,9 @@ class _Drawing:
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    """Read what was drawn in a folder; empty where there is no record. Raises OSError or RegularizeError where it can't be read."""
+    """Read what was drawn in a folder; empty where there is no record. Raises OSError or RegularizeError where it can't
+    be read.
+    """
     try:
         path = hidden_folder(folder) / RECORD
         found = json_file.read(path)
@@ -332,6 +339,7 @@ def _record(folder: Path) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise RegularizeError(
-            f"{printable(path)} is damaged: restore it, or delete it and start again; deleted pictures are then drawn once more."
+            f"{printable(path)} is damaged: restore it, or delete it and start again; deleted pictures are then "
+            f"drawn once more."
         )
     return found

@@ -1,7 +1,7 @@
 """One training run, top to bottom.
 
-A run is a folder. All that it makes is written there: the recipe it follows, its log, its control pictures, its saves, and
-the state from which it can be resumed. The page, the command line and other programs read that folder.
+A run is a folder. All that it makes is written there: the recipe it follows, its log, its control pictures, its saves,
+and the state from which it can be resumed. The page, the command line and other programs read that folder.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def train(
 
     ``processes``: of several, this is the main one, which has the others take its steps.
 
-    Raises RecipeError, DatasetError, ModelError, MethodError (all ValueError) or OSError where the run can't begin. Once it
-    trains, a failure is the result's outcome, and what was saved stays.
+    Raises RecipeError, DatasetError, ModelError, MethodError (all ValueError) or OSError where the run can't begin.
+    Once it trains, a failure is the result's outcome, and what was saved stays.
     """
     recipe_file.validate(recipe)
     folder = new_folder(Path(recipe.save.output).expanduser(), recipe.save.name) if folder is None else folder
@@ -67,7 +67,9 @@ def resume(
     quiet: bool = False,
     processes: Processes = ALONE,
 ) -> RunResult:
-    """Go on with a stopped or killed run from its last state; it ends as if it had never stopped. Raises as ``train``."""
+    """Go on with a stopped or killed run from its last state; it ends as if it had never stopped. Raises as
+    ``train``.
+    """
     folder = Path(folder)
     with memory_released():
         return Run(folder, recipe_file.read(folder / "recipe.yaml"), control, host, quiet, processes).go()
@@ -129,7 +131,9 @@ class Run:
             raise Stopped(what)
 
     def choose_memory_mode(self, session: Session, done: int) -> None:
-        """On a GPU, try a step to see how much memory it takes, and so in which mode the run goes. Raises DoesNotFit."""
+        """On a GPU, try a step to see how much memory it takes, and so in which mode the run goes. Raises
+        DoesNotFit.
+        """
         chosen = memory_mode.choose_mode(session, done)
         if chosen is not None:
             mode, measured = chosen

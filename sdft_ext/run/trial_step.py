@@ -1,8 +1,10 @@
-"""Tries steps before the first one, to measure how much of the GPU's memory they take; after that all is as before, bit for bit.
+"""Tries steps before the first one, to measure how much of the GPU's memory they take; after that all is as before, bit
+for bit.
 
-Forward pass, backward pass and optimizer run at the run's largest bucket, on random latents and the longest captions: no picture
-is read, and none of the run's random numbers is used. Two steps are tried where the optimizer has no state yet: the second step's
-peak includes that state. Memory counted on a CPU (the forecast) knows nothing of a GPU's kernels; this does.
+Forward pass, backward pass and optimizer run at the run's largest bucket, on random latents and the longest captions:
+no picture is read, and none of the run's random numbers is used. Two steps are tried where the optimizer has no state
+yet: the second step's peak includes that state. Memory counted on a CPU (the forecast) knows nothing of a GPU's
+kernels; this does.
 """
 
 from __future__ import annotations
@@ -65,8 +67,8 @@ def measure(
 ) -> Measured:
     """Take step number ``step`` (0-based) of the run on a made-up batch (twice at a run's beginning), and undo it.
 
-    ``alongside``: work that steps do besides, which is done now and stays. Raises DoesNotFit where the memory doesn't suffice;
-    then too, everything is as before.
+    ``alongside``: work that steps do besides, which is done now and stays. Raises DoesNotFit where the memory doesn't
+    suffice; then too, everything is as before.
     """
     batch = largest(loop, plan)
     height, width = (8 * side for side in batch.latents.shape[-2:])
@@ -97,7 +99,9 @@ def measure(
 
 
 def allocated(device: torch.device, peak: bool = False) -> int:
-    """Give the bytes that torch has allocated on a GPU, or the ``peak`` since the last call; 0 on a CPU, where none are counted."""
+    """Give the bytes that torch has allocated on a GPU, or the ``peak`` since the last call; 0 on a CPU, where none are
+    counted.
+    """
     if device.type != "cuda":
         return 0
     if peak:
@@ -119,7 +123,9 @@ class Always:
 
 
 def largest(loop: Loop, plan: Plan) -> Batch:
-    """Make a full batch of random latents [B, C, h, w] in the bucket with the most pixels, with the plan's longest captions."""
+    """Make a full batch of random latents [B, C, h, w] in the bucket with the most pixels, with the plan's longest
+    captions.
+    """
     bucket = max(
         (queue.bucket for queue in plan.queues), key=lambda bucket: (bucket.width * bucket.height, bucket.width)
     )
@@ -141,7 +147,9 @@ def largest(loop: Loop, plan: Plan) -> Batch:
 
 @contextmanager
 def unchanged(loop: Loop) -> Iterator[None]:
-    """Put back, bit for bit, all that a step changes. Meanwhile the copies are in the computer's memory, not in the GPU's."""
+    """Put back, bit for bit, all that a step changes. Meanwhile the copies are in the computer's memory, not in the
+    GPU's.
+    """
     optimizer = loop.optimizer
     weights = [parameter.detach().to("cpu", copy=True) for parameter in loop.parameters]
     state = {parameter: _copied(values) for parameter, values in optimizer.state.items()}

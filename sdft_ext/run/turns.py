@@ -1,4 +1,6 @@
-"""A run's turns with its host's model: waiting until the right one is loaded, and repeating work that the host disturbed."""
+"""A run's turns with its host's model: waiting until the right one is loaded, and repeating work that the host
+disturbed.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,9 @@ class Turns:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Hold the host's lock, with the model on its device. A turn inside a turn is that turn. Raises ModelUnavailable."""
+        """Hold the host's lock, with the model on its device. A turn inside a turn is that turn. Raises
+        ModelUnavailable.
+        """
         if self._inside:
             yield
             return
@@ -91,8 +95,8 @@ class Turns:
     def do(self, work: Callable[[], T], again: Callable[[], bool] = lambda: True, step: bool = False) -> T:
         """Do work in a turn of its own, and once more if ``again`` agrees where the host moved the model meanwhile.
 
-        (Some of the host's buttons move its model without taking its lock.) In exclusive mode, a ``step`` is done in one
-        turn with the steps before it.
+        (Some of the host's buttons move its model without taking its lock.) In exclusive mode, a ``step`` is done in
+        one turn with the steps before it.
         """
         if self._inside:
             return work()

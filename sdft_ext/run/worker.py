@@ -1,7 +1,7 @@
 """A run in several processes, as all but the main one go through it: they take its steps and write nothing.
 
-What the main process sends comes in this order: ``Begin``, ``Ready``, the numbers of steps (0-based), and None at the end,
-which may come at any time.
+What the main process sends comes in this order: ``Begin``, ``Ready``, the numbers of steps (0-based), and None at the
+end, which may come at any time.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def check_count(folder: Path, processes: Processes) -> None:
     elif (began or 1) != processes.count:
         way = f"with accelerate launch --multi_gpu --num_processes {began}" if began else "without accelerate launch"
         raise RecipeError(
-            f"The run in {folder} must be resumed in as many processes as it began in, or its batches would differ: resume "
+            f"The run in {folder} must be resumed in as many processes as it began in, or its batches would differ: "
+            f"resume "
             f"it {way}."
         )
 
@@ -88,7 +89,8 @@ def _restore(session: Session, done: int) -> None:
     found = state.read_last(session.folder / "state")
     if found is None or found[0] != done:
         raise state.StateError(
-            f"The state of step {done} is not in {session.folder}: the run's folder must have the same path on all computers, "
+            f"The state of step {done} is not in {session.folder}: the run's folder must have the same path on all "
+            f"computers, "
             "on a disk that they share."
         )
     checkpoint.load(session, found[1])

@@ -16,7 +16,9 @@ def write(folder: Path, summary: dict[str, Any], fingerprint: str) -> None:
 
 
 def read_fingerprint(folder: Path) -> str | None:
-    """Read the fingerprint of the dataset that the run began with; None where there is none yet, or it can't be read."""
+    """Read the fingerprint of the dataset that the run began with; None where there is none yet, or it can't be
+    read.
+    """
     try:
         return str(json_file.read(folder / FILE)["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -14,10 +14,11 @@ _NUMBER = re.compile(r"(-try)?-\d{6}$")
 
 
 def free_save_name(name: str, folder: Path, taken: Collection[str] = ()) -> str:
-    """Choose ``name``, or ``name-2`` … where a file in ``folder`` or below it has that name, or is named like a save of it.
+    """Choose ``name``, or ``name-2`` … where a file in ``folder`` or below it has that name, or is named like a save of
+    it.
 
-    Hosts find saves by name, whatever subfolder they are in, and some file systems ignore case. ``taken`` are names that
-    other runs have chosen, which may not have saved yet.
+    Hosts find saves by name, whatever subfolder they are in, and some file systems ignore case. ``taken`` are names
+    that other runs have chosen, which may not have saved yet.
     """
     used = {text.casefold() for text in taken}
     for path in folder.rglob("*") if folder.is_dir() else ():

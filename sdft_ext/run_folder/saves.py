@@ -13,7 +13,9 @@ from .save_names import TRY
 
 @dataclass(frozen=True)
 class Save:
-    """One entry of the index. ``loss`` is the smoothed loss at that step; ``further`` are extra files that belong to the save."""
+    """One entry of the index. ``loss`` is the smoothed loss at that step; ``further`` are extra files that belong to
+    the save.
+    """
 
     file: str
     step: int
@@ -29,8 +31,8 @@ Writer = Callable[[Path], Sequence[Path]]
 class Saves:
     """The saves of one run, listed in ``saves/index.json``; that file is the truth.
 
-    Files are written into ``folder``, extra files of a save into ``extra_folder``; the index holds absolute paths where that is
-    not the run's own ``saves/``.
+    Files are written into ``folder``, extra files of a save into ``extra_folder``; the index holds absolute paths where
+    that is not the run's own ``saves/``.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class Saves:
             atomic.clear(self.extra_folder, f"{whole}-*")
 
     def write_try(self, step: int, writer: Writer) -> list[Path]:
-        """Write a temporary save, which no index lists, and its extra files; returns all paths. Raises OSError as ``write``."""
+        """Write a temporary save, which no index lists, and its extra files; returns all paths. Raises OSError as
+        ``write``.
+        """
         path = self.folder / f"{self.name}{TRY}-{step:06d}{self.suffix}"
         self.folder.mkdir(parents=True, exist_ok=True)
         return [path, *writer(path)]

@@ -3,8 +3,8 @@
 (No pickles: the WebUI replaces torch.load, and a pickle is a program.)
 
 A state is a folder ``step-000100``: ``tensors.safetensors`` holds the tensors by number, ``state.json`` the tree around
-them, and checksums of both. It is written under a hidden name, flushed to the disk, and renamed; the state before it is kept,
-so that a kill at any moment, or a damaged file, costs at most the steps since that one.
+them, and checksums of both. It is written under a hidden name, flushed to the disk, and renamed; the state before it is
+kept, so that a kill at any moment, or a damaged file, costs at most the steps since that one.
 """
 
 from __future__ import annotations
@@ -38,11 +38,12 @@ class StateError(SdftError, ValueError):
 
 
 def write(folder: Path, step: int, tree: Mapping[str, Any]) -> Path:
-    """Write ``tree`` (nested dicts and lists of tensors, numbers, texts) as ``folder/step-000100``, whole or not at all.
+    """Write ``tree`` (nested dicts and lists of tensors, numbers, texts) as ``folder/step-000100``, whole or not at
+    all.
 
-    It is written tensor by tensor, so that a whole model's weights and optimizer state are never copied in memory. Older
-    states are deleted when the new one is complete. Raises OSError that names the folder where it can't be written; the
-    existing states stay then.
+    It is written tensor by tensor, so that a whole model's weights and optimizer state are never copied in memory.
+    Older states are deleted when the new one is complete. Raises OSError that names the folder where it can't be
+    written; the existing states stay then.
     """
     target, temporary, replaced = (
         folder / name.format(step) for name in ("step-{:06d}", ".step-{:06d}.tmp", ".step-{:06d}.old")
@@ -90,7 +91,9 @@ def read_last(folder: Path) -> tuple[int, dict[str, Any]] | None:
 
 
 def read(path: Path) -> tuple[int, dict[str, Any]]:
-    """Read one state, as (finished steps, tree). Raises OSError where it can't be read, StateError where it is damaged."""
+    """Read one state, as (finished steps, tree). Raises OSError where it can't be read, StateError where it is
+    damaged.
+    """
     try:
         content = json_file.parse((path / VALUES).read_text(encoding="utf-8"))
         whole = content["values_crc32"] == _sum(content["values"])
@@ -109,8 +112,8 @@ def _order(path: Path) -> tuple[int, bool]:
 def remove_old(folder: Path, step: int) -> None:
     """Delete older states than that of ``step``, so that ``KEEP`` are left.
 
-    A resumed run calls it too: it may have been killed just before the older ones were deleted. Later states exist only where
-    they couldn't be read; the run comes to their steps again and replaces them.
+    A resumed run calls it too: it may have been killed just before the older ones were deleted. Later states exist only
+    where they couldn't be read; the run comes to their steps again and replaces them.
     """
     for old in [path for path in states(folder) if _order(path)[0] <= step][:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
@@ -141,7 +144,9 @@ def _file_sum(path: Path) -> int:
 
 
 def _flatten(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """Turn a tree into JSON types, with names for tensors. Keys keep their type, tuples stay tuples, floats are exact (hex)."""
+    """Turn a tree into JSON types, with names for tensors. Keys keep their type, tuples stay tuples, floats are exact
+    (hex).
+    """
     if isinstance(value, Tensor):
         if value.dtype not in tensor_file.NAMES:
             raise TypeError(f"{path}: {str(value.dtype).removeprefix('torch.')} can't be kept in a state")
@@ -183,7 +188,9 @@ def _available(device: str) -> bool:
 
 
 def _strides(value: Tensor) -> list[int] | None:
-    """Give the strides of a tensor that fills its memory in another order (channels last): fused optimizers rely on them."""
+    """Give the strides of a tensor that fills its memory in another order (channels last): fused optimizers rely on
+    them.
+    """
     if value.is_contiguous():
         return None
     step = 1
@@ -224,7 +231,9 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -
 
 
 def _on_device_of(parameter: Tensor, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Move a parameter's state to its device where none of it is there (step counters may stay on the CPU beside a GPU)."""
+    """Move a parameter's state to its device where none of it is there (step counters may stay on the CPU beside a
+    GPU).
+    """
     tensors = [value for value in entry.values() if isinstance(value, Tensor)]
     if any(value.device == parameter.device for value in tensors):
         return dict(entry)

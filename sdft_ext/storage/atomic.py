@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def write(path: str | Path, writer: Callable[[Path], None]) -> None:
     """Let ``writer`` make the file under a temporary name in the same folder, then rename it to ``path``.
 
-    Raises OSError with the file's name where the disk is full or the folder can't be written; what was there before stays.
+    Raises OSError with the file's name where the disk is full or the folder can't be written; what was there before
+    stays.
     """
     path = Path(path)
     try:

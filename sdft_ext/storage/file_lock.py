@@ -26,7 +26,9 @@ def open_own(path: str, flags: int) -> int:
 
 @contextmanager
 def locked(path: Path, seconds: float = SECONDS) -> Iterator[None]:
-    """Hold the lock of a file, which is made where it isn't there. Raises Locked after ``seconds``, OSError without a file."""
+    """Hold the lock of a file, which is made where it isn't there. Raises Locked after ``seconds``, OSError without a
+    file.
+    """
     handle = open_own(str(path), os.O_RDWR | os.O_CREAT)
     try:
         until = time.monotonic() + seconds

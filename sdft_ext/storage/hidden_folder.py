@@ -32,7 +32,8 @@ def hidden_folder(root: Path, *names: str, make: bool = False) -> Path:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise HiddenFolderError(
-                f"{printable(root)} can't be written ({os.strerror(error.errno or 0)}); change its permissions, or copy the "
+                f"{printable(root)} can't be written ({os.strerror(error.errno or 0)}); change its permissions, or "
+                f"copy the "
                 "pictures to another folder."
             ) from error
     return path

@@ -1,8 +1,8 @@
 """Taggers as ONNX files, in the layout of the WD14 taggers: a folder with ``model.onnx`` and ``selected_tags.csv``.
 
-The picture is put in the middle of a white square, shrunk or enlarged to the model's side, and given as BGR values from 0 to
-255, [1, side, side, 3] (models that want the colours first get them first). Each output is the score of one line of the
-table: category 0 general, 4 characters, 9 the rating. (SmilingWolf's taggers, and others made after them.)
+The picture is put in the middle of a white square, shrunk or enlarged to the model's side, and given as BGR values from
+0 to 255, [1, side, side, 3] (models that want the colours first get them first). Each output is the score of one line
+of the table: category 0 general, 4 characters, 9 the rating. (SmilingWolf's taggers, and others made after them.)
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class OnnxTagger:
             raise TaggerError(f"{self.folder / MODEL} can't be run ({_first(error)}): is it a WD14 tagger?") from error
         if len(scores) != len(self._tags):
             raise TaggerError(
-                f"{self.folder / MODEL} gives {len(scores)} scores, and {TAGS} names {len(self._tags)} tags: take both files "
+                f"{self.folder / MODEL} gives {len(scores)} scores, and {TAGS} names {len(self._tags)} tags: take "
+                f"both files "
                 "from the same place."
             )
         found = [
@@ -90,7 +91,9 @@ class OnnxTagger:
 
 
 def onnx_taggers(folder: Path) -> list[OnnxTagger]:
-    """Those in a folder: each sub-folder with a model or a table in it; the folder itself, where they lie in it directly."""
+    """Those in a folder: each sub-folder with a model or a table in it; the folder itself, where they lie in it
+    directly.
+    """
     try:
         inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError:

@@ -15,9 +15,11 @@ _BRACKET = re.compile(r"(?<!\\)([()])")
 
 @dataclass(frozen=True)
 class Choice:
-    """``threshold`` and ``character_threshold``: least scores. ``blacklist``: tags that are left out. ``prefix`` stands first.
+    """``threshold`` and ``character_threshold``: least scores. ``blacklist``: tags that are left out. ``prefix`` stands
+    first.
 
-    ``spaces``: underscores become spaces. ``escape``: brackets get a backslash, as prompts need it. ``rating``: told too.
+    ``spaces``: underscores become spaces. ``escape``: brackets get a backslash, as prompts need it. ``rating``: told
+    too.
     """
 
     threshold: float = 0.35

@@ -1,4 +1,6 @@
-"""The tools by name: what each asks for and what it makes. The page's panel is drawn from this list; nothing heavy is imported."""
+"""The tools by name: what each asks for and what it makes. The page's panel is drawn from this list; nothing heavy is
+imported.
+"""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ def convert(
 ) -> str:
     """Write a model in the form that the target's name says: a ``.safetensors`` file, or else a diffusers folder.
 
-    Tensor by tensor; the numbers stay what they are unless ``precision`` says another format. Returns a sentence. Raises
-    ModelError, ToolError or OSError.
+    Tensor by tensor; the numbers stay what they are unless ``precision`` says another format. Returns a sentence.
+    Raises ModelError, ToolError or OSError.
     """
     source, target = Path(source).expanduser(), Path(target).expanduser()
     if target.suffix.lower() == ".safetensors":
@@ -60,7 +60,10 @@ def to_tensors(
     entries = aligned(in_precision({key: Entry(file[key].dtype, file.shapes[key]) for key in kept}, precision))
     told = _written(file, entries, target, {"format": "pt", **file.metadata}, progress)
     if file.dangerous:
-        told += " That file could run programs where it is opened carelessly: none was run here, and the new one holds none."
+        told += (
+            " That file could run programs where it is opened carelessly: none was run here, and the new one "
+            "holds none."
+        )
     return told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ..formats import kohya
 from ..formats.metadata import VERSIONS
 from ..method.full import NOT_IN_FILES
 from ..method.lowrank import approximated
-from ..model.source import open_source
+from ..model.source import Source, open_source
 from ..recipe import Precision
 from .files import Progress, ToolError, layers, new_file
 
@@ -20,7 +21,8 @@ from .files import Progress, ToolError, layers, new_file
 class Extracted:
     """What an extraction made. ``error``: length of all that is missing ÷ length of all changes of layers' weights.
 
-    ``left``: changed parameters that no LoRA holds (biases, norms, the tokens' table), ``left_share`` of the whole change's length.
+    ``left``: changed parameters that no LoRA holds (biases, norms, the tokens' table), ``left_share`` of the whole
+    change's length.
     """
 
     path: Path
@@ -33,12 +35,14 @@ class Extracted:
     @property
     def text(self) -> str:
         found = (
-            f"{self.path}: {self.layers} layers, rank up to {self.largest_rank}; {self.error:.2%} of the change of these weights "
+            f"{self.path}: {self.layers} layers, rank up to {self.largest_rank}; {self.error:.2%} of the change of "
+            f"these weights "
             "is missing (by length)."
         )
         if self.left:
             found += (
-                f" {self.left} other parameters differ too (biases, norms, the tokens' table), {self.left_share:.2%} of the whole "
+                f" {self.left} other parameters differ too (biases, norms, the tokens' table), {self.left_share:.2%} "
+                f"of the whole "
                 "change, which a LoRA can't hold."
             )
         return found
@@ -56,8 +60,9 @@ def extract(
 ) -> Extracted:
     """Write the LoRA that turns ``base`` into ``tuned``. Both checkpoints are read tensor by tensor.
 
-    ``rank``: of each layer; ``error``: each layer gets the least rank whose error (a share of its change's length) is at most
-    this; both: whichever is smaller; neither: full rank. Raises ToolError where the two are different kinds of models.
+    ``rank``: of each layer; ``error``: each layer gets the least rank whose error (a share of its change's length) is
+    at most this; both: whichever is smaller; neither: full rank. Raises ToolError where the two are different kinds of
+    models.
     """
     target = new_file(target)
     one, other = open_source(base), open_source(tuned)
@@ -98,16 +103,22 @@ def extract(
     if not found:
         raise ToolError(f"{base} and {tuned} have the same weights: there is nothing to extract.")
     ranks = [layer.rank for layer in found.values()]
-    told = {
+    told = _metadata(one, other, target, ranks)
+    kohya.write(target, found, one.family, told, precision)
+    share = (outside / (outside + whole)) ** 0.5
+    return Extracted(target, len(found), max(ranks), (missing / whole) ** 0.5, left, share)
+
+
+def _metadata(one: Source, other: Source, target: Path, ranks: Sequence[int]) -> dict[str, str]:
+    """What the file says of itself."""
+    rank = str(ranks[0]) if len(set(ranks)) == 1 else "Dynamic"
+    return {
         "ss_base_model_version": VERSIONS[one.family.name],
         "ss_v2": str(one.family.name == "sd2"),
         "ss_sd_model_name": one.path.name,
         "ss_output_name": target.stem,
         "ss_network_module": "networks.lora",
-        "ss_network_dim": str(ranks[0]) if len(set(ranks)) == 1 else "Dynamic",
-        "ss_network_alpha": str(ranks[0]) if len(set(ranks)) == 1 else "Dynamic",
+        "ss_network_dim": rank,
+        "ss_network_alpha": rank,
         "sdft_extracted_from": other.path.name,
     }
-    kohya.write(target, found, one.family, told, precision)
-    share = (outside / (outside + whole)) ** 0.5
-    return Extracted(target, len(found), max(ranks), (missing / whole) ** 0.5, left, share)

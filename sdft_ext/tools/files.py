@@ -35,7 +35,8 @@ def new_file(path: str | Path, suffix: str = ".safetensors") -> Path:
 
 @contextmanager
 def with_config(base: Path, target: Path) -> Iterator[None]:
-    """Inside, ``target`` is written; the configuration beside ``base`` comes beside it first, so that it is never without.
+    """Inside, ``target`` is written; the configuration beside ``base`` comes beside it first, so that it is never
+    without.
 
     Where the writing fails, the copy is taken away. Raises ToolError where it would replace another one.
     """

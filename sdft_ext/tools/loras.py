@@ -29,6 +29,16 @@ Part = tuple[kohya.Layer, float]
 
 
 @dataclass(frozen=True)
+class Cut:
+    """How small each layer gets: a ``rank``, the least rank with at most this ``error``, or whichever is smaller; 0:
+    neither.
+    """
+
+    rank: int
+    error: float
+
+
+@dataclass(frozen=True)
 class Made:
     """A LoRA that a tool made. ``error``: length of all that is missing ÷ length of the change, before rounding."""
 
@@ -44,7 +54,8 @@ class Made:
     @property
     def text(self) -> str:
         found = (
-            f"{self.path}: {self.layers} layers, rank up to {self.largest_rank}; {self.error:.2%} of the change is missing "
+            f"{self.path}: {self.layers} layers, rank up to {self.largest_rank}; {self.error:.2%} of the change is "
+            f"missing "
             "(by length)."
         )
         if self.words:
@@ -61,7 +72,8 @@ def resize(
     precision: Precision = "fp16",
     progress: Progress | None = None,
 ) -> Made:
-    """Write a LoRA at another rank, or the least ranks with at most this error in each layer; a LoHa or LoKr becomes a LoRA.
+    """Write a LoRA at another rank, or the least ranks with at most this error in each layer; a LoHa or LoKr becomes a
+    LoRA.
 
     Raises ToolError for a DoRA, whose magnitudes belong to the base's weights.
     """
@@ -71,7 +83,7 @@ def resize(
     file = kohya.read(source)
     parts = {name: [(layer, 1.0)] for name, layer in file.layers.items()}
     _refuse_dora(source, file)
-    return _written(target, parts, file.metadata, rank, error, precision, words(source), progress)
+    return _written(target, parts, file.metadata, Cut(rank, error), precision, words(source), progress)
 
 
 @torch.no_grad()
@@ -83,7 +95,8 @@ def merge_loras(
     precision: Precision = "fp16",
     progress: Progress | None = None,
 ) -> Made:
-    """Write one LoRA whose effect is the sum of the files' at their weights; exactly, with the sum of their ranks, or cut.
+    """Write one LoRA whose effect is the sum of the files' at their weights; exactly, with the sum of their ranks, or
+    cut.
 
     New words go along.
     Raises ToolError where files name their layers in different ways or have layers of different sizes.
@@ -105,11 +118,12 @@ def merge_loras(
     for name, some in parts.items():
         if len({size(layer.tensors) for layer, _ in some}) > 1:
             raise ToolError(
-                f"The files have layers of different sizes, such as {name}: they were made for different kinds of models."
+                f"The files have layers of different sizes, such as {name}: they were made for different kinds of "
+                f"models."
             )
     told = {**read[0][1].metadata, "sdft_merged": names_and_weights(files)}
     bundle, left = _together([path for path, _, _ in read])
-    made = _written(target, parts, told, rank, error, precision, bundle, progress)
+    made = _written(target, parts, told, Cut(rank, error), precision, bundle, progress)
     return replace(made, left=left)
 
 
@@ -148,8 +162,7 @@ def _written(
     target: Path,
     parts: Mapping[str, Sequence[Part]],
     metadata: Mapping[str, str],
-    rank: int,
-    error: float,
+    cut: Cut,
     precision: Precision,
     bundle: dict[str, Tensor],
     progress: Progress | None,
@@ -158,7 +171,7 @@ def _written(
     ranks: set[int] = set()
     missing = whole = 0.0
     for name, some in parts.items():
-        new, wanted = _layer(name, some, rank, error)
+        new, wanted = _layer(name, some, cut.rank, cut.error)
         found = new.up.float().flatten(1) @ new.down.float().flatten(1) * new.scale
         whole += float(wanted.double().square().sum())
         missing += float((wanted - found).double().square().sum())
@@ -181,7 +194,9 @@ def _written(
 
 
 def _layer(name: str, parts: Sequence[Part], rank: int, error: float) -> tuple[LoraLayer, Tensor]:
-    """A LoRA's layer with the effect of all parts at their weights, cut as asked; and that effect whole [out, in·kernel]."""
+    """A LoRA's layer with the effect of all parts at their weights, cut as asked; and that effect whole [out,
+    in·kernel].
+    """
     loras = [(layer, weight) for layer, weight in parts if isinstance(layer, LoraLayer)]
     if len(loras) == len(parts):
         layer = _stacked(loras)

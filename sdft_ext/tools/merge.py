@@ -1,4 +1,6 @@
-"""LoRA, LoHa, LoKr and DoRA files merged into a checkpoint, tensor by tensor: never more than one of them is in memory."""
+"""LoRA, LoHa, LoKr and DoRA files merged into a checkpoint, tensor by tensor: never more than one of them is in
+memory.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ class Merged:
         found = [f"{self.path}: {self.changed} of {self.tensors} tensors changed."]
         for name, words in self.words:
             found.append(
-                f"{name} also holds the new {'words' if len(words) > 1 else 'word'} {', '.join(words)}, which no checkpoint can: "
+                f"{name} also holds the new {'words' if len(words) > 1 else 'word'} {', '.join(words)}, which no "
+                f"checkpoint can: "
                 "put their embeddings beside it, the files that end in the word, or prompts will not know them."
             )
         return " ".join(found)
@@ -51,8 +54,9 @@ def merge(
 ) -> Merged:
     """Write ``base`` with each file's change at its weight, one after the other, as programs apply them.
 
-    Computed in float32. Keys, order and sizes are the base file's, number formats too unless ``precision`` says another;
-    what nothing changes stays bit for bit then. Raises ModelError, LoraFileError, ToolError, CheckpointError or OSError.
+    Computed in float32. Keys, order and sizes are the base file's, number formats too unless ``precision`` says
+    another; what nothing changes stays bit for bit then. Raises ModelError, LoraFileError, ToolError, CheckpointError
+    or OSError.
     """
     target = new_file(target)
     if not files:

@@ -13,7 +13,9 @@ from .merge import merge
 
 
 def work(tool: str, values: dict[str, Any], target: Path, progress: Progress | None = None) -> str:
-    """Do it; what came of it in words. ``values``: by the fields' names of ``catalog.TOOLS``. Raises what the tool does."""
+    """Do it; what came of it in words. ``values``: by the fields' names of ``catalog.TOOLS``. Raises what the tool
+    does.
+    """
     if tool == "merge":
         return merge(values["base"], values["loras"], target, values["precision"] or None, progress).text
     if tool == "convert":

@@ -2,7 +2,8 @@
 
 No learned parts. The background is the border's median colour; the object is what differs from it; its colour is the
 nearest of the world's colours in CIELAB; its shape is the best of the world's outlines, compared by overlap after
-position and area have been normalised away; the style is the strength of diagonal stripes inside the object, where they are what its brightness is made of.
+position and area have been normalised away; the style is the strength of diagonal stripes inside the object, where they
+are what its brightness is made of.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ _BACKGROUND_LIMIT = 24.0
 _STRIPES = 0.2
 """Least relative amplitude of diagonal stripes that counts as the style."""
 _STRIPES_SHARE, _STRIPES_AHEAD = 0.35, 1.2
-"""Stripes explain at least this share of the brightness's variance inside the object, and so many times what waves in any
-other direction do: blotches and dark edges have amplitude too."""
+"""Stripes explain at least this share of the brightness's variance inside the object, and so many times what waves in
+any other direction do: blotches and dark edges have amplitude too.
+"""
 _CANVAS = 40
 """Width of the normalised canvas on which outlines are compared; an object's area covers a quarter of it."""
 _VERSIONS = ((17.0, 0.0), (17.0, 1.5), (14.5, 2.5))
@@ -220,7 +222,9 @@ def _stripe_strength(picture: Floats, inside: Mask) -> float:
 
 
 def _explained(picture: Floats, inside: Mask, angles: tuple[float, ...]) -> float:
-    """Share (0–1) of the brightness's variance inside the object that the best of these waves explains, by least squares."""
+    """Share (0–1) of the brightness's variance inside the object that the best of these waves explains, by least
+    squares.
+    """
     light = np.linalg.norm(picture, axis=2)[inside]
     swing = light - light.mean()
     most = 0.0

@@ -43,7 +43,9 @@ def recipe(out: Path) -> Recipe:
 
 
 def concept_captions(count: int, kind: Kind = "subject") -> list[str]:
-    """Captions with the trigger, most of them not among the pictures: every colour on every background, or the world's own."""
+    """Captions with the trigger, most of them not among the pictures: every colour on every background, or the world's
+    own.
+    """
     if kind == "style":
         return [f"{caption} {world.STYLE_TRIGGER}" for caption in base_captions(count, "style")]
     pairs = [(c, b) for b in world.BACKGROUNDS for c in world.COLOURS]
@@ -89,7 +91,9 @@ def training_pictures(found: Recipe) -> list[world.Picture]:
 
 
 def measured(found: Recipe, save: Path, progress: Progress) -> dict[str, Any]:
-    """The figures of a save of the recipe's method: what the base knows, what was learned, what bleeds, what was copied."""
+    """The figures of a save of the recipe's method: what the base knows, what was learned, what bleeds, what was
+    copied.
+    """
     model = load(found.model.base)
     captions = base_captions(BASE_PICTURES, "base")
     quality = measure.base_quality(pictures(model, captions, SEED, progress, "Measuring the base model"), captions)

@@ -1,4 +1,6 @@
-"""Draws scenes of the toy world: shapes four times larger than the picture, averaged down, so that edges are anti-aliased."""
+"""Draws scenes of the toy world: shapes four times larger than the picture, averaged down, so that edges are
+anti-aliased.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _STRIPE_SHADE = 0.4
 
 
 def polygon(points: int, radius: float, x: float, y: float, angle: float, inner: float | None = None) -> list[Point]:
-    """Return the corners of a regular polygon, or of a star where ``inner`` (radius of the notches) is given; the first corner points up."""
+    """Return the corners of a regular polygon, or of a star where ``inner`` (radius of the notches) is given; the first
+    corner points up.
+    """
     count = points if inner is None else 2 * points
     radii = [radius if inner is None or i % 2 == 0 else inner for i in range(count)]
     turns = [np.deg2rad(angle - 90.0 + 360.0 * i / count) for i in range(count)]

@@ -1,7 +1,7 @@
 """Adam that finds its own step size (Defazio & Mishchenko 2023, "Learning-rate-free learning by D-adaptation").
 
-pytorch-optimizer 3.4.0 has a DAdaptAdam too, but resets its means at every step, so that its estimate never leaves the first
-guess: a loss of 8.838 was 8.824 after 300 steps at any learning rate.
+pytorch-optimizer 3.4.0 has a DAdaptAdam too, but resets its means at every step, so that its estimate never leaves the
+first guess: a loss of 8.838 was 8.824 after 300 steps at any learning rate.
 """
 
 from __future__ import annotations

@@ -35,12 +35,16 @@ class EMA:
         self.updates = updates
 
     def applied(self) -> AbstractContextManager[None]:
-        """Give the parameters the mean, in their own dtype, inside the block; after it they are bit for bit what they were."""
+        """Give the parameters the mean, in their own dtype, inside the block; after it they are bit for bit what they
+        were.
+        """
         return holding(self.parameters, self.mean)
 
     @contextmanager
     def exact(self) -> Iterator[None]:
-        """Give the parameters the mean itself, in float32, inside the block: for files, which round it once. Copies nothing."""
+        """Give the parameters the mean itself, in float32, inside the block: for files, which round it once. Copies
+        nothing.
+        """
         own = [parameter.data for parameter in self.parameters]
         try:
             for parameter, mean in zip(self.parameters, self.mean, strict=True):

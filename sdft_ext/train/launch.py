@@ -25,7 +25,8 @@ MPI = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 @contextmanager
 def launched() -> Iterator[Processes]:
-    """Give this process's place among those that ``accelerate launch`` has started; ALONE where it has started no other.
+    """Give this process's place among those that ``accelerate launch`` has started; ALONE where it has started no
+    other.
 
     Raises RecipeError, which names what the launcher was asked for and a run can't do.
     """
@@ -65,22 +66,26 @@ def _refuse_unsupported(environment: Mapping[str, str]) -> None:
         )
     if environment.get("MASTER_PORT") == "0":
         raise RecipeError(
-            "accelerate launch was given --main_process_port 0, where the processes don't find each other: leave it out, or "
+            "accelerate launch was given --main_process_port 0, where the processes don't find each other: leave it "
+            "out, or "
             "name a free port."
         )
     precision = environment.get("ACCELERATE_MIXED_PRECISION", "no")
     if precision != "no":
         raise RecipeError(
-            f"accelerate launch asks for mixed_precision {precision}, but a run follows its recipe: set train.precision "
+            f"accelerate launch asks for mixed_precision {precision}, but a run follows its recipe: set "
+            f"train.precision "
             "there, and give accelerate launch --mixed_precision no."
         )
     if environment.get("ACCELERATE_DYNAMO_BACKEND", "NO").upper() != "NO":
         raise RecipeError(
-            "accelerate launch asks to compile, but a run follows its recipe: give accelerate launch --dynamo_backend no."
+            "accelerate launch asks to compile, but a run follows its recipe: give accelerate launch "
+            "--dynamo_backend no."
         )
     if int(environment.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0:
         raise RecipeError(
-            "After a failure accelerate launch would start the command again (--max_restarts), which would begin a new run: "
+            "After a failure accelerate launch would start the command again (--max_restarts), which would begin a "
+            "new run: "
             "leave that out, and resume the run."
         )
 

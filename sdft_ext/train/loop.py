@@ -46,7 +46,9 @@ class BatchSource(Protocol):
 
 @dataclass(frozen=True)
 class Encoders:
-    """``trained`` encodes with gradients, while the text encoder trains; ``frozen``, which may cache, while it doesn't."""
+    """``trained`` encodes with gradients, while the text encoder trains; ``frozen``, which may cache, while it
+    doesn't.
+    """
 
     trained: Encode
     frozen: Encode
@@ -65,10 +67,13 @@ class StepResult:
 
 
 def refuse_compile(version: str, device: torch.device, recipe: Recipe) -> None:
-    """Raise RecipeError where torch's compiler is known to fail: 2.1's on a CPU, on layers with adapters around them."""
+    """Raise RecipeError where torch's compiler is known to fail: 2.1's on a CPU, on layers with adapters around
+    them.
+    """
     if version.startswith("2.1.") and device.type == "cpu" and recipe.method.name in LORA_FAMILY:
         raise RecipeError(
-            f"train.compile can't be used on a CPU with torch {version}, whose compiler fails on a LoRA's layers: set it to "
+            f"train.compile can't be used on a CPU with torch {version}, whose compiler fails on a LoRA's layers: "
+            f"set it to "
             "false, or install a newer torch."
         )
 
@@ -112,7 +117,8 @@ class Loop:
         dtypes = {parameter.dtype for parameter in model.unet.parameters()}
         if train.precision == "fp32" and dtypes & {torch.float16, torch.bfloat16}:
             raise RecipeError(
-                "train.precision is fp32, but the model is loaded in half precision: set it to bf16 (or fp16), or load the "
+                "train.precision is fp32, but the model is loaded in half precision: set it to bf16 (or fp16), or "
+                "load the "
                 "model in float32 (the WebUI's --no-half)."
             )
         self.precision.refuse_mixed(
@@ -159,7 +165,8 @@ class Loop:
 
     def _not_finite(self, what: str, value: float, step: int) -> str:
         return (
-            f"{what} became {value} at step {step + 1}. Lower the learning rate (now {self.recipe.train.learning_rate:g}), "
+            f"{what} became {value} at step {step + 1}. Lower the learning rate (now "
+            f"{self.recipe.train.learning_rate:g}), "
             "or use precision bf16 instead of fp16, and resume from the last save."
         )
 
@@ -196,7 +203,9 @@ class Loop:
             return total
 
     def _of_shard(self, shard: Shard, encode: Encode) -> Encode:
-        """Make a function from the whole batch's captions to the conditioning of its shard, as long as if all were encoded."""
+        """Make a function from the whole batch's captions to the conditioning of its shard, as long as if all were
+        encoded.
+        """
         if shard.count == 1:
             return encode
 
@@ -227,7 +236,9 @@ class Loop:
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """Compute the unweighted losses [B] of given noise and timesteps, for validation: without dropout, so only weights count."""
+        """Compute the unweighted losses [B] of given noise and timesteps, for validation: without dropout, so only
+        weights count.
+        """
         batch, flags = batch.to(self.device), Flags(self.model.modules)
         try:
             for module in self.model.modules:
@@ -263,7 +274,9 @@ class Loop:
         self.groups, self.parameters, self.ema = [], [], None
 
     def weights_to_show(self) -> AbstractContextManager[Any]:
-        """Show, inside the block, the weights for pictures and validation: the EMA's or the schedule-free mean, else as they are."""
+        """Show, inside the block, the weights for pictures and validation: the EMA's or the schedule-free mean, else as
+        they are.
+        """
         if self.ema is not None:
             return self.ema.applied()
         return evaluation_weights(self.optimizer)

@@ -42,8 +42,8 @@ def noise(shape: torch.Size, train: TrainRecipe, generator: Generator) -> Tensor
 def pyramid(plain: Tensor, iterations: int, discount: float, generator: Generator) -> Tensor:
     """Add multi-resolution noise (Whitaker 2023, "Multi-resolution noise for diffusion model training") to ``plain``.
 
-    Level i is noise of 1/rⁱ of the size, r drawn from [2, 4), enlarged and added with strength discountⁱ, up to
-    i = ``iterations``; each picture is then scaled back to variance 1. Level 0 has full size. sd-scripts counts it, too:
+    Level i is noise of 1/rⁱ of the size, r drawn from [2, 4), enlarged and added with strength discountⁱ, up to i =
+    ``iterations``; each picture is then scaled back to variance 1. Level 0 has full size. sd-scripts counts it, too:
     its 6 iterations are 5 here.
     """
     total = plain

@@ -1,6 +1,7 @@
 """The training objective, from a batch to a loss.
 
-Add noise to the latents, let the model predict, measure the distance to the target (Ho 2020, eq. 14; Salimans 2022 for v).
+Add noise to the latents, let the model predict, measure the distance to the target (Ho 2020, eq. 14; Salimans 2022 for
+v).
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ Predict = Callable[[Tensor, Tensor], Tensor]
 class LossResult:
     """``total``: Σ wᵢ·λ(tᵢ)·lᵢ / B, with gradients. ``per_picture`` [B]: lᵢ alone.
 
-    lᵢ is the picture's mean over its elements, wᵢ its weight in the batch, λ its timestep's weight. The sum is divided by
-    the number of pictures, not by the weights: a regularization weight of ½ halves the effect of those pictures and leaves
-    the others' alone. So the mean over micro-batches of one size is the loss of the batch that they make together.
+    lᵢ is the picture's mean over its elements, wᵢ its weight in the batch, λ its timestep's weight. The sum is divided
+    by the number of pictures, not by the weights: a regularization weight of ½ halves the effect of those pictures and
+    leaves the others' alone. So the mean over micro-batches of one size is the loss of the batch that they make
+    together.
     """
 
     total: Tensor

@@ -1,8 +1,8 @@
-"""Optimizers by the recipe's name: torch's AdamW, our D-Adaptation, pytorch-optimizer's others, and bitsandbytes' 8-bit AdamW
-where it is installed.
+"""Optimizers by the recipe's name: torch's AdamW, our D-Adaptation, pytorch-optimizer's others, and bitsandbytes' 8-bit
+AdamW where it is installed.
 
-None of them changes a parameter without a gradient, not even by weight decay: so a text encoder that has stopped training
-stays bit for bit what it was.
+None of them changes a parameter without a gradient, not even by weight decay: so a text encoder that has stopped
+training stays bit for bit what it was.
 """
 
 from __future__ import annotations
@@ -45,15 +45,16 @@ NOT_OPTIONS = ("self", "params", "lr", "weight_decay", "kwargs")
 def build(groups: Sequence[ParameterGroup], train: TrainRecipe) -> torch.optim.Optimizer:
     """Make the recipe's optimizer over the method's groups, in their order, ready to train.
 
-    Raises RecipeError for an option that it doesn't have or accept, for several learning rates where it has only one, and
-    where its package is missing.
+    Raises RecipeError for an option that it doesn't have or accept, for several learning rates where it has only one,
+    and where its package is missing.
     """
     others = [group.name for group in groups if group.learning_rate != train.learning_rate]
     if train.optimizer == "prodigy" and len({group.learning_rate for group in groups}) > 1:
         words = others and all(name == "text_encoder_words" for name in others)
         setting = "method.embedding.learning_rate" if words else "train.text_encoder_learning_rate"
         raise RecipeError(
-            f"{setting}: prodigy has one learning rate for all parameters; set this to 0 (the same as train.learning_rate), or "
+            f"{setting}: prodigy has one learning rate for all parameters; set this to 0 (the same as "
+            f"train.learning_rate), or "
             "choose dadaptadam or adamw."
         )
     kind = optimizer_class(train.optimizer)
@@ -149,7 +150,9 @@ def _mode(optimizer: Any, name: str) -> None:
 
 
 def _value(text: str) -> Any:
-    """Parse a text as yes/no, None, a number, or a tuple of numbers; give it back as it is where it is none of these."""
+    """Parse a text as yes/no, None, a number, or a tuple of numbers; give it back as it is where it is none of
+    these.
+    """
     words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "none": None}
     plain = text.strip().lower()
     if plain in words:

@@ -27,7 +27,8 @@ class Steps(Protocol):
 
 
 class Precision:
-    """Runs the forward pass in the recipe's precision. With fp16, losses are scaled so that small gradients don't vanish.
+    """Runs the forward pass in the recipe's precision. With fp16, losses are scaled so that small gradients don't
+    vanish.
 
     Raises RecipeError where this version of torch can't compute so on this device.
     """
@@ -44,7 +45,8 @@ class Precision:
         other = {"bf16": "fp16", "fp16": "bf16"}.get(self.name)
         if self.device.type == "cpu" and other is not None and DTYPES[other] in dtypes:
             raise RecipeError(
-                f"The model is loaded in {other}, which a CPU can't compute with in {self.name}: set train.precision to {other}, "
+                f"The model is loaded in {other}, which a CPU can't compute with in {self.name}: set train.precision "
+                f"to {other}, "
                 "or load the model in float32 (the WebUI's --no-half)."
             )
 
@@ -61,8 +63,9 @@ class Precision:
     def step(self, optimizer: Steps, parameters: Sequence[nn.Parameter], clip_norm: float) -> float:
         """Unscale the gradients, clip them to ``clip_norm`` (0: don't), and step. Returns their norm before clipping.
 
-        No weight moves where that norm is NaN or infinite. With fp16 that is an overflow now and then: the scale is halved,
-        and the next step is as good as any. Without a scaler, or with a scale that no longer helps, see ``broken``.
+        No weight moves where that norm is NaN or infinite. With fp16 that is an overflow now and then: the scale is
+        halved, and the next step is as good as any. Without a scaler, or with a scale that no longer helps, see
+        ``broken``.
         """
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
@@ -87,7 +90,8 @@ class Precision:
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what ``state`` gave."""
         if self.scaler is not None and state:
-            # A new scaler: the old one may be in the middle of a step that ran out of memory, and would refuse the next.
+            # A new scaler: the old one may be in the middle of a step that ran out of memory, and would refuse the
+            # next.
             self.scaler = _scaler(self.device)
             self.scaler.load_state_dict(state)
 

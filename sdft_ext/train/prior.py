@@ -1,12 +1,13 @@
 """Prior preservation without pictures: the base model's own predictions are targets beside the dataset's pictures.
 
-For a noisy picture x_t with a caption, c is the caption with the class word in place of the trigger (and, in place of a new
-word, the text that it was initialized with), ∅ the empty prompt:
+For a noisy picture x_t with a caption, c is the caption with the class word in place of the trigger (and, in place of a
+new word, the text that it was initialized with), ∅ the empty prompt:
 
-    w_class · λ(t) · |ε_trained(x_t, t, c) − ε_base(x_t, t, c)|²  +  w_blank · λ(t) · |ε_trained(x_t, t, ∅) − ε_base(x_t, t, ∅)|²
+    w_class · λ(t) · |ε_trained(x_t, t, c) − ε_base(x_t, t, c)|²  +  w_blank · λ(t) · |ε_trained(x_t, t, ∅) −
+    ε_base(x_t, t, ∅)|²
 
-(differential output preservation and blank-prompt preservation, as in ostris' ai-toolkit; the idea is DreamBooth's prior
-preservation, Ruiz 2022.) λ is the loss's own weight of the timestep.
+(differential output preservation and blank-prompt preservation, as in ostris' ai-toolkit; the idea is DreamBooth's
+prior preservation, Ruiz 2022.) λ is the loss's own weight of the timestep.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ class Prior:
 
 
 def prior(recipe: Recipe, method: Method, weights: Tensor) -> Prior | None:
-    """Make the prior of a recipe, None where it asks for no term. Raises MethodError where the method can't be switched off."""
+    """Make the prior of a recipe, None where it asks for no term. Raises MethodError where the method can't be switched
+    off.
+    """
     train = recipe.train
     if not train.class_preservation and not train.blank_preservation:
         return None

@@ -1,7 +1,8 @@
 """The processes that train one run: usually this one alone, several where Hugging Face Accelerate has launched them.
 
-Each of several processes sees an equal part of every batch. The mean of their gradients is the gradient of the whole batch,
-so all take the same step. The main process, number 0, decides and writes; the others do what it sends (``run/worker.py``).
+Each of several processes sees an equal part of every batch. The mean of their gradients is the gradient of the whole
+batch, so all take the same step. The main process, number 0, decides and writes; the others do what it sends
+(``run/worker.py``).
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ ALONE = Processes()
 
 
 def check(recipe: Recipe, processes: Processes, dropout: bool) -> None:
-    """Raise RecipeError for what several processes can't do. ``dropout``: whether the method draws in its forward pass."""
+    """Raise RecipeError for what several processes can't do. ``dropout``: whether the method draws in its forward
+    pass.
+    """
     if processes.count == 1:
         return
     if recipe.train.optimizer == "adamw8bit":

@@ -1,8 +1,8 @@
 """Stochastic rounding: weights kept in bfloat16, moved in float32, and rounded at random (Gupta 2015).
 
-A step is mostly smaller than the distance between two bfloat16 numbers: rounded to the nearest, no weight would ever move.
-Rounded up with a probability that is the fraction of the way to the next number, the mean is right. Each parameter is widened
-alone, so float32 weights and gradients never exist all at once; the optimizer's state is float32.
+A step is mostly smaller than the distance between two bfloat16 numbers: rounded to the nearest, no weight would ever
+move. Rounded up with a probability that is the fraction of the way to the next number, the mean is right. Each
+parameter is widened alone, so float32 weights and gradients never exist all at once; the optimizer's state is float32.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def needed(parameters: Sequence[nn.Parameter]) -> bool:
 
 
 def rounded(values: Tensor, draws: torch.Generator) -> Tensor:
-    """Round float32 values to bfloat16: the 16 bits that are cut off, as a fraction, are the chance of the next number."""
+    """Round float32 values to bfloat16: the 16 bits that are cut off, as a fraction, are the chance of the next
+    number.
+    """
     bits = values.contiguous().view(torch.int32)
     chance = torch.randint(0, 1 << 16, bits.shape, dtype=torch.int32, device=values.device, generator=draws)
     return ((bits + chance) & -65536).view(torch.float32).to(torch.bfloat16)

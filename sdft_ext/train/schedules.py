@@ -56,9 +56,9 @@ def length(train: TrainRecipe, steps: int) -> int:
 def step_string(text: str) -> list[tuple[float, float]]:
     """Parse the WebUI's schedule into (rate, until that step) pairs: '5e-4:200, 1e-4' is 5e-4 for 200 steps, then 1e-4.
 
-    A last piece without a step, or with -1, lasts to the run's end (infinity here); otherwise training ends at its step.
-    Empty pieces are skipped. Raises RecipeError where the text can't be read, and (where the WebUI says nothing) where steps
-    don't rise or a piece follows one without a step.
+    A last piece without a step, or with -1, lasts to the run's end (infinity here); otherwise training ends at its
+    step. Empty pieces are skipped. Raises RecipeError where the text can't be read, and (where the WebUI says nothing)
+    where steps don't rise or a piece follows one without a step.
     """
     pieces: list[tuple[float, float]] = []
     for piece in filter(None, (part.strip() for part in text.split(","))):
@@ -73,7 +73,8 @@ def step_string(text: str) -> list[tuple[float, float]]:
     rising = steps == sorted(set(steps)) and min(steps, default=0) >= 1
     if not rising or not all(rate >= 0 and math.isfinite(rate) for rate, _ in pieces):
         raise RecipeError(
-            f"train.schedule_steps is {text!r}, but needs rates of 0 or more and rising steps from 1; write for example "
+            f"train.schedule_steps is {text!r}, but needs rates of 0 or more and rising steps from 1; write for "
+            f"example "
             "'5e-4:200, 1e-4'."
         )
     return pieces

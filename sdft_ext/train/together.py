@@ -1,4 +1,6 @@
-"""Several processes, each with a copy of what trains: started by Hugging Face Accelerate, joined by torch's collectives."""
+"""Several processes, each with a copy of what trains: started by Hugging Face Accelerate, joined by torch's
+collectives.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from ..recipe import RecipeError
 from .processes import Processes, ProcessLost
 
 PATIENCE = timedelta(days=7)
-"""How long the others wait for a main process that is drawing, saving or paused. One that has died is noticed at once."""
+"""How long the others wait for a main process that is drawing, saving or paused. One that has died is noticed at
+once.
+"""
 AT_ONCE = 2**24
 """Most numbers that are averaged in one piece."""
 ANOTHER_ENDED = "Another process of this run has ended; its own message is above. Fix that, then resume."

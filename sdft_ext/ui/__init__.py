@@ -1,1 +1,3 @@
-"""The Fine-tune page: ``page/`` is its own JavaScript, which the API serves; ``standalone.py`` shows it without a WebUI."""
+"""The Fine-tune page: ``page/`` is its own JavaScript, which the API serves; ``standalone.py`` shows it without a
+WebUI.
+"""

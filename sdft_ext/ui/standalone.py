@@ -1,4 +1,6 @@
-"""The Fine-tune page without a WebUI: a server on this machine, with the toy model, or another checkpoint, as its base."""
+"""The Fine-tune page without a WebUI: a server on this machine, with the toy model, or another checkpoint, as its
+base.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def application(base: Path = CHECKPOINT, runs: Path = ROOT / "runs") -> tuple[Fa
 
 
 def listen(port: int | None) -> socket.socket:
-    """A listening socket on this machine: of this port, or of the first free one. Raises SystemExit where there is none."""
+    """A listening socket on this machine: of this port, or of the first free one. Raises SystemExit where there is
+    none.
+    """
     for number in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS):
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if os.name != "nt":  # there it would take a port away from another program

@@ -32,7 +32,9 @@ Place = Callable[[float, float], "tuple[float, float]"]
 
 
 def chart(lines: Sequence[dict[str, Any]], title: str) -> Image.Image:
-    """Draw raw and smoothed loss, validation losses and a mark at each save over the steps; an empty chart without losses."""
+    """Draw raw and smoothed loss, validation losses and a mark at each save over the steps; an empty chart without
+    losses.
+    """
     series = {name: [p for p in losses(list(lines), name) if math.isfinite(p[1])] for name in COLOURS}
     series = {name: points for name, points in series.items() if points}
     sheet = Image.new("RGB", (SIZE[0] * FINE, SIZE[1] * FINE), "white")

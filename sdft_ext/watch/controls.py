@@ -37,7 +37,9 @@ class Controls:
         return [prompt for _, _, prompt in self.entries]
 
     def draw(self, step: int, draw: Draw) -> list[Path]:
-        """Draw all prompts with the model as it is after ``step`` steps, over those of an earlier draw; returns their files."""
+        """Draw all prompts with the model as it is after ``step`` steps, over those of an earlier draw; returns their
+        files.
+        """
         if not self.entries:
             return []
         paths = [self.path(name, number, step) for name, number, _ in self.entries]
@@ -62,10 +64,11 @@ class Controls:
 
 
 def grid(columns: Sequence[tuple[str, Sequence[Image.Image]]], prompts: Sequence[str]) -> Image.Image:
-    """Draw saves × prompts as one picture: a column for each (label, pictures), a row for each prompt with its text above.
+    """Draw saves × prompts as one picture: a column for each (label, pictures), a row for each prompt with its text
+    above.
 
-    Small pictures are enlarged by a whole number and large ones reduced, and letters grow with the sheet's width, so that it
-    can be read on a phone. Text that is wider than its column takes several lines.
+    Small pictures are enlarged by a whole number and large ones reduced, and letters grow with the sheet's width, so
+    that it can be read on a phone. Text that is wider than its column takes several lines.
     """
     size, gap = _cell(*columns[0][1][0].size), 10
     across = gap + len(columns) * (size[0] + gap)
@@ -98,13 +101,17 @@ def _write(sheet: Image.Image, place: tuple[int, int], lines: Sequence[str], let
 
 
 def _letters(labels: Sequence[str], letters: int, room: int) -> int:
-    """Choose the letter height at which each part of the labels fits: at most ``letters``, at least half of that, or 14."""
+    """Choose the letter height at which each part of the labels fits: at most ``letters``, at least half of that, or
+    14.
+    """
     widest = max((width(part, letters) for label in labels for part in re.split(r"(?<=[-_])|\s+", label)), default=0)
     return max(min(letters, int(letters * room / widest)) if widest else letters, letters // 2, 14)
 
 
 def _cell(width: int, height: int) -> tuple[int, int]:
-    """Choose the size at which a picture is shown: at most 256 pixels, small ones enlarged up to 192 by a whole number."""
+    """Choose the size at which a picture is shown: at most 256 pixels, small ones enlarged up to 192 by a whole
+    number.
+    """
     side = max(width, height)
     scale = max(1, 192 // side) if side <= 256 else 256 / side
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -25,9 +25,9 @@ class Divergence:
     """Watches each step's loss while a run trains.
 
     Levels are compared as means of the loss's logarithm: of the last ``WINDOW`` steps, and of the first step, the first
-    three and the first ten. (A rate that is far too high breaks the model after one step: then only the first loss shows
-    what the level was.) The noise is estimated from the steps themselves, so that a batch of one needs a larger rise than a
-    batch of many. The run has diverged when the level was too high for ``WINDOW`` steps in a row.
+    three and the first ten. (A rate that is far too high breaks the model after one step: then only the first loss
+    shows what the level was.) The noise is estimated from the steps themselves, so that a batch of one needs a larger
+    rise than a batch of many. The run has diverged when the level was too high for ``WINDOW`` steps in a row.
     """
 
     def __init__(self) -> None:
@@ -95,5 +95,6 @@ def verdict(lines: list[dict[str, Any]]) -> tuple[Verdict, str]:
         return "not learning", "The learning rate was 0 throughout: nothing was learned. Set train.learning_rate."
     return (
         "fine",
-        "The loss stayed within bounds. The control pictures show whether the concept was learned, and whether it bleeds.",
+        "The loss stayed within bounds. The control pictures show whether the concept was learned, and whether it "
+        "bleeds.",
     )

@@ -41,7 +41,8 @@ class Painter:
         self.recipe, self.model, self.do, self.progress = recipe, model, do, progress
 
     def draw(self, prompts: Sequence[str], seeds: Sequence[int], label: str) -> list[Image.Image]:
-        """Draw pictures with the model as it is, with the recipe's sampler settings; fewer at once where memory is short.
+        """Draw pictures with the model as it is, with the recipe's sampler settings; fewer at once where memory is
+        short.
 
         Raises DrawingError where not even one picture fits.
         """

@@ -23,7 +23,9 @@ class Progress:
         self._width = 0
 
     def show(self, label: str, done: int, total: int, extra: str = "") -> None:
-        """Show that ``label`` is at ``done`` of ``total``; the time left is estimated from when the label first appeared."""
+        """Show that ``label`` is at ``done`` of ``total``; the time left is estimated from when the label first
+        appeared.
+        """
         if self.quiet:
             return
         now = time.monotonic()
@@ -61,7 +63,9 @@ class Progress:
         self._width, self._label = 0, ""
 
     def _write(self, text: str) -> None:
-        """Write, with '?' for letters that the stream's encoding lacks; where its reader has gone, stay silent from now on."""
+        """Write, with '?' for letters that the stream's encoding lacks; where its reader has gone, stay silent from now
+        on.
+        """
         encoding = self.stream.encoding or "utf-8"
         try:
             self.stream.write(text.encode(encoding, "replace").decode(encoding))

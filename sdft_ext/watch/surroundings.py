@@ -39,7 +39,8 @@ def memory_released() -> Iterator[None]:
 def release_memory() -> None:
     """Free what unused objects hold and what the allocators keep for later, in a program that goes on after a run.
 
-    A run's parts refer to each other, so Python frees them only when it looks for cycles; and the C library keeps freed memory.
+    A run's parts refer to each other, so Python frees them only when it looks for cycles; and the C library keeps freed
+    memory.
     """
     gc.collect()
     if torch.cuda.is_available():

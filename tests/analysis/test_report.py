@@ -1,4 +1,6 @@
-"""The whole report: each finding one sentence, of a stable kind, with the files behind it; as text, as data, as a command."""
+"""The whole report: each finding one sentence, of a stable kind, with the files behind it; as text, as data, as a
+command.
+"""
 
 from __future__ import annotations
 

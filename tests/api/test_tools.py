@@ -1,4 +1,6 @@
-"""Tools over HTTP: each setting changes what is made, nothing is written over, and what is stopped leaves nothing behind."""
+"""Tools over HTTP: each setting changes what is made, nothing is written over, and what is stopped leaves nothing
+behind.
+"""
 
 from __future__ import annotations
 
@@ -146,7 +148,7 @@ def test_every_setting_changes_what_is_made(
             seen[changed] = answer.json()
         else:
             target = made(client, tool.name, f"result {number}", **settings)
-            seen[changed] = "folder" if target.is_dir() else {k: (v.dtype, v.numpy(force=True).tobytes() if v.dtype != torch.bfloat16 else v.float().numpy().tobytes()) for k, v in load_file(target).items()}  # fmt: skip
+            seen[changed] = "folder" if target.is_dir() else {k: (v.dtype, v.numpy(force=True).tobytes() if v.dtype != torch.bfloat16 else v.float().numpy().tobytes()) for k, v in load_file(target).items()}  # fmt: skip  # noqa: E501
         assert changed == "" or seen[changed] != seen[""], changed
 
 

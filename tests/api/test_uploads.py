@@ -160,7 +160,8 @@ def test_names_that_differ_in_capitals_are_said(client: TestClient, tmp_path: Pa
     done = send(client, tmp_path / "cats", *sent)
     assert tree(tmp_path / "cats") == ["A.png", "b.txt"]
     assert done["refused"] == [
-        "a.png was sent as A.png, too, which is the same name on some systems, with different content: the first was added; "
+        "a.png was sent as A.png, too, which is the same name on some systems, with different content: the first was "
+        "added; "
         "rename this one.",
         "b.txt was sent twice, with different content: the first was added; rename this one.",
     ]

@@ -52,8 +52,10 @@ for number in range(60):
 
 @pytest.mark.parametrize("seeds", [range(20), pytest.param(range(20, 200), marks=pytest.mark.slow)])
 def test_no_text_is_lost_in_two_hundred_interleavings(tmp_path: Path, seeds: range) -> None:
-    """Our two programs (page and command line) and a foreign editor take turns at random. Whatever the foreign one wrote
-    last is either in the file, or was seen here before it was replaced; whatever was edited here is in a text or comes back."""
+    """Our two programs (page and command line) and a foreign editor take turns at random. Whatever the foreign one
+    wrote last is either in the file, or was seen here before it was replaced; whatever was edited here is in a text or
+    comes back.
+    """
     for seed in seeds:
         rng = random.Random(seed)
         root = folders.make(tmp_path / str(seed), {str(n): f"start {n}" for n in range(3)})
@@ -61,28 +63,7 @@ def test_no_text_is_lost_in_two_hundred_interleavings(tmp_path: Path, seeds: ran
         foreign: dict[str, str] = {}
         mine: dict[str, str] = {}
         for turn in range(12):
-            name = str(rng.randrange(3))
-            found = ours[rng.randrange(2)]
-            what = rng.choice(["foreign", "foreign", "edit", "edit", "save", "undo", "resolve", "reopen"])
-            if what == "foreign":
-                foreign[name] = f"theirs {turn}"
-                (root / f"{name}.txt").write_text(foreign[name])
-            elif what == "edit":
-                found.refresh()
-                if state(found, name) != "conflict":
-                    mine[name] = f"mine {turn}"
-                    change(found, name, do="set", text=mine[name])
-            elif what == "save":
-                found.save()
-            elif what == "undo":
-                found.refresh()
-                if found.undo_label:
-                    found.undo()
-            elif what == "resolve":
-                found.refresh()
-                found.resolve([name], mine=rng.random() < 0.5)
-            elif what == "reopen":
-                ours[ours.index(found)] = CaptionStore(root)
+            _take_turn(rng, turn, root, ours, foreign, mine)
             for file, text in foreign.items():
                 there = (root / f"{file}.txt").read_text()
                 assert there == text or _kept(root, text), f"seed {seed}, turn {turn}: {text!r} is lost"
@@ -91,6 +72,34 @@ def test_no_text_is_lost_in_two_hundred_interleavings(tmp_path: Path, seeds: ran
         for found in ours:
             found.refresh()
         assert shown(ours[0]) == shown(ours[1]) == shown(CaptionStore(root)), f"seed {seed}"
+
+
+def _take_turn(
+    rng: random.Random, turn: int, root: Path, ours: list[CaptionStore], foreign: dict[str, str], mine: dict[str, str]
+) -> None:
+    """One program does one thing; what it wrote is noted."""
+    name = str(rng.randrange(3))
+    found = ours[rng.randrange(2)]
+    what = rng.choice(["foreign", "foreign", "edit", "edit", "save", "undo", "resolve", "reopen"])
+    if what == "foreign":
+        foreign[name] = f"theirs {turn}"
+        (root / f"{name}.txt").write_text(foreign[name])
+    elif what == "edit":
+        found.refresh()
+        if state(found, name) != "conflict":
+            mine[name] = f"mine {turn}"
+            change(found, name, do="set", text=mine[name])
+    elif what == "save":
+        found.save()
+    elif what == "undo":
+        found.refresh()
+        if found.undo_label:
+            found.undo()
+    elif what == "resolve":
+        found.refresh()
+        found.resolve([name], mine=rng.random() < 0.5)
+    elif what == "reopen":
+        ours[ours.index(found)] = CaptionStore(root)
 
 
 def _kept(root: Path, text: str) -> bool:

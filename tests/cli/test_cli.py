@@ -53,7 +53,10 @@ def test_help_is_quick_and_names_every_setting():
 
 
 def test_help_loads_nothing_heavy():
-    program = "import sys, sdft_ext.cli.main as c\ntry: c.main(['train', '--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    program = (
+        "import sys, sdft_ext.cli.main as c\ntry: c.main(['train', '--help'])\nexcept SystemExit: "
+        "pass\nprint(sorted(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, encoding="utf-8")
     modules = done.stdout.splitlines()[-1]
     assert "'sdft_ext.cli.main'" in modules

@@ -1,4 +1,6 @@
-"""What version 0.1.0 kept in a dataset's folder: edits of captions, the trash, kept copies, crops, masks, prepared pictures."""
+"""What version 0.1.0 kept in a dataset's folder: edits of captions, the trash, kept copies, crops, masks, prepared
+pictures.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The order of the rooms, as docs/architecture.md draws it: each imports only from those below it, and no files in a circle."""
+"""The order of the rooms, as docs/architecture.md draws it: each imports only from those below it, and no files in a
+circle.
+"""
 
 from __future__ import annotations
 

@@ -179,9 +179,9 @@ REFUSED = {
     "half a LoKr": ({f"{ROOT}.lokr_w1": torch.ones(4, 4), f"{ROOT}.lokr_w2_a": torch.ones(8, 2)}, "damaged"),
     "OFT": ({f"{ROOT}.oft_blocks": torch.ones(4, 8, 8)}, "other kinds"),
     "a checkpoint": ({"model.diffusion_model.out.2.weight": torch.ones(4, 32, 3, 3)}, "checkpoint"),
-    "another model": ({f"lora_unet_blocks_7.lora_{s}.weight": torch.ones(2, 2) for s in ("up", "down")}, "another kind"),
+    "another model": ({f"lora_unet_blocks_7.lora_{s}.weight": torch.ones(2, 2) for s in ("up", "down")}, "another kind"),  # noqa: E501
     "half a layer": ({f"{ROOT}.lora_down.weight": torch.ones(2, 32)}, "damaged"),
-    "no rank": ({f"{ROOT}.lora_down.weight": torch.ones(0, 32), f"{ROOT}.lora_up.weight": torch.ones(32, 0)}, "damaged"),
+    "no rank": ({f"{ROOT}.lora_down.weight": torch.ones(0, 32), f"{ROOT}.lora_up.weight": torch.ones(32, 0)}, "damaged"),  # noqa: E501
     "no sides": ({f"{ROOT}.lora_down.weight": torch.ones(2), f"{ROOT}.lora_up.weight": torch.ones(2)}, "damaged"),
     "nothing": ({}, "empty"),
 }  # fmt: skip

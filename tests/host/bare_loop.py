@@ -1,7 +1,8 @@
-"""python -m tests.host.bare_loop CHECKPOINT SIDE STEPS: prints how many MiB a training loop adds to its process's memory.
+"""python -m tests.host.bare_loop CHECKPOINT SIDE STEPS: prints how many MiB a training loop adds to its process's
+memory.
 
-What anybody would write with diffusers, peft and torch alone: noise, forward, mean squared error, backward, clip, AdamW,
-on a model that is loaded already.
+What anybody would write with diffusers, peft and torch alone: noise, forward, mean squared error, backward, clip,
+AdamW, on a model that is loaded already.
 """
 
 from __future__ import annotations

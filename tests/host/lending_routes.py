@@ -247,7 +247,9 @@ def compare(file: str, prompt: str) -> dict[str, Any]:
 
 @torch.no_grad()
 def compare_called(file: str, method: str, prompt: str, trigger: str) -> dict[str, Any]:
-    """An embedding or a hypernetwork in the WebUI's own loader and UNet against ours; it is called by its file's name."""
+    """An embedding or a hypernetwork in the WebUI's own loader and UNet against ours; it is called by its file's
+    name.
+    """
     from modules import sd_hijack, shared
     from modules.hypernetworks import hypernetwork
 
@@ -287,7 +289,9 @@ def compare_called(file: str, method: str, prompt: str, trigger: str) -> dict[st
 
 @torch.no_grad()
 def compare_checkpoint(file: str, prompt: str, base: str, loras: str = "") -> dict[str, Any]:
-    """A checkpoint as the WebUI loads it against ``base`` in ours with the file's weights, or with the LoRAs ('FILE:WEIGHT,…')."""
+    """A checkpoint as the WebUI loads it against ``base`` in ours with the file's weights, or with the LoRAs
+    ('FILE:WEIGHT,…').
+    """
     from modules import sd_models, shared
     from modules.call_queue import queue_lock
 
@@ -365,7 +369,9 @@ def patches() -> dict[str, Any]:
 
 
 def changed(checkpoint: str) -> dict[str, str]:
-    """What a turn says after the WebUI has loaded another checkpoint, and whether it works again with the former one."""
+    """What a turn says after the WebUI has loaded another checkpoint, and whether it works again with the former
+    one.
+    """
     from modules import sd_models, shared
     from modules.call_queue import queue_lock
 

@@ -1,4 +1,6 @@
-"""SD 2 and SDXL as a WebUI loads them, small: random weights, and configurations with OpenCLIP's smallest text tower."""
+"""SD 2 and SDXL as a WebUI loads them, small: random weights, and configurations with OpenCLIP's smallest text
+tower.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What every host promises to a run, and every run to its host: the same tests for each.
 
-Here they ask the standalone host. ``test_webui.py`` runs this file once more inside a WebUI's process, where it asks the
-WebUI's.
+Here they ask the standalone host. ``test_webui.py`` runs this file once more inside a WebUI's process, where it asks
+the WebUI's.
 """
 
 from __future__ import annotations
@@ -301,7 +301,9 @@ def test_an_unloaded_model_is_had_back(world: World, whole: Whole, tmp_path: Pat
 
 @pytest.mark.parametrize("at", [3, 9])
 def test_a_step_that_was_disturbed_is_done_over(world: World, whole: Whole, tmp_path: Path, at: int) -> None:
-    """In the middle of a forward pass the host throws its model away: in a step, and while control pictures are drawn."""
+    """In the middle of a forward pass the host throws its model away: in a step, and while control pictures are
+    drawn.
+    """
     host = world.host()
     calls = iter(range(1, 10_000))
 
@@ -394,7 +396,9 @@ def test_a_resumed_run_keeps_its_name(world: World, whole: Whole, tmp_path: Path
 
 
 def test_try_now(world: World, whole: Whole, tmp_path: Path) -> None:
-    """A temporary file of the training as it is, at once and while it is paused; the one before goes, all go at its end."""
+    """A temporary file of the training as it is, at once and while it is paused; the one before goes, all go at its
+    end.
+    """
     going = Going(whole.recipe, tmp_path / "run", world.host())
     folder = world.folder_of_saves or going.folder / "saves"
     tries = lambda: sorted(folder.glob("[!.]*-try-*.safetensors"))  # noqa: E731

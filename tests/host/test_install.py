@@ -1,4 +1,6 @@
-"""``install.py`` as the WebUI runs it: adds what is missing, changes nothing else, and never stands in the start's way."""
+"""``install.py`` as the WebUI runs it: adds what is missing, changes nothing else, and never stands in the start's
+way.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What is refused, whose flags hold, how saves stand in prompts and infotexts, which names are free: without a WebUI."""
+"""What is refused, whose flags hold, how saves stand in prompts and infotexts, which names are free: without a
+WebUI.
+"""
 
 from __future__ import annotations
 

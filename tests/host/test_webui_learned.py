@@ -1,7 +1,7 @@
 """What every method has learned of the examples, seen in pictures that a real WebUI draws with the saved file.
 
-The files are those of ``python -m bench methods``, from its work folder (``SDFT_TRAINED``, or ``out/methods``) where a row was
-made there with today's settings; other rows are trained here first, some minutes each.
+The files are those of ``python -m bench methods``, from its work folder (``SDFT_TRAINED``, or ``out/methods``) where a
+row was made there with today's settings; other rows are trained here first, some minutes each.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def share(webui: WebUI, concept: str, prompts: list[str], **settings: str) -> fl
         picture
         for number, prompt in enumerate(prompts)
         for picture in webui.pictures(
-            prompt, EACH, seed=100 * number, steps=demo.SAMPLER.steps, cfg_scale=demo.SAMPLER.guidance, sampler_name="DDIM",
+            prompt, EACH, seed=100 * number, steps=demo.SAMPLER.steps, cfg_scale=demo.SAMPLER.guidance, sampler_name="DDIM",  # noqa: E501
             override_settings=settings,
         )
     ]  # fmt: skip

@@ -33,7 +33,8 @@ def write_recipe(folder: Path, name: str, *settings: str) -> Path:
     found.save.output, found.save.name, found.save.every = str(folder / "runs"), f"made-by-{name}{len(settings)}", 0
     found.train.length, found.train.batch_size, found.train.learning_rate = 6, 2, 1e-2
     found.watch.concept_prompts, found.watch.bleeding_prompts = [], []
-    # The WebUI multiplies LoHa and LoKr in the file's own number format, and its torch (2.1) can't multiply halves on a CPU.
+    # The WebUI multiplies LoHa and LoKr in the file's own number format, and its torch (2.1) can't multiply halves on a
+    # CPU.
     found.save.precision = "fp32"
     found.method.name = name  # type: ignore[assignment]
     # Small enough that LoKr has a layer of either form: two whole matrices, and one in factors.

@@ -1,4 +1,6 @@
-"""A real WebUI's own interrogators: what they lack is said, and nothing is downloaded; with weights there they caption."""
+"""A real WebUI's own interrogators: what they lack is said, and nothing is downloaded; with weights there they
+caption.
+"""
 
 from __future__ import annotations
 

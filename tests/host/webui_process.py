@@ -98,7 +98,7 @@ def started(
     with ui.log.open("wb") as log:
         process = subprocess.Popen(
             [str(Path(WEBUI, "venv", "bin", "python")), "launch.py", *arguments],
-            cwd=WEBUI, env={**os.environ, **surroundings}, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            cwd=WEBUI, env={**os.environ, **surroundings}, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,  # noqa: E501
         )  # fmt: skip
     try:
         for _ in range(1200):

@@ -145,7 +145,7 @@ def plain(value: object) -> str:
 def test_where_the_model_is_held_in_the_runs_format_its_weights_are_not_copied():
     """On an H100, at 512 and 1024 pixels (docs/memory.md): the estimate is as near as it says."""
     for name, side, held, measured in (
-        ("sd1", 512, "fp16", 3129), ("sd1", 512, "bf16", 4977), ("sdxl", 1024, "fp16", 9821), ("sdxl", 1024, "bf16", 14106)
+        ("sd1", 512, "fp16", 3129), ("sd1", 512, "bf16", 4977), ("sdxl", 1024, "fp16", 9821), ("sdxl", 1024, "bf16", 14106)  # noqa: E501
     ):  # fmt: skip
         settings = presets.start("lora", "subject", name, side, "fp16") | {
             "train.checkpointing": False,
@@ -208,6 +208,8 @@ def test_whole_models_are_counted_exactly(settings: tuple[str, ...]):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 5, 10, 14, 17, 19])
 def test_a_whole_run_takes_what_was_forecast(number: int, tmp_path: Path) -> None:
-    """Of ``python -m bench memory --check``: a LoRA, one with priors, LoKr, weights in bf16, pivotal tuning, hypernetwork."""
+    """Of ``python -m bench memory --check``: a LoRA, one with priors, LoKr, weights in bf16, pivotal tuning,
+    hypernetwork.
+    """
     row = peaks.compare(peaks.cases("toy")[number], TOY, tmp_path / "case")
     assert abs(row.off) <= 0.1 and abs(row.off_step) <= 0.1, row

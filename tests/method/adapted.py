@@ -1,4 +1,6 @@
-"""Methods with adapters in a small model: attached and moved as training would, saved, and read by the WebUI's formulas."""
+"""Methods with adapters in a small model: attached and moved as training would, saved, and read by the WebUI's
+formulas.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""DreamBooth and full fine-tuning: the host stays bit for bit, the checkpoint is the base's own but for what trained."""
+"""DreamBooth and full fine-tuning: the host stays bit for bit, the checkpoint is the base's own but for what
+trained.
+"""
 
 from __future__ import annotations
 

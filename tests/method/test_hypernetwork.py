@@ -133,7 +133,9 @@ def test_first_weights_come_from_the_seed_alone(model):
 
 
 def test_numbers_of_layers_are_the_webui_s():
-    """Its Sequential counts linear, activation, norm, dropout in this order; no activation after the last unless asked."""
+    """Its Sequential counts linear, activation, norm, dropout in this order; no activation after the last unless
+    asked.
+    """
 
     def names(**settings: object) -> set[str]:
         made = Structure(**{"dropout": (0, 0, 0), **settings})  # type: ignore[arg-type]

@@ -188,7 +188,9 @@ def test_open_clip_attention_is_written_whole(tmp_path):
 
 
 def webui_name(key):
-    """The WebUI's rule (HOST: SD 1 names in diffusers' style become LDM's): blocks of three, two residual blocks each."""
+    """The WebUI's rule (HOST: SD 1 names in diffusers' style become LDM's): blocks of three, two residual blocks
+    each.
+    """
     import re
 
     kinds = {
@@ -201,13 +203,13 @@ def webui_name(key):
     }
     if match := re.fullmatch(r"lora_unet_down_blocks_(\d+)_(attentions|resnets)_(\d+)_(.+)", key):
         a, kind, c, rest = match.groups()
-        return f"input_blocks_{1 + int(a) * 3 + int(c)}_{1 if kind == 'attentions' else 0}_{kinds.get(kind, {}).get(rest, rest)}"
+        return f"input_blocks_{1 + int(a) * 3 + int(c)}_{1 if kind == 'attentions' else 0}_{kinds.get(kind, {}).get(rest, rest)}"  # noqa: E501
     if match := re.fullmatch(r"lora_unet_mid_block_(attentions|resnets)_(\d+)_(.+)", key):
         kind, b, rest = match.groups()
         return f"middle_block_{1 if kind == 'attentions' else int(b) * 2}_{kinds.get(kind, {}).get(rest, rest)}"
     if match := re.fullmatch(r"lora_unet_up_blocks_(\d+)_(attentions|resnets)_(\d+)_(.+)", key):
         a, kind, c, rest = match.groups()
-        return f"output_blocks_{int(a) * 3 + int(c)}_{1 if kind == 'attentions' else 0}_{kinds.get(kind, {}).get(rest, rest)}"
+        return f"output_blocks_{int(a) * 3 + int(c)}_{1 if kind == 'attentions' else 0}_{kinds.get(kind, {}).get(rest, rest)}"  # noqa: E501
     if match := re.fullmatch(r"lora_unet_down_blocks_(\d+)_downsamplers_0_conv", key):
         return f"input_blocks_{3 + int(match[1]) * 3}_0_op"
     if match := re.fullmatch(r"lora_unet_up_blocks_(\d+)_upsamplers_0_conv", key):

@@ -156,7 +156,9 @@ def test_another_kinds_file_is_refused_by_name(model, of, by, tmp_path):
 
 
 def others(weight):
-    """Forms that LyCORIS writes and we don't: Tucker's, both of LoKr's matrices in factors, DoRA over LoHa, no alpha."""
+    """Forms that LyCORIS writes and we don't: Tucker's, both of LoKr's matrices in factors, DoRA over LoHa, no
+    alpha.
+    """
     draws = torch.Generator().manual_seed(4)
 
     def drawn(*size):

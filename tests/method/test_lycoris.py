@@ -114,7 +114,8 @@ def theirs(tensors: dict[str, torch.Tensor], root: str, layer: torch.nn.Module) 
         module = modules.make_module(*modules.get_module(tensors, root), root, layer)
         found: torch.Tensor = module.get_diff_weight(1.0, shape=weight.shape)[0]
         return found
-    # Its loader takes every DoRA for one with a magnitude per output (wd_on_out=True): told otherwise, as a trainer does.
+    # Its loader takes every DoRA for one with a magnitude per output (wd_on_out=True): told otherwise, as a trainer
+    # does.
     own = {key.removeprefix(f"{root}."): value for key, value in tensors.items() if key.startswith(f"{root}.")}
     module = modules.LoConModule(
         root, layer, 1.0, len(own["lora_down.weight"]), float(own["alpha"]), weight_decompose=True, wd_on_out=False

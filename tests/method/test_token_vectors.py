@@ -72,7 +72,9 @@ def test_a_word_begins_as_the_words_it_is_given(model, vectors):
 
 
 def test_only_the_vectors_train(model):
-    """With a gradient through the whole text encoder, every weight and every other word stays bit for bit what it was."""
+    """With a gradient through the whole text encoder, every weight and every other word stays bit for bit what it
+    was.
+    """
     before = {id(p): p.detach().clone() for part in model.modules for p in part.parameters()}
     tables = [encoder.text_model.embeddings.token_embedding for encoder in model.text_encoders]
     other = encoded(model, "a photo of a dog")

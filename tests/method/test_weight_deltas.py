@@ -17,8 +17,9 @@ from tests.method.adapted import KERNEL, KINDS, LINEAR, Attached, near, recipe
 @pytest.mark.parametrize("kind", ["dora", "loha", "lokr"])
 @pytest.mark.parametrize("compute", [torch.float32, torch.bfloat16])
 def test_no_second_weight_is_kept_for_the_gradients(kind, compute):
-    """The change of weight is as large as the weight: of a large model's, all at once would take gigabytes. And what is computed
-    again gives the gradients that plain algebra has, of x too, with rank dropout's draws."""
+    """The change of weight is as large as the weight: of a large model's, all at once would take gigabytes. And what is
+    computed again gives the gradients that plain algebra has, of x too, with rank dropout's draws.
+    """
     torch.manual_seed(0)
     for base, x in (
         (torch.nn.Linear(192, 160), torch.randn(2, 3, 192)),

@@ -129,7 +129,8 @@ def test_what_somebody_has_changed_in_the_results_is_kept(folder: Path, tmp_path
     _, done = prepare(folder, out)
     assert (out / "plain.txt").read_text() == "mine"
     assert done.problems == [
-        f"{out / 'plain.txt'} was changed after it was prepared and is kept as it is; move it away to have it made again."
+        f"{out / 'plain.txt'} was changed after it was prepared and is kept as it is; move it away to have it made "
+        f"again."
     ]
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from sdft_ext.desk import Desk
 from sdft_ext.desk.example import example
 from sdft_ext.formats.quick_look import RESOLUTION, glance
 from sdft_ext.method import METHODS
@@ -87,20 +84,3 @@ def test_a_file_that_is_no_model_breaks_nothing(tmp_path: Path):
         path = tmp_path / f"{number}.safetensors"
         path.write_bytes(content)
         assert glance(str(path)).family == "sd1"
-
-
-def test_the_desk_offers_presets_for_its_model(desk: Desk):
-    told = desk.recipes.schema()
-    assert [preset["settings"]["dataset.resolution"] for preset in told["presets"]] == [64] * len(told["presets"])
-    assert {preset["name"] for preset in told["presets"]} == {
-        f"{kind}-{method}" for kind in ("subject", "style") for method in ("lora", *presets.OTHERS)
-    }
-    assert [entry["name"] for entry in told["thorough"]] == ["quick", "normal", "thorough"]
-
-
-def test_importing_desk_and_api_imports_nothing_heavy():
-    heavy = ("torch", "diffusers", "peft", "transformers", "fastapi", "gradio", "scipy")
-    code = f"import sys, sdft_ext.desk, sdft_ext.api; print([name for name in {heavy!r} if name in sys.modules])"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
-    )

@@ -20,8 +20,8 @@ TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmt
 def go(recipe: Path, folder: Path, moment: int | str, told: Path) -> None:
     """Train ``recipe`` in ``folder``, or go on there; killed before the ``moment``-th touch of a file of the run.
 
-    ``moment`` may also be a part of a file's name: the first touch of such a one. Writes the number of touches to ``told``
-    if the run comes to its end.
+    ``moment`` may also be a part of a file's name: the first touch of such a one. Writes the number of touches to
+    ``told`` if the run comes to its end.
     """
     touches = 0
 

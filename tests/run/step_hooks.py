@@ -12,7 +12,9 @@ from tests.run import tiny
 
 
 class Between(StandaloneHost):
-    """Lends the model, and calls ``do(finished steps)`` when the run takes its turn with it, before each step (and before pictures)."""
+    """Lends the model, and calls ``do(finished steps)`` when the run takes its turn with it, before each step (and
+    before pictures).
+    """
 
     def __init__(self, recipe: Recipe, folder: Path, do: Callable[[int], object]) -> None:
         super().__init__(recipe.model)

@@ -55,7 +55,9 @@ def test_the_grid_is_no_step_of_the_training(data: Path, tmp_path: Path) -> None
 def test_what_only_the_training_needed_is_gone_when_pictures_need_the_room(
     name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A GPU that just holds the steps would be too full for a whole model's save, and the run would fail at its very end."""
+    """A GPU that just holds the steps would be too full for a whole model's save, and the run would fail at its very
+    end.
+    """
     recipe = tiny.recipe(data, tmp_path, f"method.name={name}", "train.ema=0.9", "train.length=2")
     kept: list[weakref.ref[Tensor]] = []
     looked, alive = run.prove_and_draw_grid, list[int]()

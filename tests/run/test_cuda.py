@@ -1,5 +1,6 @@
-"""What only a GPU shows: every method trains there as on a CPU, the step that is tried tells what a run takes, and a full memory
-ends in a sentence with everything of the host's as it was."""
+"""What only a GPU shows: every method trains there as on a CPU, the step that is tried tells what a run takes, and a
+full memory ends in a sentence with everything of the host's as it was.
+"""
 
 from __future__ import annotations
 
@@ -182,8 +183,9 @@ ALONE: dict[str, tuple[float, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("name", ALONE)
 def test_a_small_card_trains_alone(name: str, large: tuple[Path, Shelf], tmp_path: Path) -> None:
-    """Where a step doesn't fit beside what it doesn't need, that is put aside, and comes back bit for bit; less than that is
-    refused before the run begins."""
+    """Where a step doesn't fit beside what it doesn't need, that is put aside, and comes back bit for bit; less than
+    that is refused before the run begins.
+    """
     path, shelf = large
     less, settings = ALONE[name]
     quick = ("train.precision=bf16", "train.length=2", "train.text_encoder_learning_rate=0")

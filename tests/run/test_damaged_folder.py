@@ -1,4 +1,6 @@
-"""A run's folder that was damaged, and surroundings that changed meanwhile: said in a sentence, nothing lost, nothing silently wrong."""
+"""A run's folder that was damaged, and surroundings that changed meanwhile: said in a sentence, nothing lost, nothing
+silently wrong.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,8 @@ def ends_alike(run: Path, whole: Path) -> bool:
     return left(run) == left(whole)
 
 
-# -- states -------------------------------------------------------------------------------------------------------------
+# -- states
+# -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="it begins anew at step 0 in silence, and drops the log")
@@ -103,7 +106,8 @@ def test_a_state_that_cannot_be_read_for_now_costs_nothing(
     assert (stopped / "log.jsonl").read_text(encoding="utf-8").startswith(log)
 
 
-# -- other files --------------------------------------------------------------------------------------------------------
+# -- other files
+# --------------------------------------------------------------------------------------------------------
 
 
 def cut_off(path: Path) -> None:
@@ -169,7 +173,8 @@ def test_a_folder_that_may_only_be_read_is_named_and_costs_nothing(
     assert resumed(stopped, capsys)[0] == OK and ends_alike(stopped, whole)
 
 
-# -- surroundings -------------------------------------------------------------------------------------------------------
+# -- surroundings
+# -------------------------------------------------------------------------------------------------------
 
 
 def second(run: Path) -> None:

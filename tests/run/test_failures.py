@@ -202,7 +202,8 @@ def test_values_that_the_file_can_not_hold(data: Path, tmp_path: Path) -> None:
     "error",
     [
         torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
-        # What isn't in the hands of torch's allocator: kernels that are loaded when first used, and the libraries' own room.
+        # What isn't in the hands of torch's allocator: kernels that are loaded when first used, and the libraries' own
+        # room.
         RuntimeError(
             "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API call"
         ),

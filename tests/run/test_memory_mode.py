@@ -1,7 +1,8 @@
-"""Exclusive mode: what a run doesn't need is put aside while it steps, and comes back bit for bit; pictures asked for wait.
+"""Exclusive mode: what a run doesn't need is put aside while it steps, and comes back bit for bit; pictures asked for
+wait.
 
-Moving goes to the CPU, also from there: weights that were put aside have another address. That a GPU's memory is free then needs
-one, and isn't tested here.
+Moving goes to the CPU, also from there: weights that were put aside have another address. That a GPU's memory is free
+then needs one, and isn't tested here.
 """
 
 from __future__ import annotations
@@ -179,8 +180,9 @@ def test_a_run_that_fails_alone_puts_everything_back_and_lets_go(
 def test_a_full_memory_leaves_nothing_aside_that_there_is_room_for(
     room: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What the step that ran out of it had computed goes first. One tensor too many stays the only one, until the model is given
-    back; if there is no room then either, it is said."""
+    """What the step that ran out of it had computed goes first. One tensor too many stays the only one, until the model
+    is given back; if there is no room then either, it is said.
+    """
     made = tiny.recipe(data, tmp_path, "save.every=0", "method.text_encoder=false")
     host, model = host_of(made)
     before, real, moved = bits(model), Loop.loss, aside.moved

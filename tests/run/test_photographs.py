@@ -1,4 +1,6 @@
-"""Twenty real photographs as a dataset, to the end of a run: on the toy model, and three steps at SD 1.5's true size."""
+"""Twenty real photographs as a dataset, to the end of a run: on the toy model, and three steps at SD 1.5's true
+size.
+"""
 
 from __future__ import annotations
 

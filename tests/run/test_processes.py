@@ -173,7 +173,9 @@ def test_what_several_processes_can_not_do_is_named(
 
 @pytest.mark.slow
 def test_accelerate_launch(data: Path, tmp_path: Path) -> None:
-    """Fifty steps by `accelerate launch`: stopped by Ctrl-C, resumed, killed, resumed; the curve is that of one process."""
+    """Fifty steps by `accelerate launch`: stopped by Ctrl-C, resumed, killed, resumed; the curve is that of one
+    process.
+    """
     settings = [
         "train.length=50",
         "train.learning_rate=1e-3",

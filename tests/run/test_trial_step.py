@@ -1,4 +1,5 @@
-"""A step that is tried before the first one changes nothing; where it doesn't fit, the run ends before it begins and says why.
+"""A step that is tried before the first one changes nothing; where it doesn't fit, the run ends before it begins and
+says why.
 
 What it measures needs a GPU and isn't tested here.
 """

@@ -1,4 +1,6 @@
-"""Whole runs in half a second: a random Stable Diffusion 1 of toy size, drawn pictures, and what a run leaves behind."""
+"""Whole runs in half a second: a random Stable Diffusion 1 of toy size, drawn pictures, and what a run leaves
+behind.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def checkpoint(path: Path, seed: int = 0) -> Path:
 
 
 def pictures(folder: Path) -> None:
-    """``instance``: six pictures with tags, one of another shape, one with a mask, one with alpha; ``class``: six others."""
+    """``instance``: six pictures with tags, one of another shape, one with a mask, one with alpha; ``class``: six
+    others.
+    """
     sizes = [(64, 64), (64, 64), (64, 64), (96, 40), (64, 64), (40, 32)]
     for number, size in enumerate(sizes):
         path = save(folder / "instance" / f"{number} cat.png", image(*size, seed=number))
@@ -64,7 +68,9 @@ def pictures(folder: Path) -> None:
 
 
 def recipe(data: Path, output: Path, *settings: str) -> Recipe:
-    """Four steps over the pictures in ``data`` and two saves, without control pictures; ``settings`` as in a command line."""
+    """Four steps over the pictures in ``data`` and two saves, without control pictures; ``settings`` as in a command
+    line.
+    """
     concept = Concept(
         trigger="sks", class_word="cat", instance=str(data / "instance"), regularization=str(data / "class")
     )

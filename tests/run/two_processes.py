@@ -1,4 +1,6 @@
-"""A run in several processes of this computer, as `accelerate launch` sets them up, without its start of ten seconds."""
+"""A run in several processes of this computer, as `accelerate launch` sets them up, without its start of ten
+seconds.
+"""
 
 from __future__ import annotations
 

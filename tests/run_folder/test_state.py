@@ -260,7 +260,9 @@ def write_and_die(folder, after):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("rewriting", [False, True])
 def test_killed_at_any_moment_of_writing_leaves_a_whole_state(rewriting, tmp_path):
-    """The writer ends before its n-th change of the disk, for every n; after each, a state that is whole can be read."""
+    """The writer ends before its n-th change of the disk, for every n; after each, a state that is whole can be
+    read.
+    """
     allowed = {(20, 20.0), (20, 21.0)} if rewriting else {(15, 15.0), (20, 21.0)}
     found, code, after = set(), 9, 0
     while code == 9 and after < 60:

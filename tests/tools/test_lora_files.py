@@ -53,7 +53,8 @@ def strength(found: Tensor, whole: Tensor) -> float:
     return float((found * whole).sum() / whole.square().sum())
 
 
-# -- alpha 1, as kohya's scripts have it unless told otherwise ----------------------------------------------------------
+# -- alpha 1, as kohya's scripts have it unless told otherwise
+# ----------------------------------------------------------
 
 
 def two_of_alpha_1(folder: Path) -> list[Path]:
@@ -87,7 +88,8 @@ def test_the_error_of_merged_loras_is_that_of_the_file(weight: float, tmp_path: 
     assert done.error == pytest.approx(error, rel=0.1, abs=1e-4)
 
 
-# -- one layer under two names ------------------------------------------------------------------------------------------
+# -- one layer under two names
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="they are said to be for different kinds of models")
@@ -105,7 +107,8 @@ def test_loras_that_name_a_layer_in_two_ways_are_merged_or_that_is_said(
         assert torch.allclose(change(done.path), change(one) + 0.5 * change(other), atol=1e-6)
 
 
-# -- peft's own folder: adapter_model.safetensors, and adapter_config.json with the alpha -------------------------------
+# -- peft's own folder: adapter_model.safetensors, and adapter_config.json with the alpha
+# -------------------------------
 
 
 def adapter(folder: Path, prefix: str) -> Path:

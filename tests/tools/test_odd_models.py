@@ -62,7 +62,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object, name: Path) 
     assert code != OK and "unexpected" not in sentence and name.name in sentence, sentence
 
 
-# -- numbers ------------------------------------------------------------------------------------------------------------
+# -- numbers
+# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,8 @@ def test_quantized_weights_are_not_merged_into(
     assert not out.exists()
 
 
-# -- models -------------------------------------------------------------------------------------------------------------
+# -- models
+# -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="it is refused because it 'can't be trained'")
@@ -144,7 +146,8 @@ def test_models_that_differ_in_their_vae_alone_are_not_said_to_be_the_same(
     assert "same weights" not in sentence
 
 
-# -- LoRA files ---------------------------------------------------------------------------------------------------------
+# -- LoRA files
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

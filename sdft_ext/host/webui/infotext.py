@@ -29,11 +29,11 @@ def infotext(
 ) -> str:
     """Write the prompt, the negative prompt, and a line of settings, in the WebUI's own format.
 
-    ``txt2img``: the last save at the first weight (a whole model isn't part of the prompt: it is chosen separately). ``xyz``:
-    across, the saves, "none" the first of them; down, the prompts where there are several, else the weights. (With embeddings,
-    the prompts are across: they are put in first, and then the saves replace their words.) ``settings`` are the user's own,
-    repeated so that they stay. Without ``prompts``, it is the first control prompt with all that the run trained on.
-    Raises HostError where there is no save.
+    ``txt2img``: the last save at the first weight (a whole model isn't part of the prompt: it is chosen separately).
+    ``xyz``: across, the saves, "none" the first of them; down, the prompts where there are several, else the weights.
+    (With embeddings, the prompts are across: they are put in first, and then the saves replace their words.)
+    ``settings`` are the user's own, repeated so that they stay. Without ``prompts``, it is the first control prompt
+    with all that the run trained on. Raises HostError where there is no save.
     """
     if not saves:
         raise HostError("This run has no save yet: press Save now, or wait for the first one.")
@@ -96,7 +96,9 @@ def called(recipe: Recipe, save: str, weight: float = 1.0) -> dict[str, str]:
 
 
 def _first(recipe: Recipe) -> str:
-    """Write a prompt for all that the run trained on: the first control prompt, and each concept and word that it lacks."""
+    """Write a prompt for all that the run trained on: the first control prompt, and each concept and word that it
+    lacks.
+    """
     phrases = {one.trigger.strip(): f"{one.trigger} {one.class_word}".strip() for one in recipe.dataset.concepts}
     if recipe.method.name in WORDS:
         phrases |= {word: word for word in words_of(recipe) if word not in phrases}

@@ -43,14 +43,19 @@ class Blip:
         place = Path(paths.models_path) / "BLIP"
         if not list(place.glob("*.pth")):
             return (
-                f"BLIP's weights are missing: put {BLIP} into {place} (or press Interrogate CLIP in img2img, which fetches "
+                f"BLIP's weights are missing: put {BLIP} into {place} (or press Interrogate CLIP in img2img, which "
+                f"fetches "
                 "it)."
             )
         if "BLIP" not in paths.paths:
-            return "BLIP's code is missing in the WebUI's repositories: start the WebUI without --skip-prepare-environment."
+            return (
+                "BLIP's code is missing in the WebUI's repositories: start the WebUI without "
+                "--skip-prepare-environment."
+            )
         if not _vocabulary():
             return (
-                f"BLIP's vocabulary ({VOCABULARY}) is not in the cache of Hugging Face: press Interrogate CLIP in img2img "
+                f"BLIP's vocabulary ({VOCABULARY}) is not in the cache of Hugging Face: press Interrogate CLIP in "
+                f"img2img "
                 "once, which fetches it."
             )
         return ""

@@ -69,7 +69,9 @@ def bring_back(checkpoint: str) -> None:
 
 
 def family_of(lent: Any, shapes: families.Shapes, path: Path) -> Family:
-    """Detect the family of a loaded LDM or sgm model: sizes from its parameters, the rest from its modules' attributes."""
+    """Detect the family of a loaded LDM or sgm model: sizes from its parameters, the rest from its modules'
+    attributes.
+    """
     from modules import shared
 
     unet = lent.model.diffusion_model
@@ -103,7 +105,9 @@ def tower_config(tower: nn.Module) -> dict[str, Any]:
 
 
 def sharing(model: Model, host: Iterable[nn.Parameter]) -> dict[str, float]:
-    """Count how many of the model's parameters are the host's own objects, or views of their memory, and the bytes copied."""
+    """Count how many of the model's parameters are the host's own objects, or views of their memory, and the bytes
+    copied.
+    """
     theirs = list(host)
     objects, storages = {id(p) for p in theirs}, {p.untyped_storage().data_ptr() for p in theirs}
     ours = [parameter for module in model.modules for parameter in module.parameters()]
@@ -138,8 +142,8 @@ def own_unet() -> Iterator[None]:
 def remove_loras(lent: Any) -> None:
     """Restore the weights that the last generation's ``<lora:…>`` is still merged into, bit for bit.
 
-    The WebUI keeps a copy of each such weight and restores it at the next generation; this does it now. (Its layers with
-    ``network_current_names`` are those with something merged.)
+    The WebUI keeps a copy of each such weight and restores it at the next generation; this does it now. (Its layers
+    with ``network_current_names`` are those with something merged.)
     """
     networks: Any = sys.modules.get("networks")
     if not hasattr(networks, "network_apply_weights"):

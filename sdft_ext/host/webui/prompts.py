@@ -1,4 +1,6 @@
-"""Puts saves into prompts, swaps and removes them: ``<lora:NAME:WEIGHT>``, ``<hypernet:NAME:WEIGHT>``, an embedding's NAME."""
+"""Puts saves into prompts, swaps and removes them: ``<lora:NAME:WEIGHT>``, ``<hypernet:NAME:WEIGHT>``, an embedding's
+NAME.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,8 @@ def with_save(
 ) -> str:
     """Put this save into the prompt in place of whichever of ``ours`` it has; "none" removes them.
 
-    A prompt that has none gets the save at its end, with ``weight``; a tag that is replaced keeps its weight. Of a save with
-    several words, each replaces the same word of another save, or the word as it was ``trained``.
+    A prompt that has none gets the save at its end, with ``weight``; a tag that is replaced keeps its weight. Of a save
+    with several words, each replaces the same word of another save, or the word as it was ``trained``.
     """
     number = {word: place for names in (*words.values(), trained) for place, word in enumerate(names)}
     names, kinds = {*ours, *number}, {**kinds, **dict.fromkeys(number, "embedding")}

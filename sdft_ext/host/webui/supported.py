@@ -36,7 +36,13 @@ def unsupported_reason(loaded: Loaded | None) -> str:
         options = " and ".join(loaded.options) or "--medvram or --lowvram"
         return f"The WebUI was started with {options}, which moves the model in pieces: start it without that to train."
     if loaded.fp8:
-        return "The WebUI keeps the model as FP8, which can't be trained: set Settings → Optimizations → FP8 weight to Disable."
+        return (
+            "The WebUI keeps the model as FP8, which can't be trained: set Settings → Optimizations → FP8 weight "
+            "to Disable."
+        )
     if loaded.channels != 4:
-        return f"{loaded.name} is an inpainting, depth or editing model, which can't be trained yet: choose a text-to-image model."
+        return (
+            f"{loaded.name} is an inpainting, depth or editing model, which can't be trained yet: choose a "
+            f"text-to-image model."
+        )
     return ""

@@ -1,6 +1,7 @@
 """Draws pictures with the WebUI's own txt2img, for the extension itself: under its lock, and leaving nothing behind.
 
-The pipeline is the WebUI's: it works with every model that the WebUI can draw with, in every memory mode, with its samplers.
+The pipeline is the WebUI's: it works with every model that the WebUI can draw with, in every memory mode, with its
+samplers.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def saves(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def known(p: Any, values: Sequence[str]) -> None:
+def known(_p: Any, values: Sequence[str]) -> None:
     """Raise RuntimeError where a value is none of the saves."""
     there = choices()
     for value in values:
@@ -70,7 +70,7 @@ def put_save(p: Any, value: str, values: Sequence[str]) -> None:
         setattr(p, name, prompt)
 
 
-def put_weight(p: Any, value: float, values: Sequence[float]) -> None:
+def put_weight(p: Any, value: float, _values: Sequence[float]) -> None:
     """Set the weight of the saves in a cell's prompts."""
     p.sdft_weight = f"{value:g}"  # for a save that the other axis puts in after this one
     kinds, words = _kinds_and_words(saves(runs_folder()))

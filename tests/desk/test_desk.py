@@ -1,0 +1,26 @@
+"""What the desk offers, and what importing it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from sdft_ext.desk import Desk
+from sdft_ext.recipe import presets
+
+
+def test_the_desk_offers_presets_for_its_model(desk: Desk):
+    told = desk.recipes.schema()
+    assert [preset["settings"]["dataset.resolution"] for preset in told["presets"]] == [64] * len(told["presets"])
+    assert {preset["name"] for preset in told["presets"]} == {
+        f"{kind}-{method}" for kind in ("subject", "style") for method in ("lora", *presets.OTHERS)
+    }
+    assert [entry["name"] for entry in told["thorough"]] == ["quick", "normal", "thorough"]
+
+
+def test_importing_desk_and_api_imports_nothing_heavy():
+    heavy = ("torch", "diffusers", "peft", "transformers", "fastapi", "gradio", "scipy")
+    code = f"import sys, sdft_ext.desk, sdft_ext.api; print([name for name in {heavy!r} if name in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
