@@ -6,12 +6,12 @@ from marks in the file, or, for SD 2 without either, from a probe (see ``load``)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import ModelError
+from ..storage import json_file
 from .family import Family, Prediction
 from .ldm_keys import UNET, VAE
 
@@ -287,7 +287,7 @@ def _text_version(params: Mapping[str, Any], folder: Path | None) -> dict[str, A
     if not file.is_file():
         return {}
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
+        return dict(json_file.parse(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ModelError(f"{file} can't be read ({error}): mend it or move it away.") from error
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from ..storage import json_file
 
 HEADER = 64 * 2**20
 """Bytes; a longer header is none."""
@@ -47,7 +48,7 @@ def _glance(path: str, _modified: int, size: int) -> str:
         if not 2 <= length <= min(HEADER, size):
             return ""
         try:
-            header = json.loads(file.read(length))
+            header = json_file.parse(file.read(length))
         except ValueError:
             return ""
     if not isinstance(header, dict) or FIRST not in header:

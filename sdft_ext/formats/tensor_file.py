@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import SdftError
 from ..recipe import Precision
-from ..storage import atomic
+from ..storage import atomic, json_file
 
 DTYPES = {
     "F64": torch.float64,
@@ -152,7 +152,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
             raise TensorFileError(f"{path} is no safetensors file: name another file.")
         text = file.read(length)
     try:
-        header = json.loads(text)
+        header = json_file.parse(text)
     except ValueError as error:
         raise TensorFileError(
             f"{path} is no safetensors file, or damaged ({error}): copy or download it again."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ..formats import single_file
 from ..formats.families import detect, prediction_told, vae_config
 from ..formats.family import Family
 from ..formats.ldm_keys import VAE, inverse, translate, vae_prefixes
+from ..storage import json_file
 from . import borrow
 from .base import Model
 
@@ -185,6 +185,6 @@ def _json(file: Path, folder: Path) -> dict[str, Any]:
     if not file.is_file():
         raise ModelError(f"{folder} is no diffusers folder: {file.relative_to(folder)} is missing.")
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
+        return dict(json_file.parse(file.read_text(encoding="utf-8")))
     except ValueError as error:
         raise ModelError(f"{file} can't be read ({error}): copy or download it again.") from error
