@@ -1,4 +1,4 @@
-"""The command line's ``captions`` commands: how they are called. What they do is in ``captions_work``."""
+"""The command line's ``captions`` commands: how they are called. What they do is in ``caption_commands``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..captions.choices import FORMATS, HOW, SOURCES
 SHOWN = 10
 
 
-def add_commands(commands: Any, anywhere: argparse.ArgumentParser) -> None:
-    """Add them to what ``add_subparsers`` gave; ``anywhere`` holds the options that every command has."""
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add them to what ``add_subparsers`` returned; ``common`` holds the options that every command has."""
     some = _filters()
 
     def add(name: str, function: str, help: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         command: argparse.ArgumentParser = commands.add_parser(
-            name, help=help, description=help, parents=[anywhere, *parents]
+            name, help=help, description=help, parents=[common, *parents]
         )
         command.set_defaults(command=partial(_work, function))
         command.add_argument("folder", type=Path, help="the folder of pictures")
@@ -108,7 +108,7 @@ def _careful(command: argparse.ArgumentParser) -> None:
 
 
 def _work(function: str, options: argparse.Namespace) -> int:
-    from . import captions_work
+    from . import caption_commands
 
-    done: int = getattr(captions_work, function)(options)
+    done: int = getattr(caption_commands, function)(options)
     return done

@@ -13,11 +13,11 @@ from ..recipe import file as recipe_file
 from .signals import FAILED, INTERRUPTED, OK, stopped_by_signals
 
 
-def add_commands(commands: Any, anywhere: argparse.ArgumentParser) -> None:
-    """Add them to what ``add_subparsers`` gave; ``anywhere`` holds the options that every command has."""
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add them to what ``add_subparsers`` returned; ``common`` holds the options that every command has."""
 
     def add(name: str, function: Any, help: str) -> argparse.ArgumentParser:
-        command: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, parents=[anywhere])
+        command: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, parents=[common])
         command.set_defaults(command=function)
         return command
 

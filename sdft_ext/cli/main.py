@@ -1,4 +1,4 @@
-"""The command line: ``python -m sdft_ext``. What is heavy is imported by the command that needs it."""
+"""The command line, ``sdft`` or ``python -m sdft_ext``. Each command imports the heavy packages that it needs."""
 
 from __future__ import annotations
 
@@ -7,32 +7,23 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import SdftError
-from ..recipe import Recipe, RecipeError
-from ..recipe import file as recipe_file
-from ..recipe.advice import advice
-from ..recipe.docs import help_text, markdown
 from . import captions as cli_captions
 from . import dataset as cli_dataset
 from . import tools as cli_tools
-from .signals import FAILED, INTERRUPTED, OK, USAGE, stopped_by_signals
-
-if TYPE_CHECKING:
-    from ..control import RunControl
-    from ..run import RunResult
-    from ..train.processes import Processes
+from . import train as cli_train
+from .signals import FAILED, INTERRUPTED, OK, USAGE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command; return the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal that lacks a letter of somebody's file name shows '?' for it.
+            # A terminal that can't show a character of somebody's file name shows '?' instead.
             stream.reconfigure(errors="replace")
     options = _parsed(argv)
     try:
@@ -57,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments; settings (section.key=value) may also come after options, which argparse alone refuses."""
+    """Parse the arguments; settings (section.key=value) may also follow options, which argparse alone refuses."""
     known = parser()
     options, rest = known.parse_known_args(argv)
     if any(text.startswith("-") or "=" not in text for text in rest) or (rest and not hasattr(options, "settings")):
@@ -68,7 +59,7 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _sentence(error: Exception) -> str:
-    """The project's own errors speak for themselves; of others the kind is said, and how to see more."""
+    """Return an error of the project's own as it is; of others the type, and how to see more."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}."
     if isinstance(error, SdftError | OSError):
@@ -77,160 +68,20 @@ def _sentence(error: Exception) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m sdft_ext", description="Fine-tune Stable Diffusion.")
+    program = "sdft" if Path(sys.argv[0]).stem == "sdft" else "python -m sdft_ext"
+    top = argparse.ArgumentParser(prog=program, description="Fine-tune Stable Diffusion.")
     top.add_argument("--version", action="version", version=__version__)
     top.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    anywhere = argparse.ArgumentParser(add_help=False)
-    anywhere.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(
-        name: str, function: Callable[[argparse.Namespace], int], help: str, **more: Any
-    ) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=help, description=help, parents=[anywhere], **more)
-        command.set_defaults(command=function)
-        return command
-
-    train = add(
-        "train",
-        _train,
-        "Train a recipe in a new folder. Ctrl-C saves and stops; a second one aborts.",
-        epilog=help_text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    train.add_argument("recipe", metavar="RECIPE.yaml", type=Path)
-    train.add_argument("settings", nargs="*", metavar="section.key=value", help="settings that replace the recipe's")
-    train.add_argument("--quiet", action="store_true", help="no progress")
-
-    resume = add("resume", _resume, "Go on with a run that was stopped or killed.")
-    resume.add_argument("run", metavar="RUN", type=Path, help="the run's folder")
-    resume.add_argument("--quiet", action="store_true", help="no progress")
-
-    _sample_options(add("sample", _sample, "Draw pictures with a base model, with or without LoRAs."))
-
-    report = add("report", _report, "Write a run's report again, from its folder.")
-    report.add_argument("run", metavar="RUN", type=Path)
-
-    cli_tools.add_old(commands, anywhere)
-
-    what = "Folders of pictures: look at one, or draw one."
-    dataset = commands.add_parser("dataset", help=what, description=what, parents=[anywhere])
-    cli_dataset.add_commands(dataset.add_subparsers(required=True, metavar="WHAT"), anywhere)
-
-    what = "Captions of a folder: find, edit with undo, count tags and tokens, import and export."
-    captions = commands.add_parser("captions", help=what, description=what, parents=[anywhere])
-    cli_captions.add_commands(captions.add_subparsers(required=True, metavar="WHAT"), anywhere)
-
-    tools = commands.add_parser("tools", help="Merge, extract, resize, convert and look into finished files.")
-    cli_tools.add_commands(tools.add_subparsers(required=True, metavar="WHAT"), anywhere)
-
-    recipe = add("recipe", _recipe, "Print a commented default recipe.")
-    recipe.add_argument("method", nargs="?", choices=("lora",), default="lora")
-    recipe.add_argument("--docs", action="store_true", help="print docs/recipe.md instead")
+    cli_train.add_commands(commands, common)
+    cli_tools.add_checkpoint_commands(commands, common)
+    for name, room, help in (
+        ("dataset", cli_dataset, "Inspect a folder of pictures, prepare it, or draw regularization pictures."),
+        ("captions", cli_captions, "Filter, edit with undo, count, import and export a folder's captions."),
+        ("tools", cli_tools, "Merge, extract, resize, convert and inspect finished files."),
+    ):
+        group = commands.add_parser(name, help=help, description=help, parents=[common])
+        room.add_commands(group.add_subparsers(required=True, metavar="WHAT"), common)
     return top
-
-
-def _sample_options(sample: argparse.ArgumentParser) -> None:
-    sample.add_argument("prompts", nargs="+", metavar="PROMPT")
-    sample.add_argument("--base", required=True, help="checkpoint or diffusers folder")
-    sample.add_argument(
-        "--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="may be given several times"
-    )
-    sample.add_argument("--out", type=Path, default=Path("samples"), help="folder for the pictures (default: samples)")
-    sample.add_argument("--seed", type=int, default=1, help="of the first picture; the others count on")
-    sample.add_argument("--steps", type=int, default=20)
-    sample.add_argument("--guidance", type=float, default=7.0)
-    sample.add_argument("--negative", default="")
-    sample.add_argument("--size", type=int, default=512, help="side in pixels")
-
-
-def _train(options: argparse.Namespace) -> int:
-    def train(control: RunControl, processes: Processes) -> RunResult:
-        recipe = recipe_file.override(recipe_file.read(options.recipe), options.settings)
-        for sentence in advice(recipe):
-            print(f"sdft: note: {sentence}", file=sys.stderr)
-        from .. import run
-
-        return run.train(recipe, control=control, quiet=options.quiet, processes=processes)
-
-    return _ended(train, options.quiet)
-
-
-def _resume(options: argparse.Namespace) -> int:
-    def resume(control: RunControl, processes: Processes) -> RunResult:
-        if not (options.run / "recipe.yaml").is_file():
-            raise RecipeError(f"{options.run} is no run's folder: it has no recipe.yaml.")
-        from .. import run
-
-        return run.resume(options.run, control=control, quiet=options.quiet, processes=processes)
-
-    return _ended(resume, options.quiet)
-
-
-def _ended(start: Callable[[RunControl, Processes], RunResult], quiet: bool) -> int:
-    """Run with Ctrl-C (and a polite kill) meaning: save and stop. Says where the results are.
-
-    Of the processes that ``accelerate launch`` has started only the main one reads, writes and speaks.
-    """
-    from ..train.launch import launched
-
-    with launched() as processes:
-        told = "Saving and stopping after this step (again: abort) …" if processes.main else ""
-        with stopped_by_signals(told, repeated=1.0 if processes.count > 1 else 0.0) as control:
-            if not processes.main:
-                from ..run.worker import run_worker
-
-                run_worker(processes)
-                return OK
-            result = start(control, processes)
-    if quiet:  # the progress has said it otherwise
-        print(result.message)
-    print(f"Report: {result.folder / 'report.md'}")
-    return {"finished": OK, "stopped": INTERRUPTED, "failed": FAILED}[result.outcome]
-
-
-def _sample(options: argparse.Namespace) -> int:
-    from ..method.lora import applied
-    from ..model.load import load
-    from ..model.sample import SamplerSettings, sample
-    from ..storage import atomic
-    from ..tools.files import file_and_weight
-    from ..watch.progress import Progress
-
-    model, progress = load(options.base), Progress()
-    files = [file_and_weight(text) for text in options.lora]
-    side = options.size // 8 * 8
-    with applied(files, model):
-        pictures = sample(
-            model,
-            options.prompts,
-            [options.seed + number for number in range(len(options.prompts))],
-            SamplerSettings(options.negative, options.steps, options.guidance, side, side),
-            batch=4,
-            progress=lambda done, total: progress.show("Drawing", done, total),
-        )
-    for number, picture in enumerate(pictures):
-        target = options.out / f"{options.seed + number:06d}.png"
-        while target.exists():
-            target = target.with_name(f"{target.stem}-new.png")
-        atomic.write(target, lambda file, picture=picture: picture.save(file, "PNG"))  # type: ignore[misc]
-        print(target)
-    return OK
-
-
-def _report(options: argparse.Namespace) -> int:
-    if not (options.run / "recipe.yaml").is_file():
-        raise RecipeError(f"{options.run} is no run's folder: it has no recipe.yaml.")
-    from ..watch.report import report
-
-    report(options.run)
-    print(options.run / "report.md")
-    return OK
-
-
-def _recipe(options: argparse.Namespace) -> int:
-    if options.docs:
-        print(markdown(), end="")
-    else:
-        print(recipe_file.dumps(Recipe(), comments=True), end="")
-    return OK

@@ -13,11 +13,11 @@ from .signals import FAILED, OK
 PRECISIONS = get_args(Precision)
 
 
-def add_commands(commands: Any, anywhere: argparse.ArgumentParser) -> None:
-    """Add them to what ``add_subparsers`` gave; ``anywhere`` holds the options that every command has."""
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add them to what ``add_subparsers`` returned; ``common`` holds the options that every command has."""
 
     def add(name: str, help: str) -> argparse.ArgumentParser:
-        return _command(commands, anywhere, name, help)
+        return _command(commands, common, name, help)
 
     merge = add("merge", "Merge LoRA, LoHa, LoKr or DoRA files into a checkpoint, tensor by tensor.")
     merge.set_defaults(command=_work, tool="merge", doing="Merging")
@@ -50,18 +50,18 @@ def add_commands(commands: Any, anywhere: argparse.ArgumentParser) -> None:
     metadata.add_argument("file", metavar="FILE", type=Path)
     metadata.add_argument("--json", action="store_true", help="all of it as JSON, for programs")
 
-    add_old(commands, anywhere)
+    add_checkpoint_commands(commands, common)
 
 
-def add_old(commands: Any, anywhere: argparse.ArgumentParser) -> None:
+def add_checkpoint_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add the two that old checkpoints need before anything else is done with them."""
     told = "Say what a .ckpt would import. Nothing of it is run. Exit code 1: something dangerous."
-    scan = _command(commands, anywhere, "scan", told)
+    scan = _command(commands, common, "scan", told)
     scan.set_defaults(command=_scan)
     scan.add_argument("file", metavar="FILE", type=Path)
 
     told = ".ckpt to .safetensors, a diffusers folder to a single file, or a single file to a folder."
-    convert = _command(commands, anywhere, "convert", told)
+    convert = _command(commands, common, "convert", told)
     convert.set_defaults(command=_work, tool="convert", doing="Converting")
     convert.add_argument("source", metavar="IN", type=Path, help="checkpoint or diffusers folder")
     convert.add_argument("out", metavar="OUT", type=Path, help="NAME.safetensors, or a folder")
@@ -69,8 +69,8 @@ def add_old(commands: Any, anywhere: argparse.ArgumentParser) -> None:
     convert.add_argument("--keep-ema", action="store_true", help="keep a .ckpt's EMA copy of the weights")
 
 
-def _command(commands: Any, anywhere: argparse.ArgumentParser, name: str, help: str) -> argparse.ArgumentParser:
-    added: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, parents=[anywhere])
+def _command(commands: Any, common: argparse.ArgumentParser, name: str, help: str) -> argparse.ArgumentParser:
+    added: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, parents=[common])
     return added
 
 

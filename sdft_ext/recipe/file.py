@@ -83,9 +83,9 @@ def write(path: str | Path, recipe: Recipe) -> None:
     atomic.text(path, dumps(absolute(recipe, Path.cwd())))
 
 
-def dumps(recipe: Recipe, comments: bool = False) -> str:
-    """A recipe as YAML; with ``comments``, what each setting does stands above it."""
-    return "\n".join(_lines(recipe, "", comments)).rstrip("\n") + "\n"
+def dumps(recipe: Recipe, comments: bool = False, method: str = "") -> str:
+    """Write a recipe as YAML; ``comments`` explain each setting. ``method``: leave out what only other methods use."""
+    return "\n".join(_lines(recipe, "", comments, method)).rstrip("\n") + "\n"
 
 
 def absolute(recipe: Recipe, folder: Path) -> Recipe:
@@ -93,7 +93,7 @@ def absolute(recipe: Recipe, folder: Path) -> Recipe:
     result = copy.deepcopy(recipe)
     for setting in fields(result):
         if setting.is_path and setting.value:
-            _put(result, setting.path, str(folder / _at_home(setting.value)))
+            put(result, setting.path, str(folder / _at_home(setting.value)))
     return result
 
 
@@ -289,15 +289,17 @@ def _raw(value: Any) -> Any:
     )
 
 
-def _lines(section: Any, indent: str, comments: bool) -> Iterator[str]:
+def _lines(section: Any, indent: str, comments: bool, method: str = "") -> Iterator[str]:
     cls: Any = type(section)
     for field in dataclasses.fields(section):
+        if method and not _uses(method, field, getattr(section, field.name)):
+            continue
         value, hint = getattr(section, field.name), types(cls)[field.name]
         inner, key = indent + "  ", f"{indent}{field.name}:"
         if comments:
             yield from _comment(field, hint, indent)
         if dataclasses.is_dataclass(value):
-            yield from [key, *_lines(value, inner, comments), *([] if indent else [""])]
+            yield from [key, *_lines(value, inner, comments, method), *([] if indent else [""])]
         elif section_in_list(hint) is not None and value:
             yield key
             for item in value:
@@ -311,6 +313,13 @@ def _lines(section: Any, indent: str, comments: bool) -> Iterator[str]:
             yield from [key, *(f"{inner}{quoted(name)}: {_text(item)}" for name, item in value.items())]
         else:
             yield f"{key} {_text(value)}"
+
+
+def _uses(method: str, field: dataclasses.Field[Any], value: Any) -> bool:
+    """Return whether a method uses a setting, or any in a section."""
+    if dataclasses.is_dataclass(value):
+        return any(_uses(method, inner, getattr(value, inner.name)) for inner in dataclasses.fields(value))
+    return method in (field.metadata["methods"] or (method,))
 
 
 def _commented_item(item: Any, indent: str) -> Iterator[str]:
@@ -338,7 +347,8 @@ def _text(value: Any) -> str:
     return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text
 
 
-def _put(recipe: Recipe, path: str, value: Any) -> None:
+def put(recipe: Recipe, path: str, value: Any) -> None:
+    """Set one setting of a recipe, by its path, to a value of its type."""
     holder: Any = recipe
     *sections, name = path.split(".")
     for part in sections:

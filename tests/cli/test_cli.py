@@ -7,6 +7,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from sdft_ext.cli.main import FAILED, OK, USAGE, main
-from sdft_ext.recipe import Recipe
+from sdft_ext.recipe import FULL, LORA_FAMILY, WORDS, MethodName, Recipe, presets
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.docs import markdown
 from sdft_ext.recipe.rules import fields
@@ -71,11 +72,31 @@ def test_wrong_usage(arguments, capsys):
 
 
 def test_the_printed_recipe_is_one(capsys, tmp_path):
-    assert main(["recipe", "lora"]) == OK
+    assert main(["recipe"]) == OK
     text = capsys.readouterr().out
     assert recipe_file.loads(text) == Recipe() and text.count("# ") >= len(list(fields(Recipe)))
     assert main(["recipe", "--docs"]) == OK
     assert capsys.readouterr().out == markdown()
+
+
+@pytest.mark.parametrize("method", get_args(MethodName))
+def test_a_methods_recipe_holds_its_own_settings_and_begins_as_its_preset(method, capsys):
+    assert main(["recipe", method]) == OK
+    text = capsys.readouterr().out
+    recipe = recipe_file.loads(text.replace('trigger: ""', 'trigger: "sks"'))
+    values = {setting.path: setting.value for setting in fields(recipe)}
+    wanted = {**presets.start(method, "subject", "sd1", 512), "dataset.concepts.0.trigger": "sks"}
+    used = {setting.path for setting in fields(recipe) if not setting.methods or method in setting.methods}
+    assert {path: values[path] for path in wanted if path in used} == {
+        path: wanted[path] for path in wanted if path in used
+    }
+    for name, whose in (
+        ("lora", LORA_FAMILY),
+        ("embedding", WORDS),
+        ("hypernetwork", ("hypernetwork",)),
+        ("full", FULL),
+    ):
+        assert (f"\n  {name}:\n" in text) == (method in whose), name
 
 
 def test_recipes_that_can_not_be_used(capsys, tmp_path):

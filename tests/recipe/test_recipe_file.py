@@ -24,7 +24,7 @@ AWKWARD = [
 
 def changed(recipe: Recipe, path: str, value: object) -> Recipe:
     recipe = copy.deepcopy(recipe)
-    recipe_file._put(recipe, path, value)
+    recipe_file.put(recipe, path, value)
     return recipe
 
 
