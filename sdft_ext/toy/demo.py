@@ -24,7 +24,7 @@ from ..run_folder.facts import add_facts
 from ..watch.progress import Progress, duration
 from ..watch.report import report
 from . import measure, world
-from .install import CHECKPOINT
+from .install import CHECKPOINT, require_toy
 
 EXAMPLES = CHECKPOINT.parent.parent / "example"
 RECIPE = EXAMPLES / "subject.yaml"
@@ -133,6 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out: Path = parser.parse_args(argv).out.absolute()
     started, progress = time.monotonic(), Progress()
     try:
+        require_toy()
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise RecipeError(f"{out} holds something already: name another folder with --out, or delete it.")
         out.mkdir(parents=True, exist_ok=True)

@@ -5,10 +5,21 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from ..errors import ModelError
+
 TOY = Path(__file__).resolve().parent.parent.parent / "assets" / "toy"
 CHECKPOINT = TOY / "toy.safetensors"
 CLIP_FOLDER = TOY / "clip"
 """The text encoder's configuration and CLIP's tokenizer."""
+
+
+def require_toy() -> None:
+    """Raise ModelError where the toy model's files are missing: the installed package goes without them."""
+    if not CHECKPOINT.is_file():
+        raise ModelError(
+            "The toy model isn't part of the installed package: run this in a clone of the repository, or use "
+            "a checkpoint of your own."
+        )
 
 
 def install(models: Path, clip_folder: Path = CLIP_FOLDER) -> Path:

@@ -20,18 +20,21 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from .. import api
 from ..desk import Desk
+from ..errors import ModelError
 from ..host.base import Host
 from ..host.standalone import Shelf, StandaloneHost
 from ..recipe import ModelRecipe, Recipe
-from ..toy.install import CHECKPOINT
+from ..toy.install import CHECKPOINT, require_toy
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+CHECKOUT = HERE.parents[1]
+RUNS = (CHECKOUT if CHECKPOINT.is_file() else Path.cwd()) / "runs"
+"""In the project's repository, or, for an installed package, in the folder it is started from."""
 INDEX = HERE / "index.html"
 FIRST_PORT, PORTS = 7861, 100
 
 
-def application(base: Path = CHECKPOINT, runs: Path = ROOT / "runs") -> tuple[FastAPI, Desk]:
+def application(base: Path = CHECKPOINT, runs: Path = RUNS) -> tuple[FastAPI, Desk]:
     """The page, its API, and the desk behind them."""
     shelf = Shelf()
     model = ModelRecipe(base=str(base))
@@ -80,9 +83,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python3 standalone.py ui", description=__doc__)
     parser.add_argument("--port", type=int, help=f"default: the first free one from {FIRST_PORT} on")
     parser.add_argument("--base", type=Path, default=CHECKPOINT, help="checkpoint to train on (default: the toy model)")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the runs (default: runs)")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the runs (default: runs)")
     parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
     options = parser.parse_args(argv)
+    if options.base == CHECKPOINT:
+        try:
+            require_toy()
+        except ModelError as error:
+            raise SystemExit(f"{error} Name it with --base.") from error
     if not options.base.exists():
         raise SystemExit(f"{options.base} does not exist: name a checkpoint with --base.")
     listening = listen(options.port)
