@@ -12,7 +12,7 @@ from .rules import Setting, fields, section_in_list, types
 INTRODUCTION = """\
 # Recipe
 
-Every setting of a run. This page is drawn from the fields of [`sdft_ext/recipe.py`](../sdft_ext/recipe.py) by
+Every setting of a run. This page is drawn from the fields of [`sdft_ext/recipe/`](../sdft_ext/recipe.py) by
 `python -m sdft_ext recipe --docs`; `python -m sdft_ext recipe` prints the same as a commented file to begin with.
 
 - A recipe is YAML. Every value is read as text and then typed by its setting, so a trigger of `0123`, `on` or `${a}`
