@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sdft_ext.captions import journal
+from sdft_ext.captions import journal, journal_lines
 from sdft_ext.captions.errors import CaptionsError
 from sdft_ext.captions.store import CaptionStore
 
@@ -170,7 +170,7 @@ def test_a_journal_that_unpacks_to_more_than_memory(tmp_path: Path, monkeypatch:
     import base64
     import zlib
 
-    monkeypatch.setattr(journal, "MAX_LINE_BYTES", 2**20)
+    monkeypatch.setattr(journal_lines, "MAX_LINE_BYTES", 2**20)
     folders.make(tmp_path, {"a": "one"})
     place = tmp_path / ".sdft" / "captions"
     place.mkdir(parents=True)
