@@ -276,7 +276,7 @@ def _load_legacy(file: IO[bytes], path: Path, report: Report) -> Any:
     waiting: dict[str, Storage] = {}
     whole = os.fstat(file.fileno()).st_size
 
-    def storage(kind: StorageKind, key: str, _count: int) -> Storage:
+    def storage(kind: StorageKind, key: str, count: int) -> Storage:
         if key not in waiting:
             if not 0 <= count * kind.dtype.itemsize <= whole:
                 raise EOFError("the file ends in the middle of a tensor")
