@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,10 +28,19 @@ LIMITS = {
     "filter_regex": 0.2,
     "preview_regex": 1.0,
     "edit_regex": 1.0,
-    "save_all": 3.0,
+    "save_all": 3.0,  # on a disk that writes 5,000 texts in DISK seconds; a slower one has more
     "megabytes": 300.0,
 }
 """What the project promises at 5,000 pictures: seconds, and megabytes."""
+DISK = 1.5
+"""Seconds in which the disk of those promises puts 5,000 texts safely in place."""
+
+
+def late(figures: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """The figures above their limit, with it. Saving waits for the disk: on a slower one its limit grows alike."""
+    slower = max(1.0, figures["disk"] / DISK)
+    limits = {name: limit * (slower if name == "save_all" else 1) for name, limit in LIMITS.items()}
+    return {name: (figures[name], limit) for name, limit in limits.items() if figures[name] > limit}
 
 
 def make_pictures(folder: Path, count: int) -> None:
@@ -86,6 +96,7 @@ def measure(count: int, work: Path) -> dict[str, float]:
     timed("edit_regex", lambda: sets.edit(everything, edit_spec, preview=seen["preview"]))
     saved = timed("save_all", lambda: sets.save(everything, None))
     assert saved["saved"] == count and not saved["failed"]
+    timed("disk", lambda: _write_bare(work / "disk", count))
     timed("undo", lambda: sets.step(*which, True, None))
     timed("redo", lambda: sets.step(*which, False, None))
     timed("tags", lambda: statistics.tags(everything, "sks", 500, "count"))
@@ -95,6 +106,18 @@ def measure(count: int, work: Path) -> dict[str, float]:
     long_captions = {"tokens": {"least": 30, "most": None}}
     timed("filter_tokens", lambda: sets.filter(Selection(*which, filter=long_captions)))
     return figures
+
+
+def _write_bare(folder: Path, count: int) -> None:
+    """Write ``count`` short texts, each safe on the disk before it takes its name, and nothing else."""
+    folder.mkdir()
+    for number in range(count):
+        temporary = folder / "new"
+        with open(temporary, "wb") as file:
+            file.write(b"sks dog, outdoors\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, folder / f"{number:05}.txt")
 
 
 def _megabytes() -> float:

@@ -120,7 +120,7 @@ def test_a_file_that_is_cut_off_is_named_or_made_anew(
 ) -> None:
     cut_off(stopped / name)
     code, said = resumed(stopped, capsys)
-    assert "unexpected" not in said
+    assert "sdft: unexpected" not in said
     assert ends_alike(stopped, whole) if code == OK else name in said
 
 
@@ -138,7 +138,7 @@ def test_a_recipe_that_is_damaged_is_named(stopped: Path, capsys: pytest.Capture
     path = stopped / "recipe.yaml"
     path.write_text(path.read_text(encoding="utf-8")[:200] + "\n\t: [}", encoding="utf-8")
     code, said = resumed(stopped, capsys)
-    assert code != OK and "recipe.yaml" in said and "unexpected" not in said
+    assert code != OK and "recipe.yaml" in said and "sdft: unexpected" not in said
 
 
 def test_facts_of_another_kind_are_made_anew(stopped: Path, whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,7 +168,7 @@ def test_a_folder_that_may_only_be_read_is_named_and_costs_nothing(
 ) -> None:
     stopped.chmod(0o500)
     code, said = resumed(stopped, capsys)
-    assert code != OK and "can't write" in said and "unexpected" not in said
+    assert code != OK and "can't write" in said and "sdft: unexpected" not in said
     stopped.chmod(0o700)
     assert resumed(stopped, capsys)[0] == OK and ends_alike(stopped, whole)
 

@@ -59,7 +59,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object, name: Path) -> None:
     """The tool refuses in a sentence with this file's name, which is not the catch-all for faults of the program."""
     code, sentence = said(capsys, *arguments)
-    assert code != OK and "unexpected" not in sentence and name.name in sentence, sentence
+    assert code != OK and "sdft: unexpected" not in sentence and name.name in sentence, sentence
 
 
 # -- numbers
@@ -87,7 +87,7 @@ def test_a_lora_that_is_not_finite_is_not_merged(
     model = base.but(tmp_path / "model.safetensors", weights)
     bad, out = lora(tmp_path / "nan.safetensors", up=float("nan")), tmp_path / "out.safetensors"
     code, sentence = said(capsys, "merge", model, bad, "--out", out)
-    assert code != OK and "unexpected" not in sentence and not out.exists()
+    assert code != OK and "sdft: unexpected" not in sentence and not out.exists()
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="the decomposition's own error comes through")
