@@ -100,6 +100,10 @@ class MethodInformation(BaseModel):
     subject: str
     style: str
     memory: str
+    whole_model: bool = Field(
+        description="True where it trains the model's own weights: its saves are checkpoints, unless "
+        "`method.full.save_as` is `lora`."
+    )
 
 
 class SchemaResponse(BaseModel):

@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 from sdft_ext.desk import Desk
+from sdft_ext.method import METHODS
+from sdft_ext.method.full import FullMethod
 from sdft_ext.recipe import presets
 
 
@@ -16,6 +18,12 @@ def test_the_desk_offers_presets_for_its_model(desk: Desk):
         f"{kind}-{method}" for kind in ("subject", "style") for method in ("lora", *presets.OTHERS)
     }
     assert [entry["name"] for entry in told["thorough"]] == ["quick", "normal", "thorough"]
+
+
+def test_the_desk_says_which_methods_train_the_whole_model(desk: Desk):
+    """The page offers their saves as checkpoints, since no prompt can call them."""
+    whole = {method["name"] for method in desk.recipes.schema()["methods"] if method["whole_model"]}
+    assert whole == {name for name, method in METHODS.items() if issubclass(method, FullMethod)}
 
 
 def test_importing_desk_and_api_imports_nothing_heavy():
