@@ -1,0 +1,207 @@
+// Shapes that the page's modules share, and what a WebUI's own page offers them. For the type check alone: nothing loads this file.
+// A module names what it uses: /** @import { App, Run } from "../types.d.ts" */
+
+import type { Api } from "./shared/api.mjs";
+import type { Draft } from "./shared/draft.mjs";
+
+/** A value of a recipe's setting. */
+export type Value = string | number | boolean | null | Value[] | { [name: string]: Value };
+
+/** The element that `el("input.input.search")` makes. */
+export type ElementOf<Name extends string> = Name extends `${infer Tag}.${string}`
+  ? ElementOf<Tag>
+  : Name extends keyof HTMLElementTagNameMap
+    ? HTMLElementTagNameMap[Name]
+    : HTMLElement;
+
+/** What can be put into an element; the last three leave nothing. */
+export type Child = Node | string | number | null | undefined | false;
+export type Children = (Child | Child[])[];
+
+/** The second argument of `el`: listeners, `data` for the dataset, a few properties, and attributes. */
+export type Properties = {
+  [Name in keyof HTMLElementEventMap as `on${Name}`]?: ((event: HTMLElementEventMap[Name]) => unknown) | null;
+} & {
+  data?: Record<string, string | number | boolean | undefined>;
+  [attribute: string]: unknown;
+};
+
+/** `GET session` */
+export interface Session {
+  token: string;
+  version: string;
+  host: {
+    name: "webui" | "standalone";
+    model: { name: string; path: string; family: string; device: string; trainable: boolean; why: string; held: string } | null;
+    memory: { free_mb: number; total_mb: number; device: string } | null;
+    features: string[];
+  };
+  missing: { packages: string[]; command: string } | null;
+  warnings: string[];
+}
+
+export type State = "waiting" | "preparing" | "training" | "drawing" | "paused" | "finished" | "stopped" | "failed";
+
+export interface Status {
+  state: State;
+  step: number;
+  total: number;
+  seconds_left: number;
+  message: string;
+}
+
+/** A run as a line of the list. */
+export interface Run extends Status {
+  id: string;
+  name: string;
+  /** Seconds since 1970. */
+  started: number;
+  saves: number;
+  /** Path of a control picture below /sdft/v1/. */
+  picture: string | null;
+}
+
+/** `GET runs` */
+export interface Runs {
+  runs: Run[];
+  queue: string[];
+  current: string | null;
+  /** The regularization pictures that are being drawn. */
+  drawing?: string | null;
+  titles?: Record<string, string>;
+  held?: boolean;
+}
+
+/** A setting of the recipe, as its control is drawn from it. */
+export interface Field {
+  path: string;
+  label: string;
+  help: string;
+  type: "text" | "int" | "float" | "bool" | "choice" | "list" | "map";
+  choices: string[];
+  low: number | null;
+  high: number | null;
+  folded: boolean;
+  methods: string[];
+  is_path: boolean;
+  is_folder: boolean;
+  unit: string;
+  default: Value;
+  allowed: string;
+  guide: string | null;
+}
+
+export interface Section {
+  path: string;
+  label: string;
+  help: string;
+  repeated: boolean;
+  fields: Field[];
+}
+
+/** Settings that are chosen together. */
+export interface Preset {
+  name: string;
+  label: string;
+  help: string;
+  settings: Record<string, Value>;
+}
+
+export interface Method {
+  name: string;
+  label: string;
+  help: string;
+  difficulty: string;
+  subject: string;
+  style: string;
+  memory: string;
+}
+
+/** `GET schema` */
+export interface Schema {
+  sections: Section[];
+  defaults: Recipe;
+  example: { help: string; settings: Record<string, Value> } | null;
+  presets: Preset[];
+  methods: Method[];
+  thorough: Preset[];
+}
+
+/** A recipe as it is sent: nested, what has its default left out. */
+export type Recipe = { [name: string]: any };
+
+/** `GET guide` */
+export interface Guide {
+  chapters: { title: string; paragraphs: string[] }[];
+  entries: { id: string; term: string; text: string; settings: string[] }[];
+}
+
+/** `POST calculate`: the memory that a run will take. */
+export interface Memory {
+  needed_mb: number;
+  free_mb: number;
+  parts: Record<string, number>;
+  fits: boolean | null;
+  estimate: boolean;
+  mode: "shared" | "exclusive";
+  text: string;
+}
+
+/** A picture that comes from txt2img or img2img, or why none does. */
+export interface SentPicture {
+  blob: Blob;
+  name: string;
+  caption: string;
+  problem?: string;
+}
+
+/** What every panel is; most can do more. */
+export interface Panel {
+  node: HTMLElement;
+  /** Called when the panel is opened. */
+  shown?(): unknown;
+}
+
+/** The page, as its panels see it. */
+export interface App {
+  root: HTMLElement;
+  api: Api;
+  session: Session;
+  schema: Schema;
+  guide: Guide;
+  draft: Draft;
+  runs: Runs;
+  /** Whether another page has taken this one's place. */
+  over: boolean;
+  /** Whether somebody can see the page. */
+  readonly visible: boolean;
+  /** Sentences of the server about single settings, by path. */
+  problems: Map<string, string>;
+  poll: { now(): void };
+  can(feature: string): boolean;
+  refresh(): Promise<void>;
+  takeSession(session: Session): Promise<void>;
+  whenDraft(node: Node, act: (paths: string[] | null) => unknown): void;
+  whenProblems(node: Node, act: () => unknown): void;
+  whenRuns(node: Node, act: () => unknown): void;
+  whenForecast(node: Node, act: (memory: Memory | null) => unknown): void;
+  tellForecast(memory: Memory | null): void;
+  setProblems(problems: Map<string, string>): void;
+  attempt(act: () => unknown, button?: HTMLButtonElement | null): Promise<boolean>;
+  say(text: string, kind?: "good" | "bad" | "plain" | "warn"): () => void;
+  show(panel: string): void;
+  showGuide(id: string): void;
+  showSetting(path: string): void;
+  showRun(id: string): void;
+  evaluate(id: string): void;
+  point(node: HTMLElement, focus?: HTMLElement): void;
+}
+
+declare global {
+  /** The WebUI's own scripts; the standalone page has none of them. */
+  function gradioApp(): Document | ShadowRoot;
+  function onUiLoaded(act: () => void): void;
+  function onOptionsChanged(act: () => void): void;
+  function updateInput(target: Element): void;
+  function selectCheckpoint(title: string): void;
+}
