@@ -81,7 +81,7 @@ def prepare(
     held_out = hold_out(found, recipe.watch.validation_share, recipe.train.seed)
     plan = Plan(found, dataset, shard.whole(recipe.train), held_out)
     text = text_cache(recipe, model, lend)
-    if not recipe.method.reads_anew:
+    if not recipe.method.trains_text:
         text.prepare(plan.all_captions(), _told(progress, "Encoding captions"))
     return Dataset(found, held_out, plan, Batches(plan, latents, shard), text, [*latents.notes, *text.notes])
 

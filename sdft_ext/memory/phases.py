@@ -212,7 +212,7 @@ class _Count:
         once = own and not self.in_bf16 and self.precision == "bf16"
         width, share = self.kind.width, self.kind.share
         between = passes * _line(figures["held"], size, batch, width, 0.0 if once else share)
-        if self.recipe.method.reads_anew:
+        if self.recipe.method.trains_text:
             text = _table(place.kind)[f"text {self.kind.text} {self.precision}"]
             between += (1 + passes) * (text["fixed_mb"] + text["caption_mb"] * batch)
         found = []

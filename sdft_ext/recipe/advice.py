@@ -29,34 +29,34 @@ def advice(recipe: Recipe) -> list[str]:
     if train.schedule_steps and train.schedule != "steps":
         found.append("train.schedule_steps is only used with train.schedule=steps.")
     if watch.validation_share and not watch.validation_every:
-        found.append("watch.validation_share keeps pictures out of training, but watch.validation_every is 0: unused.")
-    plain = {setting.path: setting.value for setting in fields(Recipe)}
+        found.append("watch.validation_share keeps pictures out of training, but watch.validation_every is 0.")
+    defaults = {setting.path: setting.value for setting in fields(Recipe)}
     for setting in fields(recipe):
         unused = setting.methods and recipe.method.name not in setting.methods
-        if unused and setting.value != plain[setting.path]:
+        if unused and setting.value != defaults[setting.path]:
             found.append(f"{setting.path} is only used with method.name={' or '.join(setting.methods)}.")
     found += [sentence for concept in recipe.dataset.concepts for sentence in _prompt_advice(recipe, concept)]
     return found
 
 
 def _full_rates(recipe: Recipe) -> Iterator[str]:
-    """Rates that suit a LoRA ruin a model's own weights, except in models for small pictures."""
+    """Advise against a LoRA's learning rates for the model's own weights, except in models for small pictures."""
     method, train = recipe.method, recipe.train
     if method.name not in FULL or train.optimizer in FINDS_ITS_OWN_RATE or recipe.dataset.resolution < SMALL:
         return
-    text_has_its_own = method.text_encoder and train.text_encoder_learning_rate > 0
-    rates = {"learning_rate": method.unet or not text_has_its_own, "text_encoder_learning_rate": text_has_its_own}
-    for name, trains in rates.items():
+    own_text_rate = method.text_encoder and train.text_encoder_learning_rate > 0
+    in_use = {"learning_rate": method.unet or not own_text_rate, "text_encoder_learning_rate": own_text_rate}
+    for name, used in in_use.items():
         rate = getattr(train, name)
-        if trains and rate > HIGHEST_FULL_RATE:
+        if used and rate > HIGHEST_FULL_RATE:
             yield (
                 f"train.{name} is {rate:g}, but {method.name} trains the model's own weights, which forget what they "
-                f"knew above "
-                "2e-5: 2e-6 is usual."
+                "knew at rates above 2e-5: 2e-6 is usual."
             )
 
 
 def _prompt_advice(recipe: Recipe, concept: Concept) -> Iterator[str]:
+    """Advise where a bleeding prompt has the trigger, or a concept prompt lacks it."""
     trigger = concept.trigger.strip()
     if not trigger:
         return

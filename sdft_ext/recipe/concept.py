@@ -1,4 +1,4 @@
-"""What is taught: its pictures, and the words that call it."""
+"""One concept of a recipe: what is taught."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Kind = Literal["subject", "style"]
 
 @dataclass
 class Concept:
-    """What is taught: its pictures, and the words that call it."""
+    """A concept: its pictures, and the words that call it in a prompt."""
 
     name: str = setting(
-        "concept", label="Concept", help="A name for you; it goes into reports and file names.", folded=False
+        "concept", label="Concept", help="Your name for it, used in reports and file names.", folded=False
     )
     kind: Kind = setting(
         "subject", label="Subject or style", help="A subject needs 5–20 pictures, a style 50–200.", folded=False
@@ -23,14 +23,14 @@ class Concept:
     trigger: str = setting(
         "",
         label="Trigger",
-        help="A rare word that will call the concept, such as 'sks'. Used by templates as [name].",
+        help="A rare word that calls the concept, such as 'sks'. [name] in a template stands for it.",
         folded=False,
     )
     class_word: str = setting(
         "",
         label="Class word",
-        help="What the model already calls such a thing ('dog', 'shape'). Regularization pictures without a "
-        "caption get it as their caption.",
+        help="What the model already calls such a thing ('dog', 'shape'). It is the caption of regularization "
+        "pictures that have none.",
         folded=False,
     )
     instance: str = setting(
@@ -55,5 +55,5 @@ class Concept:
         high=100000,
     )
     loss_weight: float = setting(
-        1.0, label="Loss weight", help="Weight of this concept's loss against the others'.", low=0.0, high=100.0
+        1.0, label="Loss weight", help="Weight of this concept's loss relative to the others.", low=0.0, high=100.0
     )

@@ -55,19 +55,21 @@ class DatasetRecipe:
     crop: Crop = setting(
         "center",
         label="Crop",
-        help="Where a picture that doesn't fit its bucket is cut: in the middle, or somewhere else each epoch.",
+        help="Where a picture that doesn't fit its bucket is cropped: in the middle, or at a new random place each "
+        "epoch.",
     )
     flip: float = setting(
         0.0,
         label="Mirror",
-        help="Share of showings that are mirrored left to right. Not for text or lopsided faces.",
+        help="Share of showings that are mirrored left to right. Not for text or asymmetric faces.",
         low=0.0,
         high=1.0,
     )
     alpha: AlphaUse = setting(
         "composite",
         label="Transparency",
-        help="Put transparent pictures on the background colour, or use their alpha as the loss mask (white trains).",
+        help="Put transparent pictures on the background colour, or use their alpha channel as the loss mask (opaque "
+        "areas are trained).",
     )
     background: str = setting(
         "white", label="Background colour", help="Behind transparent pictures: a colour name or #rrggbb."
@@ -75,13 +77,13 @@ class DatasetRecipe:
     captions: CaptionSource = setting(
         "auto",
         label="Captions from",
-        help="Text files (.txt, .caption) beside the pictures, their file names (numbering stripped), or text "
-        "where there is one and the name elsewhere.",
+        help="Text files (.txt, .caption) next to the pictures, file names (without their numbering), or auto: the "
+        "text file where there is one, the file name elsewhere.",
     )
     template: str = setting(
         "",
         label="Caption template",
-        help="[name] becomes the concept's trigger, [filewords] the caption. Empty: the caption as it is.",
+        help="[name] becomes the concept's trigger, [filewords] the caption. Empty: the caption alone.",
     )
     prefix: str = setting("", label="Prefix", help="Put before every instance caption.")
     suffix: str = setting("", label="Suffix", help="Put after every instance caption.")
@@ -89,7 +91,11 @@ class DatasetRecipe:
         False, label="Shuffle tags", help="A new order of the comma-separated tags each time a picture is shown."
     )
     keep_tags: int = setting(
-        0, label="Keep first tags", help="So many tags at the front are neither shuffled nor dropped.", low=0, high=1000
+        0,
+        label="Keep first tags",
+        help="This many tags at the front are neither shuffled nor dropped.",
+        low=0,
+        high=1000,
     )
     tag_dropout: float = setting(0.0, label="Tag dropout", help="Share of tags left out each time.", low=0.0, high=1.0)
     caption_dropout: float = setting(
@@ -102,19 +108,19 @@ class DatasetRecipe:
     regularization_caption_dropout: float = setting(
         0.0,
         label="Regularization caption dropout",
-        help="Share of showings of regularization pictures with an empty caption: it holds what the model draws "
-        "without words in place, which every picture with a CFG scale builds on.",
+        help="Share of showings of regularization pictures with an empty caption. They hold in place what the model "
+        "draws for an empty prompt, which every picture with a CFG scale builds on.",
         low=0.0,
         high=1.0,
     )
     cache: CacheWhere = setting(
         "memory",
         label="Cache",
-        help="Keep encoded pictures and captions: not at all, in memory, or on disk for the next run too.",
+        help="Where encoded pictures and captions are kept: nowhere, in memory, or on disk, for later runs too.",
     )
     cache_folder: str = setting(
-        "", label="Cache folder", help="Where the disk cache lies. Empty: 'cache' beside the run folders.", path=True
+        "", label="Cache folder", help="Folder of the disk cache. Empty: 'cache' next to the run folders.", path=True
     )
     latents: LatentSample = setting(
-        "mean", label="Latent sampling", help="Use the middle of the VAE's answer, or draw from it anew each time."
+        "mean", label="Latent sampling", help="Use the mean of the VAE's distribution, or a new sample of it each time."
     )

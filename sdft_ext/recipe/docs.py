@@ -1,4 +1,4 @@
-"""The recipe's settings in words: ``docs/recipe.md`` and the command line's help, drawn from the fields."""
+"""The recipe's reference, written from its fields: ``docs/recipe.md`` and the command line's help."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .rules import Setting, fields, section_in_list, types
 INTRODUCTION = """\
 # Recipe
 
-Every setting of a run. This page is drawn from the fields of [`sdft_ext/recipe/`](../sdft_ext/recipe.py) by
-`python -m sdft_ext recipe --docs`; `python -m sdft_ext recipe` prints the same as a commented file to begin with.
+Every setting of a run. This page is written from the fields of [`sdft_ext/recipe/`](../sdft_ext/recipe) by
+`python -m sdft_ext recipe --docs`; `python -m sdft_ext recipe` prints the same as a commented file to start from.
 
-- A recipe is YAML. Every value is read as text and then typed by its setting, so a trigger of `0123`, `on` or `${a}`
-  stays what you typed. What a recipe doesn't name has its default. Unknown names are refused.
+- A recipe is YAML. Every value is read as text and then converted to its setting's type, so a trigger of `0123`, `on`
+  or `${a}` stays what you typed. Settings that a recipe doesn't name have their defaults. Unknown names are errors.
 - On the command line, `section.key=value` changes a setting: `train.learning_rate=1e-4`,
   `dataset.concepts.0.trigger=sks`, `method.lora.block_ranks.mid_block=4`, `watch.concept_prompts=["a sks dog"]`.
 - Relative paths in a recipe file start at that file's folder, so that a recipe can move with its pictures; those typed
@@ -25,7 +25,7 @@ Every setting of a run. This page is drawn from the fields of [`sdft_ext/recipe/
 
 
 def markdown() -> str:
-    """The page ``docs/recipe.md``."""
+    """Write the page ``docs/recipe.md``."""
     lines = [INTRODUCTION]
     top = [setting for setting in fields(Recipe) if "." not in setting.path]
     lines += ["## Top", "", *_table(top)]
@@ -36,19 +36,19 @@ def markdown() -> str:
 
 
 def help_text(width: int = 100) -> str:
-    """Every setting for ``train --help``: path, default, what it does, what is allowed."""
+    """List every setting for ``train --help``: path, default, what it does, what is allowed."""
     lines = ["settings (section.key=value, default shown):"]
     for setting in fields(Recipe):
-        words = f"{setting.label}: {setting.help}{_only(setting)}" + (
+        text = f"{setting.label}: {setting.help}{_only(setting)}" + (
             "" if setting.type is str else f" ({setting.allowed})"
         )
         lines.append(f"  {setting.path}={_default(setting)}")
-        lines += textwrap.wrap(words, width, initial_indent="      ", subsequent_indent="      ")
+        lines += textwrap.wrap(text, width, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines)
 
 
 def sections(of: Any, prefix: str = "") -> list[tuple[str, str, str]]:
-    """Path, label and help of every section; of a list's sections with ``N`` for the number."""
+    """Return path, label and help of every section; in a list's sections, ``N`` stands for the number."""
     found = []
     for field in dataclasses.fields(of):
         hint = types(of)[field.name]
@@ -77,8 +77,8 @@ def _table(settings: list[Setting]) -> list[str]:
 
 
 def _only(setting: Setting) -> str:
-    """Which methods use a setting, where not all do."""
-    return f" Only for method {' and '.join(setting.methods)}." if setting.methods else ""
+    """Name the methods that use a setting; empty where all do."""
+    return f" Only for {', '.join(setting.methods)}." if setting.methods else ""
 
 
 def _default(setting: Setting) -> str:

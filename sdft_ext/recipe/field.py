@@ -1,4 +1,4 @@
-"""A field of the recipe: its default, the words the page shows, and its range."""
+"""A field of the recipe: its default, the texts that the page shows, and its range."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import SdftError
 
 
 class RecipeError(SdftError, ValueError):
-    """A recipe that can't be used; the message names the setting, what is wrong, and what to write instead."""
+    """Raised for a recipe that can't be used; the message names the setting, what is wrong, and what to write."""
 
 
 def setting(
@@ -25,10 +25,11 @@ def setting(
     path: bool = False,
     methods: tuple[str, ...] = (),
 ) -> Any:
-    """A recipe field: its default, the words the page shows, and the range a value must lie in (both ends allowed).
+    """Make a recipe field: its default, the texts that the page shows, and its range (both ends allowed).
 
-    ``folded`` says that a newcomer need not see it: the page puts it under a heading. ``path`` marks a file or folder:
-    a relative one in a recipe file starts at that file's folder. ``methods`` are those that use it; empty: all.
+    ``folded`` fields are for advanced users: the page hides them under a heading. ``path`` marks a file or folder; a
+    relative path in a recipe file starts at that file's folder. ``methods`` names the methods that use the field;
+    empty: all of them.
     """
     metadata = {
         "label": label, "help": help, "low": low, "high": high, "folded": folded, "path": path, "methods": methods

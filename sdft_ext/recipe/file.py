@@ -1,4 +1,4 @@
-"""Recipes as files: YAML whose scalars are read as text and typed by their field.
+"""Recipes as files: YAML whose scalars are read as text and converted to their field's type.
 
 So ``trigger: 0123``, ``on``, ``1e5`` and ``${a}`` stay what was typed. Text is written in double quotes, so that other
 YAML readers get the same; numbers are written exactly.
@@ -29,10 +29,10 @@ from .rules import allowed, choices, fields, section_in_list, types, validate
 __all__ = ["absolute", "dumps", "from_plain", "loads", "migrate", "override", "read", "validate", "write"]
 
 Raw = dict[str, Any]
-"""A recipe as YAML holds it: mappings, lists and text."""
+"""A recipe as YAML reads it: mappings, lists and text."""
 
 MIGRATIONS: Mapping[int, Callable[[Raw], Raw]] = {}
-"""From version n to n + 1: a function that turns the raw recipe of one into the other's."""
+"""For each older version n, the function that turns a raw recipe of it into one of version n + 1."""
 
 _INT = re.compile(r"[+-]?[0-9]{1,30}")
 _FLOAT = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,10})?")
@@ -41,9 +41,9 @@ _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff
 
 
 def read(path: str | Path) -> Recipe:
-    """The recipe in a file; its relative paths (defaults too) start at the file's folder, ``~`` is the home folder.
+    """Read a recipe file; relative paths (defaults too) start at the file's folder, ``~`` is the home folder.
 
-    So a recipe that lies beside its pictures can move with them. Raises RecipeError, which names the file.
+    So a recipe can be moved together with its pictures. Raises RecipeError, which names the file.
     """
     path = Path(path)
     try:
@@ -58,27 +58,27 @@ def read(path: str | Path) -> Recipe:
 
 
 def loads(text: str) -> Recipe:
-    """The recipe in a text, valid. Settings that it doesn't name have their defaults. Raises RecipeError."""
+    """Parse and validate a recipe; settings that it doesn't name have their defaults. Raises RecipeError."""
     recipe = _typed(Recipe, _as_mapping(_parse(text), "The recipe"), "")
     validate(recipe)
     return recipe
 
 
 def from_plain(values: Any) -> Recipe:
-    """The recipe in nested mappings, lists and values, such as JSON holds; settings left out have their defaults.
+    """Convert nested mappings, lists and values, e.g. from JSON, to a recipe; settings left out have their defaults.
 
     Types are checked, ranges are not: see ``validate``. Raises RecipeError.
     """
     try:
         return cast(Recipe, _typed(Recipe, _as_mapping(_raw(values), "The recipe"), ""))
     except RecursionError as error:
-        raise RecipeError("The recipe is nested too deeply: write sections of settings.") from error
+        raise RecipeError("The recipe is nested too deeply: it consists of sections with settings.") from error
 
 
 def write(path: str | Path, recipe: Recipe) -> None:
-    """Write a recipe whole or not at all, with absolute paths, so that it means the same wherever it is read.
+    """Write a recipe, whole or not at all, with absolute paths, so that it means the same wherever it is read.
 
-    Relative ones start at the current folder. Raises OSError where the file can't be written.
+    Relative paths start at the current folder. Raises OSError where the file can't be written.
     """
     atomic.text(path, dumps(absolute(recipe, Path.cwd())))
 
@@ -89,20 +89,20 @@ def dumps(recipe: Recipe, comments: bool = False, method: str = "") -> str:
 
 
 def absolute(recipe: Recipe, folder: Path) -> Recipe:
-    """A copy whose relative paths start at ``folder``."""
+    """Return a copy whose relative paths start at ``folder``."""
     result = copy.deepcopy(recipe)
     for setting in fields(result):
         if setting.is_path and setting.value:
-            put(result, setting.path, str(folder / _at_home(setting.value)))
+            put(result, setting.path, str(folder / _expand_home(setting.value)))
     return result
 
 
 def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
-    """A changed copy, from texts such as ``train.learning_rate=1e-4``, typed as in a file.
+    """Return a copy changed by texts such as ``train.learning_rate=1e-4``, whose values are read as in a file.
 
-    ``dataset.concepts.0.trigger=sks`` (or ``concepts[0]``) sets one of a list, the number after the last adds one;
-    ``method.lora.block_ranks.mid_block=4`` sets one of a mapping; ``watch.concept_prompts=["a", "b"]`` replaces all.
-    Raises RecipeError that names the setting.
+    ``dataset.concepts.0.trigger=sks`` (or ``concepts[0]``) sets an item of a list; the number after the last adds one.
+    ``method.lora.block_ranks.mid_block=4`` sets a mapping's item; ``watch.concept_prompts=["a", "b"]`` replaces all.
+    Raises RecipeError, which names the setting.
     """
     raw = _raw(recipe)
     for text in settings:
@@ -117,23 +117,23 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
 
 
 def migrate(raw: Raw, version: int) -> Raw:
-    """A raw recipe of an older version as one of this. Raises RecipeError for versions that aren't known."""
+    """Convert a raw recipe of an older version to this one. Raises RecipeError for unknown versions."""
     if version > VERSION:
         raise RecipeError(f"version is {version}, from a newer sdft than this one (version {VERSION}): update sdft.")
     for step in range(version, VERSION):
         if step not in MIGRATIONS:
-            raise RecipeError(f"version is {version}, which never was: write version: {VERSION}.")
+            raise RecipeError(f"version is {version}, which doesn't exist: write version: {VERSION}.")
         raw = MIGRATIONS[step](raw)
     return {**raw, "version": str(VERSION)}
 
 
 def quoted(text: str) -> str:
-    """A text as YAML's double-quoted scalar, which every YAML reader gives back unchanged."""
+    """Write a text as YAML's double-quoted scalar, which every YAML reader reads back unchanged."""
     return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
 class _Loader(yaml.BaseLoader):
-    """All scalars as text, and no key twice."""
+    """Load all scalars as text, and refuse a key that occurs twice in a mapping."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -141,7 +141,7 @@ class _Loader(yaml.BaseLoader):
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 line = key.start_mark.line + 1
                 raise RecipeError(
-                    f"{key.value} stands twice in the same section (again in line {line}): keep one of them."
+                    f"{key.value} occurs twice in the same section (again in line {line}): keep one of them."
                 )
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
@@ -162,7 +162,7 @@ def _parse(text: str) -> Any:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
         raise RecipeError(
-            f"{where}it is not YAML ({error.problem or error.context}); put text with signs in quotes."
+            f"{where}it is not YAML ({error.problem or error.context}); put text with special characters in quotes."
         ) from error
     except (yaml.YAMLError, RecursionError) as error:
         reason = str(error).splitlines()[0] if isinstance(error, yaml.YAMLError) else "nested too deeply"
@@ -178,7 +178,7 @@ def _as_mapping(raw: Any, name: str) -> Raw:
 
 
 def _typed(hint: Any, raw: Any, path: str, low: float | None = None, high: float | None = None) -> Any:
-    """A raw value as its type wants it. Raises RecipeError with the setting, what was found, and what is allowed."""
+    """Convert a raw value to its type. Raises RecipeError with the setting, what was found, and what is allowed."""
     if dataclasses.is_dataclass(hint):
         return _section(hint, _as_mapping(raw, path), path)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -217,7 +217,7 @@ def _section(cls: Any, raw: Raw, path: str) -> Any:
 
 
 def _scalar(hint: Any, text: str) -> Any:
-    """A text as bool, int, float, one of the choices, or itself; None where it is none."""
+    """Convert a text to a bool, an int, a float, one of the choices, or text; None where it isn't one."""
     if hint is str:
         return text
     if choices(hint):
@@ -230,7 +230,7 @@ def _scalar(hint: Any, text: str) -> Any:
 
 
 def _unknown(cls: Any, key: str, prefix: str) -> str:
-    """A sentence about a key that there isn't, with the nearest that there is: in its section first, then anywhere."""
+    """Say that a setting doesn't exist, and name the most similar one: of its section first, then of any."""
     here = difflib.get_close_matches(str(key), types(cls), 1, cutoff=0.75)
     elsewhere = {setting.path.rpartition(".")[2]: setting.path for setting in fields(Recipe)}
     there = difflib.get_close_matches(str(key), elsewhere, 1, cutoff=0.75)
@@ -240,17 +240,17 @@ def _unknown(cls: Any, key: str, prefix: str) -> str:
     )
     near = next(iter(candidates), "")
     known = ", ".join(types(cls))
-    return f"{prefix}{key} is no setting. " + (f"Did you mean {near}?" if near else f"There are: {known}.")
+    return f"{prefix}{key} is not a setting. " + (f"Did you mean {near}?" if near else f"There are: {known}.")
 
 
 def _assign(hint: Any, raw: Any, names: list[str], value: str, path: str) -> Any:
-    """Put ``value`` into the raw tree below ``names``; returns the tree's new content at ``path``."""
+    """Set ``value`` in the raw tree below ``names``; return the tree's new content at ``path``."""
     origin = typing.get_origin(hint)
     prefix = f"{path}." if path else ""
     if dataclasses.is_dataclass(hint):
         if not names:
             first = next(iter(types(typing.cast(type, hint))))
-            raise RecipeError(f"{path} is a section: set what is in it, such as {prefix}{first}=….")
+            raise RecipeError(f"{path} is a section: set one of its settings, such as {prefix}{first}=….")
         known = types(typing.cast(type, hint))
         if names[0] not in known:
             raise RecipeError(_unknown(hint, names[0], prefix))
@@ -260,7 +260,7 @@ def _assign(hint: Any, raw: Any, names: list[str], value: str, path: str) -> Any
         number, items = names[0], list(raw)
         if not number.isdecimal() or int(number) > len(items):
             raise RecipeError(
-                f"{prefix}{number} is no place in the list {path}: write a number from 0 to {len(items)}."
+                f"{prefix}{number} is not an item of the list {path}: write a number from 0 to {len(items)}."
             )
         item = typing.get_args(hint)[0]
         if int(number) == len(items):
@@ -270,12 +270,12 @@ def _assign(hint: Any, raw: Any, names: list[str], value: str, path: str) -> Any
     if origin is dict and names:
         return {**(raw or {}), ".".join(names): value}
     if names:
-        raise RecipeError(f"{prefix}{'.'.join(names)} is no setting: {path} is {allowed(hint)}.")
+        raise RecipeError(f"{prefix}{'.'.join(names)} is not a setting: {path} is {allowed(hint)}.")
     return _parse(value) if origin in (list, dict) else value
 
 
 def _raw(value: Any) -> Any:
-    """A recipe, or what is in it, as YAML holds it."""
+    """Convert a recipe, or a part of it, to what YAML reads: mappings, lists and text."""
     if dataclasses.is_dataclass(value):
         return {field.name: _raw(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, list):
@@ -290,6 +290,7 @@ def _raw(value: Any) -> Any:
 
 
 def _lines(section: Any, indent: str, comments: bool, method: str = "") -> Iterator[str]:
+    """Yield a section's lines of YAML."""
     cls: Any = type(section)
     for field in dataclasses.fields(section):
         if method and not _uses(method, field, getattr(section, field.name)):
@@ -323,17 +324,17 @@ def _uses(method: str, field: dataclasses.Field[Any], value: Any) -> bool:
 
 
 def _commented_item(item: Any, indent: str) -> Iterator[str]:
-    """A list's section with comments, except above its first key, which stands behind the dash."""
+    """Yield a list item's lines with comments, except above its first key, which follows the dash."""
     lines = list(_lines(item, indent, True))
     start = next(number for number, line in enumerate(lines) if not line.lstrip().startswith("#"))
     yield from lines[start:]
 
 
 def _comment(field: dataclasses.Field[Any], hint: Any, indent: str) -> Iterator[str]:
-    words = f"{field.metadata['label']}: {field.metadata['help']}"
+    text = f"{field.metadata['label']}: {field.metadata['help']}"
     if not dataclasses.is_dataclass(hint) and hint is not str and section_in_list(hint) is None:
-        words += f" ({allowed(hint, field.metadata['low'], field.metadata['high'])})"
-    lines = textwrap.wrap(words, 110 - len(indent), break_on_hyphens=False, break_long_words=False)
+        text += f" ({allowed(hint, field.metadata['low'], field.metadata['high'])})"
+    lines = textwrap.wrap(text, 110 - len(indent), break_on_hyphens=False, break_long_words=False)
     yield from (f"{indent}# {line}" for line in lines)
 
 
@@ -343,20 +344,20 @@ def _text(value: Any) -> str:
     if isinstance(value, list | dict):
         return "[]" if isinstance(value, list) else "{}"
     text = str(_raw(value))
-    # Without a point, other YAML readers take 1e-05 for text.
+    # Without a decimal point, other YAML readers take 1e-05 for text.
     return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text
 
 
 def put(recipe: Recipe, path: str, value: Any) -> None:
     """Set one setting of a recipe, by its path, to a value of its type."""
-    holder: Any = recipe
+    parent: Any = recipe
     *sections, name = path.split(".")
     for part in sections:
-        holder = holder[int(part)] if isinstance(holder, list) else getattr(holder, part)
-    setattr(holder, name, value)
+        parent = parent[int(part)] if isinstance(parent, list) else getattr(parent, part)
+    setattr(parent, name, value)
 
 
-def _at_home(path: str) -> Path:
+def _expand_home(path: str) -> Path:
     return Path(path).expanduser() if path == "~" or path.startswith(("~/", "~\\")) else Path(path)
 
 

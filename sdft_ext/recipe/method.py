@@ -16,7 +16,7 @@ MethodName = Literal[
 
 
 LORA_FAMILY = ("lora", "dora", "loha", "lokr", "pivotal")
-"""Methods with layers beside the model's own: the settings of ``method.lora`` are theirs."""
+"""Methods that add layers to the model's own; they use the settings of ``method.lora``."""
 
 
 WORDS = ("textual_inversion", "pivotal")
@@ -28,7 +28,7 @@ FULL = ("dreambooth", "full")
 
 
 ADAPTERS = (*LORA_FAMILY, "hypernetwork", *FULL)
-"""Methods whose trained weights stand beside the model's own, so that the base's answer is there to be kept."""
+"""Methods whose trained weights are separate from the base model's, so that its own answer can still be computed."""
 
 
 FullFile = Literal["checkpoint", "lora"]
@@ -52,7 +52,7 @@ Activation = Literal[
     "softplus",
     "softsign",
 ]
-"""Of a hypernetwork, by the names that the WebUI gives them."""
+"""A hypernetwork's activations, by the WebUI's names."""
 
 
 HypernetworkInit = Literal["Normal", "XavierUniform", "XavierNormal", "KaimingUniform", "KaimingNormal"]
@@ -66,7 +66,7 @@ class LoraRecipe:
     rank: int = setting(
         16,
         label="Rank",
-        help="Size of the LoRA. 4–16 for a subject, 16–64 for a style; more remembers more, and copies more.",
+        help="Size of the LoRA. 4–16 for a subject, 16–64 for a style; a higher rank remembers more, and copies more.",
         low=1,
         high=1024,
         folded=False,
@@ -75,7 +75,8 @@ class LoraRecipe:
     alpha: float = setting(
         16.0,
         label="Alpha",
-        help="Strength is alpha ÷ rank, in layers with another rank too. Equal to the rank, or 0, it is 1.",
+        help="The LoRA's strength is alpha ÷ rank, in layers with another rank too. It is 1 where alpha equals the "
+        "rank or is 0.",
         low=0.0,
         high=4096.0,
         methods=LORA_FAMILY,
@@ -91,7 +92,7 @@ class LoraRecipe:
     rank_dropout: float = setting(
         0.0,
         label="Rank dropout",
-        help="Share of the ranks left out at random in training; of LoHa and LoKr, of the rows of their change.",
+        help="Share of the ranks left out at random in training; for LoHa and LoKr, of the rows of the weight change.",
         low=0.0,
         high=0.95,
         methods=LORA_FAMILY,
@@ -99,7 +100,7 @@ class LoraRecipe:
     rslora: bool = setting(
         False,
         label="Rank-stabilized",
-        help="Strength is alpha ÷ √rank (rsLoRA): for high ranks.",
+        help="The strength is alpha ÷ √rank (rsLoRA): for high ranks.",
         methods=LORA_FAMILY,
     )
     layers: Layers = setting(
@@ -127,7 +128,7 @@ class LoraRecipe:
     block_ranks: dict[str, int] = setting(
         factory=dict,
         label="Ranks by block",
-        help="Rank of layers whose diffusers name contains a text, e.g. {mid_block: 4}. 0 leaves them out.",
+        help="Rank of the layers whose diffusers name contains a text, e.g. {mid_block: 4}. 0 leaves them out.",
         methods=LORA_FAMILY,
     )
     text_rank: int = setting(
@@ -141,7 +142,7 @@ class LoraRecipe:
     factor: int = setting(
         0,
         label="LoKr factor",
-        help="LoKr splits each side of a layer in two factors, one of them near this; 0 splits evenly, for the "
+        help="LoKr splits each side of a layer into two factors, one of them near this; 0 splits evenly, for the "
         "smallest file.",
         low=0,
         high=1024,
@@ -150,8 +151,8 @@ class LoraRecipe:
     up_ratio: float = setting(
         1.0,
         label="LoRA+ ratio",
-        help="The learning rate of the LoRA's up-matrices is this times the others'. 1 is plain, 4–16 is usual for "
-        "LoRA+.",
+        help="The learning rate of the LoRA's up-matrices is this times the others'. 1 is a plain LoRA; 4–16 is usual "
+        "for LoRA+.",
         low=0.01,
         high=1000.0,
         methods=("lora", "dora", "pivotal"),
@@ -159,8 +160,8 @@ class LoraRecipe:
     norm_cap: float = setting(
         0.0,
         label="Weight-norm cap",
-        help="Each layer's change is shrunk to this length after each step: against too strong a LoRA. 1 is usual; 0 "
-        "is off.",
+        help="After each step, each layer's change is scaled down to at most this norm, against too strong a LoRA. 1 "
+        "is usual; 0 is off.",
         low=0.0,
         high=10000.0,
         methods=LORA_FAMILY,
@@ -168,7 +169,7 @@ class LoraRecipe:
     continue_from: str = setting(
         "",
         label="Continue from",
-        help="A file to start from instead of zero; its rank is kept.",
+        help="A file to start from instead of from zero; its rank is kept.",
         path=True,
         methods=LORA_FAMILY,
     )
@@ -179,17 +180,15 @@ class EmbeddingRecipe:
     words: dict[str, str] = setting(
         factory=dict,
         label="Words",
-        help="New words and the words that they begin as, e.g. {sks: dog}. Empty: each concept's trigger, begun as "
-        "its class "
-        "word. One that begins as nothing is drawn at random.",
+        help="New words and the words that they start from, e.g. {sks: dog}. Empty: each concept's trigger, starting "
+        "from its class word. A word that starts from nothing is initialized at random.",
         methods=WORDS,
     )
     vectors: int = setting(
         4,
         label="Vectors",
-        help="How many vectors a word has, each taking the place of a token in a prompt. 1–4 for a subject, 4–8 for "
-        "a style; "
-        "more copies more.",
+        help="How many vectors a word has, each taking the place of a token in a prompt. 1–4 for a subject, 4–8 for a "
+        "style; more vectors copy more.",
         low=1,
         high=75,
         folded=False,
@@ -198,9 +197,8 @@ class EmbeddingRecipe:
     norm_pull: float = setting(
         0.0,
         label="Norm regularization",
-        help="After each step the vectors' lengths move by this share towards those of the base's own words: such "
-        "vectors obey "
-        "the rest of the prompt better. 0.01–0.1 pulls, 1 holds them, 0 is off.",
+        help="After each step, the vectors' lengths move by this share towards those of the base model's own words, so "
+        "that the rest of the prompt is obeyed better. 0.01–0.1 pulls gently, 1 fixes the lengths, 0 is off.",
         low=0.0,
         high=1.0,
         methods=WORDS,
@@ -208,7 +206,7 @@ class EmbeddingRecipe:
     learning_rate: float = setting(
         0.0,
         label="Learning rate of the words",
-        help="Of pivotal tuning; 0 uses train.learning_rate, which suits the LoRA. 1e-3 is usual.",
+        help="For pivotal tuning; 0 uses train.learning_rate, which suits the LoRA. 1e-3 is usual.",
         low=0.0,
         high=1e4,
         methods=("pivotal",),
@@ -216,7 +214,7 @@ class EmbeddingRecipe:
     continue_from: str = setting(
         "",
         label="Continue the word from",
-        help="An embedding to start from instead of words, of textual inversion with one word.",
+        help="An embedding file to start from instead of from words, for textual inversion with one word.",
         path=True,
         methods=("textual_inversion",),
     )
@@ -241,21 +239,27 @@ class HypernetworkRecipe:
     activation: Activation = setting(
         "linear",
         label="Activation",
-        help="Between the layers. Linear is the steadiest; swish, relu and softsign remember more.",
+        help="Between the layers. Linear is the most stable; swish, relu and softsign remember more.",
         methods=("hypernetwork",),
     )
     activate_last: bool = setting(
-        False, label="Activate the last layer", help="Activation after the last layer too.", methods=("hypernetwork",)
+        False,
+        label="Activate the last layer",
+        help="Apply the activation after the last layer too.",
+        methods=("hypernetwork",),
     )
     init: HypernetworkInit = setting(
         "Normal",
-        label="First weights",
-        help="Normal begins almost at nothing. Xavier suits sigmoid and tanh, Kaiming suits relu; both begin far "
-        "from the base.",
+        label="Initialization",
+        help="Normal starts with almost no effect. Xavier suits sigmoid and tanh, Kaiming suits relu; both start far "
+        "from the base model.",
         methods=("hypernetwork",),
     )
     layer_norm: bool = setting(
-        False, label="Layer norm", help="A layer norm after each layer: steadier and slower.", methods=("hypernetwork",)
+        False,
+        label="Layer norm",
+        help="A layer norm after each layer: more stable and slower.",
+        methods=("hypernetwork",),
     )
     dropout: str = setting(
         "",
@@ -277,16 +281,15 @@ class FullRecipe:
     save_as: FullFile = setting(
         "checkpoint",
         label="Save as",
-        help="A whole checkpoint, as large as the base model, or the LoRA that is nearest to what was learned. For a "
-        "LoRA only "
-        "what it can hold is trained.",
+        help="A whole checkpoint, as large as the base model, or the LoRA nearest to what was learned; for a LoRA, "
+        "only the weights that it can hold are trained.",
         folded=False,
         methods=FULL,
     )
     lora_rank: int = setting(
         64,
         label="Rank of the LoRA",
-        help="Of a run that is saved as a LoRA: more loses less. 32–128 is usual.",
+        help="For a run that is saved as a LoRA: a higher rank loses less. 32–128 is usual.",
         low=1,
         high=4096,
         methods=FULL,
@@ -294,15 +297,14 @@ class FullRecipe:
     frozen: list[str] = setting(
         factory=list,
         label="Frozen parts",
-        help="Parameters whose diffusers name contains one of these texts don't train, e.g. [down_blocks, attn2]: "
-        "less memory, "
-        "and less that can be forgotten.",
+        help="Parameters whose diffusers name contains one of these texts aren't trained, e.g. [down_blocks, attn2]: "
+        "it takes less memory, and the model forgets less.",
         methods=FULL,
     )
     weights: FullWeights = setting(
         "fp32",
         label="Weights in",
-        help="bf16 with stochastic rounding takes half of the memory for weights and gradients; it needs "
+        help="bf16, with stochastic rounding, halves the memory for weights and gradients; it needs "
         "train.precision=bf16.",
         methods=FULL,
     )
@@ -314,22 +316,22 @@ class MethodRecipe:
         "lora",
         label="Method",
         help="How the concept is stored: as a LoRA or a relative of it (DoRA, LoHa, LoKr), as the vectors of a new "
-        "word (textual "
-        "inversion), as both (pivotal), as a hypernetwork, or as a whole model (DreamBooth, full fine-tune).",
+        "word (textual inversion), as both (pivotal), as a hypernetwork, or as a whole model (DreamBooth, full "
+        "fine-tune).",
         folded=False,
     )
     unet: bool = setting(True, label="Train the UNet", help="The part that draws.", methods=(*LORA_FAMILY, *FULL))
     text_encoder: bool = setting(
         True,
         label="Train the text encoder",
-        help="The part that reads. Helps a new word, bleeds sooner.",
+        help="The part that reads. Training it helps with a new word, but bleeds sooner.",
         methods=(*LORA_FAMILY, *FULL),
     )
     lora: LoraRecipe = setting(
         factory=LoraRecipe, label="LoRA", help="Low-rank adaptation (Hu et al. 2021) and its family."
     )
     embedding: EmbeddingRecipe = setting(
-        factory=EmbeddingRecipe, label="New words", help="Textual inversion (Gal et al. 2022), alone or beside a LoRA."
+        factory=EmbeddingRecipe, label="New words", help="Textual inversion (Gal et al. 2022), alone or with a LoRA."
     )
     hypernetwork: HypernetworkRecipe = setting(
         factory=HypernetworkRecipe, label="Hypernetwork", help="Small networks before the attention's keys and values."
@@ -340,12 +342,12 @@ class MethodRecipe:
 
     @property
     def files(self) -> str:
-        """The method whose kind of files its saves are."""
+        """Return the name of the method whose kind of file the saves are."""
         return "lora" if self.name in FULL and self.full.save_as == "lora" else self.name
 
     @property
-    def reads_anew(self) -> bool:
-        """Whether captions read otherwise after each step: the text encoder or a word in them trains."""
+    def trains_text(self) -> bool:
+        """Return whether each step changes how captions are encoded: the text encoder or a word in them trains."""
         if self.name == "hypernetwork":
             return False
         return self.text_encoder or self.name in WORDS

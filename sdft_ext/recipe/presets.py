@@ -1,7 +1,6 @@
-"""Starting points: settings that are known to work for a kind of concept, a method and a kind of model.
+"""Presets: settings that are known to work for a kind of concept, a method and a family of models.
 
-The numbers for SD 1, SD 2 and SDXL are those that trainers and guides agree on; those of the toy model are the
-demonstration's own, measured.
+The numbers for SD 1, SD 2 and SDXL are those that trainers and guides agree on; those for the toy model were measured.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ COMMON: dict[str, dict[str, Any]] = {
 }
 
 # Ruiz 2022 and diffusers' DreamBooth: 2e-6 to 5e-6. A LoRA's rate would break the model's own weights, and each save is
-# a model.
+# as large as a model.
 WHOLE: dict[str, Any] = {
     "train.learning_rate": 2e-6,
     "train.text_encoder_learning_rate": 1e-6,
@@ -137,13 +136,12 @@ WHOLE_TOY: dict[str, Any] = {
     "save.keep_last": 0,
 }
 OTHERS: dict[str, dict[str, Any]] = {
-    # LyCORIS' own list: a rank up to 32 (it reaches its square), an alpha of half of it or less.
+    # LyCORIS' guidelines: a rank up to 32 (the change's rank can be its square), an alpha of half of it or less.
     "loha": {"method.lora.rank": 8, "method.lora.alpha": 4.0},
-    # LyCORIS' guidelines for a likeness: a factor of 4 to 8, and the large matrix whole, as it is at such a rank.
+    # LyCORIS' guidelines for a likeness: a factor of 4 to 8, and a rank at which the large matrix stays whole.
     "lokr": {"method.lora.rank": 128, "method.lora.alpha": 128.0, "method.lora.factor": 8},
-    # Gal 2022 and the WebUI's own trainer: 5e-3. Only words move, so nothing else wants decay or a balance of
-    # timesteps, and
-    # regularization pictures, which lack the word, would take half of each batch and teach nothing.
+    # Gal 2022 and the WebUI's own trainer: 5e-3. Only the word's vectors train: they need no weight decay and no SNR
+    # weighting, and regularization pictures, which lack the word, would take half of each batch and teach nothing.
     "textual_inversion": {
         "method.embedding.vectors": 4,
         "train.learning_rate": 5e-3,
@@ -153,14 +151,14 @@ OTHERS: dict[str, dict[str, Any]] = {
         "train.snr_weighting": "none",
         "train.prior_loss_weight": 0.0,
     },
-    # diffusers' advanced training script: the words stop after half of the run, the LoRA goes on.
+    # diffusers' advanced training script: the words stop training after half of the run, the LoRA goes on.
     "pivotal": {
         "method.text_encoder": False,
         "method.embedding.vectors": 2,
         "method.embedding.learning_rate": 1e-3,
         "train.text_encoder_stop": 0.5,
     },
-    # The WebUI's discussion 2670: 5e-5 and falling, 1-2-1 to 1-2-2-1. The warm-up and the short gradient keep it from
+    # The WebUI's discussion 2670: 5e-5 and falling, 1-2-1 to 1-2-2-1. Warm-up and gradient clipping keep it from
     # diverging.
     "hypernetwork": {
         "method.hypernetwork.layer_structure": "1, 2, 1",
@@ -172,13 +170,12 @@ OTHERS: dict[str, dict[str, Any]] = {
     "dreambooth": WHOLE,
     "full": WHOLE,
 }
-"""What other methods have otherwise than a LoRA, and why."""
+"""Settings in which a method's preset differs from a LoRA's, and why."""
 TOY_OTHERS: dict[str, dict[str, Any]] = {
     "loha": {"method.lora.alpha": 8.0},
     "lokr": {"method.lora.rank": 16, "method.lora.alpha": 16.0, "method.lora.factor": 4},
-    # The toy's text encoder can say little beyond what the base knows: with its output trained instead of words, within
-    # its
-    # last layer norm, at all 77 tokens, the star is in 0.11 of the pictures and the style in none.
+    # The toy's text encoder expresses little that the base doesn't know: even with its output itself trained instead of
+    # words, within its last layer norm, at all 77 tokens, the star is in 0.11 of the pictures and the style in none.
     "textual_inversion": {
         "train.learning_rate": 1e-1,
         "method.embedding.vectors": 8,
@@ -203,13 +200,13 @@ THOROUGH = {
     "thorough": ("Thorough", "For difficult concepts; compare the saves, an earlier one may be better."),
 }
 SAVES = 5
-"""So many saves, evenly spread, to choose from."""
+"""Saves of a run, evenly spread, to choose from."""
 
 
 def presets(family: str, resolution: int, precision: Precision) -> list[dict[str, Any]]:
-    """For each kind of concept a LoRA's, then those of methods that begin elsewhere; for the model at hand.
+    """List the presets for a model: for each kind of concept a LoRA's, then those of methods that differ from it.
 
-    ``family``: ``sd1``, ``sd2``, ``sdxl`` or ``toy``; ``precision``: what runs there best compute in (see
+    ``family``: ``sd1``, ``sd2``, ``sdxl`` or ``toy``; ``precision``: the best one for runs on the device (see
     ``host.base.suited``).
     """
     labels = {method["name"]: method["label"] for method in METHODS}
@@ -227,7 +224,7 @@ def presets(family: str, resolution: int, precision: Precision) -> list[dict[str
 
 
 def thorough(family: str) -> list[dict[str, Any]]:
-    """How long to train, in three sizes."""
+    """List the three lengths of training, with their settings."""
     steps = TOY_STEPS if family == "toy" else STEPS
     return [
         {
@@ -246,8 +243,8 @@ def thorough(family: str) -> list[dict[str, Any]]:
 
 
 def start(method: str, kind: Kind, family: str, resolution: int, precision: Precision = "fp32") -> dict[str, Any]:
-    """Where a recipe begins, as the page has it: the method's preset (or a LoRA's, of its relatives) and the normal
-    length.
+    """Return the settings that a recipe starts with, as on the page: the method's preset, or else a LoRA's, and the
+    normal length.
     """
     settings = {preset["name"]: preset["settings"] for preset in presets(family, resolution, precision)}
     preset = settings.get(f"{kind}-{method}", settings[f"{kind}-lora"])
@@ -273,7 +270,7 @@ def _settings(kind: Kind, family: str, resolution: int, precision: Precision) ->
         "dataset.bucket_min": resolution // 2,
         "method.lora.rank": rank,
         "method.lora.alpha": float(rank),
-        # SDXL's two text encoders take much memory and add little; a style is no new word.
+        # SDXL's two text encoders take much memory and add little; a style needs no new word.
         "method.text_encoder": family != "sdxl" and kind == "subject",
         "train.optimizer": "adamw",
         "train.schedule": "cosine",
@@ -285,7 +282,7 @@ def _settings(kind: Kind, family: str, resolution: int, precision: Precision) ->
 
 
 def _of_method(method: str, kind: Kind, family: str) -> dict[str, Any]:
-    """What a method has otherwise than a LoRA."""
+    """Return the settings in which a method differs from a LoRA."""
     found = {**OTHERS[method], **(TOY_OTHERS[method] if family == "toy" else {})}
     if "method.embedding.vectors" in found and kind == "style":
         found["method.embedding.vectors"] = 2 * found["method.embedding.vectors"]
@@ -293,7 +290,7 @@ def _of_method(method: str, kind: Kind, family: str) -> dict[str, Any]:
 
 
 def _whole(settings: dict[str, Any], family: str) -> dict[str, Any]:
-    """Without what only a LoRA has; a model as large as SDXL with its weights in half, where the device computes so."""
+    """Drop a LoRA's own settings; keep SDXL's weights in bf16 where the device computes in half precision."""
     found = {path: value for path, value in settings.items() if not path.startswith("method.lora.")}
     if family == "sdxl" and found["train.precision"] != "fp32":
         found["train.precision"] = found["method.full.weights"] = "bf16"

@@ -1,8 +1,6 @@
 """Every setting of a run, once.
 
 One documented field here is one control on the page, one option of the command line and one line of ``docs/recipe.md``.
-A recipe is read and written as YAML whose scalars are read as *text* and typed by their field, so that a trigger of
-``0123``, ``on`` or ``${a}`` is what its user typed.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from .method import MethodRecipe, Precision
 from .train import TrainRecipe
 
 VERSION = 1
+"""Version of the recipe's layout."""
 
 
 Every = Literal["steps", "epochs"]
@@ -26,7 +25,8 @@ class ModelRecipe:
     base: str = setting(
         "",
         label="Base model",
-        help="Checkpoint (.safetensors, .ckpt) or diffusers folder to start from. Its family is told from the file.",
+        help="Checkpoint (.safetensors, .ckpt) or diffusers folder to start from. Its family is recognized from the "
+        "file.",
         folded=False,
         path=True,
     )
@@ -56,7 +56,7 @@ class SaveRecipe:
     state_every: int = setting(
         0,
         label="State every",
-        help="Steps between states a killed run can go on from; 0 writes them at saves.",
+        help="Steps between states from which a killed run can resume; 0 writes one with each save.",
         low=0,
         high=10_000_000,
     )
@@ -89,13 +89,13 @@ class WatchRecipe:
     seed: int = setting(
         1000,
         label="Control seed",
-        help="Seed of the first control picture; the others count on from it.",
+        help="Seed of the first control picture; each further one adds 1.",
         low=0,
         high=2**63 - 1,
     )
-    sampler_steps: int = setting(20, label="Sampler steps", help="Of control pictures.", low=1, high=1000)
+    sampler_steps: int = setting(20, label="Sampler steps", help="For control pictures.", low=1, high=1000)
     guidance: float = setting(7.0, label="Guidance", help="CFG scale of control pictures.", low=0.0, high=100.0)
-    negative: str = setting("", label="Negative prompt", help="Of control pictures.")
+    negative: str = setting("", label="Negative prompt", help="For control pictures.")
     size: int = setting(
         0, label="Control picture size", help="Side in pixels; 0 is the dataset's resolution.", low=0, high=4096
     )
@@ -112,13 +112,13 @@ class WatchRecipe:
     validation_draws: int = setting(
         4,
         label="Validation draws",
-        help="Noises and timesteps per validation picture, the same each time.",
+        help="Draws of noise and timestep for each validation picture, the same every time.",
         low=1,
         high=1000,
     )
     log_every: int = setting(1, label="Log every", help="Steps between lines of the log.", low=1, high=100000)
     smoothing: float = setting(
-        0.98, label="Loss smoothing", help="Share of the old value in the smoothed loss.", low=0.0, high=0.9999
+        0.98, label="Loss smoothing", help="Share of the previous value in the smoothed loss.", low=0.0, high=0.9999
     )
     tensorboard: bool = setting(True, label="TensorBoard", help="Write event files too.")
 
@@ -127,10 +127,12 @@ class WatchRecipe:
 class Recipe:
     """Every setting of one run."""
 
-    version: int = setting(VERSION, label="Version", help="Of this file's layout; older ones are migrated.")
-    model: ModelRecipe = setting(factory=ModelRecipe, label="Model", help="What is trained on.")
+    version: int = setting(VERSION, label="Version", help="Version of this file's layout; older ones are migrated.")
+    model: ModelRecipe = setting(factory=ModelRecipe, label="Model", help="The model that is trained.")
     dataset: DatasetRecipe = setting(factory=DatasetRecipe, label="Dataset", help="Pictures and captions.")
     method: MethodRecipe = setting(factory=MethodRecipe, label="Method", help="What is trained.")
     train: TrainRecipe = setting(factory=TrainRecipe, label="Training", help="How it is trained.")
-    save: SaveRecipe = setting(factory=SaveRecipe, label="Saves", help="What is kept.")
-    watch: WatchRecipe = setting(factory=WatchRecipe, label="Watching", help="What is looked at meanwhile.")
+    save: SaveRecipe = setting(factory=SaveRecipe, label="Saves", help="What is saved, how often, and where.")
+    watch: WatchRecipe = setting(
+        factory=WatchRecipe, label="Watching", help="How the run is watched: control pictures, validation, log."
+    )

@@ -1,4 +1,4 @@
-"""What a recipe may hold: a walk over its settings, their types and ranges, and what must fit together."""
+"""The rules of a recipe: a walk over its settings, their types and ranges, and which settings must fit together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .recipe import VERSION, Recipe
 FINDS_ITS_OWN_RATE = ("prodigy", "dadaptadam")
 """Optimizers whose learning rate is a factor near 1, not a step size."""
 TOGETHER = (*FINDS_ITS_OWN_RATE, "adamw_schedule_free")
-"""Optimizers whose step isn't one parameter's affair."""
+"""Optimizers whose step for one parameter depends on the others."""
 HIGHEST_RATE = 1.0
 """Learning rate above which the other optimizers break any model within a step or two."""
 _NOT_IN_FILE_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
@@ -25,7 +25,7 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 class Setting(NamedTuple):
-    """One setting of a recipe: where it stands, its dataclass field, its type, and its value."""
+    """One setting of a recipe: its path, its dataclass field, its type, and its value."""
 
     path: str
     field: dataclasses.Field[Any]
@@ -54,55 +54,55 @@ class Setting(NamedTuple):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods that use it; empty: all."""
+        """Return the methods that use it; empty: all."""
         return tuple(self.field.metadata["methods"])
 
     @property
     def allowed(self) -> str:
-        """In words what may stand here: "a whole number from 1 to 1024"."""
+        """Describe the allowed values, e.g. "a whole number from 1 to 1024"."""
         return allowed(self.type, self.low, self.high)
 
 
 @functools.cache
 def types(section: type) -> dict[str, Any]:
-    """Field names of a section and their types, in order."""
+    """Return a section's field names and their types, in order."""
     hints = typing.get_type_hints(section)
     return {field.name: hints[field.name] for field in dataclasses.fields(section)}
 
 
 def fields(of: Any = Recipe, prefix: str = "") -> Iterator[Setting]:
-    """Every setting below a recipe (or a section of one), in the order of the file; of a class, with its defaults.
+    """Yield every setting of a recipe, or of a section, in the file's order; of a class, with its defaults.
 
-    Sections are walked into, and so are lists of sections (``dataset.concepts.0.trigger``). Lists of text and mappings
-    are one setting.
+    The walk enters sections and lists of sections (``dataset.concepts.0.trigger``). A list of texts or a mapping is one
+    setting.
     """
     value = of() if isinstance(of, type) else of
     section: Any = type(value)
     hints = types(section)
     for field in dataclasses.fields(value):
-        path, held = f"{prefix}{field.name}", getattr(value, field.name)
-        if dataclasses.is_dataclass(held):
-            yield from fields(held, path + ".")
-        elif section_in_list(hints[field.name]) is not None and isinstance(held, list):
-            for number, item in enumerate(held):
+        path, content = f"{prefix}{field.name}", getattr(value, field.name)
+        if dataclasses.is_dataclass(content):
+            yield from fields(content, path + ".")
+        elif section_in_list(hints[field.name]) is not None and isinstance(content, list):
+            for number, item in enumerate(content):
                 yield from fields(item, f"{path}.{number}.")
         else:
-            yield Setting(path, field, hints[field.name], held)
+            yield Setting(path, field, hints[field.name], content)
 
 
 def section_in_list(hint: Any) -> Any:
-    """The section class of ``list[Section]``; None for any other type."""
+    """Return the section class of ``list[Section]``; None for any other type."""
     arguments = typing.get_args(hint)
     return arguments[0] if typing.get_origin(hint) is list and dataclasses.is_dataclass(arguments[0]) else None
 
 
 def choices(hint: Any) -> tuple[str, ...]:
-    """What a Literal allows; empty for any other type."""
+    """Return what a Literal allows; empty for any other type."""
     return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
 
 
 def allowed(hint: Any, low: float | None = None, high: float | None = None) -> str:
-    """In words what a setting of this type may hold."""
+    """Describe the values that a setting of this type may have."""
     if choices(hint):
         return "one of " + ", ".join(choices(hint))
     if hint is bool:
@@ -117,21 +117,19 @@ def allowed(hint: Any, low: float | None = None, high: float | None = None) -> s
 
 
 def validate(recipe: Recipe) -> None:
-    """Raises RecipeError, one sentence, where a value has the wrong type or lies outside its range, or two don't
-    fit.
-    """
+    """Raise RecipeError, one sentence, for the first value of a wrong type or range, or settings that don't fit."""
     for problem in problems(recipe):
         raise RecipeError(problem)
 
 
 def problems(recipe: Recipe) -> Iterator[str]:
-    """Everything that keeps a recipe from being used, a sentence each that begins with the setting."""
+    """Yield everything that keeps a recipe from being used, each a sentence that begins with the setting."""
     if not isinstance(recipe.dataset.concepts, list) or not recipe.dataset.concepts:
         yield "dataset.concepts is empty: name at least one concept with its folder of pictures."
         return
     wrong = [problem for setting in fields(recipe) if (problem := _value_problem(setting))]
     yield from wrong
-    if not wrong:  # rules between settings count on each being right in itself
+    if not wrong:  # rules between settings rely on each being valid by itself
         for rule in _RULES:
             yield from rule(recipe)
 
@@ -149,7 +147,7 @@ def _number(value: float) -> str:
 
 
 def _value_problem(setting: Setting) -> str | None:
-    """What is wrong with one value, as a sentence."""
+    """Return a sentence about what is wrong with one value; None where it is valid."""
     value, path = setting.value, setting.path
     if not _has_type(value, setting.type):
         return f"{path} is {value!r}, but must be {setting.allowed}."
@@ -160,7 +158,7 @@ def _value_problem(setting: Setting) -> str | None:
         if too_low or (setting.high is not None and value > setting.high):
             return f"{path} is {value!r}, which is out of range: write {setting.allowed}."
     if setting.is_path and "\0" in value:
-        return f"{path} is {value!r}: a path can't hold a zero character."
+        return f"{path} is {value!r}: a path can't contain a NUL character."
     return None
 
 
@@ -180,7 +178,7 @@ def _has_type(value: Any, hint: Any) -> bool:
 
 def _version(recipe: Recipe) -> Iterator[str]:
     if recipe.version != VERSION:
-        yield f"version is {recipe.version}, but this program writes and reads version {VERSION}."
+        yield f"version is {recipe.version}, but this sdft reads and writes version {VERSION}."
 
 
 def _order(recipe: Recipe) -> Iterator[str]:
@@ -188,7 +186,7 @@ def _order(recipe: Recipe) -> Iterator[str]:
     if train.timestep_min > train.timestep_max:
         yield (
             f"train.timestep_min is {train.timestep_min} and train.timestep_max {train.timestep_max}: "
-            "the first must not lie after the last."
+            "the first must not be higher than the last."
         )
     if dataset.buckets and dataset.bucket_min > dataset.bucket_max:
         yield (
@@ -199,18 +197,17 @@ def _order(recipe: Recipe) -> Iterator[str]:
 
 def _something_trains(recipe: Recipe) -> Iterator[str]:
     train, method = recipe.train, recipe.method
-    apart = method.name not in ("textual_inversion", "hypernetwork")
+    chooses_parts = method.name not in ("textual_inversion", "hypernetwork")
     if method.name == "textual_inversion" and train.learning_rate > 0 and train.text_encoder_stop < 1:
         yield (
-            f"train.text_encoder_stop is {train.text_encoder_stop:g} and nothing but words trains: nothing would be "
-            f"trained "
-            "after it; set it to 1 and make train.length shorter."
+            f"train.text_encoder_stop is {train.text_encoder_stop:g}, but only words are trained: after it, nothing "
+            "would be trained; set it to 1 and make train.length shorter."
         )
-    if apart and not method.unet and not method.text_encoder:
+    if chooses_parts and not method.unet and not method.text_encoder:
         yield "method.unet and method.text_encoder are both false: nothing would be trained; set one to true."
-    unet = (method.unet or not apart) and train.learning_rate > 0
+    unet = (method.unet or not chooses_parts) and train.learning_rate > 0
     text_rate = train.text_encoder_learning_rate or train.learning_rate
-    if not unet and not (apart and method.text_encoder and text_rate > 0 and train.text_encoder_stop > 0):
+    if not unet and not (chooses_parts and method.text_encoder and text_rate > 0 and train.text_encoder_stop > 0):
         yield (
             "train.learning_rate is 0: nothing would be learned; 1e-4 is usual for a LoRA."
             if train.learning_rate == 0
@@ -218,9 +215,8 @@ def _something_trains(recipe: Recipe) -> Iterator[str]:
         )
     elif not unet and train.text_encoder_stop < 1:
         yield (
-            f"train.text_encoder_stop is {train.text_encoder_stop:g} and nothing but the text encoder trains: "
-            f"nothing would "
-            "be trained after it; set it to 1 and make train.length shorter."
+            f"train.text_encoder_stop is {train.text_encoder_stop:g}, but only the text encoder is trained: after it, "
+            "nothing would be trained; set it to 1 and make train.length shorter."
         )
     words_rate = method.embedding.learning_rate if method.name == "pivotal" else 0.0
     if train.optimizer not in FINDS_ITS_OWN_RATE:
@@ -233,31 +229,28 @@ def _something_trains(recipe: Recipe) -> Iterator[str]:
             if rate > HIGHEST_RATE:
                 yield (
                     f"{path} is {rate:g}, which breaks any model with {train.optimizer}: 1e-4 is usual for a LoRA, "
-                    f"and 1 is "
-                    "the most that is accepted."
+                    "and 1 is the highest allowed."
                 )
     if train.optimizer == "prodigy" and words_rate not in (0, train.learning_rate):
         yield (
-            f"method.embedding.learning_rate is {words_rate:g}, but prodigy moves all parameters at one rate: set it "
-            f"to 0 (the "
-            "same as train.learning_rate), or choose dadaptadam or adamw."
+            f"method.embedding.learning_rate is {words_rate:g}, but prodigy trains all parameters at one rate: set it "
+            "to 0 (the same as train.learning_rate), or choose dadaptadam or adamw."
         )
     if train.optimizer == "prodigy" and method.lora.up_ratio != 1 and method.name in ("lora", "dora", "pivotal"):
         yield (
-            f"method.lora.up_ratio is {method.lora.up_ratio:g}, but prodigy moves all parameters at one rate: set it "
-            f"to 1, or "
-            "train.optimizer to adamw."
+            f"method.lora.up_ratio is {method.lora.up_ratio:g}, but prodigy trains all parameters at one rate: set it "
+            "to 1, or train.optimizer to adamw."
         )
     if train.schedule == "steps" and not train.schedule_steps.strip():
         yield "train.schedule is steps, but train.schedule_steps is empty: write for example 5e-4:200, 1e-4."
 
 
 def not_a_file_name(name: str) -> str:
-    """What keeps a text from being a file's name, without its ending, everywhere: what follows "The name"; or empty."""
+    """Say why a text can't be a file's name (without extension) on every system, to follow "The name"; else empty."""
     if not name or name != name.strip(" .") or _NOT_IN_FILE_NAMES.search(name) or _RESERVED.fullmatch(name):
         return (
-            f"is {name!r}, which can't be a file name everywhere: use letters, digits, spaces, - and _, "
-            'with none of / \\ : * ? " < > | and no dot or space at its ends.'
+            f"is {name!r}, which isn't a file name on every system: use letters, digits, spaces, - and _, "
+            'none of / \\ : * ? " < > |, and no dot or space at either end.'
         )
     if len(name.encode("utf-8", "surrogatepass")) > 150:
         return f"has {len(name)} characters, too many for a file name: use at most 50."
@@ -272,25 +265,24 @@ def _file_name(recipe: Recipe) -> Iterator[str]:
 def _sizes(recipe: Recipe) -> Iterator[str]:
     size = recipe.watch.size
     if size % 8:
-        yield f"watch.size is {size}, but pictures have sides in multiples of 8: write {size // 8 * 8 or 8}."
+        yield f"watch.size is {size}, but a picture's side must be a multiple of 8: write {size // 8 * 8 or 8}."
     for name, rank in recipe.method.lora.block_ranks.items():
         if not 0 <= rank <= 1024:
             yield f"method.lora.block_ranks.{name} is {rank}, which is out of range: write 0 to 1024."
 
 
 def _preservation(recipe: Recipe) -> Iterator[str]:
-    """The base's answer is there to be kept only beside what can be taken out."""
+    """Check that the base model's own answer can be computed: the trained weights must be separate from it."""
     for name in ("class_preservation", "blank_preservation"):
         if getattr(recipe.train, name) and recipe.method.name not in ADAPTERS:
             yield (
-                f"train.{name} is {getattr(recipe.train, name):g}, but method.name={recipe.method.name} has no base "
-                f"beside it "
-                f"whose answer it could keep: set it to 0, or choose one of {', '.join(ADAPTERS)}."
+                f"train.{name} is {getattr(recipe.train, name):g}, but with method.name={recipe.method.name} there is "
+                f"no base model's answer to preserve: set it to 0, or choose one of {', '.join(ADAPTERS)}."
             )
     if recipe.train.class_preservation and not any(concept.trigger.strip() for concept in recipe.dataset.concepts):
         yield (
-            "train.class_preservation holds captions without their trigger, but no concept has one: set "
-            "dataset.concepts.0.trigger, or use train.blank_preservation."
+            "train.class_preservation needs a trigger that it can replace by the class word, but no concept has one: "
+            "set dataset.concepts.0.trigger, or use train.blank_preservation."
         )
 
 
@@ -300,13 +292,12 @@ def _words(recipe: Recipe) -> Iterator[str]:
     if not any(concept.trigger.strip() for concept in recipe.dataset.concepts):
         yield (
             f"method.name is {recipe.method.name}, but there is no word to train: set dataset.concepts.0.trigger, or "
-            f"name words "
-            "in method.embedding.words."
+            "name words in method.embedding.words."
         )
 
 
 def _networks(recipe: Recipe) -> Iterator[str]:
-    """The hypernetwork's texts hold numbers that fit together."""
+    """Check that the hypernetwork's texts are numbers that fit together."""
     if recipe.method.name != "hypernetwork":
         return
     settings, found = recipe.method.hypernetwork, {}
@@ -315,35 +306,32 @@ def _networks(recipe: Recipe) -> Iterator[str]:
         try:
             found[name] = [float(part) for part in text.split(",") if part.strip()]
         except ValueError:
-            yield f"method.hypernetwork.{name} is {text!r}, but must be numbers with commas between them, e.g. 1, 2, 1."
+            yield f"method.hypernetwork.{name} is {text!r}, but must be numbers separated by commas, e.g. 1, 2, 1."
             return
     layers, dropout = found["layer_structure"], found["dropout"]
     if len(layers) < 2 or layers[0] != 1 or layers[-1] != 1 or not all(0 < layer <= 64 for layer in layers):
         yield (
             f"method.hypernetwork.layer_structure is {settings.layer_structure!r}, but must begin and end with 1, "
-            f"with numbers up "
-            "to 64 between, e.g. 1, 2, 1."
+            "with numbers up to 64 between, e.g. 1, 2, 1."
         )
     fits = len(dropout) == len(layers) and dropout[0] == dropout[-1] == 0 if dropout else True
     if not fits or not all(0 <= share < 1 for share in dropout):
         yield (
-            f"method.hypernetwork.dropout is {settings.dropout!r}, but must have {len(layers)} numbers, as many as "
-            f"the layer "
-            "structure, below 1, the first and the last 0; or be empty."
+            f"method.hypernetwork.dropout is {settings.dropout!r}, but must be empty or {len(layers)} numbers below 1, "
+            "as many as the layer structure has, the first and the last 0."
         )
 
 
 def _rounding(recipe: Recipe) -> Iterator[str]:
-    """Weights in bfloat16 are moved one by one, in float32."""
+    """Check that bfloat16 weights can be updated: one by one, in float32."""
     if recipe.method.name not in FULL or recipe.method.full.weights != "bf16":
         return
     if recipe.train.precision != "bf16":
         yield f"method.full.weights is bf16, but train.precision is {recipe.train.precision}: set both to bf16."
     if recipe.train.optimizer in TOGETHER:
         yield (
-            f"method.full.weights is bf16, but {recipe.train.optimizer} looks at all weights together: choose adamw, "
-            f"adafactor or "
-            "another optimizer."
+            f"method.full.weights is bf16, but {recipe.train.optimizer} needs all weights together: choose adamw, "
+            "adafactor or another optimizer."
         )
 
 

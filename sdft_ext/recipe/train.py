@@ -44,7 +44,7 @@ class TrainRecipe:
     batch_size: int = setting(
         1,
         label="Batch size",
-        help="Pictures at once. More is steadier and takes more memory.",
+        help="Pictures trained at once. A larger batch is steadier and takes more memory.",
         low=1,
         high=4096,
         folded=False,
@@ -52,7 +52,7 @@ class TrainRecipe:
     accumulation: int = setting(
         1,
         label="Gradient accumulation",
-        help="Batches gathered before each step: a bigger batch without more memory.",
+        help="Batches whose gradients are added up for one step: a larger batch without more memory.",
         low=1,
         high=4096,
     )
@@ -83,14 +83,14 @@ class TrainRecipe:
         0, label="Warm-up steps", help="Steps over which the learning rate rises from 0.", low=0, high=10_000_000
     )
     cycles: int = setting(1, label="Cycles", help="Restarts of cosine_with_restarts.", low=1, high=1000)
-    power: float = setting(1.0, label="Power", help="Of the polynomial schedule.", low=0.01, high=20.0)
+    power: float = setting(1.0, label="Power", help="Exponent of the polynomial schedule.", low=0.01, high=20.0)
     schedule_steps: str = setting(
         "",
         label="Learning rate by steps",
         help="For schedule 'steps', as the WebUI writes it: '5e-4:200, 1e-4' is 5e-4 up to step 200, then 1e-4.",
     )
     optimizer: OptimizerName = setting(
-        "adamw", label="Optimizer", help="Prodigy and D-Adapt find their own learning rate: give them 1."
+        "adamw", label="Optimizer", help="Prodigy and D-Adapt find their own learning rate: set it to 1 for them."
     )
     weight_decay: float = setting(
         0.01, label="Weight decay", help="Pulls the trained weights towards 0.", low=0.0, high=10.0
@@ -111,10 +111,12 @@ class TrainRecipe:
         high=0.999999,
     )
     loss: Loss = setting(
-        "l2", label="Loss", help="How the distance to the right noise is measured. Huber forgives a bad picture."
+        "l2",
+        label="Loss",
+        help="How the distance from the right noise is measured. With Huber, a bad picture does less harm.",
     )
     huber_delta: float = setting(
-        0.1, label="Huber delta", help="Where Huber turns from square to straight.", low=1e-6, high=100.0
+        0.1, label="Huber delta", help="Error above which Huber is linear, not quadratic.", low=1e-6, high=100.0
     )
     snr_weighting: SnrWeighting = setting(
         "none",
@@ -126,17 +128,15 @@ class TrainRecipe:
         1.0,
         label="Regularization weight",
         help="Weight of the regularization pictures' loss (DreamBooth's λ). 0 leaves them out: textual inversion "
-        "learns nothing from "
-        "pictures without its word.",
+        "learns nothing from pictures without its word.",
         low=0.0,
         high=100.0,
     )
     class_preservation: float = setting(
         0.0,
         label="Keep the class",
-        help="Holds the base's own answer to each caption with the class word in the trigger's place: an alternative "
-        "to "
-        "regularization pictures. 1 is usual, 0 is off; a step takes twice as long.",
+        help="Preserves the base model's own answer to each caption with the class word in the trigger's place: an "
+        "alternative to regularization pictures. 1 is usual, 0 is off; a step takes twice as long.",
         low=0.0,
         high=100.0,
         methods=ADAPTERS,
@@ -144,9 +144,8 @@ class TrainRecipe:
     blank_preservation: float = setting(
         0.0,
         label="Keep the empty prompt",
-        help="Holds the base's own answer to no words at all, which every picture with a CFG scale builds on. 1 is "
-        "usual, 0 is "
-        "off; a step takes twice as long.",
+        help="Preserves the base model's own answer to an empty prompt, which every picture with a CFG scale builds "
+        "on. 1 is usual, 0 is off; a step takes twice as long.",
         low=0.0,
         high=100.0,
         methods=ADAPTERS,
@@ -154,21 +153,22 @@ class TrainRecipe:
     noise_offset: float = setting(
         0.0,
         label="Noise offset",
-        help="Adds a constant to each channel's noise, for very dark and bright pictures. 0.03–0.1.",
+        help="Adds a random constant to each channel's noise, for very dark and bright pictures. 0.03–0.1 is usual, 0 "
+        "is off.",
         low=0.0,
         high=1.0,
     )
     multires_iterations: int = setting(
         0,
         label="Multi-resolution noise",
-        help="How many coarser noises are added; 6–10 is usual, 0 is off.",
+        help="How many layers of coarser noise are added; 6–10 is usual, 0 is off.",
         low=0,
         high=16,
     )
     multires_discount: float = setting(
         0.3,
         label="Multi-resolution discount",
-        help="Strength of each coarser noise against the one before.",
+        help="Strength of each coarser layer of noise relative to the one before.",
         low=0.0,
         high=1.0,
     )
@@ -195,10 +195,10 @@ class TrainRecipe:
     zero_terminal_snr: bool = setting(
         False,
         label="Zero-terminal SNR",
-        help="The last timestep is pure noise (Lin 2023). Models marked so do it anyway; for v-prediction models.",
+        help="Make the last timestep pure noise (Lin 2023), for v-prediction models. Models marked so do it anyway.",
     )
     masked_loss: bool = setting(
-        False, label="Masked loss", help="Learn only where the mask (NAME-mask.png, or alpha) is white."
+        False, label="Masked loss", help="Train only where the mask (NAME-mask.png, or alpha) is white."
     )
     unmasked_weight: float = setting(
         0.0,
@@ -210,13 +210,20 @@ class TrainRecipe:
     precision: Precision = setting(
         "fp32",
         label="Precision",
-        help="Of the computation: fp16 and bf16 are faster and take less memory, that of the loaded model the least.",
+        help="Number format of the computation: fp16 and bf16 are faster and take less memory, the one of the loaded "
+        "model the least.",
     )
-    checkpointing: bool = setting(False, label="Gradient checkpointing", help="Much less memory, a third slower.")
+    checkpointing: bool = setting(
+        False, label="Gradient checkpointing", help="Takes much less memory and is a third slower."
+    )
     sdpa: bool = setting(True, label="SDPA attention", help="Torch's fused attention. Off: the plain computation.")
-    channels_last: bool = setting(False, label="Channels last", help="Memory layout that some cards are faster with.")
+    channels_last: bool = setting(False, label="Channels last", help="A memory layout with which some GPUs are faster.")
     compile: bool = setting(
-        False, label="Compile", help="Let torch compile the UNet: minutes at the start, faster steps after."
+        False,
+        label="Compile",
+        help="Compile the UNet with torch: it takes minutes at the start, then steps are faster.",
     )
-    deterministic: bool = setting(False, label="Deterministic", help="Bit-equal repeats on CUDA too, somewhat slower.")
+    deterministic: bool = setting(
+        False, label="Deterministic", help="Bit-identical results on CUDA too, somewhat slower."
+    )
     seed: int = setting(1, label="Seed", help="All randomness of the run comes from it.", low=0, high=2**63 - 1)

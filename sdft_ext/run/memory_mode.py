@@ -102,7 +102,7 @@ def _needs_text(recipe: Recipe) -> bool:
     """
     dataset = recipe.dataset
     changing = dataset.cache == "none" or dataset.shuffle_tags or dataset.tag_dropout > 0
-    return recipe.method.reads_anew or changing or _needs_base(recipe)
+    return recipe.method.trains_text or changing or _needs_base(recipe)
 
 
 def _needs_base(recipe: Recipe) -> bool:

@@ -293,6 +293,6 @@ def loop_for(recipe: Recipe, model: Model, method: Method, dataset: Dataset, pro
         return encode(model, captions, recipe.model.clip_skip)
 
     # Captions are kept encoded only while the text encoder stays what it was.
-    frozen = torch.no_grad()(encoded) if recipe.method.reads_anew else dataset.text.get
+    frozen = torch.no_grad()(encoded) if recipe.method.trains_text else dataset.text.get
     total = length(recipe.train, dataset.plan.total_steps)
     return Loop(recipe, model, method, dataset.batches, total, Encoders(encoded, frozen), processes)

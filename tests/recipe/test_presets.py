@@ -39,7 +39,7 @@ def test_every_preset_and_length_makes_a_recipe_that_may_train(family: str, prec
 
 
 @pytest.mark.parametrize("family", RESOLUTION)
-def test_a_whole_model_does_not_begin_at_a_loras_rate(family: str):
+def test_a_whole_model_does_not_start_at_a_loras_rate(family: str):
     found = {preset["name"]: preset["settings"] for preset in presets.presets(family, RESOLUTION[family], "fp16")}
     for name in ("subject-dreambooth", "style-dreambooth", "subject-full", "style-full"):
         settings = found[name]
@@ -58,8 +58,8 @@ def test_only_a_word_does_without_regularization_pictures(family: str):
     assert without == {"subject-textual_inversion", "style-textual_inversion"}
 
 
-def test_the_example_leaves_to_the_presets_what_they_decide():
-    """Else whoever takes the example, then DreamBooth, trains a whole model at a LoRA's rate."""
+def test_the_example_sets_nothing_that_a_preset_sets():
+    """Else whoever loads the example, then picks DreamBooth, trains a whole model at a LoRA's rate."""
     taken = example("toy", ())
     assert taken is not None and taken["settings"]["dataset.regularization_caption_dropout"] == 0.15
     for method in METHODS:
@@ -72,7 +72,7 @@ def test_every_method_is_described_and_every_description_has_its_method():
     assert {method["name"] for method in presets.METHODS} == set(METHODS)
 
 
-def test_the_models_kind_is_told_from_its_header():
+def test_the_models_family_is_read_from_its_header():
     assert glance(str(TOY)) == glance(str(TOY), "sdxl")
     assert glance(str(TOY)).family == "toy" and glance(str(TOY)).resolution == 64
     assert glance("nothing.safetensors", "sdxl").family == "sdxl"

@@ -11,8 +11,8 @@ def test_the_page_is_current():
     assert PAGE.read_text(encoding="utf-8") == markdown(), "run: python -m sdft_ext recipe --docs > docs/recipe.md"
 
 
-def test_every_setting_stands_in_both():
-    page, words = markdown(), help_text()
+def test_every_setting_is_in_the_page_and_in_the_help():
+    page, text = markdown(), help_text()
     for setting in fields(Recipe):
         assert f"`{setting.path.rpartition('.')[2]}`" in page and setting.help in page
-        assert f"  {setting.path}=" in words
+        assert f"  {setting.path}=" in text

@@ -195,7 +195,7 @@ def test_bad_files_are_refused_with_a_sentence(tmp_path, text, parts):
     assert all(part in str(error.value) for part in parts), error.value
 
 
-def test_files_that_are_no_text(tmp_path):
+def test_files_that_are_not_text(tmp_path):
     path = tmp_path / "cat.yaml"
     with pytest.raises(RecipeError, match=r"cat\.yaml can't be read"):
         recipe_file.read(path)
@@ -294,14 +294,14 @@ def different(setting):
     return ["other"] if setting.value == [] else {"other": 3 if "int" in str(setting.type) else "3"}
 
 
-def test_every_setting_has_words_and_lies_in_its_range():
+def test_every_setting_has_a_label_help_and_a_default_in_its_range():
     for setting in fields(Recipe):
         assert setting.label and setting.help.endswith("."), setting.path
         assert setting.path == "version" or setting.type not in (int, float) or None not in (setting.low, setting.high)
     validate(Recipe())
 
 
-def test_no_other_name_than_letters_and_underscores():
+def test_names_have_only_lowercase_letters_digits_and_underscores():
     for setting in fields(Recipe):
         assert set(setting.path) <= set(string.ascii_lowercase + string.digits + "_."), setting.path
 
@@ -338,19 +338,19 @@ def test_advice():
     assert advice(Recipe()) == []
 
 
-def test_a_loras_rate_for_a_whole_model_is_told():
+def test_a_loras_rate_for_a_whole_model_is_advised_against():
     whole = ["method.name=dreambooth", "train.learning_rate=1e-4", "train.text_encoder_learning_rate=1e-6"]
-    (told,) = advice(recipe_file.override(Recipe(), whole))
-    assert told.startswith("train.learning_rate is 0.0001, but dreambooth") and "2e-6" in told
-    (told,) = advice(
+    (sentence,) = advice(recipe_file.override(Recipe(), whole))
+    assert sentence.startswith("train.learning_rate is 0.0001, but dreambooth") and "2e-6" in sentence
+    (sentence,) = advice(
         recipe_file.override(Recipe(), [*whole, "train.learning_rate=2e-6", "train.text_encoder_learning_rate=1e-4"])
     )
-    assert told.startswith("train.text_encoder_learning_rate")
+    assert sentence.startswith("train.text_encoder_learning_rate")
     for fits in ("train.learning_rate=2e-6", "dataset.resolution=64", "method.name=lora"):
         assert advice(recipe_file.override(Recipe(), [*whole, fits])) == [], fits
 
 
-def test_a_setting_of_another_method_is_said_to_be_unused():
+def test_a_setting_of_another_method_is_reported_as_unused():
     settings = ["method.lora.factor=8", "method.lora.up_ratio=16"]
     found = advice(recipe_file.override(Recipe(), settings))
     assert [sentence.partition(" is only used")[0] for sentence in found] == ["method.lora.factor"]

@@ -140,4 +140,4 @@ def test_off_is_off_and_what_cannot_stand_aside_is_refused():
     assert any("train.blank_preservation" in problem for problem in problems(made))
     nameless = recipe("lora", class_preservation=1.0)
     nameless.dataset.concepts[0].trigger = ""
-    assert any("train.class_preservation holds captions" in problem for problem in problems(nameless))
+    assert any("train.class_preservation needs a trigger" in problem for problem in problems(nameless))

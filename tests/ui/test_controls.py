@@ -142,12 +142,13 @@ def test_what_the_server_finds_wrong_stands_beside_the_control_that_it_names(ope
     page.click("[data-action=example]")
     write(page, "train.timestep_min", "900")
     write(page, "train.timestep_max", "100")
-    beside = field(page, "train.timestep_min").locator("[role=alert]")
-    beside.wait_for(state="visible")
-    assert beside.inner_text() == "First timestep is 900 and Last timestep 100: the first must not lie after the last."
+    alert = field(page, "train.timestep_min").locator("[role=alert]")
+    alert.wait_for(state="visible")
+    problem = "First timestep is 900 and Last timestep 100: the first must not be higher than the last."
+    assert alert.inner_text() == problem
     assert page.locator("[data-action=train]").is_disabled()
     write(page, "train.timestep_max", "950")
-    beside.wait_for(state="hidden")
+    alert.wait_for(state="hidden")
     page.wait_for_selector("[data-action=train]:enabled")
 
 
