@@ -8,6 +8,8 @@ import re
 import pytest
 from PIL import Image
 
+from sdft_ext import __version__
+
 from .page import field, panel, scrolls_sideways, short_example, start, state, write
 
 pytestmark = pytest.mark.slow
@@ -30,6 +32,17 @@ def test_panels_are_chosen_with_the_keyboard_and_stay_after_a_reload(open_page):
     page.keyboard.press("Tab")
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline != "none"
+
+
+def test_the_page_names_its_version_as_the_server_does(open_page, server):
+    page = open_page()
+    assert page.locator(".sdft-version").inner_text() == f"sdft {__version__}"
+    assert server.ask("session")["version"] == __version__
+    # Another version is installed while the page is open: the next session tells it.
+    newer = {**server.ask("session"), "version": "9.8.7"}
+    page.route("**/sdft/v1/session", lambda route: route.fulfill(json=newer))
+    page.evaluate("document.querySelector('#sdft_root').dispatchEvent(new Event('sdft-options'))")
+    page.wait_for_function("() => document.querySelector('.sdft-version').textContent === 'sdft 9.8.7'")
 
 
 def test_every_control_has_a_name(open_page):

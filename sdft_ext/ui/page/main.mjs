@@ -56,6 +56,7 @@ class App {
     this.connection = el("div.notice.bad", { role: "status", hidden: true });
     this.message = el("div.notice", { role: "status", hidden: true });
     this.model = el("div.model");
+    this.version = el("footer.version.quiet");
     this.notices = el("div", { data: { role: "notices" } });
 
     this.panels = {
@@ -89,6 +90,7 @@ class App {
       this.connection,
       this.message,
       this.tabs.body,
+      this.version,
     );
     this.#showModel();
     this.tabs.restore();
@@ -263,6 +265,7 @@ class App {
   /** What is trained on, what memory is free, and what has to be known first. */
   #showModel() {
     const { model, memory } = this.session.host;
+    this.version.textContent = `sdft ${this.session.version}`;
     fill(
       this.model,
       el("span.dot", { "aria-hidden": "true", class: `sdft-dot ${model?.trainable ? "sdft-good" : "sdft-bad"}` }),
