@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from sdft_ext.method import METHODS
-from sdft_ext.recipe import Kind, presets
+from sdft_ext.recipe import METHOD_INFO, Kind
 from sdft_ext.storage import atomic, json_file
 from sdft_ext.toy import demo
 from sdft_ext.watch.controls import grid
@@ -131,10 +131,9 @@ def _compared_line(row: Row, one: Mapping[str, Any]) -> str:
 
 
 def _missing(rows: Sequence[Row]) -> Iterator[str]:
-    labels = {method["name"]: method["label"] for method in presets.METHODS}
     missing = set(METHODS) - {row.method for row in rows}
     if missing:
-        yield "\nNot measured yet: " + ", ".join(labels[name] for name in METHODS if name in missing) + "."
+        yield "\nNot measured yet: " + ", ".join(METHOD_INFO[name].label for name in METHODS if name in missing) + "."
 
 
 def _pictures(figures: Figures) -> Iterator[str]:

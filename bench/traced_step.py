@@ -89,7 +89,7 @@ class Trace:
 def recipe_of(kind: str, precision: str, checkpointing: bool, width: float = 0) -> Recipe:
     recipe = Recipe()
     method, _, which = kind.partition(" ")
-    recipe.method.name = "textual_inversion" if method == "words" else method  # type: ignore[assignment]
+    recipe.method.name = "textual_inversion" if method == "words" else method
     recipe.method.full.weights = "bf16" if which == "bf16" else "fp32"
     recipe.method.lora.layers = which if method == "lora" and which else "all"  # type: ignore[assignment]
     recipe.method.lora.rank = int(width) or recipe.method.lora.rank

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..recipe import Recipe
+from ..recipe import METHOD_INFO, Recipe
 from ..recipe import file as recipe_file
-from ..recipe.presets import METHODS, start
+from ..recipe.presets import start
 from ..recipe.rules import fields
 
 FILE = Path(__file__).resolve().parents[2] / "assets" / "example" / "subject.yaml"
@@ -24,7 +24,7 @@ def example(family: str, left_out: tuple[str, ...]) -> dict[str, Any] | None:
     if not FILE.is_file():
         return None
     defaults = {setting.path: setting.value for setting in fields(Recipe)}
-    decided = {path for method in METHODS for path in start(method["name"], "subject", family, 64)}
+    decided = {path for method in METHOD_INFO for path in start(method, "subject", family, 64)}
     settings = {
         setting.path: setting.value
         for setting in fields(recipe_file.read(FILE))

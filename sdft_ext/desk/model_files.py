@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..recipe import FULL, LORA_FAMILY
+from ..recipe import METHOD_INFO
 from ..recipe.rules import not_a_file_name
 from .errors import DeskError, NotAllowed
 from .folders import Folders
@@ -121,7 +121,8 @@ class ModelFiles:
 
 
 def _kind(method: str) -> str:
-    return "checkpoint" if method in FULL else "lora" if method in LORA_FAMILY else "other"
+    saved_as = METHOD_INFO[method].saved_as
+    return saved_as if saved_as in ("checkpoint", "lora") else "other"
 
 
 def _looks(path: Path) -> str:

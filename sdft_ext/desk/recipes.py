@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..formats.quick_look import glance
-from ..recipe import FULL, Recipe, RecipeError, presets
+from ..recipe import METHOD_INFO, Recipe, RecipeError, presets
 from ..recipe import file as recipe_file
 from ..recipe.rules import fields, problems
 from . import calculator, example, schema
@@ -52,7 +52,7 @@ class Recipes:
             "defaults": dataclasses.asdict(Recipe()),
             "example": example.example(kind.family, DECIDED_HERE),
             "presets": presets.presets(kind.family, kind.resolution, default_precision(model.dtype, model.device)),
-            "methods": [{**method, "whole_model": method["name"] in FULL} for method in presets.METHODS],
+            "methods": [method.described() for method in METHOD_INFO.values()],
             "thorough": presets.thorough(kind.family),
         }
 

@@ -14,17 +14,17 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from ..recipe import Recipe
+from ..recipe import METHOD_INFO, Recipe
 from ..storage import atomic
 from .family import Family
 
 VERSIONS = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}
 """kohya's ``ss_base_model_version``: the WebUI tells LoRAs for SDXL from others by it."""
 
-KINDS = {"textual_inversion": "textual-inversion", "hypernetwork": "hypernetwork"}
-"""What the architecture of 'modelspec' calls a method's files; LoRAs and their relatives are all 'lora'."""
+KINDS = {"embedding": "textual-inversion", "hypernetwork": "hypernetwork"}
+"""What the architecture of 'modelspec' calls a kind of saved file; LoRAs and their relatives are all 'lora'."""
 HINTS = {
-    "textual_inversion": "{stem} {class_word}",
+    "embedding": "{stem} {class_word}",
     "hypernetwork": "<hypernet:{stem}:1> {trigger} {class_word}",
 }
 """How a prompt calls them."""
@@ -168,7 +168,7 @@ def _modelspec(recipe: Recipe, family: Family, stem: str) -> dict[str, str]:
         "sd2": f"stable-diffusion-v2-{'768-v' if v else '512'}",
         "sdxl": "stable-diffusion-xl-v1-base",
     }[family.name]
-    architecture = f"{base}/{KINDS.get(recipe.method.name, 'lora')}"
+    architecture = f"{base}/{KINDS.get(METHOD_INFO[recipe.method.name].saved_as, 'lora')}"
     triggers = [concept.trigger for concept in recipe.dataset.concepts if concept.trigger]
     spec = {
         "sai_model_spec": "1.0.0",
@@ -186,7 +186,7 @@ def _modelspec(recipe: Recipe, family: Family, stem: str) -> dict[str, str]:
         first = next(concept for concept in recipe.dataset.concepts if concept.trigger)
         spec |= {
             "trigger_phrase": ", ".join(triggers),
-            "usage_hint": HINTS.get(recipe.method.name, "<lora:{stem}:1> {trigger} {class_word}")
+            "usage_hint": HINTS.get(METHOD_INFO[recipe.method.name].saved_as, "<lora:{stem}:1> {trigger} {class_word}")
             .format(stem=stem, trigger=first.trigger, class_word=first.class_word)
             .strip(),
         }

@@ -71,7 +71,7 @@ class FullMethod:
         then.
         """
         check_detached(self._copies)
-        names = trained_names(model, recipe)
+        names = self.trained_names(model, recipe)
         if model.path is None:
             raise MethodError("The base model has no file whose layout a checkpoint could take: choose another method.")
         flags = Flags(model.modules)
@@ -98,6 +98,35 @@ class FullMethod:
         elif recipe.save.precision != "fp32":
             self.notes.append("The checkpoint keeps the base's own precision, whatever save.precision says.")
 
+    def trained_names(self, model: Model, recipe: Recipe) -> list[str]:
+        """List the parameters ('part.path.leaf') that the recipe trains. Raises MethodError if there are none.
+
+        If the run is saved as a LoRA, only the weights that such a file holds train. A method that trains fewer
+        overrides this.
+        """
+        method, settings = recipe.method, recipe.method.full
+        wanted = [
+            name
+            for name, _ in parameters(model)
+            if (name.startswith("unet.") and method.unet) or (name.startswith("text_encoder") and method.text_encoder)
+        ]
+        for text in settings.frozen:
+            if not any(text in name for name, _ in parameters(model)):
+                raise MethodError(
+                    f"method.full.frozen names {text!r}, but no parameter's name contains it. Names are like "
+                    f"{wanted[0]} and {wanted[len(wanted) // 2]}: use a part of one, such as down_blocks or attn2."
+                )
+        wanted = [name for name in wanted if not any(text in name for text in settings.frozen)]
+        if settings.save_as == "lora":
+            layers = {f"{name}.weight" for name, _ in wrappable(model)}
+            wanted = [name for name in wanted if name in layers and not any(part in name for part in NOT_IN_FILES)]
+        if not wanted:
+            raise MethodError(
+                "Nothing is left to train: switch on method.unet or method.text_encoder, or freeze less in "
+                "method.full.frozen."
+            )
+        return wanted
+
     def detach(self) -> None:
         if self._copies is not None and self._flags is not None:
             if self._casts is not None:
@@ -109,7 +138,7 @@ class FullMethod:
     def trained_numbers(self, recipe: Recipe, family: Family) -> TrainedNumbers:
         model = skeleton(family)
         try:
-            wanted = set(trained_names(model, recipe))
+            wanted = set(self.trained_names(model, recipe))
         except MethodError:  # the run itself says what is wrong
             wanted = set()
         shapes = {name: tuple(value.shape) for name, value in parameters(model) if name in wanted}
@@ -239,36 +268,6 @@ class DreamboothMethod(FullMethod):
                 "place: "
                 "expect the concept to show in everything of its class."
             )
-
-
-def trained_names(model: Model, recipe: Recipe) -> list[str]:
-    """List the parameters ('part.path.leaf') that the recipe trains. Raises MethodError if there are none.
-
-    If the run is saved as a LoRA, only the weights that such a file holds train.
-    """
-    method, settings = recipe.method, recipe.method.full
-    wanted = [
-        name
-        for name, _ in parameters(model)
-        if (name.startswith("unet.") and method.unet) or (name.startswith("text_encoder") and method.text_encoder)
-    ]
-    for text in settings.frozen:
-        if not any(text in name for name, _ in parameters(model)):
-            raise MethodError(
-                f"method.full.frozen names {text!r}, but no parameter's name contains it. Names are like {wanted[0]} "
-                f"and "
-                f"{wanted[len(wanted) // 2]}: use a part of one, such as down_blocks or attn2."
-            )
-    wanted = [name for name in wanted if not any(text in name for text in settings.frozen)]
-    if settings.save_as == "lora":
-        layers = {f"{name}.weight" for name, _ in wrappable(model)}
-        wanted = [name for name in wanted if name in layers and not any(part in name for part in NOT_IN_FILES)]
-    if not wanted:
-        raise MethodError(
-            "Nothing is left to train: switch on method.unet or method.text_encoder, or freeze less in "
-            "method.full.frozen."
-        )
-    return wanted
 
 
 def frozen_of_other_dtype(model: Model, trained: list[str], dtype: torch.dtype) -> list[str]:

@@ -6,10 +6,6 @@ from .concept import Concept, Kind
 from .dataset import AlphaUse, CacheWhere, CaptionSource, Crop, DatasetRecipe, LatentSample
 from .field import RecipeError
 from .method import (
-    ADAPTERS,
-    FULL,
-    LORA_FAMILY,
-    WORDS,
     Activation,
     EmbeddingRecipe,
     FullFile,
@@ -23,6 +19,7 @@ from .method import (
     MethodRecipe,
     Precision,
 )
+from .method_info import ADAPTERS, FULL, LORA_FAMILY, METHOD_INFO, WORDS, MethodInfo
 from .recipe import VERSION, Every, ModelRecipe, Recipe, SaveRecipe, WatchRecipe
 from .train import LengthUnit, Loss, OptimizerName, ScheduleName, SnrWeighting, TimestepDistribution, TrainRecipe
 
@@ -30,6 +27,7 @@ __all__ = [
     "ADAPTERS",
     "FULL",
     "LORA_FAMILY",
+    "METHOD_INFO",
     "VERSION",
     "WORDS",
     "Activation",
@@ -52,6 +50,7 @@ __all__ = [
     "LengthUnit",
     "LoraRecipe",
     "Loss",
+    "MethodInfo",
     "MethodName",
     "MethodRecipe",
     "ModelRecipe",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from .concept import Concept
-from .method import FULL
+from .method_info import FULL
 from .recipe import Recipe
 from .rules import FINDS_ITS_OWN_RATE, fields
 

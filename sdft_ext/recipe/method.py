@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Literal
 
 from .field import setting
+from .method_info import FULL, IN_PARTS, LORA_FAMILY, METHOD_INFO, WORDS
 
 Layers = Literal["attention", "linear", "all"]
 
 
-MethodName = Literal[
-    "lora", "dora", "loha", "lokr", "textual_inversion", "pivotal", "hypernetwork", "dreambooth", "full"
-]
+if TYPE_CHECKING:
+    MethodName = str
+else:
+    MethodName = Literal[tuple(METHOD_INFO)]
 
 
-LORA_FAMILY = ("lora", "dora", "loha", "lokr", "pivotal")
-"""Methods that add layers to the model's own; they use the settings of ``method.lora``."""
-
-
-WORDS = ("textual_inversion", "pivotal")
-"""Methods that train the vectors of new words."""
-
-
-FULL = ("dreambooth", "full")
-"""Methods that train the model's own weights, on a copy."""
-
-
-ADAPTERS = (*LORA_FAMILY, "hypernetwork", *FULL)
-"""Methods whose trained weights are separate from the base model's, so that its own answer can still be computed."""
+LORA_PLUS = ("lora", "dora", "pivotal")
+"""Methods with up-matrices, which LoRA+ trains at a rate of their own."""
 
 
 FullFile = Literal["checkpoint", "lora"]
@@ -155,7 +145,7 @@ class LoraRecipe:
         "for LoRA+.",
         low=0.01,
         high=1000.0,
-        methods=("lora", "dora", "pivotal"),
+        methods=LORA_PLUS,
     )
     norm_cap: float = setting(
         0.0,
@@ -173,6 +163,10 @@ class LoraRecipe:
         path=True,
         methods=LORA_FAMILY,
     )
+
+    @property
+    def size(self) -> str:
+        return f"rank {self.rank}, alpha {self.alpha:g}, layers {self.layers}"
 
 
 @dataclass
@@ -218,6 +212,10 @@ class EmbeddingRecipe:
         path=True,
         methods=("textual_inversion",),
     )
+
+    @property
+    def size(self) -> str:
+        return f"{self.vectors} vectors a word"
 
 
 @dataclass
@@ -275,6 +273,10 @@ class HypernetworkRecipe:
         methods=("hypernetwork",),
     )
 
+    @property
+    def size(self) -> str:
+        return f"layer structure {self.layer_structure}, activation {self.activation}"
+
 
 @dataclass
 class FullRecipe:
@@ -320,12 +322,12 @@ class MethodRecipe:
         "fine-tune).",
         folded=False,
     )
-    unet: bool = setting(True, label="Train the UNet", help="The part that draws.", methods=(*LORA_FAMILY, *FULL))
+    unet: bool = setting(True, label="Train the UNet", help="The part that draws.", methods=IN_PARTS)
     text_encoder: bool = setting(
         True,
         label="Train the text encoder",
         help="The part that reads. Training it helps with a new word, but bleeds sooner.",
-        methods=(*LORA_FAMILY, *FULL),
+        methods=IN_PARTS,
     )
     lora: LoraRecipe = setting(
         factory=LoraRecipe, label="LoRA", help="Low-rank adaptation (Hu et al. 2021) and its family."
@@ -346,8 +348,13 @@ class MethodRecipe:
         return "lora" if self.name in FULL and self.full.save_as == "lora" else self.name
 
     @property
+    def sizes(self) -> list[str]:
+        """Return what each section that the method uses says of the size of what trains, for the report."""
+        sections = [getattr(self, field.name) for field in fields(self) if is_dataclass(getattr(self, field.name))]
+        used = [one for one in sections if any(self.name in field.metadata["methods"] for field in fields(one))]
+        return [one.size for one in used if hasattr(one, "size")]
+
+    @property
     def trains_text(self) -> bool:
         """Return whether each step changes how captions are encoded: the text encoder or a word in them trains."""
-        if self.name == "hypernetwork":
-            return False
-        return self.text_encoder or self.name in WORDS
+        return (self.name in IN_PARTS and self.text_encoder) or self.name in WORDS

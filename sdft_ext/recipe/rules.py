@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
 from .field import RecipeError
-from .method import ADAPTERS, FULL, WORDS
+from .method import LORA_PLUS
+from .method_info import ADAPTERS, FULL, IN_PARTS, WORDS
 from .recipe import VERSION, Recipe
 
 FINDS_ITS_OWN_RATE = ("prodigy", "dadaptadam")
@@ -197,7 +198,7 @@ def _order(recipe: Recipe) -> Iterator[str]:
 
 def _something_trains(recipe: Recipe) -> Iterator[str]:
     train, method = recipe.train, recipe.method
-    chooses_parts = method.name not in ("textual_inversion", "hypernetwork")
+    chooses_parts = method.name in IN_PARTS
     if method.name == "textual_inversion" and train.learning_rate > 0 and train.text_encoder_stop < 1:
         yield (
             f"train.text_encoder_stop is {train.text_encoder_stop:g}, but only words are trained: after it, nothing "
@@ -236,7 +237,7 @@ def _something_trains(recipe: Recipe) -> Iterator[str]:
             f"method.embedding.learning_rate is {words_rate:g}, but prodigy trains all parameters at one rate: set it "
             "to 0 (the same as train.learning_rate), or choose dadaptadam or adamw."
         )
-    if train.optimizer == "prodigy" and method.lora.up_ratio != 1 and method.name in ("lora", "dora", "pivotal"):
+    if train.optimizer == "prodigy" and method.lora.up_ratio != 1 and method.name in LORA_PLUS:
         yield (
             f"method.lora.up_ratio is {method.lora.up_ratio:g}, but prodigy trains all parameters at one rate: set it "
             "to 1, or train.optimizer to adamw."

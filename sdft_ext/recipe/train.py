@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .field import setting
-from .method import ADAPTERS, Precision
+from .method import Precision
+from .method_info import ADAPTERS
 
 Loss = Literal["l2", "l1", "huber", "pseudo_huber"]
 

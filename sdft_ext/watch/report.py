@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..recipe import LORA_FAMILY, WORDS, Recipe
+from ..recipe import Recipe
 from ..recipe import file as recipe_file
 from ..run_folder import log
 from ..run_folder.facts import read_facts
@@ -63,7 +63,7 @@ def _markdown(folder: Path, recipe: Recipe, data: dict[str, Any]) -> str:
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         data,
         recipe=recipe,
-        size=_size(recipe),
+        size="".join(f", {size}" for size in recipe.method.sizes),
         base=Path(recipe.model.base).name,
         figures=_figures(data),
         grid=(folder / "controls" / "grid.png").exists(),
@@ -101,19 +101,6 @@ def _link(folder: Path, save: dict[str, Any]) -> str:
     path = Path(save["path"])
     name = _plain(path.name)
     return f"[{name}]({quote(path.relative_to(folder).as_posix())})" if path.is_relative_to(folder) else name
-
-
-def _size(recipe: Recipe) -> str:
-    """Describe the size of what trains, by the method's own settings."""
-    lora, embedding, network = recipe.method.lora, recipe.method.embedding, recipe.method.hypernetwork
-    text = (
-        f", rank {lora.rank}, alpha {lora.alpha:g}, layers {lora.layers}" if recipe.method.name in LORA_FAMILY else ""
-    )
-    if recipe.method.name in WORDS:
-        text += f", {embedding.vectors} vectors a word"
-    if recipe.method.name == "hypernetwork":
-        text += f", layer structure {network.layer_structure}, activation {network.activation}"
-    return text
 
 
 def _saves(folder: Path) -> list[dict[str, Any]]:

@@ -8,14 +8,16 @@ import sys
 from sdft_ext.desk import Desk
 from sdft_ext.method import METHODS
 from sdft_ext.method.full import FullMethod
-from sdft_ext.recipe import presets
+from sdft_ext.recipe import METHOD_INFO
 
 
 def test_the_desk_offers_presets_for_its_model(desk: Desk):
     told = desk.recipes.schema()
     assert [preset["settings"]["dataset.resolution"] for preset in told["presets"]] == [64] * len(told["presets"])
     assert {preset["name"] for preset in told["presets"]} == {
-        f"{kind}-{method}" for kind in ("subject", "style") for method in ("lora", *presets.OTHERS)
+        f"{kind}-{method}"
+        for kind in ("subject", "style")
+        for method in ("lora", *(name for name, info in METHOD_INFO.items() if info.start))
     }
     assert [entry["name"] for entry in told["thorough"]] == ["quick", "normal", "thorough"]
 

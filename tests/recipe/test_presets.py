@@ -9,7 +9,7 @@ import pytest
 from sdft_ext.desk.example import example
 from sdft_ext.formats.quick_look import RESOLUTION, glance
 from sdft_ext.method import METHODS
-from sdft_ext.recipe import FULL, Precision, Recipe, presets
+from sdft_ext.recipe import FULL, METHOD_INFO, Precision, Recipe, presets
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.rules import fields
 
@@ -69,7 +69,7 @@ def test_the_example_sets_nothing_that_a_preset_sets():
 
 
 def test_every_method_is_described_and_every_description_has_its_method():
-    assert {method["name"] for method in presets.METHODS} == set(METHODS)
+    assert list(METHOD_INFO) == list(METHODS)
 
 
 def test_the_models_family_is_read_from_its_header():

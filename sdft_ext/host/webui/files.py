@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...recipe import FULL, LORA_FAMILY, Recipe
+from ...recipe import METHOD_INFO, Recipe
 from ..base import Destination, HostError
 from .infotext import infotext
 from .prompts import Kind
@@ -27,16 +27,16 @@ def checkpoint_folder() -> Path:
     return Path(getattr(shared.cmd_opts, "ckpt_dir", None) or sd_models.model_path)
 
 
-def folder_for(method: str) -> Path | None:
-    """Name the folder where the WebUI looks for the files of a method; None where it has none."""
+def folder_for(method: str) -> Path:
+    """Name the folder where the WebUI looks for the files of a method."""
     from modules import shared
 
-    if method in LORA_FAMILY:
+    saved_as = METHOD_INFO[method].saved_as
+    if saved_as == "lora":
         return lora_folder()
-    if method in FULL:
+    if saved_as == "checkpoint":
         return checkpoint_folder()
-    option = {"textual_inversion": "embeddings_dir", "hypernetwork": "hypernetwork_dir"}.get(method)
-    return None if option is None else Path(getattr(shared.cmd_opts, option))
+    return Path(getattr(shared.cmd_opts, {"embedding": "embeddings_dir", "hypernetwork": "hypernetwork_dir"}[saved_as]))
 
 
 def kind_of(path: Path) -> Kind:
@@ -44,7 +44,6 @@ def kind_of(path: Path) -> Kind:
     if path.suffix == ".pt":
         return "hypernet"
     embeddings = folder_for("textual_inversion")
-    assert embeddings is not None
     return "embedding" if path.resolve().is_relative_to(embeddings.resolve()) else "lora"
 
 
@@ -60,14 +59,15 @@ def models(method: str) -> list[Path]:
     """List the files of a method in the WebUI's own lists; of kinds without a list, the files in their folder."""
     from modules import sd_models
 
-    if method in FULL:
+    saved_as = METHOD_INFO[method].saved_as
+    if saved_as == "checkpoint":
         found = [Path(known.filename) for known in list(sd_models.checkpoints_list.values())]
-    elif method in LORA_FAMILY:
+    elif saved_as == "lora":
         networks: Any = sys.modules.get("networks")
         found = [Path(known.filename) for known in list(getattr(networks, "available_networks", {}).values())]
     else:
         folder = folder_for(method)
-        files = folder.rglob("*") if folder is not None and folder.is_dir() else ()
+        files = folder.rglob("*") if folder.is_dir() else ()
         found = [path for path in files if path.suffix.lower() in (".safetensors", ".pt", ".bin")]
     return sorted({path for path in found if path.is_file()}, key=lambda path: path.name.lower())
 
@@ -91,8 +91,7 @@ def checkpoint_name(path: Path) -> str:
 def publish(path: Path) -> None:
     """Update the WebUI's lists for a save that was written or deleted. Call it with the lock held."""
     kind = kind_of(path)
-    methods = ("lora", "textual_inversion", "hypernetwork", "full")
-    folders = {method: folder for method in methods if (folder := folder_for(method)) is not None}
+    folders = {method: folder_for(method) for method in ("lora", "textual_inversion", "hypernetwork", "full")}
     if innermost(path, folders) == "full":
         publish_checkpoint()
     elif kind == "lora":

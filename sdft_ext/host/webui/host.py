@@ -168,7 +168,7 @@ class WebUIHost:
         self._hung = []
         devices.torch_gc()
 
-    def saves_folder(self, method: str) -> Path | None:
+    def saves_folder(self, method: str) -> Path:
         return webui_files.folder_for(method)
 
     def models(self, method: str) -> list[Path]:

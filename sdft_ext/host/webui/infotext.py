@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...method.token_vectors import in_file_name, words_of
-from ...recipe import FULL, WORDS, Recipe
+from ...recipe import FULL, METHOD_INFO, WORDS, Recipe
 from ..base import Destination, HostError
 from .prompts import SAVE_AXIS, WEIGHT_AXIS, Kind, tag
 
 NOTHING = "Nothing"
-KINDS: dict[str, Kind] = {"textual_inversion": "embedding", "hypernetwork": "hypernet"}
-"""Method → how a prompt calls its saves, where they aren't LoRAs."""
+KINDS: dict[str, Kind] = {"embedding": "embedding", "hypernetwork": "hypernet"}
+"""Kind of saved file → how a prompt calls it, where it isn't a LoRA."""
 
 
 def infotext(
@@ -49,7 +49,7 @@ def infotext(
         "Size": f"{side}x{side}",
         **(settings or {}),
     }
-    whole, embedding = recipe.method.files in FULL, KINDS.get(recipe.method.name) == "embedding"
+    whole, embedding = recipe.method.files in FULL, _kind(recipe) == "embedding"
     if to == "xyz":
         across = ("Checkpoint name", [Path(recipe.model.base).stem, *saves]) if whole else (SAVE_AXIS, ["none", *saves])
         values |= {"Script": "X/Y/Z plot", **_axis("X", *across)}
@@ -81,7 +81,7 @@ def _called(recipe: Recipe, prompt: str, save: str, weight: float) -> str:
 
 def call(recipe: Recipe, save: str, weight: float = 1.0) -> str:
     """Write what calls a save of this recipe's method in a prompt."""
-    return tag(save, weight, KINDS.get(recipe.method.name, "lora"))
+    return tag(save, weight, _kind(recipe))
 
 
 def called(recipe: Recipe, save: str, weight: float = 1.0) -> dict[str, str]:
@@ -89,10 +89,15 @@ def called(recipe: Recipe, save: str, weight: float = 1.0) -> dict[str, str]:
 
     Empty for methods whose tag is separate from the words.
     """
-    if KINDS.get(recipe.method.name) != "embedding":
+    if _kind(recipe) != "embedding":
         return {}
     names = {word: f"{save}-{in_file_name(word)}" if place else save for place, word in enumerate(words_of(recipe))}
     return {word: tag(name, weight, "embedding") for word, name in names.items()}
+
+
+def _kind(recipe: Recipe) -> Kind:
+    """Tell how a prompt calls the saves of a recipe's method."""
+    return KINDS.get(METHOD_INFO[recipe.method.name].saved_as, "lora")
 
 
 def _first(recipe: Recipe) -> str:

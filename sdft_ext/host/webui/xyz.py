@@ -41,7 +41,7 @@ def choices() -> list[str]:
 def saves(folder: Path) -> dict[str, list[Path]]:
     """Map the names of all runs' saves in the WebUI's folders to their files: one, and of an embedding one per word."""
     runs = sorted(folder.glob("*/saves/index.json"), key=lambda index: index.stat().st_mtime, reverse=True)
-    places = [place.resolve() for method in FOLDERS if (place := folder_for(method)) is not None]
+    places = [folder_for(method).resolve() for method in FOLDERS]
     found: dict[str, list[Path]] = {}
     for index in runs:
         listed = Saves(index.parent.parent, "", 0)
