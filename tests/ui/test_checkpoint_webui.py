@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def chosen(page: Any) -> str:
 def told(page: Any, name: str) -> None:
     """The tab's head names this checkpoint at once, and nothing says that it is still to come."""
     page.locator("#sdft_root .sdft-model-name").get_by_text(name, exact=True).wait_for(timeout=4_000)
-    assert page.get_by_text("is being loaded").locator("visible=true").count() == 0
+    assert page.get_by_text(re.compile(r"^Loading .+ …$")).locator("visible=true").count() == 0
 
 
 def recipe(page: Any, name: str, method: str, length: int) -> None:

@@ -114,9 +114,9 @@ def test_hostile_names_and_captions_are_text(open_page, tmp_path):
 def test_a_server_that_goes_away_is_said_and_found_again(open_page):
     page = open_page()
     page.context.set_offline(True)
-    page.get_by_text("The server does not answer. Trying again.").first.wait_for()
+    page.get_by_text("The server doesn't answer. Trying again.").first.wait_for()
     page.context.set_offline(False)
-    page.get_by_text("The server does not answer. Trying again.").first.wait_for(state="hidden")
+    page.get_by_text("The server doesn't answer. Trying again.").first.wait_for(state="hidden")
     open_page.said[:] = [text for text in open_page.said if "ERR_INTERNET_DISCONNECTED" not in text]
 
 

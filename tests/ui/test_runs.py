@@ -251,7 +251,7 @@ def test_what_is_tried_takes_the_place_of_the_try_before_or_of_the_word(open_pag
     page = open_page()
     called = page.evaluate(
         """async () => {
-            const { withCalls } = await import(new URL('sdft/page/shared/webui.mjs', document.baseURI).href);
+            const { withCalls } = await import(new URL('sdft/page/shared/prompt_calls.mjs', document.baseURI).href);
             const withCall = (prompt, call, before, word) => withCalls(prompt, [{ call, before, word }]);
             const two = (now, before) => [
                 { call: now, before, word: 'sks' }, { call: `${now}-zwx`, before: before && `${before}-zwx`, word: 'zwx' },

@@ -115,6 +115,8 @@ export interface Method {
   subject: string;
   style: string;
   memory: string;
+  /** Whether it trains the model itself: its saves are checkpoints, unless they are saved as a LoRA. */
+  whole_model: boolean;
 }
 
 /** `GET schema` */

@@ -1,6 +1,6 @@
 // The concepts of the draft: their words, folders and weights, and their pictures counted against the guide.
 
-import { control } from "../shared/field.mjs";
+import { settingField } from "../shared/field.mjs";
 import { button, debounced, el, fill } from "../shared/dom.mjs";
 import { meter } from "./charts.mjs";
 import { count } from "../shared/numbers.mjs";
@@ -64,7 +64,7 @@ export function conceptsSection(app, panel) {
     const now = `${draft.concepts} ${panel.concept}`;
     if (now !== drawn) {
       drawn = now;
-      const controls = (names) => names.map((name) => control(app, panel.path(name), { mark: "datasetPath" }));
+      const controls = (names) => names.map((name) => settingField(app, panel.path(name), { mark: "datasetPath" }));
       fill(fields, el("div.fields", {}, controls(WORDS)), el("div.fields.folders", {}, controls(FOLDERS)), el("div.fields", {}, controls(WEIGHTS)));
     }
     look();

@@ -101,7 +101,7 @@ export function evaluatePanel(app) {
                   el(
                     "div.row.end.wrap",
                     {},
-                    app.can("txt2img") && (wholeModel(detail.recipe.method) ? useButton(save) : sendButton(save)),
+                    app.can("txt2img") && (wholeModel(app.schema, detail.recipe.method) ? useButton(save) : sendButton(save)),
                     preview(save),
                   ),
                 ),
@@ -127,9 +127,9 @@ export function evaluatePanel(app) {
 
   const toTxt2img = (save) =>
     app.attempt(async () => {
-      const { handOver } = await import("../shared/webui.mjs");
+      const { sendToTxt2img } = await import("../shared/webui.mjs");
       const { infotext } = await app.api.post(`runs/${part(run)}/handover`, { to: "txt2img", saves: [save.step] });
-      await handOver(infotext);
+      await sendToTxt2img(infotext);
     });
 
   /** A control picture becomes the picture that the save's card shows. */
@@ -152,9 +152,9 @@ export function evaluatePanel(app) {
       app.attempt(async () => {
         const { saves } = selection();
         if (!saves.length) throw new Error("Mark at least one save.");
-        const { handOver } = await import("../shared/webui.mjs");
+        const { sendToTxt2img } = await import("../shared/webui.mjs");
         const { infotext } = await app.api.post(`runs/${part(run)}/handover`, { to: "xyz", saves: saves.map((save) => save.step), ...body });
-        await handOver(infotext);
+        await sendToTxt2img(infotext);
       });
     const lines = () => prompts.value.split("\n").map((line) => line.trim()).filter(Boolean);
     const numbers = () => {

@@ -144,12 +144,12 @@ export function monitorPanel(app) {
       add("save", "Save now", { done: "A save is written after this step." });
       add("sample", "Sample now", { done: "Control pictures are drawn after this step." });
       // A whole model is no part of a prompt: it is saved, and chosen as the checkpoint.
-      if (app.can("txt2img") && detail && !wholeModel(detail.recipe.method)) add("try", "Try now", { act: tryNow });
+      if (app.can("txt2img") && detail && !wholeModel(app.schema, detail.recipe.method)) add("try", "Try now", { act: tryNow });
       add("stop", "Stop", { kind: "danger", done: "The run stops after this step, with a save; Resume goes on from there." });
     } else if (status.state === "waiting") add("stop", "Take out");
     else if (!drawing) {
       if (resumable(status)) add("resume", "Resume", { kind: "primary" });
-      if (app.can("txt2img") && detail?.saves.length && wholeModel(detail.recipe.method)) add("use", "Use in txt2img", { act: use });
+      if (app.can("txt2img") && detail?.saves.length && wholeModel(app.schema, detail.recipe.method)) add("use", "Use in txt2img", { act: use });
       if (detail?.saves.length) add("evaluate", "Evaluate the saves", { kind: resumable(status) ? "plain" : "primary", act: () => app.evaluate(run) });
     }
     const names = wanted.map(([action]) => action).join();

@@ -1,7 +1,7 @@
 // The Runs panel: every run there is, and what can be done with it.
 
 import { part } from "../shared/api.mjs";
-import { shown } from "../shared/field.mjs";
+import { shown } from "../shared/setting_text.mjs";
 import { button, el, fill, keyed } from "../shared/dom.mjs";
 import { confirm, dialog } from "../shared/dialog.mjs";
 import { count, when } from "../shared/numbers.mjs";

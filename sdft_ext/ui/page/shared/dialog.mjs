@@ -1,17 +1,30 @@
 // Windows over the page: the browser's own <dialog>, which keeps the keyboard inside and closes with Escape.
 
-import { button, el } from "./dom.mjs";
+import { button, el, fill } from "./dom.mjs";
 
-/** Shows content until `close(result)` is called; Escape and the × close with null. Returns the result. */
+/** @import { App, Child } from "../types.d.ts" */
+
+/**
+ * Shows content until `close(result)` is called; Escape and the × close with null. Returns the result.
+ * @template T
+ * @param {App} app
+ * @param {string} title
+ * @param {(close: (value?: T | null) => void) => Child} content
+ * @param {{ wide?: boolean }} options
+ * @returns {Promise<T | null>}
+ */
 export function dialog(app, title, content, { wide = false } = {}) {
   return new Promise((resolve) => {
+    /** @type {T | null} */
     let result = null;
     const node = el(`dialog.dialog${wide ? ".wide" : ""}`, { "aria-label": title });
+    /** @param {T | null} value */
     const close = (value = null) => {
       result = value;
       node.close();
     };
-    node.append(
+    fill(
+      node,
       el("div.dialog-head", {}, el("h2.title", {}, title), button("×", () => close(), { kind: "icon", "aria-label": "Close" })),
       content(close),
     );
@@ -27,7 +40,15 @@ export function dialog(app, title, content, { wide = false } = {}) {
   });
 }
 
-/** Asks before something that can't be taken back easily. */
+/**
+ * Asks before something that is hard to undo.
+ * @param {App} app
+ * @param {string} title
+ * @param {string} text
+ * @param {string} yes the label of the button that does it
+ * @param {{ extra?: Child }} options extra: shown below the text
+ * @returns {Promise<boolean | null>}
+ */
 export function confirm(app, title, text, yes, { extra = null } = {}) {
   return dialog(app, title, (close) =>
     el(

@@ -1,96 +1,115 @@
 // Builds elements. Text only ever goes in as text: names, captions and errors of users are never read as HTML.
 
-/** @import { Children, ElementOf, Properties } from "../types.d.ts" */
+/** @import { Child, ElementOf, Properties } from "../types.d.ts" */
 
 const PROPERTIES = new Set(["value", "checked", "disabled", "open", "htmlFor", "indeterminate", "selected", "tabIndex", "hidden"]);
 
 /**
- * An element: `el("div.card", {onclick: f, data: {path: "x"}}, "text", child)`. Empty children are left out.
- * @template {string} Name
- * @param {Name} name
- * @param {Properties} [properties]
- * @param {Children} children
- * @returns {ElementOf<Name>}
+ * Makes an element: `el("div.card", {onclick: f, data: {path: "x"}}, "text", child)`. Classes get the prefix `sdft-`.
+ * @template {string} S
+ * @param {S} name
+ * @param {Properties} properties
+ * @param {...(Child | Child[])} children
+ * @returns {ElementOf<S>}
  */
 export function el(name, properties = {}, ...children) {
   const [tag, ...classes] = name.split(".");
-  const node = /** @type {any} */ (document.createElement(tag || "div"));
+  const node = document.createElement(tag || "div");
   if (classes.length) node.className = classes.map((one) => `sdft-${one}`).join(" ");
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...present(children));
   for (const [key, value] of Object.entries(properties)) {
     if (value === undefined || value === null) continue;
-    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), /** @type {EventListener} */ (value));
     else if (key === "data") Object.assign(node.dataset, value);
-    else if (PROPERTIES.has(key)) node[key] = value;
-    else if (value !== false) node.setAttribute(key, value === true ? "" : value);
+    else if (PROPERTIES.has(key)) Reflect.set(node, key, value);
+    else if (value !== false) node.setAttribute(key, value === true ? "" : String(value));
   }
-  return node;
+  return /** @type {ElementOf<S>} */ (node);
 }
 
 /**
+ * Makes a button that calls `onclick`.
  * @param {string} label
  * @param {((event: MouseEvent) => unknown) | null} onclick
- * @param {Properties & { kind?: string }} [properties]
+ * @param {Properties & { kind?: string }} options kind: classes, such as "small"
  */
 export function button(label, onclick, { kind = "plain", ...properties } = {}) {
   return el(`button.button.${kind}`, { type: "button", onclick, ...properties }, label);
 }
 
 /**
- * Puts children into an element instead of those it has.
- * @template {Element} Parent
- * @param {Parent} node
- * @param {Children} children
+ * Replaces an element's children.
+ * @template {Element} N
+ * @param {N} node
+ * @param {...(Child | Child[])} children
  */
 export function fill(node, ...children) {
-  node.replaceChildren(.../** @type {Node[]} */ (children.flat().filter((child) => child !== null && child !== undefined && child !== false)));
+  node.replaceChildren(...present(children));
   return node;
 }
 
+/** @param {(Child | Child[])[]} children */
+function present(children) {
+  const found = children.flat().filter((child) => child !== null && child !== undefined && child !== false);
+  return found.map((child) => (typeof child === "number" ? String(child) : child));
+}
+
 let last = 0;
-/** An id that no other element of the page has. */
+/** Gives an id that no other element of the page has. */
 export function freshId(prefix = "sdft") {
   last += 1;
   return `${prefix}-${last}`;
 }
 
+/** What each container of `keyed` shows. @type {WeakMap<Element, Map<string, { node: HTMLElement, text: string }>>} */
+const shownItems = new WeakMap();
+
 /**
  * Shows a list of items, one element each, and touches only what has changed: focus and open menus stay where they are.
- * `key` names an item, `build` makes its element.
- * @template Item
- * @param {HTMLElement & { sdftItems?: Map<string, { node: HTMLElement, text: string }> }} container
- * @param {Item[]} items
- * @param {(item: Item) => string} key
- * @param {(item: Item) => HTMLElement} build
+ * @template T
+ * @param {Element} container
+ * @param {T[]} items
+ * @param {(item: T) => string} key names an item
+ * @param {(item: T) => HTMLElement} build makes its element
  */
 export function keyed(container, items, key, build) {
-  const old = container.sdftItems ?? new Map();
+  const old = shownItems.get(container) ?? new Map();
   const now = new Map();
-  const focused = container.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement) : null;
-  const focusedAction = focused?.dataset.action;
-  let refocus = null;
+  const active = document.activeElement;
+  const focused = active instanceof HTMLElement && container.contains(active) ? active : null;
+  /** @type {HTMLElement | null} */
+  let rebuilt = null;
   for (const item of items) {
     const name = key(item);
     const text = JSON.stringify(item);
     const before = old.get(name);
-    const node = before?.text === text ? before.node : build(item);
-    if (before && before.node !== node && before.node.contains(focused)) refocus = node;
+    let node = before?.node;
+    if (!node || before?.text !== text) {
+      node = build(item);
+      if (before?.node.contains(focused)) rebuilt = node;
+    }
     now.set(name, { node, text });
   }
-  const wanted = [...now.values()].map((entry) => entry.node);
+  const nodes = [...now.values()].map((entry) => entry.node);
   const current = [...container.children];
-  if (wanted.length !== current.length || wanted.some((node, i) => node !== current[i])) container.replaceChildren(...wanted);
-  container.sdftItems = now;
-  if (refocus && focusedAction) /** @type {HTMLElement | null} */ (refocus.querySelector(`[data-action="${focusedAction}"]`))?.focus();
+  if (nodes.length !== current.length || nodes.some((node, place) => node !== current[place])) container.replaceChildren(...nodes);
+  shownItems.set(container, now);
+  if (rebuilt && focused?.dataset.action) focusAction(rebuilt, focused.dataset.action);
   else if (focused && container.contains(focused) && document.activeElement !== focused) focused.focus();
+}
+
+/** @param {HTMLElement} node @param {string} action */
+function focusAction(node, action) {
+  const same = node.querySelector(`[data-action="${action}"]`);
+  if (same instanceof HTMLElement) same.focus();
 }
 
 /**
  * Calls `act` once, when `wait` milliseconds have passed without another call.
- * @template {any[]} Values
- * @param {(...values: Values) => unknown} act
+ * @template {unknown[]} A
+ * @param {(...values: A) => unknown} act
  * @param {number} wait
- * @returns {(...values: Values) => void}
+ * @returns {(...values: A) => void}
  */
 export function debounced(act, wait) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */

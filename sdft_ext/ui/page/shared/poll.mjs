@@ -1,20 +1,30 @@
 // Asks again and again, only while somebody can see the page, and never gives up.
 
-const SLOWEST = 30_000;
+import { Schedule } from "./poll_schedule.mjs";
 
 /**
- * Calls `ask` every `every` milliseconds while `visible()`. After a failure it waits twice as long each time, up to half a
- * minute; `trouble` gets the error, and null once it works again. `now()` asks at once. It ends when `over()`.
+ * @typedef {object} PollOptions
+ * @property {() => unknown} ask what is called
+ * @property {number} every how often (ms)
+ * @property {() => boolean} visible whether anybody can see what it is for
+ * @property {(error: unknown) => unknown} [trouble] gets the error of a failure, and null once it works again
+ * @property {() => boolean} [over] whether to end for good
  */
-export class Poll {
-  #timer = 0;
-  #wait;
-  #busy = false;
-  #failed = false;
 
+/** Calls `ask` every `every` milliseconds while `visible()`; after failures at longer intervals. It ends when `over()`. */
+export class Poll {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #busy = false;
+  #schedule = new Schedule();
+
+  /** @param {PollOptions} options */
   constructor({ ask, every, visible, trouble = () => {}, over = () => false }) {
-    Object.assign(this, { ask, every, visible, trouble, over });
-    this.#wait = every;
+    this.ask = ask;
+    this.every = every;
+    this.visible = visible;
+    this.trouble = trouble;
+    this.over = over;
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.now();
     });
@@ -26,6 +36,7 @@ export class Poll {
     return this;
   }
 
+  /** Asks at once, unless a request is under way. */
   now() {
     if (this.#busy) return;
     clearTimeout(this.#timer);
@@ -34,24 +45,22 @@ export class Poll {
 
   async #turn() {
     if (this.over()) return;
-    let wait = this.every;
-    if (!document.hidden && this.visible()) {
-      this.#busy = true;
-      try {
-        await this.ask();
-        this.#wait = this.every;
-        if (this.#failed) this.trouble(null);
-        this.#failed = false;
-      } catch (error) {
-        this.#failed = true;
-        this.trouble(error);
-        this.#wait = Math.min(this.#wait * 2, SLOWEST);
-        wait = this.#wait;
-      } finally {
-        this.#busy = false;
-      }
-    }
+    const asked = !document.hidden && this.visible();
+    if (asked) await this.#ask();
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#turn(), wait);
+    this.#timer = setTimeout(() => this.#turn(), asked ? this.#schedule.wait(this.every) : this.every);
+  }
+
+  async #ask() {
+    this.#busy = true;
+    try {
+      await this.ask();
+      if (this.#schedule.succeed()) this.trouble(null);
+    } catch (error) {
+      this.#schedule.fail(this.every);
+      this.trouble(error);
+    } finally {
+      this.#busy = false;
+    }
   }
 }

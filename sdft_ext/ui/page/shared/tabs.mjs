@@ -1,30 +1,31 @@
 // The bar of panels: click, arrow keys, Home and End. Which one is open survives a reload.
 
 import { el, freshId } from "./dom.mjs";
+import { readText, writeText } from "./storage.mjs";
 
 const KEPT = "sdft.panel";
+const storage = () => sessionStorage;
 
-/** `first` is the panel that opens in a browser that has kept none. */
+/**
+ * Makes the bar and the place for the panels.
+ * @param {{ name: string, label: string, node: HTMLElement }[]} panels
+ * @param {(name: string) => unknown} opened is called when a panel is opened
+ * @param {string} first the panel that opens in a browser that hasn't kept one
+ */
 export function tabs(panels, opened, first = panels[0].name) {
   const body = el("div.body");
   const bar = el("div.tabs", { role: "tablist", "aria-label": "Fine-tune" });
   const all = panels.map(({ name, label, node }) => {
     const id = freshId("sdft-tab");
     const panel = el("div.panel", { id: `${id}-panel`, role: "tabpanel", "aria-labelledby": id, hidden: true }, node);
-    const tab = el("button.tab", {
-      id,
-      type: "button",
-      role: "tab",
-      "aria-controls": panel.id,
-      tabIndex: -1,
-      data: { panel: name },
-      onclick: () => show(name),
-    }, label);
+    const properties = { id, type: "button", role: "tab", "aria-controls": panel.id, tabIndex: -1, data: { panel: name } };
+    const tab = el("button.tab", { ...properties, onclick: () => show(name) }, label);
     bar.append(tab);
     body.append(panel);
     return { name, tab, panel };
   });
 
+  /** @param {string} name */
   function show(name) {
     for (const one of all) {
       const chosen = one.name === name;
@@ -32,36 +33,40 @@ export function tabs(panels, opened, first = panels[0].name) {
       one.tab.setAttribute("aria-selected", String(chosen));
       one.tab.tabIndex = chosen ? 0 : -1;
     }
-    try {
-      sessionStorage.setItem(KEPT, name);
-    } catch {
-      // Without storage the page opens with the panel that newcomers see.
-    }
+    writeText(storage, KEPT, name);
     opened(name);
   }
 
   bar.addEventListener("keydown", (event) => {
     const now = all.findIndex((one) => one.tab === document.activeElement);
-    const to = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: all.length - 1 }[event.key];
-    if (now < 0 || to === undefined) return;
+    const place = destination(event.key, now, all.length);
+    if (place === null) return;
     event.preventDefault();
-    const next = all[(to + all.length) % all.length];
-    show(next.name);
-    next.tab.focus();
+    show(all[place].name);
+    all[place].tab.focus();
   });
 
   return {
     bar,
     body,
     show,
+    /** Opens the panel that was open before a reload. */
     restore() {
-      let name = null;
-      try {
-        name = sessionStorage.getItem(KEPT);
-      } catch {
-        // As above.
-      }
-      show(all.some((one) => one.name === name) ? name : first);
+      const name = readText(storage, KEPT);
+      show(name !== null && all.some((one) => one.name === name) ? name : first);
     },
   };
+}
+
+/**
+ * Says which of `length` tabs a key leads to from tab `now`; null where the key moves nothing. The arrows go round.
+ * @param {string} key
+ * @param {number} now -1 where no tab has the focus
+ * @param {number} length
+ */
+export function destination(key, now, length) {
+  /** @type {Record<string, number>} */
+  const places = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: length - 1 };
+  if (now < 0 || !(key in places)) return null;
+  return (places[key] + length) % length;
 }

@@ -1,6 +1,6 @@
 // The Train panel: five choices, and everything else folded below them.
 
-import { control } from "../shared/field.mjs";
+import { settingField } from "../shared/field.mjs";
 import { dataset } from "./pictures.mjs";
 import { button, el } from "../shared/dom.mjs";
 import { settings } from "./settings.mjs";
@@ -35,9 +35,9 @@ export function trainPanel(app) {
         el(
           "div.fields",
           {},
-          control(app, "save.name"),
-          control(app, `${FIRST}trigger`, { help: "A rare word that will call the concept in prompts, such as sks." }),
-          control(app, `${FIRST}class_word`, { help: "What the model already calls such a thing, such as dog." }),
+          settingField(app, "save.name"),
+          settingField(app, `${FIRST}trigger`, { help: "A rare word that will call the concept in prompts, such as sks." }),
+          settingField(app, `${FIRST}class_word`, { help: "What the model already calls such a thing, such as dog." }),
         ),
       ),
       card(4, "Method", methods(app)),
@@ -68,7 +68,7 @@ function card(number, title, content, action = null) {
 }
 
 function what(app) {
-  return control(app, `${FIRST}kind`, {
+  return settingField(app, `${FIRST}kind`, {
     help: "",
     cards: [
       { value: "subject", label: "A subject", help: "One person, animal or thing. 5–20 pictures." },
@@ -101,7 +101,7 @@ function methods(app) {
       ),
     };
   });
-  return control(app, "method.name", { help: "", cards });
+  return settingField(app, "method.name", { help: "", cards });
 }
 
 /** Cards that each set several settings at once; the one whose settings stand is marked. */

@@ -1,6 +1,6 @@
 // The pictures: folders, what lies in them, and what is wrong with it.
 
-import { control } from "../shared/field.mjs";
+import { settingField } from "../shared/field.mjs";
 import { debounced, el, fill } from "../shared/dom.mjs";
 import { count } from "../shared/numbers.mjs";
 import { regularization } from "../dataset/regularization.mjs";
@@ -13,8 +13,8 @@ export function dataset(app) {
   return el(
     "div.stack",
     {},
-    el("div.stack", {}, control(app, INSTANCE, { help: "Folder with the pictures of the concept, on the computer that runs this page's server." }), contents(app, INSTANCE, SHOWN)),
-    el("div.stack", {}, control(app, REGULARIZATION, { help: "Optional for a style. Pictures of the class, not of the concept: 20–100 for each instance picture." }), contents(app, REGULARIZATION, 8), regularization(app).node),
+    el("div.stack", {}, settingField(app, INSTANCE, { help: "Folder with the pictures of the concept, on the computer that runs this page's server." }), contents(app, INSTANCE, SHOWN)),
+    el("div.stack", {}, settingField(app, REGULARIZATION, { help: "Optional for a style. Pictures of the class, not of the concept: 20–100 for each instance picture." }), contents(app, REGULARIZATION, 8), regularization(app).node),
   );
 }
 

@@ -1,6 +1,6 @@
 // Every other setting, folded under the recipe's headings, with a search, presets, and the recipe as a file.
 
-import { control } from "../shared/field.mjs";
+import { settingField } from "../shared/field.mjs";
 import { contents } from "./pictures.mjs";
 import { button, el, fill } from "../shared/dom.mjs";
 import { dialog } from "../shared/dialog.mjs";
@@ -89,7 +89,7 @@ function sectionNode(app, section, paths, elsewhere, { title = section.label, ta
     "details.section",
     { data: { section: section.path, label: title } },
     el("summary", {}, el("span.section-name", {}, title), el("span.quiet", {}, section.help), el("span.spring"), el("span.changed-count", { data: { role: "changed" } })),
-    el("div.fields", {}, shown.map((path) => control(app, path))),
+    el("div.fields", {}, shown.map((path) => settingField(app, path))),
     pictures.map((path) => contents(app, path, 8)),
     tail,
   );
