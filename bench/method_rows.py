@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sdft_ext.recipe import Kind, Recipe, presets
+from sdft_ext.recipe import METHOD_INFO, Kind, Recipe, presets
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.rules import fields
 from sdft_ext.toy import demo, world
@@ -39,7 +39,7 @@ class Row:
         return "known" if self.known else self.kind
 
 
-ROWS = (
+_LISTED = (
     Row("lora", "LoRA", "lora"),
     Row("locon", "LoRA, convolutions at rank 8 (LoCon)", "lora", changes=("method.lora.conv_rank=8",)),
     Row("dora", "DoRA", "dora"),
@@ -70,6 +70,12 @@ ROWS = (
         compared=True,
     ),
 )
+ROWS = _LISTED + tuple(
+    Row(info.name, info.label, info.name)
+    for info in METHOD_INFO.values()
+    if info.name not in {row.method for row in _LISTED}
+)
+"""Every run; a method that isn't listed has one with its preset."""
 CONCEPTS = {
     "subject": "subject (a star)",
     "style": "style (stripes)",

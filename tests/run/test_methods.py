@@ -18,7 +18,7 @@ from sdft_ext.formats.hypernetwork import read as read_hypernetwork
 from sdft_ext.formats.hypernetwork import write as write_hypernetwork
 from sdft_ext.host.standalone import StandaloneHost
 from sdft_ext.method import METHODS
-from sdft_ext.recipe import ADAPTERS, MethodName, Recipe
+from sdft_ext.recipe import ADAPTERS, METHOD_INFO, MethodName, Recipe
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import resume, train
 from sdft_ext.run_folder import state
@@ -43,12 +43,12 @@ HARD = (
 WORDS = "dataset.template=[name] [filewords]"
 """Captions with the trigger."""
 CONTINUES = {
-    "textual_inversion": "method.embedding.continue_from",
+    "lora": "method.lora.continue_from",
+    "embedding": "method.embedding.continue_from",
     "hypernetwork": "method.hypernetwork.continue_from",
-    "dreambooth": "model.base",
-    "full": "model.base",
+    "checkpoint": "model.base",
 }
-"""Of methods that aren't LoRAs."""
+"""Kind of saved file → the setting that names a file to start from."""
 
 
 def recipe(name: str, data: Path, folder: Path, *settings: str) -> Recipe:
@@ -103,7 +103,7 @@ def test_another_run_goes_on_from_the_file(name: str, data: Path, tmp_path: Path
     off = ("train.ema=0", "method.lora.norm_cap=0", "train.length=3")
     first = train(recipe(name, data, tmp_path, *off), folder=tmp_path / "first", quiet=True)
     own = (
-        f"{CONTINUES.get(name, 'method.lora.continue_from')}={first.saves[-1]}",
+        f"{CONTINUES[METHOD_INFO[name].saved_as]}={first.saves[-1]}",
         "method.embedding.norm_pull=0",
         "method.lora.rank=1",
         "train.learning_rate=1e-12",
