@@ -56,9 +56,9 @@ def cell(page: Any, number: int) -> Any:
     return page.locator(".sdft-cap-cell").nth(number)
 
 
-def told(page: Any, text: str) -> None:
+def wait_for_message(page: Any, text: str) -> None:
     """Wait until the panel says this."""
-    page.locator("[data-role=told]").get_by_text(text).wait_for()
+    page.locator("[data-role=message]").get_by_text(text).wait_for()
 
 
 def story(page: Any, folder: Path, shot: Any = None) -> None:
@@ -76,27 +76,27 @@ def story(page: Any, folder: Path, shot: Any = None) -> None:
         page.keyboard.press("Shift+ArrowRight")
     page.get_by_text("Deselect 7").wait_for()
     page.click("[data-side=edits]")
-    page.get_by_label("Whom the edit is about").locator("[data-target=selected][aria-pressed=true]").wait_for()
+    page.get_by_label("Captions to edit").locator("[data-target=selected][aria-pressed=true]").wait_for()
     page.select_option("[data-action=edit-kind]", "rename")
     page.fill("[data-field=tag]", "red sofa")
     page.fill("[data-field=to]", "blue armchair")
-    page.locator("[data-role=preview]").get_by_text("7 of 7 captions change.").wait_for()
+    page.locator("[data-role=preview]").get_by_text("7 of 7 captions will change.").wait_for()
     assert page.locator(".sdft-cap-change ins").first.inner_text() == "blue armchair"
     if shot:
         shot("captions-preview")
     page.click("[data-action=edit-apply]:enabled")
-    told(page, "7 captions are changed.")
+    wait_for_message(page, "7 captions changed.")
     renamed = page.locator(".sdft-cap-cell", has_text="blue armchair")
     assert renamed.count() == CHOSEN
     assert files(folder) == before
 
     page.click("[data-action=captions-undo]")
-    told(page, "Undone:")
+    wait_for_message(page, "Undone:")
     page.wait_for_selector("[data-action=captions-undo]:disabled")
     assert renamed.count() == 0
     cell(page, 0).click()
     page.keyboard.press("Control+y")
-    told(page, "Done again:")
+    wait_for_message(page, "Redone:")
     page.wait_for_function("() => document.querySelector('[data-action=captions-save]').textContent === 'Save 7'")
     assert renamed.count() == CHOSEN
 
@@ -112,7 +112,7 @@ def story(page: Any, folder: Path, shot: Any = None) -> None:
     page.keyboard.press("Escape")
     page.wait_for_function("() => document.activeElement.classList.contains('sdft-cap-cell')")
     page.keyboard.press("Control+s")
-    told(page, "8 captions are saved.")
+    wait_for_message(page, "8 captions saved.")
     if shot:
         shot("captions-saved")
 

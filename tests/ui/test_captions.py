@@ -11,7 +11,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from .captions_story import cell, files, make_folder, opened, story, told
+from .captions_story import cell, files, make_folder, opened, story, wait_for_message
 from .page import panel, scrolls_sideways, short_example, start, state
 
 pytestmark = pytest.mark.slow
@@ -124,7 +124,7 @@ def test_what_is_typed_outlives_a_server_that_goes_away_and_a_reload(open_page, 
     page.context.set_offline(True)
     typed(page, ", offline")
     page.keyboard.press("Escape")
-    page.get_by_text("What you wrote is kept here.").wait_for()
+    page.get_by_text("Your text is kept here.").wait_for()
     page.context.set_offline(False)
     page.wait_for_function("() => document.querySelector('[data-action=captions-save]').textContent === 'Save 1'")
     cell(page, 1).click()
@@ -134,7 +134,7 @@ def test_what_is_typed_outlives_a_server_that_goes_away_and_a_reload(open_page, 
     opened(page, folder)
     page.wait_for_function("() => document.querySelector('[data-action=captions-save]').textContent === 'Save 2'")
     page.click("[data-action=captions-save]")
-    told(page, "2 captions are saved.")
+    wait_for_message(page, "2 captions saved.")
     assert (folder / "dog00.txt").read_bytes().endswith(b", offline")
     assert b", reloaded" in (folder / "dog01.txt").read_bytes()
     open_page.said[:] = [text for text in open_page.said if "ERR_INTERNET_DISCONNECTED" not in text]
@@ -155,10 +155,10 @@ def test_a_caption_that_another_program_changed_is_shown_side_by_side(open_page,
     window = page.locator("dialog")
     window.get_by_text("somebody else's words").first.wait_for()
     window.locator("[data-conflict='dog05.png']").get_by_role("button", name="Keep yours").click()
-    window.locator("[data-conflict='dog06.png']").get_by_role("button", name="Take the one on disk").click()
+    window.locator("[data-conflict='dog06.png']").get_by_role("button", name="Use the one on disk").click()
     window.wait_for(state="detached")
     page.click("[data-action=captions-save]")
-    told(page, "1 caption is saved.")
+    wait_for_message(page, "1 caption saved.")
     assert (folder / "dog05.txt").read_text().endswith(", mine")
     assert (folder / "dog06.txt").read_text() == "somebody else's words"
 
@@ -174,11 +174,11 @@ def test_a_caption_that_changes_while_it_is_typed_is_asked_about(open_page, tmp_
     page.wait_for_timeout(4000)  # the panel looks at the disk
     page.keyboard.type(" a word")
     page.keyboard.press("Escape")
-    page.locator("dialog").get_by_role("heading", name="What you wrote").wait_for()
+    page.locator("dialog").get_by_role("heading", name="Your text").wait_for()
     page.click("dialog [data-action=use-mine]")
     page.wait_for_function("() => document.querySelector('[data-action=captions-save]').textContent === 'Save 1'")
     page.click("[data-action=captions-save]")
-    told(page, "1 caption is saved.")
+    wait_for_message(page, "1 caption saved.")
     assert (folder / "dog04.txt").read_text().endswith(", half a word")
 
 
@@ -200,10 +200,10 @@ def test_autosave_import_and_export(open_page, tmp_path):
     table.write_text("file_name,text\ndog07.png,another caption\nnobody.png,lost\n")
     page.set_input_files("[data-action=import-file]", str(table))
     page.locator("[data-role=import-preview]").get_by_text(
-        "1 caption changes; 1 entry belongs to no picture"
+        "1 caption will change; 1 entry matches no picture"
     ).wait_for()
     page.click("[data-action=import-apply]:enabled")
-    told(page, "1 caption is imported.")
+    wait_for_message(page, "1 caption imported.")
     before = files(folder)
     page.check("[data-action=captions-autosave]")
     page.wait_for_selector("[data-action=captions-save]:disabled")
@@ -223,7 +223,7 @@ def test_tokens_are_shown_as_the_model_reads_them(open_page, tmp_path):
     cell(page, 0).click()
     page.locator("[data-role=tokens]").get_by_text("1 chunk of 75").wait_for()
     assert page.locator(".sdft-cap-share").count() == 3
-    page.get_by_text("How a caption teaches").click()
+    page.get_by_text("How captions affect training").click()
     page.locator("[data-strategy]").nth(2).wait_for()
     cell(page, 0).click()
     typed(page, ", a word" * 40)
@@ -238,7 +238,7 @@ def test_hostile_captions_and_names_are_text_and_phones_have_room(open_page, tmp
     page = open_page(width=360, height=800)
     opened(page, folder)
     cell(page, 0).click()
-    for side in ("one", "edits", "tags"):
+    for side in ("editor", "edits", "tags"):
         page.click(f"[data-side={side}]")
         page.wait_for_timeout(500)
         assert not scrolls_sideways(page), side
@@ -283,7 +283,7 @@ TIMED = """async ([act, done]) => {
     const until = new Function('return ' + done);
     while (!until()) {
         if (performance.now() - begin > 60000) {
-            const said = document.querySelectorAll('[data-role=told], [data-role=busy], dialog[open], .cap-editor');
+            const said = document.querySelectorAll('[data-role=message], [data-role=busy], dialog[open], .cap-editor');
             const texts = [...said].map((node) => node.value ?? node.textContent);
             throw new Error(['a minute has passed', done, ...texts].join(' | '));
         }
@@ -332,7 +332,7 @@ def test_five_thousand_pictures_stay_quick(open_page, server, tmp_path, capsys):
         TIMED,
         [
             "document.querySelector('[data-action=captions-save]').click()",
-            "document.querySelector('[data-role=told]').textContent.startsWith('5,000 captions are saved')",
+            "document.querySelector('[data-role=message]').textContent.startsWith('5,000 captions saved')",
         ],
     )
     page.locator(".sdft-cap-grid").evaluate("node => node.scrollTop = node.scrollHeight / 2")

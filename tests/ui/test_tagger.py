@@ -66,22 +66,22 @@ def test_looked_at_previewed_applied_and_undone(chromium, plugged, tmp_path):
     page.select_option("[data-action=tagger]", "colours")
     page.click("[data-action=tagger-look]")
     page.wait_for_selector("[data-action=tagger-apply]:enabled")
-    assert page.locator("[data-role=tagger-preview]").inner_text() == "12 of 12 captions change."
+    assert page.locator("[data-role=tagger-preview]").inner_text() == "12 of 12 captions will change."
     page.fill("[data-tagger=threshold]", "1")
     page.wait_for_function("() => !document.querySelector('.sdft-cap-changes ins')?.textContent.includes('much')")
     page.wait_for_selector("[data-action=tagger-apply]:enabled")
     page.click("[data-action=tagger-apply]")
     page.wait_for_function(
-        "() => document.querySelector('[data-role=told]').textContent.includes('12 captions are changed')"
+        "() => document.querySelector('[data-role=message]').textContent.includes('12 captions changed')"
     )
     texts = {path.name: path.read_text() for path in folder.glob("*.txt")}
     page.click("[data-action=captions-save]")
-    page.wait_for_function("() => document.querySelector('[data-role=told]').textContent.includes('saved')")
+    page.wait_for_function("() => document.querySelector('[data-role=message]').textContent.includes('saved')")
     for name, text in texts.items():
         assert (folder / name).read_text().strip() == f"{text.strip()}, some picture"
     page.click("[data-action=captions-undo]")
     page.wait_for_function(
-        "() => document.querySelector('[data-role=told]').textContent.includes('captions by Colours')"
+        "() => document.querySelector('[data-role=message]').textContent.includes('captions by Colours')"
     )
     for context in opened.contexts:
         context.close()

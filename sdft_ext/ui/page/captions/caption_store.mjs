@@ -1,188 +1,228 @@
-// The captions of one folder, as the server keeps them: what is there, what is shown and selected, and every change in its turn.
+// The captions of one folder, as the server has them: which there are, which are shown and selected, and every change in its turn.
 
 import { ApiError } from "../shared/api.mjs";
+import { thousands } from "../shared/numbers.mjs";
+import { idsByName, mergeChanges, mergeTokens, renewRequest } from "./caption_merge.mjs";
+import { readFolder } from "./folder_reading.mjs";
+import { UnsentTexts } from "./unsent_texts.mjs";
 
-const KEPT = "sdft.captions.typed";
+/** @import { App } from "../types.d.ts" */
+/** @import { CaptionedPicture, CaptionHistory, CaptionRequest, ChangedResponse, ConceptCount, Edit, EditResponse, Entries, FilterTree, OpenResponse, SaveResponse, StepResponse, StoreEvent, Target } from "./types.d.ts" */
 
-/** The server has another set than this page: it is opened again. */
-const GONE = 409;
+/** The server has reloaded the folder, or a caption has changed meanwhile. */
+const CONFLICT = 409;
 
-export class Book {
+export class CaptionStore {
   folder = "";
+  /** @type {string | null} */
   opened = null;
   revision = 0;
+  /** @type {Entries} */
   entries = new Map();
-  /** Ids in the order of names, those that pass the filter, and those that are selected. */
+  /**
+   * Ids in the order of names, those that pass the filter, and those that are selected.
+   * @type {number[]}
+   */
   order = [];
+  /** @type {number[]} */
   shown = [];
+  /** @type {Set<number>} */
   selected = new Set();
+  /** @type {number | null} */
   active = null;
+  /** @type {CaptionHistory} */
   history = { undo: null, redo: null, unsaved: 0, conflicts: 0, autosave: false, writable: true };
+  /** @type {string[]} */
   problems = [];
+  /** @type {ConceptCount[]} */
   concepts = [];
   trigger = "";
-  /** The filter that `shown` passes, or null; and whether captions have changed since it was asked. */
+  /**
+   * The filter that `shown` passes, or null; and whether captions have changed since it was applied.
+   * @type {FilterTree | null}
+   */
   tree = null;
   stale = false;
   busy = "";
+  unsent = new UnsentTexts();
+  /** @type {((event: StoreEvent, ids: number[] | null) => void)[]} */
   #listeners = [];
+  /** @type {Promise<void>} */
   #turn = Promise.resolve();
-  #asked = { open: null, filter: null };
-  #typed = new Map();
+  /** @type {{ open: AbortController | null, filter: AbortController | null }} */
+  #requests = { open: null, filter: null };
 
+  /** @param {App} app */
   constructor(app) {
     this.app = app;
   }
 
-  /** `act(what, ids)`: `open`, `entries` (ids, or null for all), `shown`, `selected`, `active`, `history` and `busy`. */
+  /**
+   * Calls `act(event, ids)` at each change; `ids` are those of `entries`, or null for all.
+   * @param {(event: StoreEvent, ids: number[] | null) => void} act
+   */
   listen(act) {
     this.#listeners.push(act);
   }
 
-  #tell(what, ids = null) {
-    for (const act of this.#listeners) act(what, ids);
+  /**
+   * @param {StoreEvent} event
+   * @param {number[] | null} ids
+   */
+  #notify(event, ids = null) {
+    for (const act of this.#listeners) act(event, ids);
   }
 
+  /** @param {number} id */
   entry(id) {
     return this.entries.get(id);
   }
 
-  /** A request about the opened folder. Where the server was started anew, the folder is opened again first. */
+  /**
+   * Sends a request about the open folder. Where the server was restarted, the folder is reopened first. Raises ApiError.
+   * @template [T=unknown]
+   * @param {string} path
+   * @param {CaptionRequest} body
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<T>}
+   */
   async ask(path, body = {}, signal = undefined) {
     const opened = this.opened;
     try {
       return await this.#post(path, body, signal);
     } catch (error) {
-      if (error.status !== GONE || path === "state" || opened === null) throw error;
-      // 409 is also said of an outcome that isn't the one that was shown: only `state` tells the two apart.
-      if (await this.#stands(opened)) throw error;
+      if (!(error instanceof ApiError) || error.status !== CONFLICT || opened === null) throw error;
+      // 409 also means that an outcome isn't the previewed one: only `state` tells the two apart.
+      if (await this.#isOpen(opened)) throw error;
       const before = this.entries;
       await this.open(this.folder);
-      if (body.preview) throw new ApiError("The captions were read anew meanwhile: look at the preview again.", GONE);
-      const ids = body.ids?.map((id) => this.#again(before.get(id)));
-      if (ids?.includes(undefined)) throw error;
-      const { revision, since, ...rest } = body;
-      const same = (id, i) => this.entries.get(id).caption === before.get(body.ids[i]).caption;
-      if (revision !== undefined && revision !== null && !ids.every(same)) throw error;
-      return this.#post(path, { ...rest, ...(ids ? { ids } : {}) }, signal);
+      if (body.preview) throw new ApiError("The captions have been reloaded: check the preview again.", CONFLICT);
+      const renewed = renewRequest(body, before, this.entries);
+      if (!renewed) throw error;
+      return this.#post(path, renewed, signal);
     }
   }
 
+  /**
+   * @template [T=unknown]
+   * @param {string} path
+   * @param {object} body
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<T>}
+   */
   #post(path, body, signal) {
     return this.app.api.post(`captions/${path}`, { folder: this.folder, opened: this.opened, ...body }, signal);
   }
 
-  async #stands(opened) {
+  /** @returns {Promise<ChangedResponse>} */
+  #state() {
+    return this.#post("state", { since: this.revision });
+  }
+
+  /** @param {string} opened */
+  async #isOpen(opened) {
     try {
-      this.#take(await this.#post("state", { since: this.revision }));
+      this.#merge(await this.#state());
       return this.opened === opened;
     } catch (error) {
-      if (error.status === GONE) return false;
+      if (error instanceof ApiError && error.status === CONFLICT) return false;
       throw error;
     }
   }
 
-  /** The id that a picture has now: they are given out anew when a folder is opened again. */
-  #again(entry) {
-    if (!entry) return undefined;
-    for (const [id, one] of this.entries) if (one.name === entry.name) return id;
-    return undefined;
-  }
-
-  /** Reads a folder's pictures and captions, in as many answers as it takes. Raises ApiError; what was open stays then. */
+  /**
+   * Reads a folder's pictures and captions. Raises ApiError; what was open stays open then.
+   * @param {string} folder
+   */
   async open(folder) {
-    this.#asked.open?.abort();
-    this.#asked.filter?.abort();
-    const asked = (this.#asked.open = new AbortController());
-    this.#say("Reading the folder …");
+    this.#requests.open?.abort();
+    this.#requests.filter?.abort();
+    const request = (this.#requests.open = new AbortController());
+    this.#setBusy("Reading the folder …");
     try {
-      const all = [];
-      let first = null;
-      for (let start = 0; start !== null; ) {
-        const found = await this.app.api.post("captions/open", { folder, start }, asked.signal);
-        first ??= found;
-        if (found.opened !== first.opened) {
-          // The set was read anew between two answers.
-          all.length = 0;
-          first = null;
-          start = 0;
-          continue;
-        }
-        all.push(...found.pictures);
-        start = found.next;
-        if (start !== null) this.#say(`Reading the folder … ${all.length.toLocaleString("en")} of ${found.total.toLocaleString("en")}`);
-      }
-      const again = first.folder === this.folder;
-      const chosen = again ? new Set([...this.selected].map((id) => this.entry(id)?.name)) : new Set();
-      const active = again ? this.entry(this.active)?.name : undefined;
-      Object.assign(this, { folder: first.folder, opened: first.opened, revision: first.revision, history: first.history, problems: first.problems, concepts: first.concepts, trigger: first.trigger });
-      this.entries = new Map(all.map((one) => [one.id, one]));
-      this.order = all.map((one) => one.id);
-      this.shown = this.order;
-      this.tree = null;
-      this.stale = false;
-      this.selected = new Set(all.filter((one) => chosen.has(one.name)).map((one) => one.id));
-      this.active = all.find((one) => one.name === active)?.id ?? this.order[0] ?? null;
-      this.#restore();
-      this.#tell("open");
-      this.#count();
+      const found = await readFolder(this.app.api, folder, request.signal, (done, total) => {
+        this.#setBusy(`Reading the folder … ${thousands(done)} of ${thousands(total)}`);
+      });
+      this.#replace(found.first, found.pictures);
+      this.#notify("open");
+      this.#countTokens();
     } finally {
-      if (this.#asked.open === asked) this.#say("");
+      if (this.#requests.open === request) this.#setBusy("");
     }
   }
 
-  /** What other programs have written meanwhile. */
-  async look() {
+  /**
+   * Takes over a folder that was read. In the same folder, selected pictures stay selected and the active one active.
+   * @param {OpenResponse} first
+   * @param {CaptionedPicture[]} pictures
+   */
+  #replace(first, pictures) {
+    const again = first.folder === this.folder;
+    const chosen = again ? new Set([...this.selected].map((id) => this.entry(id)?.name)) : new Set();
+    const active = again && this.active !== null ? this.entry(this.active)?.name : undefined;
+    const { folder, opened, revision, history, problems, concepts, trigger } = first;
+    Object.assign(this, { folder, opened, revision, history, problems, concepts, trigger });
+    this.entries = new Map(pictures.map((entry) => [entry.id, entry]));
+    this.order = pictures.map((entry) => entry.id);
+    this.shown = this.order;
+    this.tree = null;
+    this.stale = false;
+    this.selected = new Set(pictures.filter((entry) => chosen.has(entry.name)).map((entry) => entry.id));
+    this.active = pictures.find((entry) => entry.name === active)?.id ?? this.order[0] ?? null;
+    this.unsent.restore(this.folder, this.entries);
+  }
+
+  /** Asks what other programs have changed. Raises ApiError. */
+  async refresh() {
     if (this.opened === null || this.busy) return;
     const opened = this.opened;
     try {
-      const found = await this.#post("state", { since: this.revision });
-      if (this.opened === opened) this.#take(found);
+      const found = await this.#state();
+      if (this.opened === opened) this.#merge(found);
     } catch (error) {
-      if (error.status !== GONE) throw error;
+      if (!(error instanceof ApiError) || error.status !== CONFLICT) throw error;
       if (this.opened === opened) await this.open(this.folder);
     }
   }
 
-  /** Takes over what has changed: pictures, those that are gone, and the history. */
-  #take(found) {
+  /**
+   * Takes over what has changed: pictures, those that are gone, and the history.
+   * @param {Partial<ChangedResponse>} found
+   */
+  #merge(found) {
     if (found.revision !== undefined && found.revision < this.revision) return;
-    const ids = [];
-    let more = false;
-    for (const one of found.changed ?? []) {
-      const old = this.entries.get(one.id);
-      if (old && old.revision > one.revision) continue;
-      more ||= !old;
-      this.entries.set(one.id, one);
-      ids.push(one.id);
-    }
-    const gone = new Set(found.gone ?? []);
-    for (const id of gone) {
-      this.entries.delete(id);
-      this.selected.delete(id);
-    }
-    if (more || gone.size) {
-      this.order = [...this.entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map((one) => one.id);
+    const { ids, added, gone } = mergeChanges(this.entries, found);
+    const others = added || gone.size > 0;
+    for (const id of gone) this.selected.delete(id);
+    if (others) {
+      this.order = idsByName(this.entries);
       this.shown = this.tree ? this.shown.filter((id) => !gone.has(id)) : this.order;
     }
     if (found.revision !== undefined) this.revision = found.revision;
     if (ids.length && this.tree) this.stale = true;
     const history = JSON.stringify(this.history);
     if (found.history) this.history = found.history;
-    if (more || gone.size) this.#tell("shown");
-    if (ids.length) this.#tell("entries", ids);
-    if (more || gone.size || ids.length || history !== JSON.stringify(this.history)) this.#tell("history");
-    if (ids.some((id) => this.entries.get(id).tokens === null)) this.#count(ids);
+    if (others) this.#notify("shown");
+    if (ids.length) this.#notify("entries", ids);
+    if (others || ids.length || history !== JSON.stringify(this.history)) this.#notify("history");
+    if (ids.some((id) => this.entry(id)?.tokens === null)) this.#countTokens(ids);
   }
 
-  /** One change after the other, so that each begins where the last one ended. `make()` gives the request, or null for none. */
+  /**
+   * Makes one change after the other, so that each begins where the last one ended. `make()` gives the request, or null for none.
+   * @template {ChangedResponse} T
+   * @param {string} path
+   * @param {() => CaptionRequest | null} make
+   * @returns {Promise<T | null>}
+   */
   #change(path, make) {
     const turn = this.#turn.then(async () => {
       const opened = this.opened;
       const body = make();
       if (!body) return null;
+      /** @type {T} */
       const found = await this.ask(path, { since: this.revision, ...body });
-      if (opened === this.opened || found.revision >= this.revision) this.#take(found);
+      if (opened === this.opened || found.revision >= this.revision) this.#merge(found);
       return found;
     });
     this.#turn = turn.then(
@@ -192,175 +232,166 @@ export class Book {
     return turn;
   }
 
+  /** @param {CaptionRequest & { edit: Edit }} body */
   edit(body) {
-    return this.#change("edit", () => body);
+    return /** @type {Promise<EditResponse>} */ (this.#change("edit", () => body));
   }
 
-  undo() {
-    return this.#change("undo", () => ({}));
-  }
-
-  redo() {
-    return this.#change("redo", () => ({}));
+  /** @param {"undo" | "redo"} way */
+  step(way) {
+    return /** @type {Promise<StepResponse>} */ (this.#change(way, () => ({})));
   }
 
   save() {
-    return this.#change("save", () => ({}));
+    return /** @type {Promise<SaveResponse>} */ (this.#change("save", () => ({})));
   }
 
+  /** @param {boolean} on */
   autosave(on) {
     return this.#change("autosave", () => ({ on }));
   }
 
+  /**
+   * Settles conflicts with the text edited here (`mine`) or the one on disk (`theirs`).
+   * @param {number[]} ids
+   * @param {"mine" | "theirs"} keep
+   */
   resolve(ids, keep) {
     return this.#change("resolve", () => ({ ids, keep }));
   }
 
-  take(body) {
-    return this.#change("import", () => ({ ...body, apply: true }));
+  /** @param {CaptionRequest} body of an import's preview */
+  importCaptions(body) {
+    return /** @type {Promise<EditResponse>} */ (this.#change("import", () => ({ ...body, apply: true })));
   }
 
   // What is typed, until the server has it.
 
-  /** Remembers what stands in the field, in the browser too: neither a failed request nor a reload loses it. */
-  typing(id, text) {
-    this.#typed.set(id, { text, revision: this.#typed.get(id)?.revision ?? this.entry(id).revision });
-    this.#keep();
+  /**
+   * Remembers what stands in the caption's field.
+   * @param {number} id
+   * @param {string} text
+   */
+  keepUnsent(id, text) {
+    this.unsent.set(id, text, this.entry(id)?.revision ?? 0);
+    this.unsent.keep(this.folder, this.entries);
   }
 
-  typed(id) {
-    return this.#typed.get(id)?.text;
-  }
-
-  get waiting() {
-    return this.#typed.size;
-  }
-
-  /** Hands over what was typed. Raises ApiError; the text stays remembered then. */
-  async write(id, text) {
+  /**
+   * Sends what was typed. Raises ApiError; the text stays remembered then.
+   * @param {number} id
+   * @param {string} text
+   */
+  async send(id, text) {
     try {
       await this.#change("edit", () => {
         const entry = this.entry(id);
         // An earlier turn may have brought it there.
         if (!entry || entry.caption === text) return null;
-        return { ids: [id], edit: { do: "set", text }, revision: this.#typed.get(id)?.revision ?? entry.revision };
+        return { ids: [id], edit: { do: "set", text }, revision: this.unsent.revision(id) ?? entry.revision };
       });
     } catch (error) {
-      if (error.status === GONE) await this.look();
+      if (error instanceof ApiError && error.status === CONFLICT) await this.refresh();
       throw error;
     }
-    if (this.#typed.get(id)?.text === text) this.forget(id);
-    else this.over(id);
+    if (this.unsent.text(id) === text) this.forgetUnsent(id);
+    else this.rebaseUnsent(id);
   }
 
-  forget(id) {
-    if (this.#typed.delete(id)) {
-      this.#keep();
-      this.#tell("entries", [id]);
-    }
+  /** @param {number} id */
+  forgetUnsent(id) {
+    if (!this.unsent.delete(id)) return;
+    this.unsent.keep(this.folder, this.entries);
+    this.#notify("entries", [id]);
   }
 
-  /** Goes on from what is there now, whoever wrote it. */
-  over(id) {
-    if (this.#typed.has(id) && this.entry(id)) this.#typed.get(id).revision = this.entry(id).revision;
+  /**
+   * Takes the caption that is there now, whoever wrote it, as the one that was typed over.
+   * @param {number} id
+   */
+  rebaseUnsent(id) {
+    const entry = this.entry(id);
+    if (entry) this.unsent.rebase(id, entry.revision);
   }
 
-  /** What was typed and has not arrived: [id, text]. */
-  unsent() {
-    return [...this.#typed].map(([id, { text }]) => [id, text]);
-  }
+  // What is shown and selected.
 
-  #keep() {
-    try {
-      const names = [...this.#typed].map(([id, { text }]) => [this.entry(id)?.name, text]).filter(([name]) => name !== undefined);
-      if (names.length) localStorage.setItem(KEPT, JSON.stringify({ folder: this.folder, names }));
-      else localStorage.removeItem(KEPT);
-    } catch {
-      // A browser that keeps nothing has the text until the page is closed.
-    }
-  }
-
-  #restore() {
-    this.#typed.clear();
-    try {
-      const kept = JSON.parse(localStorage.getItem(KEPT) ?? "null");
-      if (kept?.folder !== this.folder) return;
-      const texts = new Map(kept.names);
-      for (const one of this.entries.values()) {
-        const text = texts.get(one.name);
-        if (typeof text === "string" && text !== one.caption) this.#typed.set(one.id, { text, revision: one.revision });
-      }
-    } catch {
-      // What is kept can't be read: there is nothing to go on with.
-    }
-  }
-
-  // What is looked at.
-
-  /** Shows the pictures that pass a filter (null: all); a request that another one follows is ended. */
+  /**
+   * Shows the pictures that pass a filter (null: all), and aborts an earlier request for one. Raises ApiError.
+   * @param {FilterTree | null} tree
+   */
   async filter(tree) {
-    this.#asked.filter?.abort();
+    this.#requests.filter?.abort();
     if (tree === null) {
       this.shown = this.order;
     } else {
-      const asked = (this.#asked.filter = new AbortController());
-      const { ids } = await this.ask("filter", { filter: tree }, asked.signal);
-      if (asked.signal.aborted) return;
+      const { signal } = (this.#requests.filter = new AbortController());
+      /** @type {{ ids: number[] }} */
+      const { ids } = await this.ask("filter", { filter: tree }, signal);
+      if (signal.aborted) return;
       this.shown = ids.filter((id) => this.entries.has(id));
     }
     this.tree = tree;
     this.stale = false;
-    this.#tell("shown");
+    this.#notify("shown");
   }
 
+  /**
+   * @param {number[]} ids
+   * @param {boolean} on
+   */
   select(ids, on) {
     for (const id of ids) {
       if (on) this.selected.add(id);
       else this.selected.delete(id);
     }
-    this.#tell("selected");
+    this.#notify("selected");
   }
 
-  only(ids) {
+  /** @param {number[]} ids */
+  selectOnly(ids) {
     this.selected = new Set(ids);
-    this.#tell("selected");
+    this.#notify("selected");
   }
 
-  choose(id) {
+  /** @param {number | null} id */
+  activate(id) {
     if (this.active === id) return;
     this.active = id;
-    this.#tell("active");
+    this.#notify("active");
   }
 
-  /** Ids for a request: `one`, `selected` (as they stand in the folder), or `shown`. */
-  ids(which) {
-    if (which === "one") return this.active === null ? [] : [this.active];
-    if (which === "selected") return this.order.filter((id) => this.selected.has(id));
+  /**
+   * Returns the ids for a request, in the order of the folder.
+   * @param {Target} target
+   */
+  ids(target) {
+    if (target === "active") return this.active === null ? [] : [this.active];
+    if (target === "selected") return this.order.filter((id) => this.selected.has(id));
     return this.shown;
   }
 
-  /** Token counts of these pictures, or of all; the grid shows them when they come. */
-  async #count(ids = null) {
+  /**
+   * Asks for the token counts of these pictures, or of all.
+   * @param {number[] | null} ids
+   */
+  async #countTokens(ids = null) {
     const opened = this.opened;
     try {
+      /** @type {{ counts: [number, number][] }} */
       const { counts } = await this.ask("counts", ids ? { ids } : {});
       if (this.opened !== opened) return;
-      const now = [];
-      for (const [id, tokens] of counts) {
-        const entry = this.entries.get(id);
-        if (!entry || entry.tokens === tokens) continue;
-        entry.tokens = tokens;
-        now.push(id);
-      }
-      if (now.length) this.#tell("entries", now);
+      const changed = mergeTokens(this.entries, counts);
+      if (changed.length) this.#notify("entries", changed);
     } catch (error) {
-      // Without a tokenizer the grid shows no lengths; the caption's own token view says why.
+      // Without a tokenizer the grid shows no lengths; the caption's token view says why.
       if (!(error instanceof ApiError)) throw error;
     }
   }
 
-  #say(text) {
+  /** @param {string} text */
+  #setBusy(text) {
     this.busy = text;
-    this.#tell("busy");
+    this.#notify("busy");
   }
 }

@@ -1,13 +1,21 @@
-// One picture of the captions' grid: the picture, its caption as tags or as a sentence, and what is to be known about it.
+// One picture of the captions' grid: the picture, its caption as tags or as a sentence, and its state.
 
 import { el } from "../shared/dom.mjs";
 import { plainTag, tagsOf } from "./tags.mjs";
 
+/** @import { App } from "../types.d.ts" */
+/** @import { CaptionedPicture, View } from "./types.d.ts" */
+
+/** Sides of the pictures [pixels]. */
 export const SIZES = { small: 132, medium: 176, large: 256 };
-/** Longer captions are shown by their beginning; the whole stands beside the grid. */
+/** Longer captions are shown by their beginning; the editor shows all of them. */
 const SHOWN = 420;
 
-/** Columns and row height [pixels] for a grid this wide. */
+/**
+ * Returns the number of columns and the row height [pixels] of a grid.
+ * @param {number} width in pixels
+ * @param {View["size"]} size
+ */
 export function fit(width, size) {
   const side = SIZES[size];
   const columns = Math.max(Math.floor(width / (side + 34)), width > 300 ? 2 : 1);
@@ -15,10 +23,13 @@ export function fit(width, size) {
 }
 
 /**
- * The content of a cell. `view`: `tags` or `text`; `wanted`: tags that a filter asks for, which are marked; `typed`: what stands in
- * the field and has not reached the server.
+ * Returns the content of a cell. `wanted`: the tags that a filter asks for, which are marked; `unsent`: what was typed and
+ * hasn't reached the server.
+ * @param {App} app
+ * @param {CaptionedPicture} entry
+ * @param {View & { wanted: Set<string>, unsent: string | undefined }} options
  */
-export function cell(app, entry, { view, size, wanted, typed }) {
+export function cell(app, entry, { view, size, wanted, unsent }) {
   const { name, caption, width, height } = entry;
   const side = SIZES[size];
   const image = el("img", { alt: name, draggable: "false", decoding: "async", class: Math.max(width, height) <= 128 ? "sdft-pixels" : "" });
@@ -30,24 +41,33 @@ export function cell(app, entry, { view, size, wanted, typed }) {
     "div.cap-picture",
     { title: `${name}\n${width} × ${height}` },
     el("span.cap-mark", {}, box),
-    flags(entry, typed !== undefined),
+    flags(entry.state, unsent !== undefined),
     place,
-    words(typed ?? caption, view, wanted),
+    captionNode(unsent ?? caption, view, wanted),
     el("div.cap-foot", {}, el("span.cap-name", {}, name), entry.tokens !== undefined && entry.tokens !== null && el("span", {}, `${entry.tokens} tokens`)),
   );
 }
 
-function flags({ state }, typed) {
+/**
+ * @param {CaptionedPicture["state"]} state
+ * @param {boolean} unsent
+ */
+function flags(state, unsent) {
   return el(
     "span.cap-flags",
     {},
     state === "conflict" && el("span.cap-flag.bad", {}, "Changed on disk"),
     state === "locked" && el("span.cap-flag", {}, "Locked"),
-    (state === "changed" || typed) && el("span.cap-flag.warn", {}, "Unsaved"),
+    (state === "changed" || unsent) && el("span.cap-flag.warn", {}, "Unsaved"),
   );
 }
 
-function words(text, view, wanted) {
+/**
+ * @param {string} text
+ * @param {View["view"]} view
+ * @param {Set<string>} wanted
+ */
+function captionNode(text, view, wanted) {
   if (!text.trim()) return el("div.cap-words.none", {}, "No caption");
   const start = text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
   if (view === "text") return el("div.cap-words.cut", {}, start);

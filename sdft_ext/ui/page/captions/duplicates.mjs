@@ -1,30 +1,42 @@
-// Pictures that show the same: looked for in the background when somebody asks for them.
+// Searches for duplicates among the pictures, in the background on the server, when somebody asks for them.
 
-const AGAIN = 400;
+import { thousands } from "../shared/numbers.mjs";
 
-/** `say(text)` shows how far the look is. */
-export function copiesOf(book, say) {
-  let looking = null;
+/** @import { CaptionStore } from "./caption_store.mjs" */
+/** @import { DuplicateSearch } from "./types.d.ts" */
+
+/** Milliseconds between two questions about a search. */
+const EVERY = 400;
+
+/**
+ * `say(text)` shows how far the search is.
+ * @param {CaptionStore} store
+ * @param {(text: string) => void} say
+ */
+export function duplicateSearch(store, say) {
+  /** @type {Promise<void> | null} */
+  let running = null;
   const search = async () => {
-    const { opened } = book;
+    const { opened } = store;
     try {
       for (let look = true; ; look = false) {
-        const found = await book.ask("copies", { look });
+        /** @type {DuplicateSearch} */
+        const found = await store.ask("copies", { look });
         if (found.state === "failed") throw new Error(found.message);
-        if (found.state === "finished" || opened !== book.opened) return;
-        say(found.total ? `Looking for copies … ${found.done.toLocaleString("en")} of ${found.total.toLocaleString("en")}` : "Looking for copies …");
-        await new Promise((done) => setTimeout(done, AGAIN));
+        if (found.state === "finished" || opened !== store.opened) return;
+        say(found.total ? `Looking for duplicates … ${thousands(found.done)} of ${thousands(found.total)}` : "Looking for duplicates …");
+        await new Promise((done) => setTimeout(done, EVERY));
       }
     } finally {
-      looking = null;
+      running = null;
       say("");
     }
   };
   return {
-    /** Resolves when they are known. */
-    look() {
-      looking ??= search();
-      return looking;
+    /** Resolves when the duplicates are known. */
+    find() {
+      running ??= search();
+      return running;
     },
   };
 }

@@ -1,113 +1,162 @@
 // The caption of the active picture: large, to be typed in, with the tokens that the model makes of it.
 
 import { button, debounced, el } from "../shared/dom.mjs";
-import { tokenView } from "./tokens.mjs";
+import { TokenView } from "./tokens.mjs";
 
-/** Where a caption is from, if not from a file of its own. */
+/** @import { App } from "../types.d.ts" */
+/** @import { Autosend } from "./autosend.mjs" */
+/** @import { CaptionStore } from "./caption_store.mjs" */
+/** @import { CaptionedPicture } from "./types.d.ts" */
+
+/** Where a caption comes from, if not from a file of its own. @type {Record<string, string>} */
 const SOURCES = {
-  folder: "These words are from the folder's name. Writing here makes a text file beside the picture.",
-  name: "These words are from the file's name. Writing here makes a text file beside the picture.",
+  folder: "This caption comes from the folder's name. Editing it creates a text file next to the picture.",
+  name: "This caption comes from the file's name. Editing it creates a text file next to the picture.",
 };
 
-/** What is typed is handed over when the field is left, and after this pause. */
+/** Milliseconds without typing until a text is sent; it is also sent when the field is left. */
 const PAUSE = 1500;
 
-export function oneCaption(app, book, { write, back, step }) {
-  const image = el("img.cap-large", { alt: "" });
-  const name = el("h3.subtitle.cap-name");
-  const place = el("span.quiet");
-  const text = el("textarea.input.cap-editor", { rows: 5, spellcheck: "true", "aria-label": "Caption", data: { action: "caption" } });
-  const note = el("p.help", { "aria-live": "polite" });
-  const tokens = tokenView(app, book);
-  let shown = null;
-  /** What the book held when the field was last filled: where the two differ, something was typed. */
-  let held = "";
+export class CaptionEditor {
+  #app;
+  #store;
+  #autosend;
+  #act;
+  #image = el("img.cap-large", { alt: "" });
+  #name = el("h3.subtitle.cap-name");
+  #place = el("span.quiet");
+  #text = el("textarea.input.cap-editor", { rows: 5, spellcheck: "true", "aria-label": "Caption", data: { action: "caption" } });
+  #note = el("p.help", { "aria-live": "polite" });
+  #tokens;
+  /** @type {number | null} */
+  #shown = null;
+  /** The caption when the field was last filled or sent: where the field differs from it, something was typed. */
+  #sent = "";
+  #later = debounced(() => this.send({ quiet: true }), PAUSE);
 
-  const handOver = async ({ quiet = false } = {}) => {
-    if (shown === null || text.value === held) return;
-    const id = shown;
-    held = text.value;
-    const arrived = await write(id, held, { quiet });
+  /**
+   * `back()` leaves the editor, `step(by)` goes on by so many pictures.
+   * @param {App} app
+   * @param {CaptionStore} store
+   * @param {Autosend} autosend
+   * @param {{ back: () => void, step: (by: number) => void }} act
+   */
+  constructor(app, store, autosend, act) {
+    this.#app = app;
+    this.#store = store;
+    this.#autosend = autosend;
+    this.#act = act;
+    this.#tokens = new TokenView(store);
+    this.#text.addEventListener("input", () => {
+      if (this.#shown === null) return;
+      store.keepUnsent(this.#shown, this.#text.value);
+      this.#tokens.show(this.#text.value);
+      this.#later();
+    });
+    this.#text.addEventListener("blur", () => this.send());
+    this.#text.addEventListener("keydown", (event) => this.#key(event));
+    this.node = el(
+      "div.cap-body",
+      { hidden: true },
+      this.#image,
+      el(
+        "div.row",
+        {},
+        this.#name,
+        el("span.spring"),
+        this.#place,
+        button("‹", () => act.step(-1), { kind: "icon", "aria-label": "Previous picture" }),
+        button("›", () => act.step(1), { kind: "icon", "aria-label": "Next picture" }),
+      ),
+      this.#text,
+      this.#note,
+      this.#tokens.node,
+    );
+  }
+
+  /**
+   * Sends what was typed.
+   * @param {{ quiet?: boolean }} options quiet: asks the user nothing
+   */
+  async send({ quiet = false } = {}) {
+    if (this.#shown === null || this.#text.value === this.#sent) return;
+    const id = this.#shown;
+    this.#sent = this.#text.value;
+    const arrived = await this.#autosend.send(id, this.#sent, { quiet });
     // Where it has not arrived, leaving the field again sends it again.
-    if (!arrived && shown === id) {
-      held = book.entry(id)?.caption ?? "";
-      if (quiet) note.textContent = "Not handed over yet. Leave the field to try again.";
-    }
-  };
-  const later = debounced(() => handOver({ quiet: true }), PAUSE);
+    if (arrived || this.#shown !== id) return;
+    this.#sent = this.#store.entry(id)?.caption ?? "";
+    if (quiet) this.#note.textContent = "Not sent yet. Click outside the field to retry.";
+  }
 
-  const fill = (id) => {
-    if (id !== shown) handOver();
-    const entry = book.entry(id);
-    shown = entry ? id : null;
-    node.hidden = !entry;
-    if (!entry) return;
-    const source = app.api.url(entry.picture, { side: 512 });
-    if (image.src !== source) {
-      image.removeAttribute("src");
-      image.src = source;
-    }
-    image.classList.toggle("sdft-pixels", Math.max(entry.width, entry.height) <= 128);
-    image.alt = entry.name;
-    name.textContent = entry.name;
-    name.title = entry.name;
-    const at = book.shown.indexOf(id);
-    place.textContent = at < 0 ? "" : `${at + 1} of ${book.shown.length}`;
-    const now = book.typed(id) ?? entry.caption;
-    if (text.value !== now) text.value = now;
-    held = now;
-    text.readOnly = entry.state === "locked" || !book.history.writable;
-    note.textContent = SOURCES[entry.source] ?? "";
-    tokens.show(now);
-  };
+  /**
+   * Shows a picture's caption; what was typed into another one is sent.
+   * @param {number | null} id
+   */
+  show(id) {
+    if (id !== this.#shown) this.send();
+    const entry = id === null ? undefined : this.#store.entry(id);
+    this.#shown = entry ? id : null;
+    this.node.hidden = !entry;
+    if (entry) this.#draw(entry);
+  }
 
-  text.addEventListener("input", () => {
-    book.typing(shown, text.value);
-    tokens.show(text.value);
-    later();
-  });
-  text.addEventListener("blur", () => handOver());
-  text.addEventListener("keydown", (event) => {
+  /** @param {CaptionedPicture} entry */
+  #draw(entry) {
+    const { unsent, shown, history } = this.#store;
+    const source = this.#app.api.url(entry.picture, { side: 512 });
+    if (this.#image.src !== source) {
+      this.#image.removeAttribute("src");
+      this.#image.src = source;
+    }
+    this.#image.classList.toggle("sdft-pixels", Math.max(entry.width, entry.height) <= 128);
+    this.#image.alt = entry.name;
+    this.#name.textContent = entry.name;
+    this.#name.title = entry.name;
+    const at = shown.indexOf(entry.id);
+    this.#place.textContent = at < 0 ? "" : `${at + 1} of ${shown.length}`;
+    const now = unsent.text(entry.id) ?? entry.caption;
+    if (this.#text.value !== now) this.#text.value = now;
+    this.#sent = now;
+    this.#text.readOnly = entry.state === "locked" || !history.writable;
+    this.#note.textContent = SOURCES[entry.source] ?? "";
+    this.#tokens.show(now);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
     if (event.isComposing) return;
     if (event.key === "Escape" || (event.key === "Enter" && (event.ctrlKey || event.metaKey))) {
       event.preventDefault();
-      handOver();
-      back();
+      this.send();
+      this.#act.back();
     } else if ((event.key === "PageDown" || event.key === "PageUp") && !event.shiftKey) {
       event.preventDefault();
-      step(event.key === "PageDown" ? 1 : -1);
+      this.#act.step(event.key === "PageDown" ? 1 : -1);
     }
-  });
+  }
 
-  const node = el(
-    "div.cap-body",
-    { hidden: true },
-    image,
-    el("div.row", {}, name, el("span.spring"), place, button("‹", () => step(-1), { kind: "icon", "aria-label": "Picture before" }), button("›", () => step(1), { kind: "icon", "aria-label": "Next picture" })),
-    text,
-    note,
-    tokens.node,
-  );
-  return {
-    node,
-    show: fill,
-    /** The caption has another text in the book: it is shown, unless the user is typing another one. */
-    follow(ids) {
-      if (shown === null || (ids && !ids.includes(shown))) return;
-      if (text.value !== held && document.activeElement === text) return;
-      fill(shown);
-    },
-    focus() {
-      text.focus();
-      text.setSelectionRange(text.value.length, text.value.length);
-    },
-    /** Whether something is typed that hasn't been handed over. */
-    get typed() {
-      return shown !== null && text.value !== held;
-    },
-    handOver,
-    get focused() {
-      return document.activeElement === text;
-    },
-  };
+  /**
+   * Shows a caption that has another text now, unless the user is typing another one. `ids`: those that have changed, or null for all.
+   * @param {number[] | null} ids
+   */
+  follow(ids) {
+    if (this.#shown === null || (ids && !ids.includes(this.#shown))) return;
+    if (this.typed && this.focused) return;
+    this.show(this.#shown);
+  }
+
+  focus() {
+    this.#text.focus();
+    this.#text.setSelectionRange(this.#text.value.length, this.#text.value.length);
+  }
+
+  /** Whether something is typed that hasn't been sent. */
+  get typed() {
+    return this.#shown !== null && this.#text.value !== this.#sent;
+  }
+
+  get focused() {
+    return document.activeElement === this.#text;
+  }
 }

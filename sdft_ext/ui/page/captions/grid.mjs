@@ -1,69 +1,89 @@
 // A grid of thousands of pictures of which only those in sight are elements of the page; mouse and keyboard as in a file manager.
 
 import { el } from "../shared/dom.mjs";
+import { keyStep, placeAfter, rowsToKeep, scrolledTo } from "./grid_layout.mjs";
 
-/** Rows kept ready above and below what is in sight. */
-const SPARE = 2;
-/** Pictures are fetched when scrolling has paused this long: who races past two thousand fetches none of them. */
+/** Pictures are fetched when scrolling has paused this long [ms], so that scrolling past two thousand fetches none of them. */
 const PAUSE = 70;
 
 /**
- * `build(id)` makes a cell's content and `fit(width)` says how many columns there are and how high a row is.
- * `act` hears what the user does: `active(id)`, `select(ids, on)`, `only(ids)`, `edit(id)`; `chosen(id)` says what is selected.
+ * @typedef {object} GridOptions
+ * @property {string} label
+ * @property {(id: number) => Element} build makes a cell's content
+ * @property {(width: number) => { columns: number, height: number }} fit gives the columns and the row height for a width [pixels]
+ * @property {(id: number) => boolean} selected
+ * @property {GridActions} act
  */
+
+/**
+ * @typedef {object} GridActions What the user does.
+ * @property {(id: number | null) => void} activate
+ * @property {(ids: number[], on: boolean) => void} select
+ * @property {(ids: number[]) => void} selectOnly
+ * @property {(id: number) => void} edit
+ */
+
 export class Grid {
+  /** @type {number[]} */
   #ids = [];
+  /** Places by id. @type {Map<number, number>} */
   #places = new Map();
+  /** Rows that are in the page, by number. @type {Map<number, HTMLElement>} */
   #rows = new Map();
+  /** @type {number | null} */
   #active = null;
+  /** Where a selection with Shift begins. @type {number | null} */
   #anchor = null;
   #columns = 1;
   #height = 200;
   #timer = 0;
+  #options;
+  #act;
+  #space = el("div.cap-space", { role: "presentation" });
 
-  constructor({ label, build, fit, chosen, act }) {
-    Object.assign(this, { build, fit, chosen, act });
-    this.space = el("div.cap-space", { role: "presentation" });
-    this.node = el("div.cap-grid", { role: "grid", "aria-label": label, "aria-multiselectable": "true", tabIndex: -1 }, this.space);
-    this.node.addEventListener("scroll", () => this.#look(), { passive: true });
+  /** @param {GridOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#act = options.act;
+    this.node = el("div.cap-grid", { role: "grid", "aria-label": options.label, "aria-multiselectable": "true", tabIndex: -1 }, this.#space);
+    this.node.addEventListener("scroll", () => this.#update(), { passive: true });
     this.node.addEventListener("keydown", (event) => this.#key(event));
     this.node.addEventListener("click", (event) => this.#click(event));
     this.node.addEventListener("dblclick", (event) => {
       const id = this.#idAt(event.target);
-      if (id !== null && !event.ctrlKey && !event.shiftKey && !event.target.closest("input")) this.act.edit(id);
+      if (id !== null && !event.ctrlKey && !event.shiftKey && !closest(event.target, "input")) this.#act.edit(id);
     });
     new ResizeObserver(() => this.resize()).observe(this.node);
   }
 
-  get ids() {
-    return this.#ids;
-  }
-
-  get active() {
-    return this.#active;
-  }
-
-  /** The pictures to show, in this order. The active one stays if it is among them. */
+  /**
+   * Shows pictures in this order. The active one stays if it is among them.
+   * @param {number[]} ids
+   */
   show(ids) {
     const top = this.#topmost();
     const focused = this.node.contains(document.activeElement);
     this.#ids = ids;
     this.#places = new Map(ids.map((id, place) => [id, place]));
     const before = this.#active;
-    if (!this.#places.has(before)) this.#active = ids[0] ?? null;
-    if (!this.#places.has(this.#anchor)) this.#anchor = null;
+    if (this.#placeOf(before) === undefined) this.#active = ids[0] ?? null;
+    if (this.#placeOf(this.#anchor) === undefined) this.#anchor = null;
     this.#clear();
     this.resize();
-    const kept = this.#places.get(top);
-    if (top !== undefined) this.node.scrollTop = kept === undefined ? 0 : Math.floor(kept / this.#columns) * this.#height;
-    this.#look();
+    const kept = this.#placeOf(top);
+    if (top !== null) this.node.scrollTop = kept === undefined ? 0 : this.#rowOf(kept) * this.#height;
+    this.#update();
     if (focused) this.#refocus();
-    if (this.#active !== before) this.act.active(this.#active);
+    if (this.#active !== before) this.#act.activate(this.#active);
   }
 
-  /** Draws these pictures' cells again where they are in sight; without ids all of them. */
+  /**
+   * Draws these pictures' cells again where they are in sight; without ids all of them.
+   * @param {number[] | null} ids
+   */
   redraw(ids = null) {
-    for (const id of ids ?? this.#ids.slice(...this.#range())) {
+    const [from, to] = this.#wantedRows();
+    for (const id of ids ?? this.#ids.slice(from * this.#columns, to * this.#columns)) {
       const cell = this.#cell(id);
       if (cell) this.#fill(cell, id);
     }
@@ -71,25 +91,26 @@ export class Grid {
 
   /** Marks cells as selected or not, without drawing them again. */
   remark() {
-    for (const row of this.#rows.values()) for (const cell of row.children) this.#mark(cell, this.#idAt(cell));
+    for (const row of this.#rows.values()) for (const cell of cellsOf(row)) this.#mark(cell, this.#idAt(cell));
   }
 
-  /** Makes a picture the active one and brings it into view. */
+  /**
+   * Makes a picture the active one and brings it into view.
+   * @param {number | null} id
+   */
   go(id, { focus = true } = {}) {
-    const place = this.#places.get(id);
+    const place = this.#placeOf(id);
     if (place === undefined) return;
     const old = this.#cell(this.#active);
     const changed = id !== this.#active;
     this.#active = id;
     if (old) this.#mark(old, this.#idAt(old));
-    const top = Math.floor(place / this.#columns) * this.#height;
-    if (top < this.node.scrollTop) this.node.scrollTop = top;
-    else if (top + this.#height > this.node.scrollTop + this.node.clientHeight) this.node.scrollTop = top + this.#height - this.node.clientHeight;
-    this.#look();
+    this.node.scrollTop = scrolledTo(this.#rowOf(place), this.node.scrollTop, this.node.clientHeight, this.#height);
+    this.#update();
     const cell = this.#cell(id);
     if (cell) this.#mark(cell, id);
     if (focus) cell?.focus({ preventScroll: true });
-    if (changed) this.act.active(id);
+    if (changed) this.#act.activate(id);
   }
 
   focus() {
@@ -97,68 +118,84 @@ export class Grid {
     else this.node.focus();
   }
 
-  /** The picture so many places after the active one. */
+  /**
+   * Returns the picture so many places after the active one.
+   * @param {number} step
+   */
   neighbour(step) {
-    const place = this.#places.get(this.#active) ?? 0;
+    const place = this.#placeOf(this.#active) ?? 0;
     return this.#ids[Math.min(Math.max(place + step, 0), this.#ids.length - 1)] ?? null;
   }
 
-  /** Works the columns out again, after the grid or its cells have another size. */
+  /** Lays the grid out again, after it or its cells have another size. */
   resize() {
-    const width = this.space.clientWidth;
+    const width = this.#space.clientWidth;
     if (!width) return;
-    const { columns, height } = this.fit(width);
+    const { columns, height } = this.#options.fit(width);
     if (columns !== this.#columns || height !== this.#height) {
       const top = this.#topmost();
       const focused = this.node.contains(document.activeElement);
       this.#clear();
       this.#columns = columns;
       this.#height = height;
-      if (top !== undefined) this.node.scrollTop = Math.floor(this.#places.get(top) / columns) * height;
+      const place = this.#placeOf(top);
+      if (place !== undefined) this.node.scrollTop = this.#rowOf(place) * height;
       if (focused) this.#refocus();
     }
     const rows = Math.ceil(this.#ids.length / this.#columns);
-    this.space.style.height = `${rows * this.#height}px`;
+    this.#space.style.height = `${rows * this.#height}px`;
     this.node.setAttribute("aria-rowcount", String(rows));
     this.node.setAttribute("aria-colcount", String(this.#columns));
-    this.#look();
+    this.#update();
   }
 
-  /** The keyboard stays in the grid when its cells are made anew. */
+  /** Keeps the keyboard in the grid when its cells are made anew. */
   #refocus() {
     this.node.focus({ preventScroll: true });
-    this.#look();
+    this.#update();
     this.#cell(this.#active)?.focus({ preventScroll: true });
   }
 
+  /** Returns the first picture in sight, or null where nothing is scrolled. */
   #topmost() {
-    return this.node.scrollTop > 0 ? this.#ids[Math.floor(this.node.scrollTop / this.#height) * this.#columns] : undefined;
+    if (this.node.scrollTop <= 0) return null;
+    return this.#ids[Math.floor(this.node.scrollTop / this.#height) * this.#columns] ?? null;
   }
 
-  #range() {
-    const first = Math.max(Math.floor(this.node.scrollTop / this.#height) - SPARE, 0);
-    const last = Math.ceil((this.node.scrollTop + this.node.clientHeight) / this.#height) + SPARE;
-    return [first * this.#columns, last * this.#columns];
+  /** @param {number | null} id */
+  #placeOf(id) {
+    return id === null ? undefined : this.#places.get(id);
   }
 
-  /** Makes the rows in sight, and lets go of the others; the one with the keyboard's focus stays. */
-  #look() {
-    const [from, to] = this.#range().map((place) => place / this.#columns);
+  /** @param {number} place */
+  #rowOf(place) {
+    return Math.floor(place / this.#columns);
+  }
+
+  #wantedRows() {
+    return rowsToKeep(this.node.scrollTop, this.node.clientHeight, this.#height);
+  }
+
+  /** Makes the rows in sight, and drops the others; the one with the keyboard's focus stays. */
+  #update() {
+    const [from, to] = this.#wantedRows();
     const end = Math.min(to, Math.ceil(this.#ids.length / this.#columns));
+    /** @type {Set<number>} */
     const wanted = new Set();
     if (this.node.clientHeight) for (let row = from; row < end; row++) wanted.add(row);
-    const place = this.#places.get(this.#active);
-    if (place !== undefined && this.node.contains(document.activeElement)) wanted.add(Math.floor(place / this.#columns));
+    const place = this.#placeOf(this.#active);
+    if (place !== undefined && this.node.contains(document.activeElement)) wanted.add(this.#rowOf(place));
     for (const [number, row] of this.#rows) {
       if (wanted.has(number)) continue;
-      this.#drop(row);
+      drop(row);
       this.#rows.delete(number);
     }
     for (const number of [...wanted].sort((a, b) => a - b)) if (!this.#rows.has(number)) this.#add(number);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#fetch(), PAUSE);
+    this.#timer = window.setTimeout(() => this.#fetch(), PAUSE);
   }
 
+  /** @param {number} number */
   #add(number) {
     const row = el("div.cap-row", { role: "row", "aria-rowindex": number + 1 });
     row.style.top = `${number * this.#height}px`;
@@ -171,117 +208,168 @@ export class Grid {
     }
     // Rows stand in the page in their order, as a screen reader walks through them.
     const next = [...this.#rows.keys()].filter((one) => one > number).sort((a, b) => a - b)[0];
-    this.space.insertBefore(row, next === undefined ? null : this.#rows.get(next));
+    this.#space.insertBefore(row, this.#rows.get(next) ?? null);
     this.#rows.set(number, row);
   }
 
+  /**
+   * @param {HTMLElement} cell
+   * @param {number} id
+   */
   #fill(cell, id) {
+    /** @type {HTMLImageElement | null} */
     const shown = cell.querySelector("img[src]");
-    const content = this.build(id);
-    // A picture that is there already isn't asked for again.
+    const content = this.#options.build(id);
+    /** @type {HTMLImageElement | null} */
     const image = content.querySelector("img[data-src]");
+    // A picture that is there already isn't asked for again.
     if (shown && image && shown.dataset.src === image.dataset.src) image.replaceWith(shown);
     cell.replaceChildren(content);
     this.#mark(cell, id);
   }
 
+  /**
+   * @param {HTMLElement} cell
+   * @param {number | null} id
+   */
   #mark(cell, id) {
-    const chosen = this.chosen(id);
-    cell.setAttribute("aria-selected", String(chosen));
-    cell.classList.toggle("sdft-chosen", chosen);
+    if (id === null) return;
+    const selected = this.#options.selected(id);
+    cell.setAttribute("aria-selected", String(selected));
+    cell.classList.toggle("sdft-chosen", selected);
     cell.classList.toggle("sdft-active", id === this.#active);
     cell.tabIndex = id === this.#active ? 0 : -1;
+    /** @type {HTMLInputElement | null} */
     const box = cell.querySelector("input[type=checkbox]");
-    if (box) box.checked = chosen;
+    if (box) box.checked = selected;
   }
 
   /** Asks for the pictures of the rows in sight. */
   #fetch() {
-    for (const image of this.space.querySelectorAll("img[data-src]:not([src])")) image.src = image.dataset.src;
-  }
-
-  /** A picture that has not come yet isn't waited for any more. */
-  #drop(row) {
-    for (const image of row.querySelectorAll("img[src]")) if (!image.complete) image.removeAttribute("src");
-    row.remove();
+    /** @type {NodeListOf<HTMLImageElement>} */
+    const images = this.#space.querySelectorAll("img[data-src]:not([src])");
+    for (const image of images) image.src = image.dataset.src ?? "";
   }
 
   #clear() {
-    for (const row of this.#rows.values()) this.#drop(row);
+    for (const row of this.#rows.values()) drop(row);
     this.#rows.clear();
   }
 
+  /** @param {number | null} id */
   #cell(id) {
-    const place = this.#places.get(id);
-    return place === undefined ? undefined : this.#rows.get(Math.floor(place / this.#columns))?.children[place % this.#columns];
+    const place = this.#placeOf(id);
+    const row = place === undefined ? undefined : this.#rows.get(this.#rowOf(place));
+    return row && place !== undefined ? cellsOf(row)[place % this.#columns] : undefined;
   }
 
+  /** @param {EventTarget | null} target */
   #idAt(target) {
-    const cell = target.closest(".sdft-cap-cell");
-    if (!cell) return null;
-    const row = cell.parentElement;
+    const cell = closest(target, ".sdft-cap-cell");
+    const row = cell?.parentElement;
+    if (!cell || !row) return null;
     return this.#ids[(Number(row.getAttribute("aria-rowindex")) - 1) * this.#columns + [...row.children].indexOf(cell)] ?? null;
   }
 
+  /** @param {MouseEvent} event */
   #click(event) {
     const id = this.#idAt(event.target);
     if (id === null) return;
     if (event.shiftKey) {
       event.preventDefault();
       this.#stretch(id, event.ctrlKey || event.metaKey);
-    } else if (event.ctrlKey || event.metaKey || event.target.closest("input[type=checkbox]")) this.#toggle(id);
+    } else if (event.ctrlKey || event.metaKey || closest(event.target, "input[type=checkbox]")) this.#toggle(id);
     else this.#anchor = id;
     this.go(id);
     this.remark();
   }
 
+  /** @param {number} id */
   #toggle(id) {
     this.#anchor = id;
-    this.act.select([id], !this.chosen(id));
+    this.#act.select([id], !this.#options.selected(id));
   }
 
-  /** Selects all from the last one chosen to this one; with `more` beside what is selected already. */
+  /**
+   * Selects all from where the selection began to this one. `more`: what is selected stays selected.
+   * @param {number} id
+   * @param {boolean} more
+   */
   #stretch(id, more) {
-    const anchor = this.#places.get(this.#anchor ?? this.#active) ?? 0;
+    const anchor = this.#placeOf(this.#anchor ?? this.#active) ?? 0;
     this.#anchor ??= this.#ids[anchor];
-    const [from, to] = [anchor, this.#places.get(id)].sort((a, b) => a - b);
+    const [from, to] = [anchor, this.#placeOf(id) ?? anchor].sort((a, b) => a - b);
     const ids = this.#ids.slice(from, to + 1);
-    if (more) this.act.select(ids, true);
-    else this.act.only(ids);
+    if (more) this.#act.select(ids, true);
+    else this.#act.selectOnly(ids);
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     if (!this.#ids.length || event.altKey || event.isComposing) return;
-    if (event.target.closest("input, textarea") && !event.target.matches("input[type=checkbox]")) return;
+    if (closest(event.target, "input, textarea") && !closest(event.target, "input[type=checkbox]")) return;
     const control = event.ctrlKey || event.metaKey;
     const page = Math.max(Math.floor(this.node.clientHeight / this.#height), 1) * this.#columns;
-    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.#columns, ArrowUp: -this.#columns, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[event.key];
-    if (step !== undefined) {
-      const to = this.#step(step);
-      if (event.shiftKey) this.#stretch(to, control);
-      this.go(to);
-      this.remark();
-    } else if (event.key === " ") {
-      if (event.shiftKey) this.#stretch(this.#active, true);
-      else this.#toggle(this.#active);
-      this.remark();
-    } else if ((event.key === "Enter" || event.key === "F2") && !control) this.act.edit(this.#active);
-    else if (control && event.key.toLowerCase() === "a") {
-      this.act.only(this.#ids);
-      this.remark();
-    } else return;
+    const step = keyStep(event.key, this.#columns, page);
+    if (step !== undefined) this.#move(step, event.shiftKey, control);
+    else if (this.#active === null || !this.#press(this.#active, event, control)) return;
     event.preventDefault();
   }
 
-  /** Up and down stay in their column: at the first and last row they do nothing. */
-  #step(step) {
-    const place = this.#places.get(this.#active) ?? 0;
-    const to = place + step;
-    const last = this.#ids.length - 1;
-    if (Math.abs(step) === this.#columns && this.#columns > 1 && Number.isFinite(step)) {
-      if (to < 0) return this.#active;
-      if (to > last) return Math.floor(place / this.#columns) < Math.floor(last / this.#columns) ? this.#ids[last] : this.#active;
-    }
-    return this.#ids[Math.min(Math.max(to, 0), last)];
+  /**
+   * Moves on by a key; with Shift the selection goes along.
+   * @param {number} step
+   * @param {boolean} shift
+   * @param {boolean} control
+   */
+  #move(step, shift, control) {
+    const to = this.#ids[placeAfter(this.#placeOf(this.#active) ?? 0, step, this.#columns, this.#ids.length)];
+    if (shift) this.#stretch(to, control);
+    this.go(to);
+    this.remark();
   }
+
+  /**
+   * Does what a key means for the active picture; returns whether it means anything.
+   * @param {number} active
+   * @param {KeyboardEvent} event
+   * @param {boolean} control
+   */
+  #press(active, event, control) {
+    if (event.key === " ") {
+      if (event.shiftKey) this.#stretch(active, true);
+      else this.#toggle(active);
+      this.remark();
+    } else if ((event.key === "Enter" || event.key === "F2") && !control) this.#act.edit(active);
+    else if (control && event.key.toLowerCase() === "a") {
+      this.#act.selectOnly(this.#ids);
+      this.remark();
+    } else return false;
+    return true;
+  }
+}
+
+/**
+ * Finds the nearest element that something lies in.
+ * @param {EventTarget | null} target
+ * @param {string} selector
+ */
+function closest(target, selector) {
+  return target instanceof Element ? target.closest(selector) : null;
+}
+
+/** @param {HTMLElement} row */
+function cellsOf(row) {
+  return /** @type {HTMLElement[]} */ ([...row.children]);
+}
+
+/**
+ * Takes a row out of the page; pictures that have not come yet aren't waited for.
+ * @param {HTMLElement} row
+ */
+function drop(row) {
+  /** @type {NodeListOf<HTMLImageElement>} */
+  const images = row.querySelectorAll("img[src]");
+  for (const image of images) if (!image.complete) image.removeAttribute("src");
+  row.remove();
 }

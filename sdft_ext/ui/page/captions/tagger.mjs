@@ -1,264 +1,203 @@
-// Automatic captions: a tagger looks at pictures, what the captions would become is shown, and put in as one edit.
+// Automatic captions: a tagger looks at pictures, the new captions are previewed, and applied as one edit.
 
-import { part } from "../shared/api.mjs";
-import { changeNode } from "./tags.mjs";
-import { button, debounced, el, fill, freshId } from "../shared/dom.mjs";
-import { count, duration } from "../shared/numbers.mjs";
+import { ApiError, part, sentenceOf } from "../shared/api.mjs";
+import { button, el, fill } from "../shared/dom.mjs";
+import { count, duration, thousands } from "../shared/numbers.mjs";
 import { Poll } from "../shared/poll.mjs";
 import { progressBar } from "../shared/run_widgets.mjs";
+import { ChangePreview } from "./change_preview.mjs";
+import { TaggerOptions } from "./tagger_options.mjs";
+import { TargetChoice } from "./target_choice.mjs";
 
+/** @import { App } from "../types.d.ts" */
+/** @import { CaptionStore } from "./caption_store.mjs" */
+/** @import { EditResponse, Say, TaggerInformation, TaggersResponse, TaggingStatus } from "./types.d.ts" */
+
+/** As many changed captions are shown. */
 const SHOWN = 20;
-const HOW = [
-  ["append", "Add what is missing at the end"],
-  ["front", "Put in front"],
-  ["replace", "Replace"],
-  ["empty", "Only where there is no caption"],
-];
+/** Milliseconds between two questions about a tagger's progress. */
+const EVERY = 1000;
+/** @type {TaggingStatus} */
 const NOTHING = { done: 0, total: 0, state: "" };
 
-export function taggerSide(app, book, say) {
-  const targets = [["one", "This one"], ["selected", "Selected"], ["shown", "Shown"]].map(([name, label]) => {
-    const one = el("button", { type: "button", onclick: () => aim(name), data: { target: name } }, label);
-    return { name, label, one };
-  });
-  const tagger = el("select.input", { "aria-label": "Tagger", data: { action: "tagger" } });
-  const why = el("p.advice", { hidden: true, data: { role: "tagger-why" } });
-  const look = button("Look at the pictures", () => begin(), { data: { action: "tagger-look" } });
-  const stop = button("Stop", () => post("stop"), { kind: "small", hidden: true, data: { action: "tagger-stop" } });
-  const bar = progressBar();
-  const facts = el("p.help", { role: "status", data: { role: "tagger-facts" } });
-  const problem = el("p.problem", { role: "alert", hidden: true });
-  const fields = {
-    how: el("select.input", {}, HOW.map(([value, label]) => el("option", { value }, label))),
-    prefix: text(),
-    threshold: share(0.35),
-    character_threshold: share(0.85),
-    blacklist: text(),
-    spaces: box(true),
-    escape: box(false),
-    rating: box(false),
-  };
-  for (const [name, field] of Object.entries(fields)) {
-    field.dataset.tagger = name;
-    field.addEventListener("input", () => soon());
-  }
-  const onlyTags = el(
-    "div.stack.tight",
-    {},
-    el("div.row", {}, labelled("Least score", fields.threshold), labelled("Of characters", fields.character_threshold)),
-    labelled("Never these tags, with commas", fields.blacklist),
-    checked("Underscores to spaces", fields.spaces),
-    checked("Escape brackets", fields.escape),
-    checked("The rating too", fields.rating),
-  );
-  const told = el("p.help", { role: "status", data: { role: "tagger-preview" } });
-  const notes = el("div.stack.tight");
-  const changes = el("div.cap-changes", { tabIndex: 0, role: "region", "aria-label": "What would change" });
-  const apply = button("Apply", () => put(), { kind: "primary", disabled: true, data: { action: "tagger-apply" } });
-  const words = el("div.stack.tight", { hidden: true }, labelled("What becomes of the captions", fields.how), labelled("First these words", fields.prefix), onlyTags, el("div.row.wrap", {}, told, el("span.spring"), apply), notes, changes);
-  const node = el(
-    "div.cap-body",
-    {},
-    el("div.segments", { role: "group", "aria-label": "Whom it looks at" }, targets.map(({ one }) => one)),
-    tagger,
-    why,
-    el("div.row.wrap", {}, look, stop),
-    bar.node,
-    facts,
-    problem,
-    words,
-  );
-  let known = [];
-  let help = "";
-  let who = null;
-  let id = null;
-  let status = NOTHING;
-  let asked = null;
-  let ready = null;
+export class TaggerPanel {
+  #app;
+  #store;
+  #target;
+  /** @type {ChangePreview<TaggerOptions["values"]>} */
+  #preview;
+  #options = new TaggerOptions(() => this.#preview.soon());
+  #choice = el("select.input", { "aria-label": "Tagger", data: { action: "tagger" } });
+  #why = el("p.advice", { hidden: true, data: { role: "tagger-why" } });
+  #look = button("Tag the pictures", () => this.#start(), { data: { action: "tagger-look" } });
+  #stop = button("Stop", () => this.#end(), { kind: "small", hidden: true, data: { action: "tagger-stop" } });
+  #bar = progressBar();
+  #facts = el("p.help", { role: "status", data: { role: "tagger-facts" } });
+  #problem = el("p.problem", { role: "alert", hidden: true });
+  #results = el("div.stack.tight", { hidden: true });
+  #poll;
+  /** @type {TaggerInformation[]} */
+  #taggers = [];
+  #help = "";
+  /** The id of the tagging whose results are here. */
+  #id = "";
+  #status = NOTHING;
 
-  const aim = (name) => {
-    who = name;
-    follow();
-  };
-  const target = () => (who === "selected" && !book.selected.size ? null : who) ?? (book.selected.size ? "selected" : "shown");
-  const chosen = () => known.find((one) => one.id === tagger.value);
-
-  function follow() {
-    const now = target();
-    for (const { name, label, one } of targets) {
-      const number = name === "one" ? null : name === "selected" ? book.selected.size : book.shown.length;
-      one.textContent = number === null ? label : `${label} ${number.toLocaleString("en")}`;
-      one.setAttribute("aria-pressed", String(name === now));
-      one.disabled = name === "selected" && !number;
-    }
-    const one = chosen();
-    why.textContent = one ? one.why : help && `No tagger is there. ${help}`;
-    why.hidden = !why.textContent;
-    look.disabled = !one || Boolean(one.why) || book.opened === null || status.state === "looking" || book.ids(now).length === 0;
-    onlyTags.hidden = Boolean(one?.sentences);
+  /**
+   * @param {App} app
+   * @param {CaptionStore} store
+   * @param {Say} say
+   */
+  constructor(app, store, say) {
+    this.#app = app;
+    this.#store = store;
+    this.#target = new TargetChoice(store, "Pictures to tag", () => this.follow());
+    this.#preview = new ChangePreview(store, {
+      name: "tagger",
+      role: "tagger-preview",
+      request: () => (this.#results.hidden ? null : this.#options.values),
+      nothing: () => "",
+      preview: (request, signal) => app.api.post(`${this.#path}/preview`, { ...request, most: SHOWN }, signal),
+      apply: (request) => this.#apply(request),
+      say,
+    });
+    fill(this.#results, this.#options.node, this.#preview.nodes);
+    this.#bar.node.hidden = true;
+    this.#choice.addEventListener("change", () => this.follow());
+    this.node = el(
+      "div.cap-body",
+      {},
+      this.#target.node,
+      this.#choice,
+      this.#why,
+      el("div.row.wrap", {}, this.#look, this.#stop),
+      this.#bar.node,
+      this.#facts,
+      this.#problem,
+      this.#results,
+    );
+    this.#poll = new Poll({
+      ask: () => this.#ask(),
+      every: EVERY,
+      visible: () => app.visible && this.node.offsetParent !== null,
+      trouble: (error) => error && this.#fail(sentenceOf(error)),
+      over: () => app.over,
+    }).start();
+    this.follow();
   }
 
-  /** Which taggers there are; files may have been put into the folder meanwhile. */
-  async function list() {
+  get #path() {
+    return `taggers/${part(this.#id)}`;
+  }
+
+  /** Shows what can be done now. */
+  follow() {
+    this.#target.draw();
+    const tagger = this.#taggers.find(({ id }) => id === this.#choice.value);
+    this.#why.textContent = tagger ? tagger.why : this.#help && `No tagger is installed. ${this.#help}`;
+    this.#why.hidden = !this.#why.textContent;
+    this.#look.disabled = !tagger || Boolean(tagger.why) || this.#status.state === "looking" || this.#target.ids.length === 0;
+    this.#options.follow(Boolean(tagger?.sentences));
+  }
+
+  /** Asks which taggers there are: files may have been put into their folder meanwhile. */
+  async shown() {
     try {
-      const found = await app.api.get("taggers");
-      known = found.taggers;
-      help = found.help;
-      const before = tagger.value;
-      fill(tagger, known.map((one) => el("option", { value: one.id }, one.why ? `${one.label} – something is missing` : one.label)));
-      tagger.value = known.some((one) => one.id === before) ? before : (known.find((one) => !one.why) ?? known[0])?.id ?? "";
-      tagger.hidden = known.length === 0;
-      wrong("");
+      /** @type {TaggersResponse} */
+      const { taggers, help } = await this.#app.api.get("taggers");
+      const before = this.#choice.value;
+      this.#taggers = taggers;
+      this.#help = help;
+      fill(this.#choice, taggers.map(({ id, label, why }) => el("option", { value: id }, why ? `${label} – something is missing` : label)));
+      const first = taggers.find(({ why }) => !why) ?? taggers[0];
+      this.#choice.value = taggers.some(({ id }) => id === before) ? before : (first?.id ?? "");
+      this.#choice.hidden = taggers.length === 0;
+      this.#fail("");
     } catch (error) {
-      wrong(error.message);
+      this.#fail(sentenceOf(error));
     }
-    follow();
+    this.follow();
   }
 
-  function wrong(sentence) {
-    problem.textContent = sentence;
-    problem.hidden = !sentence;
+  /** @param {string} sentence empty where nothing is wrong */
+  #fail(sentence) {
+    this.#problem.textContent = sentence;
+    this.#problem.hidden = !sentence;
   }
 
-  async function begin() {
-    wrong("");
-    words.hidden = true;
+  async #start() {
+    const { folder, opened } = this.#store;
+    this.#fail("");
+    this.#results.hidden = true;
     try {
-      ({ id } = await app.api.post("taggers", { tagger: tagger.value, folder: book.folder, opened: book.opened, ids: book.ids(target()) }));
-      status = { ...NOTHING, state: "looking" };
-      poll.now();
+      /** @type {{ id: string }} */
+      const { id } = await this.#app.api.post("taggers", { tagger: this.#choice.value, folder, opened, ids: this.#target.ids });
+      this.#id = id;
+      this.#status = { ...NOTHING, state: "looking" };
+      this.#poll.now();
     } catch (error) {
-      wrong(error.message);
+      this.#fail(sentenceOf(error));
     }
-    follow();
+    this.follow();
   }
 
-  async function post(action) {
+  async #end() {
     try {
-      await app.api.post(`taggers/${part(id)}/${action}`);
-      poll.now();
+      await this.#app.api.post(`${this.#path}/stop`);
+      this.#poll.now();
     } catch (error) {
-      wrong(error.message);
+      this.#fail(sentenceOf(error));
     }
   }
 
-  async function ask() {
-    if (status.state !== "looking") return;
+  async #ask() {
+    if (this.#status.state !== "looking") return;
     try {
-      status = await app.api.get(`taggers/${part(id)}`);
+      this.#status = await this.#app.api.get(this.#path);
     } catch (error) {
-      if (error.status !== 404) throw error;
-      status = NOTHING; // the server was started anew
-      wrong(error.message);
+      if (!(error instanceof ApiError) || error.status !== 404) throw error;
+      this.#status = NOTHING; // the server was restarted
+      this.#fail(error.message);
     }
-    bar.set(status.done, status.total, "");
-    const left = status.seconds_left ? ` · ${duration(status.seconds_left)} left` : "";
-    facts.textContent = status.total ? `${status.done.toLocaleString("en")} of ${count(status.total, "picture", "pictures")}${left}` : "";
-    if (status.state === "failed") wrong(status.message);
-    else if (status.unreadable?.length) wrong(status.unreadable.slice(0, 3).join(" "));
-    stop.hidden = status.state !== "looking";
-    bar.node.hidden = status.state !== "looking";
-    if (status.state !== "looking" && status.done > 0) {
-      words.hidden = false;
-      preview();
+    this.#showProgress();
+    if (this.#status.state !== "looking" && this.#status.done > 0) {
+      this.#results.hidden = false;
+      this.#preview.update();
     }
-    follow();
+    this.follow();
   }
 
-  const choice = () => ({
-    how: fields.how.value,
-    prefix: fields.prefix.value,
-    threshold: Number(fields.threshold.value),
-    character_threshold: Number(fields.character_threshold.value),
-    blacklist: fields.blacklist.value,
-    spaces: fields.spaces.checked,
-    escape: fields.escape.checked,
-    rating: fields.rating.checked,
-  });
-
-  /** Nothing can be applied that the user hasn't been shown. */
-  const soon = () => {
-    asked?.abort();
-    ready = null;
-    apply.disabled = true;
-    if (!words.hidden) later();
-  };
-
-  async function preview() {
-    asked?.abort();
-    asked = new AbortController();
-    const { signal } = asked;
-    const now = choice();
-    try {
-      const found = await app.api.post(`taggers/${part(id)}/preview`, { ...now, most: SHOWN }, signal);
-      if (signal.aborted) return;
-      ready = { ...now, preview: found.preview };
-      told.textContent = `${found.count.toLocaleString("en")} of ${count(found.of, "caption changes", "captions change")}.`;
-      fill(notes, found.notes.map((sentence) => el("p.advice", {}, sentence)));
-      const left = found.count - found.shown.length;
-      fill(changes, found.shown.map((one) => el("div.cap-change", {}, el("span.quiet", {}, book.entry(one.id)?.name ?? ""), changeNode(one.before, one.after))), left > 0 && el("p.help", {}, `and ${left.toLocaleString("en")} more`));
-      apply.disabled = found.count === 0;
-      apply.textContent = found.count ? `Change ${count(found.count, "caption", "captions")}` : "Nothing changes";
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      told.textContent = "";
-      fill(changes);
-      wrong(error.message);
-    }
-  }
-  const later = debounced(preview, 250);
-
-  async function put() {
-    if (!ready) return;
-    apply.disabled = true;
-    try {
-      const found = await app.api.post(`taggers/${part(id)}/apply`, ready);
-      say([`${count(found.count, "caption is", "captions are")} changed.`, ...(found.notes ?? [])].join(" "));
-      await book.look();
-    } catch (error) {
-      say(error.message, "bad");
-    }
-    preview();
+  #showProgress() {
+    const { state, done, total, seconds_left: seconds, message = "", unreadable = [] } = this.#status;
+    const looking = state === "looking";
+    this.#bar.set(done, total, "");
+    const left = seconds ? ` · ${duration(seconds)} left` : "";
+    this.#facts.textContent = total ? `${thousands(done)} of ${count(total, "picture", "pictures")}${left}` : "";
+    if (state === "failed") this.#fail(message);
+    else if (unreadable.length) this.#fail(unreadable.slice(0, 3).join(" "));
+    this.#stop.hidden = !looking;
+    this.#bar.node.hidden = !looking;
   }
 
-  const poll = new Poll({ ask, every: 1000, visible: () => app.visible && node.offsetParent !== null, trouble: (error) => error && wrong(error.message), over: () => app.over }).start();
-  tagger.addEventListener("change", follow);
-  bar.node.hidden = true;
-  follow();
-  return {
-    node,
-    follow,
-    shown: list,
-    /** Another folder is open: what was seen was of the former one. */
-    begin() {
-      id = null;
-      status = NOTHING;
-      words.hidden = true;
-      facts.textContent = "";
-      bar.node.hidden = stop.hidden = true;
-      wrong("");
-      follow();
-    },
-  };
-}
+  /**
+   * @param {object} request
+   * @returns {Promise<EditResponse>}
+   */
+  async #apply(request) {
+    /** @type {EditResponse} */
+    const found = await this.#app.api.post(`${this.#path}/apply`, request);
+    await this.#store.refresh();
+    return found;
+  }
 
-function text() {
-  return el("input.input", { type: "text", spellcheck: "false", autocomplete: "off" });
-}
-
-function share(value) {
-  return el("input.input.number", { type: "number", min: 0, max: 1, step: 0.05, value: String(value) });
-}
-
-function box(checked_) {
-  return el("input", { type: "checkbox", checked: checked_ });
-}
-
-function labelled(label, input) {
-  input.id = freshId("sdft-tagger");
-  return el("div.field", {}, el("label.label", { htmlFor: input.id }, label), input);
-}
-
-function checked(label, input) {
-  return el("label.check", {}, input, el("span", {}, label));
+  /** Begins with another folder: what was seen belongs to the former one. */
+  begin() {
+    this.#id = "";
+    this.#status = NOTHING;
+    this.#results.hidden = true;
+    this.#facts.textContent = "";
+    this.#bar.node.hidden = this.#stop.hidden = true;
+    this.#fail("");
+    this.follow();
+  }
 }
