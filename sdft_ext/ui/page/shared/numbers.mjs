@@ -3,7 +3,7 @@
 /** Writes 0.0001 as "1e-4", 12 as "12". @param {unknown} value */
 export function plain(value) {
   if (typeof value !== "number" || !Number.isFinite(value)) return String(value ?? "");
-  if (value !== 0 && Math.abs(value) < 0.001) return value.toExponential().replace(/\.?0*e/, "e").replace("e+", "e");
+  if (value !== 0 && Math.abs(value) < 0.001) return value.toExponential().replace(/\.?0*e/, "e");
   return String(value);
 }
 
