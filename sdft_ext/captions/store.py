@@ -36,8 +36,9 @@ class CaptionStore:
         self._journal = Journal(self.root)
         self._reader = Reader(self.root, self._journal)
         self._saver = Saver(self._reader, self._journal, may_write)
-        self._loaded = False
+        self._in_step = False
         self.refresh()
+        self._shorten()
 
     # Asking.
 
@@ -131,20 +132,20 @@ class CaptionStore:
     def refresh(self) -> None:
         """Take over what other programs have written. Raises CaptionsError where the folder is gone."""
         with self.lock:
-            if self._loaded and not self._journal.changed():
+            if self._in_step and not self._journal.changed():
                 self._reader.refresh()
                 return
+            self._in_step = False  # a journal read without its captions would call its edits saved
             self._journal.load()
             self._reader.reload()
-            if not self._loaded:
-                self._loaded = True
-                self._shorten()
+            self._in_step = True
 
     def _shorten(self) -> None:
+        """Rewrite the journal if it has grown large."""
         try:
             if not self.read_only_reason() and (self.root / ".sdft" / "captions").is_dir():
                 with self._journal.locked():
-                    self._journal.load()
+                    self.refresh()
                     self._journal.shorten()
         except (CaptionsError, OSError, RuntimeError):
             return  # it is only long: the next program that opens the folder may shorten it
