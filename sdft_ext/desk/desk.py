@@ -23,7 +23,7 @@ from .preparation import Preparation
 from .recipes import Recipes
 from .regularization import Regularization
 from .reports import Reports
-from .run_queue import RunQueue
+from .run_queue import QUEUE, RunQueue
 from .runs import Runs
 from .scans import Scans
 from .tagging import Tagging
@@ -61,7 +61,7 @@ class Desk:
         self.host, self.folder, self.roots = host, Path(folder).absolute(), tuple(roots)
         self.packages = Packages(missing)
         ready, hidden = self.packages.wait, self.folder / DESK
-        self.queue = RunQueue(self.folder, hidden / "queue.json", self._work)
+        self.queue = RunQueue(self.folder, hidden / QUEUE, self._work)
         self.library = Library(self.folder, self.queue.owns)
         self.folders = Folders(hidden / "folders.json", self._allowed, self._may_add)
         self.thumbnails, self.scans = Thumbnails(self.folders.may_show), Scans()

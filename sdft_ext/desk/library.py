@@ -11,7 +11,6 @@ import math
 import os
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,14 @@ from PIL import Image
 
 from ..recipe import Recipe, RecipeError
 from ..recipe import file as recipe_file
+from ..run_folder.lock import is_at_work, process_lives
 from ..storage import json_file
 from ..storage.free_name import free_name
 from ..watch.controls import SETS
 from .differences import differences
 from .errors import DeskError, NotAllowed, NotFound, NotNow
 from .logs import Lines, Logs
-from .run_queue import DRAWN, INTERRUPTED
+from .run_queue import DRAWN, INTERRUPTED, QUEUE
 
 TRASH, DESK, DATASETS = "trash", ".desk", "datasets"
 TAGGERS = "taggers"
@@ -40,8 +40,6 @@ AT_WORK = ("preparing", "training", "drawing", "paused")
 """States of a run that a program is working on."""
 GOING = ("waiting", *AT_WORK)
 STATES = (*GOING, "finished", "stopped", "failed")
-ALIVE = 120.0
-"""Seconds: an older status was left behind by a program that has ended."""
 FILES = ("recipe.yaml", "status.json", "saves/index.json", "controls/index.json")
 """The files that a run's entry in the list is made from."""
 SUFFIXES = (".safetensors", ".ckpt", ".pt", ".bin")
@@ -117,7 +115,7 @@ class Library:
         path = self.path(run)
         status = json_file.read_or(path / "status.json", {})
         state, message = str(status.get("state", "stopped")), str(status.get("message", ""))
-        if state in GOING and not self._own(run) and time.time() - _number(status, "time") > ALIVE:
+        if state in GOING and not self._own(run) and not self._is_others(run, state):
             state, message = "stopped", INTERRUPTED
         return {
             "state": state if state in STATES else "stopped",
@@ -126,6 +124,13 @@ class Library:
             "seconds_left": _number(status, "seconds_left") if state == "training" else 0.0,
             "message": message,
         }
+
+    def _is_others(self, run: str, state: str) -> bool:
+        """Whether another program trains the run, or has it in its queue."""
+        if state != "waiting":
+            return is_at_work(self.folder / run)
+        queue = json_file.read_or(self.folder / DESK / QUEUE, {})
+        return run in _listed(queue.get("waiting")) and process_lives(queue)
 
     def recipe(self, run: str) -> Recipe:
         """The recipe of a run. Raises DeskError where it can't be read."""

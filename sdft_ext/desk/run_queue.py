@@ -7,7 +7,6 @@ the program never starts a training by itself.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import traceback
@@ -17,9 +16,12 @@ from typing import Any
 
 from ..control import RunControl
 from ..errors import SdftError
+from ..run_folder.lock import is_at_work, this_process
 from ..storage import atomic, json_file
 from .errors import NotNow
 
+QUEUE = "queue.json"
+"""The queue's own file, among the desk's."""
 TRACEBACK = "traceback.txt"
 DRAWN = "regularization"
 """Regularization pictures have ids ``regularization/NAME``, and their folders there; a run's id is its folder's
@@ -80,6 +82,8 @@ class RunQueue:
         with self._changed:
             if run == self._current:
                 raise NotNow(f"{run} is {_verb(run)} already.")
+            if is_at_work(self.folder / run):
+                raise NotNow(f"{run} is being trained by another program; stop it there.")
             if run not in self._waiting:
                 self._waiting.insert(0 if first else len(self._waiting), run)
                 self._set_status(run, "waiting", "")
@@ -225,7 +229,7 @@ class RunQueue:
 
     def _write(self) -> None:
         self._try(
-            lambda: json_file.write(self.file, {"waiting": self._waiting, "current": self._current, "pid": os.getpid()})
+            lambda: json_file.write(self.file, {"waiting": self._waiting, "current": self._current, **this_process()})
         )
 
     @staticmethod

@@ -19,6 +19,7 @@ from ..recipe import Recipe
 from ..recipe import file as recipe_file
 from ..run_folder.facts import add_facts
 from ..run_folder.folder import new_folder
+from ..run_folder.lock import run_lock
 from ..run_folder.log import Log
 from ..train.loop import StepResult
 from ..train.processes import ALONE, Processes
@@ -55,7 +56,7 @@ def train(
     recipe_file.validate(recipe)
     folder = new_folder(Path(recipe.save.output).expanduser(), recipe.save.name) if folder is None else folder
     recipe_file.write(folder / "recipe.yaml", recipe)
-    with memory_released():
+    with run_lock(folder), memory_released():
         return Run(folder, recipe, control, host, quiet, processes).go()
 
 
@@ -67,12 +68,10 @@ def resume(
     quiet: bool = False,
     processes: Processes = ALONE,
 ) -> RunResult:
-    """Go on with a stopped or killed run from its last state; it ends as if it had never stopped. Raises as
-    ``train``.
-    """
-    folder = Path(folder)
-    with memory_released():
-        return Run(folder, recipe_file.read(folder / "recipe.yaml"), control, host, quiet, processes).go()
+    """Go on with a stopped or killed run as if it had never stopped. Raises as ``train``, and RunLocked."""
+    with run_lock(Path(folder)), memory_released():
+        recipe = recipe_file.read(Path(folder) / "recipe.yaml")
+        return Run(Path(folder), recipe, control, host, quiet, processes).go()
 
 
 class Run:
@@ -131,9 +130,7 @@ class Run:
             raise Stopped(what)
 
     def choose_memory_mode(self, session: Session, done: int) -> None:
-        """On a GPU, try a step to see how much memory it takes, and so in which mode the run goes. Raises
-        DoesNotFit.
-        """
+        """On a GPU, try a step to choose the memory mode by what it takes. Raises DoesNotFit."""
         chosen = memory_mode.choose_mode(session, done)
         if chosen is not None:
             mode, measured = chosen

@@ -24,6 +24,21 @@ def open_own(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody, this program included, holds the lock of a file. Raises OSError where that can't be known."""
+    try:
+        handle = open_own(str(path), os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        if not _take(handle):
+            return True
+        _give(handle)
+        return False
+    finally:
+        os.close(handle)
+
+
 @contextmanager
 def locked(path: Path, seconds: float = SECONDS) -> Iterator[None]:
     """Hold the lock of a file, which is made where it isn't there. Raises Locked after ``seconds``, OSError without a

@@ -183,7 +183,6 @@ def second(run: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a fork server")
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="both train it, and steps stand twice in the log")
 def test_a_run_that_is_being_trained_cannot_be_resumed(stopped: Path, whole: Path) -> None:
     codes: list[int | None] = []
 

@@ -1,0 +1,77 @@
+"""One program trains a run: a lock that the system holds as long as that program lives, however it ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ..errors import SdftError
+from ..storage import file_lock, json_file
+from ..storage.text import printable
+
+FILE = ".lock"
+SECONDS = 2.0
+"""How long a run waits for its lock: a program that only asks whether it is held holds it for a moment."""
+UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+"""What file systems without locks answer: some network and FUSE folders."""
+
+
+class RunLocked(SdftError, RuntimeError):
+    """Another program is working on the run; the message says which run, and what to do."""
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Keep every other program from training the run in ``folder``.
+
+    Raises RunLocked where one does, OSError where the folder can't be written. On a file system without locks, the
+    status file's process is asked for instead (``is_at_work``).
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(file_lock.locked(folder / FILE, SECONDS))
+        except file_lock.Locked:
+            raise _locked(folder) from None
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            if process_lives(json_file.read_or(folder / "status.json", {})):
+                raise _locked(folder) from None
+        yield
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a program, this one included, is training the run in ``folder``."""
+    try:
+        return file_lock.is_locked(folder / FILE)
+    except OSError:
+        return process_lives(json_file.read_or(folder / "status.json", {}))
+
+
+def this_process() -> dict[str, Any]:
+    """Describe this process for ``process_lives``: its id, when it started (seconds since 1970), and its computer."""
+    return {"pid": os.getpid(), "pid_started": psutil.Process().create_time(), "computer": platform.node()}
+
+
+def process_lives(status: dict[str, Any]) -> bool:
+    """Whether another process, as ``this_process`` described it, still runs. Other computers' can't be seen."""
+    pid = status.get("pid")
+    if not isinstance(pid, int) or status.get("computer") != platform.node() or pid == os.getpid():
+        return False
+    try:
+        return abs(psutil.Process(pid).create_time() - float(status.get("pid_started", 0))) < 1
+    except (psutil.Error, TypeError, ValueError):
+        return False
+
+
+def _locked(folder: Path) -> RunLocked:
+    return RunLocked(
+        f"{printable(folder.name)} is being trained by another program: wait until it ends, or stop it there."
+    )
