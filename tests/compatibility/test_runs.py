@@ -27,6 +27,8 @@ METHODS = sorted(path.name.removeprefix("method-") for path in (WRITTEN / "run_f
 """Each with a run that was killed after its third step; the state is that of the second."""
 NEAR = 2e-3
 """Another processor rounds otherwise."""
+HALVES, NEAR_HALF = ("full", "dreambooth"), 2**-7
+"""Whole models' gradients are added up in bfloat16, whose numbers lie so far apart."""
 
 
 def got(client: TestClient, path: str) -> Any:
@@ -180,7 +182,7 @@ def test_a_run_of_each_method_goes_on_from_its_state(name: str, home: Path) -> N
     again, then = (numbers(lines)[3] for lines in (log(run), before))
     assert list(numbers(log(run))) == [1, 2, 3, 4]
     for number in then.keys() - {"time", "pictures_per_second", "memory_mb"}:
-        assert again[number] == pytest.approx(then[number], rel=NEAR), number
+        assert again[number] == pytest.approx(then[number], rel=NEAR_HALF if name in HALVES else NEAR), number
     lossy = name == "full"  # saved as a LoRA of a small rank
     assert lossy or json.loads((run / "report.json").read_text())["readback_max_diff"] < 1e-5
     assert result.saves[-1].is_file()
