@@ -33,9 +33,10 @@ class Exports:
         with record_function("run.save"):
             schedule = session.schedule
             path = self.saves.write(step, schedule.epoch(step), loss, schedule.last(step), self._writer(session, step))
-            for file in self.saves.files(self.saves.all()[-1]):
+            save = self.saves.all()[-1]
+            for file in self.saves.files(save):
                 self.turns.publish(file)
-            self.log.event(step, "save", file=path.name)
+            self.log.event(step, "save", file=path.name, listed=save.file, further=save.further)
 
     def write_try(self, session: Session, step: int) -> None:
         """Write a temporary save, to try the training as it is, in place of the one before."""

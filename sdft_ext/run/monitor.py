@@ -53,6 +53,11 @@ class Monitor:
         if trouble:
             raise Diverged(trouble)
 
+    def warn(self, step: int, text: str) -> None:
+        """Show a warning, and log it for the report."""
+        self.log.event(step, "warning", text=text)
+        self.display.say(text)
+
     def state(self) -> dict[str, Any]:
         """Give what a resumed run goes on with."""
         return {"smoother": self.smoother.state(), "divergence": self.divergence.state()}

@@ -21,6 +21,7 @@ from ..run_folder.facts import add_facts
 from ..run_folder.folder import new_folder
 from ..run_folder.lock import run_lock
 from ..run_folder.log import Log
+from ..run_folder.repair import repair
 from ..train.loop import StepResult
 from ..train.processes import ALONE, Processes
 from ..watch.surroundings import memory_released
@@ -47,9 +48,7 @@ def train(
     processes: Processes = ALONE,
 ) -> RunResult:
     """Train a recipe in a new folder: ``save.output/save.name``, or the given one if it is empty.
-
     ``processes``: of several, this is the main one, which has the others take its steps.
-
     Raises RecipeError, DatasetError, ModelError, MethodError (all ValueError) or OSError where the run can't begin.
     Once it trains, a failure is the result's outcome, and what was saved stays.
     """
@@ -87,7 +86,7 @@ class Run:
         processes: Processes = ALONE,
     ) -> None:
         check_count(folder, processes)
-        self.folder, self.recipe, self.processes = folder, recipe, processes
+        self.folder, self.recipe, self.processes, self.repaired = folder, recipe, processes, repair(folder)
         self.control, self.clock = control or RunControl(), Clock.of(folder)
         self.log, self.display = Log(folder, recipe.watch), Display(folder, quiet)
         self.turns = Turns(host or StandaloneHost(recipe.model, processes.device), self.control, self.display.on_wait)
@@ -108,7 +107,7 @@ class Run:
                 self.processes.send(Begin(self.folder, self.recipe))
                 session = set_up(self.folder, self.recipe, self.turns, self.processes, at_the_end, self.on_prepare)
                 total = session.schedule.total_steps
-                done = checkpoint.restore(session, self.monitor, self.previews, self.exports)
+                done = checkpoint.restore(session, self.monitor, self.previews, self.exports, self.repaired)
                 self.choose_memory_mode(session, done)
                 self.processes.send(Ready(done, session.dataset.scan.fingerprint))
                 self.processes.broadcast(session.loop.parameters)
@@ -124,7 +123,7 @@ class Run:
                 return self.ending.end(*ended, total)
 
     def on_prepare(self, what: str, done: int, total: int) -> None:
-        """Show how far the preparation is. Raises Stopped: this is the first moment at which a run can be stopped."""
+        """Show how far the preparation is. Raises Stopped: a run can be stopped from here on."""
         self.display.preparing(what, done, total)
         if self.control.stopping:
             raise Stopped(what)

@@ -11,10 +11,20 @@ FILE = "facts.json"
 
 
 def add_facts(folder: Path, **facts: Any) -> None:
-    """Add facts (JSON types) to those that the run remembers, in place of those with the same name."""
+    """Add facts (JSON types) to those that the run remembers, in place of those with the same name.
+
+    Raises OSError where the file can't be read or written.
+    """
     json_file.write(folder / FILE, {**read_facts(folder), **facts})
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """Read the run's facts; empty where it has none yet."""
-    return dict(json_file.read(folder / FILE, missing={}))
+    """Read the run's facts; empty where it has none yet, or they are damaged (a resume says so: ``repair``).
+
+    Raises OSError where the file can't be read.
+    """
+    try:
+        found = json_file.read(folder / FILE, missing={})
+    except json_file.JsonFileError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -13,6 +13,7 @@ from ..recipe import WatchRecipe
 from ..storage import atomic, json_file
 
 FILE = "log.jsonl"
+Line = dict[str, Any]
 
 
 class Smoother:
@@ -112,10 +113,10 @@ class Log:
             self._board.add_scalar(name, value, step)
 
 
-def read(folder: Path) -> list[dict[str, Any]]:
+def read(folder: Path) -> list[Line]:
     """Read the lines of a run's log, each with its ``step``; one that a kill cut off is left out."""
     path = folder / FILE
-    lines: list[dict[str, Any]] = []
+    lines: list[Line] = []
     if path.exists():
         # Not splitlines: a name in a line may contain one of Unicode's other line separators.
         for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
@@ -128,6 +129,6 @@ def read(folder: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def losses(lines: list[dict[str, Any]], name: str = "loss") -> list[tuple[int, float]]:
+def losses(lines: list[Line], name: str = "loss") -> list[tuple[int, float]]:
     """Pick (step, value) of one number of the log."""
     return [(line["step"], float(line[name])) for line in lines if name in line]

@@ -24,6 +24,9 @@ class Save:
     further: list[str] = field(default_factory=list)
 
 
+INDEX = "saves/index.json"
+
+
 Writer = Callable[[Path], Sequence[Path]]
 """Writes a save's file to the given path, and returns the extra files that it has written."""
 
@@ -50,9 +53,8 @@ class Saves:
         self.name, self.keep_last, self.suffix = name, keep_last, suffix
 
     def all(self) -> list[Save]:
-        """List every save whose file still exists, oldest first."""
-        listed = [Save(**entry) for entry in json_file.read(self.index_folder / "index.json", missing=[])]
-        return [save for save in listed if self.path(save).exists()]
+        """List every save whose file still exists, oldest first. Raises OSError where the index can't be read."""
+        return [save for save in read_index(self.index_folder.parent) if self.path(save).exists()]
 
     def paths(self) -> list[Path]:
         """List the files of all saves, oldest first."""
@@ -99,8 +101,8 @@ class Saves:
         """
         path = self.folder / f"{self.name if last else f'{self.name}-{step:06d}'}{self.suffix}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        further = [self._listed(one) for one in writer(path)]
-        file = self._listed(path)
+        further = [self.listed(one) for one in writer(path)]
+        file = self.listed(path)
         entries = [save for save in self.all() if save.step < step and save.file != file]
         entries.append(Save(file, step, epoch, loss, further))
         old = entries[: -self.keep_last] if self.keep_last else []
@@ -111,5 +113,27 @@ class Saves:
         json_file.write(self.index_folder / "index.json", [asdict(save) for save in kept])
         return path
 
-    def _listed(self, path: Path) -> str:
+    def listed(self, path: Path) -> str:
+        """Name a file as the index does: beside it, or by its absolute path."""
         return path.name if path.parent == self.index_folder else str(path.resolve())
+
+
+def read_index(run_folder: Path) -> list[Save]:
+    """Read the index of a run's saves; what is damaged in it is left out. Raises OSError where it can't be read."""
+    try:
+        return sound_entries(json_file.read(run_folder / INDEX, missing=[]))
+    except json_file.JsonFileError:
+        return []
+
+
+def sound_entries(listed: object) -> list[Save]:
+    """Keep the entries of an index that are complete."""
+    found = []
+    for entry in listed if isinstance(listed, list) else ():
+        try:
+            save = Save(**entry)
+        except TypeError:
+            continue
+        if isinstance(save.file, str) and isinstance(save.step, int):
+            found.append(save)
+    return found

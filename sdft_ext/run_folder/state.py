@@ -2,9 +2,10 @@
 
 (No pickles: the WebUI replaces torch.load, and a pickle is a program.)
 
-A state is a folder ``step-000100``: ``tensors.safetensors`` holds the tensors by number, ``state.json`` the tree around
-them, and checksums of both. It is written under a hidden name, flushed to the disk, and renamed; the state before it is
-kept, so that a kill at any moment, or a damaged file, costs at most the steps since that one.
+A state is a folder ``step-000100``: ``tensors.safetensors`` holds the tensors by number, ``state.json`` the step, the
+tree around the tensors, and checksums of all three. It is written under a hidden name, flushed to the disk, and
+renamed; the state before it is kept, so that a kill at any moment, or a damaged file, costs at most the steps since
+that one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def write(folder: Path, step: int, tree: Mapping[str, Any]) -> Path:
         temporary.mkdir(parents=True)
         entries = {name: tensor_file.Entry(tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
         tensor_file.write_in_place(temporary / TENSORS, tensor_file.aligned(entries), tensors.__getitem__)
-        content = {"step": step, "tensors_crc32": _file_sum(temporary / TENSORS), "values_crc32": _sum(values)}
+        sums = {"tensors": _file_sum(temporary / TENSORS), "values": _sum(values), "step": _sum(step)}
+        content = {"step": step, **{f"{name}_crc32": number for name, number in sums.items()}}
         (temporary / VALUES).write_text(json.dumps({**content, "values": values}), encoding="utf-8")
         for path in (temporary / TENSORS, temporary / VALUES, temporary):
             _flush(path)
@@ -80,28 +82,50 @@ def states(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("*step-*") if _NAME.fullmatch(path.name)), key=_order)
 
 
-def read_last(folder: Path) -> tuple[int, dict[str, Any]] | None:
-    """Read the newest state that is undamaged, as (finished steps, tree); None where there is none."""
+def read_last(folder: Path, skipped: Callable[[str], None] = lambda text: None) -> tuple[int, dict[str, Any]] | None:
+    """Read the newest state that is undamaged, as (finished steps, tree); None where none was ever written.
+
+    ``skipped`` is called with a sentence for each damaged state that is newer. Raises StateError where all are damaged,
+    OSError where one can't be read at present (a network folder that is away): the run must not go on without it.
+    """
+    damaged: list[str] = []
     for path in reversed(states(folder)):
         try:
-            return read(path)
-        except (OSError, StateError):
+            found = read(path)
+        except StateError as error:
+            damaged.append(path.name)
+            reason = str(error)
             continue
+        if damaged:
+            skipped(f"{reason} The run goes on from the state before it, that of step {found[0]}.")
+        return found
+    if damaged:
+        raise StateError(
+            f"No state of this run can be read: {' and '.join(reversed(damaged))} in {folder} are damaged. Put the "
+            f"folder back from a backup; or delete it, and the run begins again at step 0."
+        )
     return None
 
 
 def read(path: Path) -> tuple[int, dict[str, Any]]:
-    """Read one state, as (finished steps, tree). Raises OSError where it can't be read, StateError where it is
-    damaged.
+    """Read one state, as (finished steps, tree). Raises OSError where it can't be read at present, StateError where it
+    is damaged, or a part of it is missing.
     """
     try:
         content = json_file.parse((path / VALUES).read_text(encoding="utf-8"))
-        whole = content["values_crc32"] == _sum(content["values"])
-        if whole and content["tensors_crc32"] == _file_sum(path / TENSORS):
-            return int(content["step"]), _unflatten(content["values"], load_file(path / TENSORS))
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise StateError(f"The state {path} is damaged ({error}): resume from the one before.") from error
-    raise StateError(f"The state {path} is damaged (its checksums don't agree): resume from the one before.")
+        step, values = int(content["step"]), content["values"]
+        # Version 0.1.0 wrote no sum of the step: the folder's name must agree with it.
+        sound = (
+            content["values_crc32"] == _sum(values)
+            and content.get("step_crc32", _sum(step)) == _sum(step)
+            and step == _order(path)[0]
+            and content["tensors_crc32"] == _file_sum(path / TENSORS)
+        )
+        if sound:
+            return step, _unflatten(values, load_file(path / TENSORS))
+    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError, FileNotFoundError) as error:
+        raise StateError(f"The state {path} is damaged ({error or type(error).__name__}).") from error
+    raise StateError(f"The state {path} is damaged (its checksums don't agree).")
 
 
 def _order(path: Path) -> tuple[int, bool]:

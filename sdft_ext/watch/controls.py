@@ -55,8 +55,7 @@ class Controls:
 
     def steps(self) -> list[int]:
         """List the steps that have pictures."""
-        index = self.folder / "index.json"
-        return list(json_file.read(index, missing={"steps": []})["steps"])
+        return list(json_file.read_or(self.folder / "index.json", {}).get("steps", []))
 
     def path(self, name: str, number: int, step: int) -> Path:
         """Give the file of prompt ``number`` (0-based) of a set, at a step."""

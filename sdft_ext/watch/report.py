@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..recipe import Recipe
 from ..recipe import file as recipe_file
 from ..run_folder import log
 from ..run_folder.facts import read_facts
+from ..run_folder.saves import read_index
 from ..storage import atomic, json_file
 from .chart import chart
 from .diagnosis import verdict
@@ -105,10 +107,8 @@ def _link(folder: Path, save: dict[str, Any]) -> str:
 
 def _saves(folder: Path) -> list[dict[str, Any]]:
     """List the index of saves with each file's absolute path, size in bytes and hash (None where it is missing)."""
-    index = folder / "saves" / "index.json"
-    entries = json_file.read(index, missing=[])
     found = []
-    for entry in entries:
+    for entry in map(asdict, read_index(folder)):
         path = folder / "saves" / entry["file"]
         there = path.is_file()
         size = path.stat().st_size if there else None
@@ -118,8 +118,7 @@ def _saves(folder: Path) -> list[dict[str, Any]]:
 
 def _controls(folder: Path) -> list[dict[str, Any]]:
     """List each control prompt with its first and its newest picture, relative to the run's folder."""
-    index = folder / "controls" / "index.json"
-    content = json_file.read(index, missing={"steps": [], "prompts": []})
+    content = {"steps": [], "prompts": [], **json_file.read_or(folder / "controls" / "index.json", {})}
     if not content["steps"]:
         return []
     first, last = min(content["steps"]), max(content["steps"])

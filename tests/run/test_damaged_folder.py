@@ -18,7 +18,10 @@ from sdft_ext.cli.main import OK, main
 from sdft_ext.control import RunControl
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import resume, train
+from sdft_ext.run.loan import stems
 from sdft_ext.run_folder import state
+from sdft_ext.run_folder.repair import repair
+from sdft_ext.run_folder.saves import INDEX, read_index
 from tests.analysis.images import fill, image, save
 from tests.run import killed, tiny
 from tests.run.step_hooks import Between
@@ -82,7 +85,6 @@ def ends_alike(run: Path, whole: Path) -> bool:
 # -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="it begins anew at step 0 in silence, and drops the log")
 def test_states_of_which_none_is_whole_are_named(stopped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in state.states(stopped / "state"):
         (path / state.TENSORS).write_bytes(b"x")
@@ -91,7 +93,6 @@ def test_states_of_which_none_is_whole_are_named(stopped: Path, capsys: pytest.C
     assert code != OK or "damaged" in said + log
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="it begins anew at step 0 in silence, and drops the log")
 def test_a_state_that_cannot_be_read_for_now_costs_nothing(
     stopped: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +125,6 @@ def test_a_file_that_is_cut_off_is_named_or_made_anew(
     assert ends_alike(stopped, whole) if code == OK else name in said
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the resume ends there until the file is deleted by hand")
 @pytest.mark.parametrize("name", ["saves/index.json", "controls/index.json"])
 def test_an_index_that_is_cut_off_is_made_anew(
     name: str, stopped: Path, whole: Path, capsys: pytest.CaptureFixture[str]
@@ -132,6 +132,25 @@ def test_an_index_that_is_cut_off_is_made_anew(
     """It only lists files that lie beside it: a run stays resumable without it."""
     cut_off(stopped / name)
     assert resumed(stopped, capsys)[0] == OK and ends_alike(stopped, whole)
+
+
+def test_the_list_of_saves_is_made_anew_as_it_was(whole: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    before = read_index(run)
+    assert repair(run) == [] and before
+    for damage in ("", "[{}]", '{"file": 1}'):
+        (run / INDEX).write_text(damage)
+        (said,) = repair(run)
+        assert "saves/index.json was damaged" in said and read_index(run) == before
+    asides = sorted(path.name for path in (run / "saves").glob("*.damaged*"))
+    assert asides == ["index.json.damaged", "index.json.damaged-2", "index.json.damaged-3"]
+
+
+def test_damaged_facts_of_one_run_hinder_no_other(data: Path, whole: Path, tmp_path: Path) -> None:
+    """A host's folder is shared: the names of all runs' saves are asked for."""
+    Path(shutil.copytree(whole, tmp_path / "old"))
+    cut_off(tmp_path / "old" / "facts.json")
+    assert stems(tmp_path) == []
 
 
 def test_a_recipe_that_is_damaged_is_named(stopped: Path, capsys: pytest.CaptureFixture[str]) -> None:

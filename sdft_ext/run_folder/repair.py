@@ -1,0 +1,88 @@
+"""Damaged files of a run are set aside and made anew from what else the folder holds: the run stays resumable."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+from ..storage import json_file
+from ..storage.free_name import free_name
+from . import dataset, facts, log
+from .save_names import TRY
+from .saves import INDEX, Save, sound_entries
+
+CONTROLS = "controls/index.json"
+_NUMBERED = re.compile(r"-\d{6}$")
+
+
+def repair(folder: Path) -> list[str]:
+    """Set what is damaged aside, as ``NAME.damaged``, and rebuild it; return a sentence for each file.
+
+    Raises OSError where a file can't be read at present: nothing is changed then.
+    """
+    damaged = [
+        name
+        for name, kind in ((facts.FILE, dict), (dataset.FILE, dict), (INDEX, list), (CONTROLS, dict))
+        if _is_damaged(folder / name, kind)
+    ]
+    sentences = [_set_aside(folder, name) for name in damaged]
+    lines = log.read(folder)
+    if INDEX in damaged:
+        json_file.write(folder / INDEX, _listed_saves(lines))
+    if CONTROLS in damaged:
+        json_file.write(folder / CONTROLS, {"steps": _control_steps(folder / "controls"), "prompts": []})
+    if facts.FILE in damaged and (stem := _stem(lines)):
+        facts.add_facts(folder, stem=stem)
+    return sentences
+
+
+def _is_damaged(path: Path, kind: type) -> bool:
+    try:
+        found = json_file.read(path, missing=kind())
+    except json_file.JsonFileError:
+        return True
+    if not isinstance(found, kind):
+        return True
+    return path.name == Path(INDEX).name and isinstance(found, list) and len(sound_entries(found)) < len(found)
+
+
+def _set_aside(folder: Path, name: str) -> str:
+    path = folder / name
+    aside = path.with_name(free_name(f"{path.name}.damaged", lambda taken: path.with_name(taken).exists()))
+    os.replace(path, aside)
+    lost = {
+        facts.FILE: "the time trained so far, and which model files the run began with, aren't known any more",
+        dataset.FILE: "whether pictures or captions have changed since the run began can't be checked",
+        INDEX: "the list of saves was made anew from the log",
+        CONTROLS: "the list of control pictures was made anew from their files",
+    }[name]
+    return f"{name} was damaged and is now {aside.name}: {lost}."
+
+
+def _listed_saves(lines: list[log.Line]) -> list[dict[str, object]]:
+    """List the saves that the log tells of, the last one of each step."""
+    found: dict[int, dict[str, object]] = {}
+    figures = {line["step"]: line for line in lines if "loss" in line}
+    for line in lines:
+        if line.get("event") == "save" and TRY not in str(line.get("file")):
+            step = line["step"]
+            figure = figures.get(step, {})
+            listed = str(line.get("listed") or line["file"])
+            further = list(line.get("further", []))
+            found[step] = asdict(Save(listed, step, int(figure.get("epoch", 1)), figure.get("smoothed"), further))
+    return [found[step] for step in sorted(found)]
+
+
+def _control_steps(folder: Path) -> list[int]:
+    names = {path.stem.removeprefix("step-") for path in folder.glob("*/*/step-*.png")}
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def _stem(lines: list[log.Line]) -> str | None:
+    """Find what the run's saves begin with; None before the first one."""
+    for line in lines:
+        if line.get("event") == "save":
+            return _NUMBERED.sub("", Path(str(line["file"])).stem)
+    return None
