@@ -29,6 +29,8 @@ HINTS = {
 }
 """How a prompt calls them."""
 
+WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pt")
+"""Endings of the weight files in a diffusers folder."""
 LEGACY_START, LEGACY_LENGTH = 0x100000, 0x10000
 
 
@@ -221,7 +223,7 @@ def base_hashes(path: Path) -> dict[str, str]:
     return dict(_hashes_of(path.resolve(), stat.st_size, stat.st_mtime_ns))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _hashes_of(path: Path, _length: int, _modified: int) -> dict[str, str]:
     digest = hashlib.sha256()
     with open(path, "rb") as file:
@@ -230,6 +232,15 @@ def _hashes_of(path: Path, _length: int, _modified: int) -> dict[str, str]:
         file.seek(LEGACY_START)
         legacy = legacy_hash(file.read(LEGACY_LENGTH))
     return {"ss_sd_model_hash": legacy, "ss_new_sd_model_hash": digest.hexdigest()}
+
+
+def weights_hash(path: Path) -> str:
+    """Return the sha256 of a model's file, or of a folder's weight files' names and hashes; empty without weights."""
+    if path.is_file():
+        return base_hashes(path)["ss_new_sd_model_hash"]
+    files = sorted(file for file in path.rglob("*") if file.suffix in WEIGHTS and file.is_file())
+    listed = [f"{file.relative_to(path).as_posix()} {base_hashes(file)['ss_new_sd_model_hash']}" for file in files]
+    return hashlib.sha256("\n".join(listed).encode()).hexdigest() if listed else ""
 
 
 def save_preview(lora: Path, picture: Any) -> Path:

@@ -60,6 +60,14 @@ class SaveRecipe:
         low=0,
         high=10_000_000,
     )
+    state_share: float = setting(
+        2.0,
+        label="Time for states",
+        help="Percent of the training time that may go into further states, so that a crash or power cut costs at "
+        "most a few minutes of training; 0 writes none but those above.",
+        low=0,
+        high=50,
+    )
     private: bool = setting(
         False, label="Leave out private metadata", help="No folder names, captions or tags in the saved file."
     )

@@ -1,5 +1,5 @@
-"""What a run learns from its host when it begins, and keeps for a resume: the model's files and the name of its
-saves.
+"""What a run learns from its host when it begins, and keeps for a resume: the model's files, their hashes, and the name
+of its saves.
 """
 
 from __future__ import annotations
@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from ..errors import ModelError
+from ..formats.metadata import weights_hash
 from ..host.base import Files, Host
 from ..method import METHODS
 from ..recipe import Recipe
@@ -34,6 +36,33 @@ def record_files(folder: Path, recipe: Recipe, host: Host) -> Recipe:
         recipe_file.write(folder / "recipe.yaml", recipe)
     add_facts(folder, lent=asdict(files))
     return recipe
+
+
+def record_hashes(folder: Path, base: Path | None, vae: str) -> None:
+    """Remember the hashes of the model's weights, once: a large file takes seconds to read."""
+    if "model_hashes" not in read_facts(folder):
+        add_facts(folder, model_hashes=_hashes(base, vae))
+
+
+def check_hashes(folder: Path, base: Path | None, vae: str) -> None:
+    """Check that the model's files still hold the weights that the run began with. Raises ModelError."""
+    recorded = read_facts(folder).get("model_hashes")
+    if recorded is None:
+        return
+    for part, found in _hashes(base, vae).items():
+        if found and recorded.get(part) and found != recorded[part]:
+            path, what = (base, "base model") if part == "base" else (vae, "VAE")
+            raise ModelError(
+                f"{path} has changed since this run began: the {what} in it is another one (sha256 {found[:10]}, not "
+                f"{recorded[part][:10]}). Put the first file back and resume, or start a new run on this one."
+            )
+
+
+def _hashes(base: Path | None, vae: str) -> dict[str, str]:
+    return {
+        "base": weights_hash(base) if base is not None else "",
+        "vae": weights_hash(Path(vae).expanduser()) if vae else "",
+    }
 
 
 def exports(folder: Path, recipe: Recipe, host: Host) -> Saves:

@@ -25,7 +25,8 @@ from ..run_folder.repair import repair
 from ..train.loop import StepResult
 from ..train.processes import ALONE, Processes
 from ..watch.surroundings import memory_released
-from . import checkpoint, memory_mode
+from . import memory_mode
+from .checkpoint import Checkpoints
 from .clock import Clock
 from .display import Display
 from .ending import Ending, Outcome, RunResult, Stopped, outcome_of
@@ -92,6 +93,7 @@ class Run:
         self.turns = Turns(host or StandaloneHost(recipe.model, processes.device), self.control, self.display.on_wait)
         self.monitor = Monitor(recipe.watch, self.log, self.display)
         self.previews = Previews(folder, recipe.watch, self.log, self.display)
+        self.checkpoints = Checkpoints(recipe, self.monitor, self.previews, self.clock)
         self.exports = Exports(folder, recipe, self.turns, self.log, self.clock.started)
         self.ending = Ending(folder, self.log, self.display, self.exports.saves, self.clock)
 
@@ -107,7 +109,7 @@ class Run:
                 self.processes.send(Begin(self.folder, self.recipe))
                 session = set_up(self.folder, self.recipe, self.turns, self.processes, at_the_end, self.on_prepare)
                 total = session.schedule.total_steps
-                done = checkpoint.restore(session, self.monitor, self.previews, self.exports, self.repaired)
+                done = self.checkpoints.restore(session, self.exports, self.repaired)
                 self.choose_memory_mode(session, done)
                 self.processes.send(Ready(done, session.dataset.scan.fingerprint))
                 self.processes.broadcast(session.loop.parameters)
@@ -159,9 +161,7 @@ class Run:
             stopping = self.control.stopping and done < total
             self.handle_requests(session, done, save=stopping or schedule.save(done))
             self.previews.draw_due(session, done)
-            # Last: a run killed before this does the step's previews over, so that none is missing.
-            if stopping or schedule.state(done):
-                checkpoint.write(session, done, self.monitor, self.previews, self.clock)
+            self.checkpoints.write_due(session, done, stopping)
             if stopping:
                 return "stopped", f"Stopped after step {done} of {total}; resume goes on from there."
         return "finished", f"Finished after {total} steps."

@@ -59,6 +59,7 @@ def set_up(
     at_the_end.callback(turns.host.give_back)
     if processes.main:
         recipe = loan.record_files(folder, recipe, turns.host)
+        loan.check_hashes(folder, model.path, recipe.model.vae)
     dataset, summary = prepare_dataset(
         recipe, model, folder if processes.main else None, progress, turns.do, processes.shard
     )

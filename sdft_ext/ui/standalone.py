@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from .. import api
+from ..cli.signals import on_hangup
 from ..desk import Desk
 from ..errors import ModelError
 from ..host.base import Host
@@ -98,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
     threading.Thread(target=_announce, args=(server, address, not options.no_browser), daemon=True).start()
+    on_hangup(lambda: setattr(server, "should_exit", True))
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:

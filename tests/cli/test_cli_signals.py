@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from sdft_ext.cli.main import INTERRUPTED, main
+from sdft_ext.cli.main import INTERRUPTED, OK, main
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run_folder import state
 from tests.run import killed, tiny
 
+if os.name != "nt":
+    import fcntl
+    import pty
+    import termios
+
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are sent in another way there")
 
 
-def trained(recipe: Path, number: int) -> None:
-    """Train on the command line, in a process that a signal would end."""
-    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+def trained(recipe: Path, number: int, ignored: bool = False) -> None:
+    """Train on the command line, in a process that a signal would end, or that ignores it."""
+    default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    signal.signal(number, signal.SIG_IGN if ignored else default)
     sys.exit(main(["train", str(recipe), "--quiet"]))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "SIGINT",
-        "SIGTERM",
-        pytest.param(
-            "SIGHUP",
-            marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason="a closed terminal kills the run"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_is_a_stop(name: str, data: Path, tmp_path: Path) -> None:
     run, number = tmp_path / "tiny", getattr(signal, name)
     recipe_file.write(tmp_path / "recipe.yaml", tiny.recipe(data, tmp_path, "train.length=400", "save.every=0"))
@@ -52,3 +51,38 @@ def test_a_signal_is_a_stop(name: str, data: Path, tmp_path: Path) -> None:
     assert process.exitcode == INTERRUPTED
     assert json.loads((run / "status.json").read_text())["state"] == "stopped"
     assert [int(path.name.removeprefix("step-")) for path in last] == [tiny.losses(run)[-1]["step"]]
+
+
+def test_a_closed_terminal_is_a_stop(data: Path, tmp_path: Path) -> None:
+    """A real one: what the program prints afterwards has nowhere to go."""
+    run = tmp_path / "tiny"
+    recipe_file.write(tmp_path / "recipe.yaml", tiny.recipe(data, tmp_path, "train.length=400", "save.every=0"))
+    master, terminal = pty.openpty()
+    command = [sys.executable, "-m", "sdft_ext", "train", str(tmp_path / "recipe.yaml")]
+    own = lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # noqa: E731
+    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, preexec_fn=own, **streams) as process:  # type: ignore[call-overload]
+        os.close(terminal)
+        deadline = time.monotonic() + 120
+        while not (run / "log.jsonl").exists() or len(tiny.losses(run)) < 2:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the run hasn't come to its second step")
+            os.set_blocking(master, False)
+            with contextlib.suppress(BlockingIOError):
+                os.read(master, 65536)
+            time.sleep(0.01)
+        os.close(master)
+        assert process.wait(60) == INTERRUPTED
+    last = state.states(run / "state")[-1]
+    assert int(last.name.removeprefix("step-")) == tiny.losses(run)[-1]["step"]
+
+
+def test_nohup_lets_a_run_go_on(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "tiny"
+    recipe_file.write(tmp_path / "recipe.yaml", tiny.recipe(data, tmp_path, "train.length=30", "save.every=0"))
+    process = killed.start(tmp_path / "recipe.yaml", signal.SIGHUP, True, target=trained)
+    while process.is_alive():
+        if (run / "log.jsonl").exists():
+            os.kill(process.pid, signal.SIGHUP)
+        time.sleep(0.05)
+    assert process.exitcode == OK and len(tiny.losses(run)) >= 1

@@ -240,7 +240,6 @@ def test_a_picture_that_was_replaced_meanwhile_is_mentioned(data: Path, tmp_path
     )
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the run goes on with the other model in silence")
 def test_another_base_model_under_the_same_name_is_mentioned(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -170,6 +170,7 @@ BY_THEMSELVES = {
     "train.checkpointing": "trades time for memory, the numbers stay: test_checkpointing",
     "train.deterministic": "the CPU's numbers are always the same: test_deterministic",
     "train.compile": "takes minutes: test_compile",
+    "save.state_share": "acts by the time that passes: tests/run/test_checkpoint.py",
 }
 
 Fingerprint = Callable[..., dict[str, Any]]
