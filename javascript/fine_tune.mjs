@@ -1,15 +1,17 @@
-// The only file that the WebUI puts into its page: it brings the tab's own page in when the tab is first seen, and sends
-// a generated picture to it.
+// The only file that the WebUI puts into its page: it loads the tab's own page when the tab is first seen, and sends a
+// generated picture to it.
 
 onUiLoaded(() => {
   const root = gradioApp().querySelector("#sdft_root");
-  if (!root) return;
-  // gradio styles headings, lists and tables below this as prose; the page has its own look.
+  if (!(root instanceof HTMLElement)) return;
+  // gradio styles headings, lists and tables below this as prose; the page has its own style.
   root.closest(".prose")?.classList.remove("prose");
   // Relative to the page, so that a WebUI below a path (--subpath) works as well.
-  const part = (name) => import(new URL(`sdft/page/${name}`, document.baseURI).href);
+  /** @param {string} name */
+  const load = (name) => import(new URL(`sdft/page/${name}`, document.baseURI).href);
+  /** @type {Promise<unknown> | null} */
   let mounted = null;
-  const open = () => (mounted ??= part("main.mjs").then(({ mount }) => mount(root)));
+  const open = () => (mounted ??= load("main.mjs").then(({ mount }) => mount(root)));
   const seen = new IntersectionObserver(async (entries) => {
     if (!entries.some((entry) => entry.isIntersecting)) return;
     seen.disconnect();
@@ -25,8 +27,8 @@ onUiLoaded(() => {
   onOptionsChanged(() => root.dispatchEvent(new Event("sdft-options")));
   for (const tab of ["txt2img", "img2img"]) {
     gradioApp().querySelector(`#${tab}_send_to_sdft`)?.addEventListener("click", async () => {
-      const { pictureOf, showTab } = await part("shared/webui.mjs");
-      const detail = await pictureOf(tab).catch((error) => ({ problem: error.message }));
+      const { pictureOf, showTab } = await load("shared/webui.mjs");
+      const detail = await pictureOf(tab).catch((/** @type {Error} */ error) => ({ problem: error.message }));
       showTab("tab_sdft");
       await open();
       root.dispatchEvent(new CustomEvent("sdft-picture", { detail }));

@@ -124,7 +124,7 @@ def test_the_search_finds_settings_by_label_help_and_path(open_page):
     shown = page.locator(".sdft-settings [data-path]:visible").evaluate_all("n => n.map(one => one.dataset.path)")
     assert shown == ["train.loss", "train.huber_delta"]
     page.fill("[aria-label='Search the settings']", "there is no such word")
-    assert page.get_by_text("No setting has these words.").is_visible()
+    assert page.get_by_text("No settings match your search.").is_visible()
 
 
 @pytest.mark.parametrize("typed", ["", "abc", "0", "1025", "2.5"])

@@ -1,4 +1,4 @@
-"""The Dataset panel in a browser: a zip is sent, the report seen, one of two copies removed and put back; thousands of pictures."""
+"""The Dataset panel in a browser: a zip is sent, the report seen, one of two duplicates removed and put back; thousands of pictures."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def shown(page: Any) -> None:
     page.wait_for_selector("[data-role=report] [data-role=counts]", timeout=REPORT)
 
 
-def test_a_zip_is_sent_a_copy_is_removed_and_put_back(open_page, tmp_path):
+def test_a_zip_is_sent_a_duplicate_is_removed_and_put_back(open_page, tmp_path):
     page = open_page()
     panel(page, "dataset")
     page.fill("[data-dataset-path='dataset.concepts.0.name'] input", "my cats")
@@ -76,9 +76,9 @@ def test_a_zip_is_sent_a_copy_is_removed_and_put_back(open_page, tmp_path):
     page.locator("[data-section=trash]").wait_for(state="hidden")
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
     page.locator("[data-kind=copies_exact] [data-action=dataset-keep]").click()
-    page.get_by_text("Remembered: these are no finding").wait_for()
+    page.get_by_text("Kept. They won't be reported again.").wait_for()
     page.click("[data-action=dataset-report]")
-    page.locator("[data-role=copies]").get_by_text("No copies found").wait_for(timeout=REPORT)
+    page.locator("[data-role=copies]").get_by_text("No duplicates found").wait_for(timeout=REPORT)
     assert page.evaluate("window.hacked") is None
 
 
@@ -173,7 +173,7 @@ def test_five_thousand_pictures_leave_the_panel_usable(open_page, server: Server
     page.click("[data-action=dataset-remove-concept]")
     assert time.perf_counter() - start < 3
     page.click("[data-action=dataset-report-cancel]")
-    page.get_by_text("Cancelled: the pictures were not all looked at").wait_for()
+    page.get_by_text("Cancelled: not all pictures were looked at").wait_for()
     page.click("[data-action=dataset-report]")
     page.reload()  # a reloaded page finds its report again
     page.wait_for_selector("[data-role=report] [data-role=counts]", timeout=300_000)

@@ -1,21 +1,42 @@
 // The Fine-tune tab: asks the server what there is, and shows its panels.
 
-import { Api } from "./shared/api.mjs";
 import { captionsPanel } from "./captions/panel.mjs";
 import { datasetPanel } from "./dataset/panel.mjs";
-import { Draft } from "./shared/draft.mjs";
-import { button, el, fill } from "./shared/dom.mjs";
 import { evaluatePanel } from "./evaluate/panel.mjs";
 import { guidePanel } from "./guide/panel.mjs";
 import { monitorPanel } from "./monitor/panel.mjs";
-import { megabytes } from "./shared/numbers.mjs";
-import { Poll } from "./shared/poll.mjs";
 import { runsPanel } from "./runs/panel.mjs";
+import { aborted, Api, ApiError, sentenceOf } from "./shared/api.mjs";
+import { button, el, fill } from "./shared/dom.mjs";
+import { Draft } from "./shared/draft.mjs";
+import { Message } from "./shared/message.mjs";
+import { Poll } from "./shared/poll.mjs";
+import { SessionView } from "./shared/session_view.mjs";
 import { tabs } from "./shared/tabs.mjs";
+import { Watchers } from "./shared/watchers.mjs";
 import { toolsPanel } from "./tools/panel.mjs";
 import { trainPanel } from "./train/panel.mjs";
 
-/** Draws the page into an element. Tries until the server answers. */
+/** @import { App, Guide, Memory, Panel, Runs, Schema, SentPicture, Session } from "./types.d.ts" */
+
+/** The panels in the order of their tabs: name and label. */
+const PANELS = /** @type {const} */ ([
+  ["dataset", "Dataset"],
+  ["captions", "Captions"],
+  ["train", "Train"],
+  ["monitor", "Monitor"],
+  ["runs", "Runs"],
+  ["evaluate", "Evaluate"],
+  ["tools", "Tools"],
+  ["guide", "Guide"],
+]);
+/** The panel that opens first. */
+const FIRST = "train";
+/** How often runs and session are asked for (ms). */
+const RUNS_EVERY = 2000;
+const SESSION_EVERY = 15_000;
+
+/** Draws the page into an element. Tries until the server answers. @param {HTMLElement} root */
 export async function mount(root) {
   root.classList.add("sdft");
   // The WebUI's own hot keys press buttons that this tab doesn't have.
@@ -23,42 +44,65 @@ export async function mount(root) {
     if (event.key === "Escape" || (event.key === "Enter" && (event.ctrlKey || event.metaKey || event.altKey))) event.stopPropagation();
   });
   const api = new Api();
-  await styled(new URL("sdft.css", import.meta.url).href);
+  await loadStyle(new URL("sdft.css", import.meta.url).href);
   fill(root, el("p.quiet.loading", { role: "status" }, "Loading …"));
   for (let wait = 1000; ; wait = Math.min(wait * 2, 30_000)) {
     try {
-      const [session, schema, guide] = await Promise.all([api.get("session"), api.get("schema"), api.get("guide")]);
+      const { session, schema, guide } = await start(api);
       api.token = session.token;
-      return new App(root, api, session, schema, guide);
+      return new Page(root, api, session, schema, guide);
     } catch (error) {
       await new Promise((again) => {
-        fill(root, el("div.notice.bad", { role: "alert" }, error.message, button("Try again", again)));
+        fill(root, el("div.notice.bad", { role: "alert" }, sentenceOf(error), button("Try again", again)));
         setTimeout(again, wait);
       });
     }
   }
 }
 
-class App {
-  /** Runs as the server lists them; panels redraw when it changes. */
+/** Asks for everything that the page is drawn from, at once. @param {Api} api */
+async function start(api) {
+  /** @type {Promise<Session>} */
+  const session = api.get("session");
+  /** @type {Promise<Schema>} */
+  const schema = api.get("schema");
+  /** @type {Promise<Guide>} */
+  const guide = api.get("guide");
+  const [one, two, three] = await Promise.all([session, schema, guide]);
+  return { session: one, schema: two, guide: three };
+}
+
+/** @implements {App} */
+class Page {
+  /** Runs as the server lists them; panels redraw when it changes. @type {Runs} */
   runs = { runs: [], queue: [], current: null };
-  /** Whether another page has taken this one's place; and whether one should. */
+  /** Whether another page has taken this one's place. */
   over = false;
-  outdated = false;
-  /** Sentences of the server about single settings, by path. */
+  /** Sentences of the server about single settings, by path. @type {Map<string, string>} */
   problems = new Map();
-  #watchers = { draft: [], problems: [], runs: [], forecast: [] };
+  /** Whether the model has changed, so that a new page should take this one's place. */
+  #outdated = false;
+  #message = new Message();
+  #sessionView = new SessionView();
+  #connection = el("div.notice.bad", { role: "status", hidden: true });
+  /** @type {Watchers<string[] | null>} */
+  #draftWatchers = new Watchers();
+  /** @type {Watchers<void>} */
+  #problemWatchers = new Watchers();
+  /** @type {Watchers<void>} */
+  #runWatchers = new Watchers();
+  /** @type {Watchers<Memory | null>} */
+  #forecastWatchers = new Watchers();
 
+  /** @param {HTMLElement} root @param {Api} api @param {Session} session @param {Schema} schema @param {Guide} guide */
   constructor(root, api, session, schema, guide) {
-    Object.assign(this, { root, api, session, schema, guide });
+    this.root = root;
+    this.api = api;
+    this.session = session;
+    this.schema = schema;
+    this.guide = guide;
     this.draft = new Draft(schema);
-    this.draft.listen((paths) => this.#tell("draft", paths));
-    this.connection = el("div.notice.bad", { role: "status", hidden: true });
-    this.message = el("div.notice", { role: "status", hidden: true });
-    this.model = el("div.model");
-    this.version = el("footer.version.quiet");
-    this.notices = el("div", { data: { role: "notices" } });
-
+    this.draft.listen((paths) => this.#draftWatchers.notify(paths));
     this.panels = {
       dataset: datasetPanel(this),
       captions: captionsPanel(this),
@@ -69,160 +113,161 @@ class App {
       tools: toolsPanel(this),
       guide: guidePanel(this),
     };
-    this.tabs = tabs(
-      [
-        ["dataset", "Dataset"],
-        ["captions", "Captions"],
-        ["train", "Train"],
-        ["monitor", "Monitor"],
-        ["runs", "Runs"],
-        ["evaluate", "Evaluate"],
-        ["tools", "Tools"],
-        ["guide", "Guide"],
-      ].map(([name, label]) => ({ name, label, node: this.panels[name].node })),
-      (name) => this.panels[name].shown?.(),
-      "train",
-    );
+    /** @type {Record<string, Panel>} */
+    const panels = this.panels;
+    this.tabs = tabs(PANELS.map(([name, label]) => ({ name, label, node: panels[name].node })), (name) => panels[name].shown?.(), FIRST);
     fill(
       root,
-      el("header.top", {}, this.tabs.bar, this.model),
-      this.notices,
-      this.connection,
-      this.message,
+      el("header.top", {}, this.tabs.bar, this.#sessionView.model),
+      this.#sessionView.notices,
+      this.#connection,
+      this.#message.node,
       this.tabs.body,
-      this.version,
+      this.#sessionView.version,
     );
-    this.#showModel();
+    this.#sessionView.show(session);
     this.tabs.restore();
-    root.addEventListener("sdft-picture", (event) => {
-      if (this.over) return;
-      this.message.hidden = true;
-      if (event.detail.problem) return this.say(event.detail.problem, "bad");
-      this.show("dataset");
-      this.attempt(() => this.panels.dataset.receive(event.detail));
-    });
-
-    this.poll = new Poll({
-      ask: () => this.refresh(),
-      every: 2000,
-      visible: () => this.visible,
-      trouble: (error) => this.#trouble(error),
-      over: () => this.over,
-    }).start();
-    this.sessionPoll = new Poll({ ask: () => this.#refreshSession(), every: 15_000, visible: () => this.visible, over: () => this.over });
+    const shared = { visible: () => this.visible, over: () => this.over };
+    this.poll = new Poll({ ...shared, ask: () => this.refresh(), every: RUNS_EVERY, trouble: (error) => this.#showTrouble(error) });
+    this.sessionPoll = new Poll({ ...shared, ask: () => this.#refreshSession(), every: SESSION_EVERY });
+    this.poll.start();
     this.sessionPoll.start();
-    const look = () => this.over || this.sessionPoll.now();
-    root.addEventListener("sdft-options", look);
+    this.#listen();
+  }
+
+  /** Listens to the WebUI: a picture is sent, its options change, or its tab is opened. */
+  #listen() {
+    const refresh = () => this.over || this.sessionPoll.now();
+    this.root.addEventListener("sdft-picture", (event) => {
+      if (!this.over) this.#receive(/** @type {CustomEvent<SentPicture>} */ (event).detail);
+    });
+    this.root.addEventListener("sdft-options", refresh);
     const seen = new IntersectionObserver((entries) => {
       if (this.over) seen.disconnect();
-      else if (entries.at(-1).isIntersecting) look();
+      else if (entries.at(-1)?.isIntersecting) refresh();
     });
-    seen.observe(root);
+    seen.observe(this.root);
+  }
+
+  /** @param {SentPicture} picture */
+  #receive(picture) {
+    this.#message.hide();
+    if (picture.problem) return this.say(picture.problem, "bad");
+    this.show("dataset");
+    return this.attempt(() => this.panels.dataset.receive(picture));
   }
 
   get visible() {
     return this.root.isConnected && this.root.offsetParent !== null;
   }
 
+  /** Whether the host offers something. @param {string} feature */
   can(feature) {
     return this.session.host.features.includes(feature);
   }
 
-  /** Asks for the list of runs, and tells who shows it if it has changed. */
+  /** Asks for the list of runs, and notifies panels if it has changed. */
   async refresh() {
+    /** @type {Runs} */
     const found = await this.api.get("runs");
     if (JSON.stringify(found) !== JSON.stringify(this.runs)) {
       this.runs = found;
-      this.#tell("runs");
+      this.#runWatchers.notify();
     }
   }
 
-  /** Calls a panel's `act` when the draft changes, as long as `node` is in the page. */
+  /** Calls `act` when settings change, as long as `node` is in the page. @param {Node} node @param {(paths: string[] | null) => unknown} act */
   whenDraft(node, act) {
-    this.#watchers.draft.push({ node, act, seen: false });
+    this.#draftWatchers.add(node, act);
   }
 
+  /** Calls `act` when the server has judged the recipe. @param {Node} node @param {() => unknown} act */
   whenProblems(node, act) {
-    this.#watchers.problems.push({ node, act, seen: false });
+    this.#problemWatchers.add(node, act);
   }
 
+  /** Calls `act` when the list of runs changes. @param {Node} node @param {() => unknown} act */
   whenRuns(node, act) {
-    this.#watchers.runs.push({ node, act, seen: false });
+    this.#runWatchers.add(node, act);
   }
 
-  /** `act(memory)` hears each new memory forecast. */
+  /** Calls `act` with each new memory forecast. @param {Node} node @param {(memory: Memory | null) => unknown} act */
   whenForecast(node, act) {
-    this.#watchers.forecast.push({ node, act, seen: false });
+    this.#forecastWatchers.add(node, act);
   }
 
-  tellForecast(memory) {
-    this.#tell("forecast", memory);
+  /** @param {Memory | null} memory */
+  setForecast(memory) {
+    this.#forecastWatchers.notify(memory);
   }
 
+  /** @param {Map<string, string>} problems by path */
   setProblems(problems) {
     this.problems = problems;
-    this.#tell("problems");
+    this.#problemWatchers.notify();
   }
 
-  /** Does something that may fail; its sentence is shown. Returns whether it worked. */
-  async attempt(act, button_ = null) {
-    if (button_) button_.disabled = true;
+  /**
+   * Does something that may fail; its sentence is shown. Returns whether it worked.
+   * @param {() => unknown} act
+   * @param {HTMLButtonElement | null} pressed disabled meanwhile
+   */
+  async attempt(act, pressed = null) {
+    if (pressed) pressed.disabled = true;
     try {
       await act();
       return true;
     } catch (error) {
-      if (error.name !== "AbortError") this.say(error.message, "bad");
+      if (!aborted(error)) this.say(sentenceOf(error), "bad");
       return false;
     } finally {
-      if (button_?.isConnected) button_.disabled = false;
+      if (pressed?.isConnected) pressed.disabled = false;
     }
   }
 
-  /** A sentence above the panel, until it is closed or another one comes; what is returned takes it away. */
+  /** Shows a sentence above the panel. Returns what takes it away. @param {string} text @param {"good" | "bad" | "plain" | "warn"} kind */
   say(text, kind = "good") {
-    this.message.className = `sdft-notice sdft-${kind}`;
-    this.message.setAttribute("role", kind === "bad" ? "alert" : "status");
-    const said = el("span", {}, text);
-    fill(
-      this.message,
-      said,
-      button("×", () => (this.message.hidden = true), { kind: "icon", "aria-label": "Close" }),
-    );
-    this.message.hidden = false;
-    clearTimeout(this.messageTimer);
-    if (kind === "good") this.messageTimer = setTimeout(() => (this.message.hidden = true), 6000);
-    return () => {
-      if (said.isConnected) this.message.hidden = true;
-    };
+    return this.#message.show(text, kind);
   }
 
+  /** Opens a panel. @param {string} name */
   show(name) {
     this.tabs.show(name);
   }
 
+  /** @param {string} id */
   showGuide(id) {
     this.show("guide");
     this.panels.guide.show(id);
   }
 
+  /** @param {string} path */
   showSetting(path) {
     this.show("train");
     this.panels.train.show(path);
   }
 
+  /** @param {string} id */
   showRun(id) {
     this.panels.monitor.choose(id);
     this.show("monitor");
   }
 
+  /** Opens a dataset's folder in the Captions panel. @param {string} folder */
+  showCaptions(folder) {
+    this.show("captions");
+    this.panels.captions.openFolder(folder);
+  }
+
+  /** Opens a run in the Evaluate panel. @param {string} id */
   evaluate(id) {
     this.panels.evaluate.choose(id);
     this.show("evaluate");
   }
 
-  /** Opens what an element lies in, brings it into view, and marks it for a moment. */
+  /** Unfolds what an element lies in, brings it into view, and marks it for a moment. @param {HTMLElement} node @param {HTMLElement} focus */
   point(node, focus = node) {
-    for (let outer = node.parentElement; outer; outer = outer.parentElement) if (outer.tagName === "DETAILS") outer.open = true;
+    for (let outer = node.parentElement; outer; outer = outer.parentElement) if (outer instanceof HTMLDetailsElement) outer.open = true;
     requestAnimationFrame(() => {
       node.scrollIntoView({ block: "center" });
       focus.focus({ preventScroll: true });
@@ -231,80 +276,40 @@ class App {
     });
   }
 
-  #tell(what, news) {
-    const kept = this.#watchers[what].filter((one) => {
-      one.seen ||= one.node.isConnected;
-      return !one.seen || one.node.isConnected;
-    });
-    this.#watchers[what] = kept;
-    for (const one of kept) one.act(news);
-  }
-
   async #refreshSession() {
     await this.takeSession(await this.api.get("session"));
   }
 
-  /** What the server says of itself and its model now. */
+  /** Shows a newer session. Another model has other presets: then a new page takes this one's place. @param {Session} session */
   async takeSession(session) {
     if (this.over) return;
-    if (session.host.model?.path !== this.session.host.model?.path) this.outdated = true;
+    if (session.host.model?.path !== this.session.host.model?.path) this.#outdated = true;
     this.session = session;
     this.api.token = session.token;
-    this.#showModel();
-    // Another model has other presets. What the user has set is kept, and nothing changes under his fingers.
-    if (!this.outdated || this.root.querySelector("dialog, :is(input, textarea, select):focus")) return;
+    this.#sessionView.show(session);
+    // What the user has set is kept, and nothing changes while somebody is typing.
+    if (!this.#outdated || this.root.querySelector("dialog, :is(input, textarea, select):focus")) return;
+    /** @type {Schema} */
     const schema = await this.api.get("schema");
-    // Whoever asked at the same time was faster.
+    // Another request may have been faster.
     if (this.over) return;
-    this.outdated = false;
+    this.#outdated = false;
     if (JSON.stringify(schema) === JSON.stringify(this.schema)) return;
     this.over = true;
-    new App(this.root, this.api, this.session, schema, this.guide);
+    new Page(this.root, this.api, this.session, schema, this.guide);
   }
 
-  /** What is trained on, what memory is free, and what has to be known first. */
-  #showModel() {
-    const { model, memory } = this.session.host;
-    this.version.textContent = `sdft ${this.session.version}`;
-    fill(
-      this.model,
-      el("span.dot", { "aria-hidden": "true", class: `sdft-dot ${model?.trainable ? "sdft-good" : "sdft-bad"}` }),
-      el("span.model-name", { title: model?.path ?? "" }, model?.name || "No model"),
-      model?.family && el("span.quiet", {}, model.family),
-      memory?.free_mb != null && el("span.quiet", {}, `${megabytes(memory.free_mb)} free`),
-    );
-    // What is told already isn't told anew: an alert is read out each time that it is put into the page.
-    const notices = this.#notices();
-    const told = [...this.notices.children];
-    if (told.length !== notices.length || told.some((one, place) => !one.isEqualNode(notices[place]))) fill(this.notices, notices);
-  }
-
-  #notices() {
-    const { missing, warnings = [], host } = this.session;
-    return [
-      missing &&
-        el(
-          "div.notice.bad",
-          { role: "alert" },
-          el("span", {}, `These packages are missing: ${missing.packages.join(", ")}. Install them, then restart:`),
-          el("code.command", {}, missing.command),
-        ),
-      !missing && host.model && !host.model.trainable && host.model.why && el("div.notice.bad", { role: "alert" }, host.model.why),
-      ...warnings.map((text) => el("div.notice.warn", { role: "status" }, text)),
-    ].filter(Boolean);
-  }
-
-  #trouble(error) {
-    this.connection.hidden = !error;
-    this.connection.textContent = error?.message ?? "";
+  /** Shows that the server can't be reached, or null once it can. @param {unknown} error */
+  #showTrouble(error) {
+    this.#connection.hidden = !error;
+    this.#connection.textContent = error ? sentenceOf(error) : "";
     // A server that was restarted has another token.
-    if (error?.status === 403) this.sessionPoll.now();
-    if (!error) this.sessionPoll.now();
+    if (!error || (error instanceof ApiError && error.status === 403)) this.sessionPoll.now();
   }
 }
 
-/** Loads the page's style sheet, once. */
-function styled(href) {
+/** Loads the page's style sheet, once. @param {string} href @returns {Promise<unknown>} */
+function loadStyle(href) {
   if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
   return new Promise((resolve) => {
     const link = el("link", { rel: "stylesheet", href, onload: resolve, onerror: resolve });

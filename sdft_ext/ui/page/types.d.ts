@@ -149,6 +149,34 @@ export interface Memory {
   text: string;
 }
 
+/** `POST calculate`; only `problems` is certain to be there. */
+export interface Calculation {
+  pictures?: number | null;
+  regularization?: number | null;
+  steps?: number | null;
+  epochs?: number | null;
+  steps_per_epoch: number;
+  /** Steps: at most 2,000, and the last one. */
+  saves?: number[];
+  saves_count?: number | null;
+  seconds?: number | null;
+  /** Where the speed was measured. */
+  measured?: string;
+  warnings?: string[];
+  problems: string[];
+  memory: Memory | null;
+}
+
+/** `GET datasets`: a folder of pictures. */
+export interface Dataset {
+  folder: string;
+  pictures: number;
+  captions: number;
+  /** The first ones; `picture` is a path below /sdft/v1/. */
+  thumbnails: { name: string; picture: string; width: number; height: number; caption: string }[];
+  problems: string[];
+}
+
 /** A picture that comes from txt2img or img2img, or why none does. */
 export interface SentPicture {
   blob: Blob;
@@ -187,7 +215,7 @@ export interface App {
   whenProblems(node: Node, act: () => unknown): void;
   whenRuns(node: Node, act: () => unknown): void;
   whenForecast(node: Node, act: (memory: Memory | null) => unknown): void;
-  tellForecast(memory: Memory | null): void;
+  setForecast(memory: Memory | null): void;
   setProblems(problems: Map<string, string>): void;
   attempt(act: () => unknown, button?: HTMLButtonElement | null): Promise<boolean>;
   say(text: string, kind?: "good" | "bad" | "plain" | "warn"): () => void;
@@ -195,6 +223,8 @@ export interface App {
   showGuide(id: string): void;
   showSetting(path: string): void;
   showRun(id: string): void;
+  /** Opens a dataset's folder in the Captions panel. */
+  showCaptions(folder: string): void;
   evaluate(id: string): void;
   point(node: HTMLElement, focus?: HTMLElement): void;
 }

@@ -1,76 +1,96 @@
-// Copies among the pictures, grouped and side by side: remove one, or say that all are wanted.
+// Duplicates among the pictures, grouped and side by side: remove some, or keep them all.
 
-import { pictureTile } from "./tiles.mjs";
 import { button, el, fill } from "../shared/dom.mjs";
-import { count } from "../shared/numbers.mjs";
+import { count, thousands } from "../shared/numbers.mjs";
+import { pictureTile } from "./tiles.mjs";
 
-const AT_ONCE = 20;
+/** @import { App } from "../types.d.ts" */
+/** @import { OpenReport } from "./open_report.mjs" */
+/** @import { DatasetReport, DuplicateGroup } from "./types.d.ts" */
+
+/** How many groups are asked for at once. */
+const GROUPS = 20;
+/** How many files of a group are shown at first, and with each further click. */
 const FIRST = 12;
-const FURTHER = 60;
-const WORDS = { "": "the best", exact: "the same file", mirrored: "mirrored", cropped: "cropped", near: "nearly the same" };
+const MORE = 60;
+/** How a file differs from the one to keep. @type {Record<string, string>} */
+const RELATIONS = { "": "the best", exact: "the same file", mirrored: "mirrored", cropped: "cropped", near: "nearly the same" };
+const KEEP = "Keep all";
+const REPORT_AGAIN = "Report again";
 
-export function copiesList(app, report) {
-  const { groups, exact } = report.told.copies;
+/** @param {App} app @param {OpenReport} open @param {DatasetReport} report */
+export function duplicatesList(app, open, report) {
+  const { groups, exact } = report.copies;
   const list = el("div.copies");
   const more = el("div.row");
-  const all = button(`Remove ${count(exact, "exact copy", "exact copies")}`, () => removeExact(), { kind: "small", title: "Of files that are the same, all but one", data: { action: "dataset-remove-exact" } });
-  const node = el(
-    "div.stack",
-    { data: { role: "copies" } },
-    el("div.row.wrap", {}, el("h3.subtitle", {}, groups ? `Copies (${count(groups, "group", "groups")})` : "No copies found"), el("span.spring"), exact > 1 && all),
-    list,
-    more,
-  );
+  const all = button(`Remove ${count(exact, "exact duplicate", "exact duplicates")}`, removeExact, {
+    kind: "small",
+    title: "Keeps one of each group of identical files",
+    data: { action: "dataset-remove-exact" },
+  });
+  const title = groups ? `Duplicates (${count(groups, "group", "groups")})` : "No duplicates found";
+  const head = el("div.row.wrap", {}, el("h3.subtitle", {}, title), el("span.spring"), exact > 1 && all);
   let start = 0;
 
   async function next() {
     await app.attempt(async () => {
-      const found = await app.api.get(report.path("copies"), { start, count: AT_ONCE });
+      /** @type {{ groups: DuplicateGroup[], total: number }} */
+      const found = await app.api.get(open.path("copies"), { start, count: GROUPS });
       start += found.groups.length;
-      list.append(...found.groups.map((one) => group(app, report, one)));
+      list.append(...found.groups.map((one) => groupView(app, open, one)));
       const left = found.total - start;
-      fill(more, left > 0 && button(`Show ${count(Math.min(left, AT_ONCE), "more group", "more groups")} of ${left.toLocaleString("en")}`, next, { kind: "small", data: { action: "dataset-more-copies" } }));
+      const label = `Show ${count(Math.min(left, GROUPS), "more group", "more groups")} of ${thousands(left)}`;
+      fill(more, left > 0 && button(label, next, { kind: "small", data: { action: "dataset-more-copies" } }));
     });
   }
 
   async function removeExact() {
-    const gone = await report.remove({ exact: true }, all);
-    if (gone.length) all.hidden = true;
+    const removed = await open.remove({ exact: true }, all);
+    if (removed.length) all.hidden = true;
   }
 
   if (groups) next();
+  return el("div.stack", { data: { role: "copies" } }, head, list, more);
+}
+
+/** Shows a group of duplicates. @param {App} app @param {OpenReport} open @param {DuplicateGroup} group */
+function groupView(app, open, group) {
+  const keep = button(group.kept ? REPORT_AGAIN : KEEP, toggle, { kind: "small", data: { action: "dataset-keep" } });
+  const note = el("p.help", { hidden: !group.kept }, "Kept. They won't be reported again.");
+  const node = el(
+    group.kept ? "div.copy-group.kept" : "div.copy-group",
+    { data: { finding: String(group.number), kind: group.kind } },
+    el("div.row.wrap", {}, el("p.finding-text", {}, group.text), keep),
+    note,
+    ...groupTiles(app, open, group),
+  );
+
+  async function toggle() {
+    const kept = !group.kept;
+    const done = await app.attempt(() => app.api.post(open.path("keep"), { finding: group.number, undo: !kept }), keep);
+    if (!done) return;
+    group.kept = kept;
+    keep.textContent = kept ? REPORT_AGAIN : KEEP;
+    node.classList.toggle("sdft-kept", kept);
+    note.hidden = !kept;
+  }
+
   return node;
 }
 
-function group(app, report, told) {
+/** Makes the pictures of a group, and the button that shows more of them. @param {App} app @param {OpenReport} open @param {DuplicateGroup} group */
+function groupTiles(app, open, group) {
   const tiles = el("div.tiles.large");
   const more = el("div.row");
   let shown = 0;
   const next = () => {
-    const some = told.files.slice(shown, shown + (shown ? FURTHER : FIRST));
+    const some = group.files.slice(shown, shown + (shown ? MORE : FIRST));
     shown += some.length;
-    tiles.append(...some.map((file) => pictureTile(app, report, file, { badge: WORDS[file.relation] ?? file.relation, removable: true, large: true })));
-    const left = told.files.length - shown;
-    fill(more, left > 0 && button(`Show ${Math.min(left, FURTHER)} more of ${left.toLocaleString("en")}`, next, { kind: "small", data: { action: "dataset-more-copies-of-one" } }));
+    tiles.append(...some.map((file) => pictureTile(app, open, file, { badge: RELATIONS[file.relation ?? ""] ?? file.relation, removable: true, large: true })));
+    const left = group.files.length - shown;
+    const label = `Show ${Math.min(left, MORE)} more of ${thousands(left)}`;
+    fill(more, left > 0 && button(label, next, { kind: "small", data: { action: "dataset-more-copies-of-one" } }));
   };
   next();
-  const keep = button(told.kept ? "Ask about these again" : "Keep all", async () => {
-    const wanted = !told.kept;
-    const fine = await app.attempt(() => app.api.post(report.path("keep"), { finding: told.number, undo: !wanted }), keep);
-    if (!fine) return;
-    told.kept = wanted;
-    keep.textContent = wanted ? "Ask about these again" : "Keep all";
-    node.classList.toggle("sdft-kept", wanted);
-    note.hidden = !wanted;
-  }, { kind: "small", data: { action: "dataset-keep" } });
-  const note = el("p.help", { hidden: !told.kept }, "Remembered: these are no finding any more.");
-  const node = el(
-    told.kept ? "div.copy-group.kept" : "div.copy-group",
-    { data: { finding: String(told.number), kind: told.kind } },
-    el("div.row.wrap", {}, el("p.finding-text", {}, told.text), keep),
-    note,
-    tiles,
-    more,
-  );
-  return node;
+  return [tiles, more];
 }

@@ -1,103 +1,107 @@
 // The other findings of a report: a sentence each, the pictures behind it, and a button where something can be done about it.
 
-import { pictureTile } from "./tiles.mjs";
 import { button, el, fill } from "../shared/dom.mjs";
-import { count } from "../shared/numbers.mjs";
+import { count, thousands } from "../shared/numbers.mjs";
+import { quotedLabels } from "../shared/setting_names.mjs";
+import { IN_CAPTIONS, REMOVABLE, settingRemedy, USELESS } from "./remedies.mjs";
+import { pictureTile } from "./tiles.mjs";
 
-/** Kinds whose pictures can each be taken out, and those that are of no use at all. */
-const PICTURES_GO = new Set(["unusable", "blurred", "very_dark", "very_bright", "too_many_pictures", "texts_without_pictures"]);
-const ALL_GO = new Set(["unusable", "texts_without_pictures"]);
-const CAPTIONS = new Set(["captions_missing", "captions_empty", "recurring_tag"]);
-const AT_ONCE = 60;
-const PATHS = /\b(?:dataset|train)\.[a-z_]+/g;
+/** @import { App } from "../types.d.ts" */
+/** @import { OpenReport } from "./open_report.mjs" */
+/** @import { DatasetPanel, DatasetReport, Finding, ReportedFile } from "./types.d.ts" */
 
-export function findingsList(app, panel, report) {
-  const { findings, problems } = report.told;
-  if (!findings.length && !problems.length) return el("p", {}, "Nothing else was found.");
+/** How many more pictures a click shows. */
+const MORE = 60;
+
+/** @param {App} app @param {DatasetPanel} panel @param {OpenReport} open @param {DatasetReport} report */
+export function findingsList(app, panel, open, report) {
+  const { findings, problems } = report;
+  if (!findings.length && !problems.length) return el("p", {}, "No other findings.");
   return el(
     "div.stack",
     { data: { role: "findings" } },
     el("h3.subtitle", {}, `Findings (${findings.length})`),
-    el("ul.findings", {}, findings.map((one) => finding(app, panel, report, one))),
-    problems.length > 0 && el("details.fold", {}, el("summary", {}, `Files, one by one (${problems.length})`), el("div.stack.tight", {}, problems.map((text) => el("p.advice", {}, text)))),
+    el("ul.findings", {}, findings.map((one) => findingView(app, panel, open, report, one))),
+    problems.length > 0 &&
+      el("details.fold", {}, el("summary", {}, `File by file (${problems.length})`), el("div.stack.tight", {}, problems.map((text) => el("p.advice", {}, text)))),
   );
 }
 
-function finding(app, panel, report, told) {
-  const remedy = remedyOf(app, panel, report, told);
-  const act =
-    remedy &&
-    button(remedy.label, async () => {
-      if (await remedy.act(told, act)) act.disabled = true;
-    }, { kind: "small", data: { action: "dataset-remedy" } });
-  return el("li.finding", { data: { kind: told.kind, finding: String(told.number) } }, el("div.row.wrap", {}, el("p.finding-text", {}, inLabels(app, told.text)), act), told.count > 0 && behind(app, report, told));
+/** @param {App} app @param {DatasetPanel} panel @param {OpenReport} open @param {DatasetReport} report @param {Finding} finding */
+function findingView(app, panel, open, report, finding) {
+  const remedy = remedyOf(app, panel, open, report, finding);
+  const act = async () => {
+    if (press && (await remedy?.act(press))) press.disabled = true;
+  };
+  const press = remedy && button(remedy.label, act, { kind: "small", data: { action: "dataset-remedy" } });
+  const text = el("p.finding-text", {}, quotedLabels(finding.text, (path) => app.draft.field(path)));
+  return el(
+    "li.finding",
+    { data: { kind: finding.kind, finding: String(finding.number) } },
+    el("div.row.wrap", {}, text, press),
+    finding.count > 0 && filesBehind(app, open, finding),
+  );
 }
 
-/** The pictures behind a finding, unfolded on request; more of them come with a click. */
-function behind(app, report, told) {
-  const removable = PICTURES_GO.has(told.kind);
-  const tile = (file) => pictureTile(app, report, file, { removable });
+/** Makes the fold with the pictures behind a finding; more of them come with a click. @param {App} app @param {OpenReport} open @param {Finding} finding */
+function filesBehind(app, open, finding) {
   const tiles = el("div.tiles");
   const more = el("div.row");
   let start = 0;
-  const next = async () => {
-    await app.attempt(async () => {
-      const found = start ? await app.api.get(report.path("files"), { finding: told.number, start, count: AT_ONCE }) : { files: told.files, total: told.count };
+  const next = () =>
+    app.attempt(async () => {
+      const found = await filesFrom(start);
       start += found.files.length;
-      tiles.append(...found.files.map(tile));
+      tiles.append(...found.files.map((file) => pictureTile(app, open, file, { removable: REMOVABLE.has(finding.kind) })));
       const left = found.total - start;
-      fill(more, left > 0 && button(`Show ${Math.min(left, AT_ONCE)} more of ${left.toLocaleString("en")}`, next, { kind: "small", data: { action: "dataset-more-files" } }));
+      const label = `Show ${Math.min(left, MORE)} more of ${thousands(left)}`;
+      fill(more, left > 0 && button(label, next, { kind: "small", data: { action: "dataset-more-files" } }));
     });
-  };
-  const fold = el("details.fold", { data: { role: "behind" } }, el("summary", {}, told.files[0]?.picture ? count(told.count, "picture", "pictures") : count(told.count, "file", "files")), tiles, more);
+
+  /** The report holds the first ones. @param {number} first @returns {Promise<{ files: ReportedFile[], total: number }>} */
+  async function filesFrom(first) {
+    if (first === 0) return { files: finding.files, total: finding.count };
+    return app.api.get(open.path("files"), { finding: finding.number, start: first, count: MORE });
+  }
+
+  const counted = finding.files[0]?.picture ? count(finding.count, "picture", "pictures") : count(finding.count, "file", "files");
+  const fold = el("details.fold", { data: { role: "behind" } }, el("summary", {}, counted), tiles, more);
   fold.addEventListener("toggle", () => {
     if (fold.open && !start) next();
   });
   return fold;
 }
 
-/** What can be done about a finding: { label, act }, or nothing. `act` says whether it is done with. */
-function remedyOf(app, panel, report, told) {
-  const offered = panel.remedies.get(told.kind);
-  if (offered && (offered.when?.(told, report.told) ?? true)) return { label: offered.label, act: () => offered.act(told, report.told) };
-  if (ALL_GO.has(told.kind)) {
-    return { label: told.count === 1 ? "Remove it" : `Remove all ${told.count.toLocaleString("en")}`, act: async (_, act) => (await report.remove({ finding: told.number }, act)).length > 0 };
+/**
+ * Finds what can be done about a finding; null for nothing. `act` returns whether that settles it.
+ * @param {App} app
+ * @param {DatasetPanel} panel
+ * @param {OpenReport} open
+ * @param {DatasetReport} report
+ * @param {Finding} finding
+ * @returns {{ label: string, act: (pressed: HTMLButtonElement) => boolean | Promise<boolean> } | null}
+ */
+function remedyOf(app, panel, open, report, finding) {
+  const offered = panel.remedies.get(finding.kind);
+  if (offered && (offered.when?.(finding, report) ?? true)) return { label: offered.label, act: () => offered.act(finding, report) };
+  if (USELESS.has(finding.kind)) {
+    const label = finding.count === 1 ? "Remove it" : `Remove all ${thousands(finding.count)}`;
+    return { label, act: async (pressed) => (await open.remove({ finding: finding.number }, pressed)).length > 0 };
   }
-  if (CAPTIONS.has(told.kind) && app.panels?.captions?.openFolder) {
-    return { label: "Open in Captions", act: () => openCaptions(app, panel, told) };
-  }
-  return setting(app, report, told);
+  if (IN_CAPTIONS.has(finding.kind)) return { label: "Open in Captions", act: () => openCaptions(app, panel, finding) };
+  const remedy = settingRemedy(finding, report, (path) => app.draft.get(path));
+  if (!remedy) return null;
+  return {
+    label: remedy.label,
+    act: () => {
+      app.draft.set(remedy.path, remedy.value);
+      return true;
+    },
+  };
 }
 
-/** Remedies that change a setting of the draft. */
-function setting(app, report, told) {
-  const { draft } = app;
-  const change = (label, path, value) =>
-    JSON.stringify(draft.get(path)) !== JSON.stringify(value) && {
-      label,
-      act: () => {
-        draft.set(path, value);
-        return true;
-      },
-    };
-  if (told.kind === "enlarged") return change("Leave small pictures small", "dataset.no_upscale", true);
-  if (told.kind === "cache_memory") return change("Keep the cache on disk", "dataset.cache", "disk");
-  if (told.kind === "trigger_missing") return !draft.get("dataset.template") && change("Put the trigger before every caption", "dataset.template", "[name], [filewords]");
-  if (told.kind === "small_buckets") {
-    const size = Math.max(Math.floor(Math.min(...report.told.buckets.map((one) => one.showings).filter((number) => number > 0))), 1);
-    return size < draft.get("train.batch_size") && change(`Use a batch size of ${size}`, "train.batch_size", size);
-  }
-  return null;
-}
-
-function openCaptions(app, panel, told) {
-  const concept = told.concept ?? panel.concept;
-  app.show("captions");
-  app.panels.captions.openFolder(String(app.draft.get(`dataset.concepts.${concept}.instance`)));
+/** @param {App} app @param {DatasetPanel} panel @param {Finding} finding */
+function openCaptions(app, panel, finding) {
+  app.showCaptions(app.draft.text(`dataset.concepts.${finding.concept ?? panel.concept}.instance`));
   return false;
-}
-
-/** The sentence with the words that the page has for settings. */
-function inLabels(app, text) {
-  return text.replace(PATHS, (path) => (app.draft.field(path) ? `“${app.draft.field(path).label}”` : path));
 }

@@ -1,256 +1,195 @@
-// The report of the dataset: asked for, watched while the pictures are looked at, shown, and asked for again when things change.
+// The report of the dataset: started, watched while pictures are looked at, shown, and marked as out of date when things change.
 
-import { part } from "../shared/api.mjs";
-import { buckets, histogram, leftOver } from "./charts.mjs";
-import { copiesList } from "./duplicates.mjs";
-import { findingsList } from "./findings.mjs";
-import { button, el, fill } from "../shared/dom.mjs";
-import { count } from "../shared/numbers.mjs";
+import { ApiError, part, sentenceOf } from "../shared/api.mjs";
+import { button, el } from "../shared/dom.mjs";
+import { readJson, writeJson, writeText } from "../shared/storage.mjs";
+import { OpenReport } from "./open_report.mjs";
+import { isOver, progressOf, subjectOf } from "./report_text.mjs";
+import { reportView } from "./report_view.mjs";
+
+/** @import { App } from "../types.d.ts" */
+/** @import { DatasetPanel, DatasetSection, PictureNews, ReportAnswer } from "./types.d.ts" */
 
 const KEPT = "sdft.report";
-const BATCH = "train.batch_size";
-const STATES = { waiting: "Waiting for another report …", reading: "Reading names and headers …", looking: "Looking at the pictures", comparing: "Comparing all of them …" };
-const OVER = ["finished", "cancelled", "failed"];
+const storage = () => sessionStorage;
+/** How often a report is asked for while it is made, and after a failed request (ms). */
+const EVERY = 400;
+const AFTER_FAILURE = 3000;
+const LOOK = "Look at the pictures";
 
+/** @param {App} app @param {DatasetPanel} panel @returns {DatasetSection} */
 export function reportSection(app, panel) {
-  const ask = button("Look at the pictures", () => start(), { kind: "primary", data: { action: "dataset-report" } });
-  const stop = button("Cancel", () => cancel(), { kind: "small", data: { action: "dataset-report-cancel" } });
-  const bar = el("div.bar", {}, el("div.bar-fill"));
-  const words = el("p.progress-facts", { role: "status" });
-  const progress = el("div.stack.tight", { hidden: true }, bar, el("div.row", {}, words, el("span.spring"), stop));
-  const stale = el("div.notice.warn", { role: "status", hidden: true }, el("span", {}, "Pictures or settings have changed since this report: look again to bring it up to date."));
-  const undo = el("div.notice", { role: "status", hidden: true });
-  const problem = el("p.problem", { role: "alert", hidden: true });
-  const body = el("div.stack", { data: { role: "report" } });
-  const charts = el("div.report-charts");
-  const intro = el("p.help", {}, "Every picture is opened once: copies, blurred and dark ones, what recurs, and how the sizes fit. Nothing is changed.");
-  const node = el(
-    "section.card",
-    { "aria-label": "Report", data: { section: "report" } },
-    el("div.row.wrap", {}, el("h2.title", {}, "Report"), el("span.spring"), ask),
-    intro,
-    progress,
-    problem,
-    stale,
-    undo,
-    body,
-  );
-  let id = null;
-  let told = null;
-  /** What the shown report was asked about. */
-  let about = "";
-  let timer = 0;
-  /** Files that were removed since, and whether pictures came or went by other ways. */
-  const gone = new Set();
+  const open = new OpenReport(app, panel);
+  const view = reportView(app, panel, open);
+  const parts = reportParts(open, view.node, start, cancel);
+  const { ask, intro, progress, problem, stale } = parts;
+  /** What the shown report is about. */
+  let subject = "";
+  /** Whether pictures came or went by other ways than this report. */
   let outside = false;
-
-  const subject = () => {
-    const { dataset = {}, train = {} } = app.draft.nested();
-    const { batch_size, accumulation } = train;
-    return JSON.stringify([dataset, batch_size, accumulation]);
-  };
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
 
   async function start() {
     clearTimeout(timer);
     problem.hidden = true;
     stale.hidden = true;
-    undo.hidden = true;
+    open.notice.hidden = true;
     ask.disabled = true;
     try {
-      about = subject();
-      gone.clear();
+      subject = subjectOf(app.draft.nested());
+      open.gone.clear();
       outside = false;
+      /** @type {{ id: string }} */
       const begun = await app.api.post("datasets/report", { recipe: app.draft.nested() });
-      id = begun.id;
-      keep();
+      open.id = begun.id;
+      writeJson(storage, KEPT, { id: begun.id, about: subject });
       await follow();
     } catch (error) {
-      fail(error.message);
+      fail(sentenceOf(error));
     } finally {
       ask.disabled = false;
     }
   }
 
-  async function cancel() {
-    await app.attempt(() => app.api.post(`datasets/report/${part(id)}/cancel`), stop);
+  /** @param {MouseEvent} event */
+  async function cancel(event) {
+    const pressed = event.currentTarget instanceof HTMLButtonElement ? event.currentTarget : null;
+    await app.attempt(() => app.api.post(open.path("cancel")), pressed);
     clearTimeout(timer);
     follow();
   }
 
+  /** Asks how far the report is, again and again until it is over; then shows it. */
   async function follow() {
-    const mine = id;
+    const id = open.id;
+    if (id === null) return;
+    /** @type {ReportAnswer} */
     let found;
     try {
-      found = await app.api.get(`datasets/report/${part(mine)}`);
+      found = await app.api.get(`datasets/report/${part(id)}`);
     } catch (error) {
-      if (mine !== id) return;
-      // A server that was restarted has forgotten it; one that is away comes back.
-      if (error.status === 404) return forget();
-      timer = setTimeout(follow, 3000);
+      if (id !== open.id) return;
+      // A server that was restarted has forgotten it; one that can't be reached comes back.
+      if (error instanceof ApiError && error.status === 404) forget();
+      else timer = setTimeout(follow, AFTER_FAILURE);
       return;
     }
-    if (mine !== id) return;
-    const over = OVER.includes(found.state);
-    progress.hidden = over;
-    if (!over) {
-      const looking = found.state === "looking" && found.total > 0;
-      bar.classList.toggle("sdft-busy", !looking);
-      bar.firstElementChild.style.width = looking ? `${(100 * found.done) / found.total}%` : "30%";
-      words.textContent = looking ? `${STATES.looking}: ${found.done.toLocaleString("en")} of ${found.total.toLocaleString("en")}` : STATES[found.state];
-      timer = setTimeout(follow, 400);
-      return;
+    if (id !== open.id) return;
+    progress.show(found);
+    if (!isOver(found.state)) timer = setTimeout(follow, EVERY);
+    else if (found.state === "failed") fail(found.message);
+    else if (found.state === "cancelled") fail("Cancelled: not all pictures were looked at.");
+    else {
+      open.data = found.report;
+      show();
     }
-    if (found.state === "failed") return fail(found.message);
-    if (found.state === "cancelled") return fail("Cancelled: the pictures were not all looked at.");
-    told = found.report;
-    show();
   }
 
   function forget() {
-    id = null;
-    told = null;
-    progress.hidden = true;
-    keep();
+    open.id = null;
+    open.data = null;
+    progress.node.hidden = true;
+    writeText(storage, KEPT, null);
     show();
   }
 
+  /** @param {string} sentence */
   function fail(sentence) {
-    progress.hidden = true;
+    progress.node.hidden = true;
     problem.textContent = sentence;
     problem.hidden = false;
   }
 
-  const api = {
-    get id() {
-      return id;
-    },
-    get told() {
-      return told;
-    },
-    path: (what) => `datasets/report/${part(id)}/${what}`,
-
-    /** Moves files to the trash; `body` is { files }, { finding } or { exact: true }. Returns the numbers removed. */
-    async remove(body, button_ = null) {
-      let gone = [];
-      await app.attempt(async () => {
-        const { removed } = await app.api.post(api.path("remove"), body);
-        gone = removed.flatMap((one) => one.files);
-        if (gone.length) api.removed(removed);
-      }, button_);
-      return gone;
-    },
-
-    /** Says what was removed, with the way back. */
-    removed(removals) {
-      const files = removals.flatMap((one) => one.files);
-      const back = button("Undo", async () => {
-        if (await api.restore(removals, back)) undo.hidden = true;
-      }, { kind: "small", data: { action: "dataset-undo" } });
-      fill(undo, el("span", {}, `${count(files.length, "file was", "files were")} moved to the dataset's trash, with caption and mask.`), back);
-      undo.hidden = false;
-      for (const number of files) gone.add(number);
-      for (const act of api.watchers) act(files, true);
-      panel.tell("pictures", { from: "report" });
-    },
-
-    async restore(removals, button_ = null) {
-      const fine = await app.attempt(async () => {
-        for (const one of removals) {
-          await app.api.post("datasets/restore", { folder: one.folder, id: one.id });
-          for (const number of one.files) gone.delete(number);
-          for (const act of api.watchers) act(one.files, false);
-        }
-      }, button_);
-      panel.tell("pictures", { from: "report" });
-      return fine;
-    },
-    /** `act(numbers, gone)` hears of files that were removed or put back. */
-    watchers: [],
-  };
-
   function show() {
-    gone.clear();
-    intro.hidden = Boolean(told);
-    ask.textContent = told ? "Look again" : "Look at the pictures";
+    open.gone.clear();
+    intro.hidden = Boolean(open.data);
+    ask.textContent = open.data ? "Look again" : LOOK;
     problem.hidden = true;
-    api.watchers = [];
-    if (!told) return fill(body);
-    fill(
-      body,
-      el("p", { data: { role: "counts" } }, summary()),
-      charts,
-      el(
-        "div.histograms",
-        {},
-        histogram("Shorter side", told.histograms.shorter_side, told.figures.shorter_side, { digits: (value) => `${Math.round(value)} px` }),
-        histogram("Sharpness", told.histograms.sharpness, told.figures.sharpness, { ends: ["blurred", "sharp"] }),
-        histogram("Brightness", told.histograms.brightness, told.figures.brightness, { ends: ["dark", "bright"] }),
-      ),
-      copiesList(app, api),
-      findingsList(app, panel, api),
-    );
-    drawCharts();
-    follows();
+    view.draw();
+    if (open.data) checkStale();
   }
 
-  /** What batches leave over follows the batch size of the draft at once. */
-  function drawCharts() {
-    const batch = app.draft.get(BATCH);
-    if (!told || charts.dataset.batch === `${id} ${batch}`) return;
-    charts.dataset.batch = `${id} ${batch}`;
-    fill(
-      charts,
-      el("div.stack.tight", { "aria-label": "Buckets", role: "group" }, el("h3.subtitle", {}, "Buckets"), el("p.help", {}, `Showings of an epoch by shape. Hatched: what a batch of ${batch} leaves over; it opens the next epoch.`), buckets(told.buckets, batch)),
-      el("div.stack.tight", {}, el("h3.subtitle", {}, "Left over, by batch size"), el("p.help", {}, "A click chooses the batch size."), leftOver(told.left_over, batch, (size) => app.draft.set(BATCH, size))),
-    );
+  /** Says whether the report is still about what the draft holds. */
+  function checkStale() {
+    const changed = outside || open.gone.size > 0 || (open.data?.removed ?? 0) > 0;
+    stale.hidden = !open.data || !(changed || subjectOf(app.draft.nested()) !== subject);
   }
 
-  function summary() {
-    const own = told.concepts.reduce((sum, one) => sum + one.instance_pictures, 0);
-    const others = told.concepts.reduce((sum, one) => sum + one.regularization_pictures, 0);
-    const sizes = told.figures.sizes;
-    return `${count(own, "instance picture", "instance pictures")} of ${count(sizes, "size", "sizes")}, ${count(others, "regularization picture", "regularization pictures")}. An epoch shows ${told.showings_per_epoch.toLocaleString("en")} in ${count(told.steps_per_epoch, "step", "steps")}.`;
-  }
-
-  /** Whether the report still says what the draft asks for. */
-  function follows() {
-    stale.hidden = !told || !(outside || gone.size > 0 || told.removed > 0 || subject() !== about);
-  }
-
-  function keep() {
-    try {
-      if (id) sessionStorage.setItem(KEPT, JSON.stringify({ id, about }));
-      else sessionStorage.removeItem(KEPT);
-    } catch {
-      // Without storage a reloaded page asks again.
-    }
-  }
-
-  try {
-    const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
-    if (kept?.id) ({ id, about } = kept);
-  } catch {
-    id = null;
-  }
-  app.whenDraft(node, () => {
-    follows();
-    drawCharts();
-  });
-  panel.listen("pictures", (news) => {
+  /** @param {PictureNews} [news] */
+  function picturesChanged(news) {
     if (news?.added) start();
-    else if (news?.from === "trash" && told) follow();
+    else if (news?.from === "trash" && open.data) follow();
     else {
       outside ||= news?.from !== "report";
-      follows();
+      checkStale();
     }
+  }
+
+  const kept = /** @type {{ id?: string, about?: string } | null} */ (readJson(storage, KEPT));
+  if (kept?.id) {
+    open.id = kept.id;
+    subject = kept.about ?? "";
+  }
+  app.whenDraft(parts.node, () => {
+    checkStale();
+    view.drawCharts();
   });
+  panel.listen("pictures", picturesChanged);
   return {
     name: "report",
-    node,
-    api,
-    start,
+    node: parts.node,
     shown() {
-      if (id && !told && progress.hidden) follow();
+      if (open.id && !open.data && progress.node.hidden) follow();
+    },
+  };
+}
+
+/**
+ * Makes the section's elements.
+ * @param {OpenReport} open
+ * @param {HTMLElement} body
+ * @param {() => unknown} start
+ * @param {(event: MouseEvent) => unknown} cancel
+ */
+function reportParts(open, body, start, cancel) {
+  const ask = button(LOOK, start, { kind: "primary", data: { action: "dataset-report" } });
+  const progress = progressView(cancel);
+  const changed = "Pictures or settings have changed since this report was made: look again to update it.";
+  const stale = el("div.notice.warn", { role: "status", hidden: true }, el("span", {}, changed));
+  const problem = el("p.problem", { role: "alert", hidden: true });
+  const intro = el("p.help", {}, "Opens every picture once, and finds duplicates, blurred and dark pictures, what recurs, and how the sizes fit. Nothing is changed.");
+  const node = el(
+    "section.card",
+    { "aria-label": "Report", data: { section: "report" } },
+    el("div.row.wrap", {}, el("h2.title", {}, "Report"), el("span.spring"), ask),
+    intro,
+    progress.node,
+    problem,
+    stale,
+    open.notice,
+    body,
+  );
+  return { node, ask, intro, progress, problem, stale };
+}
+
+/** Makes the bar that shows how far a report is. @param {(event: MouseEvent) => unknown} cancel */
+function progressView(cancel) {
+  const filled = el("div.bar-fill");
+  const bar = el("div.bar", {}, filled);
+  const facts = el("p.progress-facts", { role: "status" });
+  const stop = button("Cancel", cancel, { kind: "small", data: { action: "dataset-report-cancel" } });
+  const node = el("div.stack.tight", { hidden: true }, bar, el("div.row", {}, facts, el("span.spring"), stop));
+  return {
+    node,
+    /** @param {ReportAnswer} answer */
+    show(answer) {
+      node.hidden = isOver(answer.state);
+      if (node.hidden) return;
+      const { share, text } = progressOf(answer);
+      bar.classList.toggle("sdft-busy", share === null);
+      filled.style.width = share === null ? "30%" : `${100 * share}%`;
+      facts.textContent = text;
     },
   };
 }

@@ -1,68 +1,77 @@
-// The pictures: folders, what lies in them, and what is wrong with it.
+// The pictures: their folders, what is in them, and what is wrong with it.
 
-import { settingField } from "../shared/field.mjs";
-import { debounced, el, fill } from "../shared/dom.mjs";
-import { count } from "../shared/numbers.mjs";
 import { regularization } from "../dataset/regularization.mjs";
+import { aborted, sentenceOf } from "../shared/api.mjs";
+import { debounced, el, fill } from "../shared/dom.mjs";
+import { settingField } from "../shared/field.mjs";
+import { count } from "../shared/numbers.mjs";
+import { thumbnails } from "../shared/thumbnails.mjs";
+
+/** @import { App, Dataset } from "../types.d.ts" */
 
 const INSTANCE = "dataset.concepts.0.instance";
 const REGULARIZATION = "dataset.concepts.0.regularization";
-const SHOWN = 24;
+const INSTANCE_SHOWN = 24;
+const REGULARIZATION_SHOWN = 8;
 
-export function dataset(app) {
+/** Makes the controls of the first concept's folders, with what is in them. @param {App} app */
+export function datasetFolders(app) {
+  const instance = settingField(app, INSTANCE, { help: "Folder with the pictures of the concept, on the computer that runs this page's server." });
+  const help = "Optional for a style. Pictures of the class, not of the concept: 20–100 for each instance picture.";
   return el(
     "div.stack",
     {},
-    el("div.stack", {}, settingField(app, INSTANCE, { help: "Folder with the pictures of the concept, on the computer that runs this page's server." }), contents(app, INSTANCE, SHOWN)),
-    el("div.stack", {}, settingField(app, REGULARIZATION, { help: "Optional for a style. Pictures of the class, not of the concept: 20–100 for each instance picture." }), contents(app, REGULARIZATION, 8), regularization(app).node),
+    el("div.stack", {}, instance, contents(app, INSTANCE, INSTANCE_SHOWN)),
+    el("div.stack", {}, settingField(app, REGULARIZATION, { help }), contents(app, REGULARIZATION, REGULARIZATION_SHOWN), regularization(app).node),
   );
 }
 
-/** What lies in the folder that a setting names: how many, the first ones, and problems. */
+/**
+ * Shows what is in the folder that a setting names: how many pictures, the first ones, and problems.
+ * @param {App} app
+ * @param {string} path
+ * @param {number} shown how many pictures
+ */
 export function contents(app, path, shown) {
   const node = el("div.contents", { "aria-live": "polite", data: { contents: path } });
-  let asked = null;
+  let request = new AbortController();
+  /** @type {string | null} */
   let folder = null;
-  const look = async () => {
-    const now = String(app.draft.get(path)).trim();
+  const refresh = async () => {
+    const now = app.draft.text(path);
     if (now === folder) return;
     folder = now;
-    asked?.abort();
-    if (!now) return fill(node);
-    asked = new AbortController();
+    request.abort();
+    if (!now) {
+      fill(node);
+      return;
+    }
+    request = new AbortController();
     try {
-      const found = await app.api.get("datasets", { folder: now, count: shown }, asked.signal);
+      /** @type {Dataset} */
+      const found = await app.api.get("datasets", { folder: now, count: shown }, request.signal);
       fill(
         node,
         el("p.help", {}, `${count(found.pictures, "picture", "pictures")}, ${count(found.captions, "caption", "captions")}`),
-        el("div.thumbnails", {}, found.thumbnails.map((one) => thumbnail(app, one)), found.pictures > found.thumbnails.length && el("span.more", {}, `+ ${found.pictures - found.thumbnails.length}`)),
+        thumbnails(app, found),
         found.problems.map((text) => el("p.advice", {}, text)),
       );
     } catch (error) {
-      if (error.name === "AbortError") return;
-      fill(node, el("p.problem", { role: "alert" }, error.message));
+      if (aborted(error)) return;
+      fill(node, el("p.problem", { role: "alert" }, sentenceOf(error)));
       folder = null;
     }
   };
-  const later = debounced(look, 400);
+  const refreshLater = debounced(refresh, 400);
   app.whenDraft(node, (paths) => {
-    if (!paths || paths.includes(path)) later();
+    if (!paths || paths.includes(path)) refreshLater();
   });
-  // Somebody has put pictures into a folder that is shown already.
+  // Pictures were added to a folder that is shown already.
   app.root.addEventListener("sdft-pictures", (event) => {
-    if (!node.isConnected || event.detail.folder !== folder) return;
+    if (!node.isConnected || /** @type {CustomEvent<{ folder: string }>} */ (event).detail.folder !== folder) return;
     folder = null;
-    look();
+    refresh();
   });
-  look();
+  refresh();
   return node;
-}
-
-function thumbnail(app, { name, picture, width, height, caption }) {
-  const words = caption ? `${name}: ${caption}` : name;
-  return el(
-    "figure.thumbnail",
-    { title: `${words}\n${width} × ${height}` },
-    el("img", { src: app.api.url(picture, { side: 192 }), alt: words, loading: "lazy", width: 72, height: 72, class: Math.max(width, height) <= 128 ? "sdft-pixels" : "" }),
-  );
 }

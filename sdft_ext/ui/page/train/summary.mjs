@@ -1,154 +1,132 @@
-// What the recipe comes to: steps, saves, time, memory, what stands in the way, and the button that starts it.
+// What the recipe comes to: steps, saves, time, memory, what keeps it from starting, and the button that starts it.
 
+import { aborted, sentenceOf } from "../shared/api.mjs";
 import { button, debounced, el, fill } from "../shared/dom.mjs";
-import { count, duration, megabytes } from "../shared/numbers.mjs";
+import { megabytes } from "../shared/numbers.mjs";
+import { settingNamed, withLabels } from "../shared/setting_names.mjs";
+import { factsOf, memoryUse } from "./calculation.mjs";
+
+/** @import { App, Calculation, Memory } from "../types.d.ts" */
 
 const INSTANCE = "dataset.concepts.0.instance";
-const PATHS = /[a-z_]+(?:\.[a-z_0-9]+|\[\d+\])+/g;
 
+/** @param {App} app */
 export function summary(app) {
   const { draft } = app;
   const facts = el("dl.facts");
   const memory = el("div.forecast");
   const advice = el("div.stack.tight");
   const train = button("Train", start, { kind: "primary large", data: { action: "train" } });
-  const node = el(
-    "aside.card.summary",
-    { "aria-label": "This run" },
-    el("h2.title", {}, "This run"),
-    facts,
-    memory,
-    advice,
-    train,
-  );
-  let asked = null;
-  /** Sentences that keep the recipe from starting; null until the server has looked at it for the first time. */
+  const node = el("aside.card.summary", { "aria-label": "This run" }, el("h2.title", {}, "This run"), facts, memory, advice, train);
+  let request = new AbortController();
+  /** Sentences that keep the recipe from starting; null until the server has checked it for the first time. @type {string[] | null} */
   let problems = null;
 
   async function calculate() {
-    asked?.abort();
-    asked = new AbortController();
+    request.abort();
+    request = new AbortController();
     node.setAttribute("aria-busy", "true");
     try {
-      const found = await app.api.post("calculate", { recipe: draft.nested() }, asked.signal);
+      /** @type {Calculation} */
+      const found = await app.api.post("calculate", { recipe: draft.nested() }, request.signal);
       problems = found.problems;
       show(found);
     } catch (error) {
-      if (error.name === "AbortError") return;
-      problems = [error.message];
+      if (aborted(error)) return;
+      problems = [sentenceOf(error)];
       fill(facts);
       fill(memory);
-      told([], [error.message]);
+      showAdvice(app, advice, [], problems);
     }
     node.removeAttribute("aria-busy");
-    ready();
+    updateButton();
   }
 
+  /** @param {Calculation} found */
   function show(found) {
-    const saves = found.saves ?? [];
-    const rows = !found.pictures ? [] : [
-      ["Pictures", found.pictures != null && [found.pictures, found.regularization ? `+ ${found.regularization} regularization` : ""].join(" ")],
-      ["Steps", found.steps != null && found.steps.toLocaleString("en")],
-      ["Epochs", found.epochs != null && `${Number(found.epochs.toFixed(1))} of ${count(found.steps_per_epoch, "step", "steps")}`],
-      ["Saves", saves.length && `${found.saves_count ?? saves.length}, at step ${saves.length > 4 ? `${saves.slice(0, 3).join(", ")} … ${saves.at(-1)}` : saves.join(", ")}`],
-      ["Time", found.seconds != null ? `about ${duration(found.seconds)}` : found.measured && "measured once it runs"],
-    ];
-    fill(facts, rows.filter(([, value]) => value).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]));
+    fill(facts, factsOf(found).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
     if (found.measured && found.seconds != null) facts.title = found.measured;
-    forecast(found.memory);
-    told(found.warnings ?? [], found.problems);
+    app.setForecast(found.memory);
+    fill(memory, memoryMeter(found.memory));
+    showAdvice(app, advice, found.warnings ?? [], found.problems);
   }
 
-  function forecast(found) {
-    app.tellForecast(found);
-    if (!found || found.needed_mb == null) return fill(memory, found?.text && el("p.help", {}, found.text));
-    const share = found.free_mb ? Math.min(found.needed_mb / found.free_mb, 1) : 0;
-    const kind = found.fits === false ? "bad" : share > 0.85 ? "warn" : "good";
-    const parts = Object.entries(found.parts ?? {}).map(([name, mb]) => `${name}: ${megabytes(mb)}`);
-    const words = `${found.estimate ? "estimate: " : ""}${megabytes(found.needed_mb)} of ${megabytes(found.free_mb)} free`;
-    fill(
-      memory,
-      el("div.row", {}, el("span.quiet", {}, "Memory"), el("span.spring"), el("span", {}, words)),
-      el("div.meter", { title: parts.join("\n"), role: "img", "aria-label": `Memory: ${words}` }, el("div", { class: `sdft-meter-fill sdft-${kind}`, style: `width: ${Math.round(share * 100)}%` })),
-      found.text && el("p.help", {}, found.text),
-    );
-  }
-
-  /** Problems stand beside the control that they name, and all of them here, with the warnings. */
-  function told(warnings, found) {
-    const beside = new Map();
-    const here = [];
-    for (const sentence of found) {
-      const path = named(sentence);
-      // Nothing is wrong yet where nothing has been chosen.
-      if (path === INSTANCE && !String(draft.get(INSTANCE)).trim()) {
-        here.push(el("p.help", {}, link(app, INSTANCE, "Choose the folder with your pictures to begin.")));
-        continue;
-      }
-      if (path) beside.set(path, inLabels(sentence, path));
-      here.push(el("p.problem", {}, path ? link(app, path, inLabels(sentence, path)) : sentence));
-    }
-    const advised = warnings.map((sentence) => {
-      const path = named(sentence);
-      return el("p.advice", {}, path ? link(app, path, inLabels(sentence, path)) : sentence);
-    });
-    fill(advice, here, advised);
-    app.setProblems(beside);
-  }
-
-  /** The setting that a sentence names by its path. */
-  function named(sentence) {
-    return (sentence.match(PATHS) ?? []).map(settingAt).find(Boolean);
-  }
-
-  function settingAt(text) {
-    const path = text.replace(/\[(\d+)\]/g, ".$1").replace(/^concepts\./, "dataset.concepts.");
-    // A sentence may name one line of a list.
-    return [path, path.replace(/\.\w+$/, "")].find((one) => draft.field(one));
-  }
-
-  /** The sentence with the words that the page shows instead of the recipe's own names. */
-  function inLabels(sentence, path) {
-    const label = draft.field(path).label;
-    const words = sentence.replace(PATHS, (text) => {
-      const found_ = settingAt(text);
-      return found_ ? draft.field(found_).label : text;
-    });
-    return words.startsWith(`${label}: `) ? words.slice(label.length + 2) : words;
-  }
-
-  function ready() {
-    const wrong = draft.invalid.size;
-    train.disabled = wrong > 0 || problems === null || problems.length > 0 || Boolean(app.session.missing);
-    train.title = wrong ? "Mend the marked settings first." : problems?.[0] ?? "";
+  function updateButton() {
+    const wrong = draft.invalid.size > 0;
+    train.disabled = wrong || problems === null || problems.length > 0 || Boolean(app.session.missing);
+    train.title = wrong ? "Fix the highlighted settings first." : problems?.[0] ?? "";
   }
 
   async function start() {
     await app.attempt(async () => {
+      /** @type {{ id: string }} */
       const { id } = await app.api.post("runs", { recipe: draft.nested() });
       await app.refresh();
       app.showRun(id);
     }, train);
-    ready();
+    updateButton();
   }
 
-  const later = debounced(calculate, 350);
+  const calculateLater = debounced(calculate, 350);
   app.whenDraft(node, () => {
-    ready();
-    later();
+    updateButton();
+    calculateLater();
   });
   let current = app.runs.current;
   app.whenRuns(node, () => {
-    // What is free, and how fast steps are, changes with what else runs.
-    if (app.runs.current !== current) later();
+    // Free memory, and how fast steps are, depend on what else runs.
+    if (app.runs.current !== current) calculateLater();
     current = app.runs.current;
   });
   fill(advice, el("p.help", {}, "Calculating …"));
   calculate();
-  ready();
+  updateButton();
   return node;
 }
 
-function link(app, path, sentence) {
+/** Shows the memory forecast. @param {Memory | null | undefined} found */
+function memoryMeter(found) {
+  if (!found) return [];
+  const explanation = found.text && el("p.help", {}, found.text);
+  if (found.needed_mb == null) return [explanation];
+  const { share, level, text } = memoryUse(found);
+  const parts = Object.entries(found.parts ?? {}).map(([name, mb]) => `${name}: ${megabytes(mb)}`);
+  const filled = el("div", { class: `sdft-meter-fill sdft-${level}`, style: `width: ${Math.round(share * 100)}%` });
+  return [
+    el("div.row", {}, el("span.quiet", {}, "Memory"), el("span.spring"), el("span", {}, text)),
+    el("div.meter", { title: parts.join("\n"), role: "img", "aria-label": `Memory: ${text}` }, filled),
+    explanation,
+  ];
+}
+
+/**
+ * Lists problems and warnings; a problem is shown with the control that it names, too.
+ * @param {App} app
+ * @param {HTMLElement} node
+ * @param {string[]} warnings
+ * @param {string[]} problems
+ */
+function showAdvice(app, node, warnings, problems) {
+  const { draft } = app;
+  /** @param {string} path */
+  const find = (path) => draft.field(path);
+  /** @type {Map<string, string>} */
+  const byPath = new Map();
+  /** @param {string} sentence @param {string | undefined} path */
+  const linked = (sentence, path) => (path ? settingLink(app, path, withLabels(sentence, path, find)) : sentence);
+  const listed = problems.map((sentence) => {
+    const path = settingNamed(sentence, find);
+    // Nothing is wrong yet where nothing has been chosen.
+    if (path === INSTANCE && !draft.text(INSTANCE)) return el("p.help", {}, settingLink(app, INSTANCE, "Choose the folder with your pictures to begin."));
+    if (path) byPath.set(path, withLabels(sentence, path, find));
+    return el("p.problem", {}, linked(sentence, path));
+  });
+  const advised = warnings.map((sentence) => el("p.advice", {}, linked(sentence, settingNamed(sentence, find))));
+  fill(node, listed, advised);
+  app.setProblems(byPath);
+}
+
+/** Makes a sentence that leads to its setting. @param {App} app @param {string} path @param {string} sentence */
+function settingLink(app, path, sentence) {
   return el("button.sentence", { type: "button", onclick: () => app.showSetting(path), title: "Show the setting" }, sentence);
 }
