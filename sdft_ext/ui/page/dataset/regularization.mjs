@@ -48,7 +48,7 @@ export function regularization(app, concept = () => 0, came = () => {}) {
   const problem = el("p.problem", { role: "alert", hidden: true });
   const draw = button("Draw the pictures", start, { kind: "primary", data: { action: "regularize" } });
   const list = el("div.stack.tight", { "aria-live": "polite" });
-  const node = fold([...form.nodes, problem, el("div.row.wrap", {}, draw, el("span.help", {}, "Drawn in turns with your own generations and runs, one at a time.")), list]);
+  const node = fold([...form.nodes, problem, el("div.row.wrap", {}, draw, el("span.help", {}, "Takes turns with your generations and with runs, one at a time.")), list]);
   /** How many pictures each job had drawn when they were last counted. */
   let counted = "";
   const refreshAdvice = debounced(() => node.open && advice.refresh(), 400);

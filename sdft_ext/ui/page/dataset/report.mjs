@@ -19,130 +19,155 @@ const LOOK = "Look at the pictures";
 
 /** @param {App} app @param {DatasetPanel} panel @returns {DatasetSection} */
 export function reportSection(app, panel) {
-  const open = new OpenReport(app, panel);
-  const view = reportView(app, panel, open);
-  const parts = reportParts(open, view.node, start, cancel);
-  const { ask, intro, progress, problem, stale } = parts;
-  /** What the shown report is about. */
-  let subject = "";
-  /** Whether pictures came or went by other ways than this report. */
-  let outside = false;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
+  return new ReportSection(app, panel);
+}
 
-  async function start() {
-    clearTimeout(timer);
+/** @implements {DatasetSection} */
+class ReportSection {
+  name = "report";
+  /** What the shown report is about. */
+  #subject = "";
+  /** Whether pictures came or went by other ways than this report. */
+  #outside = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /** @param {App} app @param {DatasetPanel} panel */
+  constructor(app, panel) {
+    this.app = app;
+    this.open = new OpenReport(app, panel);
+    this.view = reportView(app, panel, this.open);
+    this.parts = reportParts(this.open, this.view.node, () => this.#start(), (event) => this.#cancel(event));
+    this.node = this.parts.node;
+    this.#restore();
+    app.whenDraft(this.node, () => {
+      this.#checkStale();
+      this.view.drawCharts();
+    });
+    panel.listen("pictures", (news) => this.#picturesChanged(news));
+  }
+
+  shown() {
+    if (this.open.id && !this.open.data && this.parts.progress.node.hidden) this.#follow();
+  }
+
+  async #start() {
+    const { open } = this;
+    const { ask, problem, stale } = this.parts;
+    clearTimeout(this.#timer);
     problem.hidden = true;
     stale.hidden = true;
     open.notice.hidden = true;
     ask.disabled = true;
     try {
-      subject = subjectOf(app.draft.nested());
+      this.#subject = subjectOf(this.app.draft.nested());
       open.gone.clear();
-      outside = false;
+      this.#outside = false;
       /** @type {{ id: string }} */
-      const begun = await app.api.post("datasets/report", { recipe: app.draft.nested() });
+      const begun = await this.app.api.post("datasets/report", { recipe: this.app.draft.nested() });
       open.id = begun.id;
-      writeJson(storage, KEPT, { id: begun.id, about: subject });
-      await follow();
+      this.#keep();
+      await this.#follow();
     } catch (error) {
-      fail(sentenceOf(error));
+      this.#fail(sentenceOf(error));
     } finally {
       ask.disabled = false;
     }
   }
 
   /** @param {MouseEvent} event */
-  async function cancel(event) {
+  async #cancel(event) {
     const pressed = event.currentTarget instanceof HTMLButtonElement ? event.currentTarget : null;
-    await app.attempt(() => app.api.post(open.path("cancel")), pressed);
-    clearTimeout(timer);
-    follow();
+    await this.app.attempt(() => this.app.api.post(this.open.path("cancel")), pressed);
+    clearTimeout(this.#timer);
+    this.#follow();
   }
 
   /** Asks how far the report is, again and again until it is over; then shows it. */
-  async function follow() {
-    const id = open.id;
+  async #follow() {
+    const { id } = this.open;
     if (id === null) return;
     /** @type {ReportAnswer} */
     let found;
     try {
-      found = await app.api.get(`datasets/report/${part(id)}`);
+      found = await this.app.api.get(`datasets/report/${part(id)}`);
     } catch (error) {
-      if (id !== open.id) return;
+      if (id !== this.open.id) return;
       // A server that was restarted has forgotten it; one that can't be reached comes back.
-      if (error instanceof ApiError && error.status === 404) forget();
-      else timer = setTimeout(follow, AFTER_FAILURE);
+      if (error instanceof ApiError && error.status === 404) this.#forget();
+      else this.#timer = setTimeout(() => this.#follow(), AFTER_FAILURE);
       return;
     }
-    if (id !== open.id) return;
-    progress.show(found);
-    if (!isOver(found.state)) timer = setTimeout(follow, EVERY);
-    else if (found.state === "failed") fail(found.message);
-    else if (found.state === "cancelled") fail("Cancelled: not all pictures were looked at.");
+    if (id === this.open.id) this.#take(found);
+  }
+
+  /** @param {ReportAnswer} found */
+  #take(found) {
+    this.parts.progress.show(found);
+    if (!isOver(found.state)) this.#timer = setTimeout(() => this.#follow(), EVERY);
+    else if (found.state === "failed") this.#fail(found.message);
+    else if (found.state === "cancelled") this.#fail("Cancelled: not all pictures were looked at.");
     else {
-      open.data = found.report;
-      show();
+      this.open.data = found.report;
+      this.#show();
     }
   }
 
-  function forget() {
-    open.id = null;
-    open.data = null;
-    progress.node.hidden = true;
-    writeText(storage, KEPT, null);
-    show();
+  #forget() {
+    this.open.id = null;
+    this.open.data = null;
+    this.parts.progress.node.hidden = true;
+    this.#keep();
+    this.#show();
   }
 
   /** @param {string} sentence */
-  function fail(sentence) {
+  #fail(sentence) {
+    const { problem, progress } = this.parts;
     progress.node.hidden = true;
     problem.textContent = sentence;
     problem.hidden = false;
   }
 
-  function show() {
-    open.gone.clear();
-    intro.hidden = Boolean(open.data);
-    ask.textContent = open.data ? "Look again" : LOOK;
-    problem.hidden = true;
-    view.draw();
-    if (open.data) checkStale();
+  #show() {
+    const { data, gone } = this.open;
+    gone.clear();
+    this.parts.intro.hidden = Boolean(data);
+    this.parts.ask.textContent = data ? "Look again" : LOOK;
+    this.parts.problem.hidden = true;
+    this.view.draw();
+    if (data) this.#checkStale();
   }
 
   /** Says whether the report is still about what the draft holds. */
-  function checkStale() {
-    const changed = outside || open.gone.size > 0 || (open.data?.removed ?? 0) > 0;
-    stale.hidden = !open.data || !(changed || subjectOf(app.draft.nested()) !== subject);
+  #checkStale() {
+    const { data, gone } = this.open;
+    const changed = this.#outside || gone.size > 0 || (data?.removed ?? 0) > 0;
+    this.parts.stale.hidden = !data || !(changed || subjectOf(this.app.draft.nested()) !== this.#subject);
   }
 
   /** @param {PictureNews} [news] */
-  function picturesChanged(news) {
-    if (news?.added) start();
-    else if (news?.from === "trash" && open.data) follow();
+  #picturesChanged(news) {
+    if (news?.added) this.#start();
+    else if (news?.from === "trash" && this.open.data) this.#follow();
     else {
-      outside ||= news?.from !== "report";
-      checkStale();
+      this.#outside ||= news?.from !== "report";
+      this.#checkStale();
     }
   }
 
-  const kept = /** @type {{ id?: string, about?: string } | null} */ (readJson(storage, KEPT));
-  if (kept?.id) {
-    open.id = kept.id;
-    subject = kept.about ?? "";
+  /** Keeps which report is shown, so that a reloaded page finds it again. */
+  #keep() {
+    if (this.open.id) writeJson(storage, KEPT, { id: this.open.id, about: this.#subject });
+    else writeText(storage, KEPT, null);
   }
-  app.whenDraft(parts.node, () => {
-    checkStale();
-    view.drawCharts();
-  });
-  panel.listen("pictures", picturesChanged);
-  return {
-    name: "report",
-    node: parts.node,
-    shown() {
-      if (open.id && !open.data && progress.node.hidden) follow();
-    },
-  };
+
+  #restore() {
+    const kept = /** @type {{ id?: string, about?: string } | null} */ (readJson(storage, KEPT));
+    if (!kept?.id) return;
+    this.open.id = kept.id;
+    this.#subject = kept.about ?? "";
+  }
 }
 
 /**

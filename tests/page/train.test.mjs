@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { quotedLabels, settingNamed, withLabels } from "../../sdft_ext/ui/page/shared/setting_names.mjs";
+import { factsOf, memoryUse } from "../../sdft_ext/ui/page/train/calculation.mjs";
+import { matches, searchWords, usedBy } from "../../sdft_ext/ui/page/train/settings_filter.mjs";
+import { promptChanges, suggestedPrompts } from "../../sdft_ext/ui/page/train/suggested_prompts.mjs";
+
+const FOUND = { pictures: 12, regularization: 0, steps: 1200, epochs: 100, steps_per_epoch: 12, saves: [400, 800, 1200], problems: [], memory: null };
+const facts = (changes) => Object.fromEntries(factsOf({ ...FOUND, ...changes }));
+
+test("a recipe's figures are written for people", () => {
+  assert.deepEqual(facts({ seconds: 190 }), {
+    Pictures: "12",
+    Steps: "1,200",
+    Epochs: "100 of 12 steps",
+    Saves: "3, at step 400, 800, 1200",
+    Time: "about 3 min 10 s",
+  });
+  assert.equal(facts({ regularization: 240 }).Pictures, "12 + 240 regularization");
+  assert.equal(facts({ measured: "nowhere yet" }).Time, "measured once it runs");
+  assert.equal(facts({}).Time, undefined);
+});
+
+test("of many saves the first three and the last are named", () => {
+  assert.equal(facts({ saves: [1, 2, 3, 4, 5, 6], saves_count: 9000 }).Saves, "9000, at step 1, 2, 3 … 6");
+});
+
+test("without pictures there are no figures", () => {
+  assert.deepEqual(factsOf({ ...FOUND, pictures: null }), []);
+});
+
+test("memory is a share of what is free, and serious from 85 % on", () => {
+  const memory = { needed_mb: 4096, free_mb: 8192, parts: {}, fits: true, estimate: false, mode: "shared", text: "" };
+  assert.deepEqual(memoryUse(memory), { share: 0.5, level: "good", text: "4.0 GB of 8.0 GB free" });
+  assert.equal(memoryUse({ ...memory, needed_mb: 7500 }).level, "warn");
+  assert.equal(memoryUse({ ...memory, needed_mb: 9000, fits: false }).level, "bad");
+  assert.equal(memoryUse({ ...memory, needed_mb: 9000 }).share, 1);
+  assert.equal(memoryUse({ ...memory, estimate: true }).text, "estimate: 4.0 GB of 8.0 GB free");
+  assert.equal(memoryUse({ ...memory, free_mb: 0 }).share, 0);
+});
+
+const FIELDS = { "train.batch_size": { label: "Batch size" }, "dataset.concepts.0.instance": { label: "Pictures" }, "watch.prompts": { label: "Prompts" } };
+const find = (path) => FIELDS[path];
+
+test("a sentence's setting is found by its path, in a concept and in a list too", () => {
+  assert.equal(settingNamed("train.batch_size: write a whole number.", find), "train.batch_size");
+  assert.equal(settingNamed("concepts[0].instance is empty.", find), "dataset.concepts.0.instance");
+  assert.equal(settingNamed("watch.prompts[3] is too long.", find), "watch.prompts");
+  assert.equal(settingNamed("Load another model, e.g. v1-5.safetensors.", find), undefined);
+});
+
+test("paths become labels, and a sentence doesn't begin with its own setting", () => {
+  assert.equal(withLabels("train.batch_size: write a whole number.", "train.batch_size", find), "write a whole number.");
+  assert.equal(withLabels("Choose train.batch_size for dataset.concepts.0.instance.", "train.batch_size", find), "Choose Batch size for Pictures.");
+  assert.equal(quotedLabels("Lower train.batch_size, not train.nothing.", find), "Lower “Batch size”, not train.nothing.");
+});
+
+test("a search needs all of its words, anywhere in a setting", () => {
+  const field = { label: "Huber delta", help: "Where the loss becomes linear." };
+  const found = (typed) => matches(field, "train.huber_delta", "Loss", searchWords(typed));
+  assert.ok(found("HUBER linear") && found("loss train.") && found("  "));
+  assert.ok(!found("huber nothing"));
+});
+
+test("a setting without methods is used by all", () => {
+  assert.ok(usedBy({ methods: [] }, "lora") && usedBy({ methods: ["lora"] }, "lora"));
+  assert.ok(!usedBy({ methods: ["lora"] }, "dreambooth"));
+});
+
+const DOG = { kind: "subject", trigger: "sks", classWord: "dog" };
+const PROMPTS = "watch.concept_prompts";
+
+test("prompts are suggested from trigger and class word", () => {
+  assert.deepEqual(suggestedPrompts({ ...DOG, trigger: "" }), { concept: [], bleeding: [] });
+  assert.deepEqual(suggestedPrompts(DOG), { concept: ["a sks dog", "a sks dog on a beach"], bleeding: ["a dog", "a dog on a beach", ""] });
+  assert.deepEqual(suggestedPrompts({ ...DOG, classWord: "" }).bleeding, [""]);
+  assert.deepEqual(suggestedPrompts({ ...DOG, kind: "style" }).bleeding, ["a house", "a cat"]);
+});
+
+test("a suggestion replaces the former one, and nothing that the user wrote", () => {
+  const before = suggestedPrompts(DOG);
+  const now = suggestedPrompts({ ...DOG, trigger: "zwx" });
+  const changes = (current) => promptChanges(before, now, (path) => (path === PROMPTS ? current : []));
+  assert.deepEqual(changes(before.concept), { [PROMPTS]: now.concept });
+  assert.deepEqual(changes([]), { [PROMPTS]: now.concept });
+  assert.deepEqual(changes(["my own"]), {});
+  assert.deepEqual(promptChanges(before, before, () => []), {});
+});
