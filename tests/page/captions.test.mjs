@@ -25,10 +25,12 @@ test("a change is shown word by word, in one piece where neighbouring words chan
   assert.deepEqual(changes("a dog", "a dog"), [["same", "a dog"]]);
   assert.deepEqual(changes("", "new words"), [["new", "new words"]]);
   assert.deepEqual(changes("one two three", "one three"), [["same", "one "], ["old", "two "], ["same", "three"]]);
+  assert.deepEqual(changes("one, two", "eins, zwei"), [["old", "one"], ["new", "eins"], ["same", ", "], ["old", "two"], ["new", "zwei"]]);
+  assert.deepEqual(changes(" q", "n "), [["new", "n"], ["same", " "], ["old", "q"]], "a space that stays is neither old nor new");
 });
 
 test("both texts can be read out of their change", () => {
-  const texts = ["", "a", "a, b, c", "c, b, a", "sks dog, red sofa, night", "x ".repeat(700), "y x ".repeat(700), "sks  dog,\nnight"];
+  const texts = ["", " ", ",a", "a", "a  b,, c\n", "a, b, c", "c, b, a", "sks dog, red sofa, night", "x ".repeat(700), "y x ".repeat(700), "sks  dog,\nnight", "語 語, dog"];
   for (const before of texts) {
     for (const after of texts) {
       const found = changes(before, after);
@@ -38,12 +40,20 @@ test("both texts can be read out of their change", () => {
   }
 });
 
+test("captions of thousands of words are compared at once, from both ends", () => {
+  const words = Array.from({ length: 20_000 }, (_, i) => `w${i}`);
+  const found = changes(`start ${words.join(" ")} end`, `start ${words.reverse().join(" ")} end`);
+  assert.deepEqual(found.map(([kind]) => kind), ["same", "old", "new", "same"]);
+});
+
 const NOTHING = { tags: new Map(), text: "", regex: false, low: "", high: "", concept: ALL_CONCEPTS, kinds: new Set(), selected: [] };
 
 test("a filter without any choice shows all", () => {
   assert.equal(filterTree(NOTHING), null);
   assert.equal(filterTree({ ...NOTHING, text: "  ", low: "many" }), null);
+  assert.equal(filterTree({ ...NOTHING, low: "-1", high: "1.5" }), null);
   assert.equal(filters(NOTHING), false);
+  assert.equal(filters({ ...NOTHING, low: " " }), false);
 });
 
 test("a filter asks for all of its parts", () => {
@@ -65,7 +75,13 @@ test("a filter asks for all of its parts", () => {
   assert.deepEqual([...wantedTags(tags)], ["dog", "day", "night"]);
 });
 
+test("lengths can be limited on one side", () => {
+  assert.deepEqual(filterTree({ ...NOTHING, low: "0" }), { all: [{ tokens: { least: 0 } }] });
+  assert.deepEqual(filterTree({ ...NOTHING, high: " 75 " }), { all: [{ tokens: { most: 75 } }] });
+});
+
 test("a regular expression is sent as it was typed", () => {
+  assert.deepEqual(filterTree({ ...NOTHING, text: " ", regex: true }), { all: [{ regex: " " }] });
   assert.deepEqual(filterTree({ ...NOTHING, text: " a|b ", regex: true }), { all: [{ regex: " a|b " }] });
 });
 
@@ -158,6 +174,7 @@ test("edits are sent as the server reads them, and not before they say something
   assert.deepEqual(edit("replace", { find: " a", with: "b ", words: true, case: false }), { do: "replace", find: " a", with: "b ", words: true, case: false });
   assert.equal(edit("regex", { find: "", with: "", case: false }), null);
   assert.equal(edit("sort", { keep: "x" }), null);
+  assert.equal(edit("sort", { keep: "-1" }), null);
   assert.deepEqual(edit("sort", { keep: "1" }), { do: "sort", keep: 1 });
 });
 

@@ -39,9 +39,9 @@ function joined(all) {
     if (kind === "old") old += piece;
     else if (kind === "new") now += piece;
     else if (!piece) return;
-    else if ((old || now) && !piece.trim() && at + 1 < all.length && all[at + 1][0] !== "same") {
-      if (old) old += piece;
-      if (now) now += piece;
+    else if (old && now && !piece.trim() && at + 1 < all.length && all[at + 1][0] !== "same") {
+      old += piece;
+      now += piece;
     } else {
       put();
       const last = found.at(-1);
