@@ -49,13 +49,13 @@ def mount(app: FastAPI, desk: Desk, access: Access | None = None, page: Path = P
     for router in (
         session.routes(desk, guard, route_class),
         runs.routes(desk, route_class),
-        datasets.routes(desk, guard, route_class),
+        datasets.routes(desk, route_class),
         captions.routes(desk, route_class),
-        reports.routes(desk, guard, route_class),
-        preparation.routes(desk, guard, route_class),
-        regularization.routes(desk, guard, route_class),
+        reports.routes(desk, route_class),
+        preparation.routes(desk, route_class),
+        regularization.routes(desk, route_class),
         tagging.routes(desk, route_class),
-        tools.routes(desk, guard, route_class),
+        tools.routes(desk, route_class),
         uploads.routes(desk, route_class, guarded_route_class(guard, BYTES)),
     ):
         app.include_router(router, prefix=PREFIX)

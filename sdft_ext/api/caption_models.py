@@ -30,8 +30,8 @@ class StateRequest(OpenedRequest):
 
 
 class SelectionRequest(OpenedRequest):
-    ids: list[int] | None = None
-    filter: Plain | None = None
+    ids: list[int] | None = Field(None, description="Of pictures; with a filter, those of them that pass.")
+    filter: Plain | None = Field(None, description="Without `ids` or a filter, it is about all pictures.")
 
     @property
     def selection(self) -> Selection:
@@ -39,12 +39,12 @@ class SelectionRequest(OpenedRequest):
 
 
 class PreviewRequest(SelectionRequest):
-    edit: Plain
+    edit: Plain = Field(description="One of the edits below.")
     most: int = Field(20, ge=0, le=MOST_SHOWN, description="Captions that are shown.")
 
 
 class EditRequest(SelectionRequest):
-    edit: Plain
+    edit: Plain = Field(description="One of the edits below.")
     preview: str | None = Field(None, description="The token of a preview.")
     revision: int | None = Field(None, description="Of the one picture that is edited.")
     since: int | None = None
@@ -79,17 +79,17 @@ class DuplicatesRequest(OpenedRequest):
 
 
 class ImportRequest(ChangeRequest):
-    format: str
+    format: str = Field(description="One of the formats below.")
     content: str = Field("", description="The file's text; empty for formats with a file beside each picture.")
     how: str = Field(
         "replace", description="`replace`, `append`, `prepend`, or `empty` (only where there is no caption)."
     )
-    apply: bool = False
+    apply: bool = Field(False, description="Change the captions; else it is a preview.")
     preview: str | None = Field(None, description="The token of a preview.")
 
 
 class ExportRequest(SelectionRequest):
-    format: str
+    format: str = Field(description="One of the formats below.")
     to: str = Field("", description="A folder; empty for a download.")
     replace: bool = Field(False, description="Overwrite files with other content.")
     resolution: int = Field(512, ge=64, le=8192, description="Of the buckets in meta_lat.")
@@ -168,7 +168,7 @@ class TagCount(BaseModel):
     position: float = Field(description="Its mean place; 1 is the first.")
     with_trigger: float | None = Field(None, description="The share of its captions that hold the trigger.")
     fused: bool = Field(description="It is in all captions, and learned with the concept.")
-    variants: list[str] = Field(description="Other spellings.")
+    variants: list[str] = Field(description="Other spellings, such as with capitals.")
 
 
 class TagsResponse(BaseModel):
@@ -180,7 +180,7 @@ class TagsResponse(BaseModel):
 
 class Token(BaseModel):
     text: str
-    part: int
+    part: int = Field(description="The index of its part in `parts`.")
     word_end: bool
 
 
@@ -270,8 +270,15 @@ class ConflictsResponse(BaseModel):
     conflicts: list[CaptionConflict]
 
 
-class ImportResponse(BaseModel):
-    """As a preview, or with ``apply`` as an edit."""
+class ImportPreviewResponse(PreviewResponse):
+    """What an import would change."""
+
+    unmatched: int = Field(description="Names that no picture has.")
+    unmatched_names: list[str] = Field(description="The first 20.")
+
+
+class ImportEditResponse(EditResponse):
+    """What an import has changed."""
 
     unmatched: int = Field(description="Names that no picture has.")
     unmatched_names: list[str] = Field(description="The first 20.")

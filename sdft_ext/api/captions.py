@@ -26,8 +26,9 @@ from .caption_models import (
     ExportRequest,
     ExportResponse,
     FilterResponse,
+    ImportEditResponse,
+    ImportPreviewResponse,
     ImportRequest,
-    ImportResponse,
     OpenedRequest,
     OpenRequest,
     OpenResponse,
@@ -160,9 +161,13 @@ def _add_saving(router: APIRouter, desk: Desk) -> None:
 
 
 def _add_exchange(router: APIRouter, desk: Desk) -> None:
-    @router.post("/import", response_model=ImportResponse, summary="Import captions from other programs")
+    @router.post(
+        "/import",
+        response_model=ImportPreviewResponse | ImportEditResponse,
+        summary="Import captions from other programs",
+    )
     def import_(body: ImportRequest) -> Response:
-        """Without `apply` it answers as `captions/preview`, with it as `captions/edit`; and in both cases:"""
+        """Without `apply` it answers as `captions/preview`, with it as `captions/edit`."""
         answer = desk.caption_exchange.import_(
             Selection(body.folder, body.opened),
             body.format,

@@ -18,7 +18,7 @@ class EmptyRequest(BaseModel):
 
 
 class OkResponse(BaseModel):
-    ok: bool = True
+    ok: bool = Field(True, description="Always true.")
 
 
 class StartedResponse(BaseModel):

@@ -7,13 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
-from starlette.requests import Request
 from starlette.responses import Response
 
 from ..desk import Desk
 from .common import Thumbnail
-from .guard import Guard
-from .route import TAGS, json_response
+from .route import NEEDS_TOKEN, TAGS, json_response
 
 JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}}
 
@@ -45,24 +43,28 @@ class DatasetResponse(BaseModel):
     problems: list[str] = Field(description="A sentence about each file that can't be used.")
 
 
-def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
+def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
     """``folders``, ``datasets`` and ``pictures``."""
     router = APIRouter(route_class=route_class, tags=TAGS)
 
-    @router.get("/folders", response_model=FoldersResponse, summary="List folders to choose from")
-    def folders(request: Request, path: str = "") -> Response:
-        """Without `path`, the allowed roots. Needs the token: a local user may look anywhere."""
-        guard.need_token(request)
+    @router.get(
+        "/folders", response_model=FoldersResponse, summary="List folders to choose from", openapi_extra=NEEDS_TOKEN
+    )
+    def folders(path: str = "") -> Response:
+        """Without `path`, the allowed roots."""
         return json_response(desk.datasets.listing(path))
 
-    @router.get("/datasets", response_model=DatasetResponse, summary="Look at a folder of pictures as a dataset")
+    @router.get(
+        "/datasets",
+        response_model=DatasetResponse,
+        summary="Look at a folder of pictures as a dataset",
+        openapi_extra=NEEDS_TOKEN,
+    )
     def datasets(
-        request: Request,
         folder: str,
         count: int = Query(24, ge=0, le=2000, description="Thumbnails in the answer."),
     ) -> Response:
-        """A folder that a local user names is remembered as an allowed root. Needs the token."""
-        guard.need_token(request)
+        """A folder that a local user names is remembered as an allowed root."""
         return json_response(desk.datasets.open(folder, count))
 
     @router.get("/pictures/{token}", responses=JPEG, summary="Get a thumbnail")

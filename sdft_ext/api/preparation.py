@@ -7,14 +7,12 @@ from typing import Any, Literal
 from fastapi import APIRouter, Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
-from starlette.requests import Request
 from starlette.responses import Response
 
 from ..desk import Desk
 from ..desk.preparation import MOST_AT_ONCE
 from .common import OK, EmptyRequest, OkResponse, Plain, Thumbnail
-from .guard import Guard
-from .route import TAGS, json_response
+from .route import NEEDS_TOKEN, TAGS, json_response
 
 
 class PlanRequest(BaseModel):
@@ -106,7 +104,7 @@ class SavedMaskResponse(BaseModel):
     version: str
 
 
-def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
+def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
     """Everything below ``preparation``."""
     router = APIRouter(prefix="/preparation", route_class=route_class, tags=TAGS)
     preparation = desk.preparation
@@ -130,10 +128,8 @@ def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
         """In the background, one at a time (409). Files that are there already are left as they are."""
         return json_response(preparation.start(body.folder, body.out, body.options, body.recipe))
 
-    @router.get("", response_model=PreparationResponse, summary="Get how far it is")
-    def status(request: Request) -> Response:
-        """Needs the token."""
-        guard.need_token(request)
+    @router.get("", response_model=PreparationResponse, summary="Get how far it is", openapi_extra=NEEDS_TOKEN)
+    def status() -> Response:
         return json_response(preparation.status())
 
     @router.post("/cancel", response_model=OkResponse, summary="Cancel it")
@@ -142,15 +138,17 @@ def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
         preparation.cancel()
         return json_response(OK)
 
-    @router.get("/mask", response_model=MaskResponse, summary="Get a picture's mask, to be painted on")
+    @router.get(
+        "/mask",
+        response_model=MaskResponse,
+        summary="Get a picture's mask, to be painted on",
+        openapi_extra=NEEDS_TOKEN,
+    )
     def mask(
-        request: Request,
         folder: str,
         name: str,
         alpha: bool = Query(False, description="Its transparency as the mask."),
     ) -> Response:
-        """Needs the token."""
-        guard.need_token(request)
         return json_response(preparation.mask(folder, name, alpha))
 
     @router.post("/mask", response_model=SavedMaskResponse, summary="Save a painted mask")

@@ -7,13 +7,11 @@ from typing import Any, Literal
 from fastapi import APIRouter, Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
-from starlette.requests import Request
 from starlette.responses import Response
 
 from ..desk import Desk
 from .common import OK, EmptyRequest, NameResponse, OkResponse, Plain, Thumbnail
-from .guard import Guard
-from .route import TAGS, json_response
+from .route import NEEDS_TOKEN, TAGS, json_response
 
 
 class RegularizationRequest(BaseModel):
@@ -52,16 +50,17 @@ class RegularizationsResponse(BaseModel):
     jobs: list[RegularizationResponse] = Field(description="Newest first.")
 
 
-def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
+def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
     """Everything below ``regularization``."""
     router, work = APIRouter(route_class=route_class, tags=TAGS), desk.regularization
 
-    @router.get("/regularization", response_model=RegularizationsResponse, summary="List samplers and jobs")
-    def every(
-        request: Request, folder: str = Query("", description="Only jobs that draw into this folder.")
-    ) -> Response:
-        """Needs the token."""
-        guard.need_token(request)
+    @router.get(
+        "/regularization",
+        response_model=RegularizationsResponse,
+        summary="List samplers and jobs",
+        openapi_extra=NEEDS_TOKEN,
+    )
+    def every(folder: str = Query("", description="Only jobs that draw into this folder.")) -> Response:
         return json_response(work.list(folder))
 
     @router.post("/regularization", response_model=NameResponse, summary="Draw regularization pictures")

@@ -7,14 +7,12 @@ from typing import Literal
 from fastapi import APIRouter, Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
-from starlette.requests import Request
 from starlette.responses import Response
 
 from ..desk import Desk
 from ..desk.dataset_report import MOST_AT_ONCE
 from .common import OK, EmptyRequest, OkResponse, Plain, RecipeRequest, StartedResponse
-from .guard import Guard
-from .route import TAGS, json_response
+from .route import NEEDS_TOKEN, TAGS, json_response
 
 
 class ReportedFile(BaseModel):
@@ -142,11 +140,11 @@ class RestoreResponse(BaseModel):
     files: int = Field(description="How many are back in their places.")
 
 
-def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
+def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
     """``datasets/report…``, ``datasets/removed`` and ``datasets/restore``."""
     router = APIRouter(route_class=route_class, tags=TAGS)
     _add_readings(router, desk)
-    _add_changes(router, desk, guard)
+    _add_changes(router, desk)
     return router
 
 
@@ -181,7 +179,7 @@ def _add_readings(router: APIRouter, desk: Desk) -> None:
         return json_response(OK)
 
 
-def _add_changes(router: APIRouter, desk: Desk, guard: Guard) -> None:
+def _add_changes(router: APIRouter, desk: Desk) -> None:
     @router.post(
         "/datasets/report/{id}/remove", response_model=RemoveFilesResponse, summary="Remove files from a dataset"
     )
@@ -200,10 +198,13 @@ def _add_changes(router: APIRouter, desk: Desk, guard: Guard) -> None:
         desk.reports.keep(id, body.finding, body.undo)
         return json_response(OK)
 
-    @router.get("/datasets/removed", response_model=RemovalsResponse, summary="List what was removed from a dataset")
-    def removed(request: Request, folder: str) -> Response:
-        """Needs the token."""
-        guard.need_token(request)
+    @router.get(
+        "/datasets/removed",
+        response_model=RemovalsResponse,
+        summary="List what was removed from a dataset",
+        openapi_extra=NEEDS_TOKEN,
+    )
+    def removed(folder: str) -> Response:
         return json_response(desk.datasets.removals(folder))
 
     @router.post("/datasets/restore", response_model=RestoreResponse, summary="Restore removed files")

@@ -26,6 +26,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 TAGS: list[str | Enum] = ["Fine-tune"]
+NEEDS_TOKEN = {"x-needs-token": True}
+"""``openapi_extra`` of a GET that needs the page's token, as a local user may look anywhere with it."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -39,11 +41,13 @@ def guarded_route_class(guard: Guard, content: str = JSON) -> type[APIRoute]:
 
     class Guarded(APIRoute):
         def get_route_handler(self) -> Handler:
-            handle = super().get_route_handler()
+            handle, reads_anywhere = super().get_route_handler(), self.openapi_extra == NEEDS_TOKEN
 
             async def answer(request: Request) -> Response:
                 try:
                     await guard.check(request, content)
+                    if reads_anywhere:
+                        guard.need_token(request)
                     response: Response = await handle(request)
                 except Refused as refused:
                     return error_response(refused.status, refused.detail, refused.headers)
@@ -56,6 +60,11 @@ def guarded_route_class(guard: Guard, content: str = JSON) -> type[APIRoute]:
             return answer
 
     return Guarded
+
+
+def needs_token(route: APIRoute) -> bool:
+    """Tell whether a route answers only requests with the page's token, or a password."""
+    return route.openapi_extra == NEEDS_TOKEN or bool(route.methods - {"GET", "HEAD"})
 
 
 def error_response(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

@@ -97,11 +97,11 @@ class RunResponse(RunStatus):
     yaml: str
     saves: list[RunSave] = Field(description="Oldest first.")
     controls: ControlPictures
-    facts: Plain
+    facts: Plain = Field(description="What the run remembers for its report: its files, memory mode, times.")
     report: str = Field(description="Markdown.")
     verdict: str
     advice: str
-    grid: bool
+    grid: bool = Field(description="Whether there is a grid of saves × prompts.")
     marks: list[Plain] = Field(description="Events: {`step`, `event`} and more.")
 
 
@@ -119,7 +119,7 @@ class TrashRequest(BaseModel):
     saves: bool = Field(False, description="Move the run's files in the host's folders, too.")
 
 
-class PreviewRequest(BaseModel):
+class SavePreviewRequest(BaseModel):
     set: str
     number: int = Field(ge=0, le=9999)
     step: int = Field(ge=0)
@@ -278,7 +278,7 @@ def _add_uses(router: APIRouter, desk: Desk) -> None:
         return json_response(OK)
 
     @router.post("/runs/{run}/preview", response_model=NameResponse, summary="Make a control picture a save's preview")
-    def preview(run: str, body: PreviewRequest) -> Response:
+    def preview(run: str, body: SavePreviewRequest) -> Response:
         """409 where a picture that no run made is there already, unless `replace` is true."""
         path = desk.library.preview(run, body.set, body.number, body.step, body.save, body.replace)
         return json_response({"name": path.name})

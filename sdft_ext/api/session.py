@@ -48,10 +48,10 @@ class MissingPackages(BaseModel):
 
 class SessionResponse(BaseModel):
     token: str = Field(description="To be sent as X-SDFT-Token with every request.")
-    version: str
+    version: str = Field(description="Of sdft.")
     host: HostInformation
-    missing: MissingPackages | None = None
-    warnings: list[str]
+    missing: MissingPackages | None = Field(None, description="Null where nothing is missing.")
+    warnings: list[str] = Field(description="Sentences.")
 
 
 class SettingField(BaseModel):
@@ -60,12 +60,12 @@ class SettingField(BaseModel):
     help: str
     type: Literal["text", "int", "float", "bool", "choice", "list", "map"]
     choices: list[str]
-    low: float | None = None
-    high: float | None = None
-    folded: bool
+    low: float | None = Field(None, description="The lowest number allowed.")
+    high: float | None = Field(None, description="The highest number allowed.")
+    folded: bool = Field(description="The page puts it under a heading, as a newcomer need not see it.")
     is_path: bool
     is_folder: bool
-    unit: str
+    unit: str = Field(description="What a number counts; empty where its label says so.")
     allowed: str = Field(description="The range in words.")
     default: Any = None
     guide: str | None = Field(None, description="The id of the guide's entry.")
@@ -147,7 +147,7 @@ class MemoryForecast(BaseModel):
     free_mb: float
     parts: dict[str, float] = Field(description="Megabytes of each part at that moment.")
     moment: str = Field(description="The moment of the run that needs the most.")
-    fits: bool | None = None
+    fits: bool | None = Field(None, description="Null where it is close.")
     estimate: bool = Field(description="True where it was counted for a GPU, without trying.")
     mode: str = Field(description="`shared` or `exclusive`.")
     text: str
@@ -162,7 +162,7 @@ class CalculateResponse(BaseModel):
     epochs: float
     saves: list[int] = Field(description="Steps: at most 2,000, and the last one.")
     saves_count: int
-    seconds: float | None = None
+    seconds: float | None = Field(None, description="Null where no speed is known yet.")
     measured: str = Field(description="Where the speed was measured.")
     warnings: list[str]
     problems: list[str] = Field(

@@ -36,9 +36,9 @@ class TaggersResponse(BaseModel):
 class TaggingRequest(BaseModel):
     tagger: str = Field(description="Its id.")
     folder: str
-    opened: str
-    ids: list[int] | None = None
-    filter: Any = None
+    opened: str = Field(description="From captions/open.")
+    ids: list[int] | None = Field(None, description="Of pictures; with a filter, those of them that pass.")
+    filter: Any = Field(None, description="A tree, as for captions.")
 
 
 class TaggingResponse(BaseModel):
@@ -66,7 +66,7 @@ class TagCaptionsRequest(BaseModel):
     rating: bool = Field(False, description="Add the rating.")
     most: int = Field(20, ge=0, le=200, description="Captions that a preview shows.")
     preview: str | None = Field(None, description="The token of a preview.")
-    since: int | None = None
+    since: int | None = Field(None, description="The page's revision: what changed after it comes back, too.")
 
 
 def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:

@@ -7,13 +7,11 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
-from starlette.requests import Request
 from starlette.responses import Response
 
 from ..desk import Desk
 from .common import OK, EmptyRequest, OkResponse, Plain
-from .guard import Guard
-from .route import TAGS, json_response
+from .route import NEEDS_TOKEN, TAGS, json_response
 
 
 class ToolField(BaseModel):
@@ -107,20 +105,19 @@ class LookResponse(BaseModel):
     message: str = Field("", description="From `scan`.")
 
 
-def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
+def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
     """Everything below ``tools``."""
     router, work = APIRouter(prefix="/tools", route_class=route_class, tags=TAGS), desk.tools
 
-    @router.get("", response_model=ToolsResponse, summary="List tools, and files to choose from")
-    def every(request: Request) -> Response:
-        """Needs the token."""
-        guard.need_token(request)
+    @router.get(
+        "", response_model=ToolsResponse, summary="List tools, and files to choose from", openapi_extra=NEEDS_TOKEN
+    )
+    def every() -> Response:
         return json_response(work.catalog())
 
-    @router.get("/job", response_model=ToolJobResponse, summary="Get how far a tool is")
-    def job(request: Request) -> Response:
-        """The one that works, or the last one. Needs the token."""
-        guard.need_token(request)
+    @router.get("/job", response_model=ToolJobResponse, summary="Get how far a tool is", openapi_extra=NEEDS_TOKEN)
+    def job() -> Response:
+        """The one that works, or the last one."""
         return json_response(work.status())
 
     @router.post("", response_model=OkResponse, summary="Make a file with a tool")

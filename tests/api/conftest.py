@@ -11,16 +11,17 @@ from fastapi.testclient import TestClient
 
 from sdft_ext.api import mount
 from sdft_ext.desk import Desk
+from tests.api.answers import check_answers
 from tests.desk import setting
 
 HOME = "http://127.0.0.1:7860"
 
 
 def our_page(desk: Desk) -> TestClient:
-    """A client that has the token."""
+    """A client that has the token. Each answer that it gets must be as the routes' schema describes it."""
     app = FastAPI()
     mount(app, desk)
-    client = TestClient(app, base_url=HOME)
+    client = check_answers(TestClient(app, base_url=HOME))
     client.headers["X-SDFT-Token"] = client.get("/sdft/v1/session").json()["token"]
     return client
 
