@@ -103,3 +103,13 @@ def test_the_python_example_trains(
     assert capsys.readouterr().out.startswith("finished ") and list(
         (tmp_path / "runs").glob("my-cat*/saves/*.safetensors")
     )
+
+
+def test_the_tests_client_holds_answers_to_their_models(
+    client: TestClient, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = desk.datasets.listing("")
+    assert client.get("/sdft/v1/folders").json() == answer
+    monkeypatch.setattr(desk.datasets, "listing", lambda path: {**answer, "more": 1})
+    with pytest.raises(AssertionError, match=r"answer\.more is in no model"):
+        client.get("/sdft/v1/folders")
