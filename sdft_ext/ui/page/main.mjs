@@ -265,7 +265,7 @@ class Page {
     this.show("evaluate");
   }
 
-  /** Unfolds what an element lies in, brings it into view, and marks it for a moment. @param {HTMLElement} node @param {HTMLElement} focus */
+  /** Unfolds what an element is in, brings it into view, and marks it for a moment. @param {HTMLElement} node @param {HTMLElement} focus */
   point(node, focus = node) {
     for (let outer = node.parentElement; outer; outer = outer.parentElement) if (outer instanceof HTMLDetailsElement) outer.open = true;
     requestAnimationFrame(() => {

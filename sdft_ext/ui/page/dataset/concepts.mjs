@@ -1,4 +1,4 @@
-// The concepts of the draft: their words, folders and weights, and their pictures counted against the guide.
+// The concepts of the draft: their names, folders and weights, and their pictures counted against the guide.
 
 import { aborted, sentenceOf } from "../shared/api.mjs";
 import { button, debounced, el, fill } from "../shared/dom.mjs";
@@ -12,7 +12,7 @@ import { instanceRange, regularizationRange } from "./recommended.mjs";
 /** @import { DatasetPanel, DatasetSection } from "./types.d.ts" */
 /** @typedef {Dataset | { problem: string } | null} Folder what is in a folder, what is wrong with it, or that there is none */
 
-const WORDS = ["name", "kind", "trigger", "class_word"];
+const NAMES = ["name", "kind", "trigger", "class_word"];
 const FOLDERS = ["instance", "regularization"];
 const WEIGHTS = ["repeats", "regularization_repeats", "loss_weight"];
 /** How many pictures are shown. */
@@ -61,7 +61,7 @@ export function conceptsSection(app, panel) {
       drawn = now;
       /** @param {string[]} names */
       const controls = (names) => names.map((name) => settingField(app, panel.path(name), { mark: "datasetPath" }));
-      fill(fields, el("div.fields", {}, controls(WORDS)), el("div.fields.folders", {}, controls(FOLDERS)), el("div.fields", {}, controls(WEIGHTS)));
+      fill(fields, el("div.fields", {}, controls(NAMES)), el("div.fields.folders", {}, controls(FOLDERS)), el("div.fields", {}, controls(WEIGHTS)));
     }
     contents.refresh();
   }

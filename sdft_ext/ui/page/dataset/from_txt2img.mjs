@@ -18,7 +18,7 @@ export async function sendPicture(app, panel, { blob, name, caption }) {
   const where = el("p.help");
   const follow = () => {
     const folder = draft.text(`dataset.concepts.${target.value}`);
-    where.textContent = folder ? `Into ${folder}` : "Into a new folder beside the runs";
+    where.textContent = folder ? `Into ${folder}` : "Into a new folder next to the runs";
   };
   target.addEventListener("change", follow);
   follow();

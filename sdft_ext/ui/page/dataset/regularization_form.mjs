@@ -13,7 +13,7 @@ export class RegularizationForm {
   /** Fields that the user has changed; the others follow the recipe. @type {Set<string>} */
   typed = new Set();
   prompts = el("textarea.input", { rows: 2, spellcheck: "false", placeholder: "a dog" });
-  folder = el("input.input", { type: "text", spellcheck: "false", autocomplete: "off", placeholder: "A new folder beside the runs" });
+  folder = el("input.input", { type: "text", spellcheck: "false", autocomplete: "off", placeholder: "A new folder next to the runs" });
   sampler = el("select.input");
   negative = el("input.input", { type: "text", spellcheck: "false" });
   dropDuplicates = el("input", { type: "checkbox", checked: true });

@@ -8,8 +8,8 @@ const MEGABYTE = 2 ** 20;
 
 /** Says where pictures go. @param {string} folder empty for a new one */
 export function destinationText(folder) {
-  if (!folder) return "They go into a new folder beside the runs; enter a folder above to choose another.";
-  return `They go into ${folder}. Captions (.txt) and masks beside the pictures are added too; no file there is overwritten.`;
+  if (!folder) return "They go into a new folder next to the runs; enter a folder above to choose another.";
+  return `They go into ${folder}. Captions (.txt) and masks next to the pictures are added too; no file there is overwritten.`;
 }
 
 /** Names a new folder. @param {string} concept @param {string} target "instance" or "regularization" */

@@ -236,9 +236,16 @@ export function withoutConcept(values, number) {
   return kept.map(([path, value]) => [path.replace(CONCEPT, (_, own, name) => `dataset.concepts.${own > number ? own - 1 : own}.${name}`), value]);
 }
 
-/** Gives the value at a dotted path, or undefined. @param {any} nested a recipe, or a part of one @param {string} path */
+/**
+ * Gives the value at a dotted path, or undefined.
+ * @param {unknown} nested a recipe, or a part of one
+ * @param {string} path
+ * @returns {Value | undefined}
+ */
 export function at(nested, path) {
-  return path.split(".").reduce((value, name) => value?.[name], nested);
+  let value = nested;
+  for (const name of path.split(".")) value = typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+  return /** @type {Value | undefined} */ (value);
 }
 
 /** Sets the value at a dotted path. @param {Recipe} nested @param {string} path @param {unknown} value */

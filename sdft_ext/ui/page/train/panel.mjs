@@ -132,7 +132,7 @@ function lengthCards(app) {
   return node;
 }
 
-/** Makes the button that fills in the example's folders and words; nothing where there is no example. @param {App} app */
+/** Makes the button that fills in the example's folders, name and trigger; nothing where there is no example. @param {App} app */
 function exampleButton(app) {
   const { example } = app.schema;
   if (!example) return null;
