@@ -1,4 +1,4 @@
-"""What a page, a signal or a program may ask of a run while it trains."""
+"""Requests to a run while it trains: from the page, a signal, or a program."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class RunControl:
         self._try = False
 
     def pause(self) -> None:
-        """Pause the run after its present step; the host has the model meanwhile."""
+        """Pause the run after this step; the host can use the model meanwhile."""
         self._set(_paused=True)
 
     def resume(self) -> None:
-        """Go on after a pause."""
+        """Continue after a pause."""
         self._set(_paused=False)
 
     def save_now(self) -> None:
@@ -33,7 +33,7 @@ class RunControl:
         self._set(_sample=True)
 
     def try_now(self) -> None:
-        """Write a temporary save after this step, to try the training as it is now."""
+        """Write a temporary save after this step, to try out what has been learned so far."""
         self._set(_try=True)
 
     def stop(self) -> None:
@@ -42,41 +42,39 @@ class RunControl:
 
     @property
     def paused(self) -> bool:
-        """Whether the run is to wait."""
+        """Whether the run should wait."""
         return self._paused and not self._stop
 
     @property
     def stopping(self) -> bool:
-        """Whether the run is to end."""
+        """Whether the run should end."""
         return self._stop
 
     def take_save(self) -> bool:
-        """Tell whether a save was asked for since the last call."""
+        """Return whether a save was requested since the last call."""
         with self._changed:
-            asked, self._save = self._save, False
-            return asked
+            requested, self._save = self._save, False
+            return requested
 
     def take_sample(self) -> bool:
-        """Tell whether control pictures were asked for since the last call."""
+        """Return whether control pictures were requested since the last call."""
         with self._changed:
-            asked, self._sample = self._sample, False
-            return asked
+            requested, self._sample = self._sample, False
+            return requested
 
     def take_try(self) -> bool:
-        """Tell whether a temporary save was asked for since the last call."""
+        """Return whether a temporary save was requested since the last call."""
         with self._changed:
-            asked, self._try = self._try, False
-            return asked
+            requested, self._try = self._try, False
+            return requested
 
     def wait(self, seconds: float) -> None:
-        """Block for some seconds, or until the run is told to stop."""
+        """Block for some seconds, or until a stop is requested."""
         with self._changed:
             self._changed.wait_for(lambda: self._stop, seconds)
 
     def wait_while_paused(self) -> None:
-        """Block until the run may go on, is told to stop, or is asked for something that it can do while it is
-        paused.
-        """
+        """Block until the run is resumed, or until a stop, a save, or control pictures are requested."""
         with self._changed:
             self._changed.wait_for(lambda: self._stop or not self._paused or self._save or self._sample or self._try)
 

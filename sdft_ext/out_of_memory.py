@@ -1,4 +1,4 @@
-"""A full GPU: recognizing it, letting go of what a failed step holds, and telling the user which settings need less."""
+"""A full GPU: recognize it, free the memory of a failed step, and say which settings need less."""
 
 from __future__ import annotations
 
@@ -14,27 +14,25 @@ MESSAGES = (
     "CUBLAS_STATUS_NOT_INITIALIZED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-"""Of the driver and of libraries that allocate past torch's allocator, which then raise no OutOfMemoryError. cuBLAS
-says that it isn't initialized where it finds no room for its own buffers.
+"""Messages of the driver and of libraries that bypass torch's allocator and so raise no OutOfMemoryError. cuBLAS
+reports that it isn't initialized where it finds no room for its own buffers.
 """
 SIDES = (768, 512, 384, 256)
-"""Resolutions in pixels that are suggested in place of a larger one."""
+"""Resolutions in pixels that are suggested instead of a larger one."""
 CLOSE_OTHERS = "close other programs that use the GPU"
 NOT_RESTORED = (
     "Fine-tune: the GPU has no room to take back the whole model. Close other programs that use it, then load the "
-    "checkpoint "
-    "again."
+    "checkpoint again."
 )
 DRAW_LESS = (
     f"The GPU's memory is full: draw fewer or smaller pictures at once, or {CLOSE_OTHERS}. The pictures drawn so far "
-    f"are kept; "
-    "resume draws the rest."
+    "are kept; resume draws the rest."
 )
-"""For the user who draws regularization pictures."""
+"""The message where regularization pictures don't fit."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that the GPU's memory is full."""
+    """Return whether an error means that the GPU's memory is full."""
     import torch
 
     if isinstance(error, torch.cuda.OutOfMemoryError):
@@ -42,8 +40,8 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(message in str(error) for message in MESSAGES)
 
 
-def let_go(error: BaseException) -> None:
-    """Drop what an error's finished frames hold: of a step that ran out of memory, everything it had computed."""
+def clear_frames(error: BaseException) -> None:
+    """Clear the frames of an error's tracebacks, which frees all that a step computed before it ran out of memory."""
     found: BaseException | None = error
     while found is not None:
         traceback.clear_frames(found.__traceback__)
@@ -51,9 +49,7 @@ def let_go(error: BaseException) -> None:
 
 
 def savings(recipe: Recipe) -> Iterator[tuple[str, Any]]:
-    """Give the settings, each with a value, that would need less memory than the recipe; those that cost least come
-    first.
-    """
+    """Yield settings, each with a value that needs less memory than the recipe's; the ones that cost least first."""
     train, method = recipe.train, recipe.method
     if not train.checkpointing:
         yield "train.checkpointing", True
@@ -69,7 +65,7 @@ def savings(recipe: Recipe) -> Iterator[tuple[str, Any]]:
 
 
 def advice(recipe: Recipe) -> str:
-    """Say in a sentence what would need less memory than the recipe, without a forecast of how much.
+    """Write a sentence on what would need less memory than the recipe, without a forecast of how much.
 
     >>> advice(Recipe()) 'Set train.checkpointing to true, set train.precision to bf16, lower dataset.resolution, or
     close other programs that use the GPU.'
@@ -88,32 +84,28 @@ def advice(recipe: Recipe) -> str:
 
 
 def training_failed(recipe: Recipe) -> str:
-    """Say that the memory filled up while a run trained."""
+    """Write the message of a run that ran out of memory while it trained."""
     return f"The GPU's memory is full. {advice(recipe)} Earlier saves are intact."
 
 
 def step_does_not_fit(recipe: Recipe, batch: int, size: tuple[int, int], free_mb: float) -> str:
-    """Say that a run can't begin: one step of ``batch`` pictures of ``size`` (width, height) needs more than is
-    free.
-    """
+    """Write the message of a run that can't begin: a step of ``batch`` pictures of ``size`` (width, height) doesn't fit."""
     width, height = size
     return (
         f"The run did not begin: one step at {width}×{height} in batches of {batch} needs more than the "
-        f"{gigabytes(free_mb)} "
-        f"of memory that are free. {advice(recipe)} Then resume, or start a new run."
+        f"{gigabytes(free_mb)} of memory that are free. {advice(recipe)} Then resume, or start a new run."
     )
 
 
 def picture_does_not_fit(side: int) -> str:
-    """Say that not even one control picture of ``side`` × ``side`` pixels can be drawn."""
+    """Write the message where not even one control picture of ``side`` × ``side`` pixels can be drawn."""
     return (
-        f"The GPU's memory is too full to draw a control picture of {side} × {side}: lower watch.size, or "
-        f"{CLOSE_OTHERS}."
+        f"The GPU's memory is too full to draw a control picture of {side}×{side}: lower watch.size, or {CLOSE_OTHERS}."
     )
 
 
 def gigabytes(mb: float) -> str:
-    """Write an amount of memory.
+    """Write an amount of memory in MB or GB.
 
     >>> gigabytes(512), gigabytes(1536)
     ('512 MB', '1.5 GB')

@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 
 
 def key(seed: int, purpose: str, *numbers: int) -> int:
-    """A 63-bit seed from all that names a draw."""
+    """Return the 63-bit seed of a draw: BLAKE2b of (seed, purpose, numbers)."""
     text = repr((int(seed), purpose, tuple(int(n) for n in numbers)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def numpy_generator(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
+    """Return a numpy generator for a draw."""
     return np.random.Generator(np.random.PCG64(key(seed, purpose, *numbers)))
 
 
 def generator(seed: int, purpose: str, *numbers: int) -> torch.Generator:
-    """A torch generator on the CPU: draws there are the same on every device."""
+    """Return a torch generator for a draw, on the CPU, where draws don't depend on the device."""
     import torch
 
     return torch.Generator("cpu").manual_seed(key(seed, purpose, *numbers))
@@ -37,19 +38,19 @@ def generator(seed: int, purpose: str, *numbers: int) -> torch.Generator:
 
 @contextmanager
 def forked(seed: int, purpose: str, *numbers: int) -> Iterator[None]:
-    """Seed the global generators inside, for library code that uses them, and put them back after.
+    """Seed the global generators of Python, numpy and torch for library code that draws from them; restore them after.
 
-    Other threads must not draw meanwhile; in a host that is what holding its lock is for.
+    Other threads must not draw meanwhile; in a host, its lock ensures that.
     """
     import torch
 
-    number = key(seed, purpose, *numbers)
+    derived = key(seed, purpose, *numbers)
     python_state, numpy_state = random.getstate(), np.random.get_state()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
-        torch.random.manual_seed(number)
-        random.seed(number)
-        np.random.seed(number % 2**32)
+        torch.random.manual_seed(derived)
+        random.seed(derived)
+        np.random.seed(derived % 2**32)
         try:
             yield
         finally:

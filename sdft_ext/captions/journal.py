@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..storage import atomic, file_lock
-from ..storage.file_lock import open_own
+from ..storage.file_lock import open_no_follow
 from ..storage.hidden_folder import HiddenFolderError, hidden_folder
 from ..storage.text import printable
 from .errors import CaptionsError
@@ -104,7 +104,7 @@ class Journal:
         except CaptionsError:  # a link: reported when something is to be written
             return 0
         start = total = 0
-        with open(path, "rb", opener=open_own) as file:
+        with open(path, "rb", opener=open_no_follow) as file:
             for raw in file:
                 text = decompressed(raw)
                 total += len(text or b"")
@@ -146,7 +146,7 @@ class Journal:
         data = encode(line)
         path = self.path
         try:
-            with open(path, "ab", buffering=0, opener=open_own) as file:
+            with open(path, "ab", buffering=0, opener=open_no_follow) as file:
                 start = file.seek(0, os.SEEK_END)
                 try:
                     left = memoryview(data if not start or _ends_line(path, start) else b"\n" + data)

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..dataset.batches import Batch
 from ..dataset.plan import Plan
 from ..errors import SdftError
-from ..out_of_memory import gigabytes, let_go, out_of_memory, step_does_not_fit
+from ..out_of_memory import clear_frames, gigabytes, out_of_memory, step_does_not_fit
 from ..randomness import forked, generator
 from ..train.loop import Loop, NotFinite
 from ..train.processes import ALONE
@@ -88,7 +88,7 @@ def measure(
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
-        let_go(error)
+        clear_frames(error)
         raise DoesNotFit(step_does_not_fit(loop.recipe, len(batch.latents), (width, height), free_mb)) from error
     finally:
         loop.batches, loop.processes = batches, processes
@@ -161,7 +161,7 @@ def unchanged(loop: Loop) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        let_go(error)  # what is put back needs the room
+        clear_frames(error)  # what is put back needs the room
         raise
     finally:
         optimizer.zero_grad(set_to_none=True)

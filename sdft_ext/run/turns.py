@@ -15,7 +15,7 @@ from ..control import RunControl
 from ..errors import SdftError
 from ..host.base import Files, Host, HostChanged, HostError
 from ..model.base import Model
-from ..out_of_memory import let_go
+from ..out_of_memory import clear_frames
 
 T = TypeVar("T")
 LOOK_AGAIN = 0.5
@@ -125,7 +125,7 @@ class Turns:
         except BaseException as error:
             moved = isinstance(error, RuntimeError) and self._where() != self._places
             self._inside = False
-            let_go(error)  # the offloaded weights need the room
+            clear_frames(error)  # the offloaded weights need the room
             self.share()
             if not moved or not again():
                 raise

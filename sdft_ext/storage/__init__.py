@@ -1,1 +1,1 @@
-"""The ground floor: files that appear whole, locks, free names, text of any encoding."""
+"""Files: written atomically, JSON, locks, free names, text of any encoding, the hidden folder of a dataset."""

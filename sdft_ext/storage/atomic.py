@@ -1,4 +1,4 @@
-"""Files appear whole: written beside, flushed, renamed."""
+"""Write files whole or not at all: under a temporary name, flushed to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def write(path: str | Path, writer: Callable[[Path], None]) -> None:
-    """Let ``writer`` make the file under a temporary name in the same folder, then rename it to ``path``.
+    """Let ``writer`` write the file under a temporary name in the same folder, then rename it to ``path``.
 
-    Raises OSError with the file's name where the disk is full or the folder can't be written; what was there before
-    stays.
+    Raises OSError with the file's name where the disk is full or the folder can't be written; a file that was there
+    before stays.
     """
     path = Path(path)
     try:
@@ -44,25 +44,26 @@ def write(path: str | Path, writer: Callable[[Path], None]) -> None:
 
 
 def clear(folder: Path, stem: str = "*") -> None:
-    """Remove what a killed ``write`` left half written in a folder; ``stem`` is a glob of the files' names.
+    """Remove temporary files that a killed ``write`` left in a folder; ``stem`` is a glob of the files' names.
 
-    Nobody else may be writing such files there meanwhile.
+    No one else may be writing such files there at the same time.
     """
     for path in folder.glob(f".{stem}-????????.tmp*"):
         path.unlink(missing_ok=True)
 
 
 def text(path: str | Path, content: str) -> None:
+    r"""Write a UTF-8 text file with ``\n`` as its line ending."""
     write(path, lambda file: _write_text(file, content))
 
 
 def tensors(path: str | Path, content: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """A safetensors file."""
+    """Write a safetensors file."""
     write(path, lambda file: save_tensors(file, content, metadata))
 
 
 def save_tensors(file: Path, content: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """safetensors' ``save_file``, whose own error for a full disk is none of the system's: here it is an OSError."""
+    """Call safetensors' ``save_file``; raise OSError, instead of its own error, where the disk is full."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 

@@ -1,4 +1,4 @@
-"""One program at a time: a lock on a file that ends with the program that holds it, however it ends."""
+"""Lock a file, so that one program at a time works on a folder. The system releases the lock when the program ends."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 from ..errors import SdftError
 
 SECONDS = 20.0
-"""Nobody holds it longer, unless something is wrong."""
+"""How long to wait for the lock; no program needs it that long unless something is wrong."""
 
 
 class Locked(SdftError, RuntimeError):
-    """Another program has held it all the time."""
+    """Another program kept the lock for the whole waiting time."""
 
 
-def open_own(path: str, flags: int) -> int:
-    """Open a file of ours; not one that a link leads to. Raises OSError."""
+def open_no_follow(path: str, flags: int) -> int:
+    """Open a file (an ``opener`` for ``open``), but follow no symbolic link. Raises OSError."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
@@ -41,20 +41,21 @@ def is_locked(path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path, seconds: float = SECONDS) -> Iterator[None]:
-    """Hold the lock of a file, which is made where it isn't there. Raises Locked after ``seconds``, OSError without a
-    file.
+    """Hold the lock on a file, which is created where it is missing.
+
+    Raises Locked after ``seconds``, OSError where the file can't be opened.
     """
-    handle = open_own(str(path), os.O_RDWR | os.O_CREAT)
+    handle = open_no_follow(str(path), os.O_RDWR | os.O_CREAT)
     try:
-        until = time.monotonic() + seconds
-        while not _take(handle):
-            if time.monotonic() > until:
+        deadline = time.monotonic() + seconds
+        while not _acquire(handle):
+            if time.monotonic() > deadline:
                 raise Locked(f"Another program is working on {path.parent}; wait for it, or close it.")
             time.sleep(0.01)
         try:
             yield
         finally:
-            _give(handle)
+            _release(handle)
     finally:
         os.close(handle)
 
@@ -62,7 +63,7 @@ def locked(path: Path, seconds: float = SECONDS) -> Iterator[None]:
 if sys.platform == "win32":
     import msvcrt
 
-    def _take(handle: int) -> bool:
+    def _acquire(handle: int) -> bool:
         os.lseek(handle, 0, os.SEEK_SET)
         try:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
@@ -70,19 +71,19 @@ if sys.platform == "win32":
             return False
         return True
 
-    def _give(handle: int) -> None:
+    def _release(handle: int) -> None:
         os.lseek(handle, 0, os.SEEK_SET)
         msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
 
-    def _take(handle: int) -> bool:
+    def _acquire(handle: int) -> bool:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
-    def _give(handle: int) -> None:
+    def _release(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_UN)

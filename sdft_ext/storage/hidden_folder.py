@@ -1,4 +1,4 @@
-"""The program's own folder inside a dataset's: hidden, so that no scan takes what lies in it for pictures."""
+"""The program's own folder inside a dataset's folder: hidden, so that scans skip it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ NAME = ".sdft"
 
 
 class HiddenFolderError(SdftError, ValueError):
-    """The folder can't be used; the message names it, and says what to do."""
+    """The folder can't be used; the message names it and says what to do."""
 
 
 def hidden_folder(root: Path, *names: str, make: bool = False) -> Path:
-    """A folder for the program's own files of a dataset, such as ``root/.sdft/trash``.
+    """Return a folder for the program's own files in a dataset's folder, such as ``root/.sdft/trash``.
 
-    Raises HiddenFolderError where ``make`` fails, or where somebody has put a link there: it may lead anywhere.
+    Raises HiddenFolderError where ``make`` fails, or where a link, which may lead anywhere, stands in its place.
     """
     path = root
     for name in (NAME, *names):
@@ -33,7 +33,6 @@ def hidden_folder(root: Path, *names: str, make: bool = False) -> Path:
         except OSError as error:
             raise HiddenFolderError(
                 f"{printable(root)} can't be written ({os.strerror(error.errno or 0)}); change its permissions, or "
-                f"copy the "
-                "pictures to another folder."
+                "copy the pictures to another folder."
             ) from error
     return path

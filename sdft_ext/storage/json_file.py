@@ -65,7 +65,7 @@ def read_or(path: Path, default: Any) -> Any:
 
 
 def write(path: str | Path, value: Any) -> None:
-    """Write a JSON file whole or not at all. Raises OSError with the file's name where it can't be written."""
+    """Write a JSON file, whole or not at all. Raises OSError with the file's name where it can't be written."""
     atomic.text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 

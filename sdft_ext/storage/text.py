@@ -1,4 +1,4 @@
-"""Text as people's programs wrote it: UTF-8 with and without a mark, UTF-16, Windows' and Latin-1 code pages."""
+"""Decode text that other programs wrote: UTF-8 with or without a byte order mark, UTF-16, Windows-1252, Latin-1."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: its mark begins with UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is the beginning of this one
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -14,10 +14,10 @@ _MARKS = (
 
 
 def decode(data: bytes) -> tuple[str, str]:
-    """Text and the encoding it was read as.
+    """Return the text and the encoding it was decoded with. Never raises: a wrong character is better than no caption.
 
-    A byte order mark decides; without one, zero bytes in every other place mean UTF-16; then UTF-8, then Windows-1252,
-    and Latin-1, which reads anything, last. Nothing raises: a caption with a wrong letter is better than no caption.
+    A byte order mark decides. Without one, zeros in every other byte mean UTF-16; then UTF-8 is tried, Windows-1252,
+    and at last Latin-1, which decodes anything.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
@@ -31,7 +31,7 @@ def decode(data: bytes) -> tuple[str, str]:
 
 
 def printable(name: object) -> str:
-    """A file name for a sentence on one line: line breaks, control signs and undecodable bytes as escapes."""
+    """Write a file name for a message: line breaks, control characters and undecodable bytes become escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(name))
 
 

@@ -1,3 +1,1 @@
-"""Taggers: what a picture shows, as tags with scores or as a sentence. ``base`` is the interface; ``known`` finds
-them.
-"""
+"""Taggers describe a picture, in tags with scores or in a sentence. ``base`` is the interface; ``known`` finds them."""

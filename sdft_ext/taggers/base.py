@@ -1,4 +1,4 @@
-"""What a tagger is: it looks at one picture and names what it sees."""
+"""The interface of a tagger, which takes a picture and names what it shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TaggerError(SdftError, ValueError):
 
 @dataclass(frozen=True)
 class Tag:
-    """``score`` from 0 to 1. Words as the tagger writes them, often with underscores."""
+    """A tag as the tagger writes it, often with underscores; ``score`` is from 0 to 1."""
 
     name: str
     score: float
@@ -28,29 +28,28 @@ class Tag:
 
 @dataclass(frozen=True)
 class Seen:
-    """Tags, the surest first, or one sentence."""
+    """What a picture shows: tags, highest score first, or one sentence."""
 
     tags: tuple[Tag, ...] = ()
     sentence: str = ""
 
 
 class Tagger(Protocol):
-    """``id`` names it to programs, ``label`` to people; ``sentences`` says whether it writes those instead of tags.
-
-    ``why`` is a sentence where it can't be used now: what is missing, and where to put it. Nothing is downloaded.
-    """
+    """A tagger. ``id`` names it to programs, ``label`` to people; ``sentences``: it writes a sentence, not tags."""
 
     id: str
     label: str
     sentences: bool
 
     @property
-    def why(self) -> str: ...
+    def why(self) -> str:
+        """Why it can't be used now: what is missing and where to put it; '' if it can. Nothing is downloaded."""
+        ...
 
     def see(self, picture: Image.Image) -> Seen:
-        """Of one RGB picture. Raises TaggerError. Called from one thread at a time."""
+        """Tag one RGB picture. Called from one thread at a time. Raises TaggerError."""
         ...
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Free the model's memory."""
         ...

@@ -1,4 +1,4 @@
-"""Which taggers there are: those that sources find. ``SOURCES`` is where others plug in."""
+"""The taggers that are installed. Other programs add theirs to ``SOURCES``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from .base import Tagger
 from .onnx import onnx_taggers
 
 Source = Callable[[Path], "list[Tagger]"]
-"""Finds taggers; it is given the folder in which people put theirs."""
+"""Returns taggers, given the folder that users put their taggers in."""
 
 SOURCES: list[Source] = [lambda folder: list(onnx_taggers(folder))]
-"""An extension that brings a tagger adds a function here."""
+"""An extension that has a tagger adds a function here."""
 
 
 def known(folder: Path) -> list[Tagger]:
-    """Every tagger, also one that lacks something (its ``why`` says what); of two with one id the first."""
+    """Return every tagger, also one that can't be used yet (``why`` says so); of two with the same id, the first."""
     found: dict[str, Tagger] = {}
     for source in SOURCES:
         for tagger in source(folder):

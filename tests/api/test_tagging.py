@@ -155,7 +155,7 @@ def test_a_failure_and_a_damaged_picture_are_sentences(client: TestClient, tagge
     id = looked(client, folder, start["opened"])
     told = client.get(f"{V1}/taggers/{id}").json()
     assert told["state"] == "finished" and len(told["unreadable"]) == 1 and "white.png" in told["unreadable"][0]
-    tagger.fails = "The tagger's file is damaged: fetch it again."
+    tagger.fails = "The tagger's file is damaged: download it again."
     id = looked(client, folder, start["opened"])
     told = client.get(f"{V1}/taggers/{id}").json()
     assert told["state"] == "failed" and told["message"] == tagger.fails

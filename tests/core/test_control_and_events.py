@@ -35,7 +35,7 @@ def test_saves_by_epochs_from_an_epoch_on_and_always_at_the_end():
     assert due(Schedule(recipe, steps_per_epoch=5, total_steps=22), "save") == [15, 20, 22]
 
 
-def test_saves_by_steps_and_their_followers():
+def test_saves_by_steps_and_the_states_controls_and_logs_around_them():
     recipe = Recipe()
     recipe.save.every, recipe.save.every_unit, recipe.save.state_every = 4, "steps", 3
     recipe.watch.every, recipe.watch.validation_every, recipe.watch.log_every = 5, 6, 4

@@ -95,11 +95,11 @@ COPIES = [
 
 
 @pytest.mark.parametrize(("code", "lines"), COPIES)
-def test_a_copy_is_seen(code: str, lines: int) -> None:
+def test_a_copy_is_found(code: str, lines: int) -> None:
     assert len(list(numbered_names(ast.parse(code)))) == lines
 
 
-def test_the_rooms_without_exception_are_there() -> None:
+def test_every_exempt_room_and_file_exists() -> None:
     assert all((ROOT / "sdft_ext" / room).is_dir() for room in NOT_YET) and all(
         (ROOT / name).is_file() for name in APART
     )

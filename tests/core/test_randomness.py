@@ -39,7 +39,7 @@ def test_numpy_generator_is_keyed():
     )
 
 
-def test_forked_puts_global_generators_back_even_after_an_error():
+def test_forked_restores_the_global_generators_even_after_an_error():
     torch.manual_seed(5), random.seed(5), np.random.seed(5)
     expected = torch.rand(1).item(), random.random(), np.random.rand()
     torch.manual_seed(5), random.seed(5), np.random.seed(5)

@@ -6,7 +6,7 @@ import pytest
 from sdft_ext.storage import atomic
 
 
-def test_file_appears_whole_and_nothing_is_left_beside(tmp_path):
+def test_a_file_is_written_whole_and_leaves_no_temporary_file(tmp_path):
     atomic.text(tmp_path / "a" / "x.txt", "héllo 🐈")
     assert (tmp_path / "a" / "x.txt").read_text(encoding="utf-8") == "héllo 🐈"
     assert os.listdir(tmp_path / "a") == ["x.txt"]
@@ -32,7 +32,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         atomic.text(tmp_path / "file" / "x.txt", "text")
 
 
-def test_what_a_kill_left_is_cleared_and_nothing_else(tmp_path):
+def test_only_temporary_files_of_a_killed_write_are_removed(tmp_path):
     others = [".hidden", ".cat-12345678.txt", "cat-12345678.tmp.txt", ".cat-123.tmp.txt"]
     for name in others:
         (tmp_path / name).write_text("")

@@ -8,7 +8,7 @@ from sdft_ext.storage import json_file
 DEEP = "[" * 100_000
 
 
-def test_a_value_comes_back_and_lies_there_as_readable_utf8(tmp_path):
+def test_a_value_is_written_as_readable_utf8_and_read_back(tmp_path):
     path = tmp_path / "below" / "a.json"
     json_file.write(path, {"größe": [1, None, 0.5]})
     assert path.read_bytes() == '{\n "größe": [\n  1,\n  null,\n  0.5\n ]\n}\n'.encode()
@@ -25,7 +25,7 @@ def test_a_damaged_file_is_named(tmp_path, content):
     assert json_file.read_or(path, ["default"]) == ["default"]
 
 
-def test_what_is_missing_is_an_error_or_the_callers_value(tmp_path):
+def test_a_missing_file_is_an_error_or_gives_the_callers_value(tmp_path):
     (tmp_path / "file").touch()
     for path in (tmp_path / "a.json", tmp_path / "file" / "a.json"):
         with pytest.raises(OSError):
@@ -37,7 +37,7 @@ def test_what_is_missing_is_an_error_or_the_callers_value(tmp_path):
     assert json_file.read_or(tmp_path, []) == []
 
 
-def test_a_default_decides_the_type(tmp_path):
+def test_a_value_of_another_type_than_the_default_is_replaced_by_it(tmp_path):
     json_file.write(tmp_path / "a.json", [1])
     assert json_file.read_or(tmp_path / "a.json", {}) == {}
     assert json_file.read_or(tmp_path / "a.json", []) == [1]

@@ -1,4 +1,4 @@
-"""WD14 taggers from a folder: what is missing is said; with onnxruntime and onnx there, a small real one is run."""
+"""WD14 taggers from a folder: missing files are named; where onnxruntime and onnx are installed, a small model runs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_folders_with_a_model_or_a_table_are_taggers(tmp_path: Path):
     assert [one.id for one in onnx_taggers(tmp_path)] == ["onnx/wd-first", "onnx/wd-second"]
 
 
-def test_what_is_missing_is_said_with_its_place(tmp_path: Path):
+def test_a_missing_file_is_named_with_its_folder(tmp_path: Path):
     table(tmp_path / "wd")
     assert OnnxTagger(tmp_path / "wd").why == f"wd has no model.onnx: put it into {tmp_path / 'wd'}."
     (tmp_path / "wd" / "model.onnx").write_bytes(b"x")
@@ -71,13 +71,13 @@ def test_what_is_missing_is_said_with_its_place(tmp_path: Path):
         OnnxTagger(tmp_path / "wd").see(Image.new("RGB", (8, 8)))
 
 
-def test_pictures_are_put_on_a_white_square_blue_first():
+def test_pictures_become_bgr_values_on_a_white_square():
     values = _values(Image.new("RGB", (8, 4), (255, 0, 10)), 8)
     assert values.shape == (1, 8, 8, 3) and values.dtype == np.float32
     assert values[0, 0, 0].tolist() == [255, 255, 255] and values[0, 4, 4].tolist() == [10, 0, 255]
 
 
-def test_others_plug_in(tmp_path: Path):
+def test_an_extension_adds_taggers_to_the_sources(tmp_path: Path):
     class Mine(OnnxTagger):
         pass
 
@@ -95,7 +95,7 @@ def test_others_plug_in(tmp_path: Path):
 
 @needs_runtime
 @pytest.mark.parametrize("channels_first", [False, True])
-def test_a_real_file_tells_what_it_sees(tmp_path: Path, channels_first: bool):
+def test_a_real_model_tags_a_picture(tmp_path: Path, channels_first: bool):
     table(tmp_path)
     model(tmp_path, channels_first)
     tagger = OnnxTagger(tmp_path)
@@ -111,10 +111,10 @@ def test_a_real_file_tells_what_it_sees(tmp_path: Path, channels_first: bool):
 
 
 @needs_runtime
-def test_files_that_do_not_fit_are_said(tmp_path: Path):
+def test_files_that_do_not_match_are_named(tmp_path: Path):
     table(tmp_path, "0,red,0\n")
     model(tmp_path)
-    with pytest.raises(TaggerError, match="4 scores, and selected_tags.csv names 1"):
+    with pytest.raises(TaggerError, match="4 scores, but selected_tags.csv names 1"):
         OnnxTagger(tmp_path).see(Image.new("RGB", (8, 8)))
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(TaggerError, match="can't be read"):

@@ -1,4 +1,4 @@
-"""What a tagger saw, as a caption: thresholds, blacklist, prefix, the form of words."""
+"""Captions from a tagger's tags: thresholds, blacklist, prefix, underscores and brackets."""
 
 from __future__ import annotations
 
