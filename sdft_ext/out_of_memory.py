@@ -89,7 +89,7 @@ def training_failed(recipe: Recipe) -> str:
 
 
 def step_does_not_fit(recipe: Recipe, batch: int, size: tuple[int, int], free_mb: float) -> str:
-    """Write the message of a run that can't begin: a step of ``batch`` pictures of ``size`` (width, height) doesn't fit."""
+    """Write the message of a run whose first step, ``batch`` pictures of ``size`` (width, height), doesn't fit."""
     width, height = size
     return (
         f"The run did not begin: one step at {width}×{height} in batches of {batch} needs more than the "

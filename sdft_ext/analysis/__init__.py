@@ -1,1 +1,1 @@
-"""Pixels and captions → findings."""
+"""Analysis of a dataset: from pixels and captions to findings."""

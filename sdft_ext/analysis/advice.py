@@ -1,4 +1,4 @@
-"""Advice that names and headers allow, before a pixel is decoded: counts against the guide, trigger, sizes, buckets."""
+"""Advice that needs only file names and headers: counts against the guide, trigger, sizes, buckets."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ..storage.text import printable
 from .findings import Finding, named, paths, pictures
 
 PICTURES: dict[Kind, tuple[int, int]] = {"subject": (5, 20), "style": (50, 200)}
-"""How many instance pictures the guide recommends."""
+"""The least and the most instance pictures that the guide recommends."""
 REGULARIZATION = (20, 100)
-"""Regularization pictures for each instance picture, by the guide."""
+"""The least and the most regularization pictures for each instance picture that the guide recommends."""
 MUCH_MEMORY = 4 * 2**30
-"""Bytes of cache in memory that are worth a word."""
+"""A cache in memory of more bytes than this is reported."""
 ENLARGED = 1.5
-"""A picture enlarged by more than this is worth a word."""
+"""Pictures enlarged more than this are reported."""
 CUT = 0.75
-"""A picture of which less than this share is seen is worth a word."""
+"""Pictures that keep less than this share of their area are reported."""
 
 
 def advice(scan: Scan, plan: Plan) -> list[Finding]:
-    """Of a scanned dataset and the plan made from it."""
+    """Return the findings on a scanned dataset and the plan made from it."""
     found = [finding for number in range(len(scan.concepts)) for finding in _counts(scan, plan, number)]
     return [*found, *_triggers(scan, plan), *_sizes(scan, plan), *_memory(plan), *_buckets(scan, plan)]
 
 
 def cache_bytes(plan: Plan) -> int:
-    """Of all encoded pictures: mean and std of 4 channels in float32, mirrored ones besides."""
+    """Return the bytes of all encoded pictures: mean and std of 4 latent channels in float32, mirrored ones too."""
     cells = sum(g.bucket.width * g.bucket.height // FACTOR**2 for g in plan.geometries)
     return cells * 2 * 4 * 4 * (2 if 0 < plan.dataset.flip < 1 else 1)
 
@@ -44,8 +44,8 @@ def _counts(scan: Scan, plan: Plan, number: int) -> list[Finding]:
     facts = {"pictures": count, "low": low, "high": high}
     found = []
     if not low <= count <= high:
-        kind, more = ("too_few_pictures", "more") if count < low else ("too_many_pictures", "fewer, better ones")
-        text = f"Concept {name!r} has {pictures(count)}; a {concept.kind} needs {low}–{high}: consider {more}."
+        kind, better = ("too_few_pictures", "more") if count < low else ("too_many_pictures", "fewer, better ones")
+        text = f"Concept {name!r} has {pictures(count)}; a {concept.kind} needs {low}–{high}: consider {better}."
         found.append(Finding(kind, text, own, number, facts))
     if plan.train.prior_loss_weight == 0:
         return found
@@ -76,8 +76,8 @@ def _triggers(scan: Scan, plan: Plan) -> list[Finding]:
         if lacking:
             files = paths(scan.pictures, lacking)
             text = (
-                f"The trigger {printable(concept.trigger)!r} is missing in {len(lacking)} of {len(own)} captions "
-                f"({named(files)}): put it into them, or use a template such as '[name], [filewords]'."
+                f"The trigger {printable(concept.trigger)!r} is missing from {len(lacking)} of {len(own)} captions "
+                f"({named(files)}): add it to them, or use a template such as '[name], [filewords]'."
             )
             found.append(Finding("trigger_missing", text, files, number, {"trigger": concept.trigger}))
     return found
@@ -90,15 +90,15 @@ def _sizes(scan: Scan, plan: Plan) -> list[Finding]:
         files = paths(scan.pictures, small)
         text = (
             f"{pictures(len(small))} {_is(len(small))} enlarged more than {ENLARGED:g} times ({named(files)}): "
-            "larger originals, a lower resolution, or dataset.no_upscale keep them sharp."
+            "use larger originals, a lower resolution, or dataset.no_upscale."
         )
         found.append(Finding("enlarged", text, files))
     cut = [i for i in scan.instances if plan.geometries[i].kept < CUT]
     if cut:
         files = paths(scan.pictures, cut)
         text = (
-            f"{pictures(len(cut))} {_is(len(cut))} cut by more than a quarter ({named(files)}): "
-            "crop them yourself, or allow longer buckets."
+            f"{pictures(len(cut))} {_is(len(cut))} cropped by more than a quarter ({named(files)}): "
+            f"crop {_them(len(cut))} yourself, or allow longer buckets."
         )
         found.append(Finding("cut", text, files))
     return found
@@ -119,7 +119,7 @@ def _buckets(scan: Scan, plan: Plan) -> list[Finding]:
     listed = ", ".join(str(queue.bucket) for queue in few[:4]) + (" …" if len(few) > 4 else "")
     text = (
         f"{len(few)} bucket{'s' if len(few) > 1 else ''} ({listed}) would not fill a batch of "
-        f"{plan.train.batch_size} in an epoch: their pictures come several times in one batch, every few epochs. "
+        f"{plan.train.batch_size} in an epoch: every few epochs, the same pictures appear several times in one batch. "
         "Crop them to the shape of the others, or lower the batch size."
     )
     files = paths(scan.pictures, _unique([i for queue in few for i in queue.instances]))
@@ -137,3 +137,7 @@ def _enlarged(picture: Picture, resized: tuple[int, int]) -> float:
 
 def _is(count: int) -> str:
     return "is" if count == 1 else "are"
+
+
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"

@@ -1,4 +1,4 @@
-"""Frames and bars: lines of one colour along opposite edges that end all at once, in a straight line."""
+"""Frames and bars: lines of one colour along opposite edges, which end abruptly in a straight line."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import numpy as np
 
 from .backgrounds import in_blocks
 
-LINE_DIFFERS = 10.0
-"""Of 255: pixels of a line and of the lines before it differ less from the border's colour, all but a few."""
+BORDER_TOLERANCE = 10.0
+"""Pixels of the border differ by at most this much (of 255) from its colour …"""
 LINE_SHARE = 0.95
+""" … in at least this share of each line."""
 STEP = 24.0
-"""Beyond the border most pixels of the line differ by this much from its colour."""
+"""Beyond the border, pixels differ from its colour by at least this much …"""
 STEP_SHARE = 0.55
-DEEPEST = 0.3
-"""A border is at most this share of the side; more is background."""
+""" … in at least this share of the line."""
+MAX_DEPTH = 0.3
+"""A border takes at most this share of the side; more is background."""
 
 
 def bordered(thumbs: np.ndarray) -> np.ndarray:
-    """Which of the pictures (uint8 [n, side, side, 3]) have a border on two opposite sides, or on all."""
+    """Return which pictures (uint8 [n, side, side, 3]) have a border on two opposite sides, or on all; bool [n]."""
     return np.concatenate([_bordered(block) for block in in_blocks(thumbs)])
 
 
@@ -30,19 +32,19 @@ def _bordered(thumbs: np.ndarray) -> np.ndarray:
 
 
 def _depths(thumbs: np.ndarray) -> np.ndarray:
-    """Lines of border from the top; 0 where there is none."""
+    """Return the depth of the border at the top in lines, 0 where there is none; int64 [n]."""
     count, side = thumbs.shape[:2]
-    deepest = int(side * DEEPEST)
+    deepest = int(side * MAX_DEPTH)
     top = thumbs[:, : deepest + 2].astype(np.float32)
     colour = np.median(top[:, 0], axis=1)
-    # Where a frame runs around, the ends of the line beyond it still are of its colour.
+    # Inside a frame on all sides, the ends of each line still have its colour: hence STEP_SHARE.
     distance = np.abs(top - colour[:, None, None]).max(axis=3)
-    plain = (distance <= LINE_DIFFERS).mean(axis=2) >= LINE_SHARE
+    plain = (distance <= BORDER_TOLERANCE).mean(axis=2) >= LINE_SHARE
     other = (distance >= STEP).mean(axis=2) >= STEP_SHARE
     depths = np.zeros(count, dtype=np.int64)
     for row in range(count):
         depth = int(np.argmin(plain[row])) if not plain[row].all() else len(plain[row])
-        # The line in between may be half border, half picture.
+        # The line between may be half border, half picture.
         if 0 < depth <= deepest and other[row, depth : depth + 2].any():
             depths[row] = depth
     return depths

@@ -1,8 +1,8 @@
-"""Pictures that show the same: the same file twice, or copies that are mirrored, resized, re-encoded, cropped a little,
-brightened or darkened.
+"""Find duplicates: the same file twice, or copies that are mirrored, resized, re-encoded, slightly cropped, brightened
+or darkened.
 
-Perceptual hashes (pHash) say which pairs might be, all against all by one matrix product for each hashed window; then
-each such pair is laid over one another, pixel by pixel (``likeness``). Pairs that share a picture make a group.
+Perceptual hashes (pHash) give candidate pairs, all against all by one matrix product for each hashed window; then each
+pair is aligned and compared pixel by pixel (``similarity``). Pairs that share a picture form a group.
 """
 
 from __future__ import annotations
@@ -19,47 +19,46 @@ from .thumbnails import HASHES, MIRRORED, WINDOWS, Thumbnails
 
 Relation = Literal["exact", "mirrored", "cropped", "near"]
 
-NEAR = 14
-"""Bits of 64 in which the hashes of two likely copies differ at most."""
+MAX_DISTANCE = 14
+"""Hashes of candidates differ in at most this many of 64 bits."""
 NEIGHBOURS = 24
-"""Likely copies of a picture that are looked at, through one window; those of very many are found by way of others."""
-LAID, LAID_PER_PICTURE = 2000, 3
-"""Pairs laid over one another, in all and for each picture, before the search ends: sets of thousands of look-alikes
-end too, with the likeliest pairs looked at."""
-COARSE = 40.0
-"""Colours of sixteenths of two pictures that differ by more (of 255, their mean brightness set aside) are not laid at
-all.
+"""Candidates for each picture and window; copies beyond that number are found through the others of their group."""
+COMPARED, COMPARED_PER_PICTURE = 2000, 3
+"""Pairs compared before the search ends, in all and for each picture. So it ends for thousands of look-alikes too; the
+most likely pairs come first.
 """
+COARSE = 40.0
+"""Pairs whose colours differ by more than this (of 255, without mean brightness) in one of 4 × 4 cells are skipped."""
 TRIES = 3
-"""So many windows of a pair are tried."""
-MIRROR_AGREES = 0.9
-"""Least correlation of details with a mirrored picture: the halves of a symmetrical thing are no copies."""
+"""Windows tried for each pair."""
+MIN_MIRRORED_CORRELATION = 0.9
+"""Least correlation of details with a mirrored picture: symmetrical pictures are not copies of each other."""
 AT_ONCE = 64
+"""Pairs compared in one call."""
 BLOCK = 1024
+"""Pictures or pairs in one array operation."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures (rows of the thumbnails) that show the same, the one to keep first; how each of the others is its
-    copy.
-    """
+    """Copies, as rows of the thumbnails: the one to keep first, and how each of the others relates to it."""
 
     rows: tuple[int, ...]
     relations: tuple[Relation, ...]
 
     @property
     def exact(self) -> bool:
-        """Whether all are the same file."""
+        """Return whether all are the same file."""
         return all(relation == "exact" for relation in self.relations)
 
 
 def duplicates(thumbnails: Thumbnails, rank: Sequence[tuple[int, ...]] | None = None) -> list[Group]:
-    """Groups of two and more, in the order of their first pictures.
+    """Return the groups of two or more copies, in the order of their first pictures.
 
-    ``rank`` says for each row how much it is worth; of a group the highest comes first (of equal ones the first).
+    ``rank``: a sort key for each row; the row with the highest, or the first of equal ones, comes first in its group.
     """
     count = len(thumbnails)
-    joined = _Joined(count)
+    joined = _Groups(count)
     first: dict[bytes, int] = {}
     copies: dict[int, Relation] = {}
     for row, digest in enumerate(thumbnails.digests.tolist()):
@@ -68,19 +67,19 @@ def duplicates(thumbnails: Thumbnails, rank: Sequence[tuple[int, ...]] | None = 
             copies[row] = "exact"
         else:
             first[digest] = row
-    related = _laid(thumbnails, np.array(sorted(first.values()), dtype=np.int64), joined)
+    related = _compare_candidates(thumbnails, np.array(sorted(first.values()), dtype=np.int64), joined)
     groups = []
     for rows in joined.groups():
-        worth = {row: tuple(rank[row]) if rank is not None else () for row in rows}
-        best = max(rows, key=lambda row: (worth[row], -row))
+        ranks = {row: tuple(rank[row]) if rank is not None else () for row in rows}
+        best = max(rows, key=lambda row: (ranks[row], -row))
         others = [row for row in rows if row != best]
         relations: list[Relation] = [_relation(best, row, thumbnails, related) for row in others]
         groups.append(Group((best, *others), tuple(relations)))
     return groups
 
 
-class _Joined:
-    """Which rows are in one group: each row's group is named by its smallest row."""
+class _Groups:
+    """Disjoint groups of rows; each group is identified by its smallest row."""
 
     def __init__(self, count: int) -> None:
         self.group = np.arange(count)
@@ -101,7 +100,7 @@ class _Joined:
 
 
 Related = dict[tuple[int, int], Relation]
-"""How the pairs that were laid over one another and found the same are copies of each other."""
+"""How the two rows of each pair that was found to be copies, smaller row first, relate to each other."""
 
 
 def _relation(one: int, other: int, thumbnails: Thumbnails, related: Related) -> Relation:
@@ -110,18 +109,18 @@ def _relation(one: int, other: int, thumbnails: Thumbnails, related: Related) ->
     return related.get((min(one, other), max(one, other)), "near")
 
 
-def _laid(thumbnails: Thumbnails, rows: np.ndarray, joined: _Joined) -> Related:
-    """Lay likely pairs over one another, the likeliest first, and join those that show the same."""
+def _compare_candidates(thumbnails: Thumbnails, rows: np.ndarray, joined: _Groups) -> Related:
+    """Compare candidate pairs, the most likely first, and join those that are copies."""
     related: Related = {}
-    wholes, parts, windows = _likely(thumbnails.hashes[rows])
+    wholes, parts, windows = _candidates(thumbnails.hashes[rows])
     wholes, parts = rows[wholes], rows[parts]
-    alike = _coarsely_alike(thumbnails.thumbs, wholes, parts, windows)
-    wholes, parts, windows = wholes[alike], parts[alike], windows[alike]
-    left = LAID + LAID_PER_PICTURE * len(rows)
+    similar = _coarsely_similar(thumbnails.thumbs, wholes, parts, windows)
+    wholes, parts, windows = wholes[similar], parts[similar], windows[similar]
+    left = COMPARED + COMPARED_PER_PICTURE * len(rows)
     tried: Counter[tuple[int, int]] = Counter()
     start = 0
     while start < len(wholes) and left > 0:
-        # A pair comes up once for each window, so those that were joined meanwhile are passed over.
+        # A pair comes up once for each window; pairs that have been joined meanwhile are skipped.
         chosen: list[int] = []
         seen: set[tuple[int, int]] = set()
         while start < len(wholes) and len(chosen) < AT_ONCE:
@@ -140,20 +139,21 @@ def _laid(thumbnails: Thumbnails, rows: np.ndarray, joined: _Joined) -> Related:
         mirrored = window == MIRRORED
         pictures[mirrored] = pictures[mirrored, :, ::-1]
         starts = np.array([WINDOWS[int(n)] if n != MIRRORED else WHOLE for n in window])
-        likeness = compare(pictures, thumbnails.thumbs[other], starts)
-        for place in np.flatnonzero(likeness.same & (~mirrored | (likeness.details >= MIRROR_AGREES))):
+        similarity = compare(pictures, thumbnails.thumbs[other], starts)
+        same = similarity.same & (~mirrored | (similarity.details >= MIN_MIRRORED_CORRELATION))
+        for place in np.flatnonzero(same):
             a, b = int(one[place]), int(other[place])
             joined.join(a, b)
-            cut = float(likeness.window[place, 2:].min()) < 0.975
-            kind: Relation = "mirrored" if mirrored[place] else "cropped" if cut else "near"
+            cropped = float(similarity.window[place, 2:].min()) < 0.975
+            kind: Relation = "mirrored" if mirrored[place] else "cropped" if cropped else "near"
             related[min(a, b), max(a, b)] = kind
     return related
 
 
-def _coarsely_alike(thumbs: np.ndarray, one: np.ndarray, other: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Which pairs are of about the same colours in about the same places."""
+def _coarsely_similar(thumbs: np.ndarray, one: np.ndarray, other: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Return which pairs have about the same colours in about the same places, bool [pairs]."""
     whole = cells(thumbs, WHOLE)
-    alike = np.zeros(len(one), dtype=bool)
+    similar = np.zeros(len(one), dtype=bool)
     for number in np.unique(window):
         part = whole[:, :, ::-1] if number == MIRRORED else cells(thumbs, WINDOWS[int(number)])
         places = np.flatnonzero(window == number)
@@ -162,12 +162,12 @@ def _coarsely_alike(thumbs: np.ndarray, one: np.ndarray, other: np.ndarray, wind
             a, b = part[one[block]], whole[other[block]]
             a, b = (each - each.mean(axis=(1, 2, 3), keepdims=True) for each in (a, b))
             difference = np.abs(a - b)
-            alike[block] = difference.max(axis=(1, 2, 3)) <= COARSE
-    return alike
+            similar[block] = difference.max(axis=(1, 2, 3)) <= COARSE
+    return similar
 
 
-def _likely(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs whose hashes are near: rows of the whole, rows of the part, and the window; nearest first."""
+def _candidates(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return pairs with close hashes, closest first: rows of the whole, rows of the part, the window; int32 [pairs]."""
     count = len(hashes)
     if not count:
         return (np.zeros(0, np.int64),) * 3
@@ -175,16 +175,16 @@ def _likely(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     found: list[np.ndarray] = []
     for window in range(HASHES):
         for start in range(0, count, BLOCK):
-            # 64 less twice the number of bits that differ.
+            # 64 minus twice the number of bits that differ.
             product = signs[:, window] @ signs[start : start + BLOCK, 0].T
             rows = np.arange(start, min(start + BLOCK, count))
             product[rows, rows - start] = -64
-            if window in (0, MIRRORED):  # either of two whole pictures may be the first
+            if window in (0, MIRRORED):  # of two whole pictures, each pair once
                 product[np.arange(count)[:, None] > rows[None, :]] = -64
             if count > NEIGHBOURS:
                 least = np.partition(product, count - NEIGHBOURS, axis=0)[count - NEIGHBOURS]
                 product[product < least] = -64
-            one, other = np.nonzero(product >= 64 - 2 * NEAR)
+            one, other = np.nonzero(product >= 64 - 2 * MAX_DISTANCE)
             distance = (64 - product[one, other]) / 2
             places = [distance, one, other + start, np.full(len(one), window)]
             found.append(np.stack(places).astype(np.int32))

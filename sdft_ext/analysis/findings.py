@@ -1,4 +1,4 @@
-"""One finding of a report: a sentence, and the pictures behind it."""
+"""A finding of the dataset report: a sentence, and the files that it is about."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..storage.text import printable
 
 @dataclass(frozen=True)
 class Finding:
-    """``kind`` is stable: programs offer a remedy by it. ``concept`` is the concept's number, where it is about one.
+    """A finding. ``kind`` is stable: programs choose a remedy by it. ``concept``: the concept's number, if about one.
 
-    ``files`` are the pictures (or other files) behind it; ``facts`` hold what else a remedy needs (JSON types only).
+    ``files``: the pictures (or other files) that it is about; ``facts``: what else a remedy needs (JSON types only).
     """
 
     kind: str
@@ -26,6 +26,7 @@ class Finding:
 
     @property
     def data(self) -> dict[str, Any]:
+        """Return the finding in JSON types."""
         return {
             "kind": self.kind,
             "text": self.text,
@@ -36,18 +37,20 @@ class Finding:
 
 
 def paths(found: Sequence[Picture], rows: Iterable[int]) -> tuple[Path, ...]:
+    """Return the paths of some of the pictures."""
     return tuple(found[row].path for row in rows)
 
 
 def named(files: Sequence[Path], most: int = 3) -> str:
-    """The first names, for a sentence."""
+    """Write the first ``most`` file names, for a sentence."""
     return ", ".join(printable(path.name) for path in files[:most]) + (" …" if len(files) > most else "")
 
 
 def pictures(count: int) -> str:
+    """Write a number of pictures: '1 picture', '1,200 pictures'."""
     return f"{count:,} picture{'' if count == 1 else 's'}"
 
 
 def whose(scan: Scan, concept: int) -> str:
-    """'of concept X' where there are several; nothing where there is one."""
+    """Write ' of concept X' where there are several concepts; nothing where there is one."""
     return f" of concept {printable(scan.concepts[concept].name)!r}" if len(scan.concepts) > 1 else ""

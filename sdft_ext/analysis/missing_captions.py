@@ -1,4 +1,4 @@
-"""Captions that are missing or empty, and text files that belong to no picture."""
+"""Find captions that are missing or empty, and text files that belong to no picture."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .findings import Finding, named, paths, pictures
 
 SKIPPED = frozenset({"__macosx", "@eadir", "$recycle.bin"})
 NO_CAPTIONS = frozenset({"readme", "license", "licence", "info", "prompts"})
-"""Stems of text files that people put beside pictures for other reasons."""
+"""Stems of text files that are no captions."""
 
 
 def caption_findings(scan: Scan) -> list[Finding]:
-    """Instance pictures without words of their own, empty caption files, texts without pictures, each one finding."""
+    """Return up to three findings: instance pictures without captions, empty captions, and texts without pictures."""
     bare = [i for i in scan.instances if not scan.pictures[i].caption]
     empty = [i for i in bare if _has_text(scan.pictures[i].path)]
     missing = sorted(set(bare) - set(empty))
@@ -24,29 +24,29 @@ def caption_findings(scan: Scan) -> list[Finding]:
         files = paths(scan.pictures, missing)
         text = (
             f"{pictures(len(missing))} of {len(scan.instances):,} {_have(missing)} no caption ({named(files)}): "
-            "each is trained with the concept's own words only; write what it shows."
+            "each is trained with the trigger and class word alone; add captions that describe what is shown."
         )
         found.append(Finding("captions_missing", text, files))
     if empty:
         files = paths(scan.pictures, empty)
         text = (
             f"{pictures(len(empty))} of {len(scan.instances):,} {_have(empty)} an empty caption file ({named(files)}): "
-            "write what each shows, or delete the file."
+            "describe what each shows, or delete the file."
         )
         found.append(Finding("captions_empty", text, files))
     lone = tuple(texts_without_pictures(scan))
     if lone:
         text = (
             f"{len(lone):,} text file{'' if len(lone) == 1 else 's'} ({named(lone)}) "
-            f"{'has' if len(lone) == 1 else 'have'} "
-            "no picture of the same name: rename or remove them."
+            f"{'has' if len(lone) == 1 else 'have'} no picture of the same name: "
+            f"rename or remove {'it' if len(lone) == 1 else 'them'}."
         )
         found.append(Finding("texts_without_pictures", text, lone))
     return found
 
 
 def texts_without_pictures(scan: Scan) -> Iterator[Path]:
-    """Caption files in the concepts' folders that no file of the same name stands beside."""
+    """Yield caption files in the concepts' folders that have no other file of the same stem next to them."""
     roots = {Path(f).expanduser() for c in scan.concepts for f in (c.instance, c.regularization) if f}
     seen: set[str] = set()
     for root in sorted(roots):

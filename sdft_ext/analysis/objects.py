@@ -1,7 +1,7 @@
-"""Where the object of a picture is: what differs from its surroundings, where that is one compact thing.
+"""Locate the object in a picture: what differs from the background, if that is one compact region.
 
-The surroundings are modelled by the mean and spread of the colours along the edges (the boundary prior of salient
-object detection). A picture whose object can't be told this way, such as a landscape, says nothing.
+The background is modelled by the median and covariance of the colours along the edges (the boundary prior of salient
+object detection). In a picture without such an object, for example a landscape, nothing is found.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from scipy.ndimage import label
 from .backgrounds import ring
 
 DIFFERS = 4.5
-"""Standard deviations of the surroundings' colours."""
+"""Standard deviations from the background's colours beyond which a pixel belongs to an object."""
 NOISE = 9.0
-"""Of 255: the surroundings' spread is taken as at least this."""
+"""Least standard deviation (of 255) that the background is taken to have."""
 AREA = (0.015, 0.55)
-"""Share of the picture that an object covers."""
+"""Least and largest share of the picture that an object covers."""
 MAIN = 0.7
-"""The largest piece must hold so much of all that differs."""
+"""Least share of all differing pixels that the largest region has."""
 EDGE = 0.08
-"""At most so much of the edge pixels may differ themselves."""
+"""Largest share of the pixels along the edges that may differ."""
 
 
 def centres(thumbs: np.ndarray) -> np.ndarray:
-    """Centre of each picture's object as shares of its sides (x, y), float64 [n, 2]; NaN where it can't be told."""
+    """Return each object's centre as shares of the picture's sides (x, y), float64 [n, 2]; NaN where none is found."""
     side = thumbs.shape[1]
     edge = ring(side)
     found = np.full((len(thumbs), 2), np.nan)

@@ -1,4 +1,4 @@
-"""Sharpness and brightness of the pictures, and those that are blurred, very dark or very bright."""
+"""Statistics of the pictures' sizes, sharpness and brightness; pictures that are blurred, very dark or very bright."""
 
 from __future__ import annotations
 
@@ -12,65 +12,66 @@ from .findings import Finding, named, paths, pictures
 from .thumbnails import Thumbnails
 
 BLURRED = 0.4
-"""Sharpness below it: a blur of three pixels at 512."""
+"""Pictures with less sharpness are blurred: as by a blur of three pixels at 512."""
 DARK, BRIGHT = 0.2, 0.8
-"""All but a twentieth of a very dark picture is darker; all but a twentieth of a very bright one is brighter."""
+"""In a very dark picture, 95 % of the pixels are darker than 0.2; in a very bright one, 95 % are brighter than 0.8."""
 
 
 def quality(scan: Scan, thumbnails: Thumbnails) -> list[Finding]:
-    """Of instance pictures."""
+    """Return findings on blurred, very dark and very bright instance pictures."""
     rows = [row for row, picture in enumerate(thumbnails.pictures) if not scan.pictures[picture].regularization]
     if not rows:
         return []
     sharpness = thumbnails.sharpness[rows]
     _, low, high = thumbnails.levels[:, rows]
     kinds = (
-        ("blurred", sharpness < BLURRED, "blurred", "replace them by sharper ones, or the model learns the blur."),
-        ("very_dark", high < DARK, "very dark", "brighten or replace them unless that is wanted."),
-        ("very_bright", low > BRIGHT, "very bright", "darken or replace them unless that is wanted."),
+        ("blurred", sharpness < BLURRED, "blurred", "use sharper ones, or the model learns the blur."),
+        ("very_dark", high < DARK, "very dark", "brighten or replace, unless this is intended."),
+        ("very_bright", low > BRIGHT, "very bright", "darken or replace, unless this is intended."),
     )
     found = []
-    for kind, which, word, remedy in kinds:
+    for kind, which, adjective, remedy in kinds:
         files = paths(scan.pictures, (thumbnails.pictures[rows[int(n)]] for n in np.flatnonzero(which)))
         if files:
-            text = f"{pictures(len(files))} {'is' if len(files) == 1 else 'are'} {word} ({named(files)}): {remedy}"
+            text = f"{pictures(len(files))} {'is' if len(files) == 1 else 'are'} {adjective} ({named(files)}): {remedy}"
             found.append(Finding(kind, text, files))
     return found
 
 
 def figures(scan: Scan, thumbnails: Thumbnails) -> dict[str, Any]:
-    """Least, middle and largest side, area, sharpness and brightness of the instance pictures, JSON types only."""
+    """Return least, median and largest side, area, sharpness and brightness of the instance pictures, in JSON types."""
     own = [scan.pictures[i] for i in scan.instances]
     rows = [row for row, picture in enumerate(thumbnails.pictures) if not scan.pictures[picture].regularization]
     return {
-        "shorter_side": _spread([min(p.width, p.height) for p in own]),
-        "longer_side": _spread([max(p.width, p.height) for p in own]),
-        "megapixels": _spread([p.width * p.height / 1e6 for p in own]),
+        "shorter_side": _statistics([min(p.width, p.height) for p in own]),
+        "longer_side": _statistics([max(p.width, p.height) for p in own]),
+        "megapixels": _statistics([p.width * p.height / 1e6 for p in own]),
         "sizes": len({(p.width, p.height) for p in own}),
-        "sharpness": _spread(thumbnails.sharpness[rows].tolist()),
-        "brightness": _spread(thumbnails.brightness[rows].tolist()),
+        "sharpness": _statistics(thumbnails.sharpness[rows].tolist()),
+        "brightness": _statistics(thumbnails.brightness[rows].tolist()),
     }
 
 
 BINS = 20
+"""Bars of a histogram."""
 
 
 def histograms(scan: Scan, thumbnails: Thumbnails) -> dict[str, Any]:
-    """How the instance pictures spread: ``low`` and ``high`` of the range, and ``counts`` in equal parts of it.
+    """Return histograms of the instance pictures: ``low`` and ``high`` of the range, ``counts`` in equal parts of it.
 
-    Sharpness and brightness from 0 to 1; sides in pixels, from the least to the largest.
+    Sharpness and brightness range from 0 to 1; sides, in pixels, from the least to the largest.
     """
     own = [scan.pictures[i] for i in scan.instances]
     rows = [row for row, picture in enumerate(thumbnails.pictures) if not scan.pictures[picture].regularization]
     return {
-        "shorter_side": _counted([min(p.width, p.height) for p in own]),
-        "longer_side": _counted([max(p.width, p.height) for p in own]),
-        "sharpness": _counted(thumbnails.sharpness[rows].tolist(), (0.0, 1.0)),
-        "brightness": _counted(thumbnails.brightness[rows].tolist(), (0.0, 1.0)),
+        "shorter_side": _histogram([min(p.width, p.height) for p in own]),
+        "longer_side": _histogram([max(p.width, p.height) for p in own]),
+        "sharpness": _histogram(thumbnails.sharpness[rows].tolist(), (0.0, 1.0)),
+        "brightness": _histogram(thumbnails.brightness[rows].tolist(), (0.0, 1.0)),
     }
 
 
-def _counted(values: Sequence[float], limits: tuple[float, float] | None = None) -> dict[str, Any] | None:
+def _histogram(values: Sequence[float], limits: tuple[float, float] | None = None) -> dict[str, Any] | None:
     if not values:
         return None
     low, high = limits if limits is not None else (float(min(values)), float(max(values)))
@@ -78,8 +79,8 @@ def _counted(values: Sequence[float], limits: tuple[float, float] | None = None)
     return {"low": low, "high": high, "counts": counts.tolist()}
 
 
-def _spread(values: Sequence[float]) -> dict[str, float] | None:
+def _statistics(values: Sequence[float]) -> dict[str, float] | None:
     if not values:
         return None
-    least, middle, most = (round(float(v), 3) for v in np.percentile(values, (0, 50, 100)))
-    return {"least": least, "middle": middle, "most": most}
+    least, median, most = (round(float(v), 3) for v in np.percentile(values, (0, 50, 100)))
+    return {"least": least, "middle": median, "most": most}

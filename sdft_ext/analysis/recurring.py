@@ -1,7 +1,7 @@
-"""What recurs in the pictures of a concept and no caption names: background, brightness, position, border, marks.
+"""Find what recurs in a concept's pictures but isn't in their captions: background, light, position, border, marks.
 
-A model learns everything that all pictures share as part of the concept. What captions name is learned apart from it,
-so a feature is reported only where most captions of the pictures that show it don't name it.
+A model learns everything that all pictures share as part of the concept. What captions name is learned separately, so a
+feature is reported only if at least half of the captions of the pictures that show it don't name it.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from . import backgrounds, borders, objects, overlays, tags
 from .findings import Finding, paths, whose
 from .thumbnails import Thumbnails
 
-FEWEST = 5
-"""Pictures, below which nothing recurs."""
-FEWEST_FOR_MARKS = 8
-MOST = 0.5
-"""Share of the pictures that show a border or a mark."""
-SAME_GROUND = 0.6
-"""Share of the pictures that show the same background."""
-SAME_PLACE, SAME_PLACE_MOST, FEW_SAME_PLACE_MOST = 0.07, 0.6, 0.8
-"""Objects are in the same place within this share of a side; so many of them, and so many of few."""
+MIN_PICTURES = 5
+"""Fewer pictures than this aren't examined."""
+MIN_PICTURES_FOR_MARKS = 8
+MARK_SHARE = 0.5
+"""Least share of the pictures that show a border or a mark, or of which the object is found."""
+BACKGROUND_SHARE = 0.6
+"""Least share of the pictures that have the same background."""
+SAME_PLACE, PLACE_SHARE, FEW_PLACE_SHARE = 0.07, 0.6, 0.8
+"""Objects are in the same place within this share of a side; least share of them, and least share of few."""
 AT_BORDER = 0.1
-"""A mark this near to the edge of pictures with a border is taken for a part of it."""
+"""A mark this near to the edge, in pictures with a border, is part of the border."""
 SAME_BRIGHTNESS, FEW_SAME_BRIGHTNESS = 0.045, 0.025
-"""Standard deviation of the pictures' mean brightness (0–1) below which they are equally bright; that of few pictures
-is small by chance."""
+"""Pictures whose mean brightness (0–1) has a smaller standard deviation are equally bright; in few pictures it is small
+by chance."""
 
-WORDS: dict[str, frozenset[str]] = {
+FEATURE_WORDS: dict[str, frozenset[str]] = {
     "background": frozenset({"background", "backgrounds", "backdrop"}),
     "brightness": frozenset(
         {
@@ -52,32 +52,34 @@ WORDS: dict[str, frozenset[str]] = {
     "border": frozenset({"border", "frame", "framed", "letterbox", "letterboxed", "pillarboxed"}),
     "mark": frozenset({"watermark", "text", "logo", "signature", "lettering", "username", "badge", "stamp", "date"}),
 }
-"""Any of these in a caption names the feature."""
+"""A caption names a feature if it has one of these words."""
 _WORD = re.compile(r"[a-z]+")
 
 
 def recurring_features(scan: Scan, thumbnails: Thumbnails, copies: Collection[int] = ()) -> list[Finding]:
-    """Of all concepts. ``thumbnails`` are of ``scan.pictures``; ``copies`` are rows of them to pass over: the second
-    and further ones of a group of duplicates, which would make anything recur.
+    """Return the findings on all concepts.
+
+    ``thumbnails`` are of ``scan.pictures``; ``copies`` are rows of them to skip: all but the first of each group of
+    duplicates, which would make anything recur.
     """
-    passed = set(copies)
+    skipped = set(copies)
     found: list[Finding] = []
     for concept in range(len(scan.concepts)):
         found += tags.recurring(scan, concept)
         rows = [
             row
             for row, picture in enumerate(thumbnails.pictures)
-            if row not in passed
+            if row not in skipped
             and scan.pictures[picture].concept == concept
             and not scan.pictures[picture].regularization
         ]
-        if len(rows) >= FEWEST:
-            found += _seen(_Set(scan, concept, thumbnails, rows))
+        if len(rows) >= MIN_PICTURES:
+            found += _visible(_Pictures(scan, concept, thumbnails, rows))
     return found
 
 
-class _Set:
-    """One concept's different pictures."""
+class _Pictures:
+    """The instance pictures of a concept, without duplicates."""
 
     def __init__(self, scan: Scan, concept: int, thumbnails: Thumbnails, rows: Sequence[int]) -> None:
         self.scan, self.concept = scan, concept
@@ -91,66 +93,67 @@ class _Set:
     def finding(
         self, feature: str, kind: str, rows: Sequence[int], what: str, advice: str, **facts: object
     ) -> list[Finding]:
-        """One finding, or none where most captions name the feature."""
+        """Return one finding, or none where at least half of the captions name the feature."""
         those = [self.pictures[row] for row in rows]
-        naming = sum(not WORDS[feature].isdisjoint(_WORD.findall(self.scan.pictures[p].caption.lower())) for p in those)
+        naming = sum(
+            not FEATURE_WORDS[feature].isdisjoint(_WORD.findall(self.scan.pictures[p].caption.lower())) for p in those
+        )
         if 2 * naming >= len(those):
             return []
         text = (
-            f"{what} in {len(those):,} of {len(self):,} pictures{whose(self.scan, self.concept)}, and captions don't "
-            f"name "
-            f"it, so it is learned as part of the concept: {advice}"
+            f"{what} in {len(those):,} of {len(self):,} pictures{whose(self.scan, self.concept)}, and the captions "
+            f"don't name it, so it is learned as part of the concept: {advice}"
         )
         details = {"count": len(those), "pictures": len(self), **facts}
         return [Finding(kind, text, paths(self.scan.pictures, those), self.concept, details)]
 
 
-def _seen(these: _Set) -> list[Finding]:
+def _visible(these: _Pictures) -> list[Finding]:
     found: list[Finding] = []
     colours, plain = backgrounds.plain(these.thumbs)
     colour, rows = backgrounds.most_common(colours, np.flatnonzero(plain))
-    same_ground = len(rows) >= max(SAME_GROUND * len(these), FEWEST - 1)
+    same_background = len(rows) >= max(BACKGROUND_SHARE * len(these), MIN_PICTURES - 1)
     frames = np.flatnonzero(borders.bordered(these.thumbs))
-    framed = len(frames) >= max(MOST * len(these), FEWEST - 1)
-    around = None if same_ground or framed else overlays.scene(these.thumbs)
+    framed = len(frames) >= max(MARK_SHARE * len(these), MIN_PICTURES - 1)
+    scene = None if same_background or framed else overlays.scene(these.thumbs)
     if framed:
         found += these.finding(
-            "border", "recurring_border", frames.tolist(), "A border or bars stand around the picture",
-            "cut them off.",
+            "border", "recurring_border", frames.tolist(), "There is a border or bars around the picture",
+            "crop them off.",
         )  # fmt: skip
-    elif same_ground:
+    elif same_background:
         name = backgrounds.colour_name(colour)
         found += these.finding(
             "background", "recurring_background", rows.tolist(), f"The background is the same plain {name}",
-            f"take pictures before other backgrounds, write '{name} background' into the captions, or mask it.",
+            f"take pictures in front of other backgrounds, add '{name} background' to the captions, or mask it.",
             colour=[int(value) for value in np.rint(colour)], name=name,
         )  # fmt: skip
-    elif around is not None:
+    elif scene is not None:
         found += these.finding(
-            "background", "recurring_background", around.rows.tolist(), "The same scene lies behind the object",
-            "take pictures at other places, name it in the captions, or mask it.", box=list(around.box),
+            "background", "recurring_background", scene.rows.tolist(), "The same scene is behind the object",
+            "take pictures in other places, describe it in the captions, or mask it.", box=list(scene.box),
         )  # fmt: skip
     else:
         found += _brightness(these)
-    if around is None and len(these) >= FEWEST_FOR_MARKS:
-        found += _mark(these, colour if same_ground else None, framed)
+    if scene is None and len(these) >= MIN_PICTURES_FOR_MARKS:
+        found += _mark(these, colour if same_background else None, framed)
     return found + _position(these)
 
 
-def _brightness(these: _Set) -> list[Finding]:
+def _brightness(these: _Pictures) -> list[Finding]:
     levels = these.brightness
-    if float(levels.std()) >= (FEW_SAME_BRIGHTNESS if len(these) < FEWEST_FOR_MARKS else SAME_BRIGHTNESS):
+    if float(levels.std()) >= (FEW_SAME_BRIGHTNESS if len(these) < MIN_PICTURES_FOR_MARKS else SAME_BRIGHTNESS):
         return []
     return these.finding(
         "brightness", "recurring_brightness", range(len(these)), "The brightness is nearly the same",
-        "add darker and brighter pictures, or name the light in the captions.",
+        "add darker and brighter pictures, or describe the light in the captions.",
         mean=round(float(levels.mean()), 3), spread=round(float(levels.std()), 3),
     )  # fmt: skip
 
 
-def _mark(these: _Set, background: np.ndarray | None, framed: bool) -> list[Finding]:
+def _mark(these: _Pictures, background: np.ndarray | None, framed: bool) -> list[Finding]:
     area = overlays.mark(these.thumbs, background)
-    if area is None or len(area.rows) < MOST * len(these):
+    if area is None or len(area.rows) < MARK_SHARE * len(these):
         return []
     left, top, right, bottom = area.box
     at_edge = min(left, top, 1 - right, 1 - bottom) < AT_BORDER
@@ -161,22 +164,22 @@ def _mark(these: _Set, background: np.ndarray | None, framed: bool) -> list[Find
     down = "upper" if bottom < 0.5 else "lower" if top > 0.5 else "middle"
     where = "in the middle" if across == down == "middle" else f"in the {down} {across}"
     return these.finding(
-        "mark", "recurring_mark", area.rows.tolist(), f"The same mark (a badge, text or watermark {where}) stands",
-        "cut it off, paint it out, or mask it.", box=[round(side, 3) for side in area.box],
+        "mark", "recurring_mark", area.rows.tolist(), f"The same mark (a badge, text or watermark {where}) is",
+        "crop it off, paint it out, or mask it.", box=[round(side, 3) for side in area.box],
     )  # fmt: skip
 
 
-def _position(these: _Set) -> list[Finding]:
+def _position(these: _Pictures) -> list[Finding]:
     centres = objects.centres(these.thumbs)
-    told = np.flatnonzero(~np.isnan(centres[:, 0]))
-    if len(told) < max(FEWEST - 1, MOST * len(these)):
+    known = np.flatnonzero(~np.isnan(centres[:, 0]))
+    if len(known) < max(MIN_PICTURES - 1, MARK_SHARE * len(these)):
         return []
-    middle = np.median(centres[told], axis=0)
-    near = told[np.abs(centres[told] - middle).max(axis=1) < SAME_PLACE]
-    if len(near) < (FEW_SAME_PLACE_MOST if len(told) < overlays.FEW else SAME_PLACE_MOST) * len(told):
+    median = np.median(centres[known], axis=0)
+    near = known[np.abs(centres[known] - median).max(axis=1) < SAME_PLACE]
+    if len(near) < (FEW_PLACE_SHARE if len(known) < overlays.FEW else PLACE_SHARE) * len(known):
         return []
     return these.finding(
-        "position", "recurring_position", near.tolist(), "The object stands at the same place",
-        "crop some so that it stands elsewhere, and add pictures from nearer and farther away.",
-        x=round(float(middle[0]), 3), y=round(float(middle[1]), 3),
+        "position", "recurring_position", near.tolist(), "The object is at the same place",
+        "crop some so that it is elsewhere, and add pictures from nearer and farther away.",
+        x=round(float(median[0]), 3), y=round(float(median[1]), 3),
     )  # fmt: skip

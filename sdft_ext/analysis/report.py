@@ -1,7 +1,7 @@
-"""The whole report of a dataset: what names and headers tell, and what the pixels show.
+"""The full report of a dataset, from file names, headers, captions and pixels.
 
-A run's own report (``report``) reads headers only and is quick. This one looks at every picture once: copies, features
-that recur, sharpness and brightness. Its findings have a stable ``kind``; a program that shows them can offer a remedy.
+A run's own report (``summary``) reads headers only and is quick. This one opens every picture once and finds copies,
+recurring features, sharpness and brightness. Findings have a stable ``kind``, by which a program can offer a remedy.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from .summary import LISTED, Report, summarize
 from .thumbnails import Progress, Thumbnails, make_thumbnails
 
 BATCHES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32)
-"""Batch sizes for which the pictures left over are counted."""
+"""Batch sizes for which left-over showings are counted."""
 TAGS = 200
-"""The most frequent tags stand in the data."""
+"""Number of most frequent tags in the data."""
 
 
 def inspect(scan: Scan, plan: Plan, folder: Path | None = None, progress: Progress | None = None) -> Report:
-    """Look at a dataset. ``folder`` is where thumbnails are kept for the next time; without it nothing is kept.
+    """Report on a dataset. ``folder``: where thumbnails are cached; without it they aren't.
 
-    Copies that its user has said to keep (``kept``) are no finding.
+    Duplicates that the user has accepted are not reported.
     """
     thumbnails = make_thumbnails(scan.pictures, folder, plan.dataset.background, progress)
-    groups = duplicates(thumbnails, [_worth(scan, picture) for picture in thumbnails.pictures])
+    groups = duplicates(thumbnails, [_rank(scan, picture) for picture in thumbnails.pictures])
     copies = {row for group in groups for row in group.rows[1:]}
-    kept = AcceptedDuplicates(concept_folders(scan))
-    groups = [group for group in groups if not kept.holds(_digests(thumbnails, group))]
+    accepted = AcceptedDuplicates(concept_folders(scan))
+    groups = [group for group in groups if not accepted.holds(_digests(thumbnails, group))]
     found = [
         *_unusable([*scan.problems, *thumbnails.problems]),
         *_copies(scan, thumbnails, groups),
@@ -63,9 +63,9 @@ def inspect(scan: Scan, plan: Plan, folder: Path | None = None, progress: Progre
 
 
 def left_over(plan: Plan) -> dict[str, float]:
-    """For batch sizes: how many showings of an epoch don't fill a batch of their bucket, all buckets together.
+    """Return, for each batch size, how many showings of an epoch don't fill a batch of their bucket, in all buckets.
 
-    They open the next epoch's batches; where they are many, pictures come unevenly in a short run.
+    They begin the next epoch's batches; where there are many, a short run shows pictures unevenly.
     """
     return {
         str(size): round(float(sum(queue.showings % size for queue in plan.queues)), 2)
@@ -73,8 +73,8 @@ def left_over(plan: Plan) -> dict[str, float]:
     }
 
 
-def _worth(scan: Scan, picture: int) -> tuple[int, ...]:
-    """Of copies the one to keep: an instance picture, the largest, the least compressed, one with words."""
+def _rank(scan: Scan, picture: int) -> tuple[int, ...]:
+    """Rank copies: an instance picture first, then the largest, the least compressed, one with a caption."""
     p = scan.pictures[picture]
     return (not p.regularization, p.width * p.height, p.size, bool(p.caption))
 
@@ -88,20 +88,20 @@ def _copies(scan: Scan, thumbnails: Thumbnails, groups: Sequence[Group]) -> list
         if crossing:
             kind = "copies_across"
             text = (
-                f"{named(files)} show the same, and stand among the instance and the regularization pictures: remove "
-                "them from one, or they teach and unteach the concept."
+                f"{named(files)} are copies of each other, among both the instance and the regularization pictures: "
+                "remove them from one of the two, or training works against itself."
             )
         elif group.exact:
             kind = "copies_exact"
             text = (
-                f"{named(rest)} {_is(rest)} the same file as {named(files[:1])}: remove {_it(rest)}, or it counts "
-                f"double."
+                f"{named(rest)} {_is(rest)} the same file as {named(files[:1])}: remove {_it(rest)}, or the picture "
+                "counts several times."
             )
         else:
             kind = "copies_near"
             text = (
-                f"{named(rest)} {_shows(rest)} the same as {named(files[:1])}{_how(group)}: keep the best one, or "
-                f"it counts double."
+                f"{named(rest)} {_shows(rest)} the same as {named(files[:1])}{_how(group)}: keep only the best one, "
+                "or the picture counts several times."
             )
         facts = {"keep": str(files[0]), "relations": list(group.relations), "digests": _digests(thumbnails, group)}
         found.append(Finding(kind, text, files, scan.pictures[kept].concept, facts))
@@ -109,7 +109,7 @@ def _copies(scan: Scan, thumbnails: Thumbnails, groups: Sequence[Group]) -> list
 
 
 def _digests(thumbnails: Thumbnails, group: Group) -> list[str]:
-    """Checksums of a group's files, in its order. (numpy drops zeros at an end.)"""
+    """Return the checksums of a group's files, in its order. (numpy drops zeros at the end of bytes.)"""
     return [bytes(thumbnails.digests[row]).ljust(20, b"\0").hex() for row in group.rows]
 
 
@@ -140,27 +140,27 @@ def _unusable(problems: Sequence[Problem]) -> list[Finding]:
     if not skipped:
         return []
     count = f"{len(skipped):,} file{'' if len(skipped) == 1 else 's'}"
-    text = f"{count} can't be used ({named(skipped)}): replace or remove {_it(skipped)}; each one's reason is listed."
+    text = f"{count} can't be used ({named(skipped)}): replace or remove {_it(skipped)}; the reason for each is listed."
     return [Finding("unusable", text, skipped)]
 
 
 def _text(base: str, data: dict[str, Any], found: Sequence[Finding], unread: Sequence[Problem]) -> str:
-    """The run's report, and what it doesn't say."""
-    said = {*data["advice"]}
+    """Write the report: the run's own first, then what that doesn't contain."""
+    advised = {*data["advice"]}
     lines = [base.rstrip("\n"), ""]
     over = ", ".join(f"{size}: {count:g}" for size, count in data["left_over"].items())
     lines.append(f"Left over in an epoch, by batch size: {over}.")
     facts = data["figures"]
     for name, title in (("shorter_side", "Shorter side"), ("sharpness", "Sharpness"), ("brightness", "Brightness")):
         if facts[name] is not None:
-            lines.append("{0}: {least:g} to {most:g}, middle {middle:g}.".format(title, **facts[name]))
+            lines.append("{0}: {least:g} to {most:g}, median {middle:g}.".format(title, **facts[name]))
     for title, kinds in (
         (f"Copies ({len(data['duplicates'])} {'group' if len(data['duplicates']) == 1 else 'groups'})", "copies_"),
         ("What recurs", "recurring_"),
     ):
         _section(lines, title, [finding.text for finding in found if finding.kind.startswith(kinds)])
     elsewhere = ("copies_", "recurring_", "unusable")
-    others = [f.text for f in found if not f.kind.startswith(elsewhere) and f.text not in said]
+    others = [f.text for f in found if not f.kind.startswith(elsewhere) and f.text not in advised]
     _section(lines, "Pictures and captions", others)
     _section(lines, f"Damaged ({pictures(len(unread))})", [problem.text for problem in unread])
     return "\n".join(lines) + "\n"

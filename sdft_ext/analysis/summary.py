@@ -1,4 +1,4 @@
-"""What a dataset is, in words and as data: counts against the guide, buckets, captions, problems."""
+"""Summarize a dataset as text and as data: counts against the guide, buckets, captions, problems."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .advice import advice, cache_bytes
 from .findings import pictures
 
 LISTED = 20
-"""So many sentences of a kind stand in the text; the data hold all."""
+"""Sentences of each kind in the text; the data have all of them."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """``text`` for people, ``data`` for programs (JSON types only)."""
+    """A report: ``text`` for people, ``data`` for programs (JSON types only)."""
 
     text: str
     data: dict[str, Any]
 
 
 def summarize(scan: Scan, plan: Plan, notes: Sequence[str] = ()) -> Report:
-    """Of a scanned dataset and the plan made from it. ``notes`` are further sentences, such as the cache's."""
+    """Summarize a scanned dataset and the plan made from it. ``notes``: further sentences, such as the cache's."""
     data = {
         "pictures": len(scan.pictures),
         "held_out": sorted(plan.held_out),
@@ -47,7 +47,7 @@ def summarize(scan: Scan, plan: Plan, notes: Sequence[str] = ()) -> Report:
 
 
 def tag_frequency(scan: Scan) -> dict[str, dict[str, int]]:
-    """How often each tag stands in the captions of each folder: kohya's ``ss_tag_frequency``."""
+    """Count the tags in the captions of each folder: kohya's ``ss_tag_frequency``."""
     counts: dict[str, Counter[str]] = {}
     for picture in scan.pictures:
         counts.setdefault(picture.path.parent.name, Counter()).update(captions.tags(picture.caption))
@@ -55,7 +55,7 @@ def tag_frequency(scan: Scan) -> dict[str, dict[str, int]]:
 
 
 def dataset_dirs(scan: Scan, regularization: bool) -> dict[str, dict[str, int]]:
-    """Repeats and number of pictures of each folder: kohya's ``ss_dataset_dirs`` and ``ss_reg_dataset_dirs``."""
+    """Return repeats and picture count of each folder: kohya's ``ss_dataset_dirs`` and ``ss_reg_dataset_dirs``."""
     found: dict[str, dict[str, int]] = {}
     for picture in scan.pictures:
         if picture.regularization == regularization:

@@ -1,8 +1,8 @@
 """Measure each picture: a thumbnail, perceptual hashes, sharpness, and the checksum of its file.
 
-All that is said about pixels (duplicates, recurring features, sharpness) is worked out from this, so each picture is
-decoded once. Looks are kept in one file for the set of pictures, under each picture's path, size and date: a second
-look at 5,000 pictures takes a second, and only new and changed ones are decoded.
+Findings about pixels (duplicates, recurring features, sharpness) are computed from these, so each picture is decoded
+once. They are cached in one file for the set of pictures, by each picture's path, size and date: the second time, 5,000
+pictures take a second, and only new and changed ones are decoded.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
 SIDE = 64
-"""Of a thumbnail; every picture is squeezed to a square."""
+"""Side of a thumbnail in pixels; every picture is resized to a square."""
 SHARPNESS_SIDE = 512
-"""Shorter side, in pixels, at which sharpness is measured: larger pictures are trained smaller too."""
+"""Shorter side, in pixels, at which sharpness is measured: larger pictures are reduced for training too."""
 AT_ONCE = 256
-"""Thumbnails that are worked on as floats."""
+"""Thumbnails that are converted to floats at a time."""
 BLUR = 11
-"""Pixels of the blur by which sharpness is measured."""
+"""Width in pixels of the blur that sharpness is measured with."""
 VERSION = 1
-"""Counts up when what is measured changes: older files are made anew."""
+"""Increases when what is measured changes; older files are then replaced."""
 
 _CUT = 0.08
 _LEFT = 1 - _CUT
@@ -50,18 +50,18 @@ WINDOWS: tuple[Window, ...] = (
     *((x, 0.0, _LEFT, 1.0) for x in (0.0, _CUT)),
     *((0.0, y, 1.0, _LEFT) for y in (0.0, _CUT)),
 )
-"""The parts of a picture that are hashed: a cropped copy is like one of them. The mirrored whole comes after them."""
+"""The parts of a picture that are hashed, because a cropped copy resembles one of them; then the mirrored whole."""
 MIRRORED = len(WINDOWS)
 HASHES = MIRRORED + 1
 
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """Of pictures that could be read, in the order they were asked for; ``problems`` are the others.
+    """Measurements of the n pictures that could be read, in the order given; ``problems`` are about the others.
 
-    ``pictures`` are the places in what was asked for; ``thumbs`` uint8 [n, side, side, 3]; ``hashes`` uint8 [n, 12, 8],
-    64 bits for each window and the mirrored whole; ``sharpness`` from 0 (blurred) to 1; ``digests`` of the files'
-    bytes.
+    ``pictures``: indices into the pictures given; ``thumbs``: uint8 [n, side, side, 3]; ``hashes``: uint8 [n, 12, 8],
+    64 bits for each window and for the mirrored whole; ``sharpness``: from 0 (blurred) to 1; ``digests``: checksums of
+    the files (``cache_files.file_hash``), as bytes.
     """
 
     pictures: tuple[int, ...]
@@ -76,7 +76,7 @@ class Thumbnails:
 
     @cached_property
     def levels(self) -> np.ndarray:
-        """Brightness of each picture, 0–1: the mean, and what a twentieth of it is darker and brighter than; [3, n]."""
+        """Return each picture's brightness, 0–1: the mean, and the 5th and 95th percentile; [3, n]."""
         weights = np.array([0.299, 0.587, 0.114], dtype=np.float32) / np.float32(255)
         found = np.zeros((3, len(self)))
         for start in range(0, len(self), AT_ONCE):
@@ -87,12 +87,12 @@ class Thumbnails:
 
     @property
     def brightness(self) -> np.ndarray:
-        """The mean of each picture."""
+        """Return each picture's mean brightness, 0–1."""
         mean: np.ndarray = self.levels[0]
         return mean
 
-    def some(self, rows: Sequence[int]) -> Thumbnails:
-        """Only these rows."""
+    def select(self, rows: Sequence[int]) -> Thumbnails:
+        """Return the thumbnails of some rows."""
         chosen = list(rows)
         arrays = (self.thumbs[chosen], self.hashes[chosen], self.sharpness[chosen], self.digests[chosen])
         return Thumbnails(tuple(self.pictures[row] for row in chosen), *arrays)
@@ -108,23 +108,23 @@ def make_thumbnails(
     progress: Progress | None = None,
     workers: int = 2,
 ) -> Thumbnails:
-    """Look at every picture, two at a time. ``folder`` is where thumbnails are kept; without it nothing is kept.
+    """Measure pictures, two at a time. ``folder``: where the measurements are cached; without it they aren't.
 
-    An error raised in ``progress`` ends the looking.
+    Ends early if ``progress`` raises an error.
     """
     keys = [_key(picture, background) for picture in found]
     file = (
         folder / f"{cache_files.key(VERSION, *sorted(str(p.path) for p in found))}.npz" if folder is not None else None
     )
-    kept = _read(file) if file is not None else {}
+    cached = _read(file) if file is not None else {}
     rows: list[_Row | PictureError] = []
 
     def row(number: int) -> _Row | PictureError:
-        known = kept.get(keys[number])
+        known = cached.get(keys[number])
         if known is not None:
             return known
         try:
-            return _look(found[number].path, background)
+            return _measure(found[number].path, background)
         except PictureError as error:
             return error
 
@@ -135,10 +135,10 @@ def make_thumbnails(
             if progress is not None:
                 progress(done, len(found))
     finally:
-        pool.shutdown(cancel_futures=True)  # who raises in ``progress`` needn't wait for the rest
+        pool.shutdown(cancel_futures=True)  # an error in ``progress`` needn't wait for the rest
     good = [number for number, result in enumerate(rows) if not isinstance(result, PictureError)]
-    thumbnails = _gathered(good, rows, found)
-    if file is not None and any(keys[number] not in kept for number in good):
+    thumbnails = _gather(good, rows, found)
+    if file is not None and any(keys[number] not in cached for number in good):
         _write(file, [keys[number] for number in good], thumbnails)
     return thumbnails
 
@@ -148,8 +148,8 @@ def _key(picture: Picture, background: str) -> str:
     return cache_files.key(VERSION, *facts)
 
 
-def _look(path: Path, background: str) -> _Row:
-    """Raises PictureError where the file is damaged."""
+def _measure(path: Path, background: str) -> _Row:
+    """Open and measure one picture. Raises PictureError where the file is damaged."""
     image, _ = pictures.open_picture(path, background, (SHARPNESS_SIDE // 2, SHARPNESS_SIDE // 2))
     try:
         digest = bytes.fromhex(cache_files.file_hash(path))
@@ -157,20 +157,20 @@ def _look(path: Path, background: str) -> _Row:
         raise PictureError(f"{path} can't be read ({error.strerror}); put it back or scan again.") from error
     scale = SHARPNESS_SIDE / min(image.size)
     if scale < 1:
-        smaller = tuple(max(round(side * scale), 1) for side in image.size)
-        image = image.resize(smaller, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        reduced = tuple(max(round(side * scale), 1) for side in image.size)
+        image = image.resize(reduced, Image.Resampling.BILINEAR, reducing_gap=2.0)
     grey = image.convert("L")
-    return np.asarray(_squeezed(image, SIDE), dtype=np.uint8), _hashes(grey), _sharpness(grey), digest
+    return np.asarray(_resized(image, SIDE), dtype=np.uint8), _hashes(grey), _sharpness(grey), digest
 
 
-def _squeezed(image: Any, side: int) -> Any:
+def _resized(image: Any, side: int) -> Any:
     kind = Image.Resampling.BOX if min(image.size) >= side else Image.Resampling.BICUBIC
     return image.resize((side, side), kind)
 
 
 def _hashes(grey: Any) -> np.ndarray:
-    """pHashes of the windows and of the mirrored whole, as packed bits."""
-    small = _squeezed(grey, 2 * SIDE)
+    """Return the pHashes of the windows and of the mirrored whole, packed: uint8 [12, 8]."""
+    small = _resized(grey, 2 * SIDE)
     parts = []
     for left, top, width, height in WINDOWS:
         box = tuple(2 * SIDE * share for share in (left, top, left + width, top + height))
@@ -180,21 +180,22 @@ def _hashes(grey: Any) -> np.ndarray:
 
 
 def _sharpness(grey: Any) -> float:
-    """1 less the blur of Crete et al. (2007): the share of the differences between neighbours that a further blur takes
-    away, along the direction in which it takes less. 0.5 where there is nothing to blur."""
+    """Return 1 minus the blur metric of Crete et al. (2007): the share of the differences between neighbours that a
+    further blur removes, in the direction where it removes less. 0.5 where there is nothing to blur.
+    """
     values = np.asarray(grey, dtype=np.float32)
     shares = []
     for axis in (0, 1):
         differences = np.abs(np.diff(values, axis=axis))
         blurred = np.abs(np.diff(uniform_filter1d(values, BLUR, axis=axis, mode="nearest"), axis=axis))
-        whole = float(differences.sum(dtype=np.float64))
-        if whole < differences.size * 0.05:
+        total = float(differences.sum(dtype=np.float64))
+        if total < differences.size * 0.05:
             return 0.5
-        shares.append(float(np.maximum(differences - blurred, 0).sum(dtype=np.float64)) / whole)
+        shares.append(float(np.maximum(differences - blurred, 0).sum(dtype=np.float64)) / total)
     return min(shares)
 
 
-def _gathered(good: Sequence[int], rows: Sequence[_Row | PictureError], found: Sequence[Picture]) -> Thumbnails:
+def _gather(good: Sequence[int], rows: Sequence[_Row | PictureError], found: Sequence[Picture]) -> Thumbnails:
     chosen = [row for row in rows if not isinstance(row, PictureError)]
     problems = tuple(
         Problem(found[number].path, str(row), True) for number, row in enumerate(rows) if isinstance(row, PictureError)
@@ -210,11 +211,11 @@ def _gathered(good: Sequence[int], rows: Sequence[_Row | PictureError], found: S
 
 
 def _read(file: Path) -> dict[str, _Row]:
-    """What is kept; nothing where there is no file or it is damaged."""
+    """Read cached rows by key; none where the file is missing or damaged."""
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        with np.load(file, allow_pickle=False) as arrays:
             keys, thumbs, hashes, sharpness, digests = (
-                kept[name] for name in ("keys", "thumbs", "hashes", "sharpness", "digests")
+                arrays[name] for name in ("keys", "thumbs", "hashes", "sharpness", "digests")
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return {}
@@ -226,7 +227,7 @@ def _read(file: Path) -> dict[str, _Row]:
 
 
 def _write(file: Path, keys: Sequence[str], thumbnails: Thumbnails) -> None:
-    """Nothing is lost where it can't be written: the next look takes as long as this one."""
+    """Write the cache; if that fails, the next time takes as long as this one."""
 
     def writer(path: Path) -> None:
         with open(path, "wb") as handle:

@@ -1,4 +1,4 @@
-"""Copies of pictures, as they come about: mirrored, smaller, re-encoded, cropped, brighter and darker."""
+"""Typical copies of a picture: mirrored, smaller, re-encoded, cropped, brighter, darker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance
 
 
 def cropped(picture: Any, left: float, top: float, right: float, bottom: float) -> Any:
-    """Without these shares of its sides."""
+    """Crop these shares of the sides."""
     width, height = picture.size
     return picture.crop((int(width * left), int(height * top), int(width * (1 - right)), int(height * (1 - bottom))))
 

@@ -1,4 +1,4 @@
-"""Small pictures and recipes for this room's tests."""
+"""Small pictures and recipes for tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sdft_ext.recipe import Concept, DatasetRecipe
 
 
 def image(width: int = 64, height: int = 64, seed: int = 0, mode: str = "RGB") -> Image.Image:
-    """Smooth noise, different for each seed."""
+    """Draw smooth noise, different for each seed."""
     small = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
 
@@ -26,12 +26,12 @@ def save(path: Path, picture: Image.Image | None = None, **options: Any) -> Path
 
 
 def fill(folder: Path, count: int, width: int = 64, height: int = 64, first: int = 0) -> list[Path]:
-    """``count`` different pictures."""
+    """Write ``count`` different pictures."""
     return [save(folder / f"{n:03}.png", image(width, height, first + n)) for n in range(count)]
 
 
 def recipe(instance: Path | str, regularization: Path | str = "", /, **settings: Any) -> DatasetRecipe:
-    """Toy sizes: 64 pixels, steps of 16; one concept unless given."""
+    """Make a recipe with toy sizes: 64 pixels, steps of 16; one concept unless given."""
     concept = {k[8:]: settings.pop(k) for k in list(settings) if k.startswith("concept_")}
     concepts = settings.pop("concepts", None) or [
         Concept(instance=str(instance), regularization=str(regularization), **concept)
@@ -49,7 +49,7 @@ def jpeg(picture: Image.Image, orientation: int = 1) -> bytes:
 
 
 class Cells:
-    """A stand-in for a VAE that is its own answer: the mean of each 8 × 8 cell. Counts what it encodes."""
+    """A stand-in for a VAE: encodes a picture as the mean of each 8 × 8 cell, and records its batch sizes."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []

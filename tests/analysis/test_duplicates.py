@@ -1,4 +1,4 @@
-"""Copies are found, look-alikes are not: real photographs, pieces of them, drawn pictures."""
+"""Copies are found, look-alikes are not: real photographs, parts of them, drawings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sdft_ext.analysis import thumbnails as looks_module
+from sdft_ext.analysis import thumbnails as thumbnails_module
 from sdft_ext.analysis.duplicates import duplicates
 from sdft_ext.analysis.thumbnails import Thumbnails, make_thumbnails
 from sdft_ext.dataset.folder import Picture, scan
@@ -23,14 +23,14 @@ from tests.analysis.images import fill, image, recipe, save
 from tests.dataset.photographs import COUNT, write_photographs
 
 
-def looked(folder: Path, cache: Path | None = None) -> tuple[tuple[Picture, ...], Thumbnails]:
+def measured(folder: Path, cache: Path | None = None) -> tuple[tuple[Picture, ...], Thumbnails]:
     found = scan(recipe(folder)).pictures
     return found, make_thumbnails(found, cache, workers=1)
 
 
 def groups(folder: Path) -> list[set[str]]:
-    found, looks = looked(folder)
-    return [{found[looks.pictures[row]].path.stem for row in group.rows} for group in duplicates(looks)]
+    found, thumbnails = measured(folder)
+    return [{found[thumbnails.pictures[row]].path.stem for row in group.rows} for group in duplicates(thumbnails)]
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +47,10 @@ def test_each_kind_of_copy_of_a_photograph_is_found_and_named(photographs: list[
     shutil.copyfile(tmp_path / "original.png", tmp_path / "the same.png")
     for other in ("coffee", "astronaut"):
         shutil.copyfile(next(p for p in photographs if p.stem == other), tmp_path / f"{other}.png")
-    found, looks = looked(tmp_path)
+    found, thumbnails = measured(tmp_path)
     names = [picture.path.stem for picture in found]
-    area = [(found[n].width * found[n].height, names[n] == "original") for n in looks.pictures]
-    (group,) = duplicates(looks, area)
+    area = [(found[n].width * found[n].height, names[n] == "original") for n in thumbnails.pictures]
+    (group,) = duplicates(thumbnails, area)
     assert names[group.rows[0]] == "original", "the largest is kept"
     relations = {names[row]: relation for row, relation in zip(group.rows[1:], group.relations, strict=True)}
     assert set(relations) == {*COPIES, "the same"} and not group.exact
@@ -62,8 +62,8 @@ def test_each_kind_of_copy_of_a_photograph_is_found_and_named(photographs: list[
 def test_the_same_file_twice_is_an_exact_group(tmp_path: Path) -> None:
     (path, *_) = fill(tmp_path, 5)
     shutil.copyfile(path, tmp_path / "again.png")
-    _, looks = looked(tmp_path)
-    (group,) = duplicates(looks)
+    _, thumbnails = measured(tmp_path)
+    (group,) = duplicates(thumbnails)
     assert group.exact and len(group.rows) == 2
 
 
@@ -99,16 +99,16 @@ def test_nothing_and_one_picture() -> None:
     assert len(nothing) == 0 and duplicates(nothing) == []
 
 
-def test_a_damaged_picture_is_a_problem_and_the_others_are_looked_at(tmp_path: Path) -> None:
+def test_a_damaged_picture_is_a_problem_and_the_others_are_measured(tmp_path: Path) -> None:
     paths = fill(tmp_path, 4)
     paths[1].write_bytes(paths[1].read_bytes()[:-200])
-    found, looks = looked(tmp_path)
-    assert looks.pictures == (0, 2, 3) and len(looks) == 3
-    (problem,) = looks.problems
+    found, thumbnails = measured(tmp_path)
+    assert thumbnails.pictures == (0, 2, 3) and len(thumbnails) == 3
+    (problem,) = thumbnails.problems
     assert problem.path == paths[1] and "001.png" in problem.text
 
 
-def test_looks_are_kept_and_only_new_and_changed_pictures_are_decoded(
+def test_thumbnails_are_cached_and_only_new_and_changed_pictures_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = fill(tmp_path / "p", 6)
@@ -118,41 +118,41 @@ def test_looks_are_kept_and_only_new_and_changed_pictures_are_decoded(
         opened.append(path.name)
         return open_picture(path, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(looks_module.pictures, "open_picture", counted)
-    _, first = looked(tmp_path / "p", tmp_path / "cache")
+    monkeypatch.setattr(thumbnails_module.pictures, "open_picture", counted)
+    _, first = measured(tmp_path / "p", tmp_path / "cache")
     assert len(opened) == 6
-    _, again = looked(tmp_path / "p", tmp_path / "cache")
+    _, again = measured(tmp_path / "p", tmp_path / "cache")
     assert len(opened) == 6
     assert all(np.array_equal(getattr(first, n), getattr(again, n)) for n in ("thumbs", "hashes", "digests"))
     save(paths[2], image(64, 64, 99))
     os.utime(paths[2], (1, 1))
-    _, changed = looked(tmp_path / "p", tmp_path / "cache")
+    _, changed = measured(tmp_path / "p", tmp_path / "cache")
     assert opened[6:] == ["002.png"] and not np.array_equal(changed.thumbs[2], first.thumbs[2])
     (file,) = (tmp_path / "cache").iterdir()
     file.write_bytes(file.read_bytes()[:500])
-    looked(tmp_path / "p", tmp_path / "cache")
-    assert len(opened) == 13, "a damaged file of looks is made anew"
+    measured(tmp_path / "p", tmp_path / "cache")
+    assert len(opened) == 13, "a damaged cache is written again"
 
 
-def test_looking_can_be_ended(tmp_path: Path) -> None:
+def test_an_error_in_progress_ends_the_measuring(tmp_path: Path) -> None:
     fill(tmp_path, 300)
     found = scan(recipe(tmp_path)).pictures
-    told: list[int] = []
+    steps: list[int] = []
 
     def enough(done: int, total: int) -> None:
-        told.append(done)
+        steps.append(done)
         if done == 3:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
         make_thumbnails(found, progress=enough)
-    assert told == [1, 2, 3]
+    assert steps == [1, 2, 3]
 
 
-def test_a_folder_that_can_not_be_written_costs_only_time(tmp_path: Path) -> None:
+def test_a_cache_that_can_not_be_written_costs_only_time(tmp_path: Path) -> None:
     fill(tmp_path / "p", 2)
     (tmp_path / "cache").write_text("a file where the folder should be")
-    assert len(looked(tmp_path / "p", tmp_path / "cache")[1]) == 2
+    assert len(measured(tmp_path / "p", tmp_path / "cache")[1]) == 2
 
 
 def test_sharpness_falls_with_blur(photographs: list[Path], tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_sharpness_falls_with_blur(photographs: list[Path], tmp_path: Path) -> N
     original = open_picture(next(path for path in photographs if path.stem == "coffee"))[0]
     for radius in range(4):
         save(tmp_path / f"{radius}.png", original.filter(ImageFilter.GaussianBlur(radius)))
-    sharpness = looked(tmp_path)[1].sharpness.tolist()
+    sharpness = measured(tmp_path)[1].sharpness.tolist()
     assert sharpness == sorted(sharpness, reverse=True) and sharpness[0] > 0.6 > 0.4 > sharpness[3]
 
 
@@ -172,17 +172,17 @@ def test_nineteen_of_twenty_planted_copies_of_photographs_are_found(photographs:
         save(tmp_path / "p" / f"{stem}+.png", original)
         for name, copy in COPIES.items():
             save(tmp_path / "p" / f"{stem}+{name}.png", copy(original))
-    found, looks = looked(tmp_path / "p")
+    found, thumbnails = measured(tmp_path / "p")
     names = [picture.path.stem.split("+") for picture in found]
     missed: Counter[str] = Counter()
-    for name in COPIES:  # each kind alone, so that no copy is found by way of another
+    for name in COPIES:  # each kind alone, so that no copy is found through another
         rows = [row for row, (_, kind) in enumerate(names) if kind in ("", name)]
-        pairs = [{names[rows[row]][0] for row in group.rows} for group in duplicates(looks.some(rows))]
-        assert all(len(pair) == 1 for pair in pairs), "no two photographs are taken for one"
+        pairs = [{names[rows[row]][0] for row in group.rows} for group in duplicates(thumbnails.select(rows))]
+        assert all(len(pair) == 1 for pair in pairs), "no two different photographs are copies"
         missed[name] = COUNT - len(pairs)
     assert all(count <= 1 for count in missed.values()), missed
     assert sum(missed.values()) <= 0.02 * COUNT * len(COPIES)
-    together = duplicates(looks)
+    together = duplicates(thumbnails)
     assert len(together) == COUNT and all(len(group.rows) == 1 + len(COPIES) for group in together)
 
 
@@ -210,16 +210,16 @@ def test_five_hundred_different_pictures_are_no_copies(photographs: list[Path], 
 
 
 @pytest.mark.slow
-def test_thousands_of_pictures_take_no_time_that_grows_with_their_square() -> None:
+def test_the_time_for_thousands_of_pictures_does_not_grow_with_their_square() -> None:
     rng = np.random.default_rng(2)
     count = 5000
     thumbs = rng.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
-    hashes = rng.integers(0, 256, (count, looks_module.HASHES, 8), dtype=np.uint8)
+    hashes = rng.integers(0, 256, (count, thumbnails_module.HASHES, 8), dtype=np.uint8)
     for copy in range(100):
         thumbs[count - 1 - copy], hashes[count - 1 - copy] = thumbs[copy], hashes[copy]
     digests = np.array([str(number).encode() for number in range(count)], "S20")
-    looks = Thumbnails(tuple(range(count)), thumbs, hashes, np.ones(count, np.float32), digests)
+    thumbnails = Thumbnails(tuple(range(count)), thumbs, hashes, np.ones(count, np.float32), digests)
     started = time.process_time()
-    found = duplicates(looks)
+    found = duplicates(thumbnails)
     assert sorted(group.rows for group in found) == [(copy, count - 1 - copy) for copy in range(100)]
     assert time.process_time() - started < 60

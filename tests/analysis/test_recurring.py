@@ -1,4 +1,4 @@
-"""Features planted into real photographs are named with the pictures behind them; a clean set yields none."""
+"""Features added to real photographs are reported with the pictures that show them; a clean set has none."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 def planted(
     pictures: list[Any], folder: Path, plant: Plant, most: float = 1.0, words: str = "", **concept: Any
 ) -> list[Finding]:
-    """Findings of a folder in which ``most`` of the pictures carry what ``plant`` puts into them."""
+    """Return the findings of a folder in which a share ``most`` of the pictures has what ``plant`` adds."""
     rng = np.random.default_rng(1)
     for number, picture in enumerate(pictures):
         done = plant(picture, rng) if number < most * len(pictures) else picture
@@ -94,7 +94,7 @@ def barred(picture: Any, rng: np.random.Generator) -> Any:
 
 
 def put_on(ground: Any) -> Plant:
-    """The picture, small, somewhere on a ground."""
+    """Put the picture, small, somewhere on ``ground``."""
 
     def plant(picture: Any, rng: np.random.Generator) -> Any:
         done, side = ground.resize((300, 300)), int(rng.integers(90, 150))
@@ -133,21 +133,23 @@ def test_a_clean_set_yields_no_finding(photographs: list[Any], tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("plant", "kind", "said"),
+    ("plant", "kind", "expected"),
     [
         (badge, "recurring_mark", "lower right"),
         (watermark, "recurring_mark", "lower middle"),
-        (framed, "recurring_border", "cut"),
-        (barred, "recurring_border", "cut"),
+        (framed, "recurring_border", "crop"),
+        (barred, "recurring_border", "crop"),
         (put_on(Image.new("RGB", (9, 9), (246, 246, 246))), "recurring_background", "white background"),
         (put_on(Image.new("RGB", (9, 9), (40, 150, 60))), "recurring_background", "plain green"),
         (in_the_middle, "recurring_position", "same place"),
         (equally_bright, "recurring_brightness", "brighter"),
     ],
 )
-def test_what_is_planted_is_named(photographs: list[Any], tmp_path: Path, plant: Plant, kind: str, said: str) -> None:
+def test_what_is_added_is_reported(
+    photographs: list[Any], tmp_path: Path, plant: Plant, kind: str, expected: str
+) -> None:
     (finding,) = planted(photographs, tmp_path, plant)
-    assert finding.kind == kind and said in finding.text and "\n" not in finding.text
+    assert finding.kind == kind and expected in finding.text and "\n" not in finding.text
     assert len(finding.files) >= 0.8 * len(photographs) and set(finding.files) <= set(tmp_path.iterdir())
     assert finding.facts["count"] == len(finding.files)
 
@@ -157,7 +159,7 @@ def test_the_same_scene_behind_changing_objects(photographs: list[Any], tmp_path
     assert finding.kind == "recurring_background" and len(finding.files) >= 15
 
 
-def test_only_the_pictures_that_show_it_stand_behind_a_finding(photographs: list[Any], tmp_path: Path) -> None:
+def test_a_finding_lists_only_the_pictures_that_show_it(photographs: list[Any], tmp_path: Path) -> None:
     (finding,) = planted(photographs, tmp_path, badge, most=0.8)
     assert {path.stem for path in finding.files} == {f"{number:02}" for number in range(16)}
 
@@ -192,7 +194,7 @@ def test_a_tag_in_most_captions_is_named_and_the_trigger_is_none(photographs: li
         (tmp_path / f"{number:02}.txt").write_text(f"sks dog, place {number}{sofa}")
     found = scan(recipe(tmp_path, concept_trigger="sks", concept_class_word="dog"))
     (finding,) = recurring_features(found, make_thumbnails(found.pictures, workers=1))
-    assert finding.kind == "recurring_tag" and "'red sofa' stands in 16 of 20 captions" in finding.text
+    assert finding.kind == "recurring_tag" and "'red sofa' is in 16 of 20 captions" in finding.text
     assert finding.facts["tag"] == "red sofa" and finding.facts["share"] == 0.8
     assert {path.stem for path in finding.files} == {f"{number:02}" for number in range(16)}
 
@@ -203,13 +205,13 @@ def test_copies_of_one_picture_make_nothing_recur(photographs: list[Any], tmp_pa
     for number in range(4):
         save(tmp_path / f"{number}.png", photographs[1 + number])
     found = scan(recipe(tmp_path))
-    looks = make_thumbnails(found.pictures, workers=1)
-    assert recurring_features(found, looks), "so they would"
-    (group,) = duplicates(looks)
-    assert len(group.rows) == 8 and recurring_features(found, looks, group.rows[1:]) == []
+    thumbnails = make_thumbnails(found.pictures, workers=1)
+    assert recurring_features(found, thumbnails), "without the copies named, something recurs"
+    (group,) = duplicates(thumbnails)
+    assert len(group.rows) == 8 and recurring_features(found, thumbnails, group.rows[1:]) == []
 
 
-def test_regularization_pictures_may_share_what_they_like(photographs: list[Any], tmp_path: Path) -> None:
+def test_what_recurs_in_regularization_pictures_is_not_reported(photographs: list[Any], tmp_path: Path) -> None:
     white = put_on(Image.new("RGB", (9, 9), "white"))
     rng = np.random.default_rng(0)
     for number, picture in enumerate(photographs):

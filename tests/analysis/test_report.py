@@ -1,6 +1,4 @@
-"""The whole report: each finding one sentence, of a stable kind, with the files behind it; as text, as data, as a
-command.
-"""
+"""The full report: each finding is one sentence of a stable kind, with its files; as text, as data, as a command."""
 
 from __future__ import annotations
 
@@ -29,9 +27,9 @@ def inspected(settings: DatasetRecipe, **train: Any) -> Report:
     return inspect(found, Plan(found, settings, TrainRecipe(**train)))
 
 
-def by_kind(told: Report) -> dict[str, list[dict[str, Any]]]:
+def by_kind(report: Report) -> dict[str, list[dict[str, Any]]]:
     kinds: dict[str, list[dict[str, Any]]] = {}
-    for finding in json.loads(json.dumps(told.data))["findings"]:
+    for finding in json.loads(json.dumps(report.data))["findings"]:
         kinds.setdefault(finding["kind"], []).append(finding)
     return kinds
 
@@ -60,11 +58,11 @@ def parts_of_photographs(folder: Path, source: Path, count: int) -> list[Path]:
 def test_a_good_dataset_has_no_findings(tmp_path: Path) -> None:
     parts_of_photographs(tmp_path / "a", tmp_path / "source", 8)
     fill(tmp_path / "b", 160, first=100)
-    told = inspected(recipe(tmp_path / "a", tmp_path / "b"))
-    assert told.data["findings"] == [] and told.data["duplicates"] == []
-    assert told.data["figures"]["longer_side"] == {"least": 300, "middle": 300, "most": 300}
-    assert told.data["tags"] == [{f"thing {n}": 1 for n in range(8)}]
-    assert "Copies" not in told.text and "What recurs" not in told.text and "Sharpness" in told.text
+    report = inspected(recipe(tmp_path / "a", tmp_path / "b"))
+    assert report.data["findings"] == [] and report.data["duplicates"] == []
+    assert report.data["figures"]["longer_side"] == {"least": 300, "middle": 300, "most": 300}
+    assert report.data["tags"] == [{f"thing {n}": 1 for n in range(8)}]
+    assert "Copies" not in report.text and "What recurs" not in report.text and "Sharpness" in report.text
 
 
 def test_captions_and_texts(tmp_path: Path) -> None:
@@ -86,7 +84,7 @@ def test_captions_and_texts(tmp_path: Path) -> None:
     assert names(kinds["texts_without_pictures"][0]) == ["004.png.txt", "gone <b>.caption"]
 
 
-def test_copies_say_which_to_keep_and_how_the_others_are_copies(tmp_path: Path) -> None:
+def test_a_finding_on_copies_says_which_to_keep_and_how_the_others_relate_to_it(tmp_path: Path) -> None:
     captioned(tmp_path / "i", 5)
     large = image(200, 200, 50)
     save(tmp_path / "i" / "large.png", large)
@@ -94,14 +92,14 @@ def test_copies_say_which_to_keep_and_how_the_others_are_copies(tmp_path: Path) 
     shutil.copyfile(tmp_path / "i" / "000.png", tmp_path / "i" / "again.png")
     fill(tmp_path / "r", 3, first=60)
     save(tmp_path / "r" / "other.png", image(64, 64, 3))  # as i/003.png
-    told = inspected(recipe(tmp_path / "i", tmp_path / "r"))
-    kinds = by_kind(told)
+    report = inspected(recipe(tmp_path / "i", tmp_path / "r"))
+    kinds = by_kind(report)
     (exact,), (near,), (across,) = kinds["copies_exact"], kinds["copies_near"], kinds["copies_across"]
     assert sorted(names(exact)) == ["000.png", "again.png"] and exact["facts"]["relations"] == ["exact"]
     assert names(near) == ["large.png", "small.png"] and near["facts"]["relations"] == ["mirrored"]
     assert Path(near["facts"]["keep"]).name == "large.png" and "mirrored" in near["text"]
     assert names(across) == ["003.png", "other.png"]
-    assert len(told.data["duplicates"]) == 3 and "Copies (3 groups)" in told.text
+    assert len(report.data["duplicates"]) == 3 and "Copies (3 groups)" in report.text
 
 
 def test_blurred_and_dark_and_bright_pictures(tmp_path: Path) -> None:
@@ -118,29 +116,29 @@ def test_blurred_and_dark_and_bright_pictures(tmp_path: Path) -> None:
     assert names(kinds["very_dark"][0]) == ["1.png"] and names(kinds["very_bright"][0]) == ["2.png"]
 
 
-def test_advice_on_counts_and_sizes_stands_among_the_findings(tmp_path: Path) -> None:
+def test_advice_on_counts_and_sizes_is_among_the_findings(tmp_path: Path) -> None:
     captioned(tmp_path / "i", 3)
     save(tmp_path / "i" / "tiny.png", image(20, 20, 9))
     fill(tmp_path / "r", 8, first=20)
-    told = inspected(recipe(tmp_path / "i", tmp_path / "r"))
-    kinds = by_kind(told)
+    report = inspected(recipe(tmp_path / "i", tmp_path / "r"))
+    kinds = by_kind(report)
     assert kinds["too_few_pictures"][0]["facts"] == {"pictures": 4, "low": 5, "high": 20}
     assert (
         kinds["regularization_ratio"][0]["facts"]["low"] == 80 and len(kinds["regularization_ratio"][0]["files"]) == 8
     )
     assert names(kinds["enlarged"][0]) == ["tiny.png"]
-    assert set(told.data["advice"]) <= {f["text"] for f in told.data["findings"]}
+    assert set(report.data["advice"]) <= {f["text"] for f in report.data["findings"]}
 
 
 def test_files_that_can_not_be_used(tmp_path: Path) -> None:
     paths = captioned(tmp_path, 6)
     paths[4].write_bytes(paths[4].read_bytes()[:-300])
     (tmp_path / "nothing.png").touch()
-    told = inspected(recipe(tmp_path))
-    (finding,) = by_kind(told)["unusable"]
+    report = inspected(recipe(tmp_path))
+    (finding,) = by_kind(report)["unusable"]
     assert sorted(names(finding)) == ["004.png", "nothing.png"]
-    assert {Path(p["file"]).name for p in told.data["problems"] if p["skipped"]} == {"004.png", "nothing.png"}
-    assert "Damaged (1 picture)" in told.text and "004.png" in told.text
+    assert {Path(p["file"]).name for p in report.data["problems"] if p["skipped"]} == {"004.png", "nothing.png"}
+    assert "Damaged (1 picture)" in report.text and "004.png" in report.text
 
 
 def test_every_finding_is_one_sentence_on_one_line(tmp_path: Path) -> None:
@@ -177,7 +175,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "nowhere" in capsys.readouterr().err
 
 
-def test_looking_leaves_no_folder_behind_unasked(
+def test_a_report_writes_no_cache_unless_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fill(tmp_path / "p", 2)
@@ -196,5 +194,5 @@ def test_a_runs_own_report_of_ten_thousand_pictures_is_quick(tmp_path: Path) -> 
     started = time.process_time()
     settings = recipe(tmp_path / "p")
     found = scan(settings)
-    told = summarize(found, Plan(found, settings, TrainRecipe()))
-    assert told.data["pictures"] == 10_000 and time.process_time() - started < 10
+    report = summarize(found, Plan(found, settings, TrainRecipe()))
+    assert report.data["pictures"] == 10_000 and time.process_time() - started < 10

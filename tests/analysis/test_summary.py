@@ -44,7 +44,7 @@ def test_sizes_and_shapes(tmp_path: Path) -> None:
     save(tmp_path / "long.png", image(500, 64))
     text = advice(recipe(tmp_path), batch_size=4)
     assert "tiny.png" in text and "enlarged" in text
-    assert "long.png" in text and "cut" in text
+    assert "long.png" in text and "cropped" in text
     assert "1 bucket (128×32) would not fill a batch of 4" in text
 
 
@@ -87,7 +87,7 @@ def test_a_thousand_bad_pictures_do_not_drown_the_text(tmp_path: Path) -> None:
     assert "and 980 more" in result.text and result.text.count("\n") < 60
 
 
-def test_what_lora_metadata_want_to_know(tmp_path: Path) -> None:
+def test_the_datasets_part_of_a_loras_metadata(tmp_path: Path) -> None:
     fill(tmp_path / "i" / "10_sks dog", 2)
     fill(tmp_path / "r" / "dog", 3)
     (tmp_path / "i" / "10_sks dog" / "000.txt").write_text("red, dog, red")

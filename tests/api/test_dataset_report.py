@@ -183,16 +183,16 @@ def test_a_record_that_leads_out_of_the_trash_is_passed_over(client: TestClient,
     assert not (tmp_path / "out.png").exists()
 
 
-def test_looking_goes_on_in_the_background_and_can_be_cancelled(client: TestClient, tmp_path: Path, monkeypatch: Any):
+def test_measuring_goes_on_in_the_background_and_can_be_cancelled(client: TestClient, tmp_path: Path, monkeypatch: Any):
     folder = tmp_path / "many"
     fill(folder, 12)
-    go, real = threading.Semaphore(0), thumbnails._look
+    go, real = threading.Semaphore(0), thumbnails._measure
 
     def slow(path: Path, background: str) -> Any:
         assert go.acquire(timeout=30)
         return real(path, background)
 
-    monkeypatch.setattr(thumbnails, "_look", slow)
+    monkeypatch.setattr(thumbnails, "_measure", slow)
     id = begin(client, recipe(folder))
     go.release(3)
     seen = until(lambda: (told := client.get(f"{V1}/report/{id}").json())["done"] >= 2 and told)
