@@ -133,9 +133,9 @@ def _prepare(options: argparse.Namespace) -> int:
     from ..preparation import crops, record
     from ..preparation.describe import describe
     from ..preparation.execute import check, execute
-    from ..preparation.focus import Looker
+    from ..preparation.focus import CropFinder
     from ..preparation.plan import plan
-    from ..preparation.stale_outputs import announced
+    from ..preparation.stale_outputs import note_stale
     from ..watch.progress import Progress
 
     names = ("cut", "focus", "split", "overlap", "mirror", "alpha", "background", "format", "quality")
@@ -145,14 +145,14 @@ def _prepare(options: argparse.Namespace) -> int:
     recipe.dataset.concepts[0].instance = str(folder)
     dataset = recipe_file.override(recipe, options.settings).dataset
     found = scan(dataset)
-    made = plan(found, folder, out, wanted, dataset, crops.read(folder), record.made(out))
-    made = announced(made, check(made))
+    made = plan(found, folder, out, wanted, dataset, crops.read(folder), record.written(out))
+    made = note_stale(made, check(made))
     if options.dry_run:
         print(json.dumps(describe(made), indent=2) if options.json else describe(made)["text"])
         return OK
     progress = Progress(quiet=options.quiet or options.json)
     with stopped_by_signals("Stopping after these pictures (again: abort) …") as control:
-        done = execute(made, Looker(), lambda *far: progress.show("Preparing", *far), lambda: control.stopping)
+        done = execute(made, CropFinder(), lambda *far: progress.show("Preparing", *far), lambda: control.stopping)
     progress.end()
     facts = {"written": done.written, "skipped": done.skipped, "cancelled": done.cancelled, "problems": done.problems}
     if options.json:

@@ -149,7 +149,7 @@ def colour(name: str) -> tuple[int, int, int]:
         return tuple(ImageColor.getrgb(name.strip())[:3])
     except ValueError as error:
         raise PictureError(
-            f"dataset.background is {printable(name)!r}, which is no colour; write a name such as 'white' or #rrggbb."
+            f"dataset.background is {printable(name)!r}, which isn't a colour; write a name such as 'white' or #rrggbb."
         ) from error
 
 

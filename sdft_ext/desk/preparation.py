@@ -13,10 +13,10 @@ from ..dataset.buckets import Geometry
 from ..dataset.folder import DatasetError, Picture, Scan
 from ..dataset.pictures import PictureError
 from ..preparation import crops, execute, masks, record
-from ..preparation.focus import Faces, Looker
+from ..preparation.focus import CropFinder, Faces
 from ..preparation.options import PreparationError, from_plain
 from ..preparation.plan import Action, Plan, name_below, plan
-from ..preparation.stale_outputs import announced
+from ..preparation.stale_outputs import note_stale
 from ..recipe import Concept, DatasetRecipe, Recipe
 from ..storage.free_name import numbered
 from ..storage.hidden_folder import HiddenFolderError
@@ -58,7 +58,7 @@ class Preparation:
     ) -> None:
         self._folders, self._scans, self._thumbnails = folders, scans, thumbnails
         self._recipe, self._faces = recipe, faces
-        self._looker = Looker()
+        self._finder = CropFinder()
         self._started: Started | None = None
         self._lock = threading.Lock()
 
@@ -67,7 +67,7 @@ class Preparation:
         made = self._plan(folder, out, options, recipe)
         problem = ""
         try:
-            made = announced(made, execute.check(made))
+            made = note_stale(made, execute.check(made))
         except PreparationError as error:
             problem = str(error)
         groups = [list(actions) for _, actions in groupby(made.actions, key=lambda action: action.source)]
@@ -90,9 +90,9 @@ class Preparation:
         try:
             wanted = None if crop is None else crops.Crop(crop["x"], crop["y"], crop["zoom"])
             with self._lock:
-                crops.remember(root, name, picture, wanted)
+                crops.store(root, name, picture, wanted)
         except (HiddenFolderError, OSError) as error:
-            raise DeskError(f"The crop can't be remembered: {error}") from error
+            raise DeskError(f"The crop was not saved: {error}") from error
 
     def start(self, folder: str, out: str, options: Any, recipe: Any) -> dict[str, Any]:
         """Begin to carry out a plan; return its ``status``. Raises NotNow while another one is being carried out."""
@@ -170,8 +170,8 @@ class Preparation:
         def progress(done: int, total: int) -> None:
             job.done, job.total = done, total
 
-        self._looker.faces = self._faces()
-        done = execute.execute(made, self._looker, progress, lambda: job.cancelling)
+        self._finder.faces = self._faces()
+        done = execute.execute(made, self._finder, progress, lambda: job.cancelling)
         started.written, started.skipped, started.problems = done.written, done.skipped, done.problems
         if self._folders.may_add() and not self._folders.holds(made.out):
             self._folders.remember(made.out)
@@ -183,7 +183,7 @@ class Preparation:
         dataset = self._recipe(recipe).dataset
         wanted = from_plain(options)
         place = self._folders.place(out.strip()) if out.strip() else self._folders.place(str(_suggested(root)))
-        return plan(self._scan(root, dataset), root, place, wanted, dataset, crops.read(root), record.made(place))
+        return plan(self._scan(root, dataset), root, place, wanted, dataset, crops.read(root), record.written(place))
 
     def _root(self, folder: str) -> Path:
         root = self._folders.folder(folder)
@@ -214,13 +214,13 @@ class Preparation:
         problem = ""
         cuts = []
         for action in actions:
-            if action.flip and not made.beside:
+            if action.flip and not made.in_place:
                 continue
             geometry = action.geometry
-            if geometry is not None and action.looked:
+            if geometry is not None and action.by_content:
                 try:
-                    self._looker.faces = self._faces()
-                    geometry = self._looker.place(picture, geometry, made.options.focus)
+                    self._finder.faces = self._faces()
+                    geometry = self._finder.place(picture, geometry, made.options.focus)
                 except PictureError as error:
                     problem = str(error)
             cuts.append({**_box(geometry), "after": list(action.after), "target": action.target})
@@ -261,6 +261,6 @@ def _suggested(root: Path) -> Path:
             free = not place.exists() or not any(place.iterdir())
         except OSError:
             free = False
-        if free or record.Record(place, root).other == str(root):
+        if free or record.Record(place, root).former_source == str(root):
             return place
     raise AssertionError("there is always a next name")

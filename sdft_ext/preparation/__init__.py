@@ -1,3 +1,1 @@
-"""Pictures made ready for training: cut, tiled, mirrored, converted, with masks. First a plan, then files; originals
-stay.
-"""
+"""Prepare pictures for training: crop, tile, mirror, convert, mask. First a plan, then files; originals are kept."""

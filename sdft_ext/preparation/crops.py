@@ -1,4 +1,4 @@
-"""Crops that a user has moved by hand, remembered in the dataset's folder."""
+"""Crops that the user has moved by hand, stored in the dataset's folder."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from ..storage import atomic, json_file
 from ..storage.hidden_folder import hidden_folder
 
 FILE = "crops.json"
-MOST_ZOOM = 8.0
-MOST = 100_000
+MAX_ZOOM = 8.0
+MAX_CROPS = 100_000
+"""Crops stored for one folder; older ones are dropped."""
 
 
 @dataclass(frozen=True)
 class Crop:
-    """The middle of what is cut out, as shares of the picture's sides, and how much nearer than needed (1 and more)."""
+    """A crop: its centre as shares of the picture's sides, and its zoom, where 1 is the largest crop that fits."""
 
     x: float
     y: float
@@ -29,9 +30,9 @@ class Crop:
 
 
 def placed(geometry: Geometry, crop: Crop) -> Geometry:
-    """The cut at a crop's place, moved inwards where it would leave the picture."""
+    """Return the geometry with its window at a crop, moved inwards where it would leave the picture."""
     g = geometry
-    zoom = min(max(crop.zoom, 1.0), MOST_ZOOM)
+    zoom = min(max(crop.zoom, 1.0), MAX_ZOOM)
     resized = (round(g.resized[0] * zoom), round(g.resized[1] * zoom))
     x = min(max(round(crop.x * resized[0] - g.bucket.width / 2), 0), resized[0] - g.bucket.width)
     y = min(max(round(crop.y * resized[1] - g.bucket.height / 2), 0), resized[1] - g.bucket.height)
@@ -39,8 +40,8 @@ def placed(geometry: Geometry, crop: Crop) -> Geometry:
 
 
 def read(folder: Path) -> dict[str, tuple[Crop, tuple[int, int]]]:
-    """Crops by the picture's name below the folder, with the size that the picture had. What can't be read is left
-    out.
+    """Read the crops by the picture's name below the folder, with the size that the picture had. What is damaged is
+    left out.
     """
     try:
         listed = json_file.read(hidden_folder(folder) / FILE)["crops"]
@@ -48,38 +49,38 @@ def read(folder: Path) -> dict[str, tuple[Crop, tuple[int, int]]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     found: dict[str, tuple[Crop, tuple[int, int]]] = {}
-    for name, told in pairs:
-        crop = _crop(told)
+    for name, entry in pairs:
+        crop = _crop(entry)
         if crop is not None:
             found[name] = crop
     return found
 
 
-def of(crops: Mapping[str, tuple[Crop, tuple[int, int]]], name: str, picture: Picture) -> Crop | None:
-    """A picture's crop, unless the picture has another size by now."""
+def find(crops: Mapping[str, tuple[Crop, tuple[int, int]]], name: str, picture: Picture) -> Crop | None:
+    """Return a picture's crop, or None where it has none or the picture's size has changed."""
     crop, size = crops.get(name, (None, None))
     return crop if size == (picture.width, picture.height) else None
 
 
-def remember(folder: Path, name: str, picture: Picture, crop: Crop | None) -> None:
-    """Keep a crop, or with None forget it. Raises HiddenFolderError or OSError where the folder can't be written."""
-    kept = read(folder)
-    kept.pop(name, None)
+def store(folder: Path, name: str, picture: Picture, crop: Crop | None) -> None:
+    """Store a crop, or delete it with None. Raises HiddenFolderError or OSError where the folder can't be written."""
+    crops = read(folder)
+    crops.pop(name, None)
     if crop is not None:
-        kept[name] = crop, (picture.width, picture.height)
+        crops[name] = crop, (picture.width, picture.height)
     listed = {
         n: {"x": round(c.x, 5), "y": round(c.y, 5), "zoom": round(c.zoom, 4), "size": list(size)}
-        for n, (c, size) in list(kept.items())[-MOST:]
+        for n, (c, size) in list(crops.items())[-MAX_CROPS:]
     }
-    # As ASCII: a name may hold bytes that are no UTF-8.
+    # As ASCII, because a name may contain bytes that aren't UTF-8.
     atomic.text(hidden_folder(folder, make=True) / FILE, json.dumps({"crops": listed}, indent=1) + "\n")
 
 
-def _crop(told: Any) -> tuple[Crop, tuple[int, int]] | None:
+def _crop(entry: Any) -> tuple[Crop, tuple[int, int]] | None:
     try:
-        crop = Crop(float(told["x"]), float(told["y"]), float(told.get("zoom", 1.0)))
-        size = (int(told["size"][0]), int(told["size"][1]))
+        crop = Crop(float(entry["x"]), float(entry["y"]), float(entry.get("zoom", 1.0)))
+        size = (int(entry["size"][0]), int(entry["size"][1]))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
         return None
-    fine = all(math.isfinite(value) for value in (crop.x, crop.y, crop.zoom))
-    return (crop, size) if fine and 0 <= crop.x <= 1 and 0 <= crop.y <= 1 and 1 <= crop.zoom <= MOST_ZOOM else None
+    finite = all(math.isfinite(value) for value in (crop.x, crop.y, crop.zoom))
+    return (crop, size) if finite and 0 <= crop.x <= 1 and 0 <= crop.y <= 1 and 1 <= crop.zoom <= MAX_ZOOM else None

@@ -1,4 +1,4 @@
-"""A plan in words and in plain data, for the command line and for programs."""
+"""Describe a plan as text and as data, for the command line and for programs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 from ..storage.text import printable
 from .plan import Plan
 
-MOST_LINES = 200
+MAX_LINES = 200
+"""Pictures that the text lists."""
 
 
 def describe(plan: Plan) -> dict[str, Any]:
-    """``text`` names each picture with its sizes before and after; ``actions`` hold the same as data."""
+    """Return a plan in JSON types: ``text`` lists pictures and their sizes before and after, ``actions`` has it all."""
     actions = [
         {
             "source": action.source,
@@ -24,11 +25,11 @@ def describe(plan: Plan) -> dict[str, Any]:
         }
         for action in plan.actions
     ]
-    lines = [_line(action) for action in actions[:MOST_LINES]]
-    if len(actions) > MOST_LINES:
-        lines.append(f"… and {len(actions) - MOST_LINES} more")
+    lines = [_line(action) for action in actions[:MAX_LINES]]
+    if len(actions) > MAX_LINES:
+        lines.append(f"… and {len(actions) - MAX_LINES} more")
     sources = len({action.source for action in plan.actions})
-    lines += [f"{sources} pictures of {plan.folder} would become {len(actions)} in {plan.out}.", *plan.notes]
+    lines += [f"{sources} pictures from {plan.folder} would become {len(actions)} in {plan.out}.", *plan.notes]
     return {
         "folder": str(plan.folder),
         "out": str(plan.out),

@@ -1,4 +1,4 @@
-"""Where a picture is cut: the window that shows the most of it, by edges, by variety, or by faces."""
+"""Choose where a picture is cropped: the window with the most edges, the highest entropy, or the faces."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from .crops import Crop, placed
 from .options import Focus
 
 SIDE = 256
-"""Pixels of the longer side of what edges and variety are read from."""
+"""Longer side in pixels at which edges and entropy are measured."""
 FACE_SIDE = 768
+"""Longer side in pixels at which faces are detected."""
 STEPS = 32
-"""Places along each side that are tried."""
-NEARLY = 0.02
-"""Windows that show so little less than the best are as good; the one nearest the middle wins."""
+"""Positions tried along each side."""
+TOLERANCE = 0.02
+"""Windows whose score is lower by at most this share are as good as the best; the one nearest the middle is taken."""
 GREYS = 32
-"""Levels that variety is counted in."""
-MOST_KEPT = 50_000
+"""Grey levels that entropy is computed from."""
+MAX_CACHED = 50_000
+"""Crops that a CropFinder caches."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, as shares of the sides."""
 Faces = Callable[[Any], Sequence[Box]]
-"""Finds the faces in an RGB picture."""
+"""Detects the faces in an RGB picture."""
 
 
-class Looker:
-    """Finds where pictures are cut, and remembers it while a file stays as it is. ``faces`` where somebody can find
-    them.
-    """
+class CropFinder:
+    """Finds where to crop pictures; caches that until a file changes. ``faces``: a face detector, if there is one."""
 
     def __init__(self, faces: Faces | None = None) -> None:
         self.faces = faces
@@ -44,19 +44,19 @@ class Looker:
         self._lock = threading.Lock()
 
     def place(self, picture: Picture, geometry: Geometry, focus: Focus) -> Geometry:
-        """The geometry with its window at what matters. Raises PictureError where the picture can't be opened."""
+        """Return the geometry with its window at the focus. Raises PictureError where the picture can't be read."""
         key = (picture.path, picture.size, picture.mtime_ns, geometry, focus, self.faces is None)
         with self._lock:
             if key in self._found:
                 return self._found[key]
-        found = geometry if focus == "middle" else self._look(picture, geometry, focus)
+        found = geometry if focus == "middle" else self._find(picture, geometry, focus)
         with self._lock:
             self._found[key] = found
-            while len(self._found) > MOST_KEPT:
+            while len(self._found) > MAX_CACHED:
                 self._found.popitem(last=False)
         return found
 
-    def _look(self, picture: Picture, geometry: Geometry, focus: Focus) -> Geometry:
+    def _find(self, picture: Picture, geometry: Geometry, focus: Focus) -> Geometry:
         side = FACE_SIDE if focus == "faces" and self.faces is not None else SIDE
         image, _ = open_picture(picture.path, at_least=(side // 2, side // 2))
         image.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -70,15 +70,15 @@ class Looker:
 
 
 def most_edges(geometry: Geometry, grey: np.ndarray) -> Geometry:
-    """The window with the most change of brightness in it. ``grey`` is the picture, small: float32 [height, width]."""
+    """Choose the window with the largest mean gradient. ``grey``: the picture, reduced, float32 [height, width]."""
     from scipy.ndimage import gaussian_gradient_magnitude
 
-    slopes = gaussian_gradient_magnitude(grey, 1.0)
-    return _best(geometry, slopes, lambda part: float(part.mean()))
+    gradients = gaussian_gradient_magnitude(grey, 1.0)
+    return _best(geometry, gradients, lambda part: float(part.mean()))
 
 
 def most_entropy(geometry: Geometry, grey: np.ndarray) -> Geometry:
-    """The window whose greys are the most various (Shannon's entropy of 32 levels)."""
+    """Choose the window with the highest Shannon entropy of its grey levels. ``grey``: float32 [height, width]."""
     levels = np.clip(grey * (GREYS / 256), 0, GREYS - 1).astype(np.int64)
 
     def entropy(part: np.ndarray) -> float:
@@ -90,7 +90,7 @@ def most_entropy(geometry: Geometry, grey: np.ndarray) -> Geometry:
 
 
 def on_faces(geometry: Geometry, faces: Sequence[Box]) -> Geometry:
-    """The window around all faces, or around the largest where they don't fit in together."""
+    """Choose the window around all faces, or around the largest one where they don't fit together."""
     wide, high = (side / whole for side, whole in zip(_sides(geometry), geometry.resized, strict=True))
     together = tuple(kind(face[n] for face in faces) for n, kind in enumerate((min, min, max, max)))
     if together[2] - together[0] > wide or together[3] - together[1] > high:
@@ -100,9 +100,7 @@ def on_faces(geometry: Geometry, faces: Sequence[Box]) -> Geometry:
 
 
 def _best(geometry: Geometry, values: np.ndarray, score: Callable[[np.ndarray], float]) -> Geometry:
-    """The window with the highest score over a map of the picture; nearly as good ones nearer the middle are
-    preferred.
-    """
+    """Choose the window with the highest score over a map of the picture, or a nearly as good one nearer the middle."""
     height, width = values.shape
     across, down = (_places(slack) for slack in geometry.slack)
     tried: list[tuple[float, float, int, int]] = []
@@ -114,13 +112,13 @@ def _best(geometry: Geometry, values: np.ndarray, score: Callable[[np.ndarray], 
             away = abs(x - geometry.slack[0] / 2) + abs(y - geometry.slack[1] / 2)
             tried.append((score(values[top:bottom, left:right]), away, x, y))
     best = max(tried)[0]
-    good = [one for one in tried if one[0] >= best - NEARLY * abs(best)]
-    _, _, x, y = min(good, key=lambda one: one[1])
+    good = [candidate for candidate in tried if candidate[0] >= best - TOLERANCE * abs(best)]
+    _, _, x, y = min(good, key=lambda candidate: candidate[1])
     return Geometry(geometry.bucket, geometry.resized, x, y)
 
 
 def _places(slack: int) -> list[int]:
-    """Evenly spread over the room to move, its middle among them. A few pixels are no choice."""
+    """Return offsets spread evenly over ``slack`` pixels, with the middle; the middle alone for less than 8 pixels."""
     if slack < 8:
         return [slack // 2]
     return sorted({slack // 2, *(round(slack * number / STEPS) for number in range(STEPS + 1))})

@@ -1,4 +1,4 @@
-"""What a user wants done with the pictures of a folder."""
+"""Options of a preparation."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class PreparationError(SdftError, ValueError):
 
 @dataclass(frozen=True)
 class Options:
-    """``cut``: into the recipe's buckets, or whole, at their own size.
+    """How to prepare a folder's pictures.
 
-    ``focus``: where a cut lies that nobody has moved by hand. ``split``: pictures of which a single cut loses much
-    (``long``), or which are at least twice as large as their bucket (``large``), become tiles instead, each sharing
-    ``overlap`` of its side with the next. ``mirror`` adds a mirrored copy of each. ``alpha``: transparent pictures are
-    put on ``background``, or their alpha becomes their mask as well (white trains). ``quality`` counts for JPEG and
-    WebP, 1–100 (WebP: 100 loses nothing).
+    ``cut``: crop to the recipe's buckets, or keep whole pictures at their own size. ``focus``: where crops lie that
+    weren't moved by hand. ``split``: pictures of which a single crop loses much (``long``), or which are at least twice
+    as large as their bucket (``large``), become tiles instead; neighbours share ``overlap`` of their side. ``mirror``:
+    add a mirrored copy of each. ``alpha``: put transparent pictures on ``background``; with ``mask``, their alpha also
+    becomes their mask (white is trained). ``quality``: of JPEG and WebP, 1–100 (100 makes WebP lossless).
     """
 
     cut: Cut = "buckets"
@@ -53,17 +53,15 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 def from_plain(values: Mapping[str, Any]) -> Options:
-    """Options as a request or a command line names them. Raises PreparationError, in a sentence about the first wrong
-    one.
-    """
+    """Make options from a request's or a command line's values. Raises PreparationError about the first wrong one."""
     from ..dataset.pictures import PictureError, colour  # Pillow, which the command line's help does without
 
     known = {field.name for field in dataclasses.fields(Options)}
     for name in values:
         if name not in known:
-            near = get_close_matches(str(name), known, 1)
+            close = get_close_matches(str(name), known, 1)
             raise PreparationError(
-                f"There is no option {str(name)[:40]!r}{f'; did you mean {near[0]!r}?' if near else '.'}"
+                f"There is no option {str(name)[:40]!r}{f'; did you mean {close[0]!r}?' if close else '.'}"
             )
     for name, choices in CHOICES.items():
         if name in values and values[name] not in choices:
@@ -77,7 +75,7 @@ def from_plain(values: Mapping[str, Any]) -> Options:
         raise PreparationError("mirror is on or off: write true or false.")
     options = Options(**values)
     if not isinstance(options.background, str):
-        raise PreparationError("background is no text; write a colour name such as 'white' or #rrggbb.")
+        raise PreparationError("background is not text; write a colour name such as 'white' or #rrggbb.")
     try:
         colour(options.background)
     except PictureError as error:

@@ -1,6 +1,4 @@
-"""What would be done with a folder's pictures: a pure function of what is there and what is wanted. Nothing is
-opened.
-"""
+"""Plan a preparation: a pure function of the scanned pictures and the options. No picture is opened."""
 
 from __future__ import annotations
 
@@ -16,27 +14,27 @@ from ..dataset.folder import Picture, Scan
 from ..recipe import DatasetRecipe
 from ..storage.free_name import free_name
 from ..storage.text import printable
-from . import crops as by_hand
+from . import crops as stored_crops
 from .crops import Crop
 from .options import Options, PreparationError
 
 LOSS = 0.15
-"""A picture of which a single cut loses more than this share is long."""
+"""A picture is long if a single crop loses more than this share of it."""
 LARGE = 2.0
-"""A picture that covers its bucket so many times along both sides is large."""
-MOST_TILES = 64
+"""A picture is large if both its sides are at least this many times its bucket's."""
+MAX_TILES = 64
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 NAMED = 5
-"""Pictures named in a sentence."""
+"""Most pictures that a note names."""
 
 
 @dataclass(frozen=True)
 class Action:
-    """One picture to be written. ``target`` is its name below the new folder, ``source`` the original's below its own.
+    """A picture to write. ``source``: the original's name below its folder; ``target``: the name below the new folder.
 
-    ``geometry`` is the part that is cut out, in training's own terms, or None for the whole picture at its own size.
-    ``looked`` says that the picture's content decides where that part lies: ``geometry`` is then the middle.
-    ``by_hand``: a user has put it there. ``tile`` counts from 1; 0 is no tile.
+    ``geometry``: the crop, as in training, or None for the whole picture at its own size. ``by_content``: the picture's
+    content decides where the crop lies, and ``geometry`` is the middle. ``by_hand``: the user has moved it. ``tile``:
+    from 1; 0 if the picture isn't split.
     """
 
     picture: Picture
@@ -44,21 +42,23 @@ class Action:
     target: str
     geometry: Geometry | None
     flip: bool = False
-    looked: bool = False
+    by_content: bool = False
     by_hand: bool = False
     tile: int = 0
 
     @property
     def before(self) -> tuple[int, int]:
+        """Return the original's width and height."""
         return self.picture.width, self.picture.height
 
     @property
     def after(self) -> tuple[int, int]:
+        """Return the written picture's width and height."""
         return self.before if self.geometry is None else (self.geometry.bucket.width, self.geometry.bucket.height)
 
     @property
     def enlarged(self) -> float:
-        """How many times the picture is enlarged; 1 and less where it isn't."""
+        """Return how many times the picture is enlarged; at most 1 where it isn't."""
         return (
             1.0
             if self.geometry is None
@@ -68,8 +68,9 @@ class Action:
 
 @dataclass(frozen=True)
 class Plan:
-    """``actions`` in the order of the pictures; those of one picture follow each other. ``undersized`` are names of
-    originals that would be enlarged, ``tiled`` of those that become tiles."""
+    """A planned preparation. ``actions`` are in the order of the pictures; ``undersized`` names originals that would be
+    enlarged, ``tiled`` those that would be split into tiles.
+    """
 
     folder: Path
     out: Path
@@ -81,11 +82,12 @@ class Plan:
     notes: tuple[str, ...]
 
     @property
-    def beside(self) -> bool:
-        """Whether copies are added to the folder of the originals."""
+    def in_place(self) -> bool:
+        """Return whether copies are added to the folder of the originals."""
         return _real(self.folder) == _real(self.out)
 
     def of(self, source: str) -> tuple[Action, ...]:
+        """Return the actions for one original."""
         return tuple(action for action in self.actions if action.source == source)
 
 
@@ -96,48 +98,48 @@ def plan(
     options: Options,
     recipe: DatasetRecipe,
     crops: Mapping[str, tuple[Crop, tuple[int, int]]] | None = None,
-    made: Collection[str] = (),
+    written: Collection[str] = (),
 ) -> Plan:
-    """The actions for a folder's pictures; ``recipe`` gives the buckets. ``made`` are names below ``out`` of what
-    earlier preparations wrote there: where that is the originals' folder too, they are no originals.
+    """Plan the actions for a folder's pictures. ``recipe`` gives the buckets, ``crops`` those moved by hand.
 
-    Raises PreparationError where nothing would be written, or into a folder that would mix up originals and results.
+    ``written``: names below ``out`` of files from earlier preparations, which are not originals. Raises
+    PreparationError where nothing would be written, or where originals and results would be mixed.
     """
     recipe = dataclasses.replace(recipe, alpha=options.alpha, background=options.background)
-    beside = _real(folder) == _real(out)
-    if beside and (options.cut != "whole" or not options.mirror):
+    in_place = _real(folder) == _real(out)
+    if in_place and (options.cut != "whole" or not options.mirror):
         raise PreparationError(
-            f"Into {printable(folder)} itself only mirrored copies of whole pictures can be added; choose a new "
-            f"folder for the rest."
+            f"Only mirrored copies of whole pictures can be added to {printable(folder)} itself; choose a new folder "
+            "for everything else."
         )
-    if not beside and _real(folder) in _real(out).parents:
+    if not in_place and _real(folder) in _real(out).parents:
         raise PreparationError(
-            f"{printable(out)} lies in the folder of the originals, which would be trained with; choose another."
+            f"{printable(out)} is inside the folder of the originals, so both would be trained; choose another folder."
         )
     originals = [(name_below(picture, folder), picture) for picture in found.pictures]
     names = _Names()
-    if beside:
-        originals = [(source, picture) for source, picture in originals if source not in made]
+    if in_place:
+        originals = [(source, picture) for source, picture in originals if source not in written]
         for source, _ in originals:
             names.take(source)
     actions: list[Action] = []
     tiled: list[str] = []
     for source, picture in originals:
-        ways = _ways(picture, source, options, recipe, by_hand.of(crops or {}, source, picture))
-        if len(ways) > 1:
+        own = _actions(picture, source, options, recipe, stored_crops.find(crops or {}, source, picture))
+        if len(own) > 1:
             tiled.append(source)
         if options.mirror:
-            ways = [*([] if beside else ways), *(dataclasses.replace(way, flip=True) for way in ways)]
-        actions += [dataclasses.replace(way, target=names.new(source, ENDINGS[options.format])) for way in ways]
+            own = [*([] if in_place else own), *(dataclasses.replace(action, flip=True) for action in own)]
+        actions += [dataclasses.replace(action, target=names.new(source, ENDINGS[options.format])) for action in own]
     if not actions:
-        raise PreparationError(f"{printable(folder)} holds no picture that could be prepared; look at its report.")
+        raise PreparationError(f"{printable(folder)} has no picture that can be prepared; its report says why.")
     small = tuple(dict.fromkeys(action.source for action in actions if action.enlarged > 1.0))
     notes = tuple(_notes(actions, small, tiled, options))
     return Plan(folder, out, options, recipe, tuple(actions), small, tuple(tiled), notes)
 
 
-def _ways(picture: Picture, source: str, options: Options, recipe: DatasetRecipe, crop: Crop | None) -> list[Action]:
-    """What becomes of one picture, not mirrored, its targets not named yet."""
+def _actions(picture: Picture, source: str, options: Options, recipe: DatasetRecipe, crop: Crop | None) -> list[Action]:
+    """Return the actions for one picture, not mirrored and without targets yet."""
     first = Action(picture, source, "", None)
     if options.cut == "whole":
         return [first]
@@ -146,13 +148,13 @@ def _ways(picture: Picture, source: str, options: Options, recipe: DatasetRecipe
     if len(tiles) > 1:
         return [dataclasses.replace(first, geometry=tile, tile=number) for number, tile in enumerate(tiles, start=1)]
     if crop is not None:
-        return [dataclasses.replace(first, geometry=by_hand.placed(middle, crop), by_hand=True)]
-    looked = options.focus != "middle" and middle.slack != (0, 0)
-    return [dataclasses.replace(first, geometry=middle, looked=looked)]
+        return [dataclasses.replace(first, geometry=stored_crops.placed(middle, crop), by_hand=True)]
+    by_content = options.focus != "middle" and middle.slack != (0, 0)
+    return [dataclasses.replace(first, geometry=middle, by_content=by_content)]
 
 
 def _tiles(middle: Geometry, picture: Picture, options: Options) -> list[Geometry]:
-    """Overlapping windows over a long or large picture; one where it is neither."""
+    """Return overlapping windows over a long or large picture, or one where it is neither."""
     bucket = middle.bucket
     scale = min(picture.width / bucket.width, picture.height / bucket.height)
     if options.split == "large" and scale >= LARGE:
@@ -162,17 +164,17 @@ def _tiles(middle: Geometry, picture: Picture, options: Options) -> list[Geometr
     else:
         return [middle]
     across, down = (_starts(r, side, options.overlap) for r, side in zip(resized, _sides(bucket), strict=True))
-    if len(across) * len(down) > MOST_TILES:
-        shrink = math.sqrt(MOST_TILES / (len(across) * len(down)))
+    if len(across) * len(down) > MAX_TILES:
+        shrink = math.sqrt(MAX_TILES / (len(across) * len(down)))
         resized = tuple(max(round(r * shrink), side) for r, side in zip(resized, _sides(bucket), strict=True))  # type: ignore[assignment]
         across, down = (_starts(r, side, options.overlap) for r, side in zip(resized, _sides(bucket), strict=True))
     return [Geometry(bucket, resized, x, y) for y in down for x in across]
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:
-    """Where windows of ``side`` begin that cover ``length``, evenly, each sharing ``overlap`` of its side or more."""
+    """Return where windows of ``side`` start that cover ``length`` evenly, each overlapping by ``overlap`` or more."""
     slack = length - side
-    # A pixel or two that rounding has left over are worth no tile of their own.
+    # One or two pixels left over by rounding need no tile of their own.
     count = 1 + math.ceil((slack - side * 0.02) / (side * (1 - overlap))) if slack > side * 0.02 else 1
     return [slack // 2] if count == 1 else [round(slack * number / (count - 1)) for number in range(count)]
 
@@ -182,18 +184,20 @@ def _sides(bucket: Bucket) -> tuple[int, int]:
 
 
 class _Names:
-    """Names for new pictures: the original's, then with -2, -3 …, which no caption takes for words. A name's mask is
-    its own.
+    """Names for new pictures: the original's, then with -2, -3 …, which captions from file names leave out. A taken
+    name takes that of its mask too.
     """
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def take(self, name: str) -> None:
+        """Mark a name as taken."""
         stem = os.path.splitext(name)[0].casefold()
         self._taken |= {stem, f"{stem}-mask"}
 
     def new(self, source: str, ending: str) -> str:
+        """Return a free name like an original's, and take it."""
         stem = free_name(os.path.splitext(source)[0], self._is_taken)
         self.take(f"{stem}.x")
         return stem + ending
@@ -208,7 +212,7 @@ def _notes(actions: list[Action], small: tuple[str, ...], tiled: list[str], opti
         most = max(action.enlarged for action in actions)
         notes.append(
             f"{_listed(small)} smaller than the bucket and would be enlarged, up to {most:.2g} times: "
-            "take larger ones, lower the resolution, or never enlarge (dataset.no_upscale)."
+            "use larger ones, lower the resolution, or turn on dataset.no_upscale."
         )
     if tiled:
         count = sum(action.tile > 0 and not action.flip for action in actions)
@@ -219,14 +223,14 @@ def _notes(actions: list[Action], small: tuple[str, ...], tiled: list[str], opti
 
 
 def _listed(names: Collection[str]) -> str:
-    """The first names, and the verb."""
+    """Write the first names with 'is' or 'are'."""
     first = [printable(name) for name in list(names)[:NAMED]]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{', '.join(first)}{more} {'is' if len(names) == 1 else 'are'}"
 
 
 def name_below(picture: Picture, folder: Path) -> str:
-    """Below the folder, with slashes; the bare name where links lead elsewhere."""
+    """Return a picture's path below the folder, with slashes; its bare name where links lead elsewhere."""
     try:
         return PurePosixPath(picture.path.relative_to(folder)).as_posix()
     except ValueError:

@@ -1,5 +1,5 @@
-"""What earlier preparations have written into a folder: so that one goes on where another ended, and replaces only its
-own.
+"""The record of what preparations have written into a folder: a new one continues from it, and replaces only files in
+it.
 """
 
 from __future__ import annotations
@@ -17,49 +17,51 @@ from .options import PreparationError
 
 FILE = "prepared.json"
 EVERY = 2.0
-"""Seconds between two writings of the record; what it lacks after a kill is found out by comparing bytes."""
+"""Seconds between two writes of the record; what it lacks after a kill is found by comparing bytes."""
 
 Stamp = tuple[int, int]
-"""Size in bytes, and mtime_ns."""
+"""A file's size in bytes and its mtime_ns."""
 
 
 class Record:
-    """Of one folder of results. ``source`` is the folder of the originals."""
+    """The record of an output folder. ``source``: the folder of the originals; ``former_source``: that of the record on
+    disk; ``exists``: whether there is one; ``files``: stamps by name; ``keys``: by name, what a picture was made from.
+    """
 
     def __init__(self, out: Path, source: Path) -> None:
         self.out, self.source = out, str(source)
         self.files: dict[str, Stamp] = {}
         self.keys: dict[str, str] = {}
         self._written = 0.0
-        told = _told(out)
-        self.found = told is not None
-        self.other = "" if told is None else str(told.get("source", ""))
-        if told is not None:
-            self.files = {n: (int(s[0]), int(s[1])) for n, s in _pairs(told, "files") if _is_stamp(s)}
-            self.keys = {n: k for n, k in _pairs(told, "keys") if isinstance(k, str)}
+        content = _read(out)
+        self.exists = content is not None
+        self.former_source = "" if content is None else str(content.get("source", ""))
+        if content is not None:
+            self.files = {n: (int(s[0]), int(s[1])) for n, s in _pairs(content, "files") if _is_stamp(s)}
+            self.keys = {n: k for n, k in _pairs(content, "keys") if isinstance(k, str)}
 
     def done(self, name: str, key: str) -> bool:
-        """Whether a picture was written from the same original in the same way, and is there unchanged."""
-        return self.keys.get(name) == key and self.ours(name)
+        """Return whether a picture was written from the same original in the same way, and is unchanged."""
+        return self.keys.get(name) == key and self.is_unchanged(name)
 
-    def ours(self, name: str) -> bool:
-        """Whether a file is as a preparation wrote it."""
+    def is_unchanged(self, name: str) -> bool:
+        """Return whether a preparation wrote a file, and nothing has changed it since."""
         return name in self.files and stamp(self.out / name) == self.files[name]
 
-    def note(self, name: str) -> None:
-        """A file was written."""
+    def add(self, name: str) -> None:
+        """Add a file that was written."""
         found = stamp(self.out / name)
         if found is not None:
             self.files[name] = found
 
     def save(self, *, now: bool = True) -> None:
-        """Raises PreparationError where the folder can't be written."""
+        """Write the record; without ``now``, only every few seconds. Raises PreparationError where it can't."""
         if not now and time.monotonic() - self._written < EVERY:
             return
         content = json.dumps({"source": self.source, "files": self.files, "keys": self.keys})
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            # As ASCII: a name may hold bytes that are no UTF-8.
+            # As ASCII, because a name may contain bytes that aren't UTF-8.
             atomic.text(hidden_folder(self.out, make=True) / FILE, content + "\n")
         except HiddenFolderError as error:
             raise PreparationError(str(error)) from error
@@ -71,14 +73,14 @@ class Record:
         self._written = time.monotonic()
 
 
-def made(out: Path) -> frozenset[str]:
-    """Names below a folder of what preparations wrote there."""
-    told = _told(out)
-    return frozenset() if told is None else frozenset(name for name, _ in _pairs(told, "files"))
+def written(out: Path) -> frozenset[str]:
+    """Return the names, below a folder, of the files that preparations wrote there."""
+    content = _read(out)
+    return frozenset() if content is None else frozenset(name for name, _ in _pairs(content, "files"))
 
 
 def stamp(path: Path) -> Stamp | None:
-    """None where there is no such file."""
+    """Return a file's stamp, or None where there is no such file."""
     try:
         found = path.lstat()
     except OSError:
@@ -86,16 +88,16 @@ def stamp(path: Path) -> Stamp | None:
     return found.st_size, found.st_mtime_ns
 
 
-def _told(out: Path) -> dict[str, Any] | None:
+def _read(out: Path) -> dict[str, Any] | None:
     try:
-        told = json_file.read(hidden_folder(out) / FILE)
+        content = json_file.read(hidden_folder(out) / FILE)
     except (OSError, ValueError):
         return None
-    return told if isinstance(told, dict) else None
+    return content if isinstance(content, dict) else None
 
 
-def _pairs(told: dict[str, Any], name: str) -> list[tuple[str, Any]]:
-    part = told.get(name)
+def _pairs(content: dict[str, Any], name: str) -> list[tuple[str, Any]]:
+    part = content.get(name)
     return list(part.items()) if isinstance(part, dict) else []
 
 

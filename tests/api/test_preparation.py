@@ -87,7 +87,7 @@ def test_masks_are_painted_and_a_stale_one_is_refused(client: TestClient, folder
     version = client.post(f"{PREPARATION}/mask", json=mask).json()["version"]
     assert version and (folder / "000-mask.png").is_file()
     stale = client.post(f"{PREPARATION}/mask", json=mask)
-    assert stale.status_code == 409 and "changed by another program meanwhile" in stale.json()["detail"]
+    assert stale.status_code == 409 and "changed by another program" in stale.json()["detail"]
     assert client.get(f"{PREPARATION}/mask", params=query).json()["mask"].startswith("data:image/png;base64,")
     items = client.post(f"{PREPARATION}/plan", json=body(folder)).json()["items"]
     assert len(items) == 5 and items[0]["mask"] is True

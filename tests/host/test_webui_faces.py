@@ -25,7 +25,7 @@ from sdft_ext.host.webui.faces import faces
 from modules.textual_inversion import autocrop
 from sdft_ext.dataset.buckets import Bucket, Geometry
 from sdft_ext.dataset.folder import Picture
-from sdft_ext.preparation.focus import Looker
+from sdft_ext.preparation.focus import CropFinder
 import pathlib
 astronaut = Image.fromarray(data.astronaut())
 file = pathlib.Path(sys.argv[3]) / "a.png"
@@ -35,7 +35,7 @@ tall = Geometry(Bucket(256, 512), (512, 512), 128, 0)
 print(json.dumps({
     "astronaut": faces(astronaut),
     "cup": faces(Image.fromarray(data.coffee())),
-    "crop": Looker(faces).place(picture, tall, "faces").x,
+    "crop": CropFinder(faces).place(picture, tall, "faces").x,
     "file": pathlib.Path(autocrop.model_file_path).exists(),
 }))
 """

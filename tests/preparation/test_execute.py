@@ -1,4 +1,4 @@
-"""Doing it: the pixels that training would see, originals untouched, whole files, going on where it ended."""
+"""Carrying out a plan: the pixels that training would see, originals unchanged, whole files, resuming after a kill."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from sdft_ext.dataset.trash import Trash, TrashError
 from sdft_ext.preparation import crops, record
 from sdft_ext.preparation.crops import Crop
 from sdft_ext.preparation.execute import Result, check, execute
-from sdft_ext.preparation.focus import Looker
+from sdft_ext.preparation.focus import CropFinder
 from sdft_ext.preparation.options import PreparationError, from_plain
 from sdft_ext.preparation.plan import Plan, plan
-from sdft_ext.preparation.stale_outputs import announced
+from sdft_ext.preparation.stale_outputs import note_stale
 from tests.analysis import images
 
 
 def prepare(folder: Path, out: Path, *, settings: dict[str, Any] | None = None, **options: Any) -> tuple[Plan, Result]:
     recipe = images.recipe(folder, **(settings or {}))
-    made = plan(scan(recipe), folder, out, from_plain(options), recipe, crops.read(folder), record.made(out))
-    return made, execute(made, Looker())
+    made = plan(scan(recipe), folder, out, from_plain(options), recipe, crops.read(folder), record.written(out))
+    return made, execute(made, CropFinder())
 
 
 def snapshot(folder: Path) -> dict[str, tuple[str, int]]:
-    """Bytes and times of all that isn't the program's own."""
+    """Return hash and time of every file outside the hidden folder."""
     return {
         str(path.relative_to(folder)): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
         for path in sorted(folder.rglob("*"))
@@ -49,7 +49,7 @@ def snapshot(folder: Path) -> dict[str, tuple[str, int]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Pictures of many kinds: turned by EXIF, transparent, masked, palette, 16 bits, with captions."""
+    """Write pictures of many kinds: rotated by EXIF, transparent, masked, with a palette, with captions."""
     folder = tmp_path / "pictures"
     images.save(folder / "plain.png", images.image(151, 70, 1))
     folder.joinpath("turned.jpg").write_bytes(images.jpeg(images.image(200, 90, 2), orientation=6))
@@ -67,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("alpha", ["composite", "mask"])
 @pytest.mark.parametrize("settings", [{}, {"buckets": False}, {"no_upscale": True}])
-def test_written_pixels_are_those_that_training_cuts(folder: Path, tmp_path: Path, alpha: str, settings: Any) -> None:
+def test_written_pixels_are_those_that_training_sees(folder: Path, tmp_path: Path, alpha: str, settings: Any) -> None:
     made, done = prepare(folder, tmp_path / "out", settings=settings, alpha=alpha, mirror=True)
     assert done.problems == [] and done.written == 12
     again = {p.path.relative_to(tmp_path / "out").as_posix(): p for p in scan(images.recipe(tmp_path / "out")).pictures}
@@ -79,7 +79,7 @@ def test_written_pixels_are_those_that_training_cuts(folder: Path, tmp_path: Pat
         image, _ = open_picture(written.path)
         assert image.mode == "RGB" and read_header(written.path).has_alpha is False
         assert np.array_equal(np.asarray(image), np.rint((pixels.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8))
-        # And what training cuts out of the new picture is all of it.
+        # Training then uses all of the new picture.
         whole = dataclasses.replace(made.recipe, alpha="composite")
         view = View(written, assign(*image.size, whole), False)
         new_pixels, new_mask = load(view, whole)
@@ -91,7 +91,7 @@ def test_written_pixels_are_those_that_training_cuts(folder: Path, tmp_path: Pat
     assert any(action.picture.mask_path for action in made.actions)
 
 
-def test_originals_stay_as_they_are_and_captions_come_along(folder: Path, tmp_path: Path) -> None:
+def test_originals_are_unchanged_and_captions_are_copied(folder: Path, tmp_path: Path) -> None:
     before = snapshot(folder)
     prepare(folder, tmp_path / "out", mirror=True, focus="edges", alpha="mask")
     assert snapshot(folder) == before
@@ -103,25 +103,25 @@ def test_originals_stay_as_they_are_and_captions_come_along(folder: Path, tmp_pa
         assert picture.caption == captions[picture.path.stem.removesuffix("-2")]
 
 
-def test_the_same_again_writes_nothing_and_a_change_only_what_changed(folder: Path, tmp_path: Path) -> None:
+def test_a_second_preparation_writes_only_what_has_changed(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     _, first = prepare(folder, out)
     written = snapshot(out)
     _, second = prepare(folder, out)
     assert (first.written, second.written, second.skipped) == (6, 0, 6) and snapshot(out) == written
     (folder / "plain.txt").write_text("another")
-    crops.remember(folder, "large.jpg", scan(images.recipe(folder)).pictures[1], Crop(0.9, 0.9, 2.0))
+    crops.store(folder, "large.jpg", scan(images.recipe(folder)).pictures[1], Crop(0.9, 0.9, 2.0))
     _, third = prepare(folder, out)
     changed = {name for name, facts in snapshot(out).items() if written[name] != facts}
     assert (third.written, changed) == (2, {"plain.txt", "large.png"})
-    # Without the record (a kill before it was written) the bytes tell.
+    # Without the record (after a kill before it was written), bytes are compared.
     (out / ".sdft" / "prepared.json").write_text(json.dumps({"source": str(folder)}))
     now = snapshot(out)
     _, fourth = prepare(folder, out)
     assert (fourth.written, fourth.skipped) == (0, 6) and snapshot(out) == now
 
 
-def test_what_somebody_has_changed_in_the_results_is_kept(folder: Path, tmp_path: Path) -> None:
+def test_a_changed_result_is_not_replaced(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     prepare(folder, out)
     (out / "plain.txt").write_text("mine")
@@ -129,12 +129,12 @@ def test_what_somebody_has_changed_in_the_results_is_kept(folder: Path, tmp_path
     _, done = prepare(folder, out)
     assert (out / "plain.txt").read_text() == "mine"
     assert done.problems == [
-        f"{out / 'plain.txt'} was changed after it was prepared and is kept as it is; move it away to have it made "
-        f"again."
+        f"{out / 'plain.txt'} was changed after it was prepared, so it was not replaced; move it away to have it "
+        "prepared again."
     ]
 
 
-def test_what_only_an_earlier_preparation_made_goes_to_the_trash(tmp_path: Path) -> None:
+def test_stale_files_of_an_earlier_preparation_go_to_the_trash(tmp_path: Path) -> None:
     folder, out = tmp_path / "pictures", tmp_path / "out"
     images.save(folder / "a.png", images.image(80, 64, 1))
     images.save(folder / "a-mask.png", images.image(80, 64, 2, "L"))
@@ -143,16 +143,16 @@ def test_what_only_an_earlier_preparation_made_goes_to_the_trash(tmp_path: Path)
     prepare(folder, out, mirror=True)
     (out / "b-2.txt").write_text("mine")
     images.save(out / "own.png")
-    images.save(out / "a-2.png", images.image(64, 64, 9))  # somebody has worked on it: it stays
+    images.save(out / "a-2.png", images.image(64, 64, 9))  # changed since, so it stays
     before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
     (folder / "a-mask.png").unlink()
     recipe = images.recipe(folder)
-    made = plan(scan(recipe), folder, out, from_plain({"format": "jpeg"}), recipe, {}, record.made(out))
-    note = announced(made, check(made)).notes[-1]
+    made = plan(scan(recipe), folder, out, from_plain({"format": "jpeg"}), recipe, {}, record.written(out))
+    note = note_stale(made, check(made)).notes[-1]
     assert note == (
-        "3 pictures of an earlier preparation would not be made again and would be moved to the folder's trash."
+        "3 pictures from an earlier preparation are not in this one and would be moved to the folder's trash."
     )
-    assert execute(made, Looker()).problems == []
+    assert execute(made, CropFinder()).problems == []
     now = {path.name for path in out.iterdir() if path.is_file()}
     assert now == {"a.jpg", "a.txt", "a-2.png", "a-2.txt", "a-2-mask.png", "b.jpg", "b.txt", "own.png"}
     (removal,) = Trash(out).removals()
@@ -163,22 +163,22 @@ def test_what_only_an_earlier_preparation_made_goes_to_the_trash(tmp_path: Path)
     assert "a.jpg" not in {path.name for path in out.iterdir()} and done.cancelled is False
 
 
-def test_a_record_takes_nothing_away_that_lies_elsewhere(folder: Path, tmp_path: Path) -> None:
+def test_a_forged_record_removes_nothing_outside_the_folder(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     prepare(folder, out)
     images.save(tmp_path / "mine.png")
     (out / "linked").symlink_to(tmp_path)
-    told = json.loads((out / ".sdft" / "prepared.json").read_text())
+    content = json.loads((out / ".sdft" / "prepared.json").read_text())
     for name in ("../mine.png", "linked/mine.png", str(tmp_path / "mine.png")):
-        told["files"][name], told["keys"][name] = record.stamp(tmp_path / "mine.png"), "x"
-    (out / ".sdft" / "prepared.json").write_text(json.dumps(told))
+        content["files"][name], content["keys"][name] = record.stamp(tmp_path / "mine.png"), "x"
+    (out / ".sdft" / "prepared.json").write_text(json.dumps(content))
     prepare(folder, out)
     assert (tmp_path / "mine.png").is_file() and Trash(out).removals() == []
     with pytest.raises(TrashError, match="is not in the folder"):
         Trash(out).remove([out / ".." / "mine.png"])
 
 
-def test_a_text_too_long_for_a_caption_is_not_taken_along(tmp_path: Path) -> None:
+def test_a_text_too_long_for_a_caption_is_not_copied(tmp_path: Path) -> None:
     folder, out = tmp_path / "pictures", tmp_path / "out"
     images.save(folder / "a bee.png")
     (folder / "a bee.txt").write_text("word " * 20_000)
@@ -186,19 +186,19 @@ def test_a_text_too_long_for_a_caption_is_not_taken_along(tmp_path: Path) -> Non
     assert (out / "a bee.txt").read_text() == "a bee\n"
 
 
-def test_folders_with_other_things_are_refused(folder: Path, tmp_path: Path) -> None:
+def test_folders_with_other_files_are_refused(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     images.fill(other, 1)
-    with pytest.raises(PreparationError, match=r"other is not empty \(it holds 000.png\); choose a new folder"):
+    with pytest.raises(PreparationError, match=r"other is not empty \(it contains 000.png\); choose a new folder"):
         prepare(folder, other)
     with pytest.raises(PreparationError, match="is a file; choose a folder"):
         prepare(folder, other / "000.png")
     prepare(other, tmp_path / "out")
-    with pytest.raises(PreparationError, match="holds pictures prepared from .*other; choose a new folder"):
+    with pytest.raises(PreparationError, match="contains pictures prepared from .*other; choose a new folder"):
         prepare(folder, tmp_path / "out")
 
 
-def test_mirrored_copies_beside_the_originals_are_no_originals_next_time(folder: Path) -> None:
+def test_mirrored_copies_among_the_originals_are_not_mirrored_again(folder: Path) -> None:
     before = snapshot(folder)
     for _ in range(2):
         prepare(folder, folder, cut="whole", mirror=True)
@@ -224,7 +224,7 @@ def test_mirrored_copies_beside_the_originals_are_no_originals_next_time(folder:
 
 
 @pytest.mark.parametrize(("format", "kind"), [("jpeg", "JPEG"), ("webp", "WEBP"), ("png", "PNG")])
-def test_formats_and_the_turn_of_a_photograph(folder: Path, tmp_path: Path, format: str, kind: str) -> None:
+def test_formats_and_the_rotation_of_a_photograph(folder: Path, tmp_path: Path, format: str, kind: str) -> None:
     prepare(folder, tmp_path / "out", cut="whole", format=format, quality=90)
     ending = {"jpeg": "jpg"}.get(format, format)
     with Image.open(tmp_path / "out" / f"turned.{ending}") as image:
@@ -301,12 +301,12 @@ def test_cancelling_ends_with_whole_files(tmp_path: Path) -> None:
     recipe = images.recipe(folder)
     made = plan(scan(recipe), folder, out, from_plain({}), recipe)
     seen: list[int] = []
-    done = execute(made, Looker(), lambda count, total: seen.append(count), lambda: len(seen) >= 3)
+    done = execute(made, CropFinder(), lambda count, total: seen.append(count), lambda: len(seen) >= 3)
     assert done.cancelled and 3 <= done.written < 40 and len(list(out.glob("*.png"))) == done.written
-    assert execute(made, Looker()).skipped == done.written
+    assert execute(made, CropFinder()).skipped == done.written
 
 
-def test_hostile_files_cost_a_sentence_each(folder: Path, tmp_path: Path) -> None:
+def test_each_unreadable_file_is_a_problem_and_the_others_are_prepared(folder: Path, tmp_path: Path) -> None:
     (folder / "cut.png").write_bytes((folder / "plain.png").read_bytes()[:300])
     name = "<b>\n😀.png"
     images.save(folder / name)
@@ -314,14 +314,14 @@ def test_hostile_files_cost_a_sentence_each(folder: Path, tmp_path: Path) -> Non
     recipe = images.recipe(folder)
     made = plan(scan(recipe), folder, tmp_path / "out", from_plain({}), recipe)
     (folder / "gone.png").unlink()
-    done = execute(made, Looker())
+    done = execute(made, CropFinder())
     assert done.written == 7 and len(done.problems) == 2
     assert any("cut.png is damaged or cut off" in text for text in done.problems)
     assert any("gone.png is gone" in text for text in done.problems)
     assert (tmp_path / "out" / name).is_file()
 
 
-def test_a_link_in_the_results_leads_nowhere(folder: Path, tmp_path: Path) -> None:
+def test_nothing_is_written_through_a_link_in_the_results(folder: Path, tmp_path: Path) -> None:
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     elsewhere.mkdir()
     prepare(folder, out)
@@ -330,7 +330,7 @@ def test_a_link_in_the_results_leads_nowhere(folder: Path, tmp_path: Path) -> No
     (out / "deep").rmdir()
     os.symlink(elsewhere, out / "deep")
     _, done = prepare(folder, out)
-    assert done.problems == [f"{out / 'deep'} is a link out of the folder; remove the link."]
+    assert done.problems == [f"{out / 'deep'} is a link that leads out of the folder; remove the link."]
     assert list(elsewhere.iterdir()) == []
 
 
@@ -342,7 +342,7 @@ def test_a_folder_that_cannot_be_written_is_named(folder: Path, tmp_path: Path) 
         prepare(folder, closed)
 
 
-def test_a_full_disk_is_said_and_what_is_written_stays(folder: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_message_and_written_files_stay(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("resource")
     code = (
         "import resource, sys\n"

@@ -1,4 +1,4 @@
-"""Masks painted by hand: where they lie, what is kept, what is refused; and that training uses them at once."""
+"""Masks painted by hand: where they are stored, backups, refused data; and that training uses them at once."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def url(mask: Image.Image) -> str:
 
 
 def half(size: tuple[int, int] = (64, 64), mode: str = "RGBA") -> Image.Image:
-    """The left half is learnt."""
+    """Make a mask that trains the left half."""
     mask = Image.new("L", size, 0)
     mask.paste(255, (0, 0, size[0] // 2, size[1]))
     return mask.convert(mode)
 
 
 def claiming(side: int) -> bytes:
-    """A PNG of a few bytes that says it has so many pixels a side."""
+    """Make a PNG of a few bytes whose header claims ``side`` pixels a side."""
     data = io.BytesIO()
     Image.new("L", (1, 1)).save(data, "PNG")
     head = b"IHDR" + struct.pack(">II", side, side) + data.getvalue()[24:29]
@@ -83,17 +83,15 @@ def test_masks_have_the_size_of_their_picture_and_are_read_back(tmp_path: Path) 
     )
 
 
-def test_a_former_mask_is_kept_and_one_changed_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+def test_a_replaced_mask_is_backed_up_and_one_changed_since_is_not_replaced(tmp_path: Path) -> None:
     images.save(tmp_path / "a.png")
     images.save(tmp_path / "a-mask.jpg", images.image(mode="L"))
     former = (tmp_path / "a-mask.jpg").read_bytes()
     picture = only(tmp_path)
-    with pytest.raises(
-        masks.MaskChanged, match=r"a-mask.jpg was changed by another program meanwhile; open the mask again"
-    ):
+    with pytest.raises(masks.MaskChanged, match=r"a-mask.jpg has been changed by another program; open the mask again"):
         masks.write(picture, url(half()), "a-mask.jpg:1:1")
     masks.write(picture, url(half()), masks.version(picture))
-    assert not (tmp_path / "a-mask.jpg").exists(), "two masks would be one too many"
+    assert not (tmp_path / "a-mask.jpg").exists(), "a picture has one mask"
     (kept,) = (tmp_path / ".sdft" / "masks").iterdir()
     assert kept.read_bytes() == former
     picture = only(tmp_path)
@@ -102,7 +100,7 @@ def test_a_former_mask_is_kept_and_one_changed_meanwhile_is_not_replaced(tmp_pat
 
 
 @pytest.mark.parametrize("removed", [False, True])
-def test_every_mask_that_is_replaced_is_kept(tmp_path: Path, removed: bool) -> None:
+def test_every_replaced_mask_is_backed_up(tmp_path: Path, removed: bool) -> None:
     images.save(tmp_path / "a.png")
     images.save(tmp_path / "b.png")
     for place, name in enumerate(("a-mask.webp", "a-mask.png", "b-mask.png")):
@@ -117,7 +115,7 @@ def test_every_mask_that_is_replaced_is_kept(tmp_path: Path, removed: bool) -> N
     assert {path.read_bytes() for path in (tmp_path / ".sdft" / "masks").iterdir()} == before
 
 
-def test_of_two_who_painted_over_the_same_mask_one_is_told(tmp_path: Path) -> None:
+def test_of_several_who_paint_over_the_same_mask_only_one_succeeds(tmp_path: Path) -> None:
     images.save(tmp_path / "a.png", images.image(900, 900))
     picture = only(tmp_path)
     painted = url(images.image(900, 900, 5, "L"))
@@ -146,31 +144,31 @@ def test_transparency_is_a_mask(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ("", "A mask is sent as a PNG's data URL"),
-        ("data:image/svg+xml;base64,PHN2Zz4=", "A mask is sent as a PNG's data URL"),
-        (masks.PREFIX + "!!!", "The mask is no PNG that can be read; paint it again."),
+        ("", "A mask must be a PNG data URL"),
+        ("data:image/svg+xml;base64,PHN2Zz4=", "A mask must be a PNG data URL"),
+        (masks.PREFIX + "!!!", "The mask isn't a readable PNG; paint it again."),
         (
             masks.PREFIX + base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 50).decode(),
-            "The mask is no PNG that can be read",
+            "The mask isn't a readable PNG",
         ),
         (masks.PREFIX + "A" * (9 * 2**20), "of at most 8 MiB"),
-        (masks.PREFIX + base64.b64encode(claiming(40_000)).decode(), "The mask is no PNG that can be read"),
-        (url(half((63, 64))), "The mask has 63 × 64 pixels where 64 × 64 are painted; open the picture again."),
+        (masks.PREFIX + base64.b64encode(claiming(40_000)).decode(), "The mask isn't a readable PNG"),
+        (url(half((63, 64))), "The mask has 63 × 64 pixels instead of 64 × 64; open the picture again."),
         (
             url(Image.new("RGBA", (64, 64), (0, 0, 0, 255))),
-            "The mask is all black, so nothing of the picture would be learnt",
+            "The mask is all black, so nothing of the picture would be trained",
         ),
         (url(Image.new("RGBA", (64, 64), (255, 255, 255, 0))), "The mask is all black"),
     ],
 )
-def test_what_is_no_mask_is_refused_and_nothing_written(tmp_path: Path, data: str, sentence: str) -> None:
+def test_data_that_is_not_a_mask_is_refused_and_nothing_is_written(tmp_path: Path, data: str, sentence: str) -> None:
     images.save(tmp_path / "a.png")
-    with pytest.raises(PreparationError) as told:
+    with pytest.raises(PreparationError) as caught:
         masks.write(only(tmp_path), data, "")
-    assert sentence in str(told.value) and [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert sentence in str(caught.value) and [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_a_link_in_place_of_our_folder_is_refused(tmp_path: Path) -> None:
+def test_a_link_in_place_of_the_hidden_folder_is_refused(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "pictures", tmp_path / "elsewhere"
     elsewhere.mkdir()
     images.save(folder / "a.png")

@@ -1,4 +1,4 @@
-"""The plan: which files, of which size, cut out where; nothing is opened or written."""
+"""The plan: which files, of which size, with which crops; nothing is opened or written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def targets(found: Plan) -> list[str]:
     return [action.target for action in found.actions]
 
 
-def test_each_picture_goes_where_training_would_cut_it(tmp_path: Path) -> None:
+def test_each_picture_is_cropped_as_in_training(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     images.save(folder / "wide.png", images.image(150, 70))
     images.save(folder / "10_cat" / "tall.jpg", images.image(90, 200))
@@ -69,7 +69,7 @@ def test_long_and_large_pictures_become_tiles_that_cover_them(tmp_path: Path) ->
     assert "large.png is cut into 25 tiles." in " ".join(large.notes)
 
 
-def test_a_crop_by_hand_is_used_and_stays_inside(tmp_path: Path) -> None:
+def test_a_crop_by_hand_is_used_and_stays_inside_the_picture(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     images.save(folder / "a.png", images.image(200, 64))
     size = (200, 64)
@@ -81,7 +81,7 @@ def test_a_crop_by_hand_is_used_and_stays_inside(tmp_path: Path) -> None:
     assert near.geometry is not None and near.geometry.resized == (400, 128)
     assert (near.geometry.x, near.geometry.y) == (168, 0)
     other = made(folder, tmp_path / "out", crops={"a.png": (Crop(1.0, 0.5), (99, 64))}, settings=squares).actions[0]
-    assert not other.by_hand, "the picture is another one by now"
+    assert not other.by_hand, "the picture's size has changed"
 
 
 def test_undersized_pictures_are_named(tmp_path: Path) -> None:
@@ -94,17 +94,17 @@ def test_undersized_pictures_are_named(tmp_path: Path) -> None:
     assert made(folder, tmp_path / "out", settings={"no_upscale": True}).undersized == ()
 
 
-def test_only_mirrored_copies_go_beside_the_originals(tmp_path: Path) -> None:
+def test_only_mirrored_copies_can_be_added_to_the_originals_folder(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     images.fill(folder, 2)
-    beside = made(folder, folder, cut="whole", mirror=True)
-    assert [(action.target, action.flip) for action in beside.actions] == [("000-2.png", True), ("001-2.png", True)]
-    with pytest.raises(PreparationError, match="only mirrored copies of whole pictures"):
+    in_place = made(folder, folder, cut="whole", mirror=True)
+    assert [(action.target, action.flip) for action in in_place.actions] == [("000-2.png", True), ("001-2.png", True)]
+    with pytest.raises(PreparationError, match="Only mirrored copies of whole pictures"):
         made(folder, folder)
-    with pytest.raises(PreparationError, match="lies in the folder of the originals"):
+    with pytest.raises(PreparationError, match="is inside the folder of the originals"):
         made(folder, folder / "prepared")
     os.symlink(folder, tmp_path / "link")
-    with pytest.raises(PreparationError, match="only mirrored copies"):
+    with pytest.raises(PreparationError, match="Only mirrored copies"):
         made(folder, tmp_path / "link")
 
 
@@ -120,14 +120,14 @@ def test_only_mirrored_copies_go_beside_the_originals(tmp_path: Path) -> None:
         ({"mirror": "yes"}, "mirror is on or off: write true or false."),
         (
             {"background": "nocolour"},
-            "background is 'nocolour', which is no colour; write a name such as 'white' or #rrggbb.",
+            "background is 'nocolour', which isn't a colour; write a name such as 'white' or #rrggbb.",
         ),
-        ({"background": 3}, "background is no text; write a colour name such as 'white' or #rrggbb."),
+        ({"background": 3}, "background is not text; write a colour name such as 'white' or #rrggbb."),
         ({"format": ["png"]}, "format is \"['png']\"; write one of png, jpeg, webp."),
         ({"cut": "whole", "split": "long"}, "Tiles have the size of buckets: cut to buckets, or switch splitting off."),
     ],
 )
-def test_wrong_options_are_said_in_a_sentence(options: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(PreparationError) as told:
+def test_the_error_about_a_wrong_option(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(PreparationError) as caught:
         from_plain(options)
-    assert str(told.value) == sentence
+    assert str(caught.value) == sentence

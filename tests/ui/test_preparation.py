@@ -242,13 +242,13 @@ def test_what_is_wrong_is_said(open_page: Any, folder: Path) -> None:
     section = opened(page, folder)
     out = section.locator("[data-option=out]")
     out.fill(str(folder / "inside"))
-    section.locator(".sdft-problem", has_text="lies in the folder of the originals").wait_for()
+    section.locator(".sdft-problem", has_text="is inside the folder of the originals").wait_for()
     assert section.locator("[data-action=prepare]").is_disabled()
     other = folder.parent / "other"
     other.mkdir()
     (other / "mine.txt").write_text("mine")
     out.fill(str(other))
-    section.locator(".sdft-problem", has_text="is not empty (it holds mine.txt)").wait_for()
+    section.locator(".sdft-problem", has_text="is not empty (it contains mine.txt)").wait_for()
     out.fill("")
     section.locator("[data-action=prepare]:enabled").wait_for()
     assert section.locator("[data-option=quality]").evaluate("node => node.closest('.sdft-field').hidden") is True
