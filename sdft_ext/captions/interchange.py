@@ -70,7 +70,7 @@ def read_beside(format: str, pictures: Sequence[Picture]) -> Imported:
             ) from error
         if data is not None and len(data) > CAPTION_BYTES:
             raise CaptionsError(
-                f"{printable(path)} is longer than {CAPTION_BYTES // 1024} kB, which is no caption; shorten or "
+                f"{printable(path)} is longer than {CAPTION_BYTES // 1024} kB, too long for a caption; shorten or "
                 f"remove it."
             )
         texts.append(files.parse(data).text if data is not None else None)

@@ -95,7 +95,7 @@ class Reader:
             entry = self._entry_of(file)
             if entry.name not in touched:
                 touched.add(entry.name)
-                entry.fallback, entry.from_folder = file.words, file.from_folder
+                entry.fallback, entry.from_folder = file.fallback, file.from_folder
                 if self._read_caption(entry, anew):
                     self.bump(entry)
             if entry.locked:
@@ -109,7 +109,7 @@ class Reader:
         self._remove_others(present, touched)
         if not self.pictures:
             raise CaptionsError(
-                f"The folder {printable(self.root)} holds no pictures; put JPEG, PNG or WebP files there. "
+                f"The folder {printable(self.root)} contains no pictures; put JPEG, PNG or WebP files there. "
                 f"{' '.join(texts[:3])}"
             )
         self.problems, self._folders = texts, folders
@@ -142,7 +142,7 @@ class Reader:
             return entry
         path = file.text_file or file.path.with_name(f"{os.path.splitext(file.path.name)[0]}.txt")
         if entry is None:
-            entry = self.entries[name] = CaptionEntry(name, path, file.words, file.from_folder)
+            entry = self.entries[name] = CaptionEntry(name, path, file.fallback, file.from_folder)
         elif entry.file != path:
             entry.file, entry.signature = path, None
         return entry
@@ -218,7 +218,7 @@ def signature_of(path: Path) -> Signature | None:
 def _parse_file(path: Path, size: int) -> tuple[ParsedCaption | None, str]:
     """Return a caption file's text, or None and, where it can't be edited, a sentence that says why."""
     if size > MAX_TEXT_FILE:
-        return None, f"{printable(path)} is longer than 1 MB, which is no caption; shorten it, or remove it."
+        return None, f"{printable(path)} is longer than 1 MB, too long for a caption; shorten it, or remove it."
     try:
         data = files.read(path)
     except OSError as error:
@@ -226,7 +226,7 @@ def _parse_file(path: Path, size: int) -> tuple[ParsedCaption | None, str]:
     if data is None:
         return None, ""
     if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")):
-        return None, f"{printable(path)} holds a picture, not a caption; give it a picture's extension."
+        return None, f"{printable(path)} contains a picture, not a caption; give it a picture's extension."
     return files.parse(data), ""
 
 

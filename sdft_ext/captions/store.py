@@ -25,7 +25,7 @@ from .saver import Saver
 class CaptionStore:
     """The captions below ``root``. ``may_write`` is asked with the real path of a caption file that is a link.
 
-    Raises CaptionsError where the folder is missing or holds no pictures. All methods may be called from any thread;
+    Raises CaptionsError where the folder is missing or contains no pictures. All methods may be called from any thread;
     ``lock`` keeps other threads away for longer.
     """
 

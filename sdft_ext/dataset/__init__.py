@@ -1,1 +1,1 @@
-"""Pictures and captions, to batches."""
+"""The dataset of a run: from pictures and captions to batches."""

@@ -1,4 +1,4 @@
-"""Batches: the plan's samples, encoded and stacked. A pure function of the step, as the plan is."""
+"""Batches: the plan's samples, encoded and stacked. Like the plan, a pure function of the step."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .shard import ALL, Shard
 
 @dataclass(frozen=True)
 class Batch:
-    """What one micro-batch holds; B pictures of one bucket.
+    """A micro-batch: B pictures of one bucket.
 
     latents         [B, C, h, w] float32, scaled
     captions        B texts
     weight          [B] the concept's loss weight, for regularization pictures times ``prior_loss_weight``
-    mask            [B, 1, h, w] in [0, 1], or None where no picture has one (a picture without one counts as all white)
+    mask            [B, 1, h, w] in [0, 1], or None if no picture has one; a picture without one counts as all white
     regularization  [B] bool
     time_ids        [B, 6] float32: original height, width, crop top, left, target height, width (SDXL's order, Podell
                     2023 §2.2), in pixels; the crop counts in the resized picture, after mirroring
     pictures        indices into the scan's pictures
     shard           which pictures of the whole batch these are
-    all_captions    the whole batch's; empty where these are all
+    all_captions    the captions of the whole batch; empty where this is the whole batch
     """
 
     latents: torch.Tensor
@@ -40,6 +40,7 @@ class Batch:
     all_captions: list[str] = field(default_factory=list)
 
     def to(self, device: torch.device | str) -> Batch:
+        """Return the batch with its tensors on a device."""
         if self.latents.device == torch.device(device):
             return self
         return replace(
@@ -53,16 +54,16 @@ class Batch:
 
 
 class Batches:
-    """The batches of a run: ``at(step, micro)``, both from 0, in any order. ``shard`` is what this process sees of
-    them.
-    """
+    """The batches of a run: ``at(step, micro)``, both from 0, in any order. ``shard``: the part for this process."""
 
     def __init__(self, plan: Plan, latents: Latents, shard: Shard = ALL) -> None:
         self.plan, self.latents, self.shard = plan, latents, shard
         self._fixed: dict[tuple[int, ...], Batch] = {}
 
     def at(self, step: int, micro: int = 0) -> Batch:
-        """Raises PictureError where a picture has to be opened again (random crops, cache 'none') and can't be."""
+        """Return a micro-batch. Raises PictureError where a picture must be opened again (random crops, cache 'none')
+        and can't be.
+        """
         samples = self.plan.samples(step, micro)
         batch = self._batch(self.shard.of(samples), (step, micro))
         if self.shard.count == 1:
@@ -70,14 +71,14 @@ class Batches:
         return replace(batch, shard=self.shard, all_captions=[sample.caption for sample in samples])
 
     def fixed(self, pictures: Sequence[int]) -> Batch:
-        """The given pictures, of one bucket, with nothing left to chance: for validation. Kept, as it comes again."""
+        """Return the batch of these pictures, of one bucket, without any draw: for validation, so it is cached."""
         key = tuple(pictures)
         if key not in self._fixed:
             self._fixed[key] = self._batch([self.plan.fixed_sample(picture) for picture in pictures], None)
         return self._fixed[key]
 
     def fixed_groups(self, pictures: Sequence[int], at_most: int) -> list[list[int]]:
-        """The given pictures in groups of one bucket and at most ``at_most``, as ``fixed`` takes them."""
+        """Split pictures into groups of one bucket and at most ``at_most``, as ``fixed`` takes them."""
         groups: dict[str, list[list[int]]] = {}
         for picture in pictures:
             same = groups.setdefault(str(self.plan.geometries[picture].bucket), [[]])
@@ -104,7 +105,7 @@ class Batches:
         )
 
     def _latents(self, encoded: Sequence[Encoded], place: tuple[int, int] | None) -> torch.Tensor:
-        """The VAE's mean, or a draw from its Gaussian (its mean in ``fixed``)."""
+        """Return the VAE's mean, or a draw from its Gaussian (the mean in ``fixed``), [B, C, h, w]."""
         mean = torch.stack([e.mean for e in encoded])
         if self.plan.dataset.latents == "mean" or place is None:
             return mean

@@ -1,7 +1,7 @@
-"""Aspect-ratio buckets: which size each picture is trained at, and which part of it is seen.
+"""Aspect-ratio buckets: the size at which each picture is trained, and its crop.
 
-The area is that of a square of ``resolution``; sides are multiples of ``bucket_step`` (NovelAI 2022, as in kohya's
-trainer). Every side is a multiple of 8, the VAE's factor.
+A bucket's area is at most that of a square of ``resolution``; sides are multiples of ``bucket_step`` (NovelAI 2022, as
+in kohya's trainer) and of 8, the VAE's factor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a picture gets into its bucket: resized to ``resized`` (width, height), then cut out at ``x``, ``y``.
+    """How a picture is fitted into its bucket: resized to ``resized`` (width, height), then cropped at ``x``, ``y``.
 
     All in pixels, upright, before mirroring.
     """
@@ -42,26 +42,26 @@ class Geometry:
 
     @property
     def slack(self) -> tuple[int, int]:
-        """Pixels that the crop could move in x and y; (0, 0) where the picture fits exactly."""
+        """Return by how many pixels the crop can move in x and y; (0, 0) where the picture fits exactly."""
         return self.resized[0] - self.bucket.width, self.resized[1] - self.bucket.height
 
     def moved(self, u: float, v: float) -> Geometry:
-        """The crop at shares ``u``, ``v`` in [0, 1) of its room to move."""
+        """Return the crop moved to the shares ``u``, ``v`` in [0, 1) of its slack."""
         right, down = self.slack
         return Geometry(self.bucket, self.resized, int(u * (right + 1)), int(v * (down + 1)))
 
     @property
     def kept(self) -> float:
-        """Share of the picture's area that is seen."""
+        """Return the share of the picture's area that is inside the crop."""
         return self.bucket.width * self.bucket.height / (self.resized[0] * self.resized[1])
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The settings that buckets depend on, made fit for each other.
+    """The settings that buckets depend on, made consistent.
 
-    Steps are rounded up to a multiple of 8 and never longer than the resolution. A smallest side above the resolution
-    and a largest below it would leave no square, so they give way: the defaults suit models of 64 pixels too.
+    The step is rounded up to a multiple of 8, at most the resolution. A least side above the resolution, or a largest
+    below it, would leave no square, so it is adjusted: the defaults work for models of 64 pixels too.
     """
 
     resolution: int
@@ -73,7 +73,7 @@ class Limits:
 
 
 def limits(recipe: DatasetRecipe) -> Limits:
-    """The recipe's bucket settings as they are used."""
+    """Return the recipe's bucket settings, made consistent."""
     resolution = _down(recipe.resolution, FACTOR)
     step = min(_up(recipe.bucket_step, FACTOR), resolution)
     square = _down(resolution, step)
@@ -89,7 +89,7 @@ def limits(recipe: DatasetRecipe) -> Limits:
 
 @lru_cache(maxsize=16)
 def sizes(limits: Limits) -> tuple[Bucket, ...]:
-    """All buckets, from tallest to widest: for each side the longest other side within the area."""
+    """Return all buckets, from tallest to widest: for each side, the longest other side within the area."""
     if limits.squares:
         return (Bucket(limits.resolution, limits.resolution),)
     square = _down(limits.resolution, limits.step)
@@ -103,10 +103,10 @@ def sizes(limits: Limits) -> tuple[Bucket, ...]:
 
 @lru_cache(maxsize=65536)
 def place(width: int, height: int, limits: Limits) -> Geometry:
-    """The bucket whose aspect ratio is nearest (as a factor), covered by the resized picture, cut in the middle.
+    """Fit a picture into the bucket with the nearest aspect ratio (as a factor), covering it, cropped in the middle.
 
     Without enlarging, a picture that doesn't cover its bucket keeps its size, and its bucket is the part of it whose
-    sides are multiples of the step (of 8 where it is smaller than a step).
+    sides are multiples of the step (of 8 where a side is shorter than a step).
     """
     bucket = _nearest(width, height, limits)
     scale = max(bucket.width / width, bucket.height / height)
@@ -118,7 +118,7 @@ def place(width: int, height: int, limits: Limits) -> Geometry:
 
 
 def assign(width: int, height: int, recipe: DatasetRecipe) -> Geometry:
-    """Where a picture of ``width`` × ``height`` pixels goes under this recipe, cut in the middle."""
+    """Fit a picture of ``width`` × ``height`` pixels into its bucket under this recipe, cropped in the middle."""
     return place(width, height, limits(recipe))
 
 
@@ -130,7 +130,7 @@ def _nearest(width: int, height: int, limits: Limits) -> Bucket:
     def distance(bucket: Bucket) -> tuple[float, int]:
         return abs(math.log(bucket.width * height / (bucket.height * width))), -bucket.width * bucket.height
 
-    # Ratios may repeat (a smaller bucket of the same shape), so neighbours on both sides are compared.
+    # Ratios may repeat (a smaller bucket of the same aspect ratio), so neighbours on both sides are compared.
     return min(all_sizes[max(at - 2, 0) : at + 3], key=distance)
 
 

@@ -1,10 +1,10 @@
-"""Encoded pictures and captions, kept in memory or on disk, so that the VAE and the text encoder run once.
+"""Cache the latents of pictures in memory or on disk, so that the VAE encodes each of them once.
 
-An entry's key holds all that it depends on: the picture's content (not its name or date), the mask's, the crop, the
-mirroring, the background behind transparency, and the encoder's fingerprint. So entries serve later runs, other
-folders with the same pictures, and changed recipes, and never serve wrongly. A damaged entry is made anew.
+An entry's key covers everything it depends on: the content of the picture (not its name or date) and of its mask, the
+crop, the mirroring, the background behind transparency, and the VAE's fingerprint. So later runs, other folders with
+the same pictures, and changed recipes share entries and never get wrong ones. A damaged entry is encoded again.
 
-What is encoded: pixels in [-1, 1], mirrored before encoding (the VAE doesn't commute with mirroring).
+Pictures are mirrored before they are encoded, because the VAE doesn't commute with mirroring.
 """
 
 from __future__ import annotations
@@ -47,12 +47,13 @@ class Encoded:
 
     @property
     def bytes(self) -> int:
+        """Return the size of the tensors."""
         return sum(t.numel() * t.element_size() for t in (self.mean, self.std, self.mask) if t is not None)
 
 
 @dataclass(frozen=True)
 class View:
-    """A picture as it is encoded: cut out and perhaps mirrored."""
+    """A picture as it is encoded: with its crop, and mirrored or not."""
 
     picture: Picture
     geometry: Geometry
@@ -60,10 +61,10 @@ class View:
 
 
 class Latents:
-    """Encoded pictures.
+    """A cache of encoded pictures.
 
-    ``encode`` is the VAE, ``fingerprint`` names it; ``folder`` is where the disk cache lies (used with cache 'disk').
-    Random crops are encoded each time they come: hardly one comes twice.
+    ``encode`` is the VAE, ``fingerprint`` identifies it; ``folder``: where the disk cache is (with cache 'disk').
+    Random crops are encoded each time, because hardly any comes twice.
     """
 
     def __init__(
@@ -76,8 +77,8 @@ class Latents:
     ) -> None:
         self.recipe, self.encode, self.fingerprint, self.workers = recipe, encode, fingerprint, workers
         self.notes: list[str] = []
-        self._kept: OrderedDict[View, Encoded] = OrderedDict()
-        self._kept_bytes = 0
+        self._memory: OrderedDict[View, Encoded] = OrderedDict()
+        self._memory_bytes = 0
         self._waiting: dict[View, Chunk] = {}
         self._disk: CacheFiles | None = None
         self._hashes: Hashes | None = None
@@ -87,13 +88,13 @@ class Latents:
             self._disk, self._hashes = CacheFiles(Path(folder) / "latents"), Hashes(Path(folder) / "hashes.json")
 
     def prepare(self, scan: Scan, progress: Progress | None = None, waiting: int = 0) -> Scan:
-        """Encode all that can be encoded ahead, and open every picture once: the scan without those that can't be read.
+        """Open every picture, encode what can be encoded ahead of time, and return the scan without unreadable ones.
 
-        Up to ``waiting`` bytes of pixels are kept as they are instead, and encoded when ``get`` first needs them. With
-        cache 'none' pictures are only opened. A run's plan is made from what this returns, so that a picture cut off
-        in the middle costs a sentence and not the run.
+        Up to ``waiting`` bytes of pixels are kept instead, and encoded when ``get`` first needs them. With cache
+        'none', pictures are only opened. A run's plan is made from the returned scan, so that a truncated picture is
+        reported as a problem and doesn't end the run.
 
-        Raises DatasetError where no picture is left, and where the VAE gives no numbers.
+        Raises DatasetError where no picture is left, and where the VAE returns NaN.
         """
         views = [view for picture in scan.pictures for view in self._views(picture)]
         bad: dict[Path, Problem] = {}
@@ -104,14 +105,14 @@ class Latents:
                 chunks, _ahead(pool, self._cached_or_loaded, chunks, self.workers + 1), strict=True
             ):
                 good = []
-                for view, what in zip(chunk, loaded, strict=True):
-                    if isinstance(what, PictureError):
-                        bad[view.picture.path] = Problem(view.picture.path, str(what), True)
-                    elif isinstance(what, Encoded):
-                        self._remember(view, what)
+                for view, result in zip(chunk, loaded, strict=True):
+                    if isinstance(result, PictureError):
+                        bad[view.picture.path] = Problem(view.picture.path, str(result), True)
+                    elif isinstance(result, Encoded):
+                        self._keep_in_memory(view, result)
                     else:
-                        good.append((view, what))
-                if good and self._ahead_of_time(good[0][0]):
+                        good.append((view, result))
+                if good and self._cacheable(good[0][0]):
                     waiting -= sum(pixels.nbytes for _, (pixels, _) in good)
                     if waiting < 0:
                         self._encode_chunk(good)
@@ -121,30 +122,26 @@ class Latents:
                 if progress is not None:
                     progress(done, len(views))
         if self._hashes is not None:
-            self._guarded(self._hashes.save)
+            self._try_writing(self._hashes.save)
         return scan.without(list(bad.values())) if bad else scan
 
     def encode_waiting(self) -> None:
-        """Encode now what waits until it is needed: afterwards no step needs the VAE, unless it cuts anew or nothing is
-        kept.
-        """
+        """Encode the pictures that wait; then no step needs the VAE, except with random crops or cache 'none'."""
         while self._waiting:
             self._encode_chunk(next(iter(self._waiting.values())))
 
-    def encode_some(self) -> None:
-        """Encode the largest pictures that wait and are encoded together: no step will take more of the memory for
-        it.
-        """
+    def encode_largest(self) -> None:
+        """Encode the largest chunk of pictures that wait: encoding takes no step more memory than this."""
         if self._waiting:
             self._encode_chunk(
                 max(self._waiting.values(), key=lambda chunk: sum(loaded[0].size for _, loaded in chunk))
             )
 
     def get(self, views: Sequence[View]) -> list[Encoded]:
-        """The latents of pictures of one bucket; what isn't kept is encoded together.
+        """Return the latents of pictures of one bucket; those that aren't cached are encoded together.
 
-        Raises PictureError where a picture that has to be opened again is gone or damaged, and DatasetError where the
-        VAE gives no numbers.
+        Raises PictureError where a picture that must be opened again is gone or damaged, and DatasetError where the VAE
+        returns NaN.
         """
         for view in views:
             if view in self._waiting:
@@ -152,30 +149,31 @@ class Latents:
         found = [self._find(view) for view in views]
         for view, encoded in zip(views, found, strict=True):
             if encoded is not None:
-                self._remember(view, encoded)
+                self._keep_in_memory(view, encoded)
         missing = [i for i, encoded in enumerate(found) if encoded is None]
         if missing:
             loaded = [load(views[i], self.recipe) for i in missing]
             for i, new in zip(missing, self._encode(loaded), strict=True):
                 found[i] = new
-                if self._ahead_of_time(views[i]):
-                    self._keep(views[i], new)
+                if self._cacheable(views[i]):
+                    self._store(views[i], new)
         return [encoded for encoded in found if encoded is not None]
 
     def _views(self, picture: Picture) -> list[View]:
-        """What a run may show of a picture; for random crops the middle stands for all."""
+        """Return the views of a picture that a run may show; of random crops, only the middle one."""
         geometry = assign(picture.width, picture.height, self.recipe)
         flips = [False] if self.recipe.flip == 0 else [True] if self.recipe.flip == 1 else [False, True]
-        if not self._ahead_of_time(View(picture, geometry, False)):
+        if not self._cacheable(View(picture, geometry, False)):
             flips = flips[:1]
         return [View(picture, geometry, flip) for flip in flips]
 
-    def _ahead_of_time(self, view: View) -> bool:
+    def _cacheable(self, view: View) -> bool:
         return self.recipe.cache != "none" and (self.recipe.crop == "center" or view.geometry.slack == (0, 0))
 
     def _cached_or_loaded(self, chunk: Sequence[View]) -> Sequence[Encoded | Loaded | PictureError]:
-        """A chunk's entries, or, if one of them is missing, the pixels of all: so what is encoded together, and with it
-        the last bit, doesn't depend on what the cache holds. Runs in the pool: changes nothing."""
+        """Return a chunk's entries, or the pixels of all if one entry is missing: so which pictures are encoded
+        together, and with that the last bit, doesn't depend on the cache's content. Runs in the pool; changes nothing.
+        """
         found = [encoded for view in chunk if (encoded := self._find(view)) is not None]
         if len(found) == len(chunk):
             return found
@@ -188,48 +186,48 @@ class Latents:
         return result
 
     def _encode_chunk(self, chunk: Chunk) -> None:
-        """Encode opened pictures together, whichever of them is needed: the last bit depends on the company."""
+        """Encode a chunk, whichever of its pictures is needed: the last bit depends on what is encoded together."""
         for (view, _), encoded in zip(chunk, self._encode([loaded for _, loaded in chunk]), strict=True):
-            self._keep(view, encoded)
+            self._store(view, encoded)
             self._waiting.pop(view, None)
 
     def _encode(self, loaded: Sequence[Loaded]) -> list[Encoded]:
         pixels = torch.from_numpy(np.stack([pixels for pixels, _ in loaded]))
         mean, std = (part.detach().to("cpu", torch.float32) for part in self.encode(pixels))
         if not bool(torch.isfinite(mean).all() and torch.isfinite(std).all()):
-            raise DatasetError("The VAE gave NaN instead of latents; use a VAE in float32, or one repaired for fp16.")
+            raise DatasetError("The VAE returned NaN instead of latents; use a VAE in float32, or one fixed for fp16.")
         masks = [None if mask is None else torch.from_numpy(mask) for _, mask in loaded]
         return [Encoded(m.clone(), s.clone(), mask) for m, s, mask in zip(mean, std, masks, strict=True)]
 
     def _find(self, view: View) -> Encoded | None:
-        kept = self._kept.get(view)
-        if kept is None and self._disk is not None and self._ahead_of_time(view):
+        found = self._memory.get(view)
+        if found is None and self._disk is not None and self._cacheable(view):
             try:
                 tensors = self._disk.read(self._key(view))
             except OSError:
-                return None  # the picture itself can't be read: opening it says so
-            kept = _encoded(tensors, view.geometry)
-        return kept
+                return None  # the picture can't be read; opening it raises an error that says so
+            found = _encoded(tensors, view.geometry)
+        return found
 
-    def _keep(self, view: View, encoded: Encoded) -> None:
-        self._remember(view, encoded)
+    def _store(self, view: View, encoded: Encoded) -> None:
+        self._keep_in_memory(view, encoded)
         if self._disk is None:
             return
         tensors = {"mean": encoded.mean, "std": encoded.std}
         if encoded.mask is not None:
             tensors["mask"] = encoded.mask
         disk = self._disk
-        self._guarded(lambda: disk.write(self._key(view), tensors))
+        self._try_writing(lambda: disk.write(self._key(view), tensors))
 
-    def _remember(self, view: View, encoded: Encoded) -> None:
-        if view not in self._kept:
-            self._kept[view] = encoded
-            self._kept_bytes += encoded.bytes
-        while self._disk is not None and self._kept_bytes > MEMORY and len(self._kept) > 1:
-            self._kept_bytes -= self._kept.popitem(last=False)[1].bytes
+    def _keep_in_memory(self, view: View, encoded: Encoded) -> None:
+        if view not in self._memory:
+            self._memory[view] = encoded
+            self._memory_bytes += encoded.bytes
+        while self._disk is not None and self._memory_bytes > MEMORY and len(self._memory) > 1:
+            self._memory_bytes -= self._memory.popitem(last=False)[1].bytes
 
-    def _guarded(self, write: Callable[[], None]) -> None:
-        """A cache that can't be written is no reason to stop: all is kept in memory then, and a note says so."""
+    def _try_writing(self, write: Callable[[], None]) -> None:
+        """Write to the disk cache; if that fails, note it and keep everything in memory from then on."""
         try:
             write()
         except OSError as error:
@@ -248,15 +246,15 @@ class Latents:
 
 
 Loaded = tuple[np.ndarray, "np.ndarray | None"]
-"""Pixels float32 [3, H, W] in [-1, 1], and the mask [h, w] in [0, 1] at the latents' size or None."""
+"""Pixels float32 [3, H, W] in [-1, 1], and the mask [h, w] in [0, 1] at the latents' size, or None."""
 Chunk = list[tuple[View, Loaded]]
-"""What is encoded in one call of the VAE."""
+"""Pictures that are encoded in one call of the VAE."""
 
 
 def load(view: View, recipe: DatasetRecipe) -> Loaded:
-    """Open, resize (Lanczos), cut out and mirror one picture and its mask.
+    """Open, resize (Lanczos), crop and mirror one picture and its mask.
 
-    Raises PictureError where the file is damaged, gone, or another size than when it was scanned.
+    Raises PictureError where the file is damaged, gone, or has another size than when it was scanned.
     """
     g = view.geometry
     image, mask = cropping.open_with_mask(view.picture, recipe, at_least=g.resized)
@@ -267,12 +265,12 @@ def load(view: View, recipe: DatasetRecipe) -> Loaded:
 
 
 def cache_folder(recipe: DatasetRecipe, output: str | Path) -> Path:
-    """Where the disk cache lies: ``dataset.cache_folder``, or ``cache`` beside the run folders in ``output``."""
+    """Return the disk cache's folder: ``dataset.cache_folder``, or ``cache`` in the folder ``output`` of the runs."""
     return Path(recipe.cache_folder).expanduser() if recipe.cache_folder else Path(output).expanduser() / "cache"
 
 
 def _chunks(views: Sequence[View]) -> Iterator[list[View]]:
-    """Views of one bucket that are encoded in one call; the same chunks each time, whatever is cached."""
+    """Yield views of one bucket that are encoded in one call; always the same chunks, whatever is cached."""
     by_kind: dict[Any, list[View]] = {}
     for view in views:
         by_kind.setdefault((view.geometry.bucket, view.geometry.slack == (0, 0)), []).append(view)
@@ -287,7 +285,7 @@ B = TypeVar("B")
 
 
 def _ahead(pool: ThreadPoolExecutor, function: Callable[[A], B], items: Iterable[A], depth: int) -> Iterator[B]:
-    """``map`` in a pool, in order, with at most ``depth`` results waiting."""
+    """Map in a pool and yield the results in order, with at most ``depth`` of them waiting."""
     rest = iter(items)
     waiting: list[Future[B]] = [pool.submit(function, item) for item in islice(rest, depth)]
     while waiting:
@@ -297,7 +295,7 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[A], B], items: Iterable
 
 
 def _encoded(tensors: Tensors | None, geometry: Geometry) -> Encoded | None:
-    """An entry from the disk, or None where it isn't of the expected shape."""
+    """Make an entry of tensors from the disk, or return None where they don't have the expected shape."""
     if tensors is None or not {"mean", "std"} <= tensors.keys():
         return None
     encoded = Encoded(tensors["mean"], tensors["std"], tensors.get("mask"))

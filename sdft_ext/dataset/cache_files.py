@@ -1,4 +1,4 @@
-"""Cache entries on disk: small ``.safetensors`` files that carry the checksum of what they hold."""
+"""Cache entries on disk: small ``.safetensors`` files with a checksum of their values."""
 
 from __future__ import annotations
 
@@ -23,33 +23,34 @@ Progress = Callable[[int, int], None]
 
 
 class CacheFiles:
-    """A folder of entries under hexadecimal keys, two levels deep."""
+    """A folder of entries with hexadecimal keys, two levels deep."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, key: str) -> Path:
+        """Return the path of an entry."""
         return self.folder / key[:2] / f"{key}.safetensors"
 
     def read(self, key: str) -> Tensors | None:
-        """The entry, or None where there is none or it is damaged: it is then made anew."""
+        """Read an entry; return None where there is none or it is damaged."""
         try:
             return unpack(self.path(key).read_bytes())
         except (OSError, DamagedCacheFile):
             return None
 
     def write(self, key: str, tensors: Tensors) -> None:
-        """Whole or not at all. Raises OSError where the disk is full or the folder can't be written."""
+        """Write an entry, whole or not at all. Raises OSError where the disk is full or the folder can't be written."""
         data = pack(tensors)
         atomic.write(self.path(key), partial(_write_bytes, data=data))
 
 
 class DamagedCacheFile(SdftError, ValueError):
-    """An entry that is cut off or changed."""
+    """A cache entry is truncated or corrupted."""
 
 
 class Hashes:
-    """Content hashes of files, with size and date of each: an unchanged file isn't read again."""
+    """Content hashes of files, stored with each file's size and date, so that unchanged files aren't read again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,10 +60,10 @@ class Hashes:
             for name, (size, mtime, digest) in json_file.read(path).items():
                 self._known[name] = (int(size), int(mtime), str(digest))
         except (OSError, ValueError, TypeError, AttributeError):
-            self._known = {}  # none yet, or damaged: files are read again
+            self._known = {}  # missing or damaged: files are read again
 
     def get(self, path: Path) -> str:
-        """Raises OSError where the file can't be read."""
+        """Return a file's content hash. Raises OSError where the file can't be read."""
         stat = path.stat()
         name = key(str(path.absolute()))
         known = self._known.get(name)
@@ -73,21 +74,21 @@ class Hashes:
         return known[2]
 
     def save(self) -> None:
-        """Raises OSError where it can't be written."""
+        """Write the hashes. Raises OSError where they can't be written."""
         if self._changed:
             atomic.text(self.path, json.dumps(self._known))
             self._changed = False
 
 
 def pack(tensors: Tensors) -> bytes:
-    """The tensors as the bytes of a .safetensors file whose metadata hold the checksum of its values."""
+    """Return tensors as the bytes of a .safetensors file with a checksum of its values in the metadata."""
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     _, values = _split(to_bytes(contiguous))
     return to_bytes(contiguous, metadata={"blake2b": _checksum(values)})
 
 
 def unpack(data: bytes) -> Tensors:
-    """The tensors of ``pack``. Raises DamagedEntry where a byte is missing or changed."""
+    """Return the tensors of ``pack``. Raises DamagedCacheFile where a byte is missing or changed."""
     try:
         header, values = _split(data)
         if json_file.parse(header)["__metadata__"]["blake2b"] == _checksum(values):
@@ -98,12 +99,12 @@ def unpack(data: bytes) -> Tensors:
 
 
 def key(*facts: object) -> str:
-    """A file name for all that an entry depends on."""
+    """Return a hash of everything that an entry depends on, to be used as its name."""
     return hashlib.blake2b(repr(facts).encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
 
 
 def file_hash(path: Path) -> str:
-    """Of a file's bytes."""
+    """Return the BLAKE2b hash of a file's bytes."""
     digest = hashlib.blake2b(digest_size=20)
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
@@ -112,18 +113,18 @@ def file_hash(path: Path) -> str:
 
 
 def fingerprint(weights: Mapping[str, torch.Tensor] | Iterable[tuple[str, torch.Tensor]], *facts: object) -> str:
-    """Tells one encoder from another: names, shapes, 64 evenly spread values of each tensor, and further facts."""
+    """Return a hash that identifies an encoder: of names, shapes, 64 evenly spread values of each tensor, and facts."""
     digest = hashlib.blake2b(repr(facts).encode(), digest_size=20)
     for name, tensor in weights.items() if isinstance(weights, Mapping) else weights:
         flat = tensor.detach().reshape(-1)
-        some = flat[:: max(flat.numel() // 64, 1)].to("cpu", torch.float64)
+        sample = flat[:: max(flat.numel() // 64, 1)].to("cpu", torch.float64)
         digest.update(repr((name, tuple(tensor.shape))).encode())
-        digest.update(some.numpy().tobytes())
+        digest.update(sample.numpy().tobytes())
     return digest.hexdigest()
 
 
 def _split(data: bytes) -> tuple[bytes, memoryview]:
-    """Header and values of a .safetensors file: 8 bytes of header length, JSON, the rest."""
+    """Split a .safetensors file into its JSON header, whose length the first 8 bytes give, and the values."""
     (length,) = struct.unpack_from("<Q", data)
     return data[8 : 8 + length], memoryview(data)[8 + length :]
 

@@ -1,4 +1,4 @@
-"""What a picture's caption becomes each time it is shown: a pure function of caption, recipe and generator."""
+"""The caption of each showing of a picture: a pure function of caption, recipe and generator."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ _EMPTY_TAGS = re.compile(r",(?:\s*,)+")
 
 
 def base_caption(concept: Concept, caption: str, regularization: bool, recipe: DatasetRecipe) -> str:
-    """The caption before chance: filled into the template (instance pictures only).
+    """Return the caption before any draw: filled into the template (instance pictures only).
 
-    A picture without a caption gets the concept's own words: trigger and class word, as DreamBooth's instance prompt;
-    a regularization picture the class word alone.
+    A picture without a caption gets the trigger and the class word, as DreamBooth's instance prompt; a regularization
+    picture the class word alone.
     """
     if regularization:
         return caption or concept.class_word
-    words = caption or (concept.class_word if recipe.template else f"{concept.trigger} {concept.class_word}")
+    text = caption or (concept.class_word if recipe.template else f"{concept.trigger} {concept.class_word}")
     if recipe.template:
-        words = re.sub(
+        text = re.sub(
             r"\[(name|filewords)\]",
-            lambda match: concept.trigger if match[1] == "name" else words,  # one pass: a caption may hold "[name]"
+            lambda match: concept.trigger if match[1] == "name" else text,  # one pass: a caption may contain "[name]"
             recipe.template,
         )
-    return _tidy(words)
+    return _tidy(text)
 
 
 def caption(
     concept: Concept, caption: str, regularization: bool, recipe: DatasetRecipe, rng: np.random.Generator | None
 ) -> str:
-    """The caption of one showing: template, tags dropped and shuffled (the first ``keep_tags`` stay as they are),
-    prefix and suffix (instance pictures only), and with a dropout of its kind none at all.
+    """Return the caption of one showing: from the template, with tags dropped and shuffled (except the first
+    ``keep_tags``), with prefix and suffix (instance pictures only), or empty by caption dropout.
 
-    Without ``rng`` nothing is left to chance: no shuffle, no dropout.
+    Without ``rng``, nothing is shuffled or dropped.
     """
     text = base_caption(concept, caption, regularization, recipe)
-    # Always drawn, so that one setting doesn't move another's chances.
+    # Always drawn, so that one setting doesn't change another's draws.
     dropout = recipe.regularization_caption_dropout if regularization else recipe.caption_dropout
     dropped = rng is not None and rng.random() < dropout
     if rng is not None and (recipe.shuffle_tags or recipe.tag_dropout > 0):
@@ -53,12 +53,12 @@ def caption(
 
 
 def tags(text: str) -> list[str]:
-    """The comma-separated tags, without empty ones."""
+    """Split a caption at its commas into tags, without empty ones."""
     return [tag for part in text.split(",") if (tag := part.strip())]
 
 
 def varies(recipe: DatasetRecipe) -> bool:
-    """Whether showings of one picture may differ in their words (an empty caption aside)."""
+    """Return whether captions of one picture differ between showings, caption dropout aside."""
     return recipe.shuffle_tags or recipe.tag_dropout > 0
 
 
@@ -72,6 +72,6 @@ def _chosen_tags(all_tags: list[str], recipe: DatasetRecipe, rng: np.random.Gene
 
 
 def _tidy(text: str) -> str:
-    """One space between words, none before commas, no empty tags, no comma at the ends."""
+    """Normalize a caption: one space between words, none before commas, no empty tags, no comma at the ends."""
     text = _SPACE_BEFORE_COMMA.sub(",", _SPACES.sub(" ", text))
     return _EMPTY_TAGS.sub(",", text).strip(" ,")

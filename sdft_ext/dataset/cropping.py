@@ -1,6 +1,4 @@
-"""The part of a picture that is trained on: opened, resized, cut out and mirrored, with its mask; pixels, not
-tensors.
-"""
+"""Crop a picture and its mask for training: open, resize, crop, mirror; PIL images, not tensors."""
 
 from __future__ import annotations
 
@@ -18,15 +16,15 @@ from .pictures import PictureError
 
 
 def open_with_mask(picture: Picture, recipe: DatasetRecipe, at_least: tuple[int, int] | None = None) -> tuple[Any, Any]:
-    """RGB, upright, and the mask in mode L or None; white trains. The mask is the alpha (with ``alpha: mask``), the
-    picture's mask file, or the darker of both.
+    """Open a picture, upright and in RGB, and its mask (mode L, white is trained) or None.
 
-    ``at_least`` (width, height) as in ``pictures.open_picture``. Raises PictureError where the file is damaged, gone,
-    or another size than when it was scanned.
+    The mask is the alpha (with ``alpha: mask``), the picture's mask file, or the darker of both. ``at_least`` (width,
+    height) as in ``pictures.open_picture``. Raises PictureError where the file is damaged, gone, or has another size
+    than when it was scanned.
     """
     image, alpha = pictures.open_picture(picture.path, recipe.background, at_least)
     if not _same_shape(image.size, (picture.width, picture.height)):
-        raise PictureError(f"{printable(picture.path)} was changed after the scan; start again.")
+        raise PictureError(f"{printable(picture.path)} was changed after it was scanned; start again.")
     mask = alpha if recipe.alpha == "mask" else None
     if picture.mask_path is not None:
         drawn = pictures.open_mask(picture.mask_path, image.size)
@@ -35,17 +33,17 @@ def open_with_mask(picture: Picture, recipe: DatasetRecipe, at_least: tuple[int,
 
 
 def crop(image: Any, geometry: Geometry, flip: bool) -> Any:
-    """An RGB picture in its bucket (Lanczos)."""
+    """Fit an RGB picture into its bucket (Lanczos)."""
     return _crop(image, geometry, flip, Image.Resampling.LANCZOS)
 
 
 def crop_mask(mask: Any, geometry: Geometry, flip: bool) -> Any:
-    """A mask (mode L) in its picture's bucket: means of areas."""
+    """Fit a mask (mode L) into its picture's bucket (area means)."""
     return _crop(mask, geometry, flip, Image.Resampling.BOX)
 
 
 def mirror(image: Any) -> Any:
-    """Left becomes right."""
+    """Flip an image left to right."""
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
@@ -57,7 +55,7 @@ def _crop(image: Any, g: Geometry, flip: bool, resample: Any) -> Any:
 
 
 def _same_shape(size: tuple[int, int], scanned: tuple[int, int]) -> bool:
-    """Equal sizes, or a half, quarter or eighth, as JPEGs are decoded."""
+    """Return whether a size is the scanned one, or its half, quarter or eighth, at which JPEGs are decoded."""
     pairs = list(zip(size, scanned, strict=True))
     return any(all(abs(side * factor - full) < factor for side, full in pairs) for factor in (1, 2, 4, 8))
 

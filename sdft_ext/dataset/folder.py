@@ -1,4 +1,4 @@
-"""A folder of pictures, as people have them, read into a list: only names and headers are looked at."""
+"""Scan folders of pictures: only file names, headers and captions are read."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from . import names, pictures
 from .pictures import PictureError
 
 CAPTION_ENDINGS = (".txt", ".caption")
-"""In this order, where a picture has both."""
+"""Extensions of caption files; the first is used where a picture has both."""
 CAPTION_BYTES = 65_536
-"""A longer file is no caption."""
+"""Longer files are not used as captions."""
 MASK_ASPECT = 0.02
-"""Difference of shape (logarithm of the aspect ratio) between a mask and its picture that is worth a word."""
+"""Masks whose aspect ratio differs more from their picture's (as a logarithm) are reported."""
 LONG_CAPTION = 2_000
-"""Characters, about 400 tokens: worth a word."""
+"""Captions with more characters (about 400 tokens) are reported."""
 SKIPPED_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin"})
 
 
 class DatasetError(SdftError, ValueError):
-    """No training is possible with this dataset; the message names the folder, what is wrong, and what to do."""
+    """A dataset can't be trained on; the message names the folder, what is wrong, and what to do."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture, as its header and its neighbours describe it.
+    """A picture of a dataset.
 
-    ``width`` and ``height`` in pixels, upright. ``caption`` is what file, folder or name say, before the recipe's
-    template; it may be empty. ``repeats`` are showings an epoch. ``size`` (bytes) and ``mtime_ns`` tell changed files.
+    ``width`` and ``height`` in pixels, upright. ``caption``: from its caption file, folder or name, before the recipe's
+    template; may be empty. ``repeats``: showings per epoch. ``size`` (bytes) and ``mtime_ns`` reveal changed files.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Problem:
-    """One sentence about one file. ``skipped`` says that the file isn't trained on."""
+    """A problem with a file, in one sentence. ``skipped``: the file isn't trained on."""
 
     path: Path
     text: str
@@ -63,7 +63,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Scan:
-    """All that is known of a dataset before a pixel is decoded. The pictures' order is the same each time."""
+    """The result of scanning a dataset. Its pictures are always in the same order."""
 
     concepts: tuple[Concept, ...]
     pictures: tuple[Picture, ...]
@@ -71,27 +71,29 @@ class Scan:
 
     @property
     def instances(self) -> list[int]:
+        """Return the indices of the instance pictures."""
         return [i for i, picture in enumerate(self.pictures) if not picture.regularization]
 
     @property
     def regularization(self) -> list[int]:
+        """Return the indices of the regularization pictures."""
         return [i for i, picture in enumerate(self.pictures) if picture.regularization]
 
     def without(self, bad: Sequence[Problem]) -> Scan:
-        """The scan less the pictures named by ``bad``, which join the problems.
+        """Return the scan without the pictures that ``bad`` names, and with ``bad`` among its problems.
 
-        Raises DatasetError where no instance picture is left.
+        Raises DatasetError where a folder has no picture left.
         """
-        gone = {problem.path for problem in bad}
-        kept = tuple(picture for picture in self.pictures if picture.path not in gone)
-        scan = replace(self, pictures=kept, problems=(*self.problems, *bad))
+        paths = {problem.path for problem in bad}
+        left = tuple(picture for picture in self.pictures if picture.path not in paths)
+        scan = replace(self, pictures=left, problems=(*self.problems, *bad))
         for number in range(len(self.concepts)):
             _need_pictures(scan, number)
         return scan
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the pictures, their order, captions or repeats change: a run resumes only on an equal one."""
+        """Return a hash of the pictures, their order, captions and repeats; a run resumes only if it is unchanged."""
         digest = hashlib.blake2b(digest_size=16)
         for p in self.pictures:
             name = os.fsencode(p.path.name)
@@ -101,9 +103,9 @@ class Scan:
 
 
 def scan(recipe: DatasetRecipe) -> Scan:
-    """Read every concept's folders. Bad pictures are skipped, each with a sentence.
+    """Scan every concept's folders. Unusable pictures are skipped and listed as problems.
 
-    Raises DatasetError where a folder is missing or holds no picture that can be used.
+    Raises DatasetError where a folder is missing or contains no usable picture.
     """
     try:
         pictures.colour(recipe.background)
@@ -132,35 +134,35 @@ def scan(recipe: DatasetRecipe) -> Scan:
 
 @dataclass(frozen=True)
 class ListedPicture:
-    """A picture file by its name: ``text_file`` is where its caption is read from, or None; ``words`` is what its
-    folder's (``from_folder``) or its own name says, which counts where there is no text file.
+    """A picture file that wasn't opened. ``text_file``: its caption file, or None; ``fallback``: the caption where
+    there is none, from the folder's name (``from_folder``) or its own.
     """
 
     path: Path
     entry: os.DirEntry[str]
     text_file: Path | None
-    words: str
+    fallback: str
     from_folder: bool
 
 
 def list_pictures(root: Path) -> tuple[list[ListedPicture], list[Problem]]:
-    """The picture files that ``scan`` would find in a folder, masks left out; no file is read.
+    """List the picture files that ``scan`` would find in a folder, without masks; no file is read.
 
     Raises DatasetError where the folder is missing.
     """
     if not root.is_dir():
-        raise DatasetError(f"The folder {printable(root)} is gone or no folder; put it back, or choose another one.")
+        raise DatasetError(f"The folder {printable(root)} is gone or not a folder; put it back, or choose another one.")
     problems: list[Problem] = []
     found = []
     for file in _walk(root, _at_root(root), set(), problems):
-        words = file.folder_caption or names.caption(file.path.stem)
-        found.append(ListedPicture(file.path, file.entry, file.text_file, words, bool(file.folder_caption)))
+        fallback = file.folder_caption or names.caption(file.path.stem)
+        found.append(ListedPicture(file.path, file.entry, file.text_file, fallback, bool(file.folder_caption)))
     return found, problems
 
 
 @dataclass(frozen=True)
 class _File:
-    """One picture file with its neighbours, before it is opened."""
+    """A picture file with its caption and mask files, before it is opened."""
 
     path: Path
     entry: os.DirEntry[str]
@@ -177,7 +179,9 @@ def _read_folder(
     if not root.exists():
         raise DatasetError(f"The {what} folder {printable(root)} does not exist; check its name.")
     if not root.is_dir():
-        raise DatasetError(f"The {what} folder {printable(root)} is a file; give the folder that holds the pictures.")
+        raise DatasetError(
+            f"The {what} folder {printable(root)} is a file; name the folder that contains the pictures."
+        )
     settings = recipe.concepts[concept]
     times = settings.regularization_repeats if regularization else settings.repeats
     found: list[Picture] = []
@@ -192,7 +196,8 @@ def _read_folder(
             continue
         if mask is not None and abs(math.log(mask.width * header.height / (mask.height * header.width))) > MASK_ASPECT:
             text = (
-                f"{printable(file.mask)} has another shape than its picture; it is stretched: draw it at the same size."
+                f"{printable(file.mask)} has another aspect ratio than its picture and is stretched; draw it at the "
+                "picture's size."
             )
             problems.append(Problem(file.path, text, False))
         stat = file.entry.stat()
@@ -216,13 +221,13 @@ def _read_folder(
 
 
 def _at_root(root: Path) -> tuple[int, str]:
-    """Repeats and caption from the name of the folder that was given; who gives a ``0_…`` means its pictures."""
-    told = names.kohya(root.resolve().name)
-    return told if told is not None and told[0] else (1, "")
+    """Return repeats and caption from the name of the dataset's folder itself, where 0 repeats don't count."""
+    parsed = names.kohya(root.resolve().name)
+    return parsed if parsed is not None and parsed[0] else (1, "")
 
 
 def _walk(folder: Path, inherited: tuple[int, str], seen: set[str], problems: list[Problem]) -> Iterator[_File]:
-    """Picture files below ``folder`` in the order of their names. Linked folders are followed, but not in a circle."""
+    """Yield the picture files below ``folder``, in order of name. Linked folders are followed, but each only once."""
     real = os.path.realpath(folder)
     if real in seen:
         return
@@ -232,7 +237,7 @@ def _walk(folder: Path, inherited: tuple[int, str], seen: set[str], problems: li
             listed = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
     except OSError as error:
         problems.append(
-            Problem(folder, f"{printable(folder)} can't be listed ({error.strerror}); it is left out.", True)
+            Problem(folder, f"{printable(folder)} can't be listed ({error.strerror}) and is left out.", True)
         )
         return
     yield from _files(folder, [e for e in listed if _is_file(e)], inherited, problems)
@@ -240,16 +245,16 @@ def _walk(folder: Path, inherited: tuple[int, str], seen: set[str], problems: li
         if not entry.is_dir() or entry.name.lower() in SKIPPED_FOLDERS:
             continue
         path = folder / entry.name
-        told = names.kohya(entry.name)
-        if told is not None and told[0] == 0:
+        parsed = names.kohya(entry.name)
+        if parsed is not None and parsed[0] == 0:
             problems.append(
                 Problem(path, f"{printable(path)} has 0 repeats in its name; its pictures are left out.", True)
             )
             continue
-        if told is None and names.looks_dated(entry.name):
+        if parsed is None and names.looks_dated(entry.name):
             text = f"{printable(path)} starts with a number of four digits or more, which isn't read as repeats."
             problems.append(Problem(path, text, False))
-        yield from _walk(path, told or inherited, seen, problems)
+        yield from _walk(path, parsed or inherited, seen, problems)
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
@@ -262,7 +267,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 def _files(
     folder: Path, entries: Sequence[os.DirEntry[str]], inherited: tuple[int, str], problems: list[Problem]
 ) -> Iterator[_File]:
-    """The picture files among one folder's entries, with their caption and mask files."""
+    """Yield the picture files among one folder's entries, with their caption and mask files."""
     texts: dict[tuple[str, str], str] = {}
     candidates: list[tuple[str, os.DirEntry[str]]] = []
     for entry in entries:
@@ -272,7 +277,7 @@ def _files(
             texts[stem, ending] = entry.name
         elif ending in pictures.UNREADABLE:
             path = folder / entry.name
-            text = f"{printable(path)} is of a kind that isn't read here ({ending}); save it as JPEG or PNG."
+            text = f"{printable(path)} has a format that can't be read here ({ending}); save it as JPEG or PNG."
             problems.append(Problem(path, text, True))
         elif stem.lower().endswith(".preview"):
             continue
@@ -299,7 +304,7 @@ _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0",
 
 
 def _starts_like_picture(path: Path) -> bool:
-    """Whether a file whose ending says nothing (``.jpg_large``, none) holds a picture all the same."""
+    """Return whether a file with an unknown extension (``.jpg_large``) or none is a picture."""
     try:
         with open(path, "rb") as file:
             start = file.read(16)
@@ -309,7 +314,9 @@ def _starts_like_picture(path: Path) -> bool:
 
 
 def _caption(file: _File, recipe: DatasetRecipe, problems: list[Problem]) -> str:
-    """Text file, else the ``10_words`` folder's words, else the file's name; as ``dataset.captions`` says."""
+    """Return the caption from the text file, else from a folder such as ``10_words``, else from the file's name, as
+    ``dataset.captions`` says.
+    """
     if recipe.captions == "filename":
         return names.caption(file.path.stem)
     if file.text_file is not None:
@@ -322,7 +329,7 @@ def _caption(file: _File, recipe: DatasetRecipe, problems: list[Problem]) -> str
 
 
 def _read_text(path: Path, problems: list[Problem]) -> str | None:
-    """A caption on one line, or None where the file is no caption. An empty file is an empty caption, and said so."""
+    """Read a caption as one line; None where the file isn't a caption. Problems are noted, an empty caption too."""
 
     def note(text: str) -> None:
         problems.append(Problem(path, f"{printable(path)} {text}", False))
@@ -331,27 +338,27 @@ def _read_text(path: Path, problems: list[Problem]) -> str | None:
         with open(path, "rb") as handle:
             data = handle.read(CAPTION_BYTES + 1)
     except OSError as error:
-        note(f"can't be read ({error.strerror}); its picture goes without it.")
+        note(f"can't be read ({error.strerror}); its picture is trained without it.")
         return None
     if len(data) > CAPTION_BYTES:
-        note(f"is longer than {CAPTION_BYTES // 1024} kB, which is no caption; shorten it.")
+        note(f"is longer than {CAPTION_BYTES // 1024} kB, too long for a caption; shorten it.")
         return None
     if data.startswith(_MAGIC):
-        note("holds a picture, not a caption; give it a picture's ending.")
+        note("contains a picture, not a caption; give it a picture's extension.")
         return None
     decoded, encoding = text_files.decode(data)
     caption = " ".join(decoded.replace("\0", " ").split())
     if not caption:
-        note("is empty: its picture is trained with the concept's own words only; write a caption or delete the file.")
+        note("is empty: its picture is trained with trigger and class word alone; write a caption or delete the file.")
     elif len(caption) > LONG_CAPTION:
-        note(f"is a caption of {len(caption):,} characters: every 75 tokens cost another pass; shorten it.")
+        note(f"is a caption of {len(caption):,} characters: every 75 tokens need another pass; shorten it.")
     if encoding in ("cp1252", "latin-1"):
-        note(f"is not UTF-8; it was read as {encoding}: look at its letters and save it as UTF-8.")
+        note(f"is not UTF-8 and was read as {encoding}; check its letters and save it as UTF-8.")
     return caption
 
 
 def _need_pictures(scan: Scan, concept: int) -> None:
-    """Raises DatasetError where a concept's instance folder, or a regularization folder it names, gives nothing."""
+    """Raise DatasetError where a concept's instance or regularization folder has no usable picture."""
     settings = scan.concepts[concept]
     for regularization, folder in ((False, settings.instance), (True, settings.regularization)):
         if not folder or any(p.concept == concept and p.regularization == regularization for p in scan.pictures):
@@ -365,6 +372,6 @@ def _need_pictures(scan: Scan, concept: int) -> None:
                 f"None of the pictures in the {what} folder {printable(root)} can be used: {' '.join(bad[:3])}{more}"
             )
         raise DatasetError(
-            f"The {what} folder {printable(root)} holds no pictures; put JPEG, PNG or WebP files there"
+            f"The {what} folder {printable(root)} contains no pictures; put JPEG, PNG or WebP files there"
             + (", or leave dataset.concepts[].regularization empty." if regularization else ".")
         )

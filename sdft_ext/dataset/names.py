@@ -1,4 +1,4 @@
-"""What file and folder names tell: repeats, captions, numbering, masks."""
+"""Parse file and folder names: repeats, captions, numbering, masks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MASK = re.compile(r"(.+)-mask", re.DOTALL | re.IGNORECASE)
 
 
 def kohya(folder: str) -> tuple[int, str] | None:
-    """``10_sks dog`` → (10, "sks dog"): repeats and caption; None for any other name.
+    """Parse a kohya folder name, ``10_sks dog`` → (10, "sks dog"): repeats and caption; None for any other name.
 
     Numbers of more than three digits are years and dates, not repeats.
     """
@@ -27,16 +27,16 @@ def kohya(folder: str) -> tuple[int, str] | None:
 
 
 def looks_dated(folder: str) -> bool:
-    """A folder such as ``2023_holiday``, which other trainers would repeat 2,023 times."""
+    """Return whether a name is like ``2023_holiday``, which other trainers would repeat 2,023 times."""
     return _YEAR_LIKE.match(folder) is not None
 
 
 def caption(stem: str) -> str:
-    """A file name without its ending, as a caption: ``00012-3-a red dog (2)`` → ``a red dog``.
+    """Make a caption of a file's stem: ``00012-3-a red dog (2)`` → ``a red dog``.
 
-    Numbers at the start go with the sign or (from three digits, or with a leading 0) the space after them; ``(2)``,
-    ``-2`` and ``_2`` at the end go too. Underscores are spaces where the name has no others. Names that a camera or a
-    program gave (``IMG_1234``, a hash) are no caption: empty.
+    Removed are leading numbers with the punctuation or (from three digits, or with a leading 0) the space after them,
+    and ``(2)``, ``-2`` or ``_2`` at the end. Underscores become spaces if the name has no spaces. Names that a camera
+    or a program gave (``IMG_1234``, a hash) give an empty caption.
     """
     stem = _readable(stem)
     if _CAMERA.fullmatch(stem) or _HASH.fullmatch(stem):
@@ -50,11 +50,11 @@ def caption(stem: str) -> str:
 
 
 def _readable(name: str) -> str:
-    """Without bytes that are no letters in this system's code: no text file and no tokenizer takes them."""
+    """Remove undecodable bytes, which neither text files nor tokenizers accept."""
     return name.encode("utf-8", "ignore").decode("utf-8")
 
 
 def mask_of(stem: str) -> str | None:
-    """``dog-mask`` → ``dog``, the stem of the picture that the mask is for."""
+    """Return the stem of the picture that a mask is for, ``dog-mask`` → ``dog``; None for any other name."""
     match = _MASK.fullmatch(stem)
     return match[1] if match else None

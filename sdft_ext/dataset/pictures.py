@@ -1,7 +1,7 @@
-"""One picture file: what its header says, and its pixels, upright, in RGB, with the loss mask where it has one.
+"""Read picture files: the header, and the pixels, upright and in RGB, with the alpha or the mask.
 
-Pixel values are left as they are stored (sRGB, no gamma correction, colour profiles not applied), as the base models
-were trained on them.
+Pixel values are used as they are stored (sRGB, no gamma correction, colour profiles not applied), because the base
+models were trained that way.
 """
 
 from __future__ import annotations
@@ -65,30 +65,30 @@ UNREADABLE = frozenset(
         ".jxr",
     }
 )
-"""Endings of pictures that people have and that aren't read: worth a sentence instead of silence."""
+"""Extensions of common picture formats that can't be read; such files are reported as problems."""
 
 MIN_SIDE = 16
-"""Pixels. Two cells of the latent picture; what is smaller shows nothing."""
+"""Least side in pixels: two cells of the latents."""
 MAX_PIXELS = 178_956_970
-"""The size at which Pillow itself takes a file for a decompression bomb."""
+"""The size from which Pillow regards a file as a decompression bomb."""
 MAX_ASPECT = 10.0
-"""Longer side ÷ shorter side. Buckets end near 4 : 1, so of a longer strip less than half would be left."""
+"""Largest aspect ratio. Buckets end near 4 : 1, so less than half of a longer picture would be seen."""
 
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF", "PPM", "JPEG2000")
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 """EXIF orientation → ``Image.transpose`` method: flips 0 and 1, turns 2–4, transpose 5, transverse 6."""
 _ORIENTATION = 0x0112
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
-"""What Pillow's readers raise on damaged files."""
+"""Errors that Pillow's readers raise on damaged files."""
 
 
 class PictureError(SdftError, ValueError):
-    """A picture that can't be used; the message names the file, what is wrong, and what to do."""
+    """A picture can't be used; the message names the file, what is wrong, and what to do."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes say. Width and height in pixels, upright."""
+    """A picture's header. Width and height in pixels, upright."""
 
     width: int
     height: int
@@ -97,7 +97,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Size, transparency and format without decoding pixels.
+    """Read size, transparency and format without decoding pixels.
 
     Raises PictureError where the file isn't a picture that can be trained on.
     """
@@ -107,14 +107,14 @@ def read_header(path: Path) -> Header:
             header = Header(width, height, _has_alpha(image), str(image.format))
     except UnidentifiedImageError as error:
         raise PictureError(
-            f"{printable(path)} {_what_it_is(path)}; replace it by a JPEG or PNG, or remove it."
+            f"{printable(path)} {_what_it_is(path)}; replace it with a JPEG or PNG, or remove it."
         ) from error
     except Image.DecompressionBombError as error:
         raise PictureError(f"{printable(path)} claims more than {MAX_PIXELS:,} pixels; make it smaller.") from error
     except FileNotFoundError as error:
         raise PictureError(f"{printable(path)} is gone; put it back or scan again.") from error
     except PermissionError as error:
-        raise PictureError(f"{printable(path)} may not be read; change its permissions.") from error
+        raise PictureError(f"{printable(path)} can't be read: permission denied; change its permissions.") from error
     except _BROKEN as error:
         raise PictureError(f"{printable(path)} is damaged ({error}); replace or remove it.") from error
     _check_size(path, header.width, header.height)
@@ -122,7 +122,7 @@ def read_header(path: Path) -> Header:
 
 
 def open_picture(path: Path, background: str = "white", at_least: tuple[int, int] | None = None) -> tuple[Any, Any]:
-    """The first frame, upright: an RGB picture on ``background``, and its alpha (mode L) or None.
+    """Open the first frame, upright: return an RGB picture on ``background``, and its alpha (mode L) or None.
 
     ``at_least`` (width, height) allows a JPEG to be decoded at a half, quarter or eighth, never below twice that size.
     Raises PictureError where the file is damaged or cut off.
@@ -137,14 +137,14 @@ def open_picture(path: Path, background: str = "white", at_least: tuple[int, int
 
 
 def open_mask(path: Path, size: tuple[int, int]) -> Any:
-    """A mask file as mode L at ``size`` (width, height): white trains. Transparent parts count as black."""
+    """Open a mask in mode L at ``size`` (width, height); white is trained, and transparent parts count as black."""
     rgb, alpha = open_picture(path, "black")
     mask = rgb.convert("L") if alpha is None or rgb.getextrema() != ((0, 0),) * 3 else alpha
     return mask if mask.size == size else mask.resize(size, Image.Resampling.BILINEAR)
 
 
 def colour(name: str) -> tuple[int, int, int]:
-    """A colour name or #rrggbb as RGB, 0–255. Raises PictureError where there is no such colour."""
+    """Parse a colour name or #rrggbb into RGB, 0–255. Raises PictureError where there is no such colour."""
     try:
         return tuple(ImageColor.getrgb(name.strip())[:3])
     except ValueError as error:
@@ -154,13 +154,13 @@ def colour(name: str) -> tuple[int, int, int]:
 
 
 def to_pixels(image: Any) -> np.ndarray:
-    """RGB picture → float32 [3, height, width] in [-1, 1]."""
+    """Convert an RGB picture to float32 [3, height, width] in [-1, 1]."""
     values = np.asarray(image, dtype=np.float32)
     return np.ascontiguousarray(values.transpose(2, 0, 1)) / np.float32(127.5) - np.float32(1)
 
 
 def to_latent_mask(mask: Any, factor: int = 8) -> np.ndarray:
-    """Mask picture (mode L) → float32 [height/factor, width/factor] in [0, 1]: the mean of each cell's pixels."""
+    """Average a mask (mode L) over the latents' cells: float32 [height/factor, width/factor] in [0, 1]."""
     values = np.asarray(mask, dtype=np.float32) / np.float32(255)
     height, width = values.shape
     cells = values.reshape(height // factor, factor, width // factor, factor)
@@ -174,7 +174,7 @@ def _formats() -> tuple[str, ...]:
 
 
 def _orientation(image: Any) -> int:
-    """EXIF orientation 1–8 from the header alone; 1 where there is none or it can't be read."""
+    """Return the EXIF orientation, 1–8, from the header alone; 1 where there is none or it can't be read."""
     try:
         if image.format == "TIFF":
             return int(image.tag_v2.get(_ORIENTATION, 1))
@@ -189,7 +189,7 @@ def _orientation(image: Any) -> int:
 
 
 def _upright_size(image: Any) -> tuple[int, int]:
-    # Some Pillow versions swap a TIFF's size themselves, so its own tags are asked.
+    # Some Pillow versions swap a TIFF's size themselves, so its own tags are read.
     width, height = (image.tag_v2[256], image.tag_v2[257]) if image.format == "TIFF" else image.size
     return (height, width) if _orientation(image) in (5, 6, 7, 8) else (width, height)
 
@@ -205,8 +205,8 @@ def _check_size(path: Path, width: int, height: int) -> None:
         )
     if min(width, height) < MIN_SIDE:
         raise PictureError(
-            f"{printable(path)} is only {width:,} × {height:,} pixels; use pictures of {MIN_SIDE} pixels a side and "
-            f"more."
+            f"{printable(path)} is only {width:,} × {height:,} pixels; use pictures of at least {MIN_SIDE} pixels a "
+            "side."
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise PictureError(
@@ -215,12 +215,12 @@ def _check_size(path: Path, width: int, height: int) -> None:
 
 
 def _decode(path: Path, at_least: tuple[int, int] | None) -> Any:
-    """Pixels of the first frame, upright, in the file's own mode."""
+    """Decode the first frame, upright, in the file's own mode. Raises PictureError."""
     try:
         with Image.open(path, formats=_formats()) as image:
             width, height = _upright_size(image)
             _check_size(path, width, height)
-            # Pillow turns a TIFF itself when it decodes it.
+            # Pillow rotates a TIFF itself when it decodes it.
             turn = None if image.format == "TIFF" else _TURNS.get(_orientation(image))
             if at_least is not None and image.format in ("JPEG", "MPO"):
                 sides = at_least if (width, height) == image.size else at_least[::-1]
@@ -242,8 +242,9 @@ def _decode(path: Path, at_least: tuple[int, int] | None) -> Any:
 
 
 def _lacks_end(path: Path, format: str) -> bool:
-    """Whether a PNG or JPEG misses its end mark. Pillow tells cut-off files itself, unless another program in this
-    process told it to fill them with grey."""
+    """Return whether a PNG or JPEG lacks its end marker. Pillow reports truncated files itself, unless other code in
+    this process has told it to fill them with grey.
+    """
     mark = {"PNG": b"IEND", "JPEG": b"\xff\xd9", "MPO": b"\xff\xd9"}.get(format)
     if mark is None:
         return False
@@ -253,7 +254,7 @@ def _lacks_end(path: Path, format: str) -> bool:
 
 
 def _to_rgb(image: Any) -> Any:
-    """Any mode → RGB. 16-bit greys keep their 8 upper bits; floats in 0–1 are stretched to 0–255."""
+    """Convert any mode to RGB. 16-bit greys keep their upper 8 bits; floats in 0–1 are scaled to 0–255."""
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image).astype(np.float64)
         top = 65535.0 if image.mode != "F" else 1.0
@@ -265,7 +266,7 @@ def _to_rgb(image: Any) -> Any:
 
 
 def _what_it_is(path: Path) -> str:
-    """The rest of the sentence '<file> …' for a file that no reader knows."""
+    """Complete the sentence '<file> …' for a file that isn't a known picture."""
     try:
         with open(path, "rb") as file:
             start = file.read(64)
@@ -276,6 +277,6 @@ def _what_it_is(path: Path) -> str:
     if start[4:8] == b"ftyp":
         return f"is a {start[8:12].decode('latin-1').strip().upper()} picture, which can't be read here"
     if not start.strip(b"\0"):
-        return "holds only zeros"
+        return "contains only zeros"
     printable = sum(32 <= byte < 127 or byte in (9, 10, 13) for byte in start)
-    return "holds text, not a picture" if printable == len(start) else "is not a picture that can be read"
+    return "contains text, not a picture" if printable == len(start) else "is not a readable picture"

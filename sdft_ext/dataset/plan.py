@@ -1,10 +1,10 @@
-"""Which pictures each step sees: a pure function of (scan, recipe, step). Nothing is remembered between calls.
+"""Plan which pictures each step sees: a pure function of (scan, recipe, step), without state between calls.
 
-Every batch is full and holds one bucket. Within a bucket the showings of epoch after epoch are strung together and cut
-into batches, so a picture left over at an epoch's end opens the bucket's next batch: each picture is shown equally
-often in the long run, none is dropped, and no small batch weighs more than it should. (Smaller last batches, as other
-trainers make them, give a lone odd-shaped picture the weight of a whole batch in every epoch.) Where a bucket's count
-is a multiple of the batch size, an epoch shows each picture exactly ``repeats`` times.
+Every batch is full and contains one bucket. Within a bucket, the showings of all epochs are concatenated and split into
+batches, so a picture left over at the end of an epoch begins the bucket's next batch: each picture is shown equally
+often in the long run, none is dropped, and no small batch weighs more than it should. (Smaller last batches, as in
+other trainers, give a single odd-shaped picture the weight of a whole batch in every epoch.) Where a bucket's count is
+a multiple of the batch size, an epoch shows each picture exactly ``repeats`` times.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from .folder import DatasetError, Scan
 T = TypeVar("T")
 
 MAX_SHOWINGS = 20_000_000
-"""An epoch's, repeats included: a slip of the pen above."""
+"""Most showings of an epoch, repeats included; more are taken for a mistake."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One showing of one picture: the part of it, mirrored or not, and the words."""
+    """One showing of a picture: its crop, whether it is mirrored, and its caption."""
 
     picture: int
     geometry: Geometry
@@ -42,14 +42,15 @@ class Sample:
 
     @property
     def bucket(self) -> Bucket:
+        """Return the bucket of the crop."""
         return self.geometry.bucket
 
 
 @dataclass(frozen=True)
 class Ring:
-    """One concept's regularization pictures of one bucket, shown in turn: ``share`` an epoch, a fraction.
+    """One concept's regularization pictures of one bucket, shown in turn; ``share``: showings per epoch, a fraction.
 
-    ``phase`` in [0, 1) staggers rings whose share is small, so that not all of them show a picture in the same epoch.
+    ``phase`` in [0, 1) staggers rings with a small share, so that they don't all show a picture in the same epoch.
     """
 
     pictures: tuple[int, ...]
@@ -57,32 +58,32 @@ class Ring:
     phase: Fraction
 
     def before(self, epoch: int) -> int:
-        """Showings before ``epoch``."""
+        """Return the number of showings before ``epoch``."""
         return int(epoch * self.share + self.phase)
 
 
 @dataclass(frozen=True)
 class Queue:
-    """What one bucket shows: each instance picture as often as it repeats, and some of the regularization pictures."""
+    """What one bucket shows: each instance picture ``repeats`` times, and some of the regularization pictures."""
 
     bucket: Bucket
     instances: tuple[int, ...]
     rings: tuple[Ring, ...]
 
     def before(self, epoch: int) -> int:
-        """Showings before ``epoch``."""
+        """Return the number of showings before ``epoch``."""
         return epoch * len(self.instances) + sum(ring.before(epoch) for ring in self.rings)
 
     @property
     def showings(self) -> Fraction:
-        """An epoch's, on average."""
+        """Return the mean number of showings per epoch."""
         return len(self.instances) + sum((ring.share for ring in self.rings), Fraction(0))
 
 
 class Plan:
-    """The order of a whole run.
+    """The samples of every step of a run.
 
-    ``held_out`` are the indices of pictures kept for validation. All draws are keyed by ``train.seed``.
+    ``held_out``: indices of the pictures kept for validation. All draws are keyed by ``train.seed``.
     Raises DatasetError where no picture is left to train on.
     """
 
@@ -90,7 +91,7 @@ class Plan:
         self.scan, self.dataset, self.train = scan, dataset, train
         self.held_out = frozenset(held_out)
         self.geometries = [assign(p.width, p.height, dataset) for p in scan.pictures]
-        # Pictures that weigh nothing would only take the others' places.
+        # Pictures with no weight would only take the others' places.
         regularized = train.prior_loss_weight > 0
         self.queues = _queues(scan, self.geometries, self.held_out, regularized)
         self.showings_per_epoch = int(sum(queue.showings for queue in self.queues))
@@ -100,12 +101,12 @@ class Plan:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps in which at least an epoch's showings fit."""
+        """Return the number of optimizer steps that cover an epoch's showings."""
         return -(-self.showings_per_epoch // (self.train.batch_size * self.train.accumulation))
 
     @property
     def total_steps(self) -> int:
-        """``train.length`` in steps: pictures and epochs are rounded up to whole steps (each epoch for itself)."""
+        """Return ``train.length`` in steps; pictures and each epoch are rounded up to full steps."""
         length = self.train.length
         if self.train.length_unit == "epochs":
             return length * self.steps_per_epoch
@@ -114,28 +115,28 @@ class Plan:
         return length
 
     def epoch_of(self, step: int) -> int:
-        """The epoch (from 0) that step number ``step`` (from 0) belongs to."""
+        """Return the epoch (from 0) that step ``step`` (from 0) belongs to."""
         return step // self.steps_per_epoch
 
     def samples(self, step: int, micro: int = 0) -> list[Sample]:
-        """The ``batch_size`` showings of micro-batch ``micro`` of step ``step`` (both from 0)."""
+        """Return the ``batch_size`` samples of micro-batch ``micro`` of step ``step`` (both from 0)."""
         number = step * self.train.accumulation + micro
         queue, first = self._batch(number)
         return [self._showing(self._item(queue, first + row), number, row) for row in range(self.train.batch_size)]
 
     def fixed_sample(self, picture: int) -> Sample:
-        """A picture as it is shown when nothing is left to chance: cut in the middle, not mirrored, all its words."""
-        return Sample(picture, self.geometries[picture], self.dataset.flip == 1.0, self._words(picture, None))
+        """Return a picture's sample without any draw: cropped in the middle, not mirrored, with its full caption."""
+        return Sample(picture, self.geometries[picture], self.dataset.flip == 1.0, self._caption(picture, None))
 
     def all_captions(self) -> list[str]:
-        """Every caption that a run may show, sorted; empty where shuffled or dropped tags make them endless."""
+        """Return every caption that a run may show, sorted; none where shuffled or dropped tags make them endless."""
         if captions.varies(self.dataset):
             return []
-        found = {self._words(i, None) for i in range(len(self.scan.pictures))}
+        found = {self._caption(i, None) for i in range(len(self.scan.pictures))}
         dropout = max(self.dataset.caption_dropout, self.dataset.regularization_caption_dropout)
         return sorted(found | {""} if dropout > 0 else found)
 
-    def _words(self, picture: int, rng: np.random.Generator | None) -> str:
+    def _caption(self, picture: int, rng: np.random.Generator | None) -> str:
         facts = self.scan.pictures[picture]
         return captions.caption(
             self.scan.concepts[facts.concept], facts.caption, facts.regularization, self.dataset, rng
@@ -143,33 +144,33 @@ class Plan:
 
     def _showing(self, picture: int, number: int, row: int) -> Sample:
         rng = numpy_generator(self.train.seed, "showing", number, row)
-        flip, u, v = rng.random(3)  # always drawn, so that one setting doesn't move another's chances
+        flip, u, v = rng.random(3)  # always drawn, so that one setting doesn't change another's draws
         geometry = self.geometries[picture]
         if self.dataset.crop == "random":
             geometry = geometry.moved(float(u), float(v))
-        return Sample(picture, geometry, bool(flip < self.dataset.flip), self._words(picture, rng))
+        return Sample(picture, geometry, bool(flip < self.dataset.flip), self._caption(picture, rng))
 
     def _batches_before(self, epoch: int, queue: int) -> int:
-        """How many batches of a queue come before ``epoch``. A batch belongs to the epoch of its first showing."""
+        """Return a queue's number of batches before ``epoch``. A batch belongs to the epoch of its first showing."""
         return -(-self.queues[queue].before(epoch) // self.train.batch_size)
 
     def _before(self, epoch: int) -> int:
         return sum(self._batches_before(epoch, queue) for queue in range(len(self.queues)))
 
     def _batch(self, number: int) -> tuple[int, int]:
-        """Queue and first showing (counted through all epochs) of batch ``number`` of the run."""
+        """Return queue and first showing (counted through all epochs) of batch ``number`` of the run."""
         size, showings = self.train.batch_size, self.showings_per_epoch
         # Rounding moves _before(e) away from e·showings/size by at most one for each queue and ring.
         parts = sum(1 + len(queue.rings) for queue in self.queues)
         low = max((number - parts) * size // showings - 1, 0)
         high = (number + parts) * size // showings + 2
         epoch = low + bisect_right(range(low, high), number, key=self._before) - 1
-        order: list[tuple[int, int]] = self._remembered((epoch,), lambda: self._epoch_order(epoch))
+        order: list[tuple[int, int]] = self._memoized((epoch,), lambda: self._epoch_order(epoch))
         queue, batch = order[number - self._before(epoch)]
         return queue, batch * size
 
     def _epoch_order(self, epoch: int) -> list[tuple[int, int]]:
-        """An epoch's batches as (queue, number of the queue's batch), buckets shuffled, each queue in its own order."""
+        """Return an epoch's batches as (queue, number of the queue's batch), queues shuffled, each in its own order."""
         ranges = [
             range(self._batches_before(epoch, queue), self._batches_before(epoch + 1, queue))
             for queue in range(len(self.queues))
@@ -180,18 +181,18 @@ class Plan:
         return [(queues[int(i)], next(left[queues[int(i)]])) for i in order]
 
     def _item(self, queue: int, place: int) -> int:
-        """The picture at ``place`` of a queue, counted through all epochs."""
+        """Return the picture at ``place`` of a queue, counted through all epochs."""
         mean, before = self.queues[queue].showings, self.queues[queue].before
         parts = 1 + len(self.queues[queue].rings)
         low, high = max(int((place - parts) / mean) - 1, 0), int((place + parts) / mean) + 2
         epoch = low + bisect_right(range(low, high), place, key=before) - 1
-        pictures: list[int] = self._remembered((queue, epoch), lambda: self._epoch_list(queue, epoch))
+        pictures: list[int] = self._memoized((queue, epoch), lambda: self._epoch_list(queue, epoch))
         return pictures[place - before(epoch)]
 
     def _epoch_list(self, queue: int, epoch: int) -> list[int]:
-        """A queue's pictures in one epoch: instances and regularization pictures, each shuffled, evenly mixed.
+        """Return a queue's pictures in one epoch: instance and regularization pictures, each shuffled, evenly mixed.
 
-        Regularization pictures go round: the next epoch goes on where this one stopped, reshuffled after each round.
+        Regularization pictures rotate: the next epoch continues where this one stopped, reshuffled after each round.
         """
         seed, bucket = self.train.seed, self.queues[queue].bucket
         own = self.queues[queue].instances
@@ -202,13 +203,13 @@ class Plan:
             for place in range(ring.before(epoch), ring.before(epoch + 1)):
                 round_, within = divmod(place, len(ring.pictures))
                 key = (queue, number, round_)
-                order = self._remembered(key, partial(_order, seed, bucket, number, round_, len(ring.pictures)))
+                order = self._memoized(key, partial(_order, seed, bucket, number, round_, len(ring.pictures)))
                 chosen.append(ring.pictures[order[within]])
             lists.append(chosen)
         return _mixed(lists)
 
-    def _remembered(self, key: tuple[int, ...], make: Callable[[], T]) -> T:
-        """Results of pure functions, kept for speed only."""
+    def _memoized(self, key: tuple[int, ...], make: Callable[[], T]) -> T:
+        """Return the result of a pure function, cached for speed only."""
         if key not in self._memo:
             self._memo[key] = make()
             while len(self._memo) > 4 * len(self.queues) + 16:
@@ -218,7 +219,7 @@ class Plan:
 
 
 def hold_out(scan: Scan, share: float, seed: int) -> list[int]:
-    """Instance pictures to keep out of training: ``share`` of each concept's, at least one, never all. Sorted."""
+    """Choose the instance pictures for validation: ``share`` of each concept's, at least one, never all. Sorted."""
     chosen: list[int] = []
     for concept in range(len(scan.concepts)):
         own = [i for i in scan.instances if scan.pictures[i].concept == concept]
@@ -234,11 +235,11 @@ def _order(seed: int, bucket: Bucket, ring: int, round_: int, count: int) -> lis
 
 
 def _queues(scan: Scan, geometries: Sequence[Geometry], held_out: frozenset[int], regularized: bool) -> list[Queue]:
-    """One queue for each bucket that shows anything, in the buckets' order.
+    """Make one queue for each bucket that has pictures, in the buckets' order.
 
-    A concept's epoch has as many regularization showings as instance showings, at most each picture's repeats (kohya's
-    rule, without its raising of repeats where there are fewer). Buckets get their share of them in proportion.
-    Raises DatasetError where repeats make an epoch endless.
+    In an epoch, a concept has as many regularization showings as instance showings, but no picture more than its
+    repeats (kohya's rule, which raises the repeats instead where there are fewer). Buckets share them in proportion.
+    Raises DatasetError where repeats make an epoch too long.
     """
     instances: dict[Bucket, list[int]] = {}
     rings: dict[Bucket, list[Ring]] = {}
@@ -264,7 +265,7 @@ def _queues(scan: Scan, geometries: Sequence[Geometry], held_out: frozenset[int]
 def _by_bucket(
     scan: Scan, geometries: Sequence[Geometry], held_out: frozenset[int], concept: int, regularization: bool
 ) -> dict[Bucket, list[int]]:
-    """Picture indices by bucket, each as often as it repeats."""
+    """Return picture indices by bucket, each as often as it repeats."""
     found: dict[Bucket, list[int]] = {}
     for index, picture in enumerate(scan.pictures):
         if index not in held_out and (picture.concept, picture.regularization) == (concept, regularization):
@@ -273,6 +274,6 @@ def _by_bucket(
 
 
 def _mixed(lists: Sequence[Sequence[T]]) -> list[T]:
-    """The lists woven together so that every stretch holds each in proportion: 2 of a and 4 of b give b a b b a b."""
+    """Interleave lists so that every stretch has each in proportion: 2 of a and 4 of b give b a b b a b."""
     placed = [((i + 0.5) / len(items), n, item) for n, items in enumerate(lists) for i, item in enumerate(items)]
     return [item for _, _, item in sorted(placed, key=lambda entry: entry[:2])]

@@ -13,7 +13,7 @@ Rows = TypeVar("Rows")
 
 @dataclass(frozen=True)
 class Shard:
-    """Shard ``number`` (from 0) of ``count``. The whole batch is ``count`` times as large as the recipe's."""
+    """Shard ``number`` (from 0) of ``count``; the whole batch is ``count`` times the recipe's batch size."""
 
     number: int = 0
     count: int = 1
@@ -25,8 +25,8 @@ class Shard:
         own: Rows = rows[self.number * size : (self.number + 1) * size]
         return own
 
-    def whole(self, train: TrainRecipe) -> TrainRecipe:
-        """Return the settings with the whole batch's size: those of one process that sees the same pictures."""
+    def whole_batch(self, train: TrainRecipe) -> TrainRecipe:
+        """Return the settings with the whole batch's size, as one process would need to see the same pictures."""
         return replace(train, batch_size=train.batch_size * self.count)
 
 

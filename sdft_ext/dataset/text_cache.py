@@ -1,4 +1,4 @@
-"""Encoded captions, kept in memory or on disk, so that a text encoder that doesn't train runs once for each."""
+"""Cache encoded captions in memory or on disk, so that a frozen text encoder encodes each of them once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .cache_files import CacheFiles, Progress
 
 
 class HasContext(Protocol):
-    """What TextCache needs of an encoded prompt: a dataclass with context [B, L, D] and pooled [B, P] or None."""
+    """An encoded prompt, as TextCache needs it: a dataclass with context [B, L, D], and pooled [B, P] or None."""
 
     context: Any
     pooled: Any
@@ -26,12 +26,11 @@ C = TypeVar("C", bound=Any)
 
 
 class TextCache(Generic[C]):
-    """Encoded captions, for a text encoder that doesn't train.
+    """A cache of encoded captions, for a text encoder that isn't trained.
 
-    ``encode`` takes a list of captions and gives a dataclass with ``context`` and ``pooled`` (see HasContext). Each
-    caption is encoded alone, so that its numbers don't depend on its neighbours; shorter ones are filled up with the
-    empty prompt's chunk, as the WebUI does. ``limit`` are the bytes kept in memory: shuffled tags make endless
-    captions.
+    ``encode`` takes a list of captions and returns a dataclass with ``context`` and ``pooled`` (see HasContext). Each
+    caption is encoded alone, so that its numbers don't depend on the others; shorter ones are padded with the empty
+    prompt's chunk, as in the WebUI. ``limit``: bytes to keep in memory, because shuffled tags make endless captions.
     """
 
     def __init__(
@@ -46,12 +45,12 @@ class TextCache(Generic[C]):
         self.encode, self.fingerprint, self.where, self.device = encode, fingerprint, where, torch.device(device)
         self.limit = limit
         self.notes: list[str] = []
-        self._kept: OrderedDict[str, C] = OrderedDict()
-        self._kept_bytes = 0
+        self._memory: OrderedDict[str, C] = OrderedDict()
+        self._memory_bytes = 0
         self._disk = CacheFiles(Path(folder) / "text") if where == "disk" and folder is not None else None
 
     def prepare(self, captions: Iterable[str], progress: Progress | None = None) -> None:
-        """Encode captions ahead; only these go to the disk, so that shuffled ones don't fill it."""
+        """Encode captions ahead of time; only these are written to disk, so that shuffled ones don't fill it."""
         todo = sorted({"", *captions}) if self.where != "none" else []
         for done, caption in enumerate(todo, start=1):
             self._one(caption, store=True)
@@ -59,15 +58,15 @@ class TextCache(Generic[C]):
                 progress(done, len(todo))
 
     def get(self, captions: Sequence[str]) -> C:
-        """The conditioning of a batch, on the cache's device."""
+        """Return the conditioning of a batch, on the cache's device."""
         rows = [self._one(caption) for caption in captions]
         length = max(row.context.shape[1] for row in rows)
-        context = torch.cat([self._filled(row.context, length) for row in rows])
+        context = torch.cat([self._padded(row.context, length) for row in rows])
         pooled = None if rows[0].pooled is None else torch.cat([row.pooled for row in rows])
         moved = None if pooled is None else pooled.to(self.device)
         return replace(rows[0], context=context.to(self.device), pooled=moved)
 
-    def _filled(self, context: torch.Tensor, length: int) -> torch.Tensor:
+    def _padded(self, context: torch.Tensor, length: int) -> torch.Tensor:
         if context.shape[1] == length:
             return context
         empty = self._one("").context
@@ -75,21 +74,21 @@ class TextCache(Generic[C]):
         return torch.cat([context, empty.repeat(1, times, 1)], dim=1)
 
     def _one(self, caption: str, store: bool = False) -> C:
-        if caption in self._kept:
-            return self._kept[caption]
+        if caption in self._memory:
+            return self._memory[caption]
         key = cache_files.key("text", 1, self.fingerprint, caption)
         row = self._from_disk(key)
         if row is None:
             with torch.no_grad():
                 row = self.encode([caption])
-            row = replace(row, context=_plain(row.context), pooled=None if row.pooled is None else _plain(row.pooled))
+            row = replace(row, context=_on_cpu(row.context), pooled=None if row.pooled is None else _on_cpu(row.pooled))
             if store and self._disk is not None:
                 self._to_disk(key, row)
         if self.where != "none":
-            self._kept[caption] = row
-            self._kept_bytes += _row_bytes(row)
-            while self._kept_bytes > self.limit and len(self._kept) > 1:
-                self._kept_bytes -= _row_bytes(self._kept.popitem(last=False)[1])
+            self._memory[caption] = row
+            self._memory_bytes += _row_bytes(row)
+            while self._memory_bytes > self.limit and len(self._memory) > 1:
+                self._memory_bytes -= _row_bytes(self._memory.popitem(last=False)[1])
         return row
 
     def _from_disk(self, key: str) -> C | None:
@@ -108,17 +107,17 @@ class TextCache(Generic[C]):
             self._disk = None
 
     def _template(self) -> C:
-        """Any row: its type and other fields are those of every row."""
-        if not self._kept:
+        """Return any row: all rows have the same type and other fields."""
+        if not self._memory:
             with torch.no_grad():
                 row = self.encode([""])
-            row = replace(row, context=_plain(row.context), pooled=None if row.pooled is None else _plain(row.pooled))
-            self._kept[""] = row
-            self._kept_bytes += _row_bytes(row)
-        return next(iter(self._kept.values()))
+            row = replace(row, context=_on_cpu(row.context), pooled=None if row.pooled is None else _on_cpu(row.pooled))
+            self._memory[""] = row
+            self._memory_bytes += _row_bytes(row)
+        return next(iter(self._memory.values()))
 
 
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
+def _on_cpu(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().to("cpu").contiguous()
 
 

@@ -1,8 +1,7 @@
-"""Pictures that a user has taken out of a dataset: moved to a hidden folder in it, never deleted, and put back on
-request.
+"""The trash of a dataset: removed pictures are moved to a hidden folder in it, never deleted, and can be restored.
 
-Each removal is a folder under ``.sdft/trash`` that holds the files at the places they had, and ``removal.json``, which
-is written before the first file moves: whenever a program ends, every file is either in its place or in the trash.
+Each removal is a folder under ``.sdft/trash`` with the files under their relative paths, and ``removal.json``, which is
+written before the first file is moved: whenever a program ends, every file is either in its place or in the trash.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ TRASH, RECORD, FILES = "trash", "removal.json", "files"
 
 
 class TrashError(SdftError, ValueError):
-    """Nothing was moved; the message names the file, what is in the way, and what to do."""
+    """Nothing was moved; the message names the file, what is wrong, and what to do."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What was removed with one wish: its id, when (seconds), the files by their names below the dataset's folder."""
+    """Files that were removed together: id, time in seconds, and their paths relative to the dataset's folder."""
 
     id: str
     time: float
@@ -40,48 +39,46 @@ class Removal:
 
 
 class Trash:
-    """Of one dataset folder."""
+    """The trash of one dataset folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def remove(self, paths: Sequence[Path], *, company: bool = True) -> Removal:
-        """Move pictures, each with its caption and its mask, out of the dataset. All of them or, with a TrashError,
-        none.
+    def remove(self, paths: Sequence[Path], *, sidecars: bool = True) -> Removal:
+        """Move pictures to the trash, with ``sidecars`` also their captions and masks.
 
-        Without ``company`` only these files.
+        Raises TrashError where one of them can't be moved; then none is.
         """
         files = list(
-            dict.fromkeys(file for path in paths for file in (self._with_company(path) if company else [path]))
+            dict.fromkeys(file for path in paths for file in (self._with_sidecars(path) if sidecars else [path]))
         )
         relative = [self._relative(path) for path in files]
         try:
-            place = hidden_folder(self.root, TRASH, f"{time.time_ns():x}-{secrets.token_hex(3)}", make=True)
+            folder = hidden_folder(self.root, TRASH, f"{time.time_ns():x}-{secrets.token_hex(3)}", make=True)
         except HiddenFolderError as error:
             raise TrashError(str(error)) from error
-        removal = Removal(place.name, time.time(), tuple(relative))
+        removal = Removal(folder.name, time.time(), tuple(relative))
         moved: list[tuple[Path, Path]] = []
         try:
-            json_file.write(place / RECORD, {"time": removal.time, "files": relative})
+            json_file.write(folder / RECORD, {"time": removal.time, "files": relative})
             for source, name in zip(files, relative, strict=True):
-                target = place / FILES / name
+                target = folder / FILES / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.move(source, target)
                 moved.append((source, target))
         except OSError as error:
             for source, target in reversed(moved):
                 shutil.move(target, source)
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             what = printable(getattr(error, "filename", None) or self.root)
             raise TrashError(
                 f"Nothing was removed: {what} can't be moved ({error.strerror or error}); change the folder's "
-                f"permissions, "
-                "or look at the folder again if the file is gone."
+                "permissions, or scan the folder again if the file is gone."
             ) from error
         return removal
 
     def removals(self) -> list[Removal]:
-        """What lies in the trash, the newest first. Records that can't be read are passed over."""
+        """Return the removals in the trash, newest first; those with an unreadable record are skipped."""
         try:
             folders = sorted(hidden_folder(self.root, TRASH).iterdir(), reverse=True)
         except (OSError, HiddenFolderError):
@@ -90,21 +87,22 @@ class Trash:
         return [removal for removal in found if removal is not None]
 
     def restore(self, id: str) -> list[Path]:
-        """Put the files of a removal back, and give their paths. Raises TrashError where a place is taken: nothing
-        moves.
+        """Move the files of a removal back, and return their paths. Raises TrashError where a path is taken; then
+        nothing is moved.
         """
-        removal = next((one for one in self.removals() if one.id == id), None)
+        removal = next((removal for removal in self.removals() if removal.id == id), None)
         if removal is None:
-            raise TrashError("This removal is not in the trash any more; look at the list again.")
-        place = hidden_folder(self.root, TRASH, removal.id)
+            raise TrashError("This removal is no longer in the trash; reload the list.")
+        folder = hidden_folder(self.root, TRASH, removal.id)
         pairs = [(self.file(removal, name), self.root / name) for name in removal.files]
         waiting = [(source, target) for source, target in pairs if os.path.lexists(source)]
         for _, target in waiting:
             if os.path.lexists(target):
-                raise TrashError(f"{printable(target)} is there again: rename it, then put the removed one back.")
+                raise TrashError(f"{printable(target)} exists again: rename it, then restore the removed one.")
             if not _within(target.parent, self.root):
                 raise TrashError(
-                    f"{printable(target.parent)} is a link out of the dataset's folder; remove the link first."
+                    f"{printable(target.parent)} is a link that leads out of the dataset's folder; remove the link "
+                    "first."
                 )
         for source, target in waiting:
             try:
@@ -112,71 +110,69 @@ class Trash:
                 shutil.move(source, target)
             except OSError as error:
                 raise TrashError(
-                    f"{printable(target)} can't be put back ({error.strerror}); it is in the trash still: "
+                    f"{printable(target)} can't be restored ({error.strerror}); it is still in the trash: "
                     f"{printable(source)}."
                 ) from error
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         return [target for _, target in waiting]
 
     def file(self, removal: Removal, name: str) -> Path:
-        """Where a removed file lies now. Raises HiddenFolderError or TrashError where a link would lead out of the
-        trash.
+        """Return a removed file's path in the trash. Raises HiddenFolderError or TrashError where a link would lead out
+        of it.
         """
-        place = hidden_folder(self.root, TRASH, removal.id, FILES)
-        path = place / name
-        if not _within(path.parent, place):
-            raise TrashError(f"{printable(path.parent)} is a link out of the trash; remove the link first.")
+        folder = hidden_folder(self.root, TRASH, removal.id, FILES)
+        path = folder / name
+        if not _within(path.parent, folder):
+            raise TrashError(f"{printable(path.parent)} is a link that leads out of the trash; remove the link first.")
         return path
 
     def _read(self, folder: Path) -> Removal | None:
         try:
-            told = json_file.read(folder / RECORD)
-            files = tuple(str(name) for name in told["files"])
-            when = float(told["time"])
+            record = json_file.read(folder / RECORD)
+            files = tuple(str(name) for name in record["files"])
+            removed = float(record["time"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        good = all(_plain(name) for name in files) and not folder.is_symlink()
-        return Removal(folder.name, when, files) if good else None
+        safe = all(_is_relative(name) for name in files) and not folder.is_symlink()
+        return Removal(folder.name, removed, files) if safe else None
 
     def _relative(self, path: Path) -> str:
         below = path.relative_to(self.root).as_posix() if self.root in path.parents else ""
-        if not _plain(below):
-            raise TrashError(
-                f"{printable(path)} is not in the folder {printable(self.root)}; look at the folder again."
-            )
+        if not _is_relative(below):
+            raise TrashError(f"{printable(path)} is not in the folder {printable(self.root)}; scan the folder again.")
         return below
 
-    def _with_company(self, path: Path) -> list[Path]:
-        """The file, and the caption and mask that belong to it alone."""
+    def _with_sidecars(self, path: Path) -> list[Path]:
+        """Return the file, and the caption and mask that belong only to it. Raises TrashError where it is gone."""
         if not os.path.lexists(path):
-            raise TrashError(f"{printable(path)} is gone; look at the folder again.")
+            raise TrashError(f"{printable(path)} is gone; scan the folder again.")
         found = [path]
         try:
-            beside = [entry.name for entry in os.scandir(path.parent) if entry.name != path.name]
+            others = [entry.name for entry in os.scandir(path.parent) if entry.name != path.name]
         except OSError:
             return found
-        same = [name for name in beside if os.path.splitext(name)[0] == path.stem]
-        if path.suffix.lower() in CAPTION_ENDINGS or any(_is_picture(name) for name in same):
-            return found  # a caption goes alone, and one that two pictures share stays
-        company = [name for name in same if os.path.splitext(name)[1].lower() in CAPTION_ENDINGS]
-        company += [
-            name for name in beside if _is_picture(name) and names.mask_of(os.path.splitext(name)[0]) == path.stem
+        same_stem = [name for name in others if os.path.splitext(name)[0] == path.stem]
+        if path.suffix.lower() in CAPTION_ENDINGS or any(_is_picture(name) for name in same_stem):
+            return found  # a caption is removed alone, and one that two pictures share stays
+        sidecars = [name for name in same_stem if os.path.splitext(name)[1].lower() in CAPTION_ENDINGS]
+        sidecars += [
+            name for name in others if _is_picture(name) and names.mask_of(os.path.splitext(name)[0]) == path.stem
         ]
-        return [*found, *(path.parent / name for name in company)]
+        return [*found, *(path.parent / name for name in sidecars)]
 
 
 def _within(folder: Path, root: Path) -> bool:
-    """Whether a folder is ``root`` or lies in it, wherever links lead."""
-    real, home = Path(os.path.realpath(folder)), Path(os.path.realpath(root))
-    return real == home or home in real.parents
+    """Return whether a folder is ``root`` or inside it, with links resolved."""
+    real, real_root = Path(os.path.realpath(folder)), Path(os.path.realpath(root))
+    return real == real_root or real_root in real.parents
 
 
 def _is_picture(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in EXTENSIONS
 
 
-def _plain(name: str) -> bool:
-    """Whether a name from a record stays below its folder."""
+def _is_relative(name: str) -> bool:
+    """Return whether a name from a record stays below its folder."""
     path = PurePosixPath(name)
     return (
         bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\\" not in name and "\0" not in name

@@ -44,7 +44,7 @@ def remove_stale(plan: Plan, record: Record, current: Collection[str]) -> None:
     stale = [name for name in dict.fromkeys(stale) if name not in current and os.path.lexists(plan.out / name)]
     if not stale:
         return
-    Trash(plan.out).remove([plan.out / name for name in stale], company=False)
+    Trash(plan.out).remove([plan.out / name for name in stale], sidecars=False)
     for name in stale:
         record.files.pop(name, None)
         record.keys.pop(name, None)

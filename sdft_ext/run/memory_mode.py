@@ -52,7 +52,7 @@ def choose_mode(session: Session, step: int) -> tuple[str, Measured] | None:
 
     def measured() -> Measured:
         empty_cache()
-        return trial_step.measure(loop, session.dataset.plan, step, turns.host.memory().free_mb, latents.encode_some)
+        return trial_step.measure(loop, session.dataset.plan, step, turns.host.memory().free_mb, latents.encode_largest)
 
     try:
         return "shared", turns.do(measured)

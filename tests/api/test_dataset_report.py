@@ -105,7 +105,7 @@ def test_the_same_content_has_the_same_report(client: TestClient, tmp_path: Path
     assert begin(client, recipe(folder)) != first
 
 
-def test_one_of_two_copies_is_removed_with_its_company_and_put_back(client: TestClient, tmp_path: Path):
+def test_one_of_two_copies_is_removed_with_its_caption_and_restored(client: TestClient, tmp_path: Path):
     folder = cats(tmp_path / "cats")
     before = files(folder)
     id, told = reported(client, folder)
@@ -138,7 +138,7 @@ def test_what_is_put_back_replaces_nothing(client: TestClient, tmp_path: Path):
     save(folder / gone[0], image(64, 64, 50))
     here = files(folder)
     answer = client.post(f"{V1}/restore", json={"folder": removed["folder"], "id": removed["id"]})
-    assert answer.status_code == 400 and "is there again" in answer.json()["detail"] and files(folder) == here
+    assert answer.status_code == 400 and "exists again" in answer.json()["detail"] and files(folder) == here
     (folder / gone[0]).unlink()
     assert client.post(f"{V1}/restore", json={"folder": removed["folder"], "id": removed["id"]}).status_code == 200
 

@@ -52,7 +52,7 @@ def test_captions_far_too_long(tmp_path: Path) -> None:
     found = CaptionStore(tmp_path)
     assert [state(found, name) for name in "abcd"] == ["saved", "locked", "saved", "locked"]
     assert any("b.txt" in text and "1 MB" in text for text in found.problems)
-    assert any("d.txt" in text and "holds a picture" in text for text in found.problems)
+    assert any("d.txt" in text and "contains a picture" in text for text in found.problems)
     done = change(found, None, do="add", tags=["x"])
     assert done.count == 1 and "64 kB" in done.notes[0] and "can't be edited" in done.notes[1]
     assert change(found, "c", do="set", text="é" * 40_000).notes

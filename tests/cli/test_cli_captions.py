@@ -73,7 +73,7 @@ def test_in_and_out(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "gone or no folder" in said(capsys, "tags", tmp_path / "nowhere", code=2)
+    assert "gone or not a folder" in said(capsys, "tags", tmp_path / "nowhere", code=2)
     assert "--tokens is" in said(capsys, "filter", root, "--tokens", "many", code=2)
     assert "not a valid regular expression" in said(capsys, "filter", root, "--regex", "(", code=2)
     assert "name it" in said(capsys, "import", root, "csv", code=2)

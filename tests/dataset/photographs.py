@@ -1,4 +1,4 @@
-"""Twenty real photographs from scikit-image's and scikit-learn's bundled samples, as they are."""
+"""Twenty real photographs from scikit-image's and scikit-learn's bundled samples, unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches: what a step gets, whenever and wherever it is asked for."""
+"""Batches: what a step gets, in any order and in any process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def equal(a: Batch, b: Batch) -> bool:
 
 
 def busy(folder: Path) -> DatasetRecipe:
-    """Everything that draws, on pictures of three shapes."""
+    """Make a recipe with every random setting, and pictures of three shapes."""
     if not folder.exists():
         fill(folder / "instance", 5, 64, 100)
         fill(folder / "instance" / "2_wide", 2, 128, 64, first=10)
@@ -86,7 +86,7 @@ def test_shapes_types_and_one_bucket_each(tmp_path: Path) -> None:
     assert len(shapes) == 3
 
 
-def test_weights_are_the_concepts_and_the_regularizations(tmp_path: Path) -> None:
+def test_weights_are_those_of_the_concept_and_of_regularization(tmp_path: Path) -> None:
     fill(tmp_path / "a", 2)
     fill(tmp_path / "b", 2, first=5)
     fill(tmp_path / "class", 2, first=9)
@@ -102,7 +102,7 @@ def test_weights_are_the_concepts_and_the_regularizations(tmp_path: Path) -> Non
     assert flags == {0: False, 1: False, 2: True, 3: True, 4: False, 5: False}
 
 
-def test_masks_of_some_are_white_for_the_others(tmp_path: Path) -> None:
+def test_pictures_without_a_mask_count_as_all_white(tmp_path: Path) -> None:
     fill(tmp_path, 2)
     save(tmp_path / "000-mask.png", Image.new("L", (64, 64), 0))
     batch = batches_of(recipe(tmp_path), batch_size=2).at(0)
@@ -119,7 +119,7 @@ def test_time_ids_in_sdxls_order_with_the_crop_after_mirroring(tmp_path: Path) -
         assert batches._time_ids(moved) == (64, 160, 0, left, 64, 64)
 
 
-def test_latents_drawn_anew_have_the_vaes_spread(tmp_path: Path) -> None:
+def test_sampled_latents_have_the_vaes_standard_deviation(tmp_path: Path) -> None:
     fill(tmp_path, 1)
     mean = batches_of(recipe(tmp_path)).at(0).latents
     drawn = batches_of(recipe(tmp_path, latents="random"))

@@ -1,4 +1,4 @@
-"""Buckets: areas, sides, and the part of each picture that is seen."""
+"""Buckets: areas, sides, and each picture's crop."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_no_other_bucket_has_a_nearer_shape(width: int, height: int) -> None:
     assert distances[chosen] == pytest.approx(min(distances.values()))
 
 
-def test_nearness_is_a_factor_and_the_same_for_tall_and_wide() -> None:
+def test_the_nearest_aspect_ratio_is_measured_as_a_factor_tall_and_wide_alike() -> None:
     # 0.36 lies nearer to 256/832 by difference, nearer to 320/768 by factor
     assert assign(360, 1000, DatasetRecipe()).bucket == Bucket(320, 768)
     assert assign(1000, 360, DatasetRecipe()).bucket == Bucket(768, 320)

@@ -1,4 +1,4 @@
-"""Encoded pictures and captions: kept, found again, and made anew when damaged."""
+"""Encoded pictures and captions: cached, found again, and encoded again when damaged."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def means(latents: Latents, settings: DatasetRecipe) -> torch.Tensor:
 # -- what is encoded --------------------------------------------------------------------------------------------------
 
 
-def test_latents_are_those_of_the_resized_and_cut_picture(tmp_path: Path) -> None:
+def test_latents_are_those_of_the_resized_and_cropped_picture(tmp_path: Path) -> None:
     picture = image(128, 64)
     save(tmp_path / "a.png", picture)
     settings = recipe(tmp_path, buckets=False)
@@ -120,7 +120,7 @@ def test_pictures_of_one_bucket_are_encoded_together(tmp_path: Path) -> None:
     assert large.calls == [1, 1]
 
 
-def test_pictures_may_wait_until_they_are_needed_and_are_encoded_in_the_same_company(tmp_path: Path) -> None:
+def test_pictures_may_wait_until_they_are_needed_and_are_encoded_in_the_same_chunks(tmp_path: Path) -> None:
     fill(tmp_path, 40)
     settings = recipe(tmp_path)
     _, ahead = prepared(settings)
@@ -139,9 +139,9 @@ def test_pictures_may_wait_until_they_are_needed_and_are_encoded_in_the_same_com
 def test_progress_counts_up_to_the_end(tmp_path: Path) -> None:
     fill(tmp_path, 20)
     settings = recipe(tmp_path, flip=0.5)
-    told: list[tuple[int, int]] = []
-    Latents(settings, Cells(), "vae").prepare(scan(settings), lambda done, total: told.append((done, total)))
-    assert told[-1] == (40, 40) and [d for d, _ in told] == sorted(d for d, _ in told) and len(told) > 1
+    steps: list[tuple[int, int]] = []
+    Latents(settings, Cells(), "vae").prepare(scan(settings), lambda done, total: steps.append((done, total)))
+    assert steps[-1] == (40, 40) and [d for d, _ in steps] == sorted(d for d, _ in steps) and len(steps) > 1
 
 
 def test_cache_none_encodes_each_time_but_opens_every_picture_once_before(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_cache_none_encodes_each_time_but_opens_every_picture_once_before(tmp_pa
     assert len(left.pictures) == 2
 
 
-def test_random_crops_are_encoded_when_they_come(tmp_path: Path) -> None:
+def test_random_crops_are_encoded_in_each_step(tmp_path: Path) -> None:
     save(tmp_path / "square.png", image(64, 64))
     save(tmp_path / "tall.png", image(64, 100))
     settings = recipe(tmp_path, crop="random", buckets=False)
@@ -174,7 +174,7 @@ def test_random_crops_are_encoded_when_they_come(tmp_path: Path) -> None:
 # -- bad pictures -----------------------------------------------------------------------------------------------------
 
 
-def test_a_cut_off_picture_is_dropped_with_a_sentence_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_a_truncated_picture_is_a_problem_and_the_others_are_encoded(tmp_path: Path) -> None:
     paths = fill(tmp_path, 5)
     paths[2].write_bytes(paths[2].read_bytes()[: paths[2].stat().st_size // 2])
     for cache in ("memory", "none"):
@@ -186,7 +186,7 @@ def test_a_cut_off_picture_is_dropped_with_a_sentence_and_the_rest_goes_on(tmp_p
         assert problem.skipped and paths[2].name in problem.text and "replace" in problem.text
 
 
-def test_only_cut_off_pictures_end_the_run_with_their_sentence(tmp_path: Path) -> None:
+def test_a_folder_with_only_truncated_pictures_is_an_error_that_names_them(tmp_path: Path) -> None:
     for path in fill(tmp_path, 2):
         path.write_bytes(path.read_bytes()[:-200])
     settings = recipe(tmp_path)
@@ -245,7 +245,7 @@ def test_the_disk_cache_serves_later_runs_moved_folders_and_copies(tmp_path: Pat
     assert moved.calls == []
 
 
-def test_what_an_entry_depends_on(tmp_path: Path) -> None:
+def test_everything_that_an_entry_depends_on_changes_its_key(tmp_path: Path) -> None:
     paths = fill(tmp_path / "a", 1, 64, 100)
     plain = recipe(tmp_path / "a", cache="disk", buckets=False)
     prepared(plain, tmp_path / "cache")
@@ -270,7 +270,7 @@ def test_what_an_entry_depends_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut off", "a bit", "header", "empty", "another shape", "no checksum"])
-def test_a_damaged_entry_is_made_anew_bit_for_bit(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_entry_is_encoded_again_bit_for_bit(tmp_path: Path, damage: str) -> None:
     fill(tmp_path / "a", 3)
     settings = recipe(tmp_path / "a", cache="disk")
     _, whole = prepared(settings, tmp_path / "cache")
@@ -321,7 +321,7 @@ def test_a_file_is_read_again_only_when_size_or_date_changed(tmp_path: Path) -> 
     assert Hashes(index).get(file) == cache_files.file_hash(file) != first
 
 
-def test_a_cache_that_cannot_be_written_is_noted_and_the_run_goes_on(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_noted_and_the_run_continues(tmp_path: Path) -> None:
     fill(tmp_path / "a", 3)
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "latents").write_text("in the way")
@@ -345,7 +345,7 @@ def test_memory_cache_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_fingerprints_tell_encoders_apart() -> None:
+def test_fingerprints_differ_between_encoders() -> None:
     weights = {"a": torch.arange(1000.0), "b": torch.ones(3, 3)}
     changed = {**weights, "b": torch.ones(3, 3) * 1.001}
     base = cache_files.fingerprint(weights, 0.18215)
@@ -358,14 +358,14 @@ def test_fingerprints_tell_encoders_apart() -> None:
 
 @dataclass(frozen=True)
 class Conditioning:
-    """As the model's: context [B, L, D], pooled [B, P] or None."""
+    """An encoded prompt, like the model's: context [B, L, D], pooled [B, P] or None."""
 
     context: torch.Tensor
     pooled: torch.Tensor | None
 
 
 class Letters:
-    """Encodes a caption letter by letter, in chunks of four; longer ones get more chunks, as prompts do."""
+    """Encodes a caption letter by letter, in chunks of four; longer ones get more chunks, as prompts get."""
 
     def __init__(self, pooled: bool = True) -> None:
         self.pooled, self.calls = pooled, 0
@@ -390,9 +390,9 @@ def test_a_batch_of_captions_equals_encoding_it_at_once(pooled: bool) -> None:
 def test_captions_are_encoded_once(tmp_path: Path) -> None:
     encode = Letters()
     text = TextCache(encode, "text", "disk", tmp_path)
-    told: list[tuple[int, int]] = []
-    text.prepare(["a", "b", "a"], lambda done, total: told.append((done, total)))
-    assert encode.calls == 3 and told == [(1, 3), (2, 3), (3, 3)]
+    steps: list[tuple[int, int]] = []
+    text.prepare(["a", "b", "a"], lambda done, total: steps.append((done, total)))
+    assert encode.calls == 3 and steps == [(1, 3), (2, 3), (3, 3)]
     text.get(["a", "b", "c"])
     text.get(["c"])
     assert encode.calls == 4
@@ -405,7 +405,7 @@ def test_captions_are_encoded_once(tmp_path: Path) -> None:
     assert other.calls == 1
 
 
-def test_a_damaged_caption_entry_is_made_anew(tmp_path: Path) -> None:
+def test_a_damaged_caption_entry_is_encoded_again(tmp_path: Path) -> None:
     TextCache(Letters(), "text", "disk", tmp_path).prepare(["a"])
     files = sorted((tmp_path / "text").rglob("*.safetensors"))
     before = [f.read_bytes() for f in files]
@@ -421,7 +421,7 @@ def test_shuffled_captions_do_not_fill_memory_or_disk(tmp_path: Path) -> None:
     text = TextCache(Letters(), "text", "disk", tmp_path, limit=400)
     for number in range(100):
         text.get([f"{number}"])
-    assert text._kept_bytes <= 400 and not (tmp_path / "text").exists()
+    assert text._memory_bytes <= 400 and not (tmp_path / "text").exists()
 
 
 def test_cache_none_encodes_captions_each_time() -> None:

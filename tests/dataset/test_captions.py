@@ -1,4 +1,4 @@
-"""Captions: a pure function of words, recipe and generator."""
+"""Captions: a pure function of caption, recipe and generator."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_templates(template: str, words: str, expected: str) -> None:
     assert shown(words, template=template) == expected
 
 
-def test_regularization_pictures_never_say_the_trigger() -> None:
+def test_captions_of_regularization_pictures_never_contain_the_trigger() -> None:
     settings = {"template": "[name], [filewords]", "prefix": "sks style", "suffix": "by sks"}
     assert shown("a dog", regularization=True, seed=1, **settings) == "a dog"
     assert shown("", regularization=True, seed=1, **settings) == "dog"
@@ -76,10 +76,10 @@ def test_each_kind_of_picture_has_a_caption_dropout_of_its_own() -> None:
         assert got.count("") / 500 == pytest.approx(expected, abs=0.07)
 
 
-def test_without_a_generator_nothing_is_left_to_chance() -> None:
+def test_without_a_generator_nothing_is_random() -> None:
     assert shown(TAGS, None, shuffle_tags=True, tag_dropout=0.9, caption_dropout=1.0) == TAGS
 
 
-def test_the_same_generator_gives_the_same_words() -> None:
+def test_the_same_generator_gives_the_same_caption() -> None:
     settings = {"shuffle_tags": True, "tag_dropout": 0.4}
     assert [shown(TAGS, seed, **settings) for seed in range(9)] == [shown(TAGS, seed, **settings) for seed in range(9)]

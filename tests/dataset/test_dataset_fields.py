@@ -1,4 +1,4 @@
-"""Every field of a concept and of the dataset changes batches, the plan, or what lies on the disk.
+"""Every field of a concept and of the dataset changes batches, the plan, or the files on disk.
 
 A new field without an entry here fails the suite.
 """
@@ -72,7 +72,7 @@ def base(data: Path) -> DatasetRecipe:
 
 
 def content(settings: DatasetRecipe, folder: Path) -> list[Any]:
-    """What the first steps are given, as plain values."""
+    """Return the batches of the first steps, as plain values."""
     latents = Latents(settings, Cells(), "vae", folder)
     batches = Batches(Plan(latents.prepare(scan(settings)), settings, TrainRecipe()), latents)
     given = []

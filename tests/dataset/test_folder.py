@@ -1,4 +1,4 @@
-"""Folders as people have them, good and bad."""
+"""Scanning folders of pictures, good and bad."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def by_name(folder: Path, **settings: object) -> dict[str, object]:
 
 
 def sentence_about(folder: Path, name: str) -> str:
-    """The one problem that names the file, which must be skipped while the good picture stays."""
+    """Return the only problem; its file must be skipped, and the good picture scanned."""
     save(folder / "good.png")
     result = scan(recipe(folder))
     assert [p.path.name for p in result.pictures] == ["good.png"]
@@ -48,8 +48,8 @@ def test_nested_folders_in_a_fixed_order_without_hidden_and_preview_files(tmp_pa
 def test_kohya_folders_give_repeats_and_the_caption_of_pictures_without_a_text(tmp_path: Path) -> None:
     save(tmp_path / "10_sks dog" / "IMG_1.png")
     save(tmp_path / "10_sks dog" / "deeper" / "red.png")
-    save(tmp_path / "10_sks dog" / "told.png")
-    (tmp_path / "10_sks dog" / "told.txt").write_text("a told dog")
+    save(tmp_path / "10_sks dog" / "captioned.png")
+    (tmp_path / "10_sks dog" / "captioned.txt").write_text("a captioned dog")
     save(tmp_path / "3_sks_cat" / "x.png")
     save(tmp_path / "0_unused" / "y.png")
     save(tmp_path / "2023_holiday" / "a beach.png")
@@ -57,7 +57,7 @@ def test_kohya_folders_give_repeats_and_the_caption_of_pictures_without_a_text(t
     assert {p.path.name: (p.repeats, p.caption) for p in result.pictures} == {
         "IMG_1.png": (20, "sks dog"),
         "red.png": (20, "sks dog"),
-        "told.png": (20, "a told dog"),
+        "captioned.png": (20, "a captioned dog"),
         "x.png": (6, "sks_cat"),
         "a beach.png": (2, "a beach"),
     }
@@ -95,7 +95,7 @@ def test_masks_are_masks_unless_there_is_no_picture_for_them(tmp_path: Path) -> 
     assert found["dog.png"].mask_path == tmp_path / "dog-mask.png"  # type: ignore[attr-defined]
 
 
-def test_masks_of_another_shape_are_said_and_damaged_ones_drop_their_picture(tmp_path: Path) -> None:
+def test_masks_of_another_shape_are_reported_and_damaged_ones_drop_their_picture(tmp_path: Path) -> None:
     for name in ("good", "stretched", "damaged"):
         save(tmp_path / f"{name}.png")
     save(tmp_path / "good-mask.png", image(32, 32))
@@ -103,9 +103,9 @@ def test_masks_of_another_shape_are_said_and_damaged_ones_drop_their_picture(tmp
     (tmp_path / "damaged-mask.png").touch()
     result = scan(recipe(tmp_path))
     assert [p.path.stem for p in result.pictures] == ["good", "stretched"]
-    said = {p.path.stem: (p.skipped, p.text) for p in result.problems}
-    assert said["damaged"][0] and "damaged-mask.png" in said["damaged"][1]
-    assert not said["stretched"][0] and "shape" in said["stretched"][1] and "good" not in said
+    problems = {p.path.stem: (p.skipped, p.text) for p in result.problems}
+    assert problems["damaged"][0] and "damaged-mask.png" in problems["damaged"][1]
+    assert not problems["stretched"][0] and "aspect ratio" in problems["stretched"][1] and "good" not in problems
 
 
 def test_linked_folders_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_animations_count_as_their_first_frame(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_pictures_are_not_decoded(tmp_path: Path) -> None:
-    """A picture whose pixel data are garbage scans fine: only its header is read."""
+    """A picture with damaged pixel data passes the scan, which reads only its header."""
     data = save(tmp_path / "a.png").read_bytes()
     start = data.index(b"IDAT") + 4
     (tmp_path / "a.png").write_bytes(data[:start] + b"garbage" + data[start + 7 :])
@@ -201,7 +201,7 @@ def test_sizes_that_make_no_sense(tmp_path: Path, size: tuple[int, int], word: s
     assert any(option in text for option in word.split("|"))
 
 
-def test_kinds_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+def test_formats_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "bad.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
     assert ".heic" in sentence_about(tmp_path, "bad.heic")
 
@@ -211,7 +211,7 @@ def test_a_heic_named_jpg_is_named_too(tmp_path: Path) -> None:
     assert "HEIC" in sentence_about(tmp_path, "bad.jpg")
 
 
-def test_a_link_to_nothing_is_no_picture(tmp_path: Path) -> None:
+def test_a_broken_link_is_not_a_picture(tmp_path: Path) -> None:
     save(tmp_path / "good.png")
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     assert [p.path.name for p in scan(recipe(tmp_path)).pictures] == ["good.png"]
@@ -266,7 +266,7 @@ def test_caption_encodings(tmp_path: Path, data: bytes, caption: str) -> None:
     assert picture.caption == caption
 
 
-def test_captions_worth_a_word(tmp_path: Path) -> None:
+def test_problems_of_captions_are_reported(tmp_path: Path) -> None:
     for name, data in {
         "empty": b" \n",
         "long": b"word, " * 1700,
@@ -277,9 +277,10 @@ def test_captions_worth_a_word(tmp_path: Path) -> None:
         save(tmp_path / f"{name}.png")
         (tmp_path / f"{name}.txt").write_bytes(data)
     result = scan(recipe(tmp_path))
-    said = {p.path.name: p.text for p in result.problems if not p.skipped}
-    assert sorted(said) == ["empty.txt", "huge.txt", "latin.txt", "long.txt", "picture.txt"]
-    assert "empty" in said["empty.txt"] and "shorten" in said["long.txt"] and "no caption" in said["huge.txt"]
+    problems = {p.path.name: p.text for p in result.problems if not p.skipped}
+    assert sorted(problems) == ["empty.txt", "huge.txt", "latin.txt", "long.txt", "picture.txt"]
+    assert "empty" in problems["empty.txt"] and "shorten" in problems["long.txt"]
+    assert "too long for a caption" in problems["huge.txt"]
     captions = {p.path.stem: p.caption for p in result.pictures}
     assert captions["empty"] == "" and captions["huge"] == "huge" and len(captions["long"]) > 10_000
 

@@ -1,4 +1,4 @@
-"""Twenty real photographs, as they are, from the folder to batches of a real VAE's latents."""
+"""Twenty real photographs, unchanged, from the folder to batches of a real VAE's latents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixels: every mode ends as upright RGB, and damage as a sentence."""
+"""Pixels: every mode becomes upright RGB, and a damaged file an error."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_first_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "bmp", "gif", "tif"])
-def test_cut_off_data_are_noticed(tmp_path: Path, ending: str) -> None:
+def test_truncated_data_is_an_error(tmp_path: Path, ending: str) -> None:
     path = save(tmp_path / f"a.{ending}", image(200, 150))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with pytest.raises(PictureError, match=rf"a\.{ending}.*(replace|remove)"):
@@ -119,7 +119,7 @@ def test_cut_off_data_are_noticed(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg"])
-def test_cut_off_data_are_noticed_where_a_host_made_pillow_forgiving(
+def test_truncated_data_is_an_error_even_where_a_host_lets_pillow_load_it(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
@@ -130,7 +130,7 @@ def test_cut_off_data_are_noticed_where_a_host_made_pillow_forgiving(
         open_picture(path)
 
 
-def test_a_large_jpeg_may_be_decoded_smaller_but_never_below_twice_what_is_needed(tmp_path: Path) -> None:
+def test_a_large_jpeg_may_be_decoded_smaller_but_never_below_twice_the_needed_size(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(jpeg(image(800, 400), orientation=6))
     assert open_picture(path)[0].size == (400, 800)
@@ -138,7 +138,7 @@ def test_a_large_jpeg_may_be_decoded_smaller_but_never_below_twice_what_is_neede
     assert open_picture(path, at_least=(300, 600))[0].size == (400, 800)
 
 
-def test_masks_take_the_pictures_size_and_their_own_alpha(tmp_path: Path) -> None:
+def test_masks_are_resized_to_their_picture_and_may_be_an_alpha_channel(tmp_path: Path) -> None:
     mask = Image.new("L", (16, 16), 0)
     mask.paste(255, (0, 0, 8, 16))
     grey = open_mask(save(tmp_path / "grey-mask.png", mask), (64, 64))

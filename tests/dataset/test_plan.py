@@ -1,4 +1,4 @@
-"""The plan: fair, full batches of one bucket, and a pure function of the step."""
+"""The plan: full, balanced batches of one bucket, and a pure function of the step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOY = DatasetRecipe(resolution=64, bucket_step=16, bucket_min=32, bucket_max=128
 
 
 def scan_of(*groups: tuple[int, int, int, bool, int], concepts: int = 1) -> Scan:
-    """A scan without files from groups of (count, width, height, regularization, repeats)."""
+    """Make a scan without files from groups of (count, width, height, regularization, repeats)."""
     pictures = [
         Picture(Path(f"{g}-{n}.png"), 0, reg, width, height, f"picture {g} {n}, tag", repeats, None, False, 1, 1)
         for g, (count, width, height, reg, repeats) in enumerate(groups)
@@ -54,7 +54,7 @@ def test_an_epoch_shows_each_picture_as_often_as_it_repeats() -> None:
         assert {plan.epoch_of(step) for step in range(6 * epoch, 6 * epoch + 6)} == {epoch}
 
 
-def test_regularization_pictures_that_weigh_nothing_take_no_place_in_a_batch() -> None:
+def test_regularization_pictures_without_weight_take_no_place_in_a_batch() -> None:
     scan = scan_of((4, *SQUARE, False, 1), (40, *SQUARE, True, 1), (3, *TALL, True, 1))
     assert plan_of(scan, batch_size=4).showings_per_epoch == 8
     plan = plan_of(scan, batch_size=4, prior_loss_weight=0.0)
@@ -134,7 +134,7 @@ def test_fewer_regularization_pictures_are_not_repeated_beyond_their_repeats() -
     assert seen[10] == seen[11] == 2
 
 
-def test_every_regularization_picture_is_shown_in_time_even_in_rare_buckets() -> None:
+def test_every_regularization_picture_is_shown_eventually_even_in_rare_buckets() -> None:
     scan = scan_of((2, *SQUARE, False, 1), (38, *SQUARE, True, 1), (1, *TALL, True, 1), (1, *WIDE, True, 1))
     plan = plan_of(scan)
     seen = counts(shown(plan, plan.steps_per_epoch * 40))
@@ -142,7 +142,7 @@ def test_every_regularization_picture_is_shown_in_time_even_in_rare_buckets() ->
     assert seen[0] + seen[1] == pytest.approx(80, abs=4)
 
 
-def test_rare_buckets_take_turns_instead_of_coming_all_in_one_epoch() -> None:
+def test_rare_buckets_take_turns_instead_of_all_coming_in_one_epoch() -> None:
     dataset = replace(TOY, bucket_step=8, no_upscale=True)
     plan = plan_of(scan_of((2, 40, 40, False, 1), *((1, 40, 40 + 8 * n, True, 1) for n in range(5))), 1, dataset)
     assert len(plan.queues) == 5

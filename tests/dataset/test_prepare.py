@@ -54,11 +54,11 @@ def test_prepare(tmp_path: Path, model: Model) -> None:
     for number, path in enumerate(paths):
         path.with_suffix(".txt").write_text("a dog, " * (1 + 40 * (number == 3)) + str(number))
     paths[8].write_bytes(paths[8].read_bytes()[:-200])
-    told: list[tuple[str, int, int]] = []
-    ready, summary = prepare_dataset(recipe_for(tmp_path), model, tmp_path / "run", lambda *what: told.append(what))
+    steps: list[tuple[str, int, int]] = []
+    ready, summary = prepare_dataset(recipe_for(tmp_path), model, tmp_path / "run", lambda *step: steps.append(step))
     assert len(ready.scan.pictures) == 8 and len(ready.held_out) == 2 and ready.plan.steps_per_epoch == 3
-    assert {t[0] for t in told} == {"Encoding pictures", "Encoding captions"}
-    assert all(t[1] <= t[2] for t in told) and told[-1][1] == told[-1][2]
+    assert {phase for phase, _, _ in steps} == {"Encoding pictures", "Encoding captions"}
+    assert all(done <= total for _, done, total in steps) and steps[-1][1] == steps[-1][2]
     batch = ready.batches.at(0)
     assert batch.latents.shape == (2, 4, 8, 8) and not set(batch.pictures) & set(ready.held_out)
     written = json.loads((tmp_path / "run" / "dataset.json").read_text())
@@ -101,9 +101,9 @@ def test_the_disk_cache_lies_beside_the_runs_and_serves_the_next(tmp_path: Path,
 
 def test_captions_are_not_encoded_ahead_for_a_text_encoder_that_trains(tmp_path: Path, model: Model) -> None:
     fill(tmp_path / "pictures", 2)
-    told: list[str] = []
-    prepare(recipe_for(tmp_path, text_encoder=True), model, progress=lambda what, *_: told.append(what))
-    assert set(told) == {"Encoding pictures"}
+    phases: list[str] = []
+    prepare(recipe_for(tmp_path, text_encoder=True), model, progress=lambda phase, *_: phases.append(phase))
+    assert set(phases) == {"Encoding pictures"}
 
 
 def test_a_resumed_run_needs_the_pictures_it_began_with(tmp_path: Path, model: Model) -> None:

@@ -79,7 +79,7 @@ def test_a_picker_goes_up_to_the_root_and_no_further(tmp_path: Path):
 def test_only_a_folder_of_pictures_is_remembered(desk: Desk, tmp_path: Path):
     save(tmp_path / "mine" / "cats" / "one.png", image(64, 64))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="holds no pictures"):
+    with pytest.raises(ValueError, match="contains no pictures"):
         desk.datasets.open(str(tmp_path / "empty"), 4)
     assert not desk.folders.file.exists()
     assert desk.datasets.open(str(tmp_path / "mine" / "cats"), 4)["pictures"] == 1
