@@ -139,7 +139,7 @@ def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
         work.stop()
         return json_response(OK)
 
-    @router.post("/look", response_model=LookResponse, summary="Look into a file")
+    @router.post("/look", response_model=LookResponse, summary="Inspect a file")
     def look(body: LookRequest) -> Response:
         """`metadata`: facts and metadata of a .safetensors file; `scan`: what a pickle would import. Nothing in the
         file is run.

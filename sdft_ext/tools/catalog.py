@@ -1,6 +1,4 @@
-"""The tools by name: what each asks for and what it makes. The page's panel is drawn from this list; nothing heavy is
-imported.
-"""
+"""The tools, their fields and what they write. The page's panel is built from this list; nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -10,13 +8,13 @@ from typing import Any, Literal, get_args
 from ..recipe import Precision
 
 Kind = Literal["checkpoint", "lora", "loras", "any", "pickle", "rank", "error", "choice", "switch"]
-"""Of a field: a file of this kind (``any``: whatever it holds), LoRA files with weights, or a value."""
+"""Kind of a field: a file of some kind (``any``: any kind), LoRA files with weights, or a value."""
 Makes = Literal["checkpoint", "lora", "folder"]
 
 
 @dataclass(frozen=True)
 class Field:
-    """One thing that a tool asks for, named as in the function that does it. ``when``: another field and its value."""
+    """A field of a tool, named like the function's parameter. ``when``: shown if another field has this value."""
 
     name: str
     label: str
@@ -29,7 +27,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Tool:
-    """``makes``: what is written, or None for a tool that only looks; ``ending`` comes behind a suggested name."""
+    """A tool. ``makes``: what it writes, or None if it only reads; ``ending``: appended to a suggested name."""
 
     name: str
     label: str
@@ -48,7 +46,11 @@ def _size(rank: int, otherwise: str) -> tuple[Field, Field]:
     return (
         Field("rank", "Rank", "rank", f"Of each layer. {otherwise}", rank),
         Field(
-            "error", "Error", "error", "The least ranks that miss at most this share of each layer, such as 0.05.", 0.0
+            "error",
+            "Error",
+            "error",
+            "The lowest rank that loses at most this share of each layer's change, such as 0.05.",
+            0.0,
         ),
     )
 
@@ -57,9 +59,9 @@ TOOLS = (
     Tool(
         "merge",
         "Merge into a checkpoint",
-        "LoRA, LoHa, LoKr and DoRA files become part of a checkpoint, one after the other, each at its weight.",
+        "Merge LoRA, LoHa, LoKr and DoRA files into a checkpoint, one after the other, each at its weight.",
         (
-            Field("base", "Checkpoint", "checkpoint", "A file or a diffusers folder; it stays as it is."),
+            Field("base", "Checkpoint", "checkpoint", "A file or a diffusers folder; it isn't changed."),
             Field("loras", "LoRAs and their weights", "loras"),
             KEPT,
         ),
@@ -69,11 +71,11 @@ TOOLS = (
     Tool(
         "extract",
         "Extract a LoRA",
-        "The LoRA between two checkpoints: what one has learned since the other.",
+        "Extract the difference between two checkpoints as a LoRA.",
         (
-            Field("base", "Before", "checkpoint", "The checkpoint that was trained from."),
-            Field("tuned", "After", "checkpoint", "What was trained from it."),
-            *_size(32, "Empty, with no error either: full rank."),
+            Field("base", "Before", "checkpoint", "The checkpoint before training."),
+            Field("tuned", "After", "checkpoint", "The checkpoint after training."),
+            *_size(32, "Without a rank and an error: full rank."),
             WRITTEN,
         ),
         "lora",
@@ -82,18 +84,18 @@ TOOLS = (
     Tool(
         "resize",
         "Resize a LoRA",
-        "The same LoRA at another rank. A LoHa or LoKr becomes a LoRA.",
-        (Field("source", "LoRA", "lora"), *_size(8, "Or say an error instead, or both."), WRITTEN),
+        "Write a LoRA at another rank. A LoHa or LoKr becomes a LoRA.",
+        (Field("source", "LoRA", "lora"), *_size(8, "Set a rank, an error, or both."), WRITTEN),
         "lora",
         "resized",
     ),
     Tool(
         "merge-loras",
         "Merge LoRAs into one",
-        "One LoRA with the effect of several, each at its weight.",
+        "Merge several LoRAs into one, each at its weight.",
         (
             Field("files", "LoRAs and their weights", "loras"),
-            *_size(0, "Empty, with no error either: exact, with the sum of the ranks."),
+            *_size(0, "Without a rank and an error: exact, with the sum of the ranks."),
             WRITTEN,
         ),
         "lora",
@@ -101,25 +103,25 @@ TOOLS = (
     ),
     Tool(
         "metadata",
-        "Look into a file",
-        "What a .safetensors file holds, and what it says of itself.",
+        "Inspect a file",
+        "Show the tensors and the metadata of a .safetensors file.",
         (Field("file", "File", "any"),),
     ),
     Tool(
         "scan",
         "Scan a .ckpt",
-        "What an old checkpoint would import when it is opened carelessly. Nothing of it is run.",
+        "List what an old checkpoint would import if it were loaded unsafely. Nothing in it is run.",
         (Field("file", "File", "pickle"),),
     ),
     Tool(
         "convert",
         "Convert",
-        ".ckpt to .safetensors, a diffusers folder to a single file, or a single file to a diffusers folder.",
+        "Convert a .ckpt to .safetensors, a diffusers folder to a single file, or a single file to a diffusers folder.",
         (
-            Field("source", "Model", "checkpoint", "A file or a diffusers folder; it stays as it is."),
+            Field("source", "Model", "checkpoint", "A file or a diffusers folder; it isn't changed."),
             Field(
                 "form",
-                "Becomes",
+                "Convert to",
                 "choice",
                 default="checkpoint",
                 choices=(("checkpoint", "A .safetensors file"), ("folder", "A diffusers folder")),
@@ -129,7 +131,7 @@ TOOLS = (
                 "keep_ema",
                 "Keep the EMA copy of the weights",
                 "switch",
-                "Of a .ckpt.",
+                "Only for a .ckpt.",
                 False,
                 when=("form", "checkpoint"),
             ),
@@ -141,5 +143,5 @@ TOOLS = (
 
 
 def makes(tool: Tool, values: dict[str, Any]) -> Makes | None:
-    """What a tool writes with these values."""
+    """Return what a tool writes with these values."""
     return "folder" if tool.makes is not None and values.get("form") == "folder" else tool.makes

@@ -1,4 +1,4 @@
-"""Models in another form: ``.ckpt`` to ``.safetensors``, a diffusers folder to a single file and back."""
+"""Convert models: ``.ckpt`` to ``.safetensors``, a diffusers folder to a single file, and back."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ def convert(
     keep_ema: bool = False,
     progress: Progress | None = None,
 ) -> str:
-    """Write a model in the form that the target's name says: a ``.safetensors`` file, or else a diffusers folder.
+    """Write a model in the form of the target's name, a ``.safetensors`` file or else a diffusers folder; return a
+    sentence about the result.
 
-    Tensor by tensor; the numbers stay what they are unless ``precision`` says another format. Returns a sentence.
-    Raises ModelError, ToolError or OSError.
+    Tensors are converted one at a time, and keep their number format unless ``precision`` is given. Raises ModelError,
+    ToolError or OSError.
     """
     source, target = Path(source).expanduser(), Path(target).expanduser()
     if target.suffix.lower() == ".safetensors":
@@ -40,7 +41,7 @@ def convert(
             return to_single(open_source(source), new_file(target), precision, progress)
         return to_tensors(source, new_file(target), precision, keep_ema, progress)
     if target.suffix.lower() in pickles.ENDINGS:
-        raise ToolError(f"{target} would be a pickle, which can hold programs: name it .safetensors.")
+        raise ToolError(f"{target} would be a pickle, which can contain code: use the extension .safetensors.")
     return to_folder(open_source(source), target, precision, progress)
 
 
@@ -51,26 +52,25 @@ def to_tensors(
     keep_ema: bool = False,
     progress: Progress | None = None,
 ) -> str:
-    """Write the tensors of a checkpoint file of either kind, and nothing else of it but what it says of itself.
-
-    The EMA copy (``model_ema.``) is dropped unless ``keep_ema``.
+    """Write only the tensors and the metadata of a checkpoint file, without its EMA copy (``model_ema.``) unless
+    ``keep_ema``.
     """
     file = single_file.read(source)
     kept = [key for key in file if keep_ema or not key.startswith("model_ema.")]
     entries = aligned(in_precision({key: Entry(file[key].dtype, file.shapes[key]) for key in kept}, precision))
-    told = _written(file, entries, target, {"format": "pt", **file.metadata}, progress)
+    result = _write(file, entries, target, {"format": "pt", **file.metadata}, progress)
     if file.dangerous:
-        told += (
-            " That file could run programs where it is opened carelessly: none was run here, and the new one "
-            "holds none."
+        result += (
+            " The old file could run programs if it were loaded unsafely: none was run here, and the new file contains "
+            "none."
         )
-    return told
+    return result
 
 
 def to_single(
     source: Source, target: Path, precision: Precision | None = None, progress: Progress | None = None
 ) -> str:
-    """Write a single file in the layout of the WebUI."""
+    """Write a single file in the WebUI's layout."""
     entries = aligned(in_precision(source.entries, precision))
     velocity = source.family.prediction == "v_prediction"
     architecture = {
@@ -78,26 +78,26 @@ def to_single(
         "sd2": f"stable-diffusion-v2-{'768-v' if velocity else '512'}",
         "sdxl": "stable-diffusion-xl-v1-base",
     }[source.family.name]
-    told = {"format": "pt", "modelspec.sai_model_spec": "1.0.0", "modelspec.architecture": architecture}
-    told |= {"modelspec.title": target.stem, "modelspec.prediction_type": "v" if velocity else "epsilon"}
+    metadata = {"format": "pt", "modelspec.sai_model_spec": "1.0.0", "modelspec.architecture": architecture}
+    metadata |= {"modelspec.title": target.stem, "modelspec.prediction_type": "v" if velocity else "epsilon"}
     if source.family.zero_terminal_snr:
-        told["ztsnr"] = "true"
-    return _written(source, entries, target, told, progress)
+        metadata["ztsnr"] = "true"
+    return _write(source, entries, target, metadata, progress)
 
 
 def to_folder(
     source: Source, target: Path, precision: Precision | None = None, progress: Progress | None = None
 ) -> str:
-    """Write a diffusers folder: a sub-folder for each part, its configuration, and the tokenizers. Appears whole.
+    """Write a diffusers folder, whole or not at all: each part with its configuration, the tokenizers, the scheduler.
 
-    SD 2's last text layer, which isn't used, is left out, as diffusers has it.
+    SD 2's unused last text layer is left out, as in diffusers.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ToolError(f"{target} exists already and isn't empty: choose another name, or delete it.")
-    family = _folders(source.family)
+    family = _as_diffusers(source.family)
     modules = borrow.skeletons(family)
     parts = ["unet", "vae", "text_encoder", "text_encoder_2"][: len(modules)]
-    held = {place.name: (key, place) for key, places in source.places.items() for place in places}
+    by_name = {place.name: (key, place) for key, places in source.places.items() for place in places}
     making = target.with_name(f".{target.name}-making")
     shutil.rmtree(making, ignore_errors=True)
     count = 0
@@ -107,20 +107,20 @@ def to_folder(
             folder, wanted = making / part, [name for name, _ in module.named_parameters()]
             entries: dict[str, Entry] = {}
             for name in wanted:
-                key, place = held[f"{part}.{name}"]
+                key, place = by_name[f"{part}.{name}"]
                 shape = tuple(place.piece(torch.empty(source.entries[key].shape, device="meta")).shape)
                 entries[name] = Entry(PRECISIONS[precision] if precision else source.entries[key].dtype, shape)
             vae_or_unet = part in ("unet", "vae")
             file = "diffusion_pytorch_model.safetensors" if vae_or_unet else "model.safetensors"
 
             def get(name: str, part: str = part, entries: dict[str, Entry] = entries) -> Tensor:
-                key, place = held[f"{part}.{name}"]
+                key, place = by_name[f"{part}.{name}"]
                 return _cast(source.path, key, place.piece(source[key]), entries[name].dtype)
 
             write(folder / file, aligned(entries), counted(get, total, progress, count), {"format": "pt"})
             json_file.write(folder / "config.json", _config(module, part, family))
             count += len(entries)
-        _around(making, family)
+        _write_configs(making, family)
         if target.is_dir():
             target.rmdir()
         making.rename(target)
@@ -129,7 +129,7 @@ def to_folder(
     return f"{target}: {count} tensors in {len(parts)} parts from {source.path}."
 
 
-def _written(
+def _write(
     source: Source | Checkpoint,
     entries: dict[str, Entry],
     target: Path,
@@ -145,15 +145,15 @@ def _written(
 
 
 def _cast(source: Path, key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """In another number format. Raises ToolError where finite numbers would become infinite."""
+    """Convert a tensor to another number format. Raises ToolError where finite numbers would become infinite."""
     changed = tensor.to(dtype)
     if dtype == torch.float16 and bool((changed.isinf() & tensor.isfinite()).any()):
-        raise ToolError(f"{source}: {key} holds numbers too large for fp16: choose bf16, or keep the number format.")
+        raise ToolError(f"{source}: {key} has numbers too large for fp16: choose bf16, or keep the number format.")
     return changed
 
 
-def _folders(family: Family) -> Family:
-    """The family as a diffusers folder has it."""
+def _as_diffusers(family: Family) -> Family:
+    """Return the family as in a diffusers folder, where SD 2 lacks its last text layer."""
     if family.name != "sd2" or family.left_out:
         return family
     import dataclasses
@@ -173,9 +173,8 @@ def _config(module: Any, part: str, family: Family) -> dict[str, Any]:
     return {**dict(module.config.to_dict()), "architectures": [type(module).__name__]}
 
 
-def _around(folder: Path, family: Family) -> None:
-    """The scheduler's settings, the tokenizers, and the list of parts."""
-    towers = len(family.text)
+def _write_configs(folder: Path, family: Family) -> None:
+    """Write the scheduler's settings, the tokenizers, and the list of parts."""
     json_file.write(
         folder / "scheduler" / "scheduler_config.json",
         {
@@ -190,19 +189,19 @@ def _around(folder: Path, family: Family) -> None:
             **({} if family.name == "sdxl" else {"clip_sample": False, "set_alpha_to_one": False}),
         },
     )
-    for number in range(towers):
+    for number in range(len(family.text)):
         tokenizer = folder / f"tokenizer{f'_{number + 1}' if number else ''}"
         tokenizer.mkdir(parents=True)
         for file in borrow.CLIP_FOLDER.iterdir():
             if file.name != "LICENSE":
                 shutil.copyfile(file, tokenizer / file.name)
-        told = json_file.read(tokenizer / "tokenizer_config.json")
-        told["model_max_length"] = 77
+        config = json_file.read(tokenizer / "tokenizer_config.json")
+        config["model_max_length"] = 77
         if family.open_clip[number]:
-            told["pad_token"] = "!"
+            config["pad_token"] = "!"
             special = json_file.read(tokenizer / "special_tokens_map.json")
             json_file.write(tokenizer / "special_tokens_map.json", {**special, "pad_token": "!"})
-        json_file.write(tokenizer / "tokenizer_config.json", told)
+        json_file.write(tokenizer / "tokenizer_config.json", config)
     xl = family.name == "sdxl"
     index: dict[str, Any] = {
         "_class_name": "StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline",

@@ -1,4 +1,4 @@
-"""What a file says of itself, and what its tensors say: for people and for programs."""
+"""Describe a .safetensors file by its tensors and metadata, as text and as data."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..formats.tensor_file import NAMES, TensorFile
 from ..storage import json_file
 
 FIRST = ("modelspec.title", "modelspec.architecture", "ss_output_name", "ss_sd_model_name", "ss_network_module")
-LONG = 300
-"""Letters of a value that are shown."""
+MAX_VALUE = 300
+"""Characters of a metadata value that the text shows."""
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """Kind, sizes and metadata of a safetensors file; ``problem``: why it can't be used as what it looks like.
+    """Return kind, sizes and metadata of a safetensors file; ``problem``: why it can't be used as that kind.
 
     Raises TensorFileError or OSError.
     """
@@ -50,7 +50,7 @@ def _layers(path: str | Path) -> dict[str, Any]:
 
 
 def text(found: dict[str, Any]) -> str:
-    """The same as lines."""
+    """Write a description as lines of text."""
     lines = [f"{found['file']}: {found['kind']}, {found['bytes'] / 2**20:,.1f} MB, {found['tensors']} tensors"]
     for name in ("formats", "layers", "ranks", "alphas", "problem"):
         if name in found:
@@ -59,8 +59,8 @@ def text(found: dict[str, Any]) -> str:
             lines.append(f"  {name:8} {shown}")
     for name, value in found["metadata"].items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        shown = "".join(letter if letter.isprintable() else " " for letter in shown)
-        lines.append(f"  {name} = {shown if len(shown) <= LONG else shown[:LONG] + ' …'}")
+        shown = "".join(character if character.isprintable() else " " for character in shown)
+        lines.append(f"  {name} = {shown if len(shown) <= MAX_VALUE else shown[:MAX_VALUE] + ' …'}")
     if not found["metadata"]:
         lines.append("  no metadata")
     return "\n".join(lines)
@@ -86,7 +86,7 @@ def _kind(file: TensorFile) -> str:
 
 
 def _value(text: str) -> Any:
-    """JSON inside a value is shown as what it is."""
+    """Parse a value that is JSON; return any other as text."""
     if text[:1] not in "{[":
         return text
     try:

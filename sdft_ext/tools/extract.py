@@ -1,4 +1,4 @@
-"""The LoRA between two checkpoints: what one has learned since the other, at a rank or up to an error."""
+"""Extract the difference between two checkpoints as a LoRA, at a rank or up to an error."""
 
 from __future__ import annotations
 
@@ -19,31 +19,30 @@ from .files import Progress, ToolError, layers, new_file
 
 @dataclass(frozen=True)
 class Extracted:
-    """What an extraction made. ``error``: length of all that is missing ÷ length of all changes of layers' weights.
+    """The result of an extraction. ``error``: norm of what is missing ÷ norm of the change of the layers' weights.
 
-    ``left``: changed parameters that no LoRA holds (biases, norms, the tokens' table), ``left_share`` of the whole
-    change's length.
+    ``unsupported``: number of changed parameters that a LoRA can't contain (biases, norms, token embeddings);
+    ``unsupported_share``: the norm of their change ÷ that of the total change.
     """
 
     path: Path
     layers: int
     largest_rank: int
     error: float
-    left: int
-    left_share: float
+    unsupported: int
+    unsupported_share: float
 
     @property
     def text(self) -> str:
+        """Describe the result in sentences."""
         found = (
             f"{self.path}: {self.layers} layers, rank up to {self.largest_rank}; {self.error:.2%} of the change of "
-            f"these weights "
-            "is missing (by length)."
+            "these weights is missing (by norm)."
         )
-        if self.left:
+        if self.unsupported:
             found += (
-                f" {self.left} other parameters differ too (biases, norms, the tokens' table), {self.left_share:.2%} "
-                f"of the whole "
-                "change, which a LoRA can't hold."
+                f" {self.unsupported} other parameters differ too (biases, norms, token embeddings), "
+                f"{self.unsupported_share:.2%} of the total change, which a LoRA can't contain."
             )
         return found
 
@@ -60,16 +59,16 @@ def extract(
 ) -> Extracted:
     """Write the LoRA that turns ``base`` into ``tuned``. Both checkpoints are read tensor by tensor.
 
-    ``rank``: of each layer; ``error``: each layer gets the least rank whose error (a share of its change's length) is
-    at most this; both: whichever is smaller; neither: full rank. Raises ToolError where the two are different kinds of
-    models.
+    ``rank``: of each layer; ``error``: each layer gets the lowest rank whose error (a share of the norm of its change)
+    is at most this; both: the lower of the two ranks; neither: full rank. Raises ToolError where the two are different
+    kinds of models, or the same.
     """
     target = new_file(target)
     one, other = open_source(base), open_source(tuned)
-    held = set(layers(one.family))
+    supported = set(layers(one.family))
     found: dict[str, kohya.Layer] = {}
-    missing = whole = outside = 0.0
-    left = done = 0
+    missing = total = outside = 0.0
+    unsupported = done = 0
     theirs = {place.name: (key, place) for key, places in other.places.items() for place in places}
     for key, places in one.places.items():
         done += 1
@@ -81,36 +80,37 @@ def extract(
             if place.name not in theirs:
                 if other.family.left_out and f".layers.{other.family.text[0]['num_hidden_layers']}." in place.name:
                     continue  # SD 2's unused last text layer
-                raise ToolError(f"{tuned} lacks {place.name}: it is of another kind than {base}.")
+                raise ToolError(f"{tuned} lacks {place.name}: it is a different kind of model than {base}.")
             their_key, their_place = theirs[place.name]
             before, after = place.piece(one[key]), their_place.piece(other[their_key])
             if before.shape != after.shape:
-                raise ToolError(f"{tuned} has another size of {place.name}: it is of another kind than {base}.")
+                raise ToolError(
+                    f"{tuned} has another size of {place.name}: it is a different kind of model than {base}."
+                )
             change = after.float() - before.float()
-            length = float(change.double().square().sum())
-            if not length:
+            squared = float(change.double().square().sum())
+            if not squared:
                 continue
             name = place.name.removesuffix(".weight")
-            if name not in held or name == place.name or any(part in name for part in NOT_IN_FILES):
-                left += 1
-                outside += length
+            if name not in supported or name == place.name or any(part in name for part in NOT_IN_FILES):
+                unsupported += 1
+                outside += squared
                 continue
             layer = approximated(change, rank, error)
             product = (layer.up.flatten(1) @ layer.down.flatten(1)).reshape(change.shape)
             missing += float((change - product).double().square().sum())
-            whole += length
+            total += squared
             found[name] = layer
     if not found:
         raise ToolError(f"{base} and {tuned} have the same weights: there is nothing to extract.")
     ranks = [layer.rank for layer in found.values()]
-    told = _metadata(one, other, target, ranks)
-    kohya.write(target, found, one.family, told, precision)
-    share = (outside / (outside + whole)) ** 0.5
-    return Extracted(target, len(found), max(ranks), (missing / whole) ** 0.5, left, share)
+    kohya.write(target, found, one.family, _metadata(one, other, target, ranks), precision)
+    share = (outside / (outside + total)) ** 0.5
+    return Extracted(target, len(found), max(ranks), (missing / total) ** 0.5, unsupported, share)
 
 
 def _metadata(one: Source, other: Source, target: Path, ranks: Sequence[int]) -> dict[str, str]:
-    """What the file says of itself."""
+    """Return the metadata of the extracted file."""
     rank = str(ranks[0]) if len(set(ranks)) == 1 else "Dynamic"
     return {
         "ss_base_model_version": VERSIONS[one.family.name],

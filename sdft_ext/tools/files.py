@@ -1,4 +1,4 @@
-"""The files that tools take and make: LoRAs by the layers of a base model, and targets that nothing stands in."""
+"""What tools share: their error, target files, the configuration next to a checkpoint, progress, a model's layers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ..model import borrow
 from ..model.base import Model
 
 Progress = Callable[[int, int], None]
-"""Hears how many parts are done, and of how many. What it raises ends a tool, and leaves no half file."""
+"""Called with (parts done, total). An error raised in it ends the tool, and no partial file is left."""
 
 
 class ToolError(SdftError, ValueError):
-    """A tool can't do what it is asked; the message says with which file, why, and what to do."""
+    """A tool can't do what was requested; the message names the file, and says why and what to do."""
 
 
 def new_file(path: str | Path, suffix: str = ".safetensors") -> Path:
-    """Where a tool may write. Raises ToolError where something is there already, or the name doesn't end as it must."""
+    """Return the path of a new file. Raises ToolError where it exists already, or has another extension."""
     path = Path(path).expanduser()
     if path.suffix.lower() != suffix:
-        raise ToolError(f"{path} doesn't end in {suffix}: name it so, programs go by the ending.")
+        raise ToolError(f"{path} doesn't end in {suffix}: change its extension, by which programs recognize it.")
     if path.exists():
         raise ToolError(f"{path} exists already: choose another name, or delete it.")
     return path
@@ -35,10 +35,9 @@ def new_file(path: str | Path, suffix: str = ".safetensors") -> Path:
 
 @contextmanager
 def with_config(base: Path, target: Path) -> Iterator[None]:
-    """Inside, ``target`` is written; the configuration beside ``base`` comes beside it first, so that it is never
-    without.
+    """Copy the configuration (.yaml) of ``base`` for ``target``, which is then written inside the context.
 
-    Where the writing fails, the copy is taken away. Raises ToolError where it would replace another one.
+    If that fails, the copy is removed again. Raises ToolError where it would replace a different one.
     """
     config, there = base.with_suffix(".yaml"), target.with_suffix(".yaml")
     new = config.is_file() and not there.exists()
@@ -48,7 +47,7 @@ def with_config(base: Path, target: Path) -> Iterator[None]:
         there.samefile(config) or there.read_text(encoding="utf-8", errors="replace") == config_text(base)
     ):
         raise ToolError(
-            f"{there} exists already, and isn't {config}: choose another name than {target.name}, or delete it."
+            f"{there} exists already and differs from {config}: choose another name than {target.name}, or delete it."
         )
     try:
         yield
@@ -61,27 +60,27 @@ def with_config(base: Path, target: Path) -> Iterator[None]:
 def counted(
     get: Callable[[str], Tensor], total: int, progress: Progress | None, done: int = 0
 ) -> Callable[[str], Tensor]:
-    """``get``, telling ``progress`` of each tensor; ``done`` of them have been read before."""
+    """Wrap ``get`` so that it reports each tensor to ``progress``; ``done`` of them have been read before."""
 
-    def following(key: str) -> Tensor:
+    def counting(key: str) -> Tensor:
         nonlocal done
         done += 1
         if progress is not None:
             progress(done, total)
         return get(key)
 
-    return following
+    return counting
 
 
 def layers(family: Family) -> dict[str, tuple[int, ...]]:
-    """Every layer that a LoRA can change, 'part.path' → its weight's shape; nothing is loaded."""
+    """Return every layer that a LoRA can change, 'part.path' → its weight's shape; nothing is loaded."""
     unet, vae, *texts = borrow.skeletons(family)
     model = Model(family, unet, vae, texts, [], None)
     return {name: weight_shape(module) for name, module in wrappable(model)}
 
 
 def file_and_weight(text: str) -> tuple[Path, float]:
-    """'FILE' or 'FILE:0.8'."""
+    """Parse 'FILE' or 'FILE:0.8' into a path and a weight."""
     name, colon, weight = text.rpartition(":")
     try:
         return (Path(name), float(weight)) if colon and not Path(text).exists() else (Path(text), 1.0)
@@ -90,5 +89,5 @@ def file_and_weight(text: str) -> tuple[Path, float]:
 
 
 def names_and_weights(files: Sequence[tuple[Path, float]]) -> str:
-    """For metadata: what a file was made of."""
+    """Write the files that a result was made from, with their weights, for its metadata."""
     return ", ".join(f"{path.name}:{weight:g}" for path, weight in files)

@@ -1,4 +1,4 @@
-"""LoRA files resized, and several made one. No base model is needed: layers are known by the names in their files."""
+"""Resize LoRA files, and merge several into one. No base model is needed: layers are matched by their names."""
 
 from __future__ import annotations
 
@@ -23,16 +23,14 @@ from .files import Progress, ToolError, names_and_weights, new_file
 THREE = re.compile(
     r"(?:conv1|conv2|in_layers_2|out_layers_3|samplers_0_conv|_0_op|output_blocks_\d+_[12]_conv|conv_in|conv_out)$"
 )
-"""Ends of the names of layers that are 3×3 convolutions, in diffusers' and LDM's words."""
+"""Ends of the names, in diffusers and in LDM, of layers that are 3×3 convolutions."""
 Part = tuple[kohya.Layer, float]
 """A layer of a file, and its weight."""
 
 
 @dataclass(frozen=True)
-class Cut:
-    """How small each layer gets: a ``rank``, the least rank with at most this ``error``, or whichever is smaller; 0:
-    neither.
-    """
+class Limit:
+    """Limits of each layer: its ``rank``, the lowest rank with at most this ``error``, or the lower one; 0: none."""
 
     rank: int
     error: float
@@ -40,27 +38,28 @@ class Cut:
 
 @dataclass(frozen=True)
 class Made:
-    """A LoRA that a tool made. ``error``: length of all that is missing ÷ length of the change, before rounding."""
+    """A LoRA that a tool wrote. ``error``: norm of what is missing ÷ norm of the change, before rounding."""
 
     path: Path
     layers: int
     largest_rank: int
     error: float
-    words: tuple[str, ...] = ()
-    """New words that it holds."""
-    left: tuple[str, ...] = ()
-    """Sentences about words that it doesn't."""
+    new_words: tuple[str, ...] = ()
+    """New words that it contains."""
+    notes: tuple[str, ...] = ()
+    """Sentences about new words that were left out."""
 
     @property
     def text(self) -> str:
+        """Describe the result in sentences."""
         found = (
             f"{self.path}: {self.layers} layers, rank up to {self.largest_rank}; {self.error:.2%} of the change is "
-            f"missing "
-            "(by length)."
+            "missing (by norm)."
         )
-        if self.words:
-            found += f" It holds the new {'words' if len(self.words) > 1 else 'word'} {', '.join(self.words)}."
-        return " ".join([found, *self.left])
+        if self.new_words:
+            noun = "words" if len(self.new_words) > 1 else "word"
+            found += f" It contains the new {noun} {', '.join(self.new_words)}."
+        return " ".join([found, *self.notes])
 
 
 @torch.no_grad()
@@ -72,18 +71,17 @@ def resize(
     precision: Precision = "fp16",
     progress: Progress | None = None,
 ) -> Made:
-    """Write a LoRA at another rank, or the least ranks with at most this error in each layer; a LoHa or LoKr becomes a
-    LoRA.
+    """Write a LoRA at another rank, or at the lowest rank of each layer with at most this error.
 
-    Raises ToolError for a DoRA, whose magnitudes belong to the base's weights.
+    A LoHa or LoKr becomes a LoRA. Raises ToolError for a DoRA, whose magnitudes belong to the base model's weights.
     """
     target = new_file(target)
     if not rank and not error:
-        raise ToolError("Say how small: a rank, an error, or both.")
+        raise ToolError("Set a rank, an error, or both.")
     file = kohya.read(source)
     parts = {name: [(layer, 1.0)] for name, layer in file.layers.items()}
     _refuse_dora(source, file)
-    return _written(target, parts, file.metadata, Cut(rank, error), precision, words(source), progress)
+    return _write(target, parts, file.metadata, Limit(rank, error), precision, new_word_tensors(source), progress)
 
 
 @torch.no_grad()
@@ -95,11 +93,10 @@ def merge_loras(
     precision: Precision = "fp16",
     progress: Progress | None = None,
 ) -> Made:
-    """Write one LoRA whose effect is the sum of the files' at their weights; exactly, with the sum of their ranks, or
-    cut.
+    """Write one LoRA whose effect is the weighted sum of the files': exactly, with the sum of their ranks, or limited.
 
-    New words go along.
-    Raises ToolError where files name their layers in different ways or have layers of different sizes.
+    It gets their new words too. Raises ToolError where files name their layers in different ways or have layers of
+    different sizes, and for a DoRA.
     """
     target = new_file(target)
     if len(files) < 2:
@@ -108,43 +105,43 @@ def merge_loras(
     unet = [{name for name in file.layers if not name.startswith("lora_te")} for _, file, _ in read]
     if any(names and unet[0] and not names & unet[0] for names in unet[1:]):
         raise ToolError(
-            f"{files[0][0]} and another file name different layers: they were made for different kinds of models."
+            f"{files[0][0]} and another file have different layers: they were made for different kinds of models."
         )
     parts: dict[str, list[Part]] = {}
     for path, file, weight in read:
         _refuse_dora(path, file)
         for name, layer in file.layers.items():
             parts.setdefault(name, []).append((layer, weight))
-    for name, some in parts.items():
-        if len({size(layer.tensors) for layer, _ in some}) > 1:
+    for name, layers in parts.items():
+        if len({size(layer.tensors) for layer, _ in layers}) > 1:
             raise ToolError(
                 f"The files have layers of different sizes, such as {name}: they were made for different kinds of "
-                f"models."
+                "models."
             )
-    told = {**read[0][1].metadata, "sdft_merged": names_and_weights(files)}
-    bundle, left = _together([path for path, _, _ in read])
-    made = _written(target, parts, told, Cut(rank, error), precision, bundle, progress)
-    return replace(made, left=left)
+    metadata = {**read[0][1].metadata, "sdft_merged": names_and_weights(files)}
+    bundle, notes = _merge_new_words([path for path, _, _ in read])
+    made = _write(target, parts, metadata, Limit(rank, error), precision, bundle, progress)
+    return replace(made, notes=notes)
 
 
-def _together(paths: Sequence[Path]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The files' new words, and sentences about those that can't be among them: of two of one name the first stays."""
+def _merge_new_words(paths: Sequence[Path]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return the tensors of the files' new words, of each word the first, and sentences about those left out."""
     bundle: dict[str, Tensor] = {}
     owners: dict[str, Path] = {}
-    left = []
+    notes = []
     for path in paths:
-        theirs = words(path)
-        for word in kohya.new_words(theirs):
+        tensors = new_word_tensors(path)
+        for word in kohya.new_words(tensors):
             if word in owners:
-                left.append(f"The word {word} is {owners[word].name}'s: that of {path.name} was left out.")
+                notes.append(f"The word {word} was taken from {owners[word].name}; the one in {path.name} is left out.")
                 continue
             owners[word] = path
-            bundle |= {key: tensor for key, tensor in theirs.items() if kohya.new_words([key]) == [word]}
-    return bundle, tuple(left)
+            bundle |= {key: tensor for key, tensor in tensors.items() if kohya.new_words([key]) == [word]}
+    return bundle, tuple(notes)
 
 
-def words(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of new words that a LoRA file holds beside its layers."""
+def new_word_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a LoRA file's new words, by their keys."""
     file = TensorFile(path)
     return {key: file[key] for key in file if key.startswith(BUNDLE)}
 
@@ -153,65 +150,65 @@ def _refuse_dora(path: str | Path, file: LoraFile) -> None:
     for name, layer in file.layers.items():
         if MAGNITUDE in layer.tensors:
             raise ToolError(
-                f"{path} is a {LABELS['dora']} ({name}), whose effect depends on the base's weights: merge it into a "
-                "checkpoint, and extract a LoRA from that."
+                f"{path} is a {LABELS['dora']} ({name}), whose effect depends on the base model's weights: merge "
+                "it into a checkpoint, and extract a LoRA from that."
             )
 
 
-def _written(
+def _write(
     target: Path,
     parts: Mapping[str, Sequence[Part]],
     metadata: Mapping[str, str],
-    cut: Cut,
+    limit: Limit,
     precision: Precision,
     bundle: dict[str, Tensor],
     progress: Progress | None,
 ) -> Made:
     made: dict[str, kohya.Layer] = {}
     ranks: set[int] = set()
-    missing = whole = 0.0
-    for name, some in parts.items():
-        new, wanted = _layer(name, some, cut.rank, cut.error)
+    missing = total = 0.0
+    for name, layers in parts.items():
+        new, wanted = _merge_layers(name, layers, limit.rank, limit.error)
         found = new.up.float().flatten(1) @ new.down.float().flatten(1) * new.scale
-        whole += float(wanted.double().square().sum())
+        total += float(wanted.double().square().sum())
         missing += float((wanted - found).double().square().sum())
         made[name] = new
         ranks.add(new.rank)
         if progress is not None:
             progress(len(made), len(parts))
-    word = str(next(iter(ranks))) if len(ranks) == 1 else "Dynamic"
-    told = {
+    rank = str(next(iter(ranks))) if len(ranks) == 1 else "Dynamic"
+    metadata = {
         **metadata,
         "ss_output_name": target.stem,
         "ss_network_module": "networks.lora",
-        "ss_network_dim": word,
-        "ss_network_alpha": word,
+        "ss_network_dim": rank,
+        "ss_network_alpha": rank,
         "ss_network_args": "{}",
     }
-    kohya.write_named(target, made, told, precision, bundle)
-    lost = (missing / whole) ** 0.5 if whole else 0.0
-    return Made(target, len(made), max(ranks), lost, tuple(kohya.new_words(bundle)))
+    kohya.write_named(target, made, metadata, precision, bundle)
+    error = (missing / total) ** 0.5 if total else 0.0
+    return Made(target, len(made), max(ranks), error, tuple(kohya.new_words(bundle)))
 
 
-def _layer(name: str, parts: Sequence[Part], rank: int, error: float) -> tuple[LoraLayer, Tensor]:
-    """A LoRA's layer with the effect of all parts at their weights, cut as asked; and that effect whole [out,
-    in·kernel].
+def _merge_layers(name: str, parts: Sequence[Part], rank: int, error: float) -> tuple[LoraLayer, Tensor]:
+    """Return a LoRA layer with the weighted sum of the parts' effects, limited to a rank or an error, and the exact
+    sum, [out, in·kernel].
     """
     loras = [(layer, weight) for layer, weight in parts if isinstance(layer, LoraLayer)]
     if len(loras) == len(parts):
         layer = _stacked(loras)
-        whole = layer.up.float().flatten(1) @ layer.down.float().flatten(1) * layer.scale
-        return (resized(layer, rank, error) if (rank and rank < layer.rank) or error else layer), whole
+        exact = layer.up.float().flatten(1) @ layer.down.float().flatten(1) * layer.scale
+        return (resized(layer, rank, error) if (rank and rank < layer.rank) or error else layer), exact
     shape = max((_shape(name, layer) for layer, _ in parts), key=len)
     change = torch.zeros(shape)
-    for one, weight in parts:
-        tensors = {part: tensor.float() for part, tensor in one.tensors.items()}
-        change += difference(tensors, shape) * (one.scale * weight)
+    for part, weight in parts:
+        tensors = {name: tensor.float() for name, tensor in part.tensors.items()}
+        change += difference(tensors, shape) * (part.scale * weight)
     return approximated(change, rank, error), change.flatten(1)
 
 
 def _stacked(parts: Sequence[tuple[LoraLayer, float]]) -> LoraLayer:
-    """LoRA layers as one, with the sum of their ranks."""
+    """Stack LoRA layers into one with the sum of their ranks."""
     if len(parts) == 1 and parts[0][1] == 1.0:
         return parts[0][0]
     kernel = max((tuple(layer.down.shape[2:]) for layer, _ in parts), key=len)
@@ -221,10 +218,10 @@ def _stacked(parts: Sequence[tuple[LoraLayer, float]]) -> LoraLayer:
 
 
 def _shape(name: str, layer: kohya.Layer) -> torch.Size:
-    """Of the weight that a layer changes, as far as its file says."""
-    whole = ("lora_down.weight", "lokr_w2", "lokr_t2", "hada_t1")
-    kernel = next((tuple(t.shape[2:]) for part, t in layer.tensors.items() if part in whole), ())
+    """Return the shape of the weight that a layer changes, as far as its file tells."""
+    with_kernel = ("lora_down.weight", "lokr_w2", "lokr_t2", "hada_t1")
+    kernel = next((tuple(t.shape[2:]) for part, t in layer.tensors.items() if part in with_kernel), ())
     out, columns = size(layer.tensors)
     if not kernel and isinstance(layer, LycorisLayer) and THREE.search(name) and columns % 9 == 0:
-        kernel = (3, 3)  # plain LoHa and LoKr files have a convolution's columns in one row
+        kernel = (3, 3)  # plain LoHa and LoKr files flatten a convolution's kernel
     return torch.Size((out, columns // math.prod(kernel), *kernel))

@@ -1,6 +1,4 @@
-"""LoRA, LoHa, LoKr and DoRA files merged into a checkpoint, tensor by tensor: never more than one of them is in
-memory.
-"""
+"""Merge LoRA, LoHa, LoKr and DoRA files into a checkpoint, with one of its tensors in memory at a time."""
 
 from __future__ import annotations
 
@@ -23,23 +21,24 @@ from .files import Progress, ToolError, layers, names_and_weights, new_file, wit
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge made."""
+    """The result of a merge."""
 
     path: Path
     changed: int
-    """Tensors that differ from the base's."""
+    """Number of tensors that differ from the base's."""
     tensors: int
-    words: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """Files with new words, which a checkpoint can't hold."""
+    new_words: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Files with new words, which a checkpoint can't contain."""
 
     @property
     def text(self) -> str:
+        """Describe the result in sentences."""
         found = [f"{self.path}: {self.changed} of {self.tensors} tensors changed."]
-        for name, words in self.words:
+        for name, words in self.new_words:
             found.append(
-                f"{name} also holds the new {'words' if len(words) > 1 else 'word'} {', '.join(words)}, which no "
-                f"checkpoint can: "
-                "put their embeddings beside it, the files that end in the word, or prompts will not know them."
+                f"{name} also contains the new {'words' if len(words) > 1 else 'word'} {', '.join(words)}, which a "
+                "checkpoint can't: put the files whose names end in the word into the embeddings folder, or it has no "
+                "effect in prompts."
             )
         return " ".join(found)
 
@@ -54,9 +53,9 @@ def merge(
 ) -> Merged:
     """Write ``base`` with each file's change at its weight, one after the other, as programs apply them.
 
-    Computed in float32. Keys, order and sizes are the base file's, number formats too unless ``precision`` says
-    another; what nothing changes stays bit for bit then. Raises ModelError, LoraFileError, ToolError, CheckpointError
-    or OSError.
+    Computed in float32. Keys, order and sizes are the base file's; so are number formats unless ``precision`` is given,
+    and unchanged tensors are then equal bit for bit. Raises ModelError, LoraFileError, ToolError, CheckpointError or
+    OSError.
     """
     target = new_file(target)
     if not files:
@@ -72,37 +71,37 @@ def merge(
         done += 1
         if progress is not None:
             progress(done, len(source))
-        held = [(place, place.name.removesuffix(".weight")) for place in source.places.get(key, ())]
-        held = [(place, name) for place, name in held if any(name in lora for lora, _ in loras)]
-        if not held:
+        places = [(place, place.name.removesuffix(".weight")) for place in source.places.get(key, ())]
+        places = [(place, name) for place, name in places if any(name in lora for lora, _ in loras)]
+        if not places:
             return None
-        whole = tensor.to(torch.float32, copy=True)
-        for place, name in held:
-            piece = place.piece(whole)
+        copy = tensor.to(torch.float32, copy=True)
+        for place, name in places:
+            piece = place.piece(copy)
             value = piece
             for lora, weight in loras:
                 if name in lora:
                     value = changed_weight(lora[name].tensors, lora[name].scale, value, weight)
             piece.copy_(value)
-        return whole
+        return copy
 
     entries = in_precision(source.entries, precision)
-    told = {"sdft_merged_into": source.path.name, "sdft_merged": names_and_weights(files)}
-    metadata = checkpoint.model_metadata({**source.metadata, **told}, {})
+    merged = {"sdft_merged_into": source.path.name, "sdft_merged": names_and_weights(files)}
+    metadata = checkpoint.model_metadata({**source.metadata, **merged}, {})
     with with_config(source.path, target):
         count = checkpoint.write(target, entries, source.__getitem__, changed, metadata)
     words = [(path.name, tuple(new_words(TensorFile(path)))) for path, _ in files]
-    return Merged(target, count, len(entries), tuple(one for one in words if one[1]))
+    return Merged(target, count, len(entries), tuple((name, found) for name, found in words if found))
 
 
 def in_precision(entries: dict[str, Entry], precision: Precision | None) -> dict[str, Entry]:
-    """The entries with their weights in another number format; whole numbers, single values and schedules stay."""
+    """Return the entries with their weights in another number format; integers, scalars and schedules keep theirs."""
     if precision is None:
         return entries
     wanted = PRECISIONS[precision]
-    plain = set(PRECISIONS.values())
+    known = set(PRECISIONS.values())
     changed = {
-        key: Entry(wanted, entry.shape) if entry.dtype in plain and entry.shape and "." in key else entry
+        key: Entry(wanted, entry.shape) if entry.dtype in known and entry.shape and "." in key else entry
         for key, entry in entries.items()
     }
     return aligned(changed)

@@ -1,4 +1,4 @@
-"""One of the tools that make a file, by its name and its fields' values."""
+"""Run one of the tools that write a file, by its name and the values of its fields."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from .merge import merge
 
 
 def work(tool: str, values: dict[str, Any], target: Path, progress: Progress | None = None) -> str:
-    """Do it; what came of it in words. ``values``: by the fields' names of ``catalog.TOOLS``. Raises what the tool
-    does.
+    """Run a tool, and describe the result. ``values``: by the names of its fields in ``catalog.TOOLS``.
+
+    Raises what the tool raises.
     """
     if tool == "merge":
         return merge(values["base"], values["loras"], target, values["precision"] or None, progress).text
     if tool == "convert":
         return convert(values["source"], target, values["precision"] or None, values["keep_ema"], progress)
-    rest = (target, values["rank"], values["error"], values["precision"], progress)
+    common = (target, values["rank"], values["error"], values["precision"], progress)
     if tool == "extract":
-        return extract(values["base"], values["tuned"], *rest).text
-    return (resize(values["source"], *rest) if tool == "resize" else merge_loras(values["files"], *rest)).text
+        return extract(values["base"], values["tuned"], *common).text
+    return (resize(values["source"], *common) if tool == "resize" else merge_loras(values["files"], *common)).text

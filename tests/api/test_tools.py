@@ -215,7 +215,7 @@ def test_what_is_wrong_is_said(
 
 
 def test_the_tools_own_sentence_ends_it(client: TestClient, files: dict[str, Path], tmp_path: Path) -> None:
-    for settings, words in (({"rank": 0}, "Say how small"), ({"source": files["base"], "rank": 2}, "base.safetensors")):
+    for settings, words in (({"rank": 0}, "Set a rank"), ({"source": files["base"], "rank": 2}, "base.safetensors")):
         assert begin(client, "resize", **{"source": files["lora0"], **settings}).status_code == 200
         until(lambda: job(client)["state"] != "working")
         assert job(client)["state"] == "failed" and words in job(client)["message"]

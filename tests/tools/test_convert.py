@@ -1,4 +1,4 @@
-"""A checkpoint's tensors as ``.safetensors``: what goes along, what stays behind, and that nothing is written over."""
+"""Checkpoints converted to ``.safetensors``: what is kept, what is dropped, and that nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b.ids": torch.arange(4)
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
-    """The toy model as an old checkpoint, whose configuration names a folder from its own place."""
+    """Write the toy model as an old checkpoint, whose configuration names a folder by a relative path."""
     path = tmp_path / "from" / "toy.ckpt"
     path.parent.mkdir()
     torch.save({"state_dict": load_file(CHECKPOINT)}, path)
@@ -49,8 +49,8 @@ def test_only_tensors_are_kept(tmp_path: Path) -> None:
     source, target = tmp_path / "in.ckpt", tmp_path / "out.safetensors"
     weights = {**WEIGHTS, "model_ema.decay": torch.tensor(0.9)}
     torch.save({"state_dict": weights, "optimizer_states": [{"state": {0: torch.ones(3)}}], "x": Attack()}, source)
-    told = convert(source, target)
-    assert str(target) in told and "3 tensors" in told and "could run programs" in told
+    text = convert(source, target)
+    assert str(target) in text and "3 tensors" in text and "could run programs" in text
     kept = load_file(target)
     assert set(kept) == set(WEIGHTS) and all(torch.equal(kept[key], WEIGHTS[key]) for key in kept)
     half = tmp_path / "half.safetensors"
@@ -76,7 +76,7 @@ def test_shared_and_partial_storages(tmp_path: Path) -> None:
     assert torch.equal(kept["c.w"], big)
 
 
-def test_what_says_how_a_model_predicts_goes_along(tmp_path: Path) -> None:
+def test_a_models_prediction_type_is_kept(tmp_path: Path) -> None:
     source, target = tmp_path / "in.safetensors", tmp_path / "sub" / "out.safetensors"
     save_file(WEIGHTS, source, {"modelspec.prediction_type": "v", "modelspec.title": "Mine"})
     source.with_suffix(".yaml").write_text("model: {params: {parameterization: v}}\n")
@@ -93,7 +93,7 @@ def test_safetensors_that_are_called_ckpt(tmp_path: Path) -> None:
     assert single_file.read(tmp_path / "out.safetensors").metadata["modelspec.title"] == "Mine"
 
 
-def test_nothing_is_written_over(tmp_path: Path) -> None:
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
     source, target, other = tmp_path / "in.ckpt", tmp_path / "out.safetensors", tmp_path / "out.yaml"
     torch.save(WEIGHTS, source)
     source.with_suffix(".yaml").write_text("model: {}\n")
@@ -102,7 +102,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
         convert(source, target)
     assert other.read_text() == "mine" and not target.exists()
     other.write_text("model: {}\n")
-    convert(source, target)  # an equal one may stand there
+    convert(source, target)  # an equal configuration may exist
     convert(source, tmp_path / "in.safetensors")  # and so may the source's own
     assert source.with_suffix(".yaml").read_text() == other.read_text() == "model: {}\n"
     with pytest.raises(ToolError, match=r"out\.safetensors exists already"):
@@ -110,7 +110,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
 
 
 def test_a_model_is_never_without_its_configuration(tmp_path: Path) -> None:
-    """It is there before the model appears; what is stopped leaves neither."""
+    """It is written before the model; a conversion that is stopped leaves neither."""
     source, folder = tmp_path / "in.ckpt", tmp_path / "sub"
     torch.save(WEIGHTS, source)
     source.with_suffix(".yaml").write_text("model: {}\n")
@@ -125,10 +125,10 @@ def test_a_model_is_never_without_its_configuration(tmp_path: Path) -> None:
     assert seen == [{".yaml"}] and list(folder.iterdir()) == []
 
 
-def test_numbers_that_do_not_fit_are_not_turned_into_infinity(tmp_path: Path) -> None:
+def test_numbers_too_large_for_a_format_are_refused(tmp_path: Path) -> None:
     source, target = tmp_path / "in.ckpt", tmp_path / "out.safetensors"
     torch.save({"a.weight": torch.tensor([1.0, 1e6, torch.inf])}, source)
-    with pytest.raises(ToolError, match=r"a\.weight holds numbers too large for fp16: choose bf16"):
+    with pytest.raises(ToolError, match=r"a\.weight has numbers too large for fp16: choose bf16"):
         convert(source, target, "fp16")
     assert not target.exists()
     convert(source, target, "bf16")

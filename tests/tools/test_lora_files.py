@@ -1,4 +1,4 @@
-"""LoRA files as other programs write them: merged and resized at the strength that they have there."""
+"""LoRA files of other programs: merged and resized at the strength that they have there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sdft_ext.tools.merge import merge
 from tests.model import ldm
 
 QUERY = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
-"""A layer of SDXL in diffusers' words, and the tensor that it is in a checkpoint."""
+"""A layer of SDXL by its name in diffusers, and by its key in a checkpoint."""
 TENSOR = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn1.to_q.weight"
 KOHYA, ONETRAINER, DIFFUSERS = (
     ("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q", "lora_down", "lora_up"),
@@ -28,7 +28,7 @@ KOHYA, ONETRAINER, DIFFUSERS = (
 
 
 def lora(path: Path, layout: tuple[str, str, str], seed: int = 0) -> Path:
-    """One layer of rank 4, without alpha: it has its full strength."""
+    """Write one layer of rank 4, without alpha: it has its full strength."""
     draws = torch.Generator().manual_seed(seed)
     root, down, up = layout
     tensors = {
@@ -40,7 +40,7 @@ def lora(path: Path, layout: tuple[str, str, str], seed: int = 0) -> Path:
 
 
 def change(path: Path) -> Tensor:
-    """What a file with one layer adds to a weight, in float64."""
+    """Return what a file with one layer adds to a weight, in float64."""
     tensors = load_file(path)
     (down,) = (value.double() for key, value in tensors.items() if "lora_down" in key or "lora_A" in key)
     (up,) = (value.double() for key, value in tensors.items() if "lora_up" in key or "lora_B" in key)
@@ -48,12 +48,12 @@ def change(path: Path) -> Tensor:
     return up @ down * (alphas[0] / len(down) if alphas else 1.0)
 
 
-def strength(found: Tensor, whole: Tensor) -> float:
-    """The number that makes ``whole`` come nearest to ``found``."""
-    return float((found * whole).sum() / whole.square().sum())
+def strength(found: Tensor, full: Tensor) -> float:
+    """Return the factor of ``full`` that comes nearest to ``found``."""
+    return float((found * full).sum() / full.square().sum())
 
 
-# -- alpha 1, as kohya's scripts have it unless told otherwise
+# -- alpha 1, the default of kohya's scripts
 # ----------------------------------------------------------
 
 
@@ -92,9 +92,9 @@ def test_the_error_of_merged_loras_is_that_of_the_file(weight: float, tmp_path: 
 # ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="they are said to be for different kinds of models")
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the error says they are for different kinds of models")
 @pytest.mark.parametrize("layout", [ONETRAINER, DIFFUSERS], ids=["OneTrainer", "diffusers"])
-def test_loras_that_name_a_layer_in_two_ways_are_merged_or_that_is_said(
+def test_loras_that_name_a_layer_in_two_ways_are_merged_or_the_error_says_so(
     layout: tuple[str, str, str], tmp_path: Path
 ) -> None:
     """Nerogar/OneTrainer#396, kohya-ss/sd-scripts#1612."""
@@ -112,7 +112,7 @@ def test_loras_that_name_a_layer_in_two_ways_are_merged_or_that_is_said(
 
 
 def adapter(folder: Path, prefix: str) -> Path:
-    """Rank 4 and alpha 16: four times as strong as its tensors alone."""
+    """Write an adapter of rank 4 and alpha 16: four times as strong as its tensors alone."""
     folder.mkdir()
     config = {"peft_type": "LORA", "r": 4, "lora_alpha": 16, "target_modules": ["to_q"], "use_rslora": False}
     (folder / "adapter_config.json").write_text(json.dumps(config))

@@ -1,4 +1,4 @@
-"""How much of a model the tools hold at a time. At a model's true size: ``python -m bench merge``."""
+"""How much of a model the tools have in memory at a time. At a model's true size: ``python -m bench merge``."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="KiB of the most memory held are told by Linux")
-def test_a_model_is_never_held_whole(tmp_path: Path) -> None:
-    """Merge, extract, convert: with 320 MB more in the file they hold less than three of its tensors of 16 MB more."""
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports peak memory in KiB")
+def test_a_model_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+    """Merge, extract, convert: a file of 320 MB more takes less memory than three more of its tensors of 16 MB."""
     family, draws = ldm.family("sd1"), torch.Generator().manual_seed(0)
     tensors = {key: value.contiguous() for key, value in ldm.state_dict(family).items()}
     save_file(tensors, tmp_path / "one.safetensors")

@@ -1,4 +1,4 @@
-"""Files that a tool can't use as they are, and files that it could: a sentence that helps, nothing silently wrong."""
+"""Unusual files: a tool uses them correctly, or refuses them with a helpful message; nothing is silently wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sdft_ext.tools.merge import merge
 from tests.model import ldm
 
 QUERY = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
-"""A layer of SD 1 in kohya's words, and the tensor that it is in a checkpoint."""
+"""A layer of SD 1 by its name in kohya's files, and by its key in a checkpoint."""
 TENSOR = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight"
 TEXT = "lora_te_text_model_encoder_layers_0_mlp_fc1"
 
@@ -29,8 +29,8 @@ class Base:
         self.path = folder / "base.safetensors"
         save_file(self.tensors, self.path)
 
-    def but(self, path: Path, changed: dict[str, Tensor]) -> Path:
-        """The same with other tensors in place of some."""
+    def with_tensors(self, path: Path, changed: dict[str, Tensor]) -> Path:
+        """Write the model with some tensors replaced."""
         save_file({**self.tensors, **changed}, path)
         return path
 
@@ -50,15 +50,15 @@ def lora(path: Path, root: str = QUERY, sides: tuple[int, int] = (32, 32), up: f
     return path
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    """A tool's exit code, and what it says to errors."""
+def run_tool(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    """Run a tool; return its exit code and its error output."""
     code = main(["tools", *map(str, arguments)])
     return code, capsys.readouterr().err
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object, name: Path) -> None:
-    """The tool refuses in a sentence with this file's name, which is not the catch-all for faults of the program."""
-    code, sentence = said(capsys, *arguments)
+    """Check that the tool refuses with a message that names this file, and not with an unexpected error."""
+    code, sentence = run_tool(capsys, *arguments)
     assert code != OK and "sdft: unexpected" not in sentence and name.name in sentence, sentence
 
 
@@ -84,9 +84,9 @@ def test_a_lora_that_is_not_finite_is_not_merged(
 ) -> None:
     """bmaltais/kohya_ss#2674."""
     weights = {k: v.to(dtype) for k, v in base.tensors.items() if v.is_floating_point() and v.ndim > 1}
-    model = base.but(tmp_path / "model.safetensors", weights)
+    model = base.with_tensors(tmp_path / "model.safetensors", weights)
     bad, out = lora(tmp_path / "nan.safetensors", up=float("nan")), tmp_path / "out.safetensors"
-    code, sentence = said(capsys, "merge", model, bad, "--out", out)
+    code, sentence = run_tool(capsys, "merge", model, bad, "--out", out)
     assert code != OK and "sdft: unexpected" not in sentence and not out.exists()
 
 
@@ -114,7 +114,7 @@ def test_quantized_weights_are_not_merged_into(
     kind: str, base: Base, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """huggingface/peft#638."""
-    model = base.but(tmp_path / "quantized.safetensors", {TENSOR: QUANTIZED[kind](base.tensors[TENSOR])})
+    model = base.with_tensors(tmp_path / "quantized.safetensors", {TENSOR: QUANTIZED[kind](base.tensors[TENSOR])})
     out = tmp_path / "out.safetensors"
     refused(capsys, "merge", model, lora(tmp_path / "good.safetensors"), "--out", out, name=model)
     assert not out.exists()
@@ -125,24 +125,24 @@ def test_quantized_weights_are_not_merged_into(
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="it is refused because it 'can't be trained'")
-def test_a_merge_into_an_inpainting_model_is_no_question_of_training(
+def test_a_merge_into_an_inpainting_model_does_not_depend_on_whether_it_can_be_trained(
     base: Base, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = "model.diffusion_model.input_blocks.0.0.weight"
     wider = torch.cat([base.tensors[name], torch.zeros(base.tensors[name].shape[0], 5, 3, 3)], 1)
-    model = base.but(tmp_path / "inpaint.safetensors", {name: wider})
+    model = base.with_tensors(tmp_path / "inpaint.safetensors", {name: wider})
     text, out = lora(tmp_path / "text.safetensors", TEXT, (128, 64)), tmp_path / "out.safetensors"
-    code, sentence = said(capsys, "merge", model, text, "--out", out)
+    code, sentence = run_tool(capsys, "merge", model, text, "--out", out)
     assert "trained" not in sentence and out.exists() == (code == OK)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="they are said to 'have the same weights'")
-def test_models_that_differ_in_their_vae_alone_are_not_said_to_be_the_same(
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the error says they 'have the same weights'")
+def test_models_that_differ_only_in_their_vae_are_not_called_the_same(
     base: Base, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = "first_stage_model.decoder.conv_in.weight"
-    other = base.but(tmp_path / "other.safetensors", {name: base.tensors[name] + 1})
-    _, sentence = said(capsys, "extract", base.path, other, "--out", tmp_path / "out.safetensors")
+    other = base.with_tensors(tmp_path / "other.safetensors", {name: base.tensors[name] + 1})
+    _, sentence = run_tool(capsys, "extract", base.path, other, "--out", tmp_path / "out.safetensors")
     assert "same weights" not in sentence
 
 
@@ -152,7 +152,7 @@ def test_models_that_differ_in_their_vae_alone_are_not_said_to_be_the_same(
 
 @pytest.fixture
 def processors(tmp_path: Path) -> Path:
-    """Diffusers' first layout, in which the layers belong to attention processors."""
+    """Write a LoRA in diffusers' first layout, in which the layers belong to attention processors."""
     root = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_q_lora"
     path = tmp_path / "processors.safetensors"
     save_file({f"{root}.down.weight": torch.ones(4, 32), f"{root}.up.weight": torch.ones(32, 4)}, path)

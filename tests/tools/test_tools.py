@@ -1,4 +1,4 @@
-"""Merge, extract, resize, convert: what comes out does what the files that went in do."""
+"""Merge, extract, resize, convert: the result has the same effect as the files it was made from."""
 
 from __future__ import annotations
 
@@ -95,14 +95,14 @@ def test_layers_without_an_effect_leave_the_base_bit_for_bit(sd1: World, tmp_pat
     save_file({**tensors, still: torch.zeros_like(tensors[still])}, zeros)
 
     def merged(path: Path, weight: float) -> tuple[int, list[str]]:
-        """How many tensors are said to have changed, and those whose bits have."""
+        """Return the reported number of changed tensors, and the keys of those whose bits changed."""
         done = merge(base, [(path, weight)], tmp_path / f"{path.stem}-{weight}.safetensors")
         one, other = TensorFile(base), TensorFile(done.path)
         changed = [key for key in one if one[key].numpy().tobytes() != other[key].numpy().tobytes()]
         return done.changed, changed
 
-    whole, most, none = merged(lora, 1.0), merged(zeros, 1.0), merged(lora, 0.0)
-    assert whole[0] == len(whole[1]) and most[0] == len(most[1]) == whole[0] - 1 and none == (0, [])
+    full, all_but_one, none = merged(lora, 1.0), merged(zeros, 1.0), merged(lora, 0.0)
+    assert full[0] == len(full[1]) and all_but_one[0] == len(all_but_one[1]) == full[0] - 1 and none == (0, [])
 
 
 @pytest.mark.slow
@@ -112,30 +112,30 @@ def test_merge_then_extract_returns_the_loras_effect(world: World, tmp_path: Pat
         wanted = answer(world.model)
     merged = merge(world.base, [(lora, 1.0)], tmp_path / "merged.safetensors").path
     done = extract(world.base, merged, tmp_path / "extracted.safetensors", rank=4, precision="fp32")
-    assert done.largest_rank == 4 and done.error < 1e-4 and done.left == 0
+    assert done.largest_rank == 4 and done.error < 1e-4 and done.unsupported == 0
     with applied([(done.path, 1.0)], world.model):
         assert torch.allclose(answer(world.model), wanted, atol=1e-4)
 
 
 @pytest.mark.slow
-def test_extraction_at_full_rank_gives_back_the_checkpoint(world: World, tmp_path: Path) -> None:
+def test_extraction_at_full_rank_reproduces_the_checkpoint(world: World, tmp_path: Path) -> None:
     """Every layer's weight, within the rounding of float32."""
     method, made, tuned = FullMethod(), Recipe(), tmp_path / "tuned.safetensors"
-    made.method.full.save_as = "lora"  # trains what a LoRA can hold
+    made.method.full.save_as = "lora"  # trains only what a LoRA can contain
     method.attach(world.model, made)
     perturbed.moved(method, seed=2)
     made.method.full.save_as = "checkpoint"
     method.save(tuned, {}, "fp32")
     method.detach()
     done = extract(world.base, tuned, tmp_path / "full.safetensors", precision="fp32")
-    assert done.left == 0 and done.error < 1e-5
+    assert done.unsupported == 0 and done.error < 1e-5
     back = load_file(merge(world.base, [(done.path, 1.0)], tmp_path / "back.safetensors").path)
     for key, value in load_file(tuned).items():
         assert torch.allclose(back[key].float(), value.float(), atol=1e-6), key
 
 
-def test_a_low_rank_is_found_without_touching_anybody_elses_random_numbers() -> None:
-    """At no moment: a save is made while other threads of the host draw."""
+def test_a_low_rank_approximation_never_uses_the_global_generators() -> None:
+    """Not even for a moment: a file is saved while other threads of the host draw."""
     change = torch.randn(96, 80, generator=torch.Generator().manual_seed(0)) @ torch.randn(80, 96)
     first, seen = approximated(change, 4), set()
 
@@ -177,7 +177,7 @@ def test_an_error_bound_finds_the_rank(sd1: World, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lora", "loha", "lokr"])
-def test_a_resized_lora_of_the_same_rank_does_the_same(kind: str, sd1: World, tmp_path: Path) -> None:
+def test_a_lora_resized_to_the_same_rank_has_the_same_effect(kind: str, sd1: World, tmp_path: Path) -> None:
     lora = sd1.lora(kind)
     with applied([(lora, 1.0)], sd1.model):
         wanted = answer(sd1.model)
@@ -189,7 +189,7 @@ def test_a_resized_lora_of_the_same_rank_does_the_same(kind: str, sd1: World, tm
     assert describe(smaller.path)["ranks"].keys() == {"2"}
 
 
-def test_merged_loras_do_what_they_do_together(sd1: World, tmp_path: Path) -> None:
+def test_a_merged_lora_has_the_effect_of_all_its_parts(sd1: World, tmp_path: Path) -> None:
     files = [(sd1.lora("lora"), 0.8), (sd1.lora("lora", seed=5, rank=3), 0.5), (sd1.lora("loha"), 1.0)]
     with applied(files, sd1.model):
         wanted = answer(sd1.model)
@@ -202,17 +202,17 @@ def test_merged_loras_do_what_they_do_together(sd1: World, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["lora", "loha", "lokr"])
-def test_it_is_told_how_far_it_is_after_each_layer(
+def test_progress_is_reported_after_each_layer(
     kind: str, sd1: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And so it is stopped within a layer: nothing takes longer than a decomposition."""
+    """So a tool stops within one layer: nothing takes longer than a decomposition."""
     decomposed, decompose = [0], torch.linalg.svd
 
     def counting(*arguments: Any, **more: Any) -> Any:
         decomposed[0] += 1
         return decompose(*arguments, **more)
 
-    def told(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         assert decomposed[0] == 1 and total > 50
         decomposed[0] = 0
         if done == 3:
@@ -221,9 +221,9 @@ def test_it_is_told_how_far_it_is_after_each_layer(
     monkeypatch.setattr(torch.linalg, "svd", counting)
     files = [(sd1.lora("lora"), 0.8), (sd1.lora(kind, seed=5), 0.5)]
     for making in (
-        lambda: resize(files[1][0], tmp_path / "one.safetensors", rank=1, progress=told),
-        lambda: resize(files[1][0], tmp_path / "two.safetensors", error=0.5, progress=told),
-        lambda: merge_loras(files, tmp_path / "three.safetensors", rank=1, progress=told),
+        lambda: resize(files[1][0], tmp_path / "one.safetensors", rank=1, progress=progress),
+        lambda: resize(files[1][0], tmp_path / "two.safetensors", error=0.5, progress=progress),
+        lambda: merge_loras(files, tmp_path / "three.safetensors", rank=1, progress=progress),
     ):
         with pytest.raises(KeyboardInterrupt):
             making()
@@ -237,7 +237,7 @@ def test_to_a_folder_and_back_is_bit_identical(world: World, tmp_path: Path) -> 
     left = {key for key in one if key not in other}
     assert all(any(part in key for part in ("position_ids", "logit_scale", "somebody.else")) or
                (world.family.name == "sd2" and key.endswith("text_projection")) for key in left), left  # fmt: skip
-    # SD 2's last text layer isn't used, and no folder has it: a copy of the one before stands in its place.
+    # SD 2's last text layer is unused, and missing from the folder: a copy of the one before replaces it.
     before = {key: key.replace(".resblocks.2.", ".resblocks.1.") for key in other if world.family.name == "sd2"}
     assert other.keys() <= one.keys() and all(torch.equal(one[before.get(key, key)], other[key]) for key in other)
     folder, back = load(tmp_path / "folder"), load(tmp_path / "back.safetensors")
@@ -253,7 +253,7 @@ def test_to_a_folder_and_back_is_bit_identical(world: World, tmp_path: Path) -> 
         convert(world.base, tmp_path / "folder")
 
 
-def test_nothing_is_written_over_and_no_pickle_is_made(sd1: World, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_and_no_pickle_is_written(sd1: World, tmp_path: Path) -> None:
     lora, there = sd1.lora("lora"), tmp_path / "there.safetensors"
     there.write_bytes(b"mine")
     with pytest.raises(ToolError, match="exists already"):
@@ -267,35 +267,35 @@ def test_nothing_is_written_over_and_no_pickle_is_made(sd1: World, tmp_path: Pat
     assert there.read_bytes() == b"mine" and [path.name for path in tmp_path.iterdir()] == ["there.safetensors"]
 
 
-def test_a_configuration_of_another_model_is_not_written_over(sd1: World, tmp_path: Path) -> None:
-    base, target, beside = tmp_path / "base.safetensors", tmp_path / "new.safetensors", tmp_path / "new.yaml"
+def test_a_configuration_of_another_model_is_not_overwritten(sd1: World, tmp_path: Path) -> None:
+    base, target, config = tmp_path / "base.safetensors", tmp_path / "new.safetensors", tmp_path / "new.yaml"
     base.hardlink_to(sd1.base)
     base.with_suffix(".yaml").write_text("model: {}\n")
-    beside.write_text("mine: {}\n")
+    config.write_text("mine: {}\n")
     for making in (
         lambda: merge(base, [(sd1.lora("lora"), 1.0)], target),
         lambda: to_single(open_source(base), target),
     ):
         with pytest.raises(ToolError, match=r"new\.yaml exists already"):
             making()
-        assert beside.read_text() == "mine: {}\n" and not target.exists()
-    beside.write_text("model: {}\n")
+        assert config.read_text() == "mine: {}\n" and not target.exists()
+    config.write_text("model: {}\n")
     merge(base, [(sd1.lora("lora"), 1.0)], target)
-    assert beside.read_text() == "model: {}\n" and target.is_file()
+    assert config.read_text() == "model: {}\n" and target.is_file()
     own = tmp_path / "base.safetensors.safetensors"
     own.with_name("base.safetensors.yaml").hardlink_to(base.with_suffix(".yaml"))
     to_single(open_source(base), own)
-    assert own.is_file(), "the base's own configuration may stand there"
+    assert own.is_file(), "the base's own configuration may exist there"
 
 
 def with_words(path: Path, target: Path, *words: str, value: float = 0.0) -> Path:
-    """The LoRA with vectors of new words in it."""
-    held = {f"bundle_emb.{word}.emb_params": torch.full((1, 64), value) for word in words}
-    save_file({**load_file(path), **held}, target, TensorFile(path).metadata)
+    """Write the LoRA with the vectors of new words in it."""
+    vectors = {f"bundle_emb.{word}.emb_params": torch.full((1, 64), value) for word in words}
+    save_file({**load_file(path), **vectors}, target, TensorFile(path).metadata)
     return target
 
 
-def test_what_becomes_of_new_words_is_said(sd1: World, tmp_path: Path) -> None:
+def test_the_result_says_what_happens_to_new_words(sd1: World, tmp_path: Path) -> None:
     one = with_words(sd1.lora("lora"), tmp_path / "one.safetensors", "sks", "zwx")
     other = with_words(sd1.lora("lora", seed=5), tmp_path / "other.safetensors", "zwx", value=1.0)
     merged = merge(sd1.base, [(one, 1.0)], tmp_path / "merged.safetensors").text
@@ -309,7 +309,7 @@ def test_what_becomes_of_new_words_is_said(sd1: World, tmp_path: Path) -> None:
     assert "other" not in alone.text and "sks, zwx" in alone.text
 
 
-def test_a_file_that_can_not_be_used_is_described_all_the_same(
+def test_a_file_that_can_not_be_used_is_described_with_its_problem(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     down, up = torch.zeros(2, 8), torch.zeros(8, 2)
@@ -353,8 +353,8 @@ def test_on_the_command_line(sd1: World, tmp_path: Path, capsys: pytest.CaptureF
     assert main([*tools, "merge-loras", *two, "--out", str(tmp_path / "m.safetensors")]) == 0
     capsys.readouterr()
     assert main([*tools, "metadata", str(tmp_path / "m.safetensors"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["kind"] == "LoRA" and "lora-1.safetensors:0.5" in told["metadata"]["sdft_merged"]
+    described = json.loads(capsys.readouterr().out)
+    assert described["kind"] == "LoRA" and "lora-1.safetensors:0.5" in described["metadata"]["sdft_merged"]
     assert main([*tools, "metadata", str(merged)]) == 0 and "checkpoint" in capsys.readouterr().out
     assert main([*tools, "scan", str(merged)]) == 0
     assert main([*tools, "convert", str(merged), str(tmp_path / "folder")]) == 0
@@ -362,7 +362,7 @@ def test_on_the_command_line(sd1: World, tmp_path: Path, capsys: pytest.CaptureF
     assert "exists already" in capsys.readouterr().err
 
 
-def test_tensor_files_are_read_and_written_whole(tmp_path: Path) -> None:
+def test_tensor_files_are_read_and_written_and_damage_is_an_error(tmp_path: Path) -> None:
     made = {"a": torch.randn(3, 5).half(), "b": torch.tensor(7), "c": torch.empty(0), "d": torch.tensor([True, False])}
     entries = {key: Entry(value.dtype, tuple(value.shape)) for key, value in made.items()}
     path = tmp_path / "x.safetensors"

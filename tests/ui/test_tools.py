@@ -97,7 +97,7 @@ def test_what_is_wrong_is_said_beside_the_button(open_page, server, loras):
     typed(form, "source", str(loras[0]))
     form.locator("[data-tool=rank]").fill("")
     form.locator("[data-action=tool-run]").click()
-    page.locator("[data-section=tool-job][data-state=failed]").get_by_text("Say how small").wait_for()
+    page.locator("[data-section=tool-job][data-state=failed]").get_by_text("Set a rank, an error, or both.").wait_for()
     assert not (server.runs / "made" / "smaller.safetensors").exists()
     form = opened(page, "scan")
     typed(form, "file", str(CHECKPOINT))
