@@ -42,12 +42,12 @@ class RunControl:
 
     @property
     def paused(self) -> bool:
-        """Whether the run should wait."""
+        """Return whether the run should wait."""
         return self._paused and not self._stop
 
     @property
     def stopping(self) -> bool:
-        """Whether the run should end."""
+        """Return whether the run should end."""
         return self._stop
 
     def take_save(self) -> bool:

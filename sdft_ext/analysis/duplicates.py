@@ -85,11 +85,13 @@ class _Groups:
         self.group = np.arange(count)
 
     def join(self, one: int, other: int) -> None:
+        """Join the groups of two rows."""
         a, b = sorted((int(self.group[one]), int(self.group[other])))
         if a != b:
             self.group[self.group == b] = a
 
     def groups(self) -> list[list[int]]:
+        """Return the groups of two or more rows, in the order of their first rows."""
         found: dict[int, list[int]] = {}
         names, counts = np.unique(self.group, return_counts=True)
         wanted = set(names[counts > 1].tolist())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..formats.quick_look import glance
+from ..formats.quick_look import model_kind
 from ..recipe import METHOD_INFO, Recipe, RecipeError, presets
 from ..recipe import file as recipe_file
 from ..recipe.rules import fields, problems
@@ -46,7 +46,7 @@ class Recipes:
         from ..host.base import default_precision
 
         model = self._host(None).describe()
-        kind = glance(model.path, model.family)
+        kind = model_kind(model.path, model.family)
         return {
             "sections": schema.sections(DECIDED_HERE),
             "defaults": dataclasses.asdict(Recipe()),

@@ -1,1 +1,1 @@
-"""Files that other programs read."""
+"""File formats that are shared with other programs, and their layouts."""

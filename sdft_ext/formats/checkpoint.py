@@ -1,4 +1,4 @@
-"""Checkpoints in the layout of the file that they were trained from."""
+"""Write checkpoints in the layout of the file that they were trained from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .tensor_file import Entry
 
 
 class CheckpointError(SdftError, ValueError):
-    """A checkpoint that can't be written or read as asked; the message names it."""
+    """A checkpoint can't be written in this format; the message names it."""
 
 
 def write(
@@ -24,15 +24,15 @@ def write(
     changed: Callable[[str, Tensor], Tensor | None],
     metadata: Mapping[str, str],
 ) -> int:
-    """Write the tensors that ``get`` gives, one by one, those that ``changed`` answers to in its values; returns how
-    many.
+    """Write the tensors of ``get``, one at a time, with the values of ``changed``; return how many were changed.
 
-    Keys, sizes, number formats and order are those of ``entries``; ``changed`` gets a key and its tensor, and gives
-    None for one that stays bit for bit. Raises CheckpointError where a value is too large for the number format.
+    Keys, sizes, number formats and order are those of ``entries``. ``changed`` is called with a key and its tensor, and
+    returns None for one that stays equal bit for bit. Raises CheckpointError where a value is too large for the number
+    format, OSError where the file can't be written.
     """
     count = 0
 
-    def following(key: str) -> Tensor:
+    def next_tensor(key: str) -> Tensor:
         nonlocal count
         tensor, entry = get(key), entries[key]
         values = changed(key, tensor)
@@ -41,24 +41,23 @@ def write(
         count += 1
         return converted(path, key, values, entry.dtype)
 
-    tensor_file.write(path, entries, following, metadata)
+    tensor_file.write(path, entries, next_tensor, metadata)
     return count
 
 
 def converted(path: Path, key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """The tensor in another number format. Raises CheckpointError where values aren't finite in it."""
+    """Convert a tensor to another number format. Raises CheckpointError where values aren't finite in it."""
     result = tensor.to(dtype)
     if dtype.is_floating_point and dtype.itemsize > 1 and not bool(torch.isfinite(result).all()):
         raise CheckpointError(
-            f"{path} can't be written: {key} holds values that are not finite as "
-            f"{str(dtype).removeprefix('torch.')}. Lower "
-            "the learning rate or the weights, or use a base model in fp32."
+            f"{path} can't be written: {key} has values that are not finite in {str(dtype).removeprefix('torch.')}. "
+            "Lower the learning rate or the weights, or use a base model in fp32."
         )
     return result
 
 
 def model_metadata(metadata: Mapping[str, str], base: Mapping[str, str]) -> dict[str, str]:
-    """A run's metadata as a whole model's: without what says how a LoRA is called; the base's own marks stay."""
+    """Return a run's metadata for a full model: with the base model's own, and without what is meant for a LoRA."""
     found = {**base, **metadata, "format": "pt"}
     architecture = found.get("modelspec.architecture", "").partition("/")[0]
     if architecture:

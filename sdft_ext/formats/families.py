@@ -1,7 +1,7 @@
-"""Which model a file holds, told from its own keys and shapes. Nothing is asked of the user.
+"""Detect what model a file contains, from its keys and shapes; the user isn't asked.
 
-What the shapes don't tell (number of attention heads of small models, ε or v) comes from the ``.yaml`` beside the file,
-from marks in the file, or, for SD 2 without either, from a probe (see ``load``).
+What shapes don't determine (the number of attention heads of small models, ε or v) comes from the ``.yaml`` next to the
+file, from the file's metadata, or, for SD 2 without either, from a probe (see ``model.load``).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ CLIP_H = "cond_stage_model.model."
 XL_L = "conditioner.embedders.0.transformer."
 XL_G = "conditioner.embedders.1.model."
 
-SHORTER = (1024, 23)
-"""Width and layers of SD 2's text encoder as diffusers has it: without the last of OpenCLIP's 24."""
+SD2_DIFFUSERS_TEXT = (1024, 23)
+"""Width and layers of SD 2's text encoder in diffusers: without the last of OpenCLIP's 24."""
 
 INPUTS = {
     9: "an inpainting model (9 input channels)",
@@ -38,11 +38,11 @@ FOREIGN = {
     "transformer_blocks.0.ff_context": "a transformer model",
     "cap_embedder.": "Lumina",
 }
-"""Pieces of key names that only these have."""
+"""Parts of key names that only these models have."""
 
 
 def text_prefixes(shapes: Shapes) -> tuple[str, ...]:
-    """Where the text encoders' keys begin, or () where there is none."""
+    """Return the key prefixes of the text encoders; none where there is no text encoder."""
     if any(key.startswith(XL_G) for key in shapes):
         return (XL_L, XL_G)
     if any(key.startswith(CLIP_H) for key in shapes):
@@ -53,52 +53,52 @@ def text_prefixes(shapes: Shapes) -> tuple[str, ...]:
 
 
 def refuse(shapes: Shapes, name: str) -> None:
-    """Raise ModelError, which says what it is, for anything but a whole SD 1, 2 or XL checkpoint."""
+    """Raise ModelError, which says what the file is, for anything but a complete SD 1, SD 2 or SDXL checkpoint."""
     if f"{UNET}input_blocks.0.0.weight" not in shapes:
         _refuse_without_unet(shapes, name)
     if any(key.startswith("conditioner.embedders.0.model.") for key in shapes):
-        raise ModelError(f"{name} is the SDXL refiner, which is not a model to train: choose the SDXL base.")
+        raise ModelError(f"{name} is the SDXL refiner, which can't be trained: choose the SDXL base.")
     channels = shapes[f"{UNET}input_blocks.0.0.weight"][1]
     if channels != 4:
         what = INPUTS.get(channels, f"a model with {channels} input channels")
         raise ModelError(f"{name} is {what}, which can't be trained yet: choose a plain text-to-image checkpoint.")
     if not text_prefixes(shapes):
-        raise ModelError(f"{name} has no text encoder: a whole checkpoint is needed.")
+        raise ModelError(f"{name} has no text encoder: choose a complete checkpoint.")
     if not any(key.startswith(VAE) for key in shapes):
-        raise ModelError(f"{name} has no VAE: a whole checkpoint is needed.")
+        raise ModelError(f"{name} has no VAE: choose a complete checkpoint.")
 
 
 def _refuse_without_unet(shapes: Shapes, name: str) -> NoReturn:
     keys = list(shapes)
 
-    def some(*parts: str) -> bool:
+    def has(*parts: str) -> bool:
         return any(part in key for key in keys for part in parts)
 
     for part, what in FOREIGN.items():
-        if some(part):
+        if has(part):
             raise ModelError(f"{name} is {what}, which can't be trained yet: choose an SD 1, SD 2 or SDXL checkpoint.")
-    if some("lora_down", "lora_up", "lora_A", "lora_B", "hada_w1", "lokr_w1"):
+    if has("lora_down", "lora_up", "lora_A", "lora_B", "hada_w1", "lokr_w1"):
         raise ModelError(
             f"{name} is a LoRA, not a base model: name the checkpoint in model.base, and this file in "
-            f"method.lora.continue_from."
+            "method.lora.continue_from."
         )
-    if some("control_model.", "controlnet"):
+    if has("control_model.", "controlnet"):
         raise ModelError(f"{name} is a ControlNet, not a base model: choose a checkpoint.")
-    if some("emb_params", "string_to_param", "clip_g", "clip_l") and len(keys) < 8:
+    if has("emb_params", "string_to_param", "clip_g", "clip_l") and len(keys) < 8:
         raise ModelError(f"{name} is an embedding, not a base model: choose a checkpoint.")
     if "encoder.conv_in.weight" in shapes or f"{VAE}encoder.conv_in.weight" in shapes:
         raise ModelError(f"{name} is a VAE, not a base model: name it in model.vae, and a checkpoint in model.base.")
-    if some("input_blocks.", "down_blocks."):
-        raise ModelError(f"{name} holds only a UNet: a checkpoint with text encoder and VAE is needed.")
-    raise ModelError(f"{name} is no Stable Diffusion checkpoint: it has no UNet among its {len(keys)} tensors.")
+    if has("input_blocks.", "down_blocks."):
+        raise ModelError(f"{name} contains only a UNet: choose a checkpoint with text encoder and VAE.")
+    raise ModelError(f"{name} is not a Stable Diffusion checkpoint: it has no UNet among its {len(keys)} tensors.")
 
 
 def detect(
     shapes: Shapes, metadata: Mapping[str, str], yaml: Mapping[str, Any] | None, name: str, folder: Path | None = None
 ) -> Family:
-    """The family of an LDM-layout checkpoint. ``shapes``: every key with its shape; ``folder``: where the yaml lies.
+    """Detect the family of an LDM-layout checkpoint. ``shapes``: of every key; ``folder``: the yaml's folder.
 
-    Raises ModelError, by name, for what can't be trained.
+    Raises ModelError, which says what the file is, where it can't be trained.
     """
     refuse(shapes, name)
     try:
@@ -122,12 +122,12 @@ def _detect(
     if "projection_class_embeddings_input_dim" in unet:
         if family != "sdxl":
             raise ModelError(f"{name} is an unCLIP model, which can't be trained yet: choose a plain SD 2 checkpoint.")
-        # SDXL's added input: the pooled prompt and six numbers, each in so many sines.
+        # SDXL's additional input: the pooled prompt and six numbers, each embedded in so many values.
         unet["addition_time_embed_dim"] = (
             unet["projection_class_embeddings_input_dim"] - text[-1]["projection_dim"]
         ) // 6
-    # Folders made into files by others lack the last text layer, which SD 2 doesn't use.
-    shorter = family == "sd2" and (text[0]["hidden_size"], text[0]["num_hidden_layers"]) == SHORTER
+    # Files that other programs made of diffusers folders lack the last text layer, which SD 2 doesn't use.
+    shorter = family == "sd2" and (text[0]["hidden_size"], text[0]["num_hidden_layers"]) == SD2_DIFFUSERS_TEXT
     vae = vae_config({key[len(VAE) :]: shape for key, shape in shapes.items() if key.startswith(VAE)})
     prediction, zero_snr = prediction_of(shapes, metadata, yaml)
     return Family(
@@ -146,9 +146,9 @@ def _detect(
 def prediction_of(
     shapes: Shapes, metadata: Mapping[str, str], yaml: Mapping[str, Any] | None
 ) -> tuple[Prediction, bool]:
-    """ε or v, and whether the last timestep is pure noise, by the file's own marks.
+    """Return the prediction type, and whether the last timestep is pure noise, as the file declares them.
 
-    SDXL v-prediction models carry empty keys ``v_pred`` and ``ztsnr``; others are marked in the metadata or the yaml.
+    SDXL v-prediction models have empty keys ``v_pred`` and ``ztsnr``; others declare it in the metadata or the yaml.
     """
     params = _get(yaml, "model", "params") or {}
     scaling = str(_get(params, "denoiser_config", "params", "scaling_config", "target") or "")
@@ -162,19 +162,20 @@ def prediction_of(
     zero = "ztsnr" in shapes or any(
         metadata.get(key, "").lower() == "true" for key in ("ztsnr", "ss_zero_terminal_snr")
     )
-    # At pure noise ε says nothing about the picture: the mark means something only for v.
+    # At pure noise, ε says nothing about the picture: zero terminal SNR makes sense only with v.
     return ("v_prediction" if any(marks) else "epsilon"), zero and any(marks)
 
 
-def prediction_told(shapes: Shapes, metadata: Mapping[str, str], yaml: Mapping[str, Any] | None) -> bool:
-    """Whether a file or its yaml says at all what it predicts. (Nearly every file has some metadata.)"""
-    told = "modelspec.prediction_type" in metadata or "-v2-" in metadata.get("modelspec.architecture", "")
-    return told or "v_pred" in shapes or _get(yaml, "model", "params") is not None
+def declares_prediction(shapes: Shapes, metadata: Mapping[str, str], yaml: Mapping[str, Any] | None) -> bool:
+    """Return whether a file or its yaml declares a prediction type. (Nearly every file has some metadata.)"""
+    declared = "modelspec.prediction_type" in metadata or "-v2-" in metadata.get("modelspec.architecture", "")
+    return declared or "v_pred" in shapes or _get(yaml, "model", "params") is not None
 
 
 def unet_config(shapes: Shapes, params: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """diffusers' UNet2DConditionModel arguments, from the UNet's own keys (without prefix) and the yaml's
-    parameters.
+    """Return diffusers' UNet2DConditionModel arguments, from the UNet's keys (without prefix) and the yaml's settings.
+
+    Raises ModelError for a pruned model.
     """
     channels: list[int] = []
     depths: list[list[int]] = [[]]
@@ -201,9 +202,8 @@ def unet_config(shapes: Shapes, params: Mapping[str, Any], name: str) -> dict[st
         or not middle
     ):
         raise ModelError(
-            f"{name} is a pruned model (its blocks differ from each other, as SSD-1B's and Segmind's do), which "
-            f"can't be "
-            "trained yet: choose its full version."
+            f"{name} is a pruned model (its blocks differ from each other, like SSD-1B's and Segmind's), which can't "
+            "be trained yet: choose its full version."
         )
     context = next((s[1] for k, s in shapes.items() if k.endswith("attn2.to_k.weight")), 768)
     linear = any(k.endswith("proj_in.weight") and len(s) == 2 for k, s in shapes.items())
@@ -229,7 +229,7 @@ def unet_config(shapes: Shapes, params: Mapping[str, Any], name: str) -> dict[st
 
 
 def vae_config(shapes: Shapes) -> dict[str, Any]:
-    """diffusers' AutoencoderKL arguments, from the VAE's own keys (without prefix)."""
+    """Return diffusers' AutoencoderKL arguments, from the VAE's keys (without prefix)."""
     levels = 0
     channels, layers = [], 0
     while f"encoder.down.{levels}.block.0.conv1.weight" in shapes:
@@ -250,7 +250,7 @@ def vae_config(shapes: Shapes) -> dict[str, Any]:
 
 
 def text_config(shapes: Shapes, prefix: str, version: Mapping[str, Any]) -> dict[str, Any]:
-    """transformers' CLIPTextConfig arguments. ``version``: the config.json that the yaml names, or nothing."""
+    """Return transformers' CLIPTextConfig arguments. ``version``: the config.json that the yaml names, or {}."""
     if prefix in (CLIP_L, XL_L):
         root = f"{prefix}text_model." if any(key.startswith(f"{prefix}text_model.") for key in shapes) else prefix
         vocabulary, hidden = shapes[f"{root}embeddings.token_embedding.weight"]
@@ -279,7 +279,7 @@ def text_config(shapes: Shapes, prefix: str, version: Mapping[str, Any]) -> dict
 
 
 def _text_version(params: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
-    """The config.json of the folder that the yaml's text encoder names, if it is there."""
+    """Read the config.json in the folder that the yaml's text encoder names; {} where there is none."""
     version = _get(params, "cond_stage_config", "params", "version")
     if not isinstance(version, str) or folder is None:
         return {}
@@ -289,12 +289,12 @@ def _text_version(params: Mapping[str, Any], folder: Path | None) -> dict[str, A
     try:
         return dict(json_file.parse(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise ModelError(f"{file} can't be read ({error}): mend it or move it away.") from error
+        raise ModelError(f"{file} can't be read ({error}): fix it or move it away.") from error
 
 
 def _heads(channels: list[int], linear: bool, params: Mapping[str, Any]) -> tuple[int, ...]:
-    """Heads of each level (diffusers calls them ``attention_head_dim``): SD 1 has 8, SD 2 and SDXL have 64 channels
-    each.
+    """Return the number of heads of each level (diffusers' ``attention_head_dim``): 8 in SD 1; in SD 2 and SDXL, a head
+    has 64 channels.
     """
     width, count = int(params.get("num_head_channels", -1)), int(params.get("num_heads", -1))
     if width > 0:

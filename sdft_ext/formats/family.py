@@ -1,4 +1,4 @@
-"""What kind of model a file holds: the numbers that its skeleton is built from."""
+"""The family of a model: the configuration that its skeleton is built from."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Prediction = Literal["epsilon", "v_prediction"]
 
 @dataclass(frozen=True)
 class Family:
-    """All that the skeleton of a model needs to know, read off a file's own shapes.
+    """The configuration of a model, detected from its file.
 
     ``unet``, ``vae`` and ``text`` are keyword arguments of diffusers' and transformers' configurations.
-    ``text_layer[i]`` is the layer (counted from the end, 1 is the last) whose output text encoder i gives when nothing
-    is skipped.
+    ``text_layer[i]``: the layer of text encoder i (counted from the end, 1 is the last) whose output is used with clip
+    skip 1.
     """
 
     name: FamilyName
@@ -30,10 +30,10 @@ class Family:
 
     @property
     def open_clip(self) -> tuple[bool, ...]:
-        """Which text encoders are OpenCLIP towers: their files fuse q, k and v, and pad with 0."""
+        """Return which text encoders are OpenCLIP's: their files fuse q, k and v, and they pad with 0."""
         return {"sd1": (False,), "sd2": (True,), "sdxl": (False, True)}[self.name]
 
     @property
-    def left_out(self) -> int:
-        """Text layers behind the last that an OpenCLIP tower had: diffusers leaves SD 2's unused one out."""
+    def missing_text_layers(self) -> int:
+        """Return how many of OpenCLIP's last text layers are missing: one in SD 2 from diffusers, else none."""
         return int(self.name == "sd2" and self.text_layer == (1,))

@@ -1,8 +1,7 @@
-"""The WebUI's hypernetwork file: a ``.pt`` with the weights of two small networks for each width, and how they are
-built.
+"""The WebUI's hypernetwork file: a ``.pt`` with the weights of two small networks for each width, and their structure.
 
-Keys that are whole numbers are widths; each holds the state dicts of the networks before the attention's keys and
-before its values. The rest are the settings that the WebUI builds them from.
+Integer keys are widths; each has the state dicts of the network before the attention's keys and of the one before its
+values. The other keys are the settings from which the WebUI builds them.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ from .tensor_file import PRECISIONS
 
 Weights = dict[str, Tensor]
 _READ_BY_THE_WEBUI = re.compile(r"^[^/]+/(data/\d+|version|byteorder|\.data/serialization_id|data\.pkl)$")
-"""Entries that the WebUI's check of pickles lets through; newer versions of torch add others, which nothing needs."""
+"""Entries that the WebUI's pickle check accepts; newer versions of torch add others, which aren't needed."""
 _OLD = {"linear1.": "linear.0.", "linear2.": "linear.1."}
 
 
 class HypernetworkFileError(SdftError, ValueError):
-    """A file that is no hypernetwork, or can't be written as asked; the message names it."""
+    """A file is not a hypernetwork, or can't be written in this format; the message names it."""
 
 
 @dataclass(frozen=True)
 class Structure:
-    """How each of the networks is built. ``layers`` and ``dropout`` have the same length; ends of ``layers`` are 1."""
+    """The structure of each network. ``layers`` and ``dropout`` are equally long; ``layers`` begins and ends with 1."""
 
     layers: tuple[float, ...] = (1, 2, 1)
     activation: str = "linear"
@@ -48,7 +47,7 @@ class Structure:
 
 @dataclass(frozen=True)
 class HypernetworkFile:
-    """``weights``: width → the state dicts before the keys and before the values."""
+    """A hypernetwork file. ``weights``: width → state dicts of the networks before the keys and before the values."""
 
     structure: Structure
     weights: dict[int, tuple[Weights, Weights]]
@@ -57,13 +56,13 @@ class HypernetworkFile:
 
 
 def write(path: Path, file: HypernetworkFile, precision: Precision) -> None:
-    """Raises OSError where it can't be written, HypernetworkFileError where a value is too large for the number
-    format.
+    """Write a file. Raises OSError where it can't be written, HypernetworkFileError where a value is too large for the
+    number format.
     """
     structure = file.structure
     content: dict[Any, Any] = {
         width: tuple(
-            OrderedDict((name, _converted(path, value, precision)) for name, value in one.items()) for one in both
+            OrderedDict((name, _converted(path, value, precision)) for name, value in state.items()) for state in both
         )
         for width, both in file.weights.items()
     }
@@ -84,12 +83,12 @@ def write(path: Path, file: HypernetworkFile, precision: Precision) -> None:
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    data = _plain(buffer.getvalue())
-    atomic.write(path, lambda temporary: _put(temporary, data))
+    data = _normalized(buffer.getvalue())
+    atomic.write(path, lambda temporary: _write_bytes(temporary, data))
 
 
 def read(path: str | Path) -> HypernetworkFile:
-    """A file of ours or of the WebUI's; nothing in it is run. Raises HypernetworkFileError."""
+    """Read a file of this program or of the WebUI; nothing in it is run. Raises HypernetworkFileError."""
     path = Path(path)
     if not path.is_file():
         raise HypernetworkFileError(f"{path} doesn't exist: name a hypernetwork's .pt file.")
@@ -99,15 +98,15 @@ def read(path: str | Path) -> HypernetworkFile:
         raise HypernetworkFileError(f"{path} can't be read as a hypernetwork ({error}).") from error
     widths = [key for key in content if isinstance(key, int)] if isinstance(content, dict) else []
     if not widths:
-        raise HypernetworkFileError(f"{path} is no hypernetwork: it holds no network of any width.")
+        raise HypernetworkFileError(f"{path} is not a hypernetwork: it contains no networks.")
     layers = tuple(content.get("layer_structure") or (1, 2, 1))
-    told = content.get("dropout_structure")
+    dropout = content.get("dropout_structure")
     structure = Structure(
         layers,
         content.get("activation_func") or "linear",
         bool(content.get("activate_output", True)),
         bool(content.get("is_layer_norm", False)),
-        tuple(told) if told else old_dropout(len(layers), content),
+        tuple(dropout) if dropout else old_dropout(len(layers), content),
         content.get("weight_initialization") or "Normal",
     )
     weights = {width: (_renamed(content[width][0]), _renamed(content[width][1])) for width in widths}
@@ -115,7 +114,7 @@ def read(path: str | Path) -> HypernetworkFile:
 
 
 def old_dropout(length: int, content: Mapping[str, Any]) -> tuple[float, ...]:
-    """What files without a dropout structure mean: 0.3 after each layer but the last one or two."""
+    """Return the dropout of files without a dropout structure: 0.3 after each layer but the last one or two."""
     if not content.get("use_dropout"):
         return (0.0,) * length
     last = 0.3 if content.get("last_layer_dropout") else 0.0
@@ -123,7 +122,7 @@ def old_dropout(length: int, content: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def _renamed(weights: Mapping[str, Tensor]) -> Weights:
-    """Weights float32 under today's names."""
+    """Return weights in float32 under their current names."""
     found = {}
     for name, value in weights.items():
         old = next((start for start in _OLD if name.startswith(start)), None)
@@ -135,23 +134,22 @@ def _converted(path: Path, value: Tensor, precision: Precision) -> Tensor:
     converted = value.detach().cpu().to(PRECISIONS[precision]).contiguous().clone()
     if not torch.isfinite(converted).all():
         raise HypernetworkFileError(
-            f"{path} can't be written: it holds values that are not finite as {precision}. Set save.precision to "
-            f"fp32, or "
-            "train again with a lower learning rate."
+            f"{path} can't be written: it has values that are not finite in {precision}. Set save.precision to fp32, "
+            "or train again with a lower learning rate."
         )
     return converted
 
 
-def _plain(data: bytes) -> bytes:
-    """The same archive with only the entries that the WebUI lets through, under a fixed name and date."""
+def _normalized(data: bytes) -> bytes:
+    """Return the archive with only the entries that the WebUI accepts, and with a fixed name and date."""
     target = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as plain:
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for entry in source.infolist():
             if _READ_BY_THE_WEBUI.match(entry.filename):
                 name = "archive/" + entry.filename.partition("/")[2]
-                plain.writestr(zipfile.ZipInfo(name), source.read(entry))
+                archive.writestr(zipfile.ZipInfo(name), source.read(entry))
     return target.getvalue()
 
 
-def _put(path: Path, data: bytes) -> None:
+def _write_bytes(path: Path, data: bytes) -> None:
     path.write_bytes(data)

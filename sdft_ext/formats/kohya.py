@@ -1,9 +1,9 @@
 """LoRA files in kohya's layout, which the WebUI, Forge, ComfyUI and diffusers read; LoHa, LoKr and DoRA in LyCORIS'.
 
-Three tensors a layer: ``NAME.lora_down.weight``, ``NAME.lora_up.weight``, ``NAME.alpha``; the effect is
-up·down·alpha/rank. Those of LoHa, LoKr and DoRA are in ``lycoris``. SD 1 and SD 2 write diffusers' names
-(``lora_unet_down_blocks_0_…``), SDXL writes LDM's (``lora_unet_input_blocks_4_1_…``), as kohya does and as the WebUI's
-tables want it.
+A layer has three tensors: ``NAME.lora_down.weight``, ``NAME.lora_up.weight``, ``NAME.alpha``; the effect is
+up·down·alpha/rank. For LoHa, LoKr and DoRA see ``lycoris``. Files for SD 1 and SD 2 use diffusers' names
+(``lora_unet_down_blocks_0_…``), those for SDXL LDM's (``lora_unet_input_blocks_4_1_…``), like kohya's scripts and as
+the WebUI expects.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from .metadata import with_hashes
 from .tensor_file import PRECISIONS
 
 BUNDLE = "bundle_emb."
-"""Before the tensors of new words that a LoRA file holds beside its layers (see ``formats.embedding``)."""
+"""Key prefix of the tensors of new words in a LoRA file (see ``formats.embedding``)."""
 FUSED = ("q_proj", "k_proj", "v_proj", "out_proj")
-"""OpenCLIP's attention is one module in the WebUI: it applies these together or not at all."""
+"""OpenCLIP's attention is one module in the WebUI, which applies these together or not at all."""
 
 
 def new_words(keys: Iterable[str]) -> list[str]:
-    """The new words among a LoRA file's keys."""
+    """Return the new words among a LoRA file's keys."""
     return list(dict.fromkeys(key[len(BUNDLE) :].rpartition(".")[0] for key in keys if key.startswith(BUNDLE)))
 
 
 class LoraFileError(SdftError, ValueError):
-    """A file that is no LoRA for this model, or can't be written as asked; the message names it."""
+    """A file is not a LoRA for this model, or can't be written in this format; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -54,24 +54,26 @@ class LoraLayer:
 
     @property
     def rank(self) -> int:
+        """Return the rank r."""
         return int(self.down.shape[0])
 
     @property
     def scale(self) -> float:
+        """Return alpha/rank."""
         return self.alpha / self.rank
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """By their names in a file."""
+        """Return the tensors by their names in a file, without alpha."""
         return {"lora_down.weight": self.down, "lora_up.weight": self.up}
 
     @property
     def active(self) -> bool:
-        """Whether it has an effect."""
+        """Return whether it has an effect."""
         return bool(self.down.any() and self.up.any())
 
     def fits(self, weight: Sequence[int]) -> bool:
-        """Whether it changes a weight of this shape. Linear layers and 1×1 convolutions are written in either way."""
+        """Return whether it fits a weight of this shape; linear layers and 1×1 convolutions are interchangeable."""
         kernel = tuple(weight[2:]) or (1, 1)
         return (
             self.down.shape[1] == weight[1]
@@ -86,13 +88,13 @@ Layer = LoraLayer | LycorisLayer
 
 @dataclass(frozen=True)
 class LoraFile:
-    """Layers by 'part.path' (diffusers' names), and the header's metadata."""
+    """A LoRA file: its layers by 'part.path' (diffusers' names), and its metadata."""
 
     layers: dict[str, Layer]
     metadata: dict[str, str]
 
     def trained(self) -> dict[str, Layer]:
-        """The layers that have an effect; the rest are as good as absent."""
+        """Return the layers that have an effect."""
         return {name: layer for name, layer in self.layers.items() if layer.active}
 
 
@@ -104,10 +106,10 @@ def write(
     precision: Precision,
     bundle: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write a LoRA with its hashes, and what ``bundle`` holds. Raises OSError where the file can't be written.
+    """Write a LoRA with its hashes and the tensors of ``bundle``.
 
-    DoRA's magnitudes stay float32: rounded, they would change the whole weight. Raises LoraFileError where a value is
-    too large for the number format.
+    DoRA's magnitudes stay float32: rounded, they would change the entire weight. Raises OSError where the file can't be
+    written, LoraFileError where a value is too large for the number format.
     """
     named = {file_name(name, family): layer for name, layer in complete(layers, family).items()}
     write_named(path, named, metadata, precision, bundle)
@@ -120,7 +122,7 @@ def write_named(
     precision: Precision,
     bundle: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """The same, of layers by the names that the file gives them."""
+    """Write a LoRA, like ``write``, with layers by their names in the file."""
     tensors: dict[str, Tensor] = dict(bundle or {})
     for root, layer in layers.items():
         for part, tensor in layer.tensors.items():
@@ -128,7 +130,7 @@ def write_named(
             tensors[f"{root}.{part}"] = written = tensor.to(dtype).contiguous()
             if not torch.isfinite(written).all():
                 raise LoraFileError(
-                    f"{path} can't be written: {root} holds values that are not finite as {precision}. Set "
+                    f"{path} can't be written: {root} has values that are not finite in {precision}. Set "
                     "save.precision to fp32, or train again with a lower learning rate."
                 )
         tensors[f"{root}.alpha"] = torch.tensor(layer.alpha, dtype=torch.float32)
@@ -137,11 +139,11 @@ def write_named(
 
 
 def read(path: str | Path, known: Mapping[str, str] | None = None) -> LoraFile:
-    """Read a LoRA; ``known`` maps the names a file may use to 'part.path' (see ``known_names``); None leaves them as
-    they are.
+    """Read a LoRA. ``known`` maps the names that a file may use to 'part.path' (see ``known_names``); with None, they
+    are kept.
 
-    Takes kohya's layout, peft's and diffusers' older ones, and LyCORIS' LoHa, LoKr and DoRA. Raises LoraFileError where
-    the file is something else, or names layers that aren't known.
+    Supports kohya's layout, peft's and diffusers' older ones, and LyCORIS' LoHa, LoKr and DoRA. Raises LoraFileError
+    where the file is something else, or has layers that aren't known.
     """
     path = Path(path)
     if not path.is_file():
@@ -155,28 +157,27 @@ def read(path: str | Path, known: Mapping[str, str] | None = None) -> LoraFile:
         raise LoraFileError(
             f"{path} can't be read as .safetensors ({error}): it is cut off or something else."
         ) from error
-    found, foreign = _sorted(tensors)
+    found, foreign = _by_layer(tensors)
     if foreign:
         raise LoraFileError(
-            f"{path} holds {foreign[0]!r}, which a LoRA doesn't: only LoRA, LoCon, DoRA, LoHa and LoKr files can be "
-            f"used "
-            "(no checkpoint, and none of LyCORIS' other kinds)."
+            f"{path} contains {foreign[0]!r}, which isn't part of a LoRA: only LoRA, LoCon, DoRA, LoHa and LoKr files "
+            "can be used (no checkpoints, and no other kinds of LyCORIS)."
         )
     known = {root: root for root in found} if known is None else known
-    strange = [root for root in found if root not in known]
-    if strange:
+    unknown = [root for root in found if root not in known]
+    if unknown:
         raise LoraFileError(
-            f"{path} was made for another kind of model: {len(strange)} of its {len(found)} layers aren't in this one, "
-            f"such as {strange[0]}. Choose the base model that it was made for, or another LoRA."
+            f"{path} was made for another kind of model: {len(unknown)} of its {len(found)} layers aren't in this one, "
+            f"such as {unknown[0]}. Choose the base model that it was made for, or another LoRA."
         )
     layers = {known[root]: _layer(path, root, parts) for root, parts in found.items()}
     if not layers:
-        raise LoraFileError(f"{path} is no LoRA: it is empty.")
+        raise LoraFileError(f"{path} is not a LoRA: it is empty.")
     return LoraFile(layers, metadata)
 
 
 def _layer(path: Path, root: str, parts: dict[str, Tensor]) -> Layer:
-    """One layer of a file from its tensors. Raises LoraFileError where some are missing or have no size."""
+    """Make a layer of its tensors. Raises LoraFileError where some are missing, empty, or of another layout."""
     tensors = lycoris.without_core({name: tensor for name, tensor in parts.items() if name != "alpha"})
     kind, magnitude = lycoris.kind_of(tensors), tensors.get(lycoris.MAGNITUDE)
     if not kind or any(tensor.ndim < 2 or not tensor.numel() for tensor in tensors.values()):
@@ -184,8 +185,7 @@ def _layer(path: Path, root: str, parts: dict[str, Tensor]) -> Layer:
     if magnitude is not None and magnitude.shape[0] != 1:
         raise LoraFileError(
             f"{path} is a DoRA with a magnitude for each output of {root}, which the WebUI misreads: only those with "
-            f"one for "
-            "each input can be used (LyCORIS' wd_on_out=False)."
+            "one for each input can be used (LyCORIS' wd_on_out=False)."
         )
     if kind == "lora":
         down, up = tensors["lora_down.weight"], tensors["lora_up.weight"]
@@ -195,10 +195,10 @@ def _layer(path: Path, root: str, parts: dict[str, Tensor]) -> Layer:
 
 
 def file_name(name: str, family: Family) -> str:
-    """What a file calls the layer 'part.path'.
+    """Return the name of the layer 'part.path' in a file.
 
-    UNets whose blocks aren't counted as SD 1's (two residual blocks a level, no attention on the last) have LDM's
-    names in SD 1 and SD 2 too: the WebUI would take diffusers' for other layers.
+    For UNets whose blocks aren't arranged like SD 1's (two residual blocks per level, no attention on the last), it is
+    LDM's name in SD 1 and SD 2 too: the WebUI would take diffusers' for another layer.
     """
     part, _, path = name.partition(".")
     if part != "unet":
@@ -210,9 +210,9 @@ def file_name(name: str, family: Family) -> str:
 
 
 def webui_layer(name: str) -> str:
-    """The LDM layer that the WebUI (1.10) takes a UNet layer's diffusers name for; both with underscores for dots.
+    """Translate a UNet layer's diffusers name to LDM's as the WebUI (1.10) does; both with underscores for dots.
 
-    Its table counts three blocks to a level, as SD 1 has them; names that it doesn't know it leaves as they are.
+    The WebUI assumes three blocks per level, as in SD 1; it leaves names that it doesn't know unchanged.
     """
     if match := re.fullmatch(r"conv_in(.*)", name):
         return f"input_blocks_0_0{match[1]}"
@@ -236,7 +236,7 @@ def webui_layer(name: str) -> str:
 
 
 def _in_block(kind: str, rest: str) -> str:
-    """'1_…' within an attention block, '0_…' within a residual block."""
+    """Return the rest of a name: '1_…' in an attention block, '0_…' in a residual block."""
     return f"1_{rest}" if kind == "attentions" else f"0_{_RESNET.get(rest, rest)}"
 
 
@@ -244,7 +244,7 @@ _RESNET = {new.replace(".", "_"): old.replace(".", "_") for old, new in RESNET.i
 
 
 def known_names(names: Iterable[str], family: Family) -> dict[str, str]:
-    """Every name that a file may use for these layers → the layer. Diffusers' and LDM's names are both understood."""
+    """Map every name that a file may use for these layers, diffusers' or LDM's, to the layer."""
     back = inverse(unet_prefixes(family.unet))
     known: dict[str, str] = {}
     for name in names:
@@ -258,7 +258,7 @@ def known_names(names: Iterable[str], family: Family) -> dict[str, str]:
 
 
 def complete(layers: Mapping[str, Layer], family: Family) -> dict[str, Layer]:
-    """The layers, and for OpenCLIP towers zeros for the rest of each attention that has some of q, k, v, out."""
+    """Return the layers; where an OpenCLIP attention has only some of q, k, v and out, with zeros for the others."""
     result: dict[str, Layer] = dict(layers)
     for name, layer in layers.items():
         part, _, _ = name.partition(".")
@@ -273,7 +273,7 @@ def complete(layers: Mapping[str, Layer], family: Family) -> dict[str, Layer]:
 
 
 def _without_effect(layer: Layer) -> Layer:
-    """Zeros of the same sizes; a DoRA's are a LoRA's, for a magnitude always has an effect."""
+    """Return a layer of zeros of the same sizes; for a DoRA, a LoRA's, because a magnitude always has an effect."""
     zeros = {name: torch.zeros_like(tensor) for name, tensor in layer.tensors.items() if name != lycoris.MAGNITUDE}
     if lycoris.kind_of(zeros) == "lora":
         return LoraLayer(zeros["lora_down.weight"], zeros["lora_up.weight"], layer.alpha)
@@ -284,11 +284,11 @@ DOWN, UP = lycoris.LORA
 SIDES = {"down": DOWN, "A": DOWN, "up": UP, "B": UP, "mid": lycoris.CORE}
 LAYER = re.compile(r"(?P<root>.+)\.lora(?:_|\.|_linear_layer\.)(?P<side>down|up|mid|A|B)(?:\.default)?\.weight")
 PROCESSOR = re.compile(r"(?P<root>.+)\.processor\.(?P<leaf>to_q|to_k|to_v|to_out)_lora\.(?P<side>down|up)\.weight")
-"""Early diffusers: the attention's LoRA lies in its processor."""
+"""Names in early diffusers, where an attention's LoRA is in its processor."""
 
 
-def _sorted(tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], list[str]]:
-    """The tensors by layer and name (lora_down.weight, alpha …), and the keys of those that are something else."""
+def _by_layer(tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], list[str]]:
+    """Group tensors by layer and name (lora_down.weight, alpha …); also return the keys of all other tensors."""
     found: dict[str, dict[str, Tensor]] = {}
     foreign = []
     for key, tensor in tensors.items():

@@ -1,7 +1,7 @@
-"""The two names of everything: LDM's (single files, the WebUI) and diffusers'.
+"""Translate between the module names of LDM (single files, the WebUI) and diffusers.
 
-Pure naming. A map goes from an LDM module prefix to a diffusers module prefix; ``translate`` applies the longest one.
-LDM counts blocks through (``input_blocks.4.1``), diffusers by level (``down_blocks.1.attentions.0``).
+A map goes from LDM module prefixes to diffusers module prefixes; ``translate`` applies the longest that matches. LDM
+numbers blocks consecutively (``input_blocks.4.1``), diffusers by level (``down_blocks.1.attentions.0``).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OPEN_CLIP_LAYER = {
 
 
 def unet_prefixes(config: Mapping[str, Any]) -> dict[str, str]:
-    """LDM module prefix → diffusers module prefix, for a UNet of diffusers configuration ``config``."""
+    """Map LDM module prefixes to diffusers module prefixes, for a UNet of diffusers configuration ``config``."""
     levels, layers = len(config["block_out_channels"]), config["layers_per_block"]
     attention = [name.startswith("CrossAttn") for name in config["down_block_types"]]
     names = {
@@ -71,7 +71,7 @@ def unet_prefixes(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def vae_prefixes(config: Mapping[str, Any]) -> dict[str, str]:
-    """LDM module prefix → diffusers module prefix, for a VAE of diffusers configuration ``config``."""
+    """Map LDM module prefixes to diffusers module prefixes, for a VAE of diffusers configuration ``config``."""
     levels, layers = len(config["block_out_channels"]), config["layers_per_block"]
     names = {name: name for name in ("quant_conv", "post_quant_conv")}
     for half, side, blocks in (("encoder", "down", layers), ("decoder", "up", layers + 1)):
@@ -90,7 +90,7 @@ def vae_prefixes(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def open_clip_prefixes(layers: int) -> dict[str, str]:
-    """OpenCLIP module prefix → transformers CLIP prefix, without the fused q, k, v."""
+    """Map OpenCLIP module prefixes to those of transformers' CLIP, without the fused q, k, v."""
     names = {"token_embedding": "text_model.embeddings.token_embedding", "ln_final": "text_model.final_layer_norm"}
     for layer in range(layers):
         names |= _parts(f"transformer.resblocks.{layer}", f"text_model.encoder.layers.{layer}", OPEN_CLIP_LAYER)
@@ -98,7 +98,7 @@ def open_clip_prefixes(layers: int) -> dict[str, str]:
 
 
 def translate(key: str, prefixes: Mapping[str, str]) -> str | None:
-    """The other name of a key or module path, or None where no prefix fits."""
+    """Translate a key or module path; None where no prefix matches."""
     head, tail = key, ""
     while head:
         if head in prefixes:
@@ -109,6 +109,7 @@ def translate(key: str, prefixes: Mapping[str, str]) -> str | None:
 
 
 def inverse(prefixes: Mapping[str, str]) -> dict[str, str]:
+    """Return the map in the other direction."""
     return {new: old for old, new in prefixes.items()}
 
 

@@ -1,17 +1,15 @@
-"""What a layer holds in LoHa, LoKr and DoRA files: LyCORIS' names, sizes and strengths.
+"""Layers of LoHa, LoKr and DoRA files: the tensors' names, sizes and scales in LyCORIS.
 
 - LoHa (Hyeon-Woo 2021): ``hada_w1_a`` [out, r], ``hada_w1_b`` [r, in·kernel], ``hada_w2_a``, ``hada_w2_b``; the effect
-  is
-  the product, value by value, of w1_a·w1_b and w2_a·w2_b.
-- LoKr (Yeh 2023): ``lokr_w1`` [o1, i1] and ``lokr_w2`` [o2, i2(, kh, kw)], either of them whole or as a product of
+  is the elementwise product of w1_a·w1_b and w2_a·w2_b.
+- LoKr (Yeh 2023): ``lokr_w1`` [o1, i1] and ``lokr_w2`` [o2, i2(, kh, kw)], each a full matrix or the product of its
   ``_a`` and ``_b``; the effect is their Kronecker product.
-- DoRA (Liu 2024): a LoRA's ``lora_down.weight`` and ``lora_up.weight``, and ``dora_scale`` [1, in(, 1, 1)], the length
-  that
-  each input's column of the changed weight gets. LoHa and LoKr files may have it too.
+- DoRA (Liu 2024): a LoRA's ``lora_down.weight`` and ``lora_up.weight``, and ``dora_scale`` [1, in(, 1, 1)], the norm
+  that each input's column of the changed weight gets. LoHa and LoKr files may have it too.
 
-With ``hada_t1``, ``hada_t2`` and ``lokr_t2`` a convolution's product is in Tucker's form; so is a LoCon's with
-``lora_mid.weight`` [r, r, kh, kw], which is read as the plain LoCon of the same rank that it equals. The effect is
-times alpha/r; of a LoKr with both matrices whole it is times 1, whatever its alpha, as all readers have it.
+With ``hada_t1``, ``hada_t2`` and ``lokr_t2``, a convolution is in Tucker form; so is a LoCon with ``lora_mid.weight``
+[r, r, kh, kw], which is read as the equal plain LoCon of the same rank. The effect is scaled by alpha/r, except for a
+LoKr of two full matrices: by 1, whatever its alpha, as in all other readers.
 """
 
 from __future__ import annotations
@@ -30,26 +28,26 @@ LORA = ("lora_down.weight", "lora_up.weight")
 CORE = "lora_mid.weight"
 MAGNITUDE = "dora_scale"
 NAMES = (*LOHA, *LOHA_TUCKER, *LOKR, MAGNITUDE)
-"""Names that a plain LoRA's layer doesn't have."""
+"""Tensor names that a plain LoRA layer doesn't have."""
 LABELS = {"lora": "LoRA", "dora": "DoRA", "loha": "LoHa", "lokr": "LoKr"}
-"""The kinds of files that programs keep and load as LoRAs, and what users call them."""
+"""Kinds of files that programs load as LoRAs, and their names for users."""
 
 
 @dataclass(frozen=True)
 class LycorisLayer:
-    """The tensors of one layer by their names in a file."""
+    """A layer: its tensors by their names in a file, and its alpha."""
 
     tensors: dict[str, Tensor]
     alpha: float
 
     @property
     def kind(self) -> str:
-        """'loha', 'lokr' or 'dora'."""
+        """Return 'loha', 'lokr' or 'dora'."""
         return kind_of(self.tensors)
 
     @property
     def rank(self) -> int:
-        """The rank that alpha is divided by; of whole matrices, the most that their product can have."""
+        """Return the rank that alpha is divided by; for full matrices, the largest that their product can have."""
         for name, side in (("hada_w1_b", 0), ("lora_down.weight", 0), ("lokr_w2_b", 0), ("lokr_w1_b", 0)):
             if name in self.tensors:
                 return int(self.tensors[name].shape[side])
@@ -58,16 +56,16 @@ class LycorisLayer:
 
     @property
     def scale(self) -> float:
-        """What the effect is multiplied by."""
-        return 1.0 if whole(self.tensors) else self.alpha / self.rank
+        """Return the factor of the effect."""
+        return 1.0 if has_full_matrices(self.tensors) else self.alpha / self.rank
 
     @property
     def active(self) -> bool:
-        """Whether it has an effect."""
+        """Return whether it has an effect."""
         return MAGNITUDE in self.tensors or all(bool(tensor.any()) for tensor in self.tensors.values())
 
     def fits(self, weight: Sequence[int]) -> bool:
-        """Whether it changes a weight [out, in(, kh, kw)]; 1×1 convolutions are as good as linear layers."""
+        """Return whether it fits a weight [out, in(, kh, kw)]; a 1×1 convolution counts as a linear layer."""
         magnitude = self.tensors.get(MAGNITUDE)
         if magnitude is not None and (magnitude.ndim < 2 or magnitude.shape[0] != 1 or magnitude.numel() != weight[1]):
             return False
@@ -76,9 +74,7 @@ class LycorisLayer:
 
 
 def without_core(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A LoRA's tensors with a Tucker core multiplied into its down-weight, in float32; {} where they don't fit
-    together.
-    """
+    """Multiply a LoRA's Tucker core into its down weight, in float32; return {} where their sizes don't match."""
     found = dict(tensors)
     core = found.pop(CORE, None)
     if core is None:
@@ -93,7 +89,7 @@ def without_core(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def kind_of(tensors: Mapping[str, Tensor]) -> str:
-    """What kind of layer has these tensors; '' where some are missing."""
+    """Return the kind of layer that has these tensors; '' where some are missing."""
     if "hada_w1_a" in tensors:
         complete = all(name in tensors for name in LOHA) and len({name in tensors for name in LOHA_TUCKER}) == 1
         return "loha" if complete else ""
@@ -105,13 +101,13 @@ def kind_of(tensors: Mapping[str, Tensor]) -> str:
     return ""
 
 
-def whole(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether this is a LoKr of two whole matrices, whose effect has no alpha."""
+def has_full_matrices(tensors: Mapping[str, Tensor]) -> bool:
+    """Return whether this is a LoKr of two full matrices, whose effect doesn't depend on alpha."""
     return "lokr_w1" in tensors and "lokr_w2" in tensors
 
 
 def size(tensors: Mapping[str, Tensor]) -> tuple[int, int]:
-    """(out, in·kernel) of the weight that these tensors change."""
+    """Return (out, in·kernel) of the weight that these tensors change."""
     kind = kind_of(tensors)
     if kind == "lokr":
         (o1, i1), (o2, i2) = _lokr_side(tensors, "lokr_w1"), _lokr_side(tensors, "lokr_w2")
@@ -125,7 +121,7 @@ def size(tensors: Mapping[str, Tensor]) -> tuple[int, int]:
 
 
 def consistent(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the parts have the same ranks, and the two products the same size."""
+    """Return whether the parts have matching ranks, and the two products the same size."""
     kind = kind_of(tensors)
     if kind == "loha":
         first, second = [(tensors[f"hada_w{n}_a"], tensors[f"hada_w{n}_b"]) for n in (1, 2)]
@@ -133,8 +129,8 @@ def consistent(tensors: Mapping[str, Tensor]) -> bool:
         cores = [tensors[name].shape for name in LOHA_TUCKER if name in tensors]
         ranks = all(a.shape[side] == b.shape[0] for a, b in (first, second))
         cored = all(core[0] == first[0].shape[0] and core[1] == first[1].shape[0] for core in cores)
-        alike = first[0].shape == second[0].shape and first[1].shape == second[1].shape
-        return ranks and cored and alike and len({tuple(core) for core in cores}) < 2
+        equal = first[0].shape == second[0].shape and first[1].shape == second[1].shape
+        return ranks and cored and equal and len({tuple(core) for core in cores}) < 2
     if kind == "lokr":
         tucker = tensors.get("lokr_t2")
         for part in ("lokr_w1", "lokr_w2"):

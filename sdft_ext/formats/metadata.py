@@ -1,4 +1,4 @@
-"""What a saved LoRA says of itself: kohya's ``ss_*``, the ``modelspec.*`` standard, and hashes. All values are text."""
+"""The metadata of saved files: kohya's ``ss_*``, the ``modelspec.*`` standard, and hashes. All values are text."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from ..storage import atomic
 from .family import Family
 
 VERSIONS = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}
-"""kohya's ``ss_base_model_version``: the WebUI tells LoRAs for SDXL from others by it."""
+"""kohya's ``ss_base_model_version``, by which the WebUI distinguishes LoRAs for SDXL from others."""
 
 KINDS = {"embedding": "textual-inversion", "hypernetwork": "hypernetwork"}
-"""What the architecture of 'modelspec' calls a kind of saved file; LoRAs and their relatives are all 'lora'."""
+"""The kind of file in modelspec's architecture; 'lora' for LoRAs and their relatives."""
 HINTS = {
     "embedding": "{stem} {class_word}",
     "hypernetwork": "<hypernet:{stem}:1> {trigger} {class_word}",
 }
-"""How a prompt calls them."""
+"""How they are used in a prompt."""
 
 WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pt")
-"""Endings of the weight files in a diffusers folder."""
+"""Extensions of weight files in a diffusers folder."""
 LEGACY_START, LEGACY_LENGTH = 0x100000, 0x10000
+"""The bytes of a file that the WebUI's first short hash is of."""
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a run knows that its recipe doesn't say. Times in seconds since 1970."""
+    """Facts about a run that aren't in its recipe. Times in seconds since 1970."""
 
     base: Path | None
     started: float
@@ -52,14 +53,13 @@ class RunFacts:
     buckets: tuple[tuple[int, int, int], ...] = ()
     """(width, height, pictures) of each bucket."""
     processes: int = 1
-    """Each of which sees the recipe's batch."""
+    """Each of them sees the recipe's batch size."""
 
 
 def lora_metadata(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[str, str]:
-    """Metadata of one saved LoRA. ``stem`` is this file's name: equal ones on several files confuse the WebUI.
+    """Return the metadata of a saved LoRA. ``stem``: the file's own name; the WebUI confuses files with the same one.
 
-    What the network is (``ss_network_*``) its method adds. With ``save.private``, folder names, captions, tags and
-    triggers are left out.
+    The method adds ``ss_network_*``. With ``save.private``, folder names, captions, tags and triggers are left out.
     """
     return {**_kohya(recipe, family, facts, stem), **_modelspec(recipe, family, stem)}
 
@@ -163,7 +163,7 @@ def _loss(recipe: Recipe, family: Family) -> dict[str, Any]:
 
 
 def _modelspec(recipe: Recipe, family: Family, stem: str) -> dict[str, str]:
-    """The Stability 'modelspec' 1.0.0 keys that programs read (Forge tells SD 1 only by the architecture)."""
+    """Return the keys of Stability's modelspec 1.0.0 that programs read (Forge knows SD 1 only by the architecture)."""
     v = family.prediction == "v_prediction"
     base = {
         "sd1": "stable-diffusion-v1",
@@ -196,10 +196,10 @@ def _modelspec(recipe: Recipe, family: Family, stem: str) -> dict[str, str]:
 
 
 def with_hashes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, str]:
-    """The metadata with ``sshs_model_hash``, ``sshs_legacy_hash`` and ``modelspec.hash_sha256``, as kohya counts them.
+    """Return the metadata with ``sshs_model_hash``, ``sshs_legacy_hash`` and ``modelspec.hash_sha256``, as in kohya's.
 
-    The first and the last are sha256 of all bytes after the header; the old one begins 1 MiB into the file as it is
-    with its ``ss_*`` metadata alone, and is that of nothing in shorter files.
+    The first and the last are the sha256 of all bytes after the header. The legacy hash is of bytes from 1 MiB on, in
+    the file with only its ``ss_*`` metadata; in shorter files, of no bytes.
     """
     data = save(dict(tensors), {key: value for key, value in metadata.items() if key.startswith("ss_")})
     body = memoryview(data)[8 + int.from_bytes(data[:8], "little") :]
@@ -208,14 +208,14 @@ def with_hashes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> d
 
 
 def legacy_hash(data: bytes | memoryview) -> str:
-    """The WebUI's first short hash: of 64 KiB, beginning 1 MiB into a file; ``data`` begins there."""
+    """Return the WebUI's first short hash, of 64 KiB from 1 MiB on; ``data`` begins there."""
     return hashlib.sha256(data[:LEGACY_LENGTH]).hexdigest()[:8]
 
 
 def base_hashes(path: Path) -> dict[str, str]:
-    """The base model's hashes as the WebUI shows them: the old short one, and the whole file's sha256.
+    """Return the base model's hashes as the WebUI shows them: the legacy one, and the sha256 of the file.
 
-    A file is read once as long as it doesn't change; a folder has no hashes.
+    A file is read again only after it has changed; a folder has no hashes.
     """
     if not path.is_file():
         return {}
@@ -244,7 +244,7 @@ def weights_hash(path: Path) -> str:
 
 
 def save_preview(lora: Path, picture: Any) -> Path:
-    """The card's picture, ``NAME.preview.png`` beside the file."""
+    """Write the picture of a file's card, ``NAME.preview.png``, and return its path."""
     target = lora.with_name(f"{lora.stem}.preview.png")
     atomic.write(target, lambda file: picture.save(file, "PNG"))
     return target

@@ -1,9 +1,9 @@
-"""Old checkpoints (``.ckpt``, ``.pt``), read without running anything in them.
+"""Read old checkpoints (``.ckpt``, ``.pt``) without running anything in them.
 
-A pickle is a program: its globals name what it wants to import and call. Here only tensors, their storages and
-OrderedDict resolve. Every other global becomes an inert placeholder that is never imported, whose calls do nothing, and
-that is reported. (torch's own ``weights_only`` refuses the Lightning checkpoints that most old files are.) What does
-resolve can't be changed by the pickle either: a pickle may set attributes of what it has got hold of.
+A pickle is a program: its globals name what it imports and calls. Here, only tensors, their storages and OrderedDict
+are resolved. Every other global becomes an inert placeholder, which is never imported, does nothing when called, and is
+reported. (torch's own ``weights_only`` refuses Lightning checkpoints, which most old files are.) The resolved objects
+can't be modified either, because a pickle may set attributes of its objects.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ DTYPES = {
     "BoolStorage": torch.bool,
 }
 STRETCH = 1 << 24
-"""More elements than this a tensor may not have beyond its storage's (strides of 0 repeat one element)."""
+"""Most elements that a tensor may have beyond those of its storage (a stride of 0 repeats one element)."""
 
 
 class Inert:
-    """Stands for something that a pickle wanted to import. Takes everything, does nothing."""
+    """A placeholder for something that a pickle would import; accepts every call and does nothing."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Inert:
         return super().__new__(cls)
@@ -71,21 +71,21 @@ class Inert:
 
 @dataclass(frozen=True)
 class Storage:
-    """A storage's elements, one-dimensional."""
+    """A storage: its elements, one-dimensional."""
 
     elements: Tensor
 
 
 @dataclass(frozen=True)
 class StorageKind:
+    """The number format of a storage."""
+
     dtype: torch.dtype
 
 
 @dataclass
 class Import:
-    """One global that a pickle asks for. ``verdict``: tensors (resolved), harmless, suspicious or dangerous (never
-    imported).
-    """
+    """A global that a pickle names. ``verdict``: tensors (resolved), or harmless, suspicious, dangerous (not)."""
 
     name: str
     verdict: str
@@ -93,7 +93,7 @@ class Import:
 
 @dataclass
 class Report:
-    """What a file asked for, and what was kept of it."""
+    """What a file would import, and how many tensors it has."""
 
     path: Path
     imports: list[Import] = field(default_factory=list)
@@ -102,16 +102,18 @@ class Report:
     """Why the tensors can't be read, if they can't."""
 
     def add(self, name: str, verdict: str) -> None:
+        """Add an import, unless it is listed already."""
         if all(found.name != name for found in self.imports):
             self.imports.append(Import(name, verdict))
 
     @property
     def dangerous(self) -> bool:
+        """Return whether an import could run programs."""
         return any(found.verdict == "dangerous" for found in self.imports)
 
     @property
     def verdict(self) -> str:
-        """Of the whole file, its worst: dangerous, damaged (its tensors can't be read), suspicious or harmless."""
+        """Return the verdict on the file, the worst that applies: dangerous, damaged, suspicious or harmless."""
         if self.dangerous:
             return "dangerous"
         if self.problem:
@@ -120,9 +122,10 @@ class Report:
 
     @property
     def text(self) -> str:
-        lines = [f"{self.path}: {self.tensors} tensors, {len(self.imports)} imports asked for, none run."]
+        """Write the report as lines of text."""
+        lines = [f"{self.path}: {self.tensors} tensors, {len(self.imports)} imports listed, none run."]
         lines += [
-            f"  {i.verdict:10} {_visible(i.name)}" for i in sorted(self.imports, key=lambda i: (i.verdict, i.name))
+            f"  {i.verdict:10} {_printable(i.name)}" for i in sorted(self.imports, key=lambda i: (i.verdict, i.name))
         ]
         if self.problem:
             lines.append(self.problem)
@@ -134,9 +137,9 @@ class Report:
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], Report]:
-    """The tensors of a checkpoint's state dict, and the report.
+    """Return the tensors of a checkpoint's state dict, and the report.
 
-    Raises ModelError where the file is cut off or no checkpoint.
+    Raises ModelError where the file is truncated or not a checkpoint.
     """
     path = Path(path)
     report = Report(path)
@@ -144,14 +147,14 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], Report]:
     tensors = _state_dict(content)
     report.tensors = len(tensors)
     if not tensors:
-        raise ModelError(f"{path} {_kind(content)}")
+        raise ModelError(f"{path} {_without_tensors(content)}")
     return tensors, report
 
 
 def scan(path: str | Path) -> Report:
-    """List what a pickle asks to import; nothing is imported or run.
+    """List what a pickle would import; nothing is imported or run.
 
-    Raises ModelError where the file is missing or so damaged that not even its imports can be listed.
+    Raises ModelError where the file is missing, or so damaged that not even its imports can be listed.
     """
     path = Path(path)
     if not path.is_file():
@@ -167,7 +170,7 @@ def scan(path: str | Path) -> Report:
 
 
 def _state_dict(content: Any) -> dict[str, Tensor]:
-    """Named tensors of a loaded pickle: its ``state_dict`` where it has one."""
+    """Return the named tensors of a loaded pickle, from its ``state_dict`` if it has one."""
     for name in ("state_dict", "module", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
@@ -177,22 +180,22 @@ def _state_dict(content: Any) -> dict[str, Tensor]:
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
 
 
-def _kind(content: Any) -> str:
-    """What a file without a state dict is, and what to do."""
+def _without_tensors(content: Any) -> str:
+    """Complete the sentence '<file> …' for a file without a state dict: what it is, and what to do."""
     if isinstance(content, Mapping) and "string_to_param" in content:
         return "is an embedding (textual inversion), not a base model: choose a checkpoint."
     if isinstance(content, Mapping) and any(isinstance(k, int) and isinstance(v, tuple) for k, v in content.items()):
         return "is a hypernetwork, not a base model: choose a checkpoint."
-    return "holds no tensors by name: it is no checkpoint."
+    return "contains no tensors with names: it is not a checkpoint."
 
 
-def _visible(name: str) -> str:
-    """A name out of a foreign file, fit for a terminal."""
+def _printable(name: str) -> str:
+    """Make a name from a file safe to print in a terminal."""
     return "".join(character if character.isprintable() else "�" for character in name[:200])
 
 
 def _load(path: Path, report: Report) -> Any:
-    """The content; what is asked for on the way is in the report, also where ModelError is raised."""
+    """Return a file's content. Its imports are added to the report, even where ModelError is raised."""
     try:
         if zipfile.is_zipfile(path):
             return _load_zip(path, report)
@@ -229,22 +232,22 @@ def _load_zip(path: Path, report: Report) -> Any:
             raise ModelError(f"{path} is a zip archive without a checkpoint in it: unpack it and name the model file.")
         root = names[0][: -len("data.pkl")]
         memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        start, size = _stored(archive.getinfo(names[0]), memory)
+        start, size = _member(archive.getinfo(names[0]), memory)
         loaded: dict[str, Storage] = {}
 
         def storage(kind: StorageKind, key: str, _count: int) -> Storage:
             if key not in loaded:
-                begin, length = _stored(archive.getinfo(f"{root}data/{key}"), memory)
+                begin, length = _member(archive.getinfo(f"{root}data/{key}"), memory)
                 loaded[key] = Storage(_mapped(memory, begin, length, kind.dtype))
             return loaded[key]
 
-        program = _program(io.BytesIO(memory[start : start + size]))
-        _judge(program, report)
+        program = _next_pickle(io.BytesIO(memory[start : start + size]))
+        _list_imports(program, report)
         return _Reader(io.BytesIO(program), storage, report).load()
 
 
-def _stored(member: zipfile.ZipInfo, memory: mmap.mmap) -> tuple[int, int]:
-    """Where a zip member lies in the file, and its length. Checkpoints are stored plainly: nothing to inflate."""
+def _member(member: zipfile.ZipInfo, memory: mmap.mmap) -> tuple[int, int]:
+    """Return a zip member's offset and length in the file. Checkpoints are stored uncompressed. Raises ValueError."""
     if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
         raise ValueError("it is compressed or encrypted, which checkpoints aren't")
     name, extra = struct.unpack("<26xHH", memory[member.header_offset : member.header_offset + 30])
@@ -255,14 +258,14 @@ def _stored(member: zipfile.ZipInfo, memory: mmap.mmap) -> tuple[int, int]:
 
 
 def _mapped(memory: mmap.mmap, start: int, length: int, dtype: torch.dtype) -> Tensor:
-    """Elements read from the file when they are looked at, or at once where they don't lie evenly."""
+    """Map elements, so that they are read from the file on access; read them at once where they aren't aligned."""
     if not length or length % dtype.itemsize or start % dtype.itemsize:
         return _elements(memory[start : start + length], dtype)
     return torch.frombuffer(memory, dtype=dtype, count=length // dtype.itemsize, offset=start)
 
 
-def _program(file: IO[bytes]) -> bytes:
-    """The next pickle of a stream, from here to its end. Raises ValueError where it isn't one."""
+def _next_pickle(file: IO[bytes]) -> bytes:
+    """Read the next pickle of a stream. Raises ValueError where it isn't one."""
     start = file.tell()
     for _ in pickletools.genops(file):
         pass
@@ -272,34 +275,34 @@ def _program(file: IO[bytes]) -> bytes:
 
 
 def _load_legacy(file: IO[bytes], path: Path, report: Report) -> Any:
-    """torch's format before 1.6: magic, version, system, the object, the storages' keys, and their bytes."""
+    """Load torch's format before 1.6: magic, version, system, the object, the storages' keys, and their bytes."""
     waiting: dict[str, Storage] = {}
-    whole = os.fstat(file.fileno()).st_size
+    file_size = os.fstat(file.fileno()).st_size
 
     def storage(kind: StorageKind, key: str, count: int) -> Storage:
         if key not in waiting:
-            if not 0 <= count * kind.dtype.itemsize <= whole:
+            if not 0 <= count * kind.dtype.itemsize <= file_size:
                 raise EOFError("the file ends in the middle of a tensor")
             waiting[key] = Storage(torch.empty(count, dtype=kind.dtype))
         return waiting[key]
 
-    def following() -> Any:
-        program = _program(file)
-        _judge(program, report)
+    def load_next() -> Any:
+        program = _next_pickle(file)
+        _list_imports(program, report)
         return _Reader(io.BytesIO(program), storage, report).load()
 
     if file.read(1) != b"\x80":
-        raise ModelError(f"{path} is no checkpoint: it is cut off or something else; copy or download it again.")
+        raise ModelError(f"{path} is not a checkpoint: it is cut off or something else; copy or download it again.")
     file.seek(0)
-    first = following()
+    first = load_next()
     if not isinstance(first, int) or first != MAGIC:
-        return first  # a bare pickle: its tensors, if any, stand in it
-    following()  # version
-    following()  # byte order and sizes of the system that wrote it
-    content = following()
-    for key in following():
+        return first  # a bare pickle, with its tensors in it
+    load_next()  # version
+    load_next()  # byte order and sizes of the system that wrote it
+    content = load_next()
+    for key in load_next():
         (count,) = struct.unpack("<q", file.read(8))
-        if not 0 <= count <= whole:
+        if not 0 <= count <= file_size:
             raise EOFError("the file ends in the middle of a tensor")
         elements = waiting[key].elements if key in waiting else torch.empty(0, dtype=torch.uint8)
         data = file.read(count * elements.element_size())
@@ -317,13 +320,14 @@ def _elements(data: bytes, dtype: torch.dtype) -> Tensor:
 
 
 class _Reader(pickle.Unpickler):
-    """An unpickler in which only tensors come to life."""
+    """An unpickler that resolves only tensors."""
 
     def __init__(self, file: IO[bytes], storage: Callable[[StorageKind, str, int], Storage], report: Report) -> None:
         super().__init__(file, encoding="utf-8")
         self._storage, self._report = storage, report
 
     def find_class(self, module: str, name: str) -> Any:
+        """Resolve a global and report it; what isn't a tensor's becomes a placeholder."""
         self._report.add(f"{module}.{name}", _verdict(module, name))
         if module in ("torch", "torch.storage") and name in DTYPES:
             return StorageKind(DTYPES[name])
@@ -334,14 +338,16 @@ class _Reader(pickle.Unpickler):
         return type(name.rpartition(".")[2] or "Inert", (Inert,), {"__module__": "inert"})
 
     def persistent_load(self, identifier: Any) -> Storage:
+        """Return a tensor's storage. Raises UnpicklingError for any other stored object."""
         if not isinstance(identifier, tuple) or len(identifier) < 5 or not isinstance(identifier[1], StorageKind):
             raise pickle.UnpicklingError("an object is stored in a way that checkpoints don't use")
         return self._storage(identifier[1], str(identifier[2]), int(identifier[4]))
 
 
 class _RebuildTensor:
-    """torch's tensor from a storage, first element, sizes and strides. An object without attributes, not a function: a
-    pickle can set a function's defaults."""
+    """Makes a tensor of a storage, first element, sizes and strides. It is an object without attributes, not a
+    function, because a pickle can set a function's defaults.
+    """
 
     __slots__ = ()
 
@@ -349,7 +355,7 @@ class _RebuildTensor:
         self, storage: Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *rest: Any
     ) -> Tensor:
         if math.prod(size) > storage.elements.numel() + STRETCH:
-            raise ValueError("a tensor is larger than what the file holds of it")
+            raise ValueError("a tensor is larger than its data in the file")
         return torch.as_strided(storage.elements, size, stride, offset)
 
 
@@ -367,8 +373,8 @@ _REBUILD: dict[str, Any] = {
 }
 
 
-def _judge(program: bytes, report: Report) -> None:
-    """List every global that a pickle names, whether it gets that far or not."""
+def _list_imports(program: bytes, report: Report) -> None:
+    """Add every global that a pickle names to the report, even if loading it fails before."""
     from picklescan.scanner import scan_pickle_bytes
 
     for found in scan_pickle_bytes(io.BytesIO(program), str(report.path)).globals:
@@ -377,14 +383,14 @@ def _judge(program: bytes, report: Report) -> None:
 
 @lru_cache(maxsize=4096)
 def _verdict(module: str, name: str) -> str:
-    """Resolved here, or picklescan's word on importing it."""
+    """Return 'tensors' for what is resolved here, or else picklescan's verdict on importing it."""
     from picklescan.scanner import scan_pickle_bytes
 
     if (module in ("torch", "torch.storage") and name in DTYPES) or (module, name) == ("collections", "OrderedDict"):
         return "tensors"
     if module == "torch._utils" and name in _REBUILD:
         return "tensors"
-    words = b"".join(b"X" + struct.pack("<I", len(word)) + word for word in (module.encode(), name.encode()))
-    found = scan_pickle_bytes(io.BytesIO(b"\x80\x04" + words + b"\x93."), name).globals
+    strings = b"".join(b"X" + struct.pack("<I", len(text)) + text for text in (module.encode(), name.encode()))
+    found = scan_pickle_bytes(io.BytesIO(b"\x80\x04" + strings + b"\x93."), name).globals
     verdict = found[0].safety.value if found else "suspicious"
     return "harmless" if verdict == "innocuous" else verdict

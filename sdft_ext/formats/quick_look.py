@@ -1,4 +1,4 @@
-"""What kind of model a file holds, at a glance: from the header of a safetensors file, without anything heavy."""
+"""Detect the family of a model quickly, from the header of its safetensors file; nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from ..storage import json_file
 
 HEADER = 64 * 2**20
-"""Bytes; a longer header is none."""
+"""Most bytes of a header that is read."""
 FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 XL, OPEN = "conditioner.embedders.1.model.", "cond_stage_model.model."
 FULL_WIDTH = 320
@@ -17,8 +17,8 @@ FULL_WIDTH = 320
 
 
 @dataclass(frozen=True)
-class Glance:
-    """``family`` is sd1, sd2, sdxl, or toy for a model far smaller than any of them."""
+class ModelKind:
+    """A model's ``family`` (sd1, sd2, sdxl, or toy for a much smaller one), and the ``resolution`` to train it at."""
 
     family: str
     resolution: int
@@ -27,20 +27,20 @@ class Glance:
 RESOLUTION = {"sd1": 512, "sd2": 768, "sdxl": 1024, "toy": 64}
 
 
-def glance(path: str, family: str = "") -> Glance:
-    """Of the model in a file. ``family`` is what the host says, and what counts where the file says nothing."""
+def model_kind(path: str, family: str = "") -> ModelKind:
+    """Return the kind of model in a file; where the file doesn't tell, of the host's ``family``, or else sd1."""
     try:
         stat = Path(path).stat()
-        found = _glance(path, stat.st_mtime_ns, stat.st_size)
+        found = _family(path, stat.st_mtime_ns, stat.st_size)
     except OSError:
         found = ""
     name = found or (family if family in RESOLUTION else "sd1")
-    return Glance(name, RESOLUTION[name])
+    return ModelKind(name, RESOLUTION[name])
 
 
 @functools.lru_cache(maxsize=32)
-def _glance(path: str, _modified: int, size: int) -> str:
-    """The family that a file's header tells, or '' where it can't be read."""
+def _family(path: str, _modified: int, size: int) -> str:
+    """Return the family by a file's header, or '' where it can't be read."""
     if not path.endswith(".safetensors"):
         return ""
     with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""The families at their published sizes, for models whose file doesn't tell its own at a glance."""
+"""The families at their published sizes, for models whose file can't be inspected quickly."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ TEXT: dict[str, tuple[dict[str, Any], ...]] = {
 
 
 def family(name: str) -> Family:
-    """A family as its first model was published."""
+    """Return a family as its first model was published."""
     from .family import Family
 
     scale = 0.13025 if name == "sdxl" else 0.18215

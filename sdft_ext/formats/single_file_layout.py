@@ -1,6 +1,6 @@
-"""How a single file (LDM's layout) holds the parameters that diffusers modules have: the way from modules to a file.
+"""Map the parameters of diffusers modules to the tensors of a single file in LDM's layout.
 
-The other way is ``borrow.places``.
+For the other direction, see ``borrow.places``.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ THIRDS = ("q_proj", "k_proj", "v_proj")
 
 
 @dataclass
-class Made:
-    """A file's tensor: the parameters ('part.path.leaf') that it is made of, and how."""
+class JoinedTensor:
+    """A file's tensor: the parameters ('part.path.leaf') that it is made of, and the function that joins them."""
 
     names: list[str]
     join: Join
 
 
-def keys(family: Family, names: Iterable[str]) -> dict[str, Made]:
-    """A single file's keys for a model with these parameters → what each is made of."""
+def keys(family: Family, names: Iterable[str]) -> dict[str, JoinedTensor]:
+    """Return a single file's tensors, by key, for a model with these parameters."""
     unet = inverse(unet_prefixes(family.unet))
     vae = inverse(vae_prefixes(family.vae))
     prefixes = {"sd1": (CLIP_L,), "sd2": (CLIP_H,), "sdxl": (XL_L, XL_G)}[family.name]
     towers = dict(zip(("text_encoder", "text_encoder_2"), zip(prefixes, family.open_clip, family.text), strict=False))  # noqa: B905
-    found: dict[str, Made] = {}
+    found: dict[str, JoinedTensor] = {}
     for name in names:
         part, _, path = name.partition(".")
         if part in ("unet", "vae"):
@@ -41,28 +41,28 @@ def keys(family: Family, names: Iterable[str]) -> dict[str, Made]:
             if key is None:
                 raise ValueError(f"no name for {name}")
             square = part == "vae" and ".attn_1." in key and key.endswith(".weight") and ".norm." not in key
-            found[(UNET if part == "unet" else VAE) + key] = Made([name], _square if square else _same)
+            found[(UNET if part == "unet" else VAE) + key] = JoinedTensor([name], _square if square else _same)
             continue
         prefix, open_clip, config = towers[part]
         if not open_clip:
-            found[prefix + path] = Made([name], _same)
+            found[prefix + path] = JoinedTensor([name], _same)
         elif (third := _third(path)) is not None:
             number, key = third
-            made = found.setdefault(prefix + key, Made(["", "", ""], torch.cat))
-            made.names[number] = name
+            joined = found.setdefault(prefix + key, JoinedTensor(["", "", ""], torch.cat))
+            joined.names[number] = name
         else:
             key, join = _open_clip(path, config["num_hidden_layers"])
-            found[prefix + key] = Made([name], join)
-    if family.left_out:
-        # Programs read the layer before the last: a copy of the last one stands in for the unused one behind it.
+            found[prefix + key] = JoinedTensor([name], join)
+    if family.missing_text_layers:
+        # Programs use the layer before the last: the unused last one is written as a copy of the one before.
         layers = family.text[0]["num_hidden_layers"]
         old, new = (f"{CLIP_H}transformer.resblocks.{number}." for number in (layers - 1, layers))
-        found |= {new + key.removeprefix(old): made for key, made in found.items() if key.startswith(old)}
+        found |= {new + key.removeprefix(old): joined for key, joined in found.items() if key.startswith(old)}
     return found
 
 
 def _third(path: str) -> tuple[int, str] | None:
-    """Which third of a fused tensor a parameter is, and the tensor's key; None where it is none."""
+    """Return which third of a fused tensor a parameter is, and the tensor's key; None where it isn't fused."""
     root, _, leaf = path.rpartition(".")
     head, _, last = root.rpartition(".")
     if last not in THIRDS:

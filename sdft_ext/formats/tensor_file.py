@@ -1,6 +1,4 @@
-"""safetensors files tensor by tensor: read into memory of their own, written one after the other, never whole in
-memory.
-"""
+"""Read and write safetensors files one tensor at a time, so that a file is never completely in memory."""
 
 from __future__ import annotations
 
@@ -34,32 +32,33 @@ DTYPES = {
 }
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 PRECISIONS: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""What the recipe and the tools call number formats."""
+"""Number formats by their names in recipes and tools."""
 HEADER_LIMIT = 100_000_000
-"""Bytes; what the format allows."""
+"""Bytes of a header that the format allows."""
 
 
 class TensorFileError(SdftError, ValueError):
-    """A file that is no safetensors file, or is damaged; the message names it."""
+    """A file is not a safetensors file, or is damaged; the message names it."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Number format and sizes of one tensor."""
+    """Number format and shape of a tensor."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
 
     @property
     def length(self) -> int:
-        """Bytes."""
+        """Return the size in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 class TensorFile(Mapping[str, Tensor]):
-    """Key → tensor, each read when it is asked for. ``entries`` are in the order in which they lie in the file.
+    """A mapping from keys to tensors, each read on access. ``entries`` are in the file's order.
 
-    Raises TensorFileError where the header can't be read or doesn't fit the file's length, OSError where there is none.
+    Raises TensorFileError where the header can't be read or doesn't match the file's length, OSError where there is no
+    file.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -70,16 +69,16 @@ class TensorFile(Mapping[str, Tensor]):
         self._begins: dict[str, int] = {}
         place = 0
         try:
-            for key, told in sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0])):
-                entry = Entry(DTYPES[told["dtype"]], tuple(told["shape"]))
-                if told["data_offsets"] != [place, place + entry.length]:
-                    raise TensorFileError(f"{self.path} is damaged: {key} doesn't lie where its header says.")
+            for key, values in sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0])):
+                entry = Entry(DTYPES[values["dtype"]], tuple(values["shape"]))
+                if values["data_offsets"] != [place, place + entry.length]:
+                    raise TensorFileError(f"{self.path} is damaged: the offsets of {key} are wrong.")
                 self.entries[key], self._begins[key] = entry, place
                 place += entry.length
         except (KeyError, TypeError, IndexError) as error:
-            raise TensorFileError(f"{self.path} is no safetensors file that is known here ({error!r}).") from error
+            raise TensorFileError(f"{self.path} is not a known kind of safetensors file ({error!r}).") from error
         if self._start + place != self.path.stat().st_size:
-            raise TensorFileError(f"{self.path} is cut off or has something behind its end: copy or download it again.")
+            raise TensorFileError(f"{self.path} is cut off or has extra data at its end: copy or download it again.")
 
     def __getitem__(self, key: str) -> Tensor:
         entry = self.entries[key]
@@ -105,9 +104,9 @@ def write(
     get: Callable[[str], Tensor],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a safetensors file whose tensors ``get`` gives one by one, in the order of ``entries``; it appears whole.
+    """Write a safetensors file, whole or not at all, with the tensors of ``get`` in the order of ``entries``.
 
-    Raises OSError where it can't be written, and what ``get`` raises; there is no file then.
+    Raises OSError where it can't be written, and what ``get`` raises.
     """
     atomic.write(path, lambda temporary: write_in_place(temporary, entries, get, metadata))
 
@@ -118,7 +117,7 @@ def write_in_place(
     get: Callable[[str], Tensor],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """The same straight to ``path``, for files of a folder that appears whole."""
+    """Write a safetensors file directly to ``path``, for a temporary file or folder. Raises as ``write`` does."""
     header: dict[str, Any] = {} if metadata is None else {"__metadata__": dict(metadata)}
     place = 0
     for key, entry in entries.items():
@@ -140,22 +139,22 @@ def write_in_place(
 
 
 def aligned(entries: Mapping[str, Entry]) -> dict[str, Entry]:
-    """In safetensors' own order: large number formats first, so that each tensor begins at a multiple of its own."""
+    """Sort entries like safetensors: large number formats first, so that each tensor is aligned to its own."""
     return dict(sorted(entries.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])))
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header, and where the tensors begin."""
+    """Read the header; return it and the offset of the tensors. Raises TensorFileError."""
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= HEADER_LIMIT:
-            raise TensorFileError(f"{path} is no safetensors file: name another file.")
+            raise TensorFileError(f"{path} is not a safetensors file: choose another file.")
         text = file.read(length)
     try:
         header = json_file.parse(text)
     except ValueError as error:
         raise TensorFileError(
-            f"{path} is no safetensors file, or damaged ({error}): copy or download it again."
+            f"{path} is not a safetensors file, or damaged ({error}): copy or download it again."
         ) from error
     if len(text) != length or not isinstance(header, dict):
         raise TensorFileError(f"{path} is cut off: copy or download it again.")

@@ -18,9 +18,9 @@ from ..errors import ModelError
 from ..formats import single_file
 from ..formats.families import detect
 from ..formats.family import Family
-from ..formats.quick_look import glance
+from ..formats.quick_look import model_kind
 from ..formats.reference_families import family as published
-from ..model.borrow import plain
+from ..model.borrow import file_key
 from ..out_of_memory import gigabytes, savings
 from ..recipe import Recipe
 from ..run import memory_mode
@@ -83,7 +83,7 @@ def place_of(model: Described, pictures: int) -> Place:
         # A file in half precision is converted: for a moment both are there.
         size = Path(model.path).stat().st_size
         file_mb = size / MB if size < 0.75 * 4 * model_numbers(family) else 0.0
-    kind = glance(model.path, model.family).family
+    kind = model_kind(model.path, model.family).family
     return Place(family, kind, on_cpu, bool(model.family), file_mb, pictures, model.dtype)
 
 
@@ -140,7 +140,7 @@ def _read_family(path: str, _modified: int, _size: int) -> Family | None:
         return None  # a pickle would have to be read whole
     try:
         checkpoint = single_file.read(Path(path))
-        shapes = {plain(key): shape for key, shape in checkpoint.shapes.items()}
+        shapes = {file_key(key): shape for key, shape in checkpoint.shapes.items()}
         return detect(shapes, checkpoint.metadata, checkpoint.config, path, Path(path).parent)
     except ModelError:
         return None

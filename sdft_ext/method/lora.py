@@ -214,7 +214,7 @@ class LoraMethod:
             for name, layer in start.items()
         }
         # Whole matrices have no rank to differ in.
-        ranked = [name for name, layer in start.items() if not lycoris.whole(layer.tensors)]
+        ranked = [name for name, layer in start.items() if not lycoris.has_full_matrices(layer.tensors)]
         other = [name for name in ranked if not _alike(own[name], chosen[name])]
         if other:
             shape = own[other[0]]

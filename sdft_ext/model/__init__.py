@@ -1,1 +1,1 @@
-"""The diffusion model: families, aliasing, text, single files."""
+"""The diffusion model: modules over a host's or a file's tensors, text, VAE, sampling."""

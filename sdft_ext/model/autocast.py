@@ -1,4 +1,4 @@
-"""Switching autocast off, on any device."""
+"""Disable autocast, on any device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """Inside, each operation computes in its tensors' format. On a device without autocast, do nothing."""
+    """Disable autocast in the context, so that operations compute in their tensors' dtype."""
     try:
         return torch.autocast(device.type, enabled=False)
     except RuntimeError:  # mps, with an older torch

@@ -1,4 +1,4 @@
-"""A diffusion model as the rest of the program sees it: its modules, its flags, its conditioning, one prediction."""
+"""The diffusion model that the rest of the program uses: its modules, flags, conditioning, and prediction."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from ..formats.family import Family
 
 @dataclass
 class Model:
-    """A model as diffusers and transformers modules. ``alphas_cumprod``: float64 [1000], the clean schedule ᾱ_t.
+    """A model of diffusers and transformers modules. ``alphas_cumprod``: float64 [1000], the unmodified schedule ᾱ_t.
 
-    ``views``: parameters that are views of a piece of a host's parameter, each with a function that makes the view
-    (``refresh``).
+    ``views``: parameters that are views of a host's parameters, each with a function that renews it (``refresh``).
     """
 
     family: Family
@@ -31,12 +30,12 @@ class Model:
     views: list[tuple[nn.Parameter, Callable[[], Tensor]]] = field(default_factory=list, repr=False)
 
     def refresh(self) -> None:
-        """Follow the host: once it has moved its modules, views of its parameters would still show the old memory.
+        """Renew the views after the host has moved its modules; otherwise they would still refer to the old memory.
 
-        The parameter objects stay the same; shared ones follow by themselves. This is cheap: nothing is copied.
+        The parameter objects stay the same; shared ones follow by themselves. Nothing is copied.
         """
-        for parameter, look in self.views:
-            parameter.data = look()
+        for parameter, view in self.views:
+            parameter.data = view()
         for module in self.modules:
             device = next(module.parameters()).device
             for owner in module.modules():
@@ -46,16 +45,19 @@ class Model:
 
     @property
     def device(self) -> torch.device:
+        """Return the UNet's device."""
         parameter: Tensor = next(self.unet.parameters())
         return parameter.device
 
     @property
     def dtype(self) -> torch.dtype:
+        """Return the UNet's dtype."""
         parameter: Tensor = next(self.unet.parameters())
         return parameter.dtype
 
     @property
     def modules(self) -> list[nn.Module]:
+        """Return the UNet, the VAE and the text encoders."""
         return [self.unet, self.vae, *self.text_encoders]
 
 
@@ -67,7 +69,7 @@ class Conditioning:
     pooled: Tensor | None = None
 
     def rows(self, index: Sequence[int] | Tensor) -> Conditioning:
-        """Select rows, as indexing the batch does."""
+        """Select rows of the batch."""
         index = torch.as_tensor(index, device=self.context.device)
         return replace(self, context=self.context[index], pooled=None if self.pooled is None else self.pooled[index])
 
@@ -85,7 +87,7 @@ class Conditioning:
 
 @dataclass
 class Flags:
-    """``requires_grad``, ``grad`` and ``training`` of modules as they are when this is made, to be restored."""
+    """``requires_grad``, ``grad`` and ``training`` of modules at the time of creation, to be restored later."""
 
     modules: list[nn.Module]
     gradients: list[tuple[nn.Parameter, bool, Tensor | None]] = field(default_factory=list)
@@ -99,6 +101,7 @@ class Flags:
             self.training += [(part, part.training) for part in module.modules()]
 
     def restore(self) -> None:
+        """Restore the flags."""
         for parameter, wanted, gradient in self.gradients:
             parameter.requires_grad_(wanted)
             parameter.grad = gradient
@@ -116,8 +119,8 @@ def predict(
 ) -> Tensor:
     """Predict noise or velocity [B, C, h, w] with the UNet, for scaled latents of the same shape and timesteps [B].
 
-    ``time_ids`` [B, 6] are SDXL's sizes and crops (Podell 2023 §2.2), which other families don't use. Raises ValueError
-    if SDXL lacks them or a pooled prompt.
+    ``time_ids`` [B, 6]: SDXL's sizes and crops (Podell 2023 §2.2), which other families don't use. Raises ValueError if
+    SDXL lacks them or a pooled prompt.
     """
     added = None
     if model.family.name == "sdxl":

@@ -1,10 +1,9 @@
-"""Diffusers modules whose parameters are somebody else's tensors.
+"""Build diffusers modules over the tensors of a host or a file, without copying a weight.
 
-The skeletons are built on the meta device: no memory, no initialisation. Then every parameter is hung in from the
-LDM-layout tensors: the very ``Parameter`` object where shapes agree (it then follows the host's own ``.to()``), a view
-of its storage where they don't (1×1 convolutions of the VAE's attention, OpenCLIP's fused ``in_proj`` and transposed
-projection). No weight is copied. Views don't follow the host's ``.to()`` by themselves: ``Model.refresh`` makes them
-anew.
+The modules are built on the meta device, without memory and initialization. Then each parameter is replaced with an
+LDM-layout tensor: the same ``Parameter`` object where shapes match (so it follows the host's ``.to()``), or a view of
+it where they don't (1×1 convolutions of the VAE's attention, OpenCLIP's fused ``in_proj`` and transposed projection).
+Views don't follow the host's ``.to()``: ``Model.refresh`` renews them.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ CLIP_FOLDER = Path(__file__).resolve().parent / "clip"
 def build(
     family: Family, tensors: Mapping[str, Tensor], path: Path | None = None, alphas_cumprod: Tensor | None = None
 ) -> Model:
-    """A model over LDM-layout tensors (a file's, or the live parameters of a WebUI's module tree).
+    """Build a model over LDM-layout tensors: a file's, or the live parameters of a WebUI's module tree.
 
-    ``tensors`` may be lazy: each is asked for once. Keys of hijacked modules (``.wrapped.``) are understood. For a live
-    tree give ``dict(named_parameters())``, not its state dict, whose tensors are no Parameters and don't follow it.
-    Raises ModelError where a tensor is missing or has another shape than the family says.
+    ``tensors`` may be lazy: each is read once. Keys of hijacked modules (``.wrapped.``) are supported. For a live tree,
+    pass ``dict(named_parameters())``, not its state dict, whose tensors aren't Parameters and don't follow it. Raises
+    ModelError where a tensor is missing or its shape doesn't match the family.
     """
     unet, vae, *texts = skeletons(family)
-    keys = {plain(key): key for key in tensors}
+    keys = {file_key(key): key for key in tensors}
     views: list[tuple[nn.Parameter, Callable[[], Tensor]]] = []
     for module, places in zip((unet, vae, *texts), _places(family, keys, vae), strict=True):
         views += _place_parameters(module, places, lambda key: tensors[keys[key]], path)
@@ -49,17 +48,17 @@ def build(
 
 
 def vae(family: Family, tensors: Mapping[str, Tensor], path: Path | None = None) -> Any:
-    """The VAE alone, over tensors whose keys begin with ``first_stage_model.``."""
+    """Build only a VAE, over tensors whose keys begin with ``first_stage_model.``. Raises ModelError like ``build``."""
     from diffusers import AutoencoderKL
 
     with torch.device("meta"):
         module = AutoencoderKL(**family.vae)
     _place_parameters(module, _vae_places(family, tensors, module), tensors.__getitem__, path)
-    return _whole(module, path).eval()
+    return _complete(module, path).eval()
 
 
 def skeletons(family: Family) -> list[Any]:
-    """UNet, VAE and text encoders without memory."""
+    """Make the UNet, VAE and text encoders on the meta device."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -74,7 +73,10 @@ def skeletons(family: Family) -> list[Any]:
 def finish(
     family: Family, unet: Any, vae: Any, texts: list[Any], path: Path | None, alphas_cumprod: Tensor | None = None
 ) -> Model:
-    """Buffers made real, evaluation mode; shared parameters keep their host's ``requires_grad``."""
+    """Complete a model: create its buffers, set evaluation mode; shared parameters keep their ``requires_grad``.
+
+    Raises ModelError where a tensor is missing.
+    """
     for text in texts:
         embeddings = text.text_model.embeddings
         device = embeddings.token_embedding.weight.device
@@ -82,12 +84,13 @@ def finish(
             (1, -1)
         )
     for module in (unet, vae, *texts):
-        _whole(module, path).eval()
+        _complete(module, path).eval()
     schedule = clean_alphas_cumprod(family.betas) if alphas_cumprod is None else alphas_cumprod
     return Model(family, unet, vae, texts, [tokenizer() for _ in texts], schedule, path)
 
 
-def _whole(module: Any, path: Path | None) -> Any:
+def _complete(module: Any, path: Path | None) -> Any:
+    """Return the module. Raises ModelError where a tensor is still on the meta device."""
     left = [name for name, tensor in [*module.named_parameters(), *module.named_buffers()] if tensor.is_meta]
     if left:
         raise ModelError(f"{path or 'The model'} lacks {len(left)} tensors, such as {left[0]}: the file is incomplete.")
@@ -96,10 +99,10 @@ def _whole(module: Any, path: Path | None) -> Any:
 
 @lru_cache(maxsize=1)
 def tokenizer() -> Any:
-    """CLIP's tokenizer, from the vocabulary that comes with us; the same tokens with and without the ftfy package.
+    """Return CLIP's tokenizer, with the included vocabulary; it gives the same tokens with and without ftfy.
 
-    Without ftfy, which the WebUI carries, transformers splits text another way: "dog's" into three, and é without
-    accent.
+    Without that package, which the WebUI has, transformers splits text differently: "dog's" into three, and é without
+    its accent.
     """
     from transformers import CLIPTokenizer
 
@@ -113,16 +116,16 @@ _STRAIGHT = dict.fromkeys(map(ord, "ʼ‘’‚‛"), "'") | dict.fromkeys(map(o
 
 
 def tidy(text: str) -> str:
-    """Sound text as ftfy leaves it: entities read, accents composed, quotes straight, ligatures and full-width forms
-    plain.
+    """Normalize text like ftfy: unescape entities, compose accents, straighten quotes, and replace ligatures and
+    full-width forms.
     """
     text = text if "<" in text else html.unescape(text)
     wide = (unicodedata.normalize("NFKC", c) if "ﬀ" <= c <= "ﬆ" or "！" <= c <= "￯" or c == "　" else c for c in text)
     return unicodedata.normalize("NFC", "".join(wide).translate(_STRAIGHT))
 
 
-def plain(key: str) -> str:
-    """A key as files have it: without the WebUI's wrappers, and with the ``text_model`` that old files leave out."""
+def file_key(key: str) -> str:
+    """Return a key as in files: without the WebUI's wrappers, and with the ``text_model`` that old files lack."""
     key = key.replace(".wrapped.", ".")
     old = "cond_stage_model.transformer."
     if key.startswith(old) and key[len(old) :].split(".")[0] in ("embeddings", "encoder", "final_layer_norm"):
@@ -134,38 +137,38 @@ View = Callable[[Tensor], Tensor]
 
 
 class Place(NamedTuple):
-    """Where a file's tensor goes: a parameter by 'part.path.leaf', and which piece of the tensor it is (None: all)."""
+    """A parameter by 'part.path.leaf', and the view of a file's tensor that it is (None: all of it)."""
 
     name: str
     view: View | None
 
     def piece(self, tensor: Tensor) -> Tensor:
-        """The parameter's piece of the tensor, as a view of it."""
+        """Return the parameter's part of the tensor, as a view of it."""
         return tensor if self.view is None else self.view(tensor)
 
 
 def places(family: Family, keys: Iterable[str]) -> dict[str, list[Place]]:
-    """A file's key → the parameters that it holds, one or (OpenCLIP's fused q, k, v) several.
+    """Map a file's keys to the parameters that they contain: one, or several (OpenCLIP's fused q, k, v).
 
     Raises ModelError where the file has other text encoders than the family.
     """
     keys = list(keys)
-    if len(text_prefixes(dict.fromkeys(map(plain, keys), ()))) != len(family.text):
-        raise ModelError(f"The file is no {family.name.upper()}: choose another, or another base model.")
+    if len(text_prefixes(dict.fromkeys(map(file_key, keys), ()))) != len(family.text):
+        raise ModelError(f"The file is not {family.name.upper()}: choose another file, or another base model.")
     modules = skeletons(family)
     parts = ["unet", "vae", *(f"text_encoder{f'_{n + 1}' if n else ''}" for n in range(len(family.text)))]
-    named = {plain(key): key for key in keys}
+    named = {file_key(key): key for key in keys}
     found: dict[str, list[Place]] = {}
-    for part, module, held in zip(parts, modules, _places(family, named, modules[1]), strict=True):
+    for part, module, its_places in zip(parts, modules, _places(family, named, modules[1]), strict=True):
         known = {name for name, _ in module.named_parameters()}
-        for name, key, view in held:
+        for name, key, view in its_places:
             if name in known:
                 found.setdefault(named[key], []).append(Place(f"{part}.{name}", view))
     return found
 
 
 def _places(family: Family, keys: Mapping[str, str], vae: nn.Module) -> Iterator[list[tuple[str, str, View | None]]]:
-    """For each module: (its parameter's name, the LDM key, how to see it)."""
+    """Yield, for each module, its parameters' names, each with the LDM key and the view of that tensor."""
     names = unet_prefixes(family.unet)
     yield [
         (new, key, None)
@@ -220,9 +223,10 @@ def _open_clip(keys: Mapping[str, str], prefix: str, layers: int, width: int) ->
 def _place_parameters(
     module: nn.Module, places: list[tuple[str, str, View | None]], get: Callable[[str], Tensor], path: Path | None
 ) -> list[tuple[nn.Parameter, Callable[[], Tensor]]]:
-    """Put tensors in place of a skeleton's parameters, and say which are views of a host's parameter.
+    """Replace a module's parameters with tensors; return those that are views of a host's parameter, and how to renew
+    them.
 
-    Names that the skeleton doesn't have are left (logit_scale …).
+    Names that the module doesn't have are skipped (logit_scale …). Raises ModelError where a shape doesn't match.
     """
     last: tuple[str, Tensor] | None = None
     views: list[tuple[nn.Parameter, Callable[[], Tensor]]] = []
@@ -238,16 +242,15 @@ def _place_parameters(
         if tensor.shape != parameters[name].shape:
             raise ModelError(
                 f"{path or 'The model'}: {key} has the shape {tuple(tensor.shape)} where "
-                f"{tuple(parameters[name].shape)} "
-                "is expected; the file is damaged or of a kind that isn't known."
+                f"{tuple(parameters[name].shape)} is expected; the file is damaged or of an unknown kind."
             )
         owner_name, _, leaf = name.rpartition(".")
         parameter = tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor, requires_grad=False)
         module.get_submodule(owner_name)._parameters[leaf] = parameter
         if view is not None and isinstance(source, nn.Parameter):
-            views.append((parameter, _looker(source, view)))
+            views.append((parameter, _view_of(source, view)))
     return views
 
 
-def _looker(source: nn.Parameter, view: View) -> Callable[[], Tensor]:
+def _view_of(source: nn.Parameter, view: View) -> Callable[[], Tensor]:
     return lambda: view(source.detach())

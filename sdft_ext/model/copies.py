@@ -1,4 +1,4 @@
-"""A run's own copies in place of borrowed parameters: the model trains while its host's stays as it is."""
+"""Copies in place of borrowed parameters, so that training doesn't change the host's model."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from .base import Model
 
 
 class Copied(nn.Parameter):
-    """A copy of a borrowed parameter, in its place. Replacing the host's parameters leaves it there."""
+    """A copy of a borrowed parameter, in its place. When the host replaces its parameters, the copy stays."""
 
     borrowed: nn.Parameter
 
     @classmethod
     def of(cls, borrowed: nn.Parameter, dtype: torch.dtype, trained: bool = True) -> Copied:
+        """Copy a borrowed parameter in a dtype."""
         return cls.instead(borrowed, borrowed.detach().to(dtype, copy=True), trained)
 
     @classmethod
     def instead(cls, borrowed: nn.Parameter, value: Tensor, trained: bool = False) -> Copied:
-        """This value in the place of a borrowed parameter."""
+        """Make a parameter of a value, to replace a borrowed one."""
         made: Copied = cls(value, requires_grad=trained)
         made.borrowed = borrowed
         return made
@@ -42,7 +43,7 @@ def parameters(model: Model) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 class Copies:
-    """Copies of the parameters of these names ('part.path.leaf') in a model, until ``remove``."""
+    """Copies of the parameters with these names ('part.path.leaf') in a model, until ``remove``."""
 
     def __init__(self, model: Model, names: Sequence[str], dtype: torch.dtype, trained: bool = True) -> None:
         modules = dict(zip(part_names(model), model.modules, strict=True))
@@ -60,14 +61,14 @@ class Copies:
             owner._parameters[leaf] = self.values[name]
 
     def remove(self) -> None:
-        """Put the borrowed parameters back: those that the host has by now."""
+        """Put the host's current parameters back."""
         for name, (owner, leaf) in self._homes.items():
             owner._parameters[leaf] = self.values[name].borrowed
         self._homes, self.values = {}, {}
 
     @contextmanager
     def off(self) -> Iterator[None]:
-        """Inside, the borrowed parameters stand in their places."""
+        """Use the borrowed parameters in the context."""
         for name, (owner, leaf) in self._homes.items():
             owner._parameters[leaf] = self.values[name].borrowed
         try:

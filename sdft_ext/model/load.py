@@ -1,4 +1,4 @@
-"""A model from a file or folder, ready to train on."""
+"""Load a model from a file or folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..formats import single_file
-from ..formats.families import detect, prediction_told, vae_config
+from ..formats.families import declares_prediction, detect, vae_config
 from ..formats.family import Family
 from ..formats.ldm_keys import VAE, inverse, translate, vae_prefixes
 from ..storage import json_file
@@ -24,23 +24,22 @@ from .base import Model
 def load(
     path: str | Path, *, vae: str | Path = "", dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
 ) -> Model:
-    """The model of a checkpoint file or a diffusers folder, gradients off.
+    """Load the model of a checkpoint file or a diffusers folder, without gradients.
 
     ``vae`` names another VAE: a file in LDM's layout (with or without the ``first_stage_model.`` prefix) or diffusers',
-    or a diffusers folder with one.
-    Raises ModelError, in a sentence that names the file, where it can't be used.
+    or a diffusers folder with one. Raises ModelError, which names the file, where it can't be used.
     """
     path = Path(path).expanduser()
     if path.is_dir():
-        model, told = load_folder(path), True
+        model, declared = load_folder(path), True
     else:
         checkpoint = single_file.read(path)
-        shapes = {borrow.plain(key): shape for key, shape in checkpoint.shapes.items()}
+        shapes = {borrow.file_key(key): shape for key, shape in checkpoint.shapes.items()}
         family = detect(shapes, checkpoint.metadata, checkpoint.config, str(path), path.parent)
         model = borrow.build(family, checkpoint, path)
-        told = prediction_told(shapes, checkpoint.metadata, checkpoint.config)
+        declared = declares_prediction(shapes, checkpoint.metadata, checkpoint.config)
     if vae:
-        put_vae(model, Path(vae).expanduser())
+        replace_vae(model, Path(vae).expanduser())
     for module in model.modules:
         for owner in module.modules():
             for name, parameter in list(owner._parameters.items()):
@@ -48,13 +47,13 @@ def load(
                     moved = parameter.detach().to(device, dtype)
                     owner._parameters[name] = nn.Parameter(moved.contiguous(), requires_grad=False)
     model.refresh()
-    if model.family.name == "sd2" and not told and probe_v(model):
+    if model.family.name == "sd2" and not declared and probe_v(model):
         model.family = dataclasses.replace(model.family, prediction="v_prediction")
     return model
 
 
-def put_vae(model: Model, path: Path) -> None:
-    """Another VAE in place of the model's. Raises ModelError where the file holds none, or one for other latents."""
+def replace_vae(model: Model, path: Path) -> None:
+    """Replace the model's VAE. Raises ModelError where the file contains none, or one for other latents."""
     file = next((f for f in (path / "vae", path) if (f / "config.json").is_file()), path) if path.is_dir() else path
     tensors = {key.removeprefix(VAE): tensor for key, tensor in (_part(file) if file.is_dir() else _read(file)).items()}
     if any(key.startswith("encoder.down_blocks.") for key in tensors):
@@ -62,7 +61,7 @@ def put_vae(model: Model, path: Path) -> None:
         tensors = {translate(key, names) or key: tensor for key, tensor in tensors.items()}
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     if "encoder.conv_in.weight" not in shapes or "encoder.down.0.block.0.conv1.weight" not in shapes:
-        raise ModelError(f"{path} is no VAE: choose another file for model.vae.")
+        raise ModelError(f"{path} is not a VAE: choose another file for model.vae.")
     config = vae_config(shapes)
     if config["latent_channels"] != model.family.vae["latent_channels"]:
         raise ModelError(
@@ -75,7 +74,7 @@ def put_vae(model: Model, path: Path) -> None:
 
 
 def _diffusers_vae(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What naming needs to know of a VAE in diffusers' layout: its levels, and residual blocks in each."""
+    """Return the configuration that ``vae_prefixes`` needs of a VAE in diffusers' layout: levels, blocks per level."""
     levels = {key.split(".")[2] for key in tensors if key.startswith("encoder.down_blocks.")}
     blocks = {key.split(".")[4] for key in tensors if key.startswith("encoder.down_blocks.0.resnets.")}
     return {"block_out_channels": (0,) * len(levels), "layers_per_block": len(blocks)}
@@ -87,9 +86,9 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def probe_v(model: Model) -> bool:
-    """Whether an unmarked SD 2 predicts v: asked at the noisiest timestep, ε comes back near its input, v far below.
+    """Return whether an SD 2 predicts v: at the noisiest timestep, ε is close to the input, v far below it.
 
-    The WebUI asks the same question.
+    The WebUI does the same test.
     """
     context = torch.ones(1, 2, model.family.unet["cross_attention_dim"], dtype=model.dtype, device=model.device) * 0.5
     latents = torch.ones(1, 4, 8, 8, dtype=model.dtype, device=model.device) * 0.5
@@ -98,7 +97,7 @@ def probe_v(model: Model) -> bool:
 
 
 def load_folder(path: Path) -> Model:
-    """A diffusers folder (``model_index.json`` and a sub-folder for each part)."""
+    """Load a diffusers folder (``model_index.json`` and a subfolder for each part). Raises ModelError."""
     import diffusers
     import transformers
 
@@ -112,7 +111,7 @@ def load_folder(path: Path) -> Model:
     ):
         raise ModelError(
             f"{path} is a {name or 'folder without a pipeline'}, which can't be trained yet: choose an SD 1, SD 2 or "
-            f"SDXL folder."
+            "SDXL folder."
         )
     configs = {part: _json(path / part / "config.json", path) for part in ("unet", "vae", "text_encoder")}
     if xl:
@@ -130,7 +129,7 @@ def load_folder(path: Path) -> Model:
         unet=_plain_config(configs["unet"], diffusers.UNet2DConditionModel),
         vae=_plain_config(configs["vae"], diffusers.AutoencoderKL),
         text=tuple(_plain_config(config, transformers.CLIPTextConfig) for config in text),
-        # diffusers' SD 2 leaves the unused last layer out: its last is the one before.
+        # diffusers' SD 2 lacks the unused last layer: its last is the one before.
         text_layer=(2, 2) if xl else (1,),
         latent_scale=float(configs["vae"].get("scaling_factor", 0.13025 if xl else 0.18215)),
         betas=(float(schedule.get("beta_start", 0.00085)), float(schedule.get("beta_end", 0.012))),
@@ -147,11 +146,11 @@ def load_folder(path: Path) -> Model:
 
 
 def _part(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a diffusers sub-folder; shards are joined, ``fp16`` variants taken where nothing else is there."""
+    """Read all tensors of a diffusers subfolder, from all shards; ``fp16`` variants only if there are no others."""
     files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
     full = [file for file in files if ".fp16" not in file.name and "non_ema" not in file.name]
     if not files:
-        raise ModelError(f"{folder} holds no weights (.safetensors or .bin): download the folder with them.")
+        raise ModelError(f"{folder} contains no weights (.safetensors or .bin): download the folder with them.")
     tensors: dict[str, Tensor] = {}
     for file in full or files:
         tensors |= _read(file)
@@ -161,7 +160,7 @@ def _part(folder: Path) -> dict[str, Tensor]:
 
 
 _OLD = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
-"""The VAE attention's names in folders written by early diffusers."""
+"""Names of the VAE's attention in folders that early versions of diffusers wrote."""
 
 
 def _old_attention(key: str) -> bool:
@@ -176,14 +175,14 @@ def _new_attention(key: str) -> str:
 
 
 def _plain_config(config: Mapping[str, Any], kind: type) -> dict[str, Any]:
-    """The settings that this version of a class knows; folders are written by newer ones too."""
+    """Return the settings that the installed version of a class knows; newer versions write more."""
     known = inspect.signature(kind).parameters
     return {key: value for key, value in config.items() if key in known}
 
 
 def _json(file: Path, folder: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise ModelError(f"{folder} is no diffusers folder: {file.relative_to(folder)} is missing.")
+        raise ModelError(f"{folder} is not a diffusers folder: {file.relative_to(folder)} is missing.")
     try:
         return dict(json_file.parse(file.read_text(encoding="utf-8")))
     except ValueError as error:

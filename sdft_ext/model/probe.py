@@ -1,4 +1,4 @@
-"""One fixed prediction of a model, to check that a saved file reproduces what was in memory."""
+"""A fixed prediction of a model, to check that a saved file reproduces the model in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TIMESTEP = 500
 
 
 @torch.no_grad()
-def fixed_answer(model: Model, prompt: str, resolution: int, clip_skip: int = 1, seed: int = 0) -> Tensor:
+def fixed_prediction(model: Model, prompt: str, resolution: int, clip_skip: int = 1, seed: int = 0) -> Tensor:
     """Predict [1, C, h, w] float32, on the CPU, for keyed noise at timestep 500 and a prompt, in evaluation mode."""
     flags = Flags(model.modules)
     for module in model.modules:

@@ -1,6 +1,4 @@
-"""Pictures from prompts, by DDIM. The same prompt, seed and settings give the same picture, whatever else is drawn with
-it.
-"""
+"""Draw pictures from prompts with DDIM. The same prompt, seed and settings give the same picture in any batch."""
 
 from __future__ import annotations
 
@@ -19,8 +17,8 @@ from .vae import decode
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """How pictures are drawn. Sides in pixels, multiples of 8. ``guidance`` is the scale of classifier-free guidance
-    (Ho 2022); 1 or less ignores the negative prompt.
+    """Settings for drawing. Sides in pixels, multiples of 8. ``guidance``: the scale of classifier-free guidance (Ho
+    2022); at 1 or less, the negative prompt is ignored.
     """
 
     negative: str = ""
@@ -42,8 +40,8 @@ def sample(
 ) -> list[Image.Image]:
     """Draw one picture for each prompt and seed.
 
-    Each picture's first noise comes from its own seed on the CPU. Each prompt is encoded once; a long one doesn't pad
-    others. Raises ValueError unless there are as many seeds as prompts.
+    Each picture's initial noise is drawn from its own seed on the CPU. Each prompt is encoded once; a long one doesn't
+    pad others. Raises ValueError unless there are as many seeds as prompts.
     """
     negative, clip_skip = settings.negative, settings.clip_skip
     if len(seeds) != len(prompts):
@@ -61,7 +59,7 @@ def sample(
                     conditioning = Conditioning.cat(
                         [encoded[prompt] for prompt in [*(prompts[i] for i in part), negative]]
                     )
-                    drawn = [first_noise(model, seeds[i], settings.width, settings.height) for i in part]
+                    drawn = [initial_noise(model, seeds[i], settings.width, settings.height) for i in part]
                     noise = torch.stack(drawn).to(model.device)
                     latents = ddim(model, noise, conditioning, settings)
                     pictures |= dict(zip(part, map(to_picture, decode(model, latents)), strict=True))
@@ -73,7 +71,7 @@ def sample(
 
 
 def _by_length(model: Model, prompts: Sequence[str], negative: str) -> dict[int, list[int]]:
-    """Chunks that a prompt and the negative need → the numbers of such prompts."""
+    """Group prompts by the number of chunks that they and the negative prompt need."""
     least = chunk_count(model, negative)
     counts = {prompt: max(chunk_count(model, prompt), least) for prompt in dict.fromkeys(prompts)}
     found: dict[int, list[int]] = defaultdict(list)
@@ -83,7 +81,7 @@ def _by_length(model: Model, prompts: Sequence[str], negative: str) -> dict[int,
 
 
 def _encode(prompts: Sequence[str], model: Model, clip_skip: int, length: int, batch: int) -> dict[str, Conditioning]:
-    """One row of conditioning for each different prompt, ``batch`` prompts at a time."""
+    """Encode each different prompt into one row of conditioning, ``batch`` prompts at a time."""
     unique = list(dict.fromkeys(prompts))
     rows: dict[str, Conditioning] = {}
     for start in range(0, len(unique), batch):
@@ -93,14 +91,14 @@ def _encode(prompts: Sequence[str], model: Model, clip_skip: int, length: int, b
     return rows
 
 
-def first_noise(model: Model, seed: int, width: int, height: int) -> Tensor:
-    """Standard normal noise [C, h, w] of one picture."""
+def initial_noise(model: Model, seed: int, width: int, height: int) -> Tensor:
+    """Draw the standard normal noise [C, h, w] of one picture."""
     shape = (model.family.vae["latent_channels"], height // 8, width // 8)
     return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))
 
 
 def ddim(model: Model, noise: Tensor, conditioning: Conditioning, settings: SamplerSettings) -> Tensor:
-    """Denoise [B, C, h, w] by DDIM with η = 0 (Song 2021, eq. 12); the last row of ``conditioning`` is the negative
+    """Denoise [B, C, h, w] with DDIM, η = 0 (Song 2021, eq. 12); the last row of ``conditioning`` is the negative
     prompt.
 
     Timesteps are spaced as in Stable Diffusion's own sampler ('leading', offset 1); with zero-terminal SNR they are
@@ -148,13 +146,13 @@ def drawn_at_once(side: int) -> int:
 
 
 def to_picture(pixels: Tensor) -> Image.Image:
-    """An RGB picture from pixels [3, H, W] in [-1, 1]."""
+    """Convert pixels [3, H, W] in [-1, 1] to an RGB picture."""
     values = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return Image.fromarray(values.permute(1, 2, 0).cpu().numpy())
 
 
 def _zero_terminal(alphas: Tensor) -> Tensor:
-    """ᾱ rescaled so that the last one is 0 (Lin 2023, algorithm 1)."""
+    """Rescale ᾱ so that the last value is 0 (Lin 2023, algorithm 1)."""
     root = alphas.sqrt()
     first, last = root[0].clone(), root[-1].clone()
     return ((root - last) * first / (first - last)) ** 2

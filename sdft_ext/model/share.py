@@ -1,6 +1,4 @@
-"""One model's parameters in several sets of modules: a run's own, and one for whoever draws with them between its
-turns.
-"""
+"""Share a model's parameters between sets of modules: a run's own, and another to draw with between its turns."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ from .copies import Copied
 
 
 def share(model: Model) -> Model:
-    """Make another set of modules over the same parameters, without copying any; adapters in one don't affect the
-    other.
-    """
+    """Make another set of modules over the same parameters; adapters in one set don't affect the other."""
     unet, vae, *texts = borrow.skeletons(model.family)
     other = dataclasses.replace(model, unet=unet, vae=vae, text_encoders=texts, views=[])
     replace_parameters(other, model)
@@ -28,9 +24,9 @@ def share(model: Model) -> Model:
 
 
 def replace_parameters(model: Model, fresh: Model) -> None:
-    """Replace the model's parameters and views by those of ``fresh``; adapters around the layers stay.
+    """Replace the model's parameters and views with those of ``fresh``; adapters around the layers stay.
 
-    Copies that a run trains stay as well, and stand in for the fresh parameters from now on.
+    Copies that a run trains stay too, in place of the new parameters.
     """
     for mine, theirs in zip(model.modules, fresh.modules, strict=True):
         for name, parameter in theirs.named_parameters():
@@ -45,7 +41,7 @@ def replace_parameters(model: Model, fresh: Model) -> None:
 
 
 def _inside(module: nn.Module, path: str) -> nn.Module:
-    """Return the module of this path, past any adapters around it and around its parents."""
+    """Return the module at this path, inside any adapters around it and its parents."""
     for name in path.split(".") if path else ():
         module = innermost(innermost(module).get_submodule(name))
     return innermost(module)

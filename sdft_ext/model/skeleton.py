@@ -1,4 +1,4 @@
-"""A model's names and shapes without its memory: modules on the meta device, kept for the families asked for last."""
+"""A model's names and shapes without its memory: modules on the meta device, cached for the last few families."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole model on disk, tensor by tensor in the single file's layout: a checkpoint file or a diffusers folder."""
+"""Read a complete model, a checkpoint file or a diffusers folder, one tensor at a time in the single file's layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .load import load_folder
 
 @dataclass
 class Source(Mapping[str, Tensor]):
-    """Key → tensor, read when it is asked for; ``entries`` in the file's order."""
+    """A mapping from keys to tensors, each read on access; ``entries`` are in the file's order."""
 
     path: Path
     family: Family
@@ -39,17 +39,17 @@ class Source(Mapping[str, Tensor]):
 
     @cached_property
     def places(self) -> dict[str, list[borrow.Place]]:
-        """Key → the parameters ('part.path.leaf') that it holds."""
+        """Map keys to the parameters ('part.path.leaf') that they contain."""
         return borrow.places(self.family, self.entries)
 
 
 def open_source(path: str | Path) -> Source:
-    """Raises ModelError where it is no whole SD 1, SD 2 or SDXL model."""
+    """Open a model. Raises ModelError where it isn't a complete SD 1, SD 2 or SDXL model."""
     path = Path(path).expanduser()
     if path.is_dir():
         return _folder(path)
     checkpoint = single_file.read(path)
-    shapes = {borrow.plain(key): shape for key, shape in checkpoint.shapes.items()}
+    shapes = {borrow.file_key(key): shape for key, shape in checkpoint.shapes.items()}
     family = detect(shapes, checkpoint.metadata, checkpoint.config, str(path), path.parent)
     if hasattr(checkpoint._tensors, "get_tensor"):
         file = TensorFile(path)
@@ -60,11 +60,11 @@ def open_source(path: str | Path) -> Source:
 
 def _folder(path: Path) -> Source:
     model = load_folder(path)
-    held = dict(parameters(model))
-    made = single_file_layout.keys(model.family, held)
+    by_name = dict(parameters(model))
+    layout = single_file_layout.keys(model.family, by_name)
 
     def get(key: str) -> Tensor:
-        return made[key].join([held[name].detach() for name in made[key].names])
+        return layout[key].join([by_name[name].detach() for name in layout[key].names])
 
-    entries = {key: Entry(found.dtype, tuple(found.shape)) for key in made if (found := get(key)) is not None}
+    entries = {key: Entry(found.dtype, tuple(found.shape)) for key in layout if (found := get(key)) is not None}
     return Source(path, model.family, entries, {}, get)

@@ -1,6 +1,6 @@
-"""Captions to conditioning, as the WebUI reads prompts: 75 tokens a chunk, any number of chunks.
+"""Encode captions like the WebUI encodes prompts: in any number of chunks of 75 tokens.
 
-Captions are literal: the WebUI's emphasis syntax, ``(word:1.2)``, and its word BREAK are not parsed here.
+Captions are literal: the WebUI's emphasis, ``(word:1.2)``, and its keyword BREAK are not parsed.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from .base import Conditioning, Model
 START, END, COMMA = 49406, 49407, 267
 CHUNK = 75
 BACKTRACK = 20
-"""A chunk that would break a phrase is ended at a comma among its last so many tokens (the WebUI's default)."""
+"""A chunk ends at a comma among its last 20 tokens rather than within a phrase (the WebUI's default)."""
 
 Ids = list[int]
 
 
 def tokens(tokenizer: Any, prompt: str) -> Ids:
-    """Token ids of a prompt, without start and end."""
+    """Return the token ids of a prompt, without start and end."""
     ids: Ids = tokenizer(prompt, add_special_tokens=False, truncation=False).input_ids
     return ids
 
 
-def chunks(ids: Sequence[int], whole: Mapping[int, int] | None = None) -> list[Ids]:
-    """Ids cut into chunks of at most 75, at a comma where one is near the end; the empty prompt is one empty chunk.
+def chunks(ids: Sequence[int], word_lengths: Mapping[int, int] | None = None) -> list[Ids]:
+    """Split ids into chunks of at most 75, at a comma if one is near the end; an empty prompt is one empty chunk.
 
-    ``whole``: first id of a word that isn't cut → how many ids it has (see ``model.trained_tokens``).
+    ``word_lengths``: first id of a word that must not be split → its number of ids (see ``model.trained_tokens``).
     """
     result: list[Ids] = [[]]
     comma = -1
     for token in ids:
         current = result[-1]
-        if whole and token in whole and len(current) + whole[token] > CHUNK:
+        if word_lengths and token in word_lengths and len(current) + word_lengths[token] > CHUNK:
             result.append([])
             comma = -1
             current = result[-1]
@@ -55,32 +55,32 @@ def chunks(ids: Sequence[int], whole: Mapping[int, int] | None = None) -> list[I
 
 
 def prompt_chunks(tokenizer: Any, prompt: str) -> list[Ids]:
-    """The chunks of a prompt; new words that a tokenizer knows stay in one piece."""
-    return chunks(tokens(tokenizer, prompt), getattr(tokenizer, "whole", None))
+    """Return the chunks of a prompt, with no new word of the tokenizer split."""
+    return chunks(tokens(tokenizer, prompt), getattr(tokenizer, "word_lengths", None))
 
 
 def padded(chunk: Sequence[int], pad: int) -> Ids:
-    """Start, the chunk, end, and ``pad`` up to 77."""
+    """Return start, the chunk, end, and ``pad`` up to 77 ids."""
     return [START, *chunk, END, *([pad] * (CHUNK - len(chunk)))]
 
 
 def token_count(model: Model, prompt: str) -> int:
-    """Tokens of a prompt as the first text encoder reads it, without start and end."""
+    """Return a prompt's number of tokens for the first text encoder, without start and end."""
     return len(tokens(model.tokenizers[0], prompt))
 
 
 def chunk_count(model: Model, prompt: str) -> int:
-    """How many chunks of 75 tokens a prompt takes, at least 1."""
+    """Return the number of chunks of 75 tokens that a prompt takes, at least 1."""
     return len(prompt_chunks(model.tokenizers[0], prompt))
 
 
 def encode(model: Model, prompts: Sequence[str], clip_skip: int = 1, least_chunks: int = 1) -> Conditioning:
-    """The conditioning [B, 77·chunks, D] of prompts; differentiable. Equal prompts are encoded once.
+    """Encode prompts to conditioning [B, 77·chunks, D]; differentiable. Equal prompts are encoded once.
 
-    Shorter prompts are filled up with empty chunks, to ``least_chunks`` or the longest's. ``clip_skip`` 1 is the text
-    encoder's own layer (the last of SD 1, the one before of SD 2 and SDXL, as they were trained); 2 and more count from
-    the end. SDXL joins both encoders' features, and pools the first chunk. Raises ModelError where the text encoder has
-    fewer layers than are skipped.
+    Shorter prompts are padded with empty chunks, to ``least_chunks`` or the longest prompt. ``clip_skip`` 1 is the
+    layer that the model was trained with (the last of SD 1, the one before of SD 2 and SDXL); 2 and more count from the
+    end. SDXL concatenates both encoders' features, and pools the first chunk. Raises ModelError where ``clip_skip`` is
+    more than the text encoder's layers.
     """
     unique = list(dict.fromkeys(prompts))
     context, pooled = [], None
@@ -90,12 +90,12 @@ def encode(model: Model, prompts: Sequence[str], clip_skip: int = 1, least_chunk
         length = max(least_chunks, *(len(row) for row in rows))
         ids = [[padded(chunk, 0 if open_clip else END) for chunk in row + [[]] * (length - len(row))] for row in rows]
         batch = torch.tensor(ids, device=encoder.device).flatten(0, 1)
-        layer = max(model.family.text_layer[number], clip_skip - model.family.left_out)
+        layer = max(model.family.text_layer[number], clip_skip - model.family.missing_text_layers)
         layers = encoder.config.num_hidden_layers
         if layer > layers:
             raise ModelError(
                 f"Clip skip {clip_skip} is more than the {layers} layers of this model's text encoder: "
-                "choose less for model.clip_skip."
+                "lower model.clip_skip."
             )
         features, last = _run(encoder, batch, layer, final_norm=model.family.name != "sdxl")
         context.append(features.unflatten(0, (len(unique), length)).flatten(1, 2))
@@ -108,7 +108,7 @@ def encode(model: Model, prompts: Sequence[str], clip_skip: int = 1, least_chunk
 
 
 def _run(encoder: Any, ids: Tensor, layer: int, final_norm: bool) -> tuple[Tensor, Tensor]:
-    """Features of a layer (1 is the last), and the last layer's normed output."""
+    """Return the features of a layer (1 is the last), and the last layer's normalized output."""
     output = encoder.text_model(input_ids=ids, output_hidden_states=True, return_dict=True)
     if layer == 1 and final_norm:
         return output.last_hidden_state, output.last_hidden_state
@@ -119,7 +119,7 @@ def _run(encoder: Any, ids: Tensor, layer: int, final_norm: bool) -> tuple[Tenso
 
 
 def _pooled(encoder: Any, ids: Tensor, last: Tensor) -> Tensor:
-    """OpenCLIP's pooled text: the projected feature at the end token, [B, P]."""
+    """Return OpenCLIP's pooled text, [B, P]: the projected feature at the end token."""
     end = (ids == END).int().argmax(-1)
     result: Tensor = encoder.text_projection(last[torch.arange(len(ids), device=ids.device), end])
     return result

@@ -1,9 +1,8 @@
-"""Trained tokens: vectors of our own that take a new word's place in a prompt; a text encoder's own table isn't
-touched.
+"""Trained tokens: vectors that replace a new word in a prompt; a text encoder's own table isn't changed.
 
-A word is found by its tokens, wherever they occur in a prompt, the longest word first, and each of its vectors takes
-the place of one token, as in the WebUI. In a model with such words, the tokenizers return ids beyond the table's end,
-and the token embeddings look those up among the vectors.
+A word is recognized by its tokens anywhere in a prompt, the longest word first, and is replaced with its vectors, as in
+the WebUI. In a model with such words, the tokenizers return ids beyond the end of the table, and the token embeddings
+look them up among the vectors.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ class Tokenized:
 
 
 class WordTokenizer:
-    """A tokenizer that knows new words too. ``places``: word → (its first id, number of ids)."""
+    """A tokenizer that also knows new words. ``places``: word → (its first id, number of ids)."""
 
     def __init__(self, tokenizer: Any, places: Mapping[str, tuple[int, int]]) -> None:
         self.tokenizer = tokenizer
-        self.whole: dict[int, int] = {**getattr(tokenizer, "whole", {}), **dict(places.values())}
+        self.word_lengths: dict[int, int] = {**getattr(tokenizer, "word_lengths", {}), **dict(places.values())}
         found = [(word_tokens(tokenizer, word), first, count) for word, (first, count) in places.items()]
         self._words = sorted(found, key=lambda entry: len(entry[0]), reverse=True)
 
@@ -102,7 +101,7 @@ def base_table(encoder: Any) -> Tensor:
 
 
 class TrainedTokens:
-    """New words in a model, until ``remove``. If putting them in fails, the model is unchanged.
+    """New words in a model, until ``remove``. If adding them fails, the model is unchanged.
 
     Raises ModelError if a word has no tokens, has the same ones as another, or its vectors don't fit a text encoder.
     """
@@ -128,11 +127,11 @@ class TrainedTokens:
             self._homes.append((home, base))
             self.tables.append(table)
             home.token_embedding = table
-        # Another list: models that share parameters may share this one too.
+        # A new list, because models that share parameters may share the old one.
         model.tokenizers = tokenizers
 
     def remove(self) -> None:
-        """Put the former tokenizers and tables back. Words put in after these must have been removed before."""
+        """Restore the former tokenizers and tables. Words that were added after these must have been removed before."""
         if self._homes:
             self._model.tokenizers = self._tokenizers
         while self._homes:
@@ -141,7 +140,7 @@ class TrainedTokens:
 
     @contextmanager
     def off(self) -> Iterator[None]:
-        """Inside, the model reads prompts as if there were none of these words."""
+        """Disable these words in the context."""
         tokenizers, self._model.tokenizers = self._model.tokenizers, self._tokenizers
         for home, base in self._homes:
             home.token_embedding = base

@@ -1,7 +1,7 @@
-"""Pictures to latents and back.
+"""Encode pictures to latents, and decode them.
 
-Half precision overflows in some VAEs (SDXL's): what comes out without being a number is computed again in float32, from
-a copy of the weights that lives for that moment.
+Half precision overflows in some VAEs (SDXL's): where the output isn't finite, it is computed again in float32, with a
+temporary copy of the weights.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from .base import Model
 
 @torch.no_grad()
 def encode_pictures(model: Model, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Encode to mean and standard deviation [B, C, H/8, W/8] float32 of the latents, scaled, for pixels [B, 3, H, W] in
-    [-1, 1].
+    """Encode pixels [B, 3, H, W] in [-1, 1] to mean and standard deviation of the latents, each [B, C, H/8, W/8]
+    float32, scaled.
 
-    Raises ModelError where the VAE answers with something that isn't a number.
+    Raises ModelError where the VAE returns NaN or infinity.
     """
     mean, log_variance = _finite(_Encoder(model.vae), pixels, model).chunk(2, 1)
     scale = model.family.latent_scale
@@ -32,15 +32,16 @@ def encoded_at_once(width: int, height: int) -> int:
 
 @torch.no_grad()
 def decode(model: Model, latents: Tensor) -> Tensor:
-    """Decode to pixels [B, 3, 8h, 8w] float32 in [-1, 1] from scaled latents [B, C, h, w].
+    """Decode scaled latents [B, C, h, w] to pixels [B, 3, 8h, 8w] float32 in [-1, 1].
 
-    Latents that aren't numbers (a model trained to pieces) give pixels that aren't either.
+    Latents that aren't finite (of a model ruined by training) give pixels that aren't either. Raises ModelError where
+    the VAE returns NaN or infinity for finite latents.
     """
     return _finite(_Decoder(model.vae), latents / model.family.latent_scale, model).clamp(-1, 1)
 
 
 class _Encoder(nn.Module):
-    """The VAE's mean and log variance, side by side."""
+    """Encodes pixels to the latents' mean and log variance, concatenated along the channels."""
 
     def __init__(self, vae: nn.Module) -> None:
         super().__init__()
@@ -58,16 +59,15 @@ class _Decoder(_Encoder):
 
 
 def _finite(module: nn.Module, values: Tensor, model: Model) -> Tensor:
-    """The module's answer in float32: computed in its own precision, and where that overflows, in float32."""
+    """Run the module in its own precision, and again in float32 where that overflows. Raises ModelError."""
     parameter = next(module.parameters())
     values = values.to(parameter.device)
-    answer: Tensor = module(values.to(parameter.dtype)).float()
-    if parameter.dtype != torch.float32 and not bool(answer.isfinite().all()):
+    output: Tensor = module(values.to(parameter.dtype)).float()
+    if parameter.dtype != torch.float32 and not bool(output.isfinite().all()):
         weights = {name: tensor.float() for name, tensor in module.named_parameters()}
-        answer = torch.func.functional_call(module, weights, (values.float(),))
-    if bool(values.isfinite().all()) and not bool(answer.isfinite().all()):
+        output = torch.func.functional_call(module, weights, (values.float(),))
+    if bool(values.isfinite().all()) and not bool(output.isfinite().all()):
         raise ModelError(
-            f"The VAE of {model.path or 'the model'} answers with values that aren't numbers: choose another in "
-            f"model.vae."
+            f"The VAE of {model.path or 'the model'} returns NaN or infinity: choose another in model.vae."
         )
-    return answer
+    return output

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.profiler import record_function
 
-from ..model.probe import fixed_answer
+from ..model.probe import fixed_prediction
 from ..run_folder.facts import add_facts, read_facts
 from ..run_folder.saves import Saves
 from ..watch.controls import Controls
@@ -60,7 +60,7 @@ def answer(session: Session) -> Tensor:
     """Ask the model one fixed question, with the first control prompt or the trigger."""
     recipe = session.recipe
     prompt = next(iter([*recipe.watch.concept_prompts, recipe.dataset.concepts[0].trigger]))
-    return fixed_answer(session.model, prompt, recipe.dataset.resolution, recipe.model.clip_skip)
+    return fixed_prediction(session.model, prompt, recipe.dataset.resolution, recipe.model.clip_skip)
 
 
 def _note(folder: Path, text: str) -> None:

@@ -25,15 +25,15 @@ def open_no_follow(path: str, flags: int) -> int:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody, this program included, holds the lock of a file. Raises OSError where that can't be known."""
+    """Return whether a program, even this one, holds the lock on a file. Raises OSError where it can't be opened."""
     try:
-        handle = open_own(str(path), os.O_RDWR)
+        handle = open_no_follow(str(path), os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
-        if not _take(handle):
+        if not _acquire(handle):
             return True
-        _give(handle)
+        _release(handle)
         return False
     finally:
         os.close(handle)

@@ -154,7 +154,7 @@ def _cast(source: Path, key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _as_diffusers(family: Family) -> Family:
     """Return the family as in a diffusers folder, where SD 2 lacks its last text layer."""
-    if family.name != "sd2" or family.left_out:
+    if family.name != "sd2" or family.missing_text_layers:
         return family
     import dataclasses
 

@@ -70,6 +70,7 @@ def extract(
     missing = total = outside = 0.0
     unsupported = done = 0
     theirs = {place.name: (key, place) for key, places in other.places.items() for place in places}
+    unused = f".layers.{other.family.text[0]['num_hidden_layers']}."  # SD 2's last text layer
     for key, places in one.places.items():
         done += 1
         if progress is not None:
@@ -78,15 +79,13 @@ def extract(
             continue
         for place in places:
             if place.name not in theirs:
-                if other.family.left_out and f".layers.{other.family.text[0]['num_hidden_layers']}." in place.name:
-                    continue  # SD 2's unused last text layer
+                if other.family.missing_text_layers and unused in place.name:
+                    continue
                 raise ToolError(f"{tuned} lacks {place.name}: it is a different kind of model than {base}.")
             their_key, their_place = theirs[place.name]
             before, after = place.piece(one[key]), their_place.piece(other[their_key])
             if before.shape != after.shape:
-                raise ToolError(
-                    f"{tuned} has another size of {place.name}: it is a different kind of model than {base}."
-                )
+                raise ToolError(f"{tuned} has a different {place.name}: it is a different kind of model than {base}.")
             change = after.float() - before.float()
             squared = float(change.double().square().sum())
             if not squared:

@@ -224,7 +224,7 @@ def test_the_tools_own_sentence_ends_it(client: TestClient, files: dict[str, Pat
     broken = files["lora0"].parent / "broken.safetensors"
     broken.write_bytes(b"\xff" * 100)
     answer = client.post(f"{V1}/tools/look", json={"tool": "metadata", "settings": {"file": str(broken)}})
-    assert answer.status_code == 400 and "broken.safetensors is no safetensors file" in answer.json()["detail"]
+    assert answer.status_code == 400 and "broken.safetensors is not a safetensors file" in answer.json()["detail"]
     broken.unlink()
 
 

@@ -16,7 +16,7 @@ MADE_FOR_A_WEBUI = ("host/webui/", "extension.py")
 
 
 def drawn() -> list[list[str]]:
-    """The rooms from top to bottom; what stands on one line is one step."""
+    """Return the rooms from top to bottom; those on one line are on one level."""
     lines = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8").splitlines()
     start = lines.index("sdft_ext/") + 1
     found = []
@@ -30,7 +30,7 @@ def drawn() -> list[list[str]]:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Whole names of what a file imports, anywhere in it."""
+    """Return the full names of everything that a file imports, anywhere in it."""
     package = ("sdft_ext", *path.relative_to(PACKAGE).parent.parts)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -45,7 +45,7 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def room(name: str, rooms: dict[str, int]) -> str | None:
-    """Of the part of the package that a module's whole name stands for; a file beside a room belongs to it."""
+    """Return the room that a module, by its full name, belongs to."""
     parts = name.split(".")
     if parts[0] != "sdft_ext" or len(parts) == 1 or (parts[1].startswith("__") and parts[1] != "__main__"):
         return None
@@ -87,7 +87,7 @@ def module_name(path: Path) -> str:
 
 
 def type_checking_only(tree: ast.AST) -> set[ast.AST]:
-    """All that stands under ``if TYPE_CHECKING:`` and is never executed."""
+    """Return the nodes under ``if TYPE_CHECKING:``, which are never executed."""
     blocks = [
         node.body for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     ]
@@ -95,7 +95,7 @@ def type_checking_only(tree: ast.AST) -> set[ast.AST]:
 
 
 def imported_modules(path: Path, modules: set[str]) -> set[str]:
-    """The modules of the package that a file imports when it runs, at its top or inside a function."""
+    """Return the modules of the package that a file imports when it runs, at its top or inside a function."""
     package = ("sdft_ext", *path.relative_to(PACKAGE).parent.parts)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped = type_checking_only(tree)
@@ -114,7 +114,7 @@ def imported_modules(path: Path, modules: set[str]) -> set[str]:
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
-    """Not even inside functions: a file can be understood, and tested, with those that it imports alone."""
+    """Not even inside functions, so that a file can be understood and tested with only those that it imports."""
     paths = {module_name(path): path for path in PACKAGE.rglob("*.py")}
     graph = {name: imported_modules(path, set(paths)) for name, path in paths.items()}
     try:

@@ -1,4 +1,4 @@
-"""How large a file, a class and a function may grow before they hold more than one idea."""
+"""Limits of the size of files, classes and functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE, TESTS = ("sdft_ext", "bench", "make_assets", "scripts", "standalone.py", "install.py"), ("tests",)
 FILE_LINES, TEST_FILE_LINES, CLASS_LINES, FUNCTION_LINES, PARAMETERS = 400, 500, 300, 60, 7
 MANY_PARAMETERS = {"setting"}
-"""Each of its parameters is one thing that a documented field of the recipe says of itself."""
+"""Each of its parameters is a property of a recipe's field."""
 
 
 def files(*places: str) -> Iterator[Path]:

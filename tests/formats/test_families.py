@@ -1,4 +1,4 @@
-"""What a file is, told from the file; and what to do where it can't be used."""
+"""The kind of a model is detected from its file; an error says what to do where it can't be used."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def sd1():
 
 @pytest.fixture(scope="module")
 def sd2_that_predicts_v():
-    """An SD 2 whose answer at the noisiest timestep lies far below its input."""
+    """Make an SD 2 whose output at the noisiest timestep is far below its input."""
     tensors = ldm.state_dict(ldm.family("sd2"))
     tensors[f"{UNET}out.2.bias"] -= 5
     return tensors
@@ -41,7 +41,7 @@ def sd2_that_predicts_v():
     "metadata", [None, {"format": "pt"}, {"modelspec.title": "mine"}], ids=["none", "format", "title"]
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=["fp32", "fp16"])
-def test_an_sd2_that_says_nothing_is_asked(sd2_that_predicts_v, tmp_path, metadata, dtype):
+def test_an_sd2_without_metadata_is_probed(sd2_that_predicts_v, tmp_path, metadata, dtype):
     tensors = {key: value.to(dtype) if value.ndim else value for key, value in sd2_that_predicts_v.items()}
     assert load.load(save(tensors, tmp_path / "a.safetensors", metadata)).family.prediction == "v_prediction"
 
@@ -49,11 +49,11 @@ def test_an_sd2_that_says_nothing_is_asked(sd2_that_predicts_v, tmp_path, metada
 @pytest.mark.parametrize(
     "metadata", [{"modelspec.prediction_type": "epsilon"}, {"modelspec.architecture": "stable-diffusion-v2-512"}]
 )
-def test_an_sd2_that_says_what_it_predicts_is_believed(sd2_that_predicts_v, tmp_path, metadata):
+def test_an_sd2_that_declares_its_prediction_is_not_probed(sd2_that_predicts_v, tmp_path, metadata):
     assert load.load(save(sd2_that_predicts_v, tmp_path / "a.safetensors", metadata)).family.prediction == "epsilon"
 
 
-def test_a_yaml_without_v_says_epsilon(sd2_that_predicts_v, tmp_path):
+def test_a_yaml_without_v_means_epsilon(sd2_that_predicts_v, tmp_path):
     path = save(sd2_that_predicts_v, tmp_path / "a.safetensors")
     path.with_suffix(".yaml").write_text("model: {params: {scale_factor: 0.18215}}")
     assert load.load(path).family.prediction == "epsilon"
@@ -63,8 +63,8 @@ def test_zero_snr_counts_only_for_v(sd1):
     marks = {**shapes(sd1), "ztsnr": (0,)}
     assert families.prediction_of(marks, {}, None) == ("epsilon", False)
     assert families.prediction_of({**marks, "v_pred": (0,)}, {}, None) == ("v_prediction", True)
-    told = {"modelspec.prediction_type": "v", "ss_zero_terminal_snr": "True"}
-    assert families.prediction_of(shapes(sd1), told, None) == ("v_prediction", True)
+    metadata = {"modelspec.prediction_type": "v", "ss_zero_terminal_snr": "True"}
+    assert families.prediction_of(shapes(sd1), metadata, None) == ("v_prediction", True)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_another_vae_may_be_in_any_layout(sd1, tmp_path, where):
     strict=True, raises=ModelError, reason="a checkpoint without a VAE is refused before model.vae is read"
 )
 def test_another_vae_may_be_the_only_one(sd1, tmp_path):
-    """Checkpoints without one are found in many places, and the VAE beside them."""
+    """Checkpoints without a VAE are common, with the VAE in a file of its own."""
     vae = {key: value for key, value in sd1.items() if key.startswith("first_stage_model.")}
     base = save({key: value for key, value in sd1.items() if key not in vae}, tmp_path / "base.safetensors")
     model = load.load(base, vae=save(vae, tmp_path / "vae.safetensors"))
@@ -152,7 +152,7 @@ def test_another_vae_may_be_wider_but_not_for_other_latents(sd1, tmp_path):
     with pytest.raises(ModelError, match=r"many\.safetensors is a VAE for latents of 16 channels, the model's have 4"):
         load.load(base, vae=many)
     for wrong, words in (
-        (save({"a": torch.ones(1)}, tmp_path / "no.safetensors"), "is no VAE"),
+        (save({"a": torch.ones(1)}, tmp_path / "no.safetensors"), "is not a VAE"),
         (tmp_path / "x", "exist"),
     ):
         with pytest.raises(ModelError, match=words):
@@ -167,7 +167,7 @@ def pipeline(model, folder, name, **scheduler):
     (folder / "model_index.json").write_text(json.dumps({"_class_name": name}))
 
 
-def test_an_sd2_folder_without_its_unused_layer_answers_as_the_single_file(tmp_path):
+def test_an_sd2_folder_without_its_unused_layer_predicts_as_the_single_file(tmp_path):
     from transformers import CLIPTextConfig, CLIPTextModel
 
     family = ldm.family("sd2")
@@ -205,7 +205,7 @@ def test_damaged_folders_are_named(sd1, tmp_path):
     with pytest.raises(ModelError, match=r"diffusion_pytorch_model.*cut off"):
         load.load(tmp_path)
     weights.unlink()
-    with pytest.raises(ModelError, match="unet holds no weights"):
+    with pytest.raises(ModelError, match="unet contains no weights"):
         load.load(tmp_path)
     (tmp_path / "vae" / "config.json").write_text("{")
     with pytest.raises(ModelError, match=r"config\.json can't be read"):
@@ -222,7 +222,7 @@ def test_damaged_folders_are_named(sd1, tmp_path):
         load.load(tmp_path)
 
 
-def test_a_files_content_counts_more_than_its_ending(sd1, tmp_path):
+def test_a_files_content_counts_more_than_its_extension(sd1, tmp_path):
     path = save(sd1, tmp_path / "in.safetensors")
     assert len(single_file.read(path.rename(tmp_path / "renamed.ckpt"))) == len(sd1)
     (tmp_path / "page.ckpt").write_text("<html>")

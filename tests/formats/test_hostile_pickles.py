@@ -27,7 +27,7 @@ def name(module, attribute):
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
-def test_damage_anywhere_is_a_sentence(tmp_path, new):
+def test_damage_anywhere_is_an_error_that_names_the_file(tmp_path, new):
     whole = tmp_path / "whole.ckpt"
     torch.save({"state_dict": WEIGHTS, "other": {"k": [1, (2, None)]}}, whole, _use_new_zipfile_serialization=new)
     content, rng, path, failed = whole.read_bytes(), random.Random(1), tmp_path / "damaged.ckpt", 0
@@ -78,19 +78,19 @@ def test_a_chain_of_getattr_and_exec_stays_inert(tmp_path):
     assert {"os.path", "pathlib.Path.touch", "pathlib.PosixPath"} <= set(verdicts)
 
 
-def test_a_file_that_cannot_be_read_is_scanned_all_the_same(tmp_path):
+def test_a_file_whose_tensors_cannot_be_read_is_scanned(tmp_path):
     path = tmp_path / "odd.pt"
     path.write_bytes(b"\x80\x04" + name("os", "system") + unicode("true") + b"\x85R0" + unicode("x") + b"Q.")
     report = pickles.scan(path)
     assert report.dangerous and "checkpoints don't use" in report.text
     (tmp_path / "text.pt").write_text("hello")
-    with pytest.raises(ModelError, match=r"text\.pt is no checkpoint"):
+    with pytest.raises(ModelError, match=r"text\.pt is not a checkpoint"):
         pickles.scan(tmp_path / "text.pt")
     with pytest.raises(ModelError, match="doesn't exist"):
         pickles.scan(tmp_path / "none.pt")
 
 
-def test_names_out_of_a_file_cannot_steer_the_terminal(tmp_path):
+def test_names_in_a_file_cannot_control_the_terminal(tmp_path):
     path = tmp_path / "colours.pt"
     path.write_bytes(b"\x80\x04" + name("os\x1b[2J", "sys\ntem") + b".")
     text = pickles.scan(path).text
@@ -98,7 +98,7 @@ def test_names_out_of_a_file_cannot_steer_the_terminal(tmp_path):
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
-def test_sound_files_are_scanned_without_complaint(tmp_path, new, caplog):
+def test_intact_files_are_scanned_without_warnings(tmp_path, new, caplog):
     path = tmp_path / "sound.ckpt"
     torch.save({"state_dict": WEIGHTS}, path, _use_new_zipfile_serialization=new)
     with caplog.at_level(logging.WARNING):
@@ -120,20 +120,20 @@ def test_a_compressed_archive_is_not_inflated(tmp_path):
         pickles.load_tensors(packed)
 
 
-def test_a_tensor_may_not_be_blown_up(tmp_path):
+def test_a_tensor_cannot_be_larger_than_its_storage(tmp_path):
     class Blown:
         def __reduce__(self):
             return torch.as_strided, (torch.ones(1), (1 << 40,), (0,))
 
     path = tmp_path / "blown.ckpt"
     torch.save({"a": torch.ones(1).expand(1 << 40)}, path)
-    with pytest.raises(ModelError, match="larger than what the file holds"):
+    with pytest.raises(ModelError, match="larger than its data in the file"):
         pickles.load_tensors(path)
     torch.save({"a": torch.ones(1), "b": Blown()}, path)
     assert set(pickles.load_tensors(path)[0]) == {"a"}
 
 
-def test_tensors_of_a_zip_are_read_when_looked_at_and_do_not_change_the_file(tmp_path):
+def test_tensors_of_a_zip_are_read_on_access_and_do_not_change_the_file(tmp_path):
     path = tmp_path / "good.ckpt"
     torch.save({"state_dict": WEIGHTS}, path)
     before = path.read_bytes()
@@ -166,8 +166,8 @@ print(max(gaps))
 
 @pytest.mark.slow
 @pytest.mark.xfail(strict=True, raises=subprocess.TimeoutExpired, reason="hashing the key takes 2**64 steps")
-def test_a_key_nested_64_deep_ends_soon_and_stops_no_other_thread(tmp_path):
-    """Each tuple holds the one before it twice: 461 bytes, whose hash has no end."""
+def test_a_key_nested_64_deep_ends_soon_and_blocks_no_other_thread(tmp_path):
+    """Each tuple contains the one before it twice: 461 bytes, whose hash would take forever."""
     path = tmp_path / "nested.ckpt"
     tuples = b"".join(b"0h" + bytes([level]) + b"h" + bytes([level]) + b"\x86\x94" for level in range(64))
     path.write_bytes(b"\x80\x04K\x01\x94" + tuples + b"0}h@K\x01s.")
@@ -180,7 +180,7 @@ def test_a_key_nested_64_deep_ends_soon_and_stops_no_other_thread(tmp_path):
     assert float(longest) < 3
 
 
-def test_embeddings_and_hypernetworks_are_told_by_name(tmp_path):
+def test_embeddings_and_hypernetworks_are_named(tmp_path):
     files = {
         "an embedding": {"string_to_token": {"*": 265}, "string_to_param": {"*": torch.ones(1, 8)}, "name": "x"},
         "a hypernetwork": {320: ({"linear.0.weight": torch.ones(2)}, {}), "step": 1},

@@ -79,7 +79,7 @@ def test_names_in_files(name, family, file):
     assert kohya.known_names([name], family)[file] == name
 
 
-def test_a_unet_counted_otherwise_has_ldm_names_which_the_webui_leaves_alone():
+def test_a_unet_with_other_blocks_has_ldm_names_which_the_webui_does_not_translate():
     family = dataclasses.replace(SD1, unet={**SD1.unet, "layers_per_block": 1})
     names = ldm_keys.unet_prefixes(family.unet)
     convolutions = [f"unet.{own}" for own in names.values() if own.endswith(("conv1", "conv", "proj_in"))]
@@ -112,7 +112,7 @@ def test_number_formats(tmp_path, precision, dtype):
     assert found.down.dtype == found.up.dtype == dtype and found.alpha == pytest.approx(0.1, rel=1e-6)
 
 
-def test_values_too_large_for_the_format_are_refused_and_the_old_file_stays(tmp_path):
+def test_values_too_large_for_the_format_are_an_error_and_the_old_file_stays(tmp_path):
     path = tmp_path / "a.safetensors"
     path.write_bytes(b"old")
     large = LoraLayer(torch.full((1, 32), 1e6), torch.zeros(32, 1), 1.0)
@@ -188,7 +188,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_no_lora_for_this_model_is_refused_by_name(tmp_path, kind):
+def test_a_file_that_is_not_a_lora_for_this_model_is_refused_by_name(tmp_path, kind):
     tensors, words = REFUSED[kind]
     save_file({key: tensor.clone() for key, tensor in tensors.items()}, tmp_path / "a.safetensors")
     with pytest.raises(LoraFileError, match=rf"a\.safetensors.*{words}"):
@@ -237,7 +237,7 @@ def test_whether_a_layer_fits_a_weight(down, up, weight, fits):
         assert effect.numel() == math.prod(weight)
 
 
-def test_layers_without_effect_count_as_absent(tmp_path):
+def test_layers_without_effect_are_left_out(tmp_path):
     zero = LoraLayer(torch.zeros(2, 32), torch.zeros(32, 2), 2.0)
     kohya.write(tmp_path / "a.safetensors", {QUERY: layer(), OUT: zero}, SD1, {}, "fp16")
     assert list(kohya.read(tmp_path / "a.safetensors", KNOWN).trained()) == [QUERY]

@@ -1,4 +1,4 @@
-"""What saved files say of themselves."""
+"""The metadata of saved files."""
 
 import dataclasses
 import hashlib
@@ -81,13 +81,15 @@ def recipe(**changes: object) -> Recipe:
     return made
 
 
-def told(name: str = "sd1", facts: RunFacts = FACTS, prediction: str = "epsilon", **changes: object) -> dict[str, str]:
+def metadata_of(
+    name: str = "sd1", facts: RunFacts = FACTS, prediction: str = "epsilon", **changes: object
+) -> dict[str, str]:
     family = dataclasses.replace(ldm.family(name), prediction=prediction)
     return lora_metadata(recipe(**changes), family, facts, "dog-000030")
 
 
-def test_all_that_programs_ask_for_is_text_and_there():
-    found = told()
+def test_every_key_that_programs_read_is_there_and_text():
+    found = metadata_of()
     assert not [key for key in EVERY_FILE if key not in found]
     assert all(isinstance(key, str) and isinstance(value, str) for key, value in found.items())
     assert found["ss_output_name"] == found["modelspec.title"] == "dog-000030"
@@ -108,29 +110,29 @@ def test_all_that_programs_ask_for_is_text_and_there():
         ("sdxl", "epsilon", "sdxl_base_v1-0", "False", "stable-diffusion-xl-v1-base/lora"),
     ],
 )
-def test_families_are_told_as_the_webui_and_forge_ask(name, prediction, version, v2, architecture):
-    found = told(name, prediction=prediction)
+def test_families_are_named_as_the_webui_and_forge_expect(name, prediction, version, v2, architecture):
+    found = metadata_of(name, prediction=prediction)
     assert (found["ss_base_model_version"], found["ss_v2"]) == (version, v2)
     assert found["modelspec.architecture"] == architecture
     assert found["modelspec.prediction_type"] == ("v" if prediction == "v_prediction" else "epsilon")
 
 
-def test_settings_are_told_as_they_were():
-    found = told(
+def test_settings_are_written_as_they_were():
+    found = metadata_of(
         train__optimizer_options={"betas": "0.9, 0.99"}, train__snr_weighting="min_snr", train__snr_gamma=4.0,
         train__timestep_min=100, train__timestep_max=899, train__precision="bf16", model__clip_skip=2,
         method__text_encoder=False, dataset__crop="random",
     )  # fmt: skip
     assert found["ss_optimizer"] == "adamw(betas=0.9, 0.99)" and found["ss_min_snr_gamma"] == "4.0"
     assert found["modelspec.timestep_range"] == "100,900" and found["modelspec.encoder_layer"] == "2"
-    assert found["ss_mixed_precision"] == "bf16" and told()["ss_mixed_precision"] == "no"
-    assert found["ss_text_encoder_lr"] == "None" and told()["ss_text_encoder_lr"] == "0.0001"
-    assert found["ss_random_crop"] == "True" and told()["ss_random_crop"] == "False"
-    assert "modelspec.encoder_layer" not in told()
+    assert found["ss_mixed_precision"] == "bf16" and metadata_of()["ss_mixed_precision"] == "no"
+    assert found["ss_text_encoder_lr"] == "None" and metadata_of()["ss_text_encoder_lr"] == "0.0001"
+    assert found["ss_random_crop"] == "True" and metadata_of()["ss_random_crop"] == "False"
+    assert "modelspec.encoder_layer" not in metadata_of()
 
 
 def test_private_files_name_no_folder_caption_or_trigger():
-    found = json.dumps(told(save__private=True), ensure_ascii=False)
+    found = json.dumps(metadata_of(save__private=True), ensure_ascii=False)
     assert not any(word in found for word in ("Hündin", "geheim", "1_dog", "0123", "sks"))
     assert json.loads(found)["ss_num_train_images"] == "12"
 
@@ -154,14 +156,14 @@ def test_hashes_of_the_base_are_read_once_and_again_when_it_changes(tmp_path):
     base = tmp_path / "base.safetensors"
     base.write_bytes(os.urandom(0x120000))
     data = base.read_bytes()
-    found = told(facts=dataclasses.replace(FACTS, base=base))
+    found = metadata_of(facts=dataclasses.replace(FACTS, base=base))
     assert found["ss_sd_model_name"] == "base.safetensors"
     assert found["ss_new_sd_model_hash"] == hashlib.sha256(data).hexdigest()
     assert found["ss_sd_model_hash"] == hashlib.sha256(data[0x100000:0x110000]).hexdigest()[:8]
     reads = metadata._hashes_of.cache_info().misses
     assert base_hashes(base)["ss_new_sd_model_hash"] == found["ss_new_sd_model_hash"]
     assert metadata._hashes_of.cache_info().misses == reads
-    other = told(model__vae=str(base))
+    other = metadata_of(model__vae=str(base))
     assert other["ss_vae_name"] == "base.safetensors" and other["ss_new_vae_hash"] == found["ss_new_sd_model_hash"]
     assert other["ss_vae_hash"] == found["ss_sd_model_hash"] and not any("vae" in key for key in found)
     for content, second in ((b"another", 1), (b"a third", 2)):
@@ -174,7 +176,7 @@ def test_a_folder_or_a_vanished_base_has_no_hashes(tmp_path):
     assert base_hashes(tmp_path) == {} and base_hashes(tmp_path / "gone.ckpt") == {}
 
 
-def test_the_preview_lies_beside_the_file(tmp_path):
+def test_the_preview_is_next_to_the_file(tmp_path):
     path = save_preview(tmp_path / "dog.v1-000030.safetensors", Image.new("RGB", (8, 8), (250, 0, 0)))
     assert path == tmp_path / "dog.v1-000030.preview.png"
     with Image.open(path) as picture:

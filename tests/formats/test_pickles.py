@@ -20,7 +20,7 @@ WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b.ids": torch.arange(4)
 
 
 class Attack:
-    """Runs a command when unpickled by anybody careless."""
+    """Runs a command when it is unpickled unsafely."""
 
     def __init__(self, command):
         self.command = command
@@ -41,7 +41,7 @@ def forget():
 
 
 def lightning(**more):
-    """What a Lightning trainer writes: classes of packages that aren't here among the tensors."""
+    """Make a checkpoint like a Lightning trainer's, with classes of missing packages among the tensors."""
     name = "pytorch_lightning.callbacks.model_checkpoint"
     for parent in ("pytorch_lightning", "pytorch_lightning.callbacks"):
         sys.modules[parent] = types.ModuleType(parent)
@@ -59,7 +59,7 @@ def lightning(**more):
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
-def test_lightning_files_are_read_and_foreign_classes_stay_out(tmp_path, new):
+def test_lightning_files_are_read_without_their_classes(tmp_path, new):
     path = tmp_path / "old.ckpt"
     torch.save(lightning(), path, _use_new_zipfile_serialization=new)
     forget()
@@ -117,7 +117,7 @@ def test_cut_files_are_named(tmp_path, cut):
         single_file.read(path)
 
 
-def test_what_is_no_model_is_said(tmp_path):
+def test_files_that_are_not_models_are_named(tmp_path):
     page = tmp_path / "page.safetensors"
     page.write_text("<!DOCTYPE html><html>")
     with pytest.raises(ModelError, match="web page"):

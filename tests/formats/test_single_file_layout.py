@@ -1,4 +1,4 @@
-"""Names against diffusers' own converters, and aliasing against loading."""
+"""Names compared with diffusers' own converters, and borrowed models with loaded ones."""
 
 import dataclasses
 
@@ -32,9 +32,9 @@ def normal(config):
     return {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
 
 
-def test_family_is_told_from_shapes(world):
+def test_the_family_is_detected_from_shapes(world):
     family, tensors, _ = world
-    # Small models have too few heads to be told from the shapes: the yaml says them.
+    # The number of heads of small models isn't clear from the shapes: the yaml has it.
     params = {"unet_config": {"params": {"num_heads": 8}}} if family.name == "sd1" else {}
     found = families.detect(shapes(tensors), {}, {"model": {"params": params}}, "file")
     assert found.name == family.name and found.latent_scale == family.latent_scale
@@ -106,7 +106,7 @@ def test_every_parameter_shares_the_hosts_storage(world):
 
 
 @torch.no_grad()
-def test_borrowed_answers_as_loaded_and_sees_the_hosts_changes(world):
+def test_a_borrowed_model_predicts_as_a_loaded_one_and_follows_the_hosts_changes(world):
     family, tensors, file = world
     model, loaded = borrow.build(family, tensors), load.load(file)
     loaded.family = family
@@ -148,7 +148,7 @@ REFUSED = {
         "conditioner.embedders.0.model.ln_final.weight": (1280,),
     },
     "no text encoder": {"model.diffusion_model.input_blocks.0.0.weight": (64, 4, 3, 3)},
-    "no Stable Diffusion": {"weight": (1,)},
+    "not a Stable Diffusion": {"weight": (1,)},
 }
 
 
@@ -158,7 +158,7 @@ def test_what_cannot_be_trained_is_refused_by_name(what):
         families.detect(REFUSED[what], {}, None, "thing.safetensors")
 
 
-def test_v_prediction_and_zero_snr_are_read_off_the_files_marks():
+def test_v_prediction_and_zero_snr_are_read_from_the_file():
     base = shapes(ldm.state_dict(ldm.family("sdxl")))
     assert families.prediction_of(base, {}, None) == ("epsilon", False)
     assert families.prediction_of({**base, "v_pred": (0,), "ztsnr": (0,)}, {}, None) == ("v_prediction", True)
@@ -170,7 +170,7 @@ def test_v_prediction_and_zero_snr_are_read_off_the_files_marks():
     assert families.prediction_of(base, {}, config)[0] == "v_prediction"
 
 
-def test_pictures_do_not_depend_on_what_is_drawn_beside_them(world):
+def test_a_picture_does_not_depend_on_the_others_of_its_batch(world):
     family, tensors, _ = world
     model = borrow.build(family, tensors)
     state = torch.get_rng_state()
@@ -194,7 +194,7 @@ def test_v_and_epsilon_draw_different_pictures(world):
         one = other
 
 
-def test_flags_are_put_back():
+def test_flags_are_restored():
     model = borrow.build(ldm.family("sd1"), ldm.state_dict(ldm.family("sd1")))
     model.unet.conv_in.weight.requires_grad_(True)
     model.vae.train()
@@ -207,7 +207,7 @@ def test_flags_are_put_back():
     assert model.vae.training and not model.unet.training
 
 
-def test_another_vae_is_put_in(tmp_path):
+def test_the_vae_is_replaced(tmp_path):
     family = ldm.family("sd1")
     tensors, other = ldm.state_dict(family), ldm.state_dict(family, seed=9)
     save_file({k: v.contiguous() for k, v in tensors.items()}, tmp_path / "base.safetensors")
@@ -221,7 +221,7 @@ def test_another_vae_is_put_in(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["sd1", "sdxl"])  # SD 2's leave a text layer out: see test_families
-def test_a_diffusers_folder_answers_as_the_single_file(name, tmp_path):
+def test_a_diffusers_folder_predicts_as_the_single_file(name, tmp_path):
     import json
 
     family = ldm.family(name)
@@ -243,7 +243,7 @@ def test_a_diffusers_folder_answers_as_the_single_file(name, tmp_path):
     assert pictures[0] == pictures[1]
 
 
-def test_real_sd2_unmarked_is_asked_which_it_predicts():
+def test_the_prediction_type_of_a_real_sd2_without_metadata_is_probed():
     family = ldm.family("sd2")
     tensors = ldm.state_dict(family)
     model = borrow.build(family, tensors)

@@ -39,7 +39,7 @@ def test_a_folder_is_named_for_the_new_place(tmp_path: Path, written: str, name:
     assert again is not None and again.read_text() == copied.read_text()
 
 
-def test_all_else_stays_as_it_is(tmp_path: Path) -> None:
+def test_everything_else_is_unchanged(tmp_path: Path) -> None:
     text = "# version: clip\nmodel:\n  params: {version: openai/clip-vit-large-patch14}\n  model_version: clip\n"
     (tmp_path / "clip").mkdir()
     (tmp_path / "model.yaml").write_text(text)

@@ -18,7 +18,7 @@ SMALL_VAE = {
 
 
 def model(name: str) -> Model:
-    """Every parameter is on the meta device. The VAE is a small one."""
+    """Make a model on the meta device, with a small VAE."""
     family = replace(reference_families.family(name), vae=SMALL_VAE)
     unet, vae, *texts = skeletons(family)
     return Model(family, unet, vae, texts, [], torch.ones(1000))

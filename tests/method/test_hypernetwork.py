@@ -191,7 +191,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(model, tmp_path):
     with pytest.raises(HypernetworkFileError, match=r"empty\.pt is damaged"):
         HypernetworkMethod().attach(model, recipe(continue_from=str(tmp_path / "empty.pt")))
     torch.save({"a": 1}, tmp_path / "other.pt")
-    with pytest.raises(HypernetworkFileError, match="is no hypernetwork"):
+    with pytest.raises(HypernetworkFileError, match="is not a hypernetwork"):
         files.read(tmp_path / "other.pt")
     (tmp_path / "bad.pt").write_bytes(b"nothing")
     with pytest.raises(HypernetworkFileError, match="can't be read"):
@@ -203,7 +203,7 @@ def test_a_network_that_is_no_longer_finite_is_not_written(model, tmp_path):
     method = attached(model)
     for value in itertools.islice(method.state().values(), 1):
         value.fill_(1e6)
-    with pytest.raises(HypernetworkFileError, match="not finite as fp16"):
+    with pytest.raises(HypernetworkFileError, match="not finite in fp16"):
         method.save(tmp_path / "h.pt", {}, "fp16")
     assert not list(tmp_path.iterdir())
     method.detach()

@@ -259,7 +259,7 @@ def test_files_of_other_kinds_are_refused_in_a_sentence(tmp_path):
         method.attach(model, recipe())
         method.save(tmp_path / f"{name}.safetensors", {}, "fp32")
         method.detach()
-    with pytest.raises(EmbeddingFileError, match="no embedding for SDXL"):
+    with pytest.raises(EmbeddingFileError, match="not an embedding for SDXL"):
         embedding.read(tmp_path / "one.safetensors", 2)
     with pytest.raises(EmbeddingFileError, match="for this kind of model"):
         embedding.read(tmp_path / "two.safetensors", 1)

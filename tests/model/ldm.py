@@ -1,4 +1,4 @@
-"""LDM-layout checkpoints at toy size for SD 1, SD 2 and SDXL, with random weights: the shapes that files have."""
+"""LDM-layout checkpoints at toy size for SD 1, SD 2 and SDXL, with random weights in the layout of real files."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def family(name: str) -> Family:
 
 
 def state_dict(kind: Family, seed: int = 0) -> dict[str, Tensor]:
-    """Every tensor of the single-file layout, made from the names alone (not through the code under test's tensors)."""
+    """Make every tensor of the single-file layout from its name alone, without the tensors of the code under test."""
     generator = torch.Generator().manual_seed(seed)
 
     def random(shape: torch.Size | tuple[int, ...], scale: float = 0.05) -> Tensor:

@@ -1,4 +1,4 @@
-"""Out of autocast: also where torch has none for the device."""
+"""Autocast is disabled, also on devices that have none."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def test_autocast_is_off_inside() -> None:
         assert layer(x).dtype == torch.bfloat16
 
 
-def test_a_device_without_autocast_is_taken_as_it_is() -> None:
+def test_a_device_without_autocast_needs_nothing() -> None:
     with without_autocast(torch.device("meta")):
         assert torch.nn.Linear(2, 2, device="meta")(torch.ones(1, 2, device="meta")).dtype == torch.float32

@@ -1,4 +1,4 @@
-"""A live module tree's tensors: shared, followed when the host moves them, flags put back."""
+"""Borrowed tensors of a live module tree: shared, followed when the host moves them, flags restored."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.model import ldm
 
 
 def tree(tensors):
-    """A module tree with these parameters, and with the WebUI's wrappers around text encoders and token embeddings."""
+    """Make a module tree with these parameters, with the WebUI's wrappers around text encoders and token embeddings."""
     root = nn.Module()
     for key, value in tensors.items():
         for name in ("cond_stage_model.", "conditioner.embedders.0.", "conditioner.embedders.1."):
@@ -55,7 +55,7 @@ def test_parameters_are_the_hosts_own_wherever_shapes_agree(lent):
 
 
 @torch.no_grad()
-def test_after_the_host_has_moved_views_are_made_anew(lent):
+def test_views_are_renewed_after_the_host_has_moved_its_modules(lent):
     _, host, model = lent
     before = [p for module in model.modules for p in module.parameters()]
     context = text.encode(model, ["a cat"]).context
@@ -72,7 +72,7 @@ def test_after_the_host_has_moved_views_are_made_anew(lent):
     assert not torch.allclose(text.encode(model, ["a cat"]).context, context, atol=0.01)
 
 
-def test_the_hosts_flags_gradients_and_modes_come_back(lent):
+def test_the_hosts_flags_gradients_and_modes_are_restored(lent):
     _, host, model = lent
     host.requires_grad_(True)
     host.get_parameter("model.diffusion_model.out.2.weight").requires_grad_(False)
@@ -114,7 +114,7 @@ def small():
     return borrow.build(family, ldm.state_dict(family))
 
 
-def test_each_prompt_is_encoded_once_and_long_ones_do_not_fill_up_others(small):
+def test_each_prompt_is_encoded_once_and_long_ones_do_not_pad_others(small):
     rows = []
     hook = small.text_encoders[0].text_model.register_forward_pre_hook(
         lambda m, a, k: rows.append(k["input_ids"].shape[0]), with_kwargs=True
@@ -137,7 +137,7 @@ def test_each_prompt_is_encoded_once_and_long_ones_do_not_fill_up_others(small):
     assert many[0].tobytes() != many[3].tobytes()
 
 
-def test_a_long_negative_prompt_fills_up_the_prompt(small):
+def test_a_long_negative_prompt_pads_the_prompt(small):
     options = sample.SamplerSettings("bad " * 80, steps=1, width=64, height=64)
     pictures = sample.sample(small, ["a cat", "a dog"], [1, 2], options)
     assert len(pictures) == 2
@@ -157,7 +157,7 @@ def halves_run_on_the_cpu():
 
 @pytest.mark.skipif(not halves_run_on_the_cpu(), reason="this torch convolves halves only on a GPU")
 @torch.no_grad()
-def test_a_vae_that_overflows_in_half_precision_is_computed_in_full():
+def test_a_vae_that_overflows_in_half_precision_is_run_in_float32():
     family = ldm.family("sd1")
     tensors = ldm.state_dict(family)
     # Weights that a half holds, sums that it doesn't; the normalisation after them makes them small again.
@@ -184,5 +184,5 @@ def test_a_broken_vae_is_named():
     tensors = ldm.state_dict(family)
     tensors["first_stage_model.encoder.conv_in.bias"] += float("nan")
     model = borrow.build(family, tensors, Path("broken.safetensors"))
-    with pytest.raises(ModelError, match=r"broken\.safetensors answers with values that aren't numbers"):
+    with pytest.raises(ModelError, match=r"broken\.safetensors returns NaN or infinity"):
         vae.encode_pictures(model, torch.zeros(1, 3, 32, 32))

@@ -1,4 +1,4 @@
-"""Prompts as the WebUI reads them."""
+"""Prompts are encoded as in the WebUI."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def test_vocabulary_is_clips(sd1):
     assert text.token_count(sd1, "A photo of a CAT") == 5
 
 
-def test_chunks_hold_75_tokens_and_break_at_a_near_comma():
+def test_chunks_have_75_tokens_and_end_at_a_comma_nearby():
     assert text.chunks([]) == [[]]
     assert [len(c) for c in text.chunks(list(range(1000, 1160)))] == [75, 75, 10]
     ids = [1000] * 60 + [text.COMMA] + [1001] * 30
@@ -36,7 +36,7 @@ def test_a_full_chunk_ends_and_pads_right():
     assert text.padded([5], 0)[:4] == [text.START, 5, text.END, 0]
 
 
-def test_long_prompts_take_more_room_and_short_ones_are_filled_up(sd1):
+def test_long_prompts_take_more_chunks_and_short_ones_are_padded(sd1):
     with torch.no_grad():
         both = text.encode(sd1, ["cat " * 100, "dog"])
         alone = text.encode(sd1, ["dog"])
@@ -86,7 +86,7 @@ def test_sdxl_pools_the_end_token():
         assert torch.allclose(text.encode(model, ["a cat"]).pooled, expected, atol=1e-5)
 
 
-def test_captions_are_read_as_clip_reads_them_whether_ftfy_is_there_or_not(sd1):
+def test_captions_are_tokenized_like_clip_with_and_without_ftfy(sd1):
     # Ids of open_clip's tokenizer; transformers without ftfy splits at signs and drops accents.
     expected = {
         "a dog's bowl": [320, 1929, 568, 3814],
@@ -107,7 +107,7 @@ def test_clip_skip_past_the_layers_is_refused(sd1):
         text.encode(sd1, ["a"], 3)
 
 
-def test_room_for_more_chunks_can_be_asked_for(sd1):
+def test_a_least_number_of_chunks_can_be_set(sd1):
     with torch.no_grad():
         assert text.encode(sd1, ["a"], least_chunks=3).context.shape == (1, 231, 64)
     assert text.chunk_count(sd1, "cat " * 76) == 2 and text.chunk_count(sd1, "") == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sdft_ext.desk.example import example
-from sdft_ext.formats.quick_look import RESOLUTION, glance
+from sdft_ext.formats.quick_look import RESOLUTION, model_kind
 from sdft_ext.method import METHODS
 from sdft_ext.recipe import FULL, METHOD_INFO, Precision, Recipe, presets
 from sdft_ext.recipe import file as recipe_file
@@ -73,14 +73,14 @@ def test_every_method_is_described_and_every_description_has_its_method():
 
 
 def test_the_models_family_is_read_from_its_header():
-    assert glance(str(TOY)) == glance(str(TOY), "sdxl")
-    assert glance(str(TOY)).family == "toy" and glance(str(TOY)).resolution == 64
-    assert glance("nothing.safetensors", "sdxl").family == "sdxl"
-    assert glance("nothing.ckpt").family == "sd1"
+    assert model_kind(str(TOY)) == model_kind(str(TOY), "sdxl")
+    assert model_kind(str(TOY)).family == "toy" and model_kind(str(TOY)).resolution == 64
+    assert model_kind("nothing.safetensors", "sdxl").family == "sdxl"
+    assert model_kind("nothing.ckpt").family == "sd1"
 
 
 def test_a_file_that_is_no_model_breaks_nothing(tmp_path: Path):
     for number, content in enumerate((b"", b"\xff" * 100, b"\x05\0\0\0\0\0\0\0{}]]]")):
         path = tmp_path / f"{number}.safetensors"
         path.write_bytes(content)
-        assert glance(str(path)).family == "sd1"
+        assert model_kind(str(path)).family == "sd1"

@@ -102,7 +102,7 @@ def test_what_is_wrong_is_said_beside_the_button(open_page, server, loras):
     form = opened(page, "scan")
     typed(form, "file", str(CHECKPOINT))
     form.locator("[data-action=tool-run]").click()
-    page.locator("[data-section=tool-look]").get_by_text("0 imports asked for").wait_for()
+    page.locator("[data-section=tool-look]").get_by_text("0 imports listed").wait_for()
 
 
 ODD = b"\x80\x04cnobody\nKnown\n0"
@@ -112,7 +112,7 @@ ODD = b"\x80\x04cnobody\nKnown\n0"
 @pytest.mark.parametrize(
     ("pickle", "look", "says"),
     [
-        (b"\x80\x04}X\x01\x00\x00\x00xccollections\nOrderedDict\ns.", "good", "1 imports asked for"),
+        (b"\x80\x04}X\x01\x00\x00\x00xccollections\nOrderedDict\ns.", "good", "1 imports listed"),
         (ODD + b"}.", "warn", "Some imports are unknown here"),
         (ODD + b"X\x01\x00\x00\x00xQ.", "warn", "checkpoints don't use"),
         (ODD + b"cos\nsystem\n0X\x01\x00\x00\x00xQ.", "bad", "Some imports could run programs"),

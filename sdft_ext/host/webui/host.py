@@ -229,7 +229,7 @@ class WebUIHost:
         tensors = dict(lent.named_parameters())
         path = Path(lent.sd_checkpoint_info.filename)
         try:
-            shapes = {borrow.plain(key): tuple(value.shape) for key, value in tensors.items()}
+            shapes = {borrow.file_key(key): tuple(value.shape) for key, value in tensors.items()}
             family = webui_model.family_of(lent, shapes, path)
             return borrow.build(family, tensors, path, lent.alphas_cumprod_original.detach().double().cpu())
         except ModelError as error:
