@@ -148,7 +148,7 @@ def test_what_a_tool_makes_is_in_the_webuis_lists(tab: Tab, webui: WebUI) -> Non
     page = tab.open()
     panel(page, "tools")
     folders = {name: webui.data / "models" / name for name in ("Stable-diffusion", "Lora")}
-    form = page.locator("section[aria-label='What it is given']")
+    form = page.locator("section[aria-label='Tool settings']")
     page.locator(".sdft-choice[data-tool=extract]").click()
     form.locator("[data-tool=base] select").select_option(str(folders["Stable-diffusion"] / "toy.safetensors"))
     form.locator("[data-tool=tuned] select").select_option(str(folders["Stable-diffusion"] / "tuned.safetensors"))

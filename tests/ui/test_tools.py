@@ -33,7 +33,7 @@ def loras(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def opened(page: Any, tool: str) -> Any:
     panel(page, "tools")
     page.locator(f".sdft-choice[data-tool={tool}]").click()
-    return page.locator("section[aria-label='What it is given']")
+    return page.locator("section[aria-label='Tool settings']")
 
 
 def typed(form: Any, field: str, path: str) -> None:
