@@ -72,6 +72,65 @@ export interface Runs {
   held?: boolean;
 }
 
+/** A saved file of a run. */
+export interface Save {
+  name: string;
+  file: string;
+  step: number;
+  epoch?: number | null;
+  loss?: number | null;
+}
+
+export interface ControlPrompt {
+  set: "concept" | "bleeding";
+  number: number;
+  prompt: string;
+  seed: number;
+}
+
+/** A run's control pictures: each prompt was drawn at each step. */
+export interface ControlPictures {
+  steps: number[];
+  prompts: ControlPrompt[];
+}
+
+/** `GET runs/{run}` */
+export interface RunDetail extends Status {
+  id: string;
+  name: string;
+  recipe: Recipe;
+  saves: Save[];
+  controls: ControlPictures;
+  verdict: string;
+  advice: string;
+  /** Whether the grid of saves was drawn. */
+  grid: boolean;
+}
+
+/** A line of a run's log: the numbers of a step, or an event. */
+export interface LogLine {
+  step: number;
+  event?: string;
+  file?: string;
+  text?: string;
+  smoothed?: number | string;
+  pictures_per_second?: number;
+  memory_mb?: number;
+  [number: string]: unknown;
+}
+
+/** `GET runs/{run}/status` */
+export interface RunLog {
+  status: Status;
+  lines: LogLine[];
+  /** `since` of the following request. */
+  next: number;
+  /** Whether there are more lines already. */
+  more: boolean;
+  /** Changes when the log is rewritten. */
+  log: string;
+}
+
 /** A setting of the recipe, as its control is drawn from it. */
 export interface Field {
   path: string;

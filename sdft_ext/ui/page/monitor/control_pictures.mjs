@@ -1,99 +1,131 @@
-// Control pictures by step: each prompt's picture at a chosen step beside the one at step 0.
+// Control pictures by step: each prompt's picture at a chosen step, next to the one at step 0.
 
 import { part } from "../shared/api.mjs";
 import { el, fill } from "../shared/dom.mjs";
 
+/** @import { App, ControlPictures, ControlPrompt } from "../types.d.ts" */
+
+/** The sets of prompts: their name, title, and what to look for. */
 const SETS = [
   ["concept", "With the trigger", "These should come to show the concept."],
   ["bleeding", "Without the trigger", "These should stay as they were at step 0."],
 ];
+/** Pictures up to this side are enlarged without blur [pixels]. */
+const SMALL = 128;
 
-export function controlsHistory(app) {
-  const slider = el("input.slider", { type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": "Step of the control pictures" });
-  const at = el("output.step-label");
-  const bar = el("div.row", { hidden: true }, slider, at);
-  const rows = el("div.stack");
-  const empty = el("p.quiet", {}, "Control pictures appear when the run has drawn its first ones. Name prompts under Watching to get some.");
-  let run = null;
-  let steps = [];
-  let prompts = [];
-  let follows = true;
-  let images = [];
+export class ControlHistory {
+  #app;
+  #slider = el("input.slider", { type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": "Step of the control pictures" });
+  #label = el("output.step-label");
+  #bar = el("div.row", { hidden: true }, this.#slider, this.#label);
+  #rows = el("div.stack");
+  #empty = el("p.quiet", {}, "Control pictures appear once the run has drawn its first ones. Add prompts under Watching to get some.");
+  /** @type {string | null} */
+  #run = null;
+  /** @type {ControlPictures} */
+  #controls = { steps: [], prompts: [] };
+  /** Whether the slider goes along with the newest step. */
+  #follows = true;
+  /** The pictures that follow the slider. @type {{ prompt: ControlPrompt, image: HTMLImageElement, caption: HTMLElement }[]} */
+  #images = [];
 
-  const address = (entry, step) => app.api.url(`runs/${part(run)}/controls/${part(entry.set)}/${entry.number}/${step}`);
-  const draw = () => {
-    const step = steps[Number(slider.value)];
-    at.textContent = step === undefined ? "" : `Step ${step}`;
-    slider.setAttribute("aria-valuetext", at.textContent);
-    for (const { entry, image, caption } of images) {
-      const url = address(entry, step);
-      if (image.src !== url) image.src = url;
-      image.alt = `${entry.prompt || "(empty prompt)"}, step ${step}`;
-      caption.textContent = `Step ${step}`;
-    }
-  };
-  const picture = (entry, step) => {
-    const image = el("img.control", { src: address(entry, step), alt: `${entry.prompt || "(empty prompt)"}, step ${step}`, loading: "lazy" });
-    // Small pictures are enlarged without blur.
-    image.addEventListener("load", () => image.classList.toggle("sdft-pixels", image.naturalWidth <= 128));
-    return image;
-  };
-  const build = () => {
-    images = [];
+  /** @param {App} app */
+  constructor(app) {
+    this.#app = app;
+    this.#slider.addEventListener("input", () => {
+      this.#follows = Number(this.#slider.value) === this.#controls.steps.length - 1;
+      this.#draw();
+    });
+    this.node = el("div.stack", {}, this.#bar, this.#rows, this.#empty);
+  }
+
+  /**
+   * Shows a run's control pictures; the chosen step stays.
+   * @param {string | null} run
+   * @param {ControlPictures | null} controls
+   */
+  show(run, controls) {
+    const { steps, prompts } = controls ?? { steps: [], prompts: [] };
+    const another = run !== this.#run || JSON.stringify(prompts) !== JSON.stringify(this.#controls.prompts);
+    const before = this.#controls.steps[Number(this.#slider.value)];
+    this.#run = run;
+    this.#controls = { steps, prompts };
+    const any = steps.length > 0 && prompts.length > 0;
+    this.#bar.hidden = this.#rows.hidden = !any;
+    this.#empty.hidden = any;
+    if (!any) return;
+    if (another) this.#follows = true;
+    this.#slider.max = String(steps.length - 1);
+    this.#slider.value = String(this.#follows ? steps.length - 1 : Math.max(steps.indexOf(before), 0));
+    if (another || !this.#images.length) this.#build();
+    this.#draw();
+  }
+
+  #build() {
+    this.#images = [];
     fill(
-      rows,
+      this.#rows,
       SETS.map(([set, title, help]) => {
-        const entries = prompts.filter((entry) => entry.set === set);
-        if (!entries.length) return null;
-        return el(
-          "div.control-set",
-          { data: { set } },
-          el("h3.subtitle", {}, title),
-          el("p.help", {}, help),
-          el(
-            "div.control-rows",
-            {},
-            entries.map((entry) => {
-              const image = picture(entry, steps.at(-1));
-              const caption = el("span.quiet", {}, "");
-              images.push({ entry, image, caption });
-              return el(
-                "figure.control-row",
-                {},
-                el("figcaption.prompt", { title: `Seed ${entry.seed}` }, entry.prompt || "(empty prompt)"),
-                el("div.pair", {}, el("div.of-step", {}, picture(entry, steps[0]), el("span.quiet", {}, `Step ${steps[0]}`)), el("div.of-step", { data: { role: "now" } }, image, caption)),
-              );
-            }),
-          ),
-        );
+        const prompts = this.#controls.prompts.filter((prompt) => prompt.set === set);
+        if (!prompts.length) return null;
+        const rows = el("div.control-rows", {}, prompts.map((prompt) => this.#row(prompt)));
+        return el("div.control-set", { data: { set } }, el("h3.subtitle", {}, title), el("p.help", {}, help), rows);
       }),
     );
-  };
+  }
 
-  slider.addEventListener("input", () => {
-    follows = Number(slider.value) === steps.length - 1;
-    draw();
-  });
+  /** @param {ControlPrompt} prompt */
+  #row(prompt) {
+    const [first] = this.#controls.steps;
+    const image = this.#picture(prompt, this.#controls.steps.at(-1) ?? first);
+    const caption = el("span.quiet", {}, "");
+    this.#images.push({ prompt, image, caption });
+    return el(
+      "figure.control-row",
+      {},
+      el("figcaption.prompt", { title: `Seed ${prompt.seed}` }, promptText(prompt)),
+      el(
+        "div.pair",
+        {},
+        el("div.of-step", {}, this.#picture(prompt, first), el("span.quiet", {}, `Step ${first}`)),
+        el("div.of-step", { data: { role: "now" } }, image, caption),
+      ),
+    );
+  }
 
-  return {
-    node: el("div.stack", {}, bar, rows, empty),
-    show(id, controls) {
-      const next = controls ?? { steps: [], prompts: [] };
-      const another = id !== run || JSON.stringify(next.prompts) !== JSON.stringify(prompts);
-      run = id;
-      const before = steps[Number(slider.value)];
-      steps = next.steps;
-      prompts = next.prompts;
-      const any = steps.length > 0 && prompts.length > 0;
-      bar.hidden = !any;
-      empty.hidden = any;
-      rows.hidden = !any;
-      if (!any) return;
-      if (another) follows = true;
-      slider.max = String(steps.length - 1);
-      slider.value = String(follows ? steps.length - 1 : Math.max(steps.indexOf(before), 0));
-      if (another || !images.length) build();
-      draw();
-    },
-  };
+  /**
+   * @param {ControlPrompt} prompt
+   * @param {number} step
+   */
+  #picture(prompt, step) {
+    const image = el("img.control", { src: this.#address(prompt, step), alt: `${promptText(prompt)}, step ${step}`, loading: "lazy" });
+    image.addEventListener("load", () => image.classList.toggle("sdft-pixels", image.naturalWidth <= SMALL));
+    return image;
+  }
+
+  /**
+   * @param {ControlPrompt} prompt
+   * @param {number} step
+   */
+  #address({ set, number }, step) {
+    return this.#app.api.url(`runs/${part(this.#run ?? "")}/controls/${part(set)}/${number}/${step}`);
+  }
+
+  #draw() {
+    const step = this.#controls.steps[Number(this.#slider.value)];
+    this.#label.textContent = step === undefined ? "" : `Step ${step}`;
+    this.#slider.setAttribute("aria-valuetext", this.#label.textContent);
+    if (step === undefined) return;
+    for (const { prompt, image, caption } of this.#images) {
+      const url = this.#address(prompt, step);
+      if (image.src !== url) image.src = url;
+      image.alt = `${promptText(prompt)}, step ${step}`;
+      caption.textContent = `Step ${step}`;
+    }
+  }
+}
+
+/** @param {ControlPrompt} prompt */
+function promptText({ prompt }) {
+  return prompt || "(empty prompt)";
 }

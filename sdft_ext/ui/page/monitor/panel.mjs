@@ -1,231 +1,224 @@
 // The Monitor panel: one run as it is on the server's disk. A reload of the page loses nothing.
 
-import { part } from "../shared/api.mjs";
-import { lossChart } from "./chart.mjs";
-import { controlsHistory } from "./control_pictures.mjs";
+import { ApiError, part, sentenceOf } from "../shared/api.mjs";
 import { button, el, fill } from "../shared/dom.mjs";
-import { duration, megabytes, short } from "../shared/numbers.mjs";
 import { Poll } from "../shared/poll.mjs";
-import { queueList } from "./queue.mjs";
-import { active, badge, progressBar, resumable, runMenu, wholeModel } from "../shared/run_widgets.mjs";
+import { active, badge, progressBar, runMenu } from "../shared/run_widgets.mjs";
+import { ActionButtons } from "./action_buttons.mjs";
+import { LossChart } from "./chart.mjs";
+import { ControlHistory } from "./control_pictures.mjs";
+import { QueueList } from "./queue.mjs";
+import { eventText, progressText } from "./run_text.mjs";
 
+/** @import { App, LogLine, RunDetail, RunLog, Status } from "../types.d.ts" */
+
+/** Milliseconds between two questions about a run that goes on, and one that has ended: it changes only when somebody resumes it. */
+const OFTEN = 1000;
+const SELDOM = 5000;
+
+/** @param {App} app */
 export function monitorPanel(app) {
-  const menu = runMenu(app, "Run", () => true, (id) => choose(id));
-  const state = el("span");
-  const bar = progressBar();
-  const facts = el("p.progress-facts", { data: { role: "facts" } });
-  const message = el("p.notice", { role: "status", hidden: true });
-  const buttons = el("div.row.wrap");
-  const chart = lossChart();
-  const history = controlsHistory(app);
-  const events = el("ol.events");
-  const verdict = el("div.stack.tight");
-  const grid = el("img.grid-picture", { alt: "Saves and control prompts as a grid", loading: "lazy" });
-  const gridCard = el("details.card.fold", { hidden: true }, el("summary", {}, "Grid of saves"), grid);
-  const about = el(
-    "div.monitor",
-    { hidden: true },
-    el("section.card", { "aria-label": "Progress" }, el("div.row.wrap", {}, menu.node, state, el("span.spring"), buttons), bar.node, facts, message),
-    el("section.card", { "aria-label": "Loss" }, el("h2.title", {}, "Loss"), chart.node, verdict),
-    el("section.card", { "aria-label": "Control pictures" }, el("h2.title", {}, "Control pictures"), history.node),
-    gridCard,
-    el("details.card.fold", {}, el("summary", {}, "Events"), events),
-  );
-  const none = el("div.card.empty", {}, el("p", {}, "No run yet."), button("Prepare one", () => app.show("train")));
-  const queue = el("section.card", { "aria-label": "Queue" }, el("h2.title", {}, "Queue"), queueList(app));
-  const node = el("div.stack", {}, none, about, queue);
+  return new MonitorPanel(app);
+}
 
-  let run = null;
-  let next = 0;
-  let version = null;
-  let detail = null;
-  let status = null;
-  let last = {};
-  let pinned = false;
+class MonitorPanel {
+  #app;
+  #menu;
+  #state = el("span");
+  #bar = progressBar();
+  #facts = el("p.progress-facts", { data: { role: "facts" } });
+  #message = el("p.notice", { role: "status", hidden: true });
+  #buttons;
+  #chart = new LossChart();
+  #history;
+  #events = el("ol.events");
+  #verdict = el("div.stack.tight");
+  #grid = el("img.grid-picture", { alt: "Saves and control prompts as a grid", loading: "lazy" });
+  #gridCard = el("details.card.fold", { hidden: true }, el("summary", {}, "Grid of saves"), this.#grid);
+  #none;
+  #about;
+  #poll;
+  /** @type {string | null} */
+  #run = null;
+  /** Whether the user has chosen the run: then it stays when another one starts. */
+  #pinned = false;
+  /** The next line of the log, and the log's version. */
+  #next = 0;
+  /** @type {string | null} */
+  #version = null;
+  /** @type {RunDetail | null} */
+  #detail = null;
+  /** @type {Status | null} */
+  #status = null;
+  /** The last line with a step's numbers. @type {Partial<LogLine>} */
+  #last = {};
 
-  const poll = new Poll({
-    ask: look,
-    every: 1000,
-    visible: () => app.visible && !node.parentElement?.hidden && run !== null,
-    over: () => app.over,
-    trouble: (error) => {
-      if (error && error.status !== 404) tell(error.message, "bad");
-    },
-  }).start();
-
-  /** Shows a run; `byUser`: and stays with it when another one starts. */
-  function choose(id, byUser = true) {
-    pinned = byUser;
-    if (id === run) return;
-    run = id;
-    next = 0;
-    version = null;
-    detail = status = null;
-    last = {};
-    chart.clear();
-    fill(events);
-    fill(verdict);
-    fill(buttons);
-    gridCard.hidden = true;
-    facts.textContent = "";
-    message.hidden = true;
-    history.show(run, null);
-    follow();
-    poll.now();
-  }
-
-  async function look() {
-    const id = run;
-    const found = await app.api.get(`runs/${part(id)}/status`, { since: next });
-    if (id !== run) return;
-    // A run that was resumed has written its log anew: read it from its start.
-    if (version !== null && found.log !== version) {
-      chart.clear();
-      fill(events);
-      next = 0;
-      version = null;
-      return look();
-    }
-    version = found.log;
-    next = found.next;
-    chart.add(found.lines);
-    for (const line of found.lines) {
-      if (line.event) event(line);
-      else if ("pictures_per_second" in line) last = line;
-    }
-    const before = status?.state;
-    status = found.status;
-    // A run that has ended changes only when somebody resumes it.
-    poll.every = active(status) || status.state === "waiting" ? 1000 : 5000;
-    if (!detail || before !== status.state || found.lines.some((line) => line.event === "save" || line.event === "controls")) {
-      const whole = await app.api.get(`runs/${part(id)}`);
-      if (id !== run) return;
-      detail = whole;
-      history.show(run, detail.controls);
-      judged();
-      if (before && before !== status.state) app.refresh();
-    }
-    show();
-    if (found.more) return look();
-  }
-
-  function show() {
-    const { step, total, seconds_left: left } = status;
-    fill(state, badge(status.state));
-    bar.set(step, total, status.state);
-    const words = [];
-    // While it prepares, pictures are counted.
-    if (total) words.push(`${status.state === "preparing" ? "Picture" : "Step"} ${step} of ${total}`);
-    if (status.state === "training" && left) words.push(`${duration(left)} left`);
-    if (last.pictures_per_second) words.push(`${short(last.pictures_per_second)} pictures/s`);
-    if (last.memory_mb) words.push(megabytes(last.memory_mb));
-    if (last.smoothed !== undefined) words.push(`loss ${short(Number(last.smoothed))}`);
-    facts.textContent = words.join(" · ");
-    tell(status.message, status.state === "failed" ? "bad" : "plain");
-    chart.draw();
-    actions();
-  }
-
-  function tell(text, kind) {
-    message.hidden = !text;
-    message.textContent = text ?? "";
-    message.className = `sdft-notice sdft-${kind}`;
-  }
-
-  /** The buttons that make sense now. */
-  function actions() {
-    const wanted = [];
-    const add = (action, label, options = {}) => wanted.push([action, label, options]);
-    // No step comes any more: nothing can be asked of it.
-    const drawing = status.state === "drawing";
-    if (active(status) && !drawing) {
-      if (status.state === "paused") add("resume", "Resume", { kind: "primary" });
-      else add("pause", "Pause");
-      add("save", "Save now", { done: "A save is written after this step." });
-      add("sample", "Sample now", { done: "Control pictures are drawn after this step." });
-      // A whole model is no part of a prompt: it is saved, and chosen as the checkpoint.
-      if (app.can("txt2img") && detail && !wholeModel(app.schema, detail.recipe.method)) add("try", "Try now", { act: tryNow });
-      add("stop", "Stop", { kind: "danger", done: "The run stops after this step, with a save; Resume goes on from there." });
-    } else if (status.state === "waiting") add("stop", "Take out");
-    else if (!drawing) {
-      if (resumable(status)) add("resume", "Resume", { kind: "primary" });
-      if (app.can("txt2img") && detail?.saves.length && wholeModel(app.schema, detail.recipe.method)) add("use", "Use in txt2img", { act: use });
-      if (detail?.saves.length) add("evaluate", "Evaluate the saves", { kind: resumable(status) ? "plain" : "primary", act: () => app.evaluate(run) });
-    }
-    const names = wanted.map(([action]) => action).join();
-    if (buttons.dataset.actions === `${run} ${names}`) return;
-    buttons.dataset.actions = `${run} ${names}`;
-    fill(
-      buttons,
-      wanted.map(([action, label, { kind = "plain", done, act }]) => {
-        const one = button(label, async () => {
-          if (act) return act(one);
-          const worked = await app.attempt(() => app.api.post(`runs/${part(run)}/${action}`), one);
-          if (worked && done) app.say(done);
-          poll.now();
-          app.poll.now();
-        }, { kind, data: { action } });
-        return one;
-      }),
+  /** @param {App} app */
+  constructor(app) {
+    this.#app = app;
+    this.#menu = runMenu(app, "Run", () => true, (id) => this.choose(id));
+    this.#buttons = new ActionButtons(app, () => {
+      this.#poll.now();
+      app.poll.now();
+    });
+    this.#history = new ControlHistory(app);
+    this.#none = el("div.card.empty", {}, el("p", {}, "No runs yet."), button("Set up a run", () => app.show("train")));
+    this.#about = el(
+      "div.monitor",
+      { hidden: true },
+      el("section.card", { "aria-label": "Progress" }, el("div.row.wrap", {}, this.#menu.node, this.#state, el("span.spring"), this.#buttons.node), this.#bar.node, this.#facts, this.#message),
+      el("section.card", { "aria-label": "Loss" }, el("h2.title", {}, "Loss"), this.#chart.node, this.#verdict),
+      el("section.card", { "aria-label": "Control pictures" }, el("h2.title", {}, "Control pictures"), this.#history.node),
+      this.#gridCard,
+      el("details.card.fold", {}, el("summary", {}, "Events"), this.#events),
     );
+    const queue = el("section.card", { "aria-label": "Queue" }, el("h2.title", {}, "Queue"), new QueueList(app).node);
+    this.node = el("div.stack", {}, this.#none, this.#about, queue);
+    this.#poll = new Poll({
+      ask: () => this.#look(),
+      every: OFTEN,
+      visible: () => app.visible && !this.node.parentElement?.hidden && this.#run !== null,
+      over: () => app.over,
+      trouble: (error) => {
+        if (error && !(error instanceof ApiError && error.status === 404)) this.#tell(sentenceOf(error), "bad");
+      },
+    }).start();
+    app.whenRuns(this.node, () => this.#follow());
   }
 
-  async function use(one) {
-    await app.attempt(async () => {
-      const { useCheckpoint } = await import("../shared/webui.mjs");
-      await useCheckpoint(app, run, detail.saves.at(-1));
-    }, one);
+  /**
+   * Shows a run. `byUser`: and stays with it when another one starts.
+   * @param {string} id
+   */
+  choose(id, byUser = true) {
+    this.#pinned = byUser;
+    if (id === this.#run) return;
+    this.#run = id;
+    this.#restart();
+    this.#detail = this.#status = null;
+    this.#last = {};
+    fill(this.#verdict);
+    this.#buttons.clear();
+    this.#gridCard.hidden = true;
+    this.#facts.textContent = "";
+    this.#message.hidden = true;
+    this.#history.show(id, null);
+    this.#follow();
+    this.#poll.now();
   }
 
-  async function tryNow(one) {
-    await app.attempt(async () => {
-      const { tryNow: send } = await import("../shared/webui.mjs");
-      await send(app, run);
-    }, one);
+  /** Reads the log from its start. */
+  #restart() {
+    this.#next = 0;
+    this.#version = null;
+    this.#chart.clear();
+    fill(this.#events);
   }
 
-  function event(line) {
-    const { step, event: kind, file, text } = line;
-    const words = { save: `Save ${file ?? ""}`, controls: "Control pictures", warning: text ?? "Warning", "turn-retried": text ?? "A step was done again" };
-    events.prepend(el("li", { class: kind === "warning" ? "sdft-problem" : "" }, `Step ${step}: ${words[kind] ?? text ?? kind}`));
+  /** Asks for what is new in the log, until there is no more. @returns {Promise<void>} */
+  async #look() {
+    const id = this.#run;
+    if (id === null) return;
+    /** @type {RunLog} */
+    const found = await this.#app.api.get(`runs/${part(id)}/status`, { since: this.#next });
+    if (id !== this.#run) return;
+    // A run that was resumed has written its log anew: read it from its start.
+    if (this.#version !== null && found.log !== this.#version) {
+      this.#restart();
+      return this.#look();
+    }
+    this.#version = found.log;
+    this.#next = found.next;
+    this.#addLines(found.lines);
+    const before = this.#status?.state;
+    this.#status = found.status;
+    this.#poll.every = active(found.status) || found.status.state === "waiting" ? OFTEN : SELDOM;
+    const changed = before !== found.status.state;
+    if (!this.#detail || changed || found.lines.some(({ event }) => event === "save" || event === "controls")) {
+      if (!(await this.#lookWhole(id))) return;
+      if (before && changed) this.#app.refresh();
+    }
+    this.#show(id, found.status);
+    if (found.more) return this.#look();
   }
 
-  function judged() {
-    const calm = detail.verdict === "fine";
-    fill(verdict, detail.advice && el(calm ? "p.help" : "p.advice", { data: { verdict: detail.verdict } }, detail.advice));
-    gridCard.hidden = !detail.grid;
-    if (detail.grid) {
-      const url = app.api.url(`runs/${part(run)}/grid`, { saves: detail.saves.length });
-      if (grid.src !== url) grid.src = url;
+  /** @param {LogLine[]} lines */
+  #addLines(lines) {
+    this.#chart.add(lines);
+    for (const line of lines) {
+      if (line.event) this.#events.prepend(el("li", { class: line.event === "warning" ? "sdft-problem" : "" }, eventText(line)));
+      else if ("pictures_per_second" in line) this.#last = line;
     }
   }
 
-  function follow() {
-    const { runs, current } = app.runs;
-    none.hidden = runs.length > 0;
-    if (run && !runs.some((one) => one.id === run)) {
-      run = null;
-      pinned = false;
+  /**
+   * Asks for all of a run; returns whether it is still the one that is shown.
+   * @param {string} id
+   */
+  async #lookWhole(id) {
+    /** @type {RunDetail} */
+    const detail = await this.#app.api.get(`runs/${part(id)}`);
+    if (id !== this.#run) return false;
+    this.#detail = detail;
+    this.#history.show(id, detail.controls);
+    this.#showVerdict(detail);
+    return true;
+  }
+
+  /**
+   * @param {string} id
+   * @param {Status} status
+   */
+  #show(id, status) {
+    fill(this.#state, badge(status.state));
+    this.#bar.set(status.step, status.total, status.state);
+    this.#facts.textContent = progressText(status, this.#last);
+    this.#tell(status.message, status.state === "failed" ? "bad" : "plain");
+    this.#chart.draw();
+    this.#buttons.draw(id, status, this.#detail);
+  }
+
+  /**
+   * @param {string} text empty for none
+   * @param {"bad" | "plain"} kind
+   */
+  #tell(text, kind) {
+    this.#message.hidden = !text;
+    this.#message.textContent = text ?? "";
+    this.#message.className = `sdft-notice sdft-${kind}`;
+  }
+
+  /** @param {RunDetail} detail */
+  #showVerdict({ id, verdict, advice, grid, saves }) {
+    fill(this.#verdict, advice && el(verdict === "fine" ? "p.help" : "p.advice", { data: { verdict } }, advice));
+    this.#gridCard.hidden = !grid;
+    if (!grid) return;
+    const url = this.#app.api.url(`runs/${part(id)}/grid`, { saves: saves.length });
+    if (this.#grid.src !== url) this.#grid.src = url;
+  }
+
+  /** Follows the list of runs: without a choice of the user, the one that trains is shown. @returns {void} */
+  #follow() {
+    const { runs, current } = this.#app.runs;
+    this.#none.hidden = runs.length > 0;
+    if (this.#run && !runs.some(({ id }) => id === this.#run)) {
+      this.#run = null;
+      this.#pinned = false;
     }
-    if (!pinned || !run) {
-      const wanted = current ?? run ?? runs[0]?.id ?? null;
-      if (wanted && wanted !== run) return choose(wanted, false);
+    if (!this.#pinned || !this.#run) {
+      const wanted = current ?? this.#run ?? runs[0]?.id ?? null;
+      if (wanted && wanted !== this.#run) return this.choose(wanted, false);
     }
-    about.hidden = run === null;
-    menu.draw(run);
+    this.#about.hidden = this.#run === null;
+    this.#menu.draw(this.#run);
     // The chosen run starts or ends by itself.
-    const listed = runs.find((one) => one.id === run);
-    if (listed && status && listed.state !== status.state) poll.now();
+    const listed = runs.find(({ id }) => id === this.#run);
+    if (listed && this.#status && listed.state !== this.#status.state) this.#poll.now();
   }
 
-  app.whenRuns(node, follow);
-  return {
-    node,
-    choose,
-    shown() {
-      follow();
-      poll.now();
-      chart.draw();
-    },
-  };
+  shown() {
+    this.#follow();
+    this.#poll.now();
+    this.#chart.draw();
+  }
 }

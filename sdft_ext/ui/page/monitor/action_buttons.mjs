@@ -1,0 +1,89 @@
+// The buttons of what can be done with a run; they stay the same elements as long as the same can be done.
+
+import { part } from "../shared/api.mjs";
+import { button, el, fill } from "../shared/dom.mjs";
+import { wholeModel } from "../shared/run_widgets.mjs";
+import { runActions } from "./run_actions.mjs";
+
+/** @import { App, RunDetail, Status } from "../types.d.ts" */
+/** @import { RunAction } from "./run_actions.mjs" */
+
+export class ActionButtons {
+  #app;
+  #asked;
+  #run = "";
+  /** @type {RunDetail | null} */
+  #detail = null;
+  /** The run and the actions that are shown. */
+  #shown = "";
+  node = el("div.row.wrap");
+
+  /**
+   * `asked()` is called when something was asked of the run.
+   * @param {App} app
+   * @param {() => void} asked
+   */
+  constructor(app, asked) {
+    this.#app = app;
+    this.#asked = asked;
+  }
+
+  clear() {
+    this.#shown = "";
+    fill(this.node);
+  }
+
+  /**
+   * Shows what can be done now.
+   * @param {string} run
+   * @param {Status} status
+   * @param {RunDetail | null} detail
+   */
+  draw(run, status, detail) {
+    this.#run = run;
+    this.#detail = detail;
+    const actions = runActions(status, {
+      txt2img: this.#app.can("txt2img"),
+      whole: detail && wholeModel(this.#app.schema, detail.recipe.method),
+      saves: detail?.saves.length ?? 0,
+    });
+    const names = [run, ...actions.map(({ name }) => name)].join(" ");
+    if (this.#shown === names) return;
+    this.#shown = names;
+    fill(this.node, actions.map((action) => this.#button(action)));
+  }
+
+  /** @param {RunAction} action */
+  #button({ name, label, kind = "plain", done }) {
+    const pressed = button(label, () => this.#act(name, done, pressed), { kind, data: { action: name } });
+    return pressed;
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | undefined} done
+   * @param {HTMLButtonElement} pressed
+   */
+  async #act(name, done, pressed) {
+    const run = this.#run;
+    if (name === "evaluate") return this.#app.evaluate(run);
+    if (name === "try" || name === "use") return this.#app.attempt(() => (name === "try" ? this.#try(run) : this.#use(run)), pressed);
+    const worked = await this.#app.attempt(() => this.#app.api.post(`runs/${part(run)}/${name}`), pressed);
+    if (worked && done) this.#app.say(done);
+    this.#asked();
+  }
+
+  /** @param {string} run */
+  async #try(run) {
+    const { tryNow } = await import("../shared/webui.mjs");
+    await tryNow(this.#app, run);
+  }
+
+  /** @param {string} run */
+  async #use(run) {
+    const save = this.#detail?.saves.at(-1);
+    if (!save) return;
+    const { useCheckpoint } = await import("../shared/webui.mjs");
+    await useCheckpoint(this.#app, run, save);
+  }
+}

@@ -1,0 +1,31 @@
+// What the Monitor says of a run: its progress in one line, its events.
+
+import { duration, megabytes, short } from "../shared/numbers.mjs";
+
+/** @import { LogLine, Status } from "../types.d.ts" */
+
+/**
+ * Says how far a run is.
+ * @param {Status} status
+ * @param {Partial<LogLine>} last the last line with a step's numbers
+ */
+export function progressText({ state, step, total, seconds_left: left }, last) {
+  const facts = [];
+  // While a run is preparing, pictures are counted.
+  if (total) facts.push(`${state === "preparing" ? "Picture" : "Step"} ${step} of ${total}`);
+  if (state === "training" && left) facts.push(`${duration(left)} left`);
+  if (last.pictures_per_second) facts.push(`${short(last.pictures_per_second)} pictures/s`);
+  if (last.memory_mb) facts.push(megabytes(last.memory_mb));
+  if (last.smoothed !== undefined) facts.push(`loss ${short(Number(last.smoothed))}`);
+  return facts.join(" · ");
+}
+
+/**
+ * Says what an event was.
+ * @param {LogLine} line
+ */
+export function eventText({ step, event = "", file = "", text }) {
+  /** @type {Record<string, string>} */
+  const texts = { save: `Save ${file}`, controls: "Control pictures", warning: text ?? "Warning", "turn-retried": text ?? "A step was repeated" };
+  return `Step ${step}: ${texts[event] ?? text ?? event}`;
+}

@@ -1,0 +1,82 @@
+// The Monitor's logic: the chart's numbers, the queue's order, what is said of a run, what can be done with it.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { ChartData, valueAt, zoomed } from "../../sdft_ext/ui/page/monitor/chart_data.mjs";
+import { moved, queueItems } from "../../sdft_ext/ui/page/monitor/queue_order.mjs";
+import { runActions } from "../../sdft_ext/ui/page/monitor/run_actions.mjs";
+import { eventText, progressText } from "../../sdft_ext/ui/page/monitor/run_text.mjs";
+
+test("the chart joins the numbers of a step from several lines of the log", () => {
+  const data = new ChartData();
+  data.add([{ step: 2, loss: 0.2, smoothed: 0.3 }, { step: 1, loss: "NaN" }, { step: 3, event: "save" }]);
+  data.add([{ step: 2, "validation/held_out": 0.25 }, { step: 4, event: "controls" }]);
+  assert.deepEqual(data.columns(), [[1, 2], [null, 0.2], [null, 0.3], [null, 0.25], [null, null]]);
+  assert.deepEqual([data.points, data.saves, data.controls], [2, [3], [4]]);
+});
+
+test("the chart's height leaves out a few wild steps, lines that are off, and steps out of sight", () => {
+  const data = new ChartData();
+  data.add(Array.from({ length: 1000 }, (_, step) => ({ step, loss: step === 500 ? 1e9 : 1, smoothed: 3 })));
+  assert.deepEqual(data.valueRange(new Set(["smoothed"]), null, false), [0, 1.1]);
+  assert.deepEqual(data.valueRange(new Set(), null, true), [1, 3.5999999999999996]);
+  assert.deepEqual(data.valueRange(new Set(), { min: 5000, max: 6000 }, false), [0, 1]);
+});
+
+test("a logarithmic scale begins above zero", () => {
+  const data = new ChartData();
+  data.add([{ step: 1, loss: 0 }, { step: 2, loss: 0.5 }]);
+  assert.equal(data.valueRange(new Set(), null, true)[0], 0.5);
+  assert.equal(data.valueRange(new Set(), null, false)[0], 0);
+});
+
+test("zooming keeps the step under the pointer where it is, inside the run", () => {
+  const all = { min: 0, max: 100 };
+  assert.deepEqual(zoomed(all, 25, 0.5, all), { min: 12.5, max: 62.5 });
+  assert.deepEqual(zoomed({ min: 10, max: 90 }, 50, 10, all), all);
+  assert.equal(zoomed({ min: 10, max: 12 }, 11, 0.5, all), null);
+});
+
+test("without a pointer the legend shows a line's last number", () => {
+  assert.equal(valueAt([1, 2, null], null), 2);
+  assert.equal(valueAt([1, 2, null], 2), null);
+  assert.equal(valueAt([0, null], undefined), 0);
+  assert.equal(valueAt([null], null), null);
+});
+
+test("a waiting run is moved to a place among the others", () => {
+  assert.deepEqual(moved(["a", "b", "c"], "c", 0), ["c", "a", "b"]);
+  assert.deepEqual(moved(["a", "b", "c"], "a", 1), ["b", "a", "c"]);
+  assert.deepEqual(queueItems(["x", "regularization/dogs", "y"], [{ id: "x", name: "X" }], { "regularization/dogs": "Dogs" }), [
+    { id: "x", name: "X", number: 0, last: false },
+    { id: "regularization/dogs", name: "Dogs", number: 1, last: false },
+    { id: "y", name: "y", number: 2, last: true },
+  ]);
+});
+
+test("a run's progress is one line of what is known", () => {
+  const status = { state: "training", step: 5, total: 20, seconds_left: 70 };
+  assert.equal(progressText(status, { pictures_per_second: 1.234, memory_mb: 2048, smoothed: "0.12345" }), "Step 5 of 20 · 1 min 10 s left · 1.23 pictures/s · 2.0 GB · loss 0.123");
+  assert.equal(progressText({ ...status, state: "preparing" }, {}), "Picture 5 of 20");
+  assert.equal(progressText({ ...status, total: 0, seconds_left: 0 }, {}), "");
+});
+
+test("an event is said by its kind, else in its own words", () => {
+  assert.equal(eventText({ step: 3, event: "save", file: "a.safetensors" }), "Step 3: Save a.safetensors");
+  assert.equal(eventText({ step: 3, event: "warning", text: "The loss is NaN." }), "Step 3: The loss is NaN.");
+  assert.equal(eventText({ step: 3, event: "something" }), "Step 3: something");
+});
+
+test("a run offers what makes sense in its state", () => {
+  const names = (state, facts) => runActions({ state }, { txt2img: true, whole: false, saves: 2, ...facts }).map(({ name }) => name);
+  assert.deepEqual(names("training"), ["pause", "save", "sample", "try", "stop"]);
+  assert.deepEqual(names("paused", { whole: true }), ["resume", "save", "sample", "stop"]);
+  assert.deepEqual(names("preparing", { whole: null }), ["pause", "save", "sample", "stop"]);
+  assert.deepEqual(names("drawing"), []);
+  assert.deepEqual(names("waiting"), ["stop"]);
+  assert.deepEqual(names("finished"), ["evaluate"]);
+  assert.deepEqual(names("stopped", { whole: true }), ["resume", "use", "evaluate"]);
+  assert.deepEqual(names("failed", { txt2img: false, whole: true }), ["resume", "evaluate"]);
+  assert.deepEqual(names("finished", { saves: 0 }), []);
+});
