@@ -69,7 +69,7 @@ def test_each_setting_leads_to_its_term_and_back(open_page):
     )
     assert field(page, "train.learning_rate").is_visible()
     panel(page, "guide")
-    page.fill("[aria-label='Search the terms']", "min-snr")
+    page.fill("[aria-label='Search terms']", "min-snr")
     assert page.locator("[data-entry]:visible").evaluate_all("n => n.map(one => one.dataset.entry)") == ["snr"]
 
 

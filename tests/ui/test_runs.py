@@ -184,7 +184,7 @@ def test_waiting_runs_are_reordered_and_taken_out(open_page, server):
     page.wait_for_function("() => document.querySelector('.sdft-queue-name').textContent === 'queue-b'")
     assert json.loads(page.evaluate("fetch('sdft/v1/runs').then(a => a.text())"))["queue"] == ["queue-b", "queue-c"]
     for name in ("queue-b", "queue-c"):
-        page.get_by_label(f"Take {name} out of the queue").click()
+        page.get_by_label(f"Remove {name} from the queue").click()
         page.locator(f".sdft-queue-item[data-run={name}]").wait_for(state="detached")
     page.select_option("[aria-label=Run] >> nth=0", "queue-a")
     stop(page)

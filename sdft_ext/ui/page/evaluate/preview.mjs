@@ -1,10 +1,18 @@
 // Chooses the control picture that a save's card shows.
 
-import { part } from "../shared/api.mjs";
-import { el } from "../shared/dom.mjs";
+import { ApiError, part } from "../shared/api.mjs";
 import { confirm, dialog } from "../shared/dialog.mjs";
+import { el } from "../shared/dom.mjs";
 
-export async function choosePreview(app, run, save, step, prompts) {
+/** @import { App, ControlPrompt, Save } from "../types.d.ts" */
+
+/**
+ * Lets the user choose among the control pictures of a step.
+ * @param {App} app
+ * @param {{ run: string, save: Save, step: number, prompts: ControlPrompt[] }} choice
+ */
+export async function choosePreview(app, { run, save, step, prompts }) {
+  /** @type {ControlPrompt | null} */
   const entry = await dialog(app, `Preview of ${save.name}`, (close) =>
     el(
       "div.stack",
@@ -30,10 +38,10 @@ export async function choosePreview(app, run, save, step, prompts) {
     try {
       await app.api.post(`runs/${part(run)}/preview`, body);
     } catch (error) {
-      // Somebody else's picture is there: it is only replaced when the user says so.
-      if (error.status !== 409 || !(await confirm(app, "Replace the preview", error.message, "Replace"))) throw error;
+      // A picture that no run made is there: it is only replaced when the user says so.
+      if (!(error instanceof ApiError) || error.status !== 409 || !(await confirm(app, "Replace the preview", error.message, "Replace"))) throw error;
       await app.api.post(`runs/${part(run)}/preview`, { ...body, replace: true });
     }
-    app.say(`${save.name} has its preview.`);
+    app.say(`Preview set for ${save.name}.`);
   });
 }

@@ -1,0 +1,117 @@
+// The table of a run's saves: marked to be compared, sent to txt2img, given a preview.
+
+import { part } from "../shared/api.mjs";
+import { button, el } from "../shared/dom.mjs";
+import { short } from "../shared/numbers.mjs";
+import { wholeModel } from "../shared/run_widgets.mjs";
+import { BASE, conceptPrompts, previewStep } from "./saves.mjs";
+
+/** @import { App, RunDetail, Save } from "../types.d.ts" */
+
+/** Columns; those without a place on a phone are optional. */
+const COLUMNS = ["", "Save", "Step", "Epoch", "Loss", ""];
+const OPTIONAL = ["Epoch", "Loss"];
+
+export class SavesTable {
+  #app;
+  #run;
+  #detail;
+  /** Steps of the saves to compare, and BASE. */
+  #chosen;
+
+  /**
+   * @param {App} app
+   * @param {string} run
+   * @param {RunDetail} detail
+   * @param {Set<string | number>} chosen steps of the saves to compare, and BASE; changed here
+   */
+  constructor(app, run, detail, chosen) {
+    this.#app = app;
+    this.#run = run;
+    this.#detail = detail;
+    this.#chosen = chosen;
+    const heads = COLUMNS.map((name) => el(OPTIONAL.includes(name) ? "th.optional" : "th", { scope: "col" }, name));
+    this.node = el(
+      "div.table-box",
+      {},
+      el("table.table", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, this.#baseRow(), detail.saves.map((save) => this.#row(save)))),
+    );
+  }
+
+  #baseRow() {
+    return el(
+      "tr",
+      {},
+      // The X/Y/Z plot always has the base model as its first column.
+      el("td", {}, this.#app.can("tryout") && this.#box(BASE, "Compare without any save")),
+      el("td.quiet", { colspan: 5 }, "None: the base model"),
+    );
+  }
+
+  /** @param {Save} save */
+  #row(save) {
+    const { name, file, step, epoch, loss } = save;
+    const whole = wholeModel(this.#app.schema, this.#detail.recipe.method);
+    const use = this.#app.can("txt2img") && (whole ? this.#useButton(save) : this.#sendButton(save));
+    return el(
+      "tr",
+      {},
+      el("td", {}, this.#box(step, `Compare ${name}`)),
+      el("td.save-name", { title: file }, name),
+      el("td", {}, String(step)),
+      el("td.optional", {}, epoch == null ? "" : short(epoch)),
+      el("td.optional", {}, loss == null ? "" : short(loss)),
+      el("td", {}, el("div.row.end.wrap", {}, use, this.#previewButton(save))),
+    );
+  }
+
+  /**
+   * @param {string | number} key
+   * @param {string} label
+   */
+  #box(key, label) {
+    const box = el("input", { type: "checkbox", checked: this.#chosen.has(key), "aria-label": label, data: { save: String(key) } });
+    box.addEventListener("change", () => {
+      if (box.checked) this.#chosen.add(key);
+      else this.#chosen.delete(key);
+    });
+    return box;
+  }
+
+  /** @param {Save} save */
+  #sendButton(save) {
+    const send = () =>
+      this.#app.attempt(async () => {
+        const { sendToTxt2img } = await import("../shared/webui.mjs");
+        /** @type {{ infotext: string }} */
+        const { infotext } = await this.#app.api.post(`runs/${part(this.#run)}/handover`, { to: "txt2img", saves: [save.step] });
+        await sendToTxt2img(infotext);
+      });
+    return button("Send to txt2img", send, { kind: "small", "aria-label": `Send ${save.name} to txt2img`, data: { action: "txt2img" } });
+  }
+
+  /** @param {Save} save */
+  #useButton(save) {
+    const use = () =>
+      this.#app.attempt(async () => {
+        const { useCheckpoint } = await import("../shared/webui.mjs");
+        await useCheckpoint(this.#app, this.#run, save);
+      }, pressed);
+    const pressed = button("Use in txt2img", use, { kind: "small", "aria-label": `Use ${save.name} in txt2img`, data: { action: "use" } });
+    return pressed;
+  }
+
+  /**
+   * Makes the button that chooses a control picture for the save's card; null where there is none.
+   * @param {Save} save
+   */
+  #previewButton(save) {
+    const prompts = conceptPrompts(this.#detail.controls);
+    if (!prompts.length) return null;
+    const choose = async () => {
+      const { choosePreview } = await import("./preview.mjs");
+      await choosePreview(this.#app, { run: this.#run, save, step: previewStep(this.#detail.controls.steps, save.step), prompts });
+    };
+    return button("Use as preview…", choose, { kind: "small", "aria-label": `Choose a preview for ${save.name}`, data: { action: "preview" } });
+  }
+}
