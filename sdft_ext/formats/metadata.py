@@ -14,6 +14,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
+from .. import __version__
 from ..recipe import METHOD_INFO, Recipe
 from ..storage import atomic
 from .family import Family
@@ -61,7 +62,8 @@ def lora_metadata(recipe: Recipe, family: Family, facts: RunFacts, stem: str) ->
 
     The method adds ``ss_network_*``. With ``save.private``, folder names, captions, tags and triggers are left out.
     """
-    return {**_kohya(recipe, family, facts, stem), **_modelspec(recipe, family, stem)}
+    own = {"sdft_version": __version__}
+    return {**_kohya(recipe, family, facts, stem), **_modelspec(recipe, family, stem), **own}
 
 
 def _kohya(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[str, str]:

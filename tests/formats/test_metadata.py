@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save, save_file
 
+from sdft_ext import __version__
 from sdft_ext.formats import metadata
 from sdft_ext.formats.metadata import RunFacts, base_hashes, lora_metadata, save_preview, with_hashes
 from sdft_ext.recipe import Concept, Recipe
@@ -129,6 +130,13 @@ def test_settings_are_written_as_they_were():
     assert found["ss_text_encoder_lr"] == "None" and metadata_of()["ss_text_encoder_lr"] == "0.0001"
     assert found["ss_random_crop"] == "True" and metadata_of()["ss_random_crop"] == "False"
     assert "modelspec.encoder_layer" not in metadata_of()
+
+
+def test_a_save_names_the_version_that_trained_it_as_the_changelog_does():
+    assert told()["sdft_version"] == told(save__private=True)["sdft_version"] == __version__
+    lines = (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    versions = [line.split("]")[0].removeprefix("## [") for line in lines if line.startswith("## [")]
+    assert versions[0] == "Unreleased" and versions[1] == __version__
 
 
 def test_private_files_name_no_folder_caption_or_trigger():
