@@ -133,7 +133,7 @@ def test_settings_are_written_as_they_were():
 
 
 def test_a_save_names_the_version_that_trained_it_as_the_changelog_does():
-    assert told()["sdft_version"] == told(save__private=True)["sdft_version"] == __version__
+    assert metadata_of()["sdft_version"] == metadata_of(save__private=True)["sdft_version"] == __version__
     lines = (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
     versions = [line.split("]")[0].removeprefix("## [") for line in lines if line.startswith("## [")]
     assert versions[0] == "Unreleased" and versions[1] == __version__
