@@ -26,6 +26,7 @@ test("a change is shown word by word, in one piece where neighbouring words chan
   assert.deepEqual(changes("", "new words"), [["new", "new words"]]);
   assert.deepEqual(changes("one two three", "one three"), [["same", "one "], ["old", "two "], ["same", "three"]]);
   assert.deepEqual(changes("one, two", "eins, zwei"), [["old", "one"], ["new", "eins"], ["same", ", "], ["old", "two"], ["new", "zwei"]]);
+  assert.deepEqual(changes("one,two", "eins,zwei"), [["old", "one"], ["new", "eins"], ["same", ","], ["old", "two"], ["new", "zwei"]]);
   assert.deepEqual(changes(" q", "n "), [["new", "n"], ["same", " "], ["old", "q"]], "a space that stays is neither old nor new");
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { count, duration, megabytes, plain, short, when } from "../../sdft_ext/ui/page/shared/numbers.mjs";
+import { count, duration, fileSize, megabytes, plain, short, when } from "../../sdft_ext/ui/page/shared/numbers.mjs";
 
 const each = (name, write, table) =>
   test(name, () => {
@@ -57,6 +57,15 @@ each("memory is written in MB, from 1,024 of them on in GB", megabytes, [
   [24_105.6, "23.5 GB"],
   [null, "–"],
   [undefined, "–"],
+]);
+
+each("no file is smaller than 1 kB", fileSize, [
+  [0, "1 kB"],
+  [1, "1 kB"],
+  [2048, "2 kB"],
+  [2 ** 20 - 1, "1024 kB"],
+  [2 ** 20, "1.0 MB"],
+  [2.1e9, "2002.7 MB"],
 ]);
 
 test("one has its own word, and thousands are grouped", () => {

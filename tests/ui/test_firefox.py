@@ -42,8 +42,8 @@ def steps(pictures: Path) -> dict[str, Steps]:
         "captions": [
             ("fill", "[data-action=captions-folder]", str(pictures)),
             ("click", "[data-action=captions-open]"),
-            ("click", ".sdft-cap-cell"),
-            ("see", ".sdft-cap-cell .sdft-cap-name"),
+            ("click", '.sdft-cap-cell:has([alt="0 again.png"])'),
+            ("see", ".sdft-cap-cell[aria-selected=true] .sdft-cap-name"),
             ("see", "[data-action=caption]"),
         ],
         "monitor": [("see", f"{here} section[aria-label=Loss] h2"), ("see", f"{here} .sdft-chart canvas")],
