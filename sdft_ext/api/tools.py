@@ -144,6 +144,6 @@ def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
         """`metadata`: facts and metadata of a .safetensors file; `scan`: what a pickle would import. Nothing in the
         file is run.
         """
-        return json_response(work.look(body.tool, body.settings))
+        return json_response(work.inspect(body.tool, body.settings))
 
     return router

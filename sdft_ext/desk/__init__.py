@@ -1,6 +1,6 @@
-"""The desk between a page and the runs: their queue, what is on disk, presets, calculator, forecast, allowed folders.
+"""The desk between a page and the runs: queue, runs on disk, presets, calculator, forecast, allowed folders.
 
-It knows neither a page nor HTTP. Importing it imports nothing heavy; torch comes with the first question that needs it.
+It knows neither a page nor HTTP. Importing it imports nothing heavy; torch is imported when it is first needed.
 """
 
 from __future__ import annotations

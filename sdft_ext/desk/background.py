@@ -1,4 +1,4 @@
-"""Work in the background: a thread of its own, how far it is, what came of it, and how to end it early."""
+"""Background jobs: each has a thread of its own, its progress, its outcome, and can be cancelled."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ENDED = ("finished", "cancelled", "stopped", "failed")
 
 
 class Cancelled(SdftError):
-    """A job's work ends early because its user asked for that."""
+    """Raised in a job's work to end it early because its user asked for that."""
 
 
 class Progress(NamedTuple):
-    """A job at one moment. ``message`` says what came of it."""
+    """A snapshot of a job. ``message`` is its outcome as a sentence."""
 
     state: str
     done: int
@@ -31,9 +31,9 @@ class Progress(NamedTuple):
 class Job:
     """One piece of work in a thread of its own.
 
-    ``state`` is the kind's own word while the job works (the work may set others), then ``finished``, ``failed``, or
-    ``cancelled``, the word for a job that was ended early. ``out_of_memory`` is the message where the computer's memory
-    is full. ``on_end`` runs once the outcome is known, before anybody sees it.
+    ``state`` is the kind's own name while the job works (the work may set others), then ``finished``, ``failed``, or
+    ``cancelled``, the name for a job that was ended early. ``out_of_memory`` is the message where the computer's memory
+    is full. ``on_end`` runs once the outcome is known, before anyone can read it.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Job:
         self._thread.start()
 
     def progress(self, done: int, total: int) -> None:
-        """Note how far the work is. Raises Cancelled where it shall end."""
+        """Record the progress. Raises Cancelled where the job was asked to end."""
         self.done, self.total = done, total
         self.check()
 
     def check(self) -> None:
-        """Raises Cancelled where the work shall end."""
+        """Raise Cancelled where the job was asked to end."""
         if self._cancel.is_set():
             raise Cancelled
 
@@ -72,13 +72,13 @@ class Job:
         self._cancel.set()
 
     def join(self, seconds: float | None = None) -> None:
-        """Wait until the thread is over, at most so long."""
+        """Wait until the thread has ended, at most ``seconds``."""
         if self._thread is not None:
             self._thread.join(seconds)
 
     @property
     def cancelling(self) -> bool:
-        """Whether the job was asked to end."""
+        """Return whether the job was asked to end."""
         return self._cancel.is_set()
 
     @property
@@ -87,11 +87,11 @@ class Job:
 
     @property
     def seconds_left(self) -> float:
-        """By the speed so far; 0 where that isn't known, or the job is over."""
+        """Estimate the seconds left from the speed so far; 0 where that isn't known, or the job is over."""
         return 0.0 if self.over else seconds_left(time.time() - self.began, self.done, self.total)
 
     def snapshot(self) -> Progress:
-        """State and message as they belong together."""
+        """Return state, progress and message, read together."""
         with self._lock:
             return Progress(self.state, self.done, self.total, self.message)
 
@@ -111,10 +111,10 @@ class Job:
 
 
 def explain(error: Exception) -> str:
-    """A sentence for the user on an error; a fault of the program is logged too, with its traceback."""
+    """Return an error as a sentence for the user; a bug is also logged, with its traceback."""
     if isinstance(error, SdftError | OSError):
         return str(error)
     logging.getLogger(__name__).error("A background job failed.", exc_info=error)
     if isinstance(error, ImportError):
-        return f"A package is missing ({error.name}): install what the Fine-tune tab asks for."
+        return f"A package is missing ({error.name}): install the packages that the Fine-tune tab names."
     return f"Unexpected {type(error).__name__}: {error}; the server's console shows where."

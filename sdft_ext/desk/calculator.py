@@ -1,8 +1,8 @@
-"""What a recipe will do, before it does it: pictures, steps, saves, time, and what keeps it from starting.
+"""The figures of a recipe before it runs: pictures, steps, saves, time, and what keeps it from starting.
 
     pictures × repeats × epochs ÷ (batch × accumulation) = steps
 
-counted by the very code that a run counts with.
+counted by the same code that a run uses.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from .errors import DeskError
 from .scans import Scans
 
 MOST_LISTED = 2_000
-"""So many saves are listed; more are counted only."""
+"""Saves that are listed; further ones are only counted."""
 MOST_SENTENCES = 20
 
 
 class Speed(NamedTuple):
-    """Pictures trained a second, and in words where that was measured."""
+    """Pictures trained a second, and a text that says where that was measured."""
 
     pictures_per_second: float
     where: str
 
 
 def calculate(recipe: Recipe, scans: Scans, speed: Speed | None) -> dict[str, Any]:
-    """The figures of a recipe whose settings are right in themselves, as the API gives them."""
+    """Return the figures of a recipe with valid settings, as in the API."""
     warnings = advice(recipe)
     try:
         found = scans.get(recipe.dataset)
@@ -49,7 +49,7 @@ def calculate(recipe: Recipe, scans: Scans, speed: Speed | None) -> dict[str, An
 
 
 def _setting(recipe: Recipe, sentence: str) -> str:
-    """The path of the setting that a sentence about folders is about, with a colon; empty where it can't be told."""
+    """Return the path of the setting that a sentence about folders means, with a colon; empty where it isn't clear."""
     folders = [
         (f"dataset.concepts.{number}.{name}: ", getattr(concept, name))
         for number, concept in enumerate(recipe.dataset.concepts)
@@ -77,7 +77,7 @@ EMPTY: dict[str, Any] = {
 
 
 def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str]]:
-    """The figures, and sentences about them. Raises DatasetError where nothing can be trained on."""
+    """Return the figures, and warnings. Raises DatasetError where nothing can be trained on."""
     from ..analysis.summary import summarize
     from ..dataset.plan import Plan, hold_out
     from ..train import schedules
@@ -85,11 +85,15 @@ def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str]]:
     plan = Plan(found, recipe.dataset, recipe.train, hold_out(found, recipe.watch.validation_share, recipe.train.seed))
     steps = schedules.length(recipe.train, plan.total_steps)
     saves, count = save_steps(recipe, plan.steps_per_epoch, steps)
-    told = summarize(found, plan).data
-    warnings = [*_division(recipe, plan.showings_per_epoch), *told["advice"], *(p["text"] for p in told["problems"])]
+    summary = summarize(found, plan).data
+    warnings = [
+        *_division(recipe, plan.showings_per_epoch),
+        *summary["advice"],
+        *(p["text"] for p in summary["problems"]),
+    ]
     if len(warnings) > MOST_SENTENCES:
         left = len(warnings) - MOST_SENTENCES
-        warnings = [*warnings[:MOST_SENTENCES], f"And {left:,} more: the dataset's report has all of them."]
+        warnings = [*warnings[:MOST_SENTENCES], f"And {left:,} more: see the dataset's report."]
     return {
         "pictures": len(found.instances),
         "regularization": len(found.regularization),
@@ -103,7 +107,7 @@ def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str]]:
 
 
 def save_steps(recipe: Recipe, steps_per_epoch: int, steps: int) -> tuple[list[int], int]:
-    """The steps after which a save is written (the first of very many), and how many there are."""
+    """Return the steps after which a save is written (the first ``MOST_LISTED``), and how many there are."""
     from ..run.schedule import Schedule
 
     save, events = recipe.save, Schedule(recipe, steps_per_epoch, steps)
@@ -118,15 +122,15 @@ def save_steps(recipe: Recipe, steps_per_epoch: int, steps: int) -> tuple[list[i
 
 
 def _division(recipe: Recipe, showings: int) -> list[str]:
+    """Warn where the batches don't divide an epoch evenly."""
     batch, accumulation = recipe.train.batch_size, recipe.train.accumulation
     size = batch * accumulation
-    over = showings % size
-    if size <= 1 or not over:
+    left_over = showings % size
+    if size <= 1 or not left_over:
         return []
     written = f"batch size {batch}" + (f" × accumulation {accumulation} = {size}" if accumulation > 1 else "")
     fits = [number for number in range(min(size, showings), 0, -1) if showings % number == 0][:1]
     return [
-        f"An epoch shows {showings:,} pictures, which {written} does not divide: {over} are left over and open the "
-        f"next "
-        f"epoch's first step. {fits[0]} would divide them."
+        f"An epoch shows {showings:,} pictures, which is not a multiple of {written}: the {left_over} left over go "
+        f"into the next epoch's first step. With {fits[0]}, none would be left over."
     ]

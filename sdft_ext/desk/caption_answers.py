@@ -1,4 +1,4 @@
-"""Captions as a page gets them: pictures in full, what has changed, and what an edit would change."""
+"""The answers about captions that a page gets: pictures, what has changed, and what an edit would change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Plain = dict[str, Any]
 
 
 class CaptionAnswers:
-    """``counter`` counts tokens, which an answer holds once the tokenizer is there."""
+    """Answers as plain data. ``counter`` counts tokens; answers have the counts once the tokenizer is loaded."""
 
     def __init__(self, thumbnails: Thumbnails, counter: Counter) -> None:
         self._thumbnails, self._counter = thumbnails, counter
@@ -45,7 +45,7 @@ class CaptionAnswers:
         ]
 
     def changed(self, found: CaptionStore, since: int) -> Plain:
-        """What has changed in a folder after a revision."""
+        """Return what has changed in a folder since a revision."""
         with found.lock:
             return {
                 "changed": self.pictures(found.changed_since(since)),
@@ -55,7 +55,7 @@ class CaptionAnswers:
             }
 
     def history(self, found: CaptionStore) -> Plain:
-        """What undo and redo would do, how many captions are unsaved, and whether any can be written."""
+        """Return what undo and redo would do, how many captions are unsaved, and whether they can be written."""
         why = found.read_only_reason()
         return {
             "undo": found.undo_label,
@@ -69,7 +69,7 @@ class CaptionAnswers:
 
 
 def preview(pictures: Sequence[Picture], outcome: EditPlan, most: int) -> Plain:
-    """What an edit of these pictures would change, the first ``most`` captions before and after."""
+    """Return what an edit of these pictures would change, with the first ``most`` captions before and after."""
     new = {name: after for name, _, after in outcome.changes}
     changed = [picture for picture in pictures if picture.entry.name in new]
     return {
@@ -86,5 +86,5 @@ def preview(pictures: Sequence[Picture], outcome: EditPlan, most: int) -> Plain:
 
 
 def token(outcome: EditPlan) -> str:
-    """Identifies an outcome: a preview's token, by which an edit tells whether it would still do the same."""
+    """Hash an outcome: an edit compares its preview's token with this to see whether it would still do the same."""
     return hashlib.blake2b(repr(outcome.changes).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

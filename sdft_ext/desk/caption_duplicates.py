@@ -1,4 +1,4 @@
-"""The search for duplicates among the pictures of a folder whose captions are open, in the background."""
+"""The search for duplicates among the pictures of an open folder, in the background."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ OUT_OF_MEMORY = "There is not enough memory to compare the pictures."
 
 @dataclass
 class Search:
-    """One search. The job's states: looking, finished or failed."""
+    """One search. Its job's states: looking, finished or failed."""
 
     job: Job
     stamp: str = ""
-    """Identifies the pictures that it compares."""
+    """Hash of the pictures that it compares."""
     groups: list[list[int]] = field(default_factory=list)
-    """Ids of pictures that show the same."""
+    """Ids of the pictures in each group of duplicates."""
 
 
 class DuplicateSearches:
-    """``thumbnail_folder`` says where the thumbnails that are compared are kept."""
+    """The searches, one a folder. ``thumbnail_folder`` returns the folder of the thumbnails that are compared."""
 
     def __init__(self, scans: Scans, thumbnail_folder: Callable[[Recipe], Path]) -> None:
         self._scans, self._thumbnail_folder = scans, thumbnail_folder
@@ -42,9 +42,7 @@ class DuplicateSearches:
                 search.job.cancel()
 
     def status(self, found: CaptionStore, start: bool) -> dict[str, Any]:
-        """How far the search in a folder is, and what it found; ``start``: search, and again where pictures have
-        changed.
-        """
+        """Return a search's progress and results; with ``start``, search first, and again where pictures changed."""
         stamp = _stamp(found) if start else ""
         with self._lock:
             search = self._searches.get(found.opened)
@@ -55,7 +53,7 @@ class DuplicateSearches:
         return {"state": state, "done": done, "total": total, "groups": groups, "message": message}
 
     def found(self, opened: str) -> frozenset[int] | None:
-        """Ids of the pictures that a finished search found to have duplicates; None without one."""
+        """Return the ids of the pictures with duplicates; None without a finished search."""
         search = self._searches.get(opened)
         if search is None or search.job.snapshot().state != "finished":
             return None
@@ -76,11 +74,11 @@ class DuplicateSearches:
 
         recipe = Recipe(dataset=DatasetRecipe(concepts=[Concept(instance=str(found.root))]))
         pictures = self._scans.get(recipe.dataset).pictures
-        looks = make_thumbnails(pictures, self._thumbnail_folder(recipe), progress=search.job.progress)
+        thumbnails = make_thumbnails(pictures, self._thumbnail_folder(recipe), progress=search.job.progress)
         ids = {picture.path: picture.id for picture in found.in_order}
         groups = []
-        for group in duplicates(looks):
-            paths = [pictures[looks.pictures[row]].path for row in group.rows]
+        for group in duplicates(thumbnails):
+            paths = [pictures[thumbnails.pictures[row]].path for row in group.rows]
             known = [ids[path] for path in paths if path in ids]
             if len(known) > 1:
                 groups.append(known)
@@ -93,7 +91,7 @@ def _outdated(search: Search, stamp: str) -> bool:
 
 
 def _stamp(found: CaptionStore) -> str:
-    """A text that changes when pictures come, go or change."""
+    """Return a hash that changes when pictures are added, removed or changed."""
     found.refresh()
     with found.lock:
         files = [(picture.name, picture.size, picture.mtime_ns) for picture in found.in_order]

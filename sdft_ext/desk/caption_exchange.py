@@ -1,4 +1,4 @@
-"""Captions from other programs and for them, in the formats that those read and write."""
+"""Import and export of captions in the formats of other programs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CaptionExchange:
         preview: str | None,
         since: int | None,
     ) -> Plain:
-        """What captions from elsewhere would change in a folder, or with ``apply`` the change.
+        """Preview what imported captions would change in a folder, or, with ``apply``, change it.
 
         ``content`` is a file's text, or empty for formats with a file beside each picture. Raises DeskError,
         CaptionsError.
@@ -70,7 +70,7 @@ class CaptionExchange:
         return {**answer, "unmatched": len(unmatched), "unmatched_names": unmatched[:NAMED]}
 
     def export(self, selection: Selection, format: str, to: str, replace: bool, resolution: int) -> Plain:
-        """The captions of a selection as a text to download, or written into the folder ``to``.
+        """Export a selection's captions as a text to download, or write them into the folder ``to``.
 
         ``replace`` overwrites files with other content; ``resolution`` is that of the buckets in meta_lat.
         Raises DeskError or CaptionsError.
@@ -87,7 +87,7 @@ class CaptionExchange:
             done = interchange.write_file(self._folders.folder(to) / name, content, replace)
             done.notes.extend(notes)
         elif not to:
-            raise DeskError(f"{format} makes a file for each picture: choose a folder.")
+            raise DeskError(f"{format} writes a file for each picture: choose a folder.")
         elif format == "names":
             done = interchange.copy_named(pictures, self._folders.folder(to), replace)
         else:

@@ -1,4 +1,4 @@
-"""What the captions of an open folder consist of: their tags, their tokens, and ways to caption."""
+"""Statistics of an open folder's captions: tags and tokens; and the ways to caption."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .errors import DeskError
 
 
 class CaptionStatistics:
-    """``ready`` waits for what the tokenizer needs."""
+    """Statistics of open folders. ``ready`` waits for the packages that the tokenizer needs."""
 
     def __init__(self, sets: CaptionSets, ready: Callable[[], None]) -> None:
         self._sets, self._ready = sets, ready
 
     def counts(self, selection: Selection) -> list[tuple[int, int]]:
-        """(id, tokens) of each picture of a selection."""
+        """Return (id, tokens) of each picture of a selection."""
         pictures = self._sets.select(selection)
         numbers = self._sets.count_tokens([picture.caption for picture in pictures])
         return [(picture.id, number) for picture, number in zip(pictures, numbers, strict=True)]
 
     def tags(self, selection: Selection, trigger: str, most: int, order: str) -> dict[str, Any]:
-        """Tags of a selection's captions, at most ``most``, in the ``order`` of count, tag or position.
+        """Count the tags of a selection's captions: at most ``most``, in the ``order`` of count, tag or position.
 
         Raises DeskError for another order.
         """
@@ -35,7 +35,7 @@ class CaptionStatistics:
         elif order == "position":
             rows.sort(key=lambda row: (row.position, -row.count))
         elif order != "count":
-            raise DeskError("Tags are ordered by count, tag or position.")
+            raise DeskError("Tags can be ordered by count, tag or position.")
         return {
             "captions": table.captions,
             "total": len(rows),
@@ -55,7 +55,7 @@ class CaptionStatistics:
         }
 
     def tokens(self, folder: str, opened: str, id: int | None, text: str | None) -> dict[str, Any]:
-        """How the model reads a picture's caption, or a text that is being written."""
+        """Show how the model reads a picture's caption, or a text that is being written."""
         found = self._sets.get(folder, opened)
         self._ready()
         read = reading.read(found.picture(id).caption if id is not None else text or "")
@@ -70,5 +70,5 @@ class CaptionStatistics:
 
 
 def strategies() -> list[dict[str, Any]]:
-    """Ways to caption, and what each does to training."""
+    """List the ways to caption, and the effect of each on training."""
     return [{"name": name, "label": label, "text": text} for name, (label, text) in reading.STRATEGIES.items()]

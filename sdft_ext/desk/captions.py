@@ -1,4 +1,4 @@
-"""The captions of folders that a page has open: look, filter, edit with preview and undo, save, settle conflicts."""
+"""The captions of open folders: show, filter, edit with preview and undo, save, resolve conflicts."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .errors import DeskError, NotFound, NotNow
 from .folders import Folders
 from .thumbnails import Thumbnails
 
-KEPT = 4
-"""Folders that are kept open."""
+MOST_OPEN = 4
+"""Folders that stay open."""
 PAGE_CHARACTERS = 4_000_000
-"""Of captions in one answer."""
+"""Characters of captions in one answer."""
 
 Texts = Callable[[], tuple[Sequence[Picture], Sequence[str | None]]]
-"""Pictures and their new captions (None: leave one as it is), worked out while nobody else changes anything."""
+"""A function that returns pictures and their new captions (None: unchanged), called while nobody else edits."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ class CaptionSets:
         self._lock = threading.Lock()
 
     def open(self, text: str, start: int) -> Plain:
-        """The captions of a folder from the ``start``-th on. Raises DeskError or CaptionsError."""
+        """Return a folder's captions from the ``start``-th on. Raises DeskError or CaptionsError."""
         folder = self._folders.folder(text)
         self._folders.check_links(folder)
         with self._lock:
             found = self._sets.get(str(folder))
         if found is None:
-            found = self._keep(str(folder), CaptionStore(folder, self._folders.may_show))
+            found = self._add(str(folder), CaptionStore(folder, self._folders.may_show))
         else:
             found.refresh()
         self._folders.folder(text, remember=True)
@@ -93,44 +93,42 @@ class CaptionSets:
             }
 
     def get(self, folder: str, opened: str) -> CaptionStore:
-        """The captions of an open folder. Raises NotNow where it isn't open any more, NotFound where it may not be
-        shown.
-        """
+        """Return an open folder's captions. Raises NotNow where it is no longer open, NotFound where not allowed."""
         path = self._folders.place(folder)
         with self._lock:
             found = self._sets.get(str(path))
             if found is not None:
                 self._sets.move_to_end(str(path))
         if found is None or found.opened != opened:
-            raise NotNow("The captions of this folder are no longer open; open it again.")
+            raise NotNow("The captions of this folder are no longer open; open the folder again.")
         if not self._folders.may_show(path):
             raise NotFound(f"{path} is no longer in the allowed folders.")
         return found
 
     def state(self, folder: str, opened: str, since: int) -> Plain:
-        """What has changed after a revision; looks at the disk, too."""
+        """Return what has changed since a revision, on disk too."""
         found = self.get(folder, opened)
         found.refresh()
         return self._answers.changed(found, since)
 
     def select(self, selection: Selection) -> list[Picture]:
-        """The pictures of a selection, in the order of their names. Raises NotNow, NotFound or CaptionsError."""
+        """Return a selection's pictures, ordered by name. Raises NotNow, NotFound or CaptionsError."""
         found = self.get(selection.folder, selection.opened)
         with found.lock:
             return self._selected(found, selection)
 
     def filter(self, selection: Selection) -> list[int]:
-        """Ids of the pictures that pass a selection's filter."""
+        """Return the ids of the pictures that pass a selection's filter."""
         found = self.get(selection.folder, selection.opened)
         return [picture.id for picture in self._selected(found, selection)]
 
     def count_tokens(self, captions: Sequence[str]) -> list[int]:
-        """How many tokens each of these texts has; the first call waits until the tokenizer is loaded."""
+        """Count the tokens of each text; the first call waits until the tokenizer is loaded."""
         self._ready()
         return self._counter.counts(captions)
 
     def preview(self, selection: Selection, edit_spec: Plain, most: int) -> Plain:
-        """What an edit (see docs/api.md) would change; ``most`` captions are shown before and after."""
+        """Preview what an edit (see docs/api.md) would change; ``most`` captions are shown before and after."""
         found, chosen = self.get(selection.folder, selection.opened), parse_edit(edit_spec)
 
         def texts() -> tuple[Sequence[Picture], Sequence[str | None]]:
@@ -148,20 +146,20 @@ class CaptionSets:
         revision: int | None = None,
         since: int | None = None,
     ) -> Plain:
-        """Edit captions. Raises Outdated where pictures have another ``revision``, or ``preview`` is no longer true."""
+        """Edit captions. Raises Outdated where pictures have another ``revision``, or ``preview`` no longer holds."""
         found, chosen = self.get(selection.folder, selection.opened), parse_edit(edit_spec)
 
         def texts() -> tuple[Sequence[Picture], Sequence[str | None]]:
             pictures = self._selected(found, selection)
             for picture in pictures if revision is not None else ():
                 if picture.revision != revision:
-                    raise Outdated(f"{printable(picture.name)} has changed meanwhile; look at it, then edit it again.")
+                    raise Outdated(f"{printable(picture.name)} has changed meanwhile; check it, then edit it again.")
             return pictures, chosen.apply([picture.caption for picture in pictures])
 
         return self.edit_texts(found, chosen.what, texts, preview=preview, since=since)
 
     def preview_texts(self, found: CaptionStore, texts: Texts, most: int, preview: str | None = None) -> Plain:
-        """What it would change to give pictures new captions."""
+        """Preview what new captions would change."""
         with found.lock:
             pictures, new = texts()
             outcome = plan_edit(pictures, new)
@@ -171,7 +169,7 @@ class CaptionSets:
     def edit_texts(
         self, found: CaptionStore, what: str, texts: Texts, *, preview: str | None, since: int | None
     ) -> Plain:
-        """Give pictures new captions, as one edit that undo calls ``what``. Raises Outdated as ``edit`` does."""
+        """Write new captions as one edit, named ``what`` for undo. Raises Outdated as ``edit`` does."""
 
         def plan() -> EditPlan:
             outcome = plan_edit(*texts())
@@ -183,7 +181,7 @@ class CaptionSets:
         return {"count": done.count, "notes": list(done.notes), **self._answers.changed(found, before)}
 
     def step(self, folder: str, opened: str, back: bool, since: int | None) -> Plain:
-        """Undo (``back``) or redo."""
+        """Undo (``back``) or redo an edit."""
         found = self.get(folder, opened)
         before = found.revision if since is None else since
         done = found.undo() if back else found.redo()
@@ -205,14 +203,14 @@ class CaptionSets:
         }
 
     def autosave(self, folder: str, opened: str, on: bool, since: int | None) -> Plain:
-        """Whether every edit is saved at once."""
+        """Choose whether every edit is saved at once."""
         found = self.get(folder, opened)
         before = found.revision if since is None else since
         found.set_autosave(on)
         return self._answers.changed(found, before)
 
     def conflicts(self, folder: str, opened: str) -> list[Plain]:
-        """Captions that were changed both here and by another program, each with all three texts."""
+        """List captions that were changed both here and by another program, each with all three texts."""
         found = self.get(folder, opened)
         found.refresh()
         with found.lock:
@@ -229,27 +227,27 @@ class CaptionSets:
             ]
 
     def resolve(self, folder: str, opened: str, ids: Sequence[int], keep: str, since: int | None) -> Plain:
-        """Settle conflicts by keeping ``mine`` or ``theirs``. Raises DeskError for another word."""
+        """Resolve conflicts by keeping ``mine`` or ``theirs``. Raises DeskError for another value."""
         found = self.get(folder, opened)
         if keep not in ("mine", "theirs"):
-            raise DeskError("A conflict is settled by keeping mine or theirs.")
+            raise DeskError("A conflict is resolved by keeping mine or theirs.")
         before = found.revision if since is None else since
         found.resolve([found.picture(id).entry.name for id in ids], keep == "mine")
         return self._answers.changed(found, before)
 
-    def _keep(self, folder: str, made: CaptionStore) -> CaptionStore:
+    def _add(self, folder: str, made: CaptionStore) -> CaptionStore:
         with self._lock:
             found = self._sets.setdefault(folder, made)
             self._sets.move_to_end(folder)
-            while len(self._sets) > KEPT:
+            while len(self._sets) > MOST_OPEN:
                 self._duplicates.forget(self._sets.popitem(last=False)[1].opened)
         return found
 
     def _selected(self, found: CaptionStore, selection: Selection) -> list[Picture]:
-        around = FilterContext(self.count_tokens, self._duplicates.found(found.opened))
-        return filter_pictures(selection.filter, found.select(selection.ids), around)
+        context = FilterContext(self.count_tokens, self._duplicates.found(found.opened))
+        return filter_pictures(selection.filter, found.select(selection.ids), context)
 
 
 def _check_preview(outcome: EditPlan, preview: str | None) -> None:
     if preview is not None and preview != caption_answers.token(outcome):
-        raise Outdated("The captions have changed since the preview; look at it again.")
+        raise Outdated("The captions have changed since the preview; preview the edit again.")

@@ -13,25 +13,23 @@ from .errors import DeskError, NotFound, NotNow
 from .thumbnails import Thumbnails
 
 FEW = 12
-"""Pictures that come with a finding; a page asks for the others."""
+"""Pictures sent with a finding; a page asks for the others."""
 MOST_AT_ONCE = 200
 """Files or groups in one answer."""
 LONG_CAPTION = 400
 """Characters of a caption that are shown with a picture."""
 DUPLICATES = "copies_"
-"""What the kinds of findings about duplicates begin with."""
+"""Prefix of the kinds of findings about duplicates."""
 
 Finding = dict[str, Any]
-"""``number``, ``kind``, ``text``, ``concept``, ``facts``, and ``numbers``: of its files, as places in the report's
-list.
-"""
+"""``number``, ``kind``, ``text``, ``concept``, ``facts``, and ``numbers``: its files' indices in the report's list."""
 
 
 @dataclasses.dataclass
 class DatasetReport:
-    """A report that waits, is being made, or is there.
+    """A report that waits, is being made, or is finished.
 
-    The job's states: waiting, reading (names and headers), looking (at pixels), comparing, finished, cancelled or
+    Its job's states: waiting, reading (names and headers), looking (at pixels), comparing, finished, cancelled or
     failed.
     """
 
@@ -43,7 +41,7 @@ class DatasetReport:
     job: Job
     data: dict[str, Any] = dataclasses.field(default_factory=dict)
     files: list[Path] = dataclasses.field(default_factory=list)
-    """Files that the findings name; a page names them by their places here."""
+    """Files that the findings name; a page names them by their indices here."""
     pictures: dict[Path, Picture] = dataclasses.field(default_factory=dict)
     removed: set[int] = dataclasses.field(default_factory=set)
     """Numbers of files that were moved to the trash."""
@@ -51,7 +49,7 @@ class DatasetReport:
     """Numbers of findings whose duplicates the user wants to keep."""
 
     def fill(self, data: dict[str, Any], pictures: tuple[Picture, ...]) -> None:
-        """Take over what an inspection found: its findings name paths, the report's name numbers."""
+        """Store an inspection's findings: there, files are paths; here, numbers."""
         places: dict[str, int] = {}
         for number, finding in enumerate(data["findings"]):
             finding["number"] = number
@@ -62,30 +60,30 @@ class DatasetReport:
 
     @property
     def state(self) -> str:
-        """The job's state; cancelled from the moment the user asked for that."""
+        """Return the job's state; cancelled from the moment the user asked for that."""
         return "cancelled" if self.job.cancelling and not self.job.over else self.job.snapshot().state
 
     def status(self) -> dict[str, Any]:
-        """How far it is, and once it is finished its summary."""
+        """Return the progress and, once finished, the summary."""
         _, done, total, message = self.job.snapshot()
         state = self.state
         report = self._summary() if state == "finished" else None
         return {"id": self.id, "state": state, "done": done, "total": total, "message": message, "report": report}
 
     def files_of(self, finding: int, start: int, count: int) -> dict[str, Any]:
-        """Some of the files of a finding. Raises NotNow or NotFound."""
+        """Return some of a finding's files. Raises NotNow or NotFound."""
         numbers = self.finding(finding)["numbers"]
         some = numbers[start : start + min(count, MOST_AT_ONCE)]
         return {"files": [self._file(number) for number in some], "total": len(numbers)}
 
     def duplicates(self, start: int, count: int) -> dict[str, Any]:
-        """Some of the groups of duplicates, each with all of its files, the one to keep first. Raises NotNow."""
+        """Return some of the groups of duplicates, each with all its files, the one to keep first. Raises NotNow."""
         groups = self._findings(duplicates=True)
         some = groups[start : start + min(count, MOST_AT_ONCE)]
         return {"groups": [self._group(finding) for finding in some], "total": len(groups)}
 
     def exact_duplicates(self) -> list[int]:
-        """Numbers of the files that equal another file of their folder, which stays. Raises NotNow."""
+        """Return the numbers of files identical to another file of their folder, which stays. Raises NotNow."""
         groups = [
             finding
             for finding in self._findings(duplicates=True)
@@ -94,12 +92,12 @@ class DatasetReport:
         return [number for finding in groups for number in finding["numbers"][1:] if number not in self.removed]
 
     def removable(self, finding: int) -> list[int]:
-        """Numbers of the files of a finding that can still be removed. Raises NotNow or NotFound."""
+        """Return the numbers of a finding's files that can still be removed. Raises NotNow or NotFound."""
         numbers = self.finding(finding)["numbers"]
         return [number for number in numbers if number not in self.removed and not self.files[number].is_dir()]
 
     def finding(self, number: int) -> Finding:
-        """Raises NotNow while the report isn't finished, NotFound where it has no such finding."""
+        """Return a finding. Raises NotNow while the report isn't finished, NotFound where it has no such finding."""
         self.check_finished()
         if not 0 <= number < len(self.data["findings"]):
             raise NotFound("The report has no such finding; open the folder's report again.")
@@ -107,19 +105,19 @@ class DatasetReport:
         return found
 
     def duplicate_finding(self, number: int) -> Finding:
-        """A finding about duplicates. Raises DeskError for one of another kind."""
+        """Return a finding about duplicates. Raises DeskError for one of another kind."""
         found = self.finding(number)
         if not found["kind"].startswith(DUPLICATES):
             raise DeskError("Only duplicates can be kept; this finding is of another kind.")
         return found
 
     def check_finished(self) -> None:
-        """Raises NotNow while the report isn't finished."""
+        """Raise NotNow while the report isn't finished."""
         if self.state != "finished":
             raise NotNow("The report isn't finished yet; wait for it, or start it again.")
 
     def root_of(self, path: Path) -> Path:
-        """The concept's folder that a file lies in: the innermost one."""
+        """Return the concept's folder that contains a file: the innermost one."""
         found = [root for root in self.roots if root == path or root in path.parents]
         return max(found, key=lambda root: len(root.parts)) if found else path.parent
 

@@ -1,4 +1,4 @@
-"""Folders of pictures as datasets: what is in them, their report, and their trash."""
+"""Folders of pictures as datasets: their contents, their reports, and their trash."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .scans import Scans, count_pictures
 from .thumbnails import Thumbnails
 
 MOST_REMOVED = 200
-"""Removals in an answer, and files of each."""
+"""Most removals in an answer, and most files of each."""
 
 
 class Datasets:
-    """Folders that the page may use, looked at."""
+    """The datasets in the folders that a page may use."""
 
     def __init__(
         self, folders: Folders, scans: Scans, thumbnails: Thumbnails, recipes: Recipes, reports: Reports
@@ -29,18 +29,18 @@ class Datasets:
         self._recipes, self._reports = recipes, reports
 
     def listing(self, path: str) -> dict[str, Any]:
-        """What a folder holds, for a picker; without a path, the allowed roots. Raises DeskError."""
+        """List a folder for a picker; without a path, the allowed roots. Raises DeskError."""
         return self._folders.listing(path, count_pictures)
 
     def open(self, text: str, count: int) -> dict[str, Any]:
-        """A folder of pictures: how many, thumbnails of the first ``count``, and what is wrong with them.
+        """Describe a folder of pictures: how many, thumbnails of the first ``count``, and problems.
 
         Raises DeskError or DatasetError.
         """
         folder = self._folders.folder(text)
         self._folders.check_links(folder)
         found = self._scans.get(DatasetRecipe(concepts=[Concept(instance=str(folder))]))
-        # Not before the scan: a half-typed name may be a folder, too.
+        # Remembered only after the scan: a half-typed name may be a folder, too.
         self._folders.folder(text, remember=True)
         return {
             "folder": str(folder),
@@ -62,7 +62,7 @@ class Datasets:
         }
 
     def report(self, values: Any) -> str:
-        """Begin the report of a recipe's dataset in the background; return its id. Raises RecipeError or DeskError."""
+        """Start the report of a recipe's dataset in the background; return its id. Raises RecipeError or DeskError."""
         recipe = self._recipes.parse(values)
         folders = [text for concept in recipe.dataset.concepts for text in (concept.instance, concept.regularization)]
         for sentence in self._recipes.path_problems(recipe):
@@ -76,7 +76,7 @@ class Datasets:
         return id
 
     def removals(self, text: str) -> dict[str, Any]:
-        """What lies in the trash of a dataset's folder, newest first."""
+        """List the removals in the trash of a dataset's folder, newest first."""
         folder = self._folders.folder(text)
         trash = Trash(folder)
         return {
@@ -94,9 +94,9 @@ class Datasets:
 
     def restore(self, text: str, removal: str) -> int:
         """Put the files of a removal back; return how many. Raises TrashError where a place is taken."""
-        back = Trash(self._folders.folder(text)).restore(removal)
-        self._reports.restored(back)
-        return len(back)
+        restored = Trash(self._folders.folder(text)).restore(removal)
+        self._reports.restored(restored)
+        return len(restored)
 
     def _in_trash(self, trash: Trash, removal: Removal, name: str) -> dict[str, Any]:
         try:

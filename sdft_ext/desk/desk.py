@@ -1,4 +1,4 @@
-"""The desk's rooms, wired: one object for as long as the program runs, however often a page is loaded."""
+"""The desk: wires its parts into one object, which lives as long as the program, however often a page is loaded."""
 
 from __future__ import annotations
 
@@ -37,17 +37,16 @@ if TYPE_CHECKING:
     from ..preparation.focus import Faces
 
 SHARED = (
-    "This WebUI can be reached by others: folders outside the allowed ones are refused, and whoever may use it "
-    "may train."
+    "Others can reach this WebUI: folders outside the allowed ones are refused, and everyone who can use it can train."
 )
 
 
 class Desk:
-    """Between a page and the runs.
+    """Everything between a page and the runs.
 
-    ``host`` makes the host of one run from its recipe, and with None one to ask what is loaded; making one costs
-    nothing. ``folder`` holds the run folders. ``roots`` are folders that may be used besides those that the host
-    allows. ``missing``: packages that have to be installed before anything can train, with the command that does it.
+    ``host`` makes the host of one run from its recipe, or, with None, one to ask what is loaded; making one costs
+    nothing. ``folder`` holds the run folders. ``roots`` are allowed folders besides the host's. ``missing``: packages
+    to install before anything can train, with the command that does it.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class Desk:
         self.queue.close()
 
     def session(self) -> dict[str, Any]:
-        """What a page needs to know at its start, except its token."""
+        """Return what a page needs at its start, except its token."""
         self.packages.prepare()
         host = self._host()
         model, missing = host.describe(), self.packages.missing
@@ -116,7 +115,7 @@ class Desk:
         }
 
     def queued(self) -> dict[str, Any]:
-        """Every run, the queue, and what trains or draws; the queue may also hold regularization pictures."""
+        """Return every run, the queue (regularization pictures included), and what trains or draws now."""
         waiting, current = self.queue.waiting, self.queue.current
         draws = current is not None and run_queue.draws(current)
         return {
@@ -129,7 +128,7 @@ class Desk:
         }
 
     def _work(self, folder: Path, control: RunControl) -> object:
-        """What the queue's thread does: train a run, or draw regularization pictures."""
+        """Train a run, or draw regularization pictures, in the queue's thread."""
         make = self.regularization.make if folder.parent == self.regularization.folder else self.runs.train
         return make(folder, control)
 

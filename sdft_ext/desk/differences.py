@@ -10,7 +10,7 @@ from ..recipe.rules import fields
 
 
 def differences(a: Recipe, b: Recipe) -> list[dict[str, Any]]:
-    """``path``, ``label`` and both values, ``a`` and ``b``; None where one of the recipes has no such concept."""
+    """Return ``path``, ``label`` and both values, ``a`` and ``b``; None where a recipe has no such concept."""
     one, other = ({setting.path: setting for setting in fields(recipe)} for recipe in (a, b))
     found = []
     for path in _merged(list(one), list(other)):
@@ -30,7 +30,7 @@ def differences(a: Recipe, b: Recipe) -> list[dict[str, Any]]:
 
 
 def _merged(first: list[str], second: list[str]) -> Iterator[str]:
-    """The paths of both lists, each once: the first list in its order, then what only the second has."""
+    """Yield the paths of both lists, each once: the first list in its order, then what only the second has."""
     yield from first
     known = set(first)
     yield from (path for path in second if path not in known)

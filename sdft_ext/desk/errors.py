@@ -1,4 +1,4 @@
-"""What the desk refuses, each in one sentence that says what happened and what to do."""
+"""The desk's errors; each message is a sentence that says what happened and what to do."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from ..errors import SdftError
 
 
 class DeskError(SdftError, ValueError):
-    """Wrong input."""
+    """Raised for wrong input."""
 
 
 class NotAllowed(DeskError):
-    """A folder, or a step, that this user may not touch."""
+    """Raised for a folder or an action that this user isn't allowed."""
 
 
 class NotFound(DeskError):
-    """There is no such run, picture or folder."""
+    """Raised where there is no such run, picture or folder."""
 
 
 class NotNow(DeskError):
-    """Right in itself, but not in the state that things are in."""
+    """Raised for a valid request that can't be met in the current state."""

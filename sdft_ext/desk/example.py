@@ -1,4 +1,4 @@
-"""The example subject that comes with the program, as settings that a page takes over with one click."""
+"""The example subject that comes with the program, as settings that a page loads with one click."""
 
 from __future__ import annotations
 
@@ -12,26 +12,22 @@ from ..recipe.rules import fields
 
 FILE = Path(__file__).resolve().parents[2] / "assets" / "example" / "subject.yaml"
 WHAT = ("dataset.concepts.", "watch.concept_prompts", "watch.bleeding_prompts", "save.name")
-"""What any model can be taught; the rest of the example's recipe is for the toy model, as far as no preset decides
-it.
-"""
+"""Settings that suit any model; the example's others are only for the toy model, where no preset sets them."""
 
 
 def example(family: str, left_out: tuple[str, ...]) -> dict[str, Any] | None:
-    """``help`` and ``settings`` (by path) of the example, for the kind of model at hand; None where it isn't
-    installed.
-    """
+    """Return ``help`` and ``settings`` (by path) of the example for a family; None where it isn't installed."""
     if not FILE.is_file():
         return None
     defaults = {setting.path: setting.value for setting in fields(Recipe)}
-    decided = {path for method in METHOD_INFO for path in start(method, "subject", family, 64)}
+    preset_paths = {path for method in METHOD_INFO for path in start(method, "subject", family, 64)}
     settings = {
         setting.path: setting.value
         for setting in fields(recipe_file.read(FILE))
         if setting.path not in left_out
         and (
             setting.path.startswith(WHAT)
-            or (family == "toy" and setting.path not in decided and setting.value != defaults.get(setting.path))
+            or (family == "toy" and setting.path not in preset_paths and setting.value != defaults.get(setting.path))
         )
     }
     return {

@@ -1,4 +1,4 @@
-"""What a model file holds, without running anything in it: facts and metadata, or what a pickle would import."""
+"""A model file's contents, read without running anything in it: facts and metadata, or a pickle's imports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """``facts`` and ``metadata`` of a .safetensors file, as names and values for people."""
+    """Return ``facts`` and ``metadata`` of a .safetensors file, as readable names and values."""
     from ..tools.describe import describe
 
     found = describe(path)
@@ -38,7 +38,7 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def scan(path: Path) -> dict[str, Any]:
-    """``imports`` of a pickle, each with its verdict, and the verdict on the file."""
+    """Return a pickle's ``imports``, each with its verdict, and the verdict on the file."""
     from ..formats.single_file import scan
 
     found = scan(path)

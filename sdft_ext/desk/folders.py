@@ -1,4 +1,4 @@
-"""Which folders a page may look into: those that the host allows, and those that a local user has typed."""
+"""The folders that a page may use: those that the host allows, and those that a local user has typed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..storage import json_file
 from .errors import DeskError, NotAllowed, NotFound
 
 MOST_FILES = 100_000
-"""A folder with more files, sub-folders included, was named by mistake: it is no dataset."""
+"""A folder with more files, subfolders included, was chosen by mistake: it isn't a dataset."""
 MOST_REMEMBERED = 200
 
 
 class Folders:
-    """The allowed roots. ``file`` remembers typed folders; ``may_add`` says whether a new one is accepted now.
+    """The allowed roots. ``file`` stores typed folders; ``may_add`` returns whether a new one is accepted now.
 
-    Links are followed before a path is checked: what counts is where a folder really lies.
+    Links are resolved before a path is checked: what counts is where a folder really is.
     """
 
     def __init__(self, file: Path, allowed: Callable[[], Sequence[Path]], may_add: Callable[[], bool]) -> None:
@@ -27,7 +27,7 @@ class Folders:
         self._lock = threading.Lock()
 
     def roots(self) -> list[Path]:
-        """Every root that exists, without duplicates: the host's first, then the typed ones."""
+        """Return every root that exists, without duplicates: the host's first, then the typed ones."""
         found: dict[Path, None] = {}
         for path in (*self._allowed(), *(self._remembered() if self.may_add() else ())):
             if path.is_dir():
@@ -35,57 +35,56 @@ class Folders:
         return list(found)
 
     def holds(self, path: Path) -> bool:
-        """Whether a path, with its links followed, lies in one of the roots."""
+        """Return whether a path, with its links resolved, is in one of the roots."""
         real = _real(path)
         return any(real == root or root in real.parents for root in self.roots())
 
     def folder(self, text: str, *, remember: bool = False) -> Path:
-        """The folder that a request names. Raises DeskError where it names none, or one outside the roots."""
+        """Return the folder that a request names. Raises DeskError where it names none, or one outside the roots."""
         path = self._allowed_path(text)
         if not path.exists():
             raise NotFound(f"The folder {path} does not exist; check its name.")
         if not path.is_dir():
-            raise DeskError(f"{path} is a file; give the folder that holds it.")
+            raise DeskError(f"{path} is a file; choose the folder that contains it.")
         if remember and not self.holds(path):
             self.remember(path)  # only a local user gets this far
         return path
 
     def file_of(self, text: str) -> Path:
-        """The file (or model folder) that a request names. Raises DeskError as ``folder`` does."""
+        """Return the file (or model folder) that a request names. Raises DeskError as ``folder`` does."""
         path = self._allowed_path(text)
         if not path.exists():
             raise NotFound(f"The file {path} does not exist; check its name.")
         return path
 
     def place(self, text: str) -> Path:
-        """A folder that a request names and that need not exist yet. Raises DeskError as ``folder`` does."""
+        """Return a folder that a request names and that needn't exist yet. Raises DeskError as ``folder`` does."""
         return self._allowed_path(text)
 
     def may_show(self, path: Path) -> bool:
-        """Whether a picture at this path may still be shown."""
+        """Return whether the picture at this path may be shown now."""
         return self.may_add() or self.holds(path)
 
     def remember(self, folder: Path) -> None:
-        """Make a folder a root, also after a restart."""
+        """Make a folder a root, for later starts too."""
         with self._lock:
             known = [str(path) for path in self._remembered()]
-            kept = [*(path for path in known if path != str(folder)), str(folder)][-MOST_REMEMBERED:]
-            json_file.write(self.file, kept)
+            newest = [*(path for path in known if path != str(folder)), str(folder)][-MOST_REMEMBERED:]
+            json_file.write(self.file, newest)
 
     def check_links(self, folder: Path) -> None:
-        """Raises NotAllowed where a link in a folder leads to what its user may not read."""
+        """Raise NotAllowed where a link in a folder leads out of the roots."""
         if self.may_add():
             return
         for entry in walk(folder):
             if entry.is_symlink() and not self.holds(Path(entry.path)):
                 raise NotAllowed(
-                    f"{entry.path} is a link out of the allowed folders; replace it by the file itself, or have the "
-                    f"file's "
-                    "folder added to the dataset folders in the settings."
+                    f"{entry.path} is a link that leads out of the allowed folders; replace it with the file itself, "
+                    "or have the file's folder added to the dataset folders in the settings."
                 )
 
     def listing(self, text: str, pictures: Callable[[Path], int]) -> dict[str, Any]:
-        """What a folder holds, for a picker; without a path, the roots. ``pictures`` counts the pictures of a folder.
+        """List a folder for a picker; without a path, the roots. ``pictures`` counts the pictures in a folder.
 
         Raises DeskError as ``folder`` does.
         """
@@ -112,13 +111,13 @@ class Folders:
 
     def _allowed_path(self, text: str) -> Path:
         if not text.strip() or "\0" in text:
-            raise DeskError("No folder is named; type one or choose one.")
+            raise DeskError("No folder is given; type or choose one.")
         if not self.may_add() and text.startswith(("\\\\", "//")):
-            # Even looking at it would send this machine's login over the network.
+            # Even a check whether it exists would send this machine's login over the network.
             raise NotAllowed(f"{text} is on another machine; choose one of the allowed folders.")
         path = Path(text).expanduser() if text.startswith("~") and self.may_add() else Path(text)
         if not path.is_absolute():
-            raise DeskError(f"{text} is not an absolute path; begin with the drive or /.")
+            raise DeskError(f"{text} is not an absolute path; begin with a drive or /.")
         real = _real(path)
         if not self.may_add() and not self.holds(real):
             raise NotAllowed(
@@ -131,7 +130,7 @@ class Folders:
 
 
 def walk(folder: Path, most: int = MOST_FILES) -> list[os.DirEntry[str]]:
-    """Every entry below a folder; links are followed, circles are not. Raises DeskError where there are too many."""
+    """List every entry below a folder, following links, but no circles. Raises DeskError where there are too many."""
     found: list[os.DirEntry[str]] = []
     seen: set[str] = set()
     waiting = [str(folder)]
@@ -145,11 +144,13 @@ def walk(folder: Path, most: int = MOST_FILES) -> list[os.DirEntry[str]]:
             with os.scandir(place) as entries:
                 listed = [entry for entry in entries if not entry.name.startswith(".")]
         except OSError:
-            continue  # the scan names it
+            continue  # the scan reports it
         found += listed
         waiting += [entry.path for entry in listed if _is_folder(entry)]
         if len(found) > most:
-            raise DeskError(f"{folder} holds more than {most:,} files; choose the folder of the pictures themselves.")
+            raise DeskError(
+                f"{folder} contains more than {most:,} files; choose the folder of the pictures themselves."
+            )
     return found
 
 
@@ -164,4 +165,4 @@ def _real(path: Path) -> Path:
     try:
         return Path(os.path.realpath(path))
     except (OSError, ValueError) as error:
-        raise DeskError(f"{path} can't be followed ({error}); choose another folder.") from error
+        raise DeskError(f"{path} can't be resolved ({error}); choose another folder.") from error

@@ -1,4 +1,4 @@
-"""The guide: chapters and terms in plain words, each term with the settings it explains."""
+"""The guide: chapters and terms in plain English, each term with the settings it explains."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = Path(__file__).with_name("guide.yaml")
 
 @functools.cache
 def guide() -> dict[str, Any]:
-    """``chapters`` (title, paragraphs) and ``entries`` (id, term, text, settings)."""
+    """Read ``chapters`` (title, paragraphs) and ``entries`` (id, term, text, settings)."""
     raw: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     return {
         "chapters": [{"title": c["title"], "paragraphs": c["paragraphs"]} for c in raw["chapters"]],
@@ -30,5 +30,5 @@ def _entries_by_setting() -> dict[str, str]:
 
 
 def entry_of(path: str) -> str | None:
-    """The id of the entry that explains a setting."""
+    """Return the id of the entry that explains a setting."""
     return _entries_by_setting().get(path)

@@ -1,6 +1,6 @@
 """The runs on disk: their list, one run in full, its saves and control pictures, and the trash.
 
-The folders are the truth. What was read from them is kept until a file's time or size changes, so that listing many
+The folders are the truth. What was read from them is cached until a file's time or size changes, so that listing many
 runs is cheap.
 """
 
@@ -33,46 +33,46 @@ TRASH, DESK, DATASETS = "trash", ".desk", "datasets"
 TAGGERS = "taggers"
 """Holds the taggers' files where the host has no folder for them."""
 MADE = "made"
-"""Holds what tools have made where the host has no folder for it."""
+"""Holds the tools' results where the host has no folder for them."""
 NO_RUNS = (TRASH, DATASETS, DRAWN, TAGGERS, MADE, "cache")
-"""Names in the runs folder that no run may have."""
+"""Reserved names in the folder of the runs."""
 AT_WORK = ("preparing", "training", "drawing", "paused")
-"""States of a run that a program is working on."""
-GOING = ("waiting", *AT_WORK)
-STATES = (*GOING, "finished", "stopped", "failed")
+"""States of a run that a program works on."""
+ACTIVE = ("waiting", *AT_WORK)
+STATES = (*ACTIVE, "finished", "stopped", "failed")
 FILES = ("recipe.yaml", "status.json", "saves/index.json", "controls/index.json")
-"""The files that a run's entry in the list is made from."""
+"""The files from which a run's entry in the list is made."""
 SUFFIXES = (".safetensors", ".ckpt", ".pt", ".bin")
 """Endings of files that hold weights."""
 
 
 def is_reserved(name: str) -> bool:
-    """Whether no run's folder may have this name."""
+    """Return whether a name is reserved: no run's folder may have it."""
     return name.lower() in NO_RUNS or name.startswith(".")
 
 
 class Library:
-    """The runs in ``folder``. ``own`` says whether a run waits or trains in this program's queue."""
+    """The runs in ``folder``. ``own`` returns whether a run waits or trains in this program's queue."""
 
     def __init__(self, folder: Path, own: Callable[[str], bool] = lambda run: False) -> None:
         self.folder, self._own = folder, own
         self.logs = Logs()
-        self._kept: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self._cached: dict[str, tuple[Any, dict[str, Any]]] = {}
         self._recipes: dict[str, tuple[int, Recipe]] = {}
         self._lock = threading.Lock()
 
     def path(self, run: str) -> Path:
-        """The folder of a run; a run's id is its folder's name. Raises NotFound for anything else."""
+        """Return a run's folder; its name is the run's id. Raises NotFound for anything else."""
         path = self.folder / run
         named = run and run == os.path.basename(run) and "\\" not in run and "\0" not in run
         if not named or run.startswith(".") or run in NO_RUNS or path.is_symlink():
-            raise NotFound("There is no such run; look at the list again.")
+            raise NotFound("There is no such run; reload the list.")
         if not (path / "recipe.yaml").is_file():
-            raise NotFound(f"There is no run named {run}; look at the list again.")
+            raise NotFound(f"There is no run named {run}; reload the list.")
         return path
 
     def ids(self) -> list[str]:
-        """Every run, newest first."""
+        """List every run's id, newest first."""
         try:
             with os.scandir(self.folder) as entries:
                 names = [e.name for e in entries if not e.name.startswith(".") and e.name not in NO_RUNS]
@@ -89,33 +89,33 @@ class Library:
         return [name for _, name in sorted(found, reverse=True)]
 
     def runs(self) -> list[dict[str, Any]]:
-        """Every run as a line of the list, newest first."""
+        """Return every run as an entry of the list, newest first."""
         found = []
         for run in self.ids():
             try:
                 found.append(self.summary(run))
             except (OSError, DeskError):
-                continue  # it has gone since its name was read
+                continue  # gone since its name was read
         return found
 
     def summary(self, run: str) -> dict[str, Any]:
-        """One run as a line of the list."""
+        """Return one run as an entry of the list."""
         path = self.path(run)
         stamp = [_stamp(path / name) for name in FILES]
         with self._lock:
-            kept = self._kept.get(run)
-        if kept is None or kept[0] != stamp:
-            kept = (stamp, self._summary(run, path))
+            cached = self._cached.get(run)
+        if cached is None or cached[0] != stamp:
+            cached = (stamp, self._summary(run, path))
             with self._lock:
-                self._kept[run] = kept
-        return {**kept[1], **self.status(run)}
+                self._cached[run] = cached
+        return {**cached[1], **self.status(run)}
 
     def status(self, run: str) -> dict[str, Any]:
-        """What a run is doing: state, step, total, seconds_left, message. Raises NotFound."""
+        """Return a run's state, step, total, seconds_left and message. Raises NotFound."""
         path = self.path(run)
         status = json_file.read_or(path / "status.json", {})
         state, message = str(status.get("state", "stopped")), str(status.get("message", ""))
-        if state in GOING and not self._own(run) and not self._is_others(run, state):
+        if state in ACTIVE and not self._own(run) and not self._is_others(run, state):
             state, message = "stopped", INTERRUPTED
         return {
             "state": state if state in STATES else "stopped",
@@ -126,29 +126,29 @@ class Library:
         }
 
     def _is_others(self, run: str, state: str) -> bool:
-        """Whether another program trains the run, or has it in its queue."""
+        """Return whether another program trains the run, or has it in its queue."""
         if state != "waiting":
             return is_at_work(self.folder / run)
         queue = json_file.read_or(self.folder / DESK / QUEUE, {})
         return run in _listed(queue.get("waiting")) and process_lives(queue)
 
     def recipe(self, run: str) -> Recipe:
-        """The recipe of a run. Raises DeskError where it can't be read."""
+        """Return a run's recipe. Raises DeskError where it can't be read."""
         path = self.path(run) / "recipe.yaml"
         stamp = path.stat().st_mtime_ns
         with self._lock:
-            kept = self._recipes.get(run)
-        if kept is None or kept[0] != stamp:
+            cached = self._recipes.get(run)
+        if cached is None or cached[0] != stamp:
             try:
-                kept = (stamp, recipe_file.read(path))
+                cached = (stamp, recipe_file.read(path))
             except RecipeError as error:
                 raise DeskError(f"The recipe of {run} can't be used: {error}") from error
             with self._lock:
-                self._recipes[run] = kept
-        return kept[1]
+                self._recipes[run] = cached
+        return cached[1]
 
     def detail(self, run: str) -> dict[str, Any]:
-        """One run in full."""
+        """Return one run in full."""
         path = self.path(run)
         recipe = self.recipe(run)
         report = json_file.read_or(path / "report.json", {})
@@ -167,11 +167,11 @@ class Library:
         }
 
     def lines(self, run: str, since: int) -> Lines:
-        """The log's lines from number ``since`` on."""
+        """Return the log's lines from number ``since`` on."""
         return self.logs.since(self.path(run), since)
 
     def saves(self, run: str) -> list[dict[str, Any]]:
-        """The saves that still exist, oldest first."""
+        """Return the saves that still exist, oldest first."""
         found = []
         for entry in self._saves(run):
             path = self.path(run) / "saves" / str(entry["file"])
@@ -183,7 +183,7 @@ class Library:
         return found
 
     def save_path(self, run: str, step: int) -> Path:
-        """The file of the save of a step. Raises NotFound."""
+        """Return the file of the save of a step. Raises NotFound."""
         for entry in self._saves(run):
             path = self.path(run) / "saves" / str(entry["file"])
             if entry["step"] == step and path.is_file():
@@ -191,7 +191,7 @@ class Library:
         raise NotFound(f"There is no save of step {step}; choose one of the run's saves.")
 
     def controls(self, run: str) -> dict[str, Any]:
-        """``steps`` and ``prompts`` that have control pictures."""
+        """Return the ``steps`` and ``prompts`` that have control pictures."""
         index = json_file.read_or(self.path(run) / "controls" / "index.json", {})
         steps, prompts = (_listed(index.get(name)) for name in ("steps", "prompts"))
         sound = [
@@ -200,27 +200,27 @@ class Library:
         return {"steps": [step for step in steps if isinstance(step, int)], "prompts": sound}
 
     def control(self, run: str, name: str, number: int, step: int) -> Path:
-        """The file of a control picture. Raises NotFound."""
+        """Return the file of a control picture. Raises NotFound."""
         path = self.path(run) / "controls" / name / f"{number:02d}" / f"step-{step:06d}.png"
         if name not in SETS or not path.is_file():
             raise NotFound(f"There is no control picture {number} of the {name} set at step {step}.")
         return path
 
     def picture(self, run: str, name: str) -> Path:
-        """The file of the ``grid`` or the ``loss`` chart. Raises NotFound."""
+        """Return the file of the ``grid`` or of the ``loss`` chart. Raises NotFound."""
         path = self.path(run) / {"grid": "controls/grid.png", "loss": "loss.png"}[name]
         if not path.is_file():
             raise NotFound(f"The {name} picture is drawn when the run ends; it doesn't exist yet.")
         return path
 
     def compare(self, a: str, b: str) -> list[dict[str, Any]]:
-        """Settings in which the recipes of two runs differ."""
+        """Return the settings in which the recipes of two runs differ."""
         return differences(self.recipe(a), self.recipe(b))
 
     def preview(self, run: str, name: str, number: int, step: int, save: int, replace: bool) -> Path:
         """Make a control picture the preview of a save; return its file.
 
-        Raises NotNow where a picture that no run made is there already, unless ``replace`` is true; NotFound.
+        Raises NotNow where a preview that no run made exists already, unless ``replace`` is true; NotFound.
         """
         from ..formats.metadata import save_preview
 
@@ -239,7 +239,7 @@ class Library:
     def trash(self, run: str, saves: bool) -> list[Path]:
         """Move a run's folder to the trash, with ``saves`` also its files in the host's folders. Nothing is deleted.
 
-        Returns the files that lay in the host's folders. Raises NotAllowed where the folder can't be moved.
+        Returns the files that were in the host's folders. Raises NotAllowed where the folder can't be moved.
         """
         path = self.path(run)
         outside = []
@@ -261,7 +261,7 @@ class Library:
                 f"{run} can't be moved to {trash} ({error.strerror or error}); close the program that uses it."
             ) from error
         with self._lock:
-            self._kept.pop(run, None)
+            self._cached.pop(run, None)
             self._recipes.pop(run, None)
         return outside
 
@@ -296,12 +296,12 @@ class Library:
         ]
 
     def _drawn_by_run(self, run: str, save: int, preview: Path) -> bool:
-        """Whether a preview is the one that the run itself put beside its last save."""
+        """Return whether a preview is the one that the run itself put beside its last save."""
         saves = self._saves(run)
         report = json_file.read_or(self.path(run) / "report.json", None)
         if report is None or not saves or saves[-1]["step"] != save:
             return False
-        # The run writes its report last: a preview that is not newer is its own.
+        # The run writes its report last: a preview that isn't newer is its own.
         return preview.stat().st_mtime <= (self.path(run) / "report.json").stat().st_mtime
 
 
@@ -310,7 +310,7 @@ def _numbers(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(values: dict[str, Any], name: str) -> float:
-    """A number from a file that may be damaged; 0 where there is none."""
+    """Return a number from a file that may be damaged; 0 where there is none."""
     value = values.get(name)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 

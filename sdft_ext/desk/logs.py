@@ -1,4 +1,4 @@
-"""Reads a run's log piece by piece: a page that asks every second gets the new lines, and nothing is parsed twice."""
+"""Incremental reading of runs' logs: a page that asks every second gets the new lines, and none is parsed twice."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..storage import json_file
 
 MOST_LINES = 20_000
 """Lines in one answer; the next one has the rest."""
-KEPT = 8
-"""Logs whose index is kept."""
+MOST_CACHED = 8
+"""Logs whose index is cached."""
 
 
 @dataclass
@@ -51,11 +51,11 @@ class Logs:
     """The logs of the runs that were read last."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Path, _Index] = OrderedDict()
+        self._cached: OrderedDict[Path, _Index] = OrderedDict()
         self._lock = threading.Lock()
 
     def since(self, run: Path, number: int) -> Lines:
-        """The lines from ``number`` (0-based) on."""
+        """Return the lines from ``number`` (0-based) on."""
         with self._lock:
             index = self._read(run)
             first = min(max(number, 0), len(index.starts))
@@ -70,31 +70,31 @@ class Logs:
             return Lines(texts, last, last < len(index.starts), index.version)
 
     def events(self, run: Path) -> list[dict[str, Any]]:
-        """Saves, control pictures, warnings and other events, in their order."""
+        """Return saves, control pictures, warnings and other events, in order."""
         with self._lock:
             return list(self._read(run).events)
 
     def last(self, run: Path, count: int) -> list[dict[str, Any]]:
-        """The last lines, parsed."""
+        """Return the last lines, parsed."""
         with self._lock:
             total = len(self._read(run).starts)
         return [json_file.parse(text) for text in self.since(run, total - count).texts]
 
     def _read(self, run: Path) -> _Index:
-        """The index of a run's log, brought up to date."""
+        """Update and return the index of a run's log."""
         path = run / FILE
         try:
             stat = path.stat()
         except OSError:
-            self._kept.pop(path, None)
+            self._cached.pop(path, None)
             return _Index("", (0, 0))
         identity = (stat.st_dev, stat.st_ino)
-        index = self._kept.get(path)
+        index = self._cached.get(path)
         if index is None or index.file != identity or stat.st_size < index.read:
-            index = self._kept[path] = _Index(secrets.token_hex(6), identity)
-        self._kept.move_to_end(path)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+            index = self._cached[path] = _Index(secrets.token_hex(6), identity)
+        self._cached.move_to_end(path)
+        while len(self._cached) > MOST_CACHED:
+            self._cached.popitem(last=False)
         if stat.st_size > index.read:
             with open(path, "rb") as file:
                 file.seek(index.read)
@@ -117,7 +117,7 @@ def _add(index: _Index, data: bytes) -> None:
 
 
 def _parsed(text: bytes) -> dict[str, Any] | None:
-    """A line, or None where it is damaged: it must not break the answer that would contain it."""
+    """Parse a line; None where it is damaged: it must not break the answer that would contain it."""
     try:
         line = json_file.parse(text, finite=True)
     except ValueError:  # JSON's and Unicode's errors are ValueErrors

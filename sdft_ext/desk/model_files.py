@@ -1,6 +1,4 @@
-"""Files that tools can be given, and where their results go: the host's models, the saves of runs, what tools have
-made.
-"""
+"""Files that tools can use (the host's models, saves of runs, results of tools), and where results go."""
 
 from __future__ import annotations
 
@@ -21,22 +19,20 @@ if TYPE_CHECKING:
 
 SUFFIX = ".safetensors"
 METHODS = {"checkpoint": "full", "lora": "lora"}
-"""What a tool makes → the method whose files lie with it."""
+"""What a tool makes → the method whose saves are in the same folder."""
 OTHERS = ("textual_inversion", "hypernetwork")
 MOST = 5_000
 """Files listed."""
 
 
 class ModelFiles:
-    """``made``: where results go that the host has no folder for."""
+    """The files. ``made``: the folder for results that the host has no folder for."""
 
     def __init__(self, library: Library, folders: Folders, host: Callable[[], Host], made: Path) -> None:
         self._library, self._folders, self._host, self.made = library, folders, host, made
 
     def listed(self) -> list[dict[str, Any]]:
-        """Every file that can be chosen, each once: {path, name, group, kind, bytes}. ``kind``: checkpoint, lora or
-        other.
-        """
+        """List the files to choose from, each once: path, name, group, kind (checkpoint, lora or other) and bytes."""
         found: dict[str, dict[str, Any]] = {}
         for path, name, group, kind in self._all():
             real = os.path.realpath(path)
@@ -50,18 +46,16 @@ class ModelFiles:
         return list(found.values())
 
     def places(self) -> dict[str, str]:
-        """Where a checkpoint, a LoRA and a diffusers folder go."""
+        """Return the folders for checkpoints, LoRAs and diffusers folders."""
         return {makes: str(self.place(makes)) for makes in ("checkpoint", "lora", "folder")}  # type: ignore[arg-type]
 
     def place(self, makes: Makes) -> Path:
-        """The host's own folder for what is made. Not for diffusers folders: their parts would be listed as models."""
+        """Return the folder for a result: the host's own, except for diffusers folders, whose parts it would list."""
         own = self._host().saves_folder(METHODS[makes]) if makes in METHODS else None
         return own or self.made
 
-    def given(self, text: str, label: str) -> Path:
-        """The file or model folder that a request names: one that is listed, or one that may be read. Raises
-        DeskError.
-        """
+    def requested(self, text: str, label: str) -> Path:
+        """Return the file or model folder that a request names: listed, or else readable. Raises DeskError."""
         if not text.strip():
             raise DeskError(f"{label}: choose a file from the list, or type its path.")
         try:
@@ -69,15 +63,15 @@ class ModelFiles:
         except NotAllowed:
             if not any(one["path"] == text for one in self.listed()):
                 raise
-        path = Path(text).expanduser()  # a link's own name: its target's may have no ending
+        path = Path(text).expanduser()  # a link's own name: its target's may have no extension
         if path.is_dir():
             self._folders.check_links(path)
         elif not path.is_file():
-            raise DeskError(f"{path} is no file; choose a model.")
+            raise DeskError(f"{path} is not a file; choose a model.")
         return path
 
     def target(self, makes: Makes, name: str) -> Path:
-        """Where a result of this name goes. Raises DeskError where the name is taken, or can't be one."""
+        """Return the path for a result of this name. Raises DeskError where the name is taken or isn't valid."""
         from ..run import loan
         from ..run_folder.save_names import free_save_name
 
@@ -88,12 +82,13 @@ class ModelFiles:
         free = free_save_name(name, place, loan.stems(self._library.folder))
         if free != name:
             raise DeskError(
-                f"{name} is there already in {place}, and nothing is written over: choose another name, such as {free}."
+                f"{name} already exists in {place}, and files are never overwritten: choose another name, such as "
+                f"{free}."
             )
         return place / (name if makes == "folder" else name + SUFFIX)
 
     def is_hosts(self, path: Path) -> bool:
-        """Whether a file lies in a folder whose list the host keeps."""
+        """Return whether a file is in a folder that the host lists."""
         return path.parent != self.made
 
     def _all(self) -> Iterator[tuple[Path, str, str, str]]:
@@ -109,10 +104,10 @@ class ModelFiles:
                         _kind(recipe.method.files),
                     )
             except (DeskError, OSError):
-                continue  # it can't be read, or is gone
+                continue  # unreadable, or gone
         for path in sorted(self.made.iterdir()) if self.made.is_dir() else ():
             if path.suffix == SUFFIX or (path / "model_index.json").is_file():
-                yield path, path.name, "Made by tools", "checkpoint" if path.is_dir() else _looks(path)
+                yield path, path.name, "Made by tools", "checkpoint" if path.is_dir() else _kind_of_content(path)
         host = self._host()
         group = "Models of the WebUI" if host.name != "standalone" else "Models"
         for method in ("full", "lora", *OTHERS):
@@ -125,8 +120,8 @@ def _kind(method: str) -> str:
     return saved_as if saved_as in ("checkpoint", "lora") else "other"
 
 
-def _looks(path: Path) -> str:
-    """What a file holds, by its header."""
+def _kind_of_content(path: Path) -> str:
+    """Return a file's kind by the tensors in its header."""
     from ..formats.tensor_file import TensorFile, TensorFileError
 
     try:

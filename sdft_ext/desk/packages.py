@@ -1,6 +1,4 @@
-"""The packages that training needs: which are missing, and the heavy ones imported before the first run asks for
-them.
-"""
+"""The packages that training needs: which are missing, and the heavy ones, imported before the first run."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ HEAVY = {
 
 
 class Packages:
-    """``missing``: packages that have to be installed before anything can train, with the command that does it."""
+    """The packages. ``missing``: those to install before anything can train, with the command that does it."""
 
     def __init__(self, missing: tuple[Sequence[str], str] | None = None) -> None:
         self.missing = missing
@@ -27,13 +25,13 @@ class Packages:
         self._lock = threading.Lock()
 
     def why_not(self) -> str:
-        """A sentence where packages are missing, else empty."""
+        """Return a sentence where packages are missing; empty where none is."""
         if self.missing is None:
             return ""
         return f"Packages are missing ({', '.join(self.missing[0])}); install them with: {self.missing[1]}"
 
     def prepare(self) -> None:
-        """Import the heavy packages in the background: the first click on Train then starts at once."""
+        """Import the heavy packages in the background, so that the first click on Train starts at once."""
         with self._lock:
             if self._imports is None and self.missing is None:
                 self._imports = Job("importing")
@@ -53,6 +51,6 @@ def _import_heavy() -> None:
         for name, parts in HEAVY.items():
             module = importlib.import_module(name)
             for part in parts:
-                getattr(module, part)  # these packages import their parts when they are named
+                getattr(module, part)  # these packages import a part when it is first accessed
     except (ImportError, AttributeError):
         return  # starting a run says what is missing

@@ -1,4 +1,4 @@
-"""Files of an upload, moved into the dataset: each picture with its caption and mask, never over a file that is folder.
+"""Moves an upload's files into the dataset: each picture with its caption and mask, never over an existing file.
 
 A picture whose name is taken gets a number, and its caption and mask get it too.
 """
@@ -17,13 +17,13 @@ from .errors import NotAllowed
 from .unpack import Refusals, kind
 
 Named = tuple[str, Path]
-"""A file's name in the dataset, and where it waits."""
+"""A file's name in the dataset, and its path until it is moved."""
 
 
 def place_files(root: Path, files: Sequence[tuple[tuple[str, ...], Path]], refusals: Refusals) -> dict[str, object]:
-    """Move files into the dataset at ``root``, each by the parts of its name; return what became of them.
+    """Move files into the dataset at ``root``, each by the parts of its name; return how many, and where.
 
-    What can't be placed is said in ``refusals``.
+    ``refusals`` gets a sentence for each file that can't be placed.
     """
     groups: dict[tuple[tuple[str, ...], str], list[Named]] = {}
     for parts, path in files:
@@ -38,9 +38,9 @@ def place_files(root: Path, files: Sequence[tuple[tuple[str, ...], Path]], refus
             if path not in folders:
                 folders[path] = _Folder(path)
             folder = folders[path]
-            moves, equal = _moves(folder, _once(group, refusals), refusals)
+            moves, equal = _moves(folder, _without_repeats(group, refusals), refusals)
             for source, target in moves:
-                _put(source, target)
+                _move(source, target)
                 folder.add(target.name)
                 added[kind(target.name)] += 1
             same += equal
@@ -51,8 +51,7 @@ def place_files(root: Path, files: Sequence[tuple[tuple[str, ...], Path]], refus
             left = len(groups) - number
             refusals.add(
                 f"{printable(path)} can't be written ({error.strerror or error}): {left:,} pictures were not added; "
-                f"change "
-                "its permissions or free space, and send them again."
+                "change its permissions or free space, and send them again."
             )
             break
     return {
@@ -86,13 +85,13 @@ class _Folder:
         return name.casefold() in self._names
 
     def same(self, name: str, path: Path) -> bool:
-        """Whether a file of this name is there, byte for byte."""
+        """Return whether a file of this name exists with the same bytes."""
         known = self._names.get(name.casefold())
         return known is not None and filecmp.cmp(self.path / known, path, shallow=False)
 
 
 def _moves(folder: _Folder, group: Sequence[Named], refusals: Refusals) -> tuple[list[tuple[Path, Path]], int]:
-    """(from, to) of each file of a group that is moved, and how many are there already, byte for byte.
+    """Return (from, to) of each file of a group to move, and how many already exist with the same bytes.
 
     A new picture never gets the caption or mask of another one: where one is in the way, the whole group gets a number.
     """
@@ -100,16 +99,16 @@ def _moves(folder: _Folder, group: Sequence[Named], refusals: Refusals) -> tuple
     present = folder.group(group[0][0])
     masks = {name for name in (*sent, *present) if _is_mask(name)}
     pictures = {name for name in (*sent, *present) if kind(name) == "picture"} - masks
-    if not pictures:  # a file named like a mask that belongs to no picture is one itself
+    if not pictures:  # a mask's name without its picture is a picture's name
         pictures, masks = masks, set()
     equal = {name for name, path in group if folder.same(name, path)}
     new = [name for name, _ in group if name.casefold() in pictures and name not in equal]
     differing = [name for name, _ in group if name not in equal and folder.holds(name)]
     others = any(name in pictures and name.casefold() not in sent for name in present)
     if not new or not (differing or others):
-        for name in differing:  # its picture is there already
+        for name in differing:  # its picture exists already
             what = "another mask" if name.casefold() in masks else "another caption"
-            refusals.add(f"{printable(name)} is there already with {what}; it was left as it is.")
+            refusals.add(f"{printable(name)} already exists with {what}; the existing file was kept.")
         left = {*equal, *differing}
         return [(path, folder.path / name) for name, path in group if name not in left], len(equal)
     together = [(name, path) for name, path in group if name in new or name.casefold() not in pictures]
@@ -122,14 +121,12 @@ def _moves(folder: _Folder, group: Sequence[Named], refusals: Refusals) -> tuple
     raise AssertionError("there is always a next number")
 
 
-def _once(group: Sequence[Named], refusals: Refusals) -> list[Named]:
-    """The first of the files whose names differ in capitals only; the others are refused where their content
-    differs.
-    """
+def _without_repeats(group: Sequence[Named], refusals: Refusals) -> list[Named]:
+    """Return the first of the files whose names differ only in case; refuse the others where their content differs."""
     found: dict[str, Named] = {}
     for name, path in group:
-        first, kept = found.setdefault(name.casefold(), (name, path))
-        if kept != path and not filecmp.cmp(kept, path, shallow=False):
+        first, first_path = found.setdefault(name.casefold(), (name, path))
+        if first_path != path and not filecmp.cmp(first_path, path, shallow=False):
             how = "twice" if first == name else f"as {printable(first)}, too, which is the same name on some systems"
             refusals.add(
                 f"{printable(name)} was sent {how}, with different content: the first was added; rename this one."
@@ -138,13 +135,13 @@ def _once(group: Sequence[Named], refusals: Refusals) -> list[Named]:
 
 
 def _numbered(name: str, number: int) -> str:
-    """``dog.png`` → ``dog (2).png``, ``dog-mask.png`` → ``dog (2)-mask.png``."""
+    """Number a name: ``dog.png`` → ``dog (2).png``, ``dog-mask.png`` → ``dog (2)-mask.png``."""
     base = _base(name)
     return f"{base} ({number}){name[len(base) :]}"
 
 
 def _base(name: str) -> str:
-    """The part of a name that a picture, its caption and its mask have in common."""
+    """Return the part of a name that a picture, its caption and its mask have in common."""
     stem = os.path.splitext(name)[0]
     return names.mask_of(stem) or stem
 
@@ -154,22 +151,24 @@ def _is_mask(name: str) -> bool:
 
 
 def _make(folder: Path, root: Path) -> None:
-    """Make a folder of the dataset. Raises NotAllowed where a link on the way leads out of it."""
+    """Make a folder in the dataset. Raises NotAllowed where a link in its path leads out of the dataset."""
     real, home = Path(os.path.realpath(folder)), Path(os.path.realpath(root))
     if real != home and home not in real.parents:
-        raise NotAllowed(f"{printable(folder)} is a link out of the dataset's folder; remove the link, and send again.")
+        raise NotAllowed(
+            f"{printable(folder)} is a link that leads out of the dataset's folder; remove it, and send again."
+        )
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _put(source: Path, target: Path) -> None:
-    """Move a file without replacing one that has appeared meanwhile. Raises FileExistsError."""
+def _move(source: Path, target: Path) -> None:
+    """Move a file without replacing one that was created meanwhile. Raises FileExistsError."""
     try:
         os.link(source, target)
     except FileExistsError:
         raise
     except OSError:  # the file system has no hard links
         if os.path.lexists(target):
-            raise FileExistsError(None, "it has appeared meanwhile", str(target)) from None
+            raise FileExistsError(None, "it was created meanwhile", str(target)) from None
         os.rename(source, target)
     else:
         os.unlink(source)

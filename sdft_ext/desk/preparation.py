@@ -1,4 +1,4 @@
-"""Preparing pictures from a page: the plan in portions, crops and masks by hand, and one preparation at a time."""
+"""The preparation of pictures from a page: plans, crops and masks by hand, and one preparation at a time."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from .thumbnails import Thumbnails
 
 MOST_AT_ONCE = 200
 MOST_NAMED = 200
-"""Names and sentences of one kind in an answer."""
+"""Most names and sentences of one kind in an answer."""
 ENDING = "-prepared"
 OUT_OF_MEMORY = "There is not enough memory for these pictures; make them smaller first."
 
 
 @dataclasses.dataclass
 class Started:
-    """A preparation that was started. The job's states: preparing (pictures), finished, cancelled or failed."""
+    """A preparation that was started. Its job's states: preparing, finished, cancelled or failed."""
 
     job: Job
     folder: str
@@ -46,7 +46,7 @@ class Started:
 
 
 class Preparation:
-    """``recipe`` reads a recipe as a page sends it; ``faces`` gives what finds faces here, or None."""
+    """Preparations. ``recipe`` reads a recipe as a page sends it; ``faces`` returns the host's face finder, or None."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Preparation:
         self._lock = threading.Lock()
 
     def plan(self, folder: str, out: str, options: Any, recipe: Any, start: int, count: int) -> dict[str, Any]:
-        """What would be done, in figures, and for ``count`` of the originals from ``start`` on in full."""
+        """Return what would be done: figures, and ``count`` of the originals from ``start`` on in full."""
         made = self._plan(folder, out, options, recipe)
         problem = ""
         try:
@@ -84,7 +84,7 @@ class Preparation:
         }
 
     def move(self, folder: str, name: str, crop: dict[str, float] | None) -> None:
-        """Remember where a user has put a picture's crop; None: as if nobody had."""
+        """Store the crop that a user chose for a picture; None removes it."""
         root = self._root(folder)
         picture = self._picture(root, name)
         try:
@@ -95,7 +95,7 @@ class Preparation:
             raise DeskError(f"The crop was not saved: {error}") from error
 
     def start(self, folder: str, out: str, options: Any, recipe: Any) -> dict[str, Any]:
-        """Begin to carry out a plan; return its ``status``. Raises NotNow while another one is being carried out."""
+        """Start a preparation; return its ``status``. Raises NotNow while another one is running."""
         made = self._plan(folder, out, options, recipe)
         execute.check(made)
         job = Job("preparing", total=len(made.actions), out_of_memory=OUT_OF_MEMORY)
@@ -103,14 +103,14 @@ class Preparation:
         with self._lock:
             if self._started is not None and not self._started.job.over:
                 raise NotNow(
-                    f"Pictures of {self._started.folder} are being prepared; wait until that ends, or cancel it."
+                    f"The pictures of {self._started.folder} are being prepared; wait until that ends, or cancel it."
                 )
             self._started = started
         job.start("sdft-preparation", lambda: self._carry_out(made, started))
         return self.status()
 
     def status(self) -> dict[str, Any]:
-        """How far the last preparation is; ``idle`` where there was none."""
+        """Return the progress of the last preparation; ``idle`` where there was none."""
         started = self._started or Started(Job("idle"), "", "")
         state, done, total, message = started.job.snapshot()
         return {
@@ -126,14 +126,12 @@ class Preparation:
         }
 
     def cancel(self) -> None:
-        """End after the pictures that are being made: each file is whole, and the same preparation goes on from
-        there.
-        """
+        """Cancel after the current pictures: every file is complete, and the same preparation can continue later."""
         if self._started is not None:
             self._started.job.cancel()
 
     def mask(self, folder: str, name: str, from_alpha: bool) -> dict[str, Any]:
-        """A picture's mask to be painted on (or its alpha as one), and what ``save_mask`` needs to know."""
+        """Return a picture's mask (or its alpha as one) for painting, and what ``save_mask`` needs."""
         picture = self._picture(self._root(folder), name)
         width, height = masks.painted_size(picture)
         return {
@@ -147,9 +145,7 @@ class Preparation:
         }
 
     def save_mask(self, folder: str, name: str, data: str | None, before: str) -> str:
-        """Store a painted mask, or with None take it away; its version. Raises NotNow where it has changed
-        meanwhile.
-        """
+        """Store a painted mask, or delete it (None); return its version. Raises NotNow where it changed meanwhile."""
         picture = self._picture(self._root(folder), name)
         try:
             if data is None:
@@ -161,8 +157,6 @@ class Preparation:
 
     def close(self) -> None:
         self.cancel()
-
-    # How it is done.
 
     def _carry_out(self, made: Plan, started: Started) -> None:
         job = started.job
@@ -202,13 +196,13 @@ class Preparation:
         for picture in self._scan(root).pictures:
             if name_below(picture, root) == name:
                 return picture
-        raise NotFound(f"{name[:200]} is not among the pictures of {root}; look at the folder again.")
+        raise NotFound(f"{name[:200]} is not among the pictures of {root}; reload the folder.")
 
     def _url(self, picture: Picture) -> str:
         return self._thumbnails.url(picture.path, picture.size, picture.mtime_ns)
 
     def _item(self, made: Plan, actions: Sequence[Action]) -> dict[str, Any]:
-        """One original: the parts that are cut out of it, and what becomes of them."""
+        """Describe one original: the parts that are cut out of it, and what happens to each."""
         first = actions[0]
         picture = first.picture
         problem = ""
@@ -241,7 +235,7 @@ class Preparation:
 
 
 def _box(geometry: Geometry | None) -> dict[str, float]:
-    """What is cut out, as shares of the picture's sides."""
+    """Return the part that is cut out, as shares of the picture's sides."""
     if geometry is None:
         return {"x": 0.0, "y": 0.0, "width": 1.0, "height": 1.0}
     wide, high = geometry.resized
@@ -254,7 +248,7 @@ def _box(geometry: Geometry | None) -> dict[str, float]:
 
 
 def _suggested(root: Path) -> Path:
-    """A folder beside the originals': one that an earlier preparation of them has made, or a new one."""
+    """Suggest a folder beside the originals': the one of an earlier preparation of them, or a new one."""
     for name in numbered(f"{root.name}{ENDING}"):
         place = root.with_name(name)
         try:

@@ -1,4 +1,4 @@
-"""Recipes as a page sends them: read, written, checked against what this program may use, and calculated ahead."""
+"""Recipes as a page sends them: read, written, checked against what this program may use, and forecast."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from ..host.base import Host
 
 DECIDED_HERE = ("save.output", "model.base", "model.vae")
-"""Settings without a control on the page: runs lie in the desk's folder, and train the host's model."""
+"""Settings without a control on the page: runs are in the desk's folder, and train the host's model."""
 
 
 class Recipes:
-    """``output`` is the folder of the runs; ``host`` makes the host of one run from its recipe, as in ``Desk``."""
+    """A page's recipes. ``output`` is the folder of the runs; ``host`` makes a host from a recipe, as in ``Desk``."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Recipes:
         self._library, self._scans, self._packages = library, scans, packages
 
     def schema(self) -> dict[str, Any]:
-        """Every setting, the starting points for the loaded model, and the methods."""
+        """Return every setting, the presets for the loaded model, and the methods."""
         from ..host.base import default_precision
 
         model = self._host(None).describe()
@@ -57,7 +57,7 @@ class Recipes:
         }
 
     def parse(self, values: Any) -> Recipe:
-        """A recipe from nested values, for this desk's folder and the loaded model. Raises RecipeError."""
+        """Convert nested values to a recipe for this desk's folder and the loaded model. Raises RecipeError."""
         recipe = recipe_file.from_plain(values)
         recipe.save.output = str(self._output)
         model = self._host(None).describe()
@@ -66,14 +66,12 @@ class Recipes:
         return recipe
 
     def both_forms(self, values: Any = None, text: str = "") -> dict[str, Any]:
-        """A recipe as nested values and as YAML, from either of them. Raises RecipeError."""
+        """Return a recipe as nested values and as YAML, from either of them. Raises RecipeError."""
         recipe = recipe_file.loads(text) if text else self.parse(values)
         return {"recipe": dataclasses.asdict(recipe), "yaml": recipe_file.dumps(recipe)}
 
     def path_problems(self, recipe: Recipe) -> list[str]:
-        """A sentence for each folder and file that a recipe may not name, or that isn't there; it begins with the
-        setting.
-        """
+        """Return a sentence, beginning with the setting, for each path that isn't allowed or doesn't exist."""
         found = []
         for setting in fields(recipe):
             if not setting.is_path or not setting.value or setting.path == "save.output":
@@ -85,14 +83,14 @@ class Recipes:
         return found
 
     def host_problems(self, recipe: Recipe) -> list[str]:
-        """What keeps any run from starting now: missing packages, or a model that can't be trained."""
+        """Return what keeps any run from starting now: missing packages, or a model that can't be trained."""
         if why := self._packages.why_not():
             return [why]
         model = self._host(recipe).describe()
         return [] if model.trainable else [model.why or "The loaded model can't be trained; load another one."]
 
     def calculate(self, values: Any) -> dict[str, Any]:
-        """Figures, warnings, memory, and what keeps the recipe from starting."""
+        """Return figures, warnings, the memory forecast, and what keeps the recipe from starting."""
         from ..memory.forecast import forecast
 
         try:
@@ -105,16 +103,16 @@ class Recipes:
         self._packages.wait()
         figures = calculator.calculate(recipe, self._scans, measured(self._library, recipe))
         host = self._host(recipe)
-        lent = host.describe()
-        if lent.path != recipe.model.base:
+        model = host.describe()
+        if model.path != recipe.model.base:
             made_for = Path(recipe.model.base).name
-            other = f"The recipe was made for {made_for}; it will train the loaded model, {lent.name}."
+            other = f"The recipe was made for {made_for}; it will train the loaded model, {model.name}."
             figures["warnings"] = [other, *figures["warnings"]]
         pictures = figures["pictures"] + figures["regularization"]
         return {
             **figures,
             "problems": [*figures["problems"], *self.host_problems(recipe)],
-            "memory": None if self._packages.missing else forecast(recipe, lent, host.memory(), pictures),
+            "memory": None if self._packages.missing else forecast(recipe, model, host.memory(), pictures),
         }
 
     def _check_path(self, setting: str, text: str) -> None:

@@ -1,7 +1,7 @@
 """Regularization pictures as jobs of the run queue: started, watched and stopped from a page.
 
 Each job is a folder in ``regularization`` beside the runs: ``job.json`` says what to draw and where, ``status.json``
-how far it is. The pictures lie in its ``pictures`` folder, or in a folder that the user has named.
+how far it is. The pictures are in its ``pictures`` folder, or in a folder that the user has chosen.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 PICTURES = "pictures"
 NEWEST = 8
 """Pictures of a job in an answer."""
-GOING = ("waiting", "drawing", "paused")
-STATES = (*GOING, "finished", "stopped", "failed")
+ACTIVE = ("waiting", "drawing", "paused")
+STATES = (*ACTIVE, "finished", "stopped", "failed")
 MOST_LISTED = 50
 
 
 class Regularization:
     """Drawing jobs, in the same queue as the runs; a job's id there is ``regularization/NAME``.
 
-    ``host`` gives the one that draws.
+    ``host`` makes the host that draws.
     """
 
     def __init__(
@@ -52,26 +52,26 @@ class Regularization:
         self.folder = queue.folder / DRAWN
 
     def list(self, text: str = "") -> dict[str, Any]:
-        """The host's samplers, and every job, newest first; with a folder, only those that draw into it."""
+        """Return the host's samplers, and every job, newest first; with a folder, only those that draw into it."""
         wanted = self._folders.place(text) if text.strip() else None
         jobs = []
         for name in self._names()[:MOST_LISTED]:
             try:
                 one = self.one(name)
             except DeskError:
-                continue  # it has gone since its name was read
+                continue  # gone since its name was read
             if wanted is None or Path(one["folder"]) == wanted:
                 jobs.append(one)
         return {"samplers": self._host().samplers(), "jobs": jobs}
 
     def one(self, name: str) -> dict[str, Any]:
-        """A job: its settings, how far it is, and its newest pictures. Raises NotFound."""
+        """Return a job: its settings, its progress, and its newest pictures. Raises NotFound."""
         place = self._place(name)
         job, status = self._job(place), json_file.read_or(place / "status.json", {})
         folder = Path(str(job["folder"]))
         state = str(status.get("state", "stopped"))
         message = str(status.get("message", ""))
-        if state not in STATES or (state in GOING and not self._queue.owns(f"{DRAWN}/{name}")):
+        if state not in STATES or (state in ACTIVE and not self._queue.owns(f"{DRAWN}/{name}")):
             state, message = "stopped", INTERRUPTED_DRAWING
         return {
             "name": name,
@@ -87,9 +87,7 @@ class Regularization:
         }
 
     def start(self, values: dict[str, Any], text: str) -> str:
-        """Queue a job, or the same one again with another count; return its name. Raises DeskError or
-        RegularizeError.
-        """
+        """Queue a job, or continue it with another count; return its name. Raises DeskError or RegularizeError."""
         from ..host.base import Sampling
         from ..run.regularization import Wanted, slug
 
@@ -108,7 +106,7 @@ class Regularization:
         name = self._named(f"{slug(prompts[0])}-{wanted.signature}", named)
         folder = named or self.folder / name / PICTURES
         if self._queue.owns(f"{DRAWN}/{name}"):
-            raise NotNow("These pictures are being drawn already: wait for the end, or stop it first.")
+            raise NotNow("These pictures are already being drawn: wait until that ends, or stop it first.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (self.folder / name).mkdir(parents=True, exist_ok=True)
@@ -117,12 +115,12 @@ class Regularization:
         except OSError as error:
             raise DeskError(f"{folder} can't be written ({error.strerror}); choose another folder.") from error
         if named is not None and not self._folders.holds(folder):
-            self._folders.remember(folder)  # only a local user gets here
+            self._folders.remember(folder)  # only a local user gets this far
         self._queue.add(f"{DRAWN}/{name}")
         return name
 
     def pause(self, name: str) -> None:
-        """Hold a job after the picture that is being drawn. Raises NotFound or NotNow."""
+        """Pause a job after the current picture. Raises NotFound or NotNow."""
         self._place(name)
         self._queue.control(f"{DRAWN}/{name}").pause()
 
@@ -132,12 +130,12 @@ class Regularization:
         self._queue.resume(f"{DRAWN}/{name}")
 
     def stop(self, name: str) -> None:
-        """End a job after the picture that is being drawn; a waiting one leaves the queue."""
+        """Stop a job after the current picture; a waiting one leaves the queue."""
         self._place(name)
         self._queue.stop(f"{DRAWN}/{name}")
 
     def make(self, place: Path, control: RunControl) -> object:
-        """Draw the pictures of the job in a folder, in the queue's thread."""
+        """Draw the pictures of the job in a folder; runs in the queue's thread."""
         from ..run.regularization import regularize
         from ..run_folder.status import Status
 
@@ -149,7 +147,7 @@ class Regularization:
         )
 
     def titles(self, ids: Sequence[str]) -> dict[str, str]:
-        """Readable names of the drawing jobs among the queue's ids."""
+        """Return readable names for the drawing jobs among the queue's ids."""
         found = {}
         for id in ids:
             if draws(id):
@@ -160,7 +158,7 @@ class Regularization:
         return found
 
     def _named(self, name: str, folder: Path | None) -> str:
-        """A job's name for a folder that the user has named, or for its own; two folders have two jobs."""
+        """Return a job's name that is free for a chosen folder, or for its own: each folder has its own job."""
 
         def is_others(name: str) -> bool:
             known = json_file.read_or(self.folder / name / "job.json", {}).get("folder")
@@ -182,14 +180,14 @@ class Regularization:
         path = self.folder / name
         named = name and name == os.path.basename(name) and "\\" not in name and "\0" not in name
         if not named or name.startswith(".") or path.is_symlink() or not (path / "job.json").is_file():
-            raise NotFound("There is no such job; look at the list again.")
+            raise NotFound("There is no such job; reload the list.")
         return path
 
     def _job(self, place: Path) -> dict[str, Any]:
-        """Raises NotFound where the file is damaged."""
+        """Read a job's file. Raises NotFound where it is damaged."""
         job = json_file.read_or(place / "job.json", {})
         if not isinstance(job.get("wanted"), dict) or "count" not in job["wanted"] or "folder" not in job:
-            raise NotFound(f"{place / 'job.json'} can't be read: start again.")
+            raise NotFound(f"{place / 'job.json'} can't be read: start a new job.")
         return job
 
     def _wanted(self, job: dict[str, Any]) -> Wanted:
@@ -198,7 +196,7 @@ class Regularization:
         return Wanted.from_plain(job["wanted"])
 
     def _newest(self, job: dict[str, Any], folder: Path) -> Sequence[dict[str, str]]:
-        """Thumbnails of the pictures that were drawn last."""
+        """Return thumbnails of the pictures drawn last."""
         from ..run.regularization import there
 
         try:

@@ -1,7 +1,7 @@
-"""Dataset reports, made in the background one after another, and what their findings offer: remove files, keep
+"""Dataset reports, made in the background one after another, and the actions on their findings: remove files, keep
 duplicates.
 
-A report belongs to what its folders hold: the same files and settings get the same report, without a second look.
+A report belongs to the contents of its folders: the same files and settings get the same report, without a new one.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from .errors import DeskError, NotFound, NotNow
 from .scans import Scans, stamp
 from .thumbnails import Thumbnails
 
-KEPT = 8
+MOST_REPORTS = 8
 """Reports kept in memory."""
 
 
 class Reports:
-    """``thumbnail_folder`` says where an inspection's own thumbnails are kept; ``ready`` waits for the packages it
-    needs.
+    """The reports. ``thumbnail_folder`` returns the folder of the thumbnails that are compared; ``ready`` waits for the
+    packages that an inspection needs.
     """
 
     def __init__(
@@ -46,15 +46,13 @@ class Reports:
         self._turn = threading.Lock()
 
     def start(self, recipe: Recipe) -> str:
-        """Begin the report of a recipe's dataset where it isn't there; return its id. Raises DeskError for huge
-        folders.
-        """
+        """Start the report of a recipe's dataset unless it exists; return its id. Raises DeskError for huge folders."""
         folders = _folders(recipe)
         train = (recipe.train.batch_size, recipe.train.accumulation, recipe.train.length, recipe.train.length_unit)
-        remembered = [sorted(group) for group in accepted_duplicates.AcceptedDuplicates(folders).groups]
-        facts = repr((dataclasses.asdict(recipe.dataset), train, stamp(folders), remembered))
+        accepted = [sorted(group) for group in accepted_duplicates.AcceptedDuplicates(folders).groups]
+        facts = repr((dataclasses.asdict(recipe.dataset), train, stamp(folders), accepted))
         id = hashlib.blake2b(facts.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-        job = Job("waiting", out_of_memory="There is not enough memory to compare the pictures; look at fewer at once.")
+        job = Job("waiting", out_of_memory="There is not enough memory to compare the pictures; inspect fewer at once.")
         report = DatasetReport(id, recipe, folders, self._thumbnails, job)
         with self._lock:
             known = self._reports.get(id)
@@ -64,7 +62,7 @@ class Reports:
             self._reports[id] = report
             self._reports.move_to_end(id)
             over = [one for one in self._reports.values() if one.job.over]
-            for old in over[: max(len(self._reports) - KEPT, 0)]:
+            for old in over[: max(len(self._reports) - MOST_REPORTS, 0)]:
                 del self._reports[old.id]
         job.start("sdft-report", lambda: self._make(report))
         return id
@@ -73,17 +71,17 @@ class Reports:
         self.get(id).job.cancel()
 
     def close(self) -> None:
-        """End what is being made."""
+        """Cancel all reports that are being made."""
         with self._lock:
             for report in self._reports.values():
                 report.job.cancel()
 
     def get(self, id: str) -> DatasetReport:
-        """Raises NotFound."""
+        """Return a report. Raises NotFound."""
         with self._lock:
             report = self._reports.get(id)
         if report is None:
-            raise NotFound("This report is no longer known; start it again.")
+            raise NotFound("This report is no longer available; start it again.")
         return report
 
     def remove(self, id: str, numbers: Sequence[int]) -> list[dict[str, Any]]:
@@ -96,7 +94,7 @@ class Reports:
                 raise NotFound("The report has no such file; open the folder's report again.")
             path = report.files[number]
             if number in report.removed:
-                raise NotNow(f"{printable(path.name)} has been removed already.")
+                raise NotNow(f"{printable(path.name)} has already been removed.")
             if path.is_dir():
                 raise DeskError(f"{printable(path)} is a folder; to remove it, move it away yourself.")
             by_root.setdefault(report.root_of(path), []).append(number)
@@ -108,14 +106,14 @@ class Reports:
         return done
 
     def restored(self, paths: Sequence[Path]) -> None:
-        """Note in every report that files are back in their places."""
-        back = set(paths)
+        """Record in every report that files were restored."""
+        restored = set(paths)
         with self._lock:
             for report in self._reports.values():
-                report.removed -= {number for number in report.removed if report.files[number] in back}
+                report.removed -= {number for number in report.removed if report.files[number] in restored}
 
     def keep(self, id: str, finding: int, undo: bool) -> None:
-        """Remember duplicates as wanted, or (``undo``) report them again. Raises DeskError or HiddenFolderError."""
+        """Accept duplicates, or (``undo``) report them again. Raises DeskError or HiddenFolderError."""
         report = self.get(id)
         found = report.duplicate_finding(finding)
         root = report.root_of(report.files[found["numbers"][0]])

@@ -1,8 +1,8 @@
-"""The queue of runs, and of regularization pictures to draw, and the one thread that works it off.
+"""The queue of runs, and of regularization pictures to draw, and the one thread that works through it.
 
-The thread outlives every page. A file remembers what waits and what trains: after a restart the waiting runs are still
-queued, and the interrupted one says so. The queue is then held until the user starts or resumes a run, so that starting
-the program never starts a training by itself.
+The thread outlives every page. A file records what waits and what trains: after a restart the waiting runs are still
+queued, and the interrupted one says so. The queue is then on hold until the user starts or resumes a run, so that
+starting the program never starts a training by itself.
 """
 
 from __future__ import annotations
@@ -24,24 +24,22 @@ QUEUE = "queue.json"
 """The queue's own file, among the desk's."""
 TRACEBACK = "traceback.txt"
 DRAWN = "regularization"
-"""Regularization pictures have ids ``regularization/NAME``, and their folders there; a run's id is its folder's
-name.
-"""
+"""Ids of regularization pictures are ``regularization/NAME``, their folder; a run's id is its folder's name."""
 DRAWING = "drawing"
 """Their state while they are being drawn."""
 FILES = ("recipe.yaml", "job.json")
-"""The file that makes a folder a run's, or that of regularization pictures."""
+"""The file by which a folder is a run's, or a drawing job's."""
 END_SECONDS = 60.0
-"""How long to wait for a run's end before it is resumed."""
-INTERRUPTED = "Interrupted: the program ended while it trained. Resume goes on from its last state."
-INTERRUPTED_DRAWING = "Interrupted: the program ended while it drew. Resume draws what is missing."
+"""How long to wait for a run to end before it is resumed."""
+INTERRUPTED = "Interrupted: the program ended during training. Resume continues from the last state."
+INTERRUPTED_DRAWING = "Interrupted: the program ended while drawing. Resume draws the missing pictures."
 
 Work = Callable[[Path, RunControl], object]
-"""Trains the run in a folder, or draws its pictures, until it finishes, stops or fails."""
+"""A function that trains the run in a folder, or draws its pictures, until it finishes, stops or fails."""
 
 
 class RunQueue:
-    """``folder`` holds the runs, ``file`` remembers the queue, ``work`` trains a run."""
+    """The queue. ``folder`` holds the runs, ``file`` stores the queue, ``work`` trains a run."""
 
     def __init__(self, folder: Path, file: Path, work: Work) -> None:
         self.folder, self.file, self._do = folder, file, work
@@ -56,32 +54,30 @@ class RunQueue:
 
     @property
     def waiting(self) -> list[str]:
-        """The runs that wait, the next one first."""
+        """Return the runs that wait, the next one first."""
         with self._changed:
             return list(self._waiting)
 
     @property
     def current(self) -> str | None:
-        """The run that trains now."""
+        """Return the run that trains now."""
         return self._current
 
     @property
     def held(self) -> bool:
-        """Whether the queue waits, after a restart, until a run is started or resumed."""
+        """Return whether the queue is on hold, after a restart, until a run is started or resumed."""
         return self._held
 
     def owns(self, run: str) -> bool:
-        """Whether a run waits or trains in this queue."""
+        """Return whether a run waits or trains in this queue."""
         with self._changed:
             return run == self._current or run in self._waiting
 
     def add(self, run: str, *, first: bool = False) -> None:
-        """Queue a run, with ``first`` at the front, also one that waits already. A held queue goes on. Raises
-        NotNow.
-        """
+        """Queue a run, with ``first`` at the front, even if it waits already; end a hold. Raises NotNow."""
         with self._changed:
             if run == self._current:
-                raise NotNow(f"{run} is {_verb(run)} already.")
+                raise NotNow(f"{run} is already {_verb(run)}.")
             if is_at_work(self.folder / run):
                 raise NotNow(f"{run} is being trained by another program; stop it there.")
             if run not in self._waiting:
@@ -101,22 +97,22 @@ class RunQueue:
         """Reorder the waiting runs. Raises NotNow where ``runs`` aren't exactly those."""
         with self._changed:
             if sorted(runs) != sorted(self._waiting):
-                raise NotNow("The queue has changed meanwhile; look at it again.")
+                raise NotNow("The queue has changed meanwhile; reload it.")
             self._waiting = list(runs)
             self._write()
 
     def remove(self, run: str) -> bool:
-        """Take a waiting run out of the queue; return whether it was there."""
+        """Remove a waiting run from the queue; return whether it was there."""
         with self._changed:
             if run not in self._waiting:
                 return False
             self._waiting.remove(run)
-            self._set_status(run, "stopped", "Taken out of the queue. Resume queues it again.")
+            self._set_status(run, "stopped", "Removed from the queue. Resume queues it again.")
             self._write()
             return True
 
     def control(self, run: str) -> RunControl:
-        """Requests to the run that trains now. Raises NotNow for another one, and for one that has ended."""
+        """Return the control of the run that trains now. Raises NotNow for another run, and for one that has ended."""
         with self._changed:
             if run != self._current or self._control is None or self._ended(run):
                 raise NotNow(f"{run} isn't {_verb(run)} now; start or resume it first.")
@@ -125,7 +121,7 @@ class RunQueue:
     def resume(self, run: str) -> None:
         """Continue a paused run, queue one that ended, or move a waiting one to the front. Raises NotNow.
 
-        A run that is stopping, or cleaning up, is waited for: it wouldn't notice the request.
+        Waits for a run that is stopping or cleaning up: it wouldn't notice the request.
         """
         with self._changed:
             control = self._control if run == self._current and not self._ended(run) else None
@@ -136,9 +132,7 @@ class RunQueue:
         self.add(run, first=run in self.waiting)
 
     def settle(self, run: str, *, stopping: bool = False) -> None:
-        """Wait until a run that has ended (with ``stopping``: or was asked to) has freed what it used. Raises
-        NotNow.
-        """
+        """Wait until a run that has ended (with ``stopping``: or was asked to) has cleaned up. Raises NotNow."""
         with self._changed:
             if run != self._current or self._control is None:
                 return
@@ -147,11 +141,11 @@ class RunQueue:
                 raise NotNow(f"{run} is still ending; try again in a moment.")
 
     def _ended(self, run: str) -> bool:
-        """Whether a run's status says that it has ended; it may still be cleaning up."""
+        """Return whether a run's status says that it has ended; it may still be cleaning up."""
         return _status(self.folder / run / "status.json").get("state") in ("finished", "stopped", "failed")
 
     def stop(self, run: str) -> None:
-        """End a run with a save and a state, or take it out of the queue."""
+        """End a run with a save and a state, or remove it from the queue."""
         if not self.remove(run):
             self.control(run).stop()
 
@@ -166,9 +160,7 @@ class RunQueue:
             self._thread.join(seconds)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until nothing trains or waits, at most ``seconds``; return whether that is so. (A held queue never gets
-        there.)
-        """
+        """Wait until nothing trains or waits, at most ``seconds``; return whether that is so (never while on hold)."""
         with self._changed:
             return self._changed.wait_for(lambda: self._current is None and not self._waiting, seconds)
 
@@ -192,7 +184,7 @@ class RunQueue:
                     self._changed.notify_all()
 
     def _failed(self, run: str, failure: Exception) -> None:
-        """Write what ended a run into its status; a fault of the program also leaves its traceback."""
+        """Write the error that ended a run into its status; for a bug, write the traceback too."""
         if isinstance(failure, SdftError | OSError):
             message = str(failure)
         else:
@@ -202,7 +194,7 @@ class RunQueue:
         self._set_status(run, "failed", message)
 
     def _set_status(self, run: str, state: str, message: str) -> None:
-        """Write a run's state and message; its steps stay."""
+        """Write a run's state and message, and keep its steps."""
         path = self.folder / run / "status.json"
         before = _status(path)
         if path.parent.is_dir():
@@ -211,10 +203,10 @@ class RunQueue:
             )
 
     def _read(self) -> None:
-        """Read what an earlier program left; the run that it was training was interrupted."""
+        """Read the queue that an earlier program left; the run that it was training was interrupted."""
         try:
-            left = json_file.read(self.file)
-            waiting, current = list(left["waiting"]), left["current"]
+            stored = json_file.read(self.file)
+            waiting, current = list(stored["waiting"]), stored["current"]
         except (OSError, ValueError, KeyError, TypeError):
             return
         self._waiting = [run for run in waiting if any((self.folder / str(run) / name).is_file() for name in FILES)]
@@ -234,7 +226,7 @@ class RunQueue:
 
     @staticmethod
     def _try(write: Callable[[], None]) -> None:
-        """Write if possible: a full disk must not end the queue, and what is written here isn't needed to go on."""
+        """Write if possible: a full disk must not end the queue, which can go on without this file."""
         try:
             write()
         except OSError:
@@ -242,7 +234,7 @@ class RunQueue:
 
 
 def draws(run: str) -> bool:
-    """Whether an entry of the queue draws regularization pictures, instead of training a run."""
+    """Return whether an entry of the queue draws regularization pictures instead of training a run."""
     return run.startswith(f"{DRAWN}/")
 
 
@@ -251,5 +243,5 @@ def _verb(run: str) -> str:
 
 
 def _status(path: Path) -> dict[str, Any]:
-    """A run's status, with defaults for what is missing."""
+    """Read a run's status, with defaults for what is missing."""
     return {"step": 0, "total": 0, "seconds_left": 0.0, **json_file.read_or(path, {})}

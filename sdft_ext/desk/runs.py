@@ -1,4 +1,4 @@
-"""Runs: started, stopped and resumed, and what their saves are used for."""
+"""The actions on runs: start, stop, resume, trash, and the uses of their saves."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Runs:
         self._folders, self._scans, self._host, self._packages = folders, scans, host, packages
 
     def start(self, values: Any) -> str:
-        """Queue a new run; return its id. Raises RecipeError or DeskError where it can't begin."""
+        """Queue a new run; return its id. Raises RecipeError or DeskError where it can't start."""
         recipe = self._recipes.parse(values)
         recipe_file.validate(recipe)
         wrong = [*self._recipes.host_problems(recipe), *self._recipes.path_problems(recipe)]
@@ -63,7 +63,7 @@ class Runs:
         return folder.name
 
     def train(self, folder: Path, control: RunControl) -> object:
-        """Train the run in a folder, in the queue's thread, from its last state on."""
+        """Train the run in a folder from its last state on, in the queue's thread."""
         self._packages.wait()
         from .. import run
 
@@ -71,7 +71,7 @@ class Runs:
         return run.resume(folder, control=control, host=self._host(recipe), quiet=True)
 
     def resume(self, run: str) -> None:
-        """Go on with a run that is paused, waits, was stopped, was killed, or has failed."""
+        """Continue a run that is paused, waits, was stopped or killed, or has failed."""
         self._library.path(run)
         state = self._library.status(run)["state"]
         if state == "finished":
@@ -81,20 +81,20 @@ class Runs:
         self._queue.resume(run)
 
     def stop(self, run: str) -> None:
-        """End a run with a save and a state to go on from, or take it out of the queue."""
+        """End a run with a save and a state to resume from, or remove it from the queue."""
         self._library.path(run)
         self._queue.stop(run)
 
     def control(self, run: str) -> RunControl:
-        """Requests to the run that trains now. Raises NotNow for another one."""
+        """Return the control of the run that trains now. Raises NotNow for another run."""
         self._library.path(run)
         return self._queue.control(run)
 
     def try_now(self, run: str) -> str:
-        """Have the training run's current weights written as a temporary file; return its name, once it is there."""
+        """Have the run write its current weights as a temporary file; return its name once it exists."""
         if self._library.recipe(run).method.files in FULL:
             raise NotNow(
-                f"{run} trains a whole model, which no prompt can call: press Save now, and choose that checkpoint."
+                f"{run} trains a whole model, which a prompt can't call: press Save now, and choose that checkpoint."
             )
         control = self.control(run)
         before = self._tries(run)
@@ -110,7 +110,7 @@ class Runs:
         raise NotNow(f"{run} hasn't reached its next step yet; try again in a moment, or resume it if it is paused.")
 
     def prompt_calls(self, run: str, name: str) -> dict[str, Any]:
-        """How a prompt calls a file of this run: ``call``, and the trained ``word`` that it replaces, empty for none.
+        """Return how a prompt calls a file of this run: ``call``, and the trained ``word`` that it replaces, or empty.
 
         ``further``: the same for the files of its other words.
         """
@@ -122,9 +122,7 @@ class Runs:
         return {**first, "further": further}
 
     def trash(self, run: str, saves: bool) -> None:
-        """Move a run to the trash, with ``saves`` also its files in the host's folders. Raises NotNow while it
-        trains.
-        """
+        """Move a run to the trash, with ``saves`` also its files in the host's folders. Raises NotNow if it trains."""
         self._library.path(run)
         self._queue.settle(run)
         trains = run == self._queue.current
@@ -137,9 +135,7 @@ class Runs:
     def handover(
         self, run: str, to: Any, saves: Sequence[int], weights: Sequence[float], prompts: Sequence[str]
     ) -> dict[str, str]:
-        """The ``infotext`` that the page pastes into the host, and the ``checkpoint`` that it selects there, or
-        empty.
-        """
+        """Return the ``infotext`` to paste into the host, and the ``checkpoint`` to select there, or empty."""
         paths = [self._library.save_path(run, step) for step in saves]
         host = self._host(None)
         if to not in host.features:
@@ -162,12 +158,12 @@ class Runs:
         return host.draw(Drawing(save=path, method=recipe.method.name, clip_skip=recipe.model.clip_skip, **drawing))
 
     def _tries(self, run: str) -> list[str]:
-        """Names of the temporary files that a run has written, oldest first."""
+        """Return the names of the temporary files that a run has written, oldest first."""
         events = self._library.logs.events(self._library.path(run))
         return [Path(str(event["file"])).stem for event in events if event.get("event") == "try"]
 
     def _new_folder(self, name: str) -> Path:
-        """Make an empty folder for a run of this name; the desk's own folders keep their names. Raises DeskError."""
+        """Make an empty folder for a run of this name, but not of a reserved one. Raises DeskError."""
         try:
             return new_folder(self._library.folder, name, is_reserved)
         except OSError as error:

@@ -1,6 +1,4 @@
-"""Scans of dataset folders, kept while nothing in the folders changes: typing a number must not read a thousand
-headers.
-"""
+"""Scans of dataset folders, cached while nothing in them changes: typing a number mustn't read a thousand headers."""
 
 from __future__ import annotations
 
@@ -16,21 +14,19 @@ from ..dataset.pictures import EXTENSIONS
 from ..recipe import Concept, DatasetRecipe
 from .folders import walk
 
-KEPT = 16
+MOST_CACHED = 16
 
 
 class Scans:
-    """``get`` gives what ``dataset.folder.scan`` gives, from memory where every file's name, size and time are the
-    same.
-    """
+    """Scans as ``dataset.folder.scan`` makes them, cached while every file's name, size and time are the same."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[str, Scan]] = OrderedDict()
+        self._cached: OrderedDict[str, tuple[str, Scan]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, dataset: DatasetRecipe) -> Scan:
-        """Raises DatasetError where a folder is missing or holds nothing, DeskError where it holds far too much."""
-        # Words and repeats don't change what is read: they are put in afterwards.
+        """Scan a dataset. Raises DatasetError where a folder is missing or empty, DeskError where it is huge."""
+        # Triggers and repeats don't change what is read: they are added afterwards.
         plain = [
             Concept(name=concept.name, instance=concept.instance, regularization=concept.regularization)
             for concept in dataset.concepts
@@ -39,19 +35,19 @@ class Scans:
         folders = [Path(f).expanduser() for c in plain for f in (c.instance, c.regularization) if f]
         now = stamp(folders)
         with self._lock:
-            kept = self._kept.get(key)
-        if kept is None or kept[0] != now:
+            cached = self._cached.get(key)
+        if cached is None or cached[0] != now:
             read = DatasetRecipe(concepts=plain, captions=dataset.captions, background=dataset.background)
-            kept = (now, scan(read))
+            cached = (now, scan(read))
             with self._lock:
-                self._kept[key] = kept
-                while len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
-        return _with_settings(kept[1], dataset.concepts)
+                self._cached[key] = cached
+                while len(self._cached) > MOST_CACHED:
+                    self._cached.popitem(last=False)
+        return _with_settings(cached[1], dataset.concepts)
 
 
 def _with_settings(found: Scan, concepts: list[Concept]) -> Scan:
-    """The scan as it is with these concepts' words and repeats."""
+    """Return a scan with these concepts' triggers and repeats."""
     pictures = []
     for picture in found.pictures:
         concept = concepts[picture.concept]
@@ -61,7 +57,7 @@ def _with_settings(found: Scan, concepts: list[Concept]) -> Scan:
 
 
 def stamp(folders: list[Path]) -> str:
-    """Changes when a file in the folders comes, goes, or gets another size or time."""
+    """Return a hash that changes when a file in the folders is added, removed, or gets another size or time."""
     digest = hashlib.blake2b(digest_size=16)
     for folder in folders:
         digest.update(repr(str(folder)).encode("utf-8", "surrogatepass"))
@@ -76,7 +72,7 @@ def stamp(folders: list[Path]) -> str:
 
 
 def count_pictures(folder: Path) -> int:
-    """Pictures that lie in a folder itself, by their names."""
+    """Count the pictures directly in a folder, by their names."""
     try:
         with os.scandir(folder) as entries:
             return sum(os.path.splitext(entry.name)[1].lower() in EXTENSIONS for entry in entries)

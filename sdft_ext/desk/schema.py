@@ -1,6 +1,4 @@
-"""The recipe's settings as data, for pages and programs: sections, and in them each field with its words and its
-range.
-"""
+"""The recipe's settings as data, for pages and programs: sections, and each field with its texts and its range."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from . import guide
 
 
 class Part(NamedTuple):
-    """A heading of its own for some of a long section's settings."""
+    """Some of a long section's settings, under a heading of their own."""
 
     label: str
     help: str
@@ -26,7 +24,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "dataset": (
         Part(
             "Captions",
-            "What the model reads beside each picture.",
+            "What the model reads with each picture.",
             (
                 "captions",
                 "template",
@@ -43,7 +41,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "train": (
         Part(
             "Optimizer",
-            "Who makes the steps, and how the learning rate moves.",
+            "How the weights are updated, and how the learning rate changes.",
             (
                 "optimizer",
                 "optimizer_options",
@@ -59,7 +57,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
         ),
         Part(
             "Loss",
-            "How the distance to the right answer is measured and weighted.",
+            "How the error is measured and weighted.",
             (
                 "loss",
                 "huber_delta",
@@ -72,7 +70,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
         ),
         Part(
             "Noise and timesteps",
-            "What noise the model learns to take away, and how much of it.",
+            "Which noise the model learns to remove, and how much of it.",
             (
                 "noise_offset",
                 "multires_iterations",
@@ -88,12 +86,12 @@ PARTS: dict[str, tuple[Part, ...]] = {
         ),
         Part(
             "Speed and memory",
-            "How the same steps are computed.",
+            "How each step is computed.",
             ("precision", "checkpointing", "sdpa", "channels_last", "compile", "deterministic"),
         ),
     ),
 }
-"""Sections with many settings, in parts; what no part names stays under the section's own heading."""
+"""Parts of sections with many settings; settings that no part names stay under the section's own heading."""
 FOLDERS = ("instance", "regularization", "cache_folder", "output")
 """Settings that name a folder, not a file."""
 UNITS = {
@@ -101,15 +99,14 @@ UNITS = {
     "steps": ("warmup", "state_every", "validation_every", "log_every", "watch.every"),
 }
 NO_CONTROL = ("version",)
-"""What the file's reader looks after, not its user."""
+"""Settings for the reader of the file, not for its user."""
 
 
 def sections(without: Collection[str] = ()) -> list[dict[str, Any]]:
-    """Every section with its fields, in the recipe's order. ``without``: paths of settings that the host decides
-    itself.
+    """List every section with its fields, in the recipe's order, without the paths in ``without``.
 
     The settings of a concept have the paths of the first one (``dataset.concepts.0.trigger``), and their section is
-    marked ``repeated``: a recipe may hold several.
+    marked ``repeated``: a recipe may have several.
     """
     left_out = {*NO_CONTROL, *without}
     settings = [setting for setting in fields(Recipe) if setting.path not in left_out]
@@ -158,7 +155,7 @@ def _field(setting: Setting) -> dict[str, Any]:
 
 
 def kind(hint: Any) -> str:
-    """The kind of control that a type asks for."""
+    """Return the kind of control for a type."""
     if choices(hint):
         return "choice"
     if typing.get_origin(hint) is list:
@@ -169,12 +166,12 @@ def kind(hint: Any) -> str:
 
 
 def _unit(setting: Setting) -> str:
-    """What a number counts; empty where its label says so."""
+    """Return a number's unit; empty where its label says it."""
     return next((unit for unit, names in UNITS.items() if setting.path in names or _name(setting) in names), "")
 
 
 def _exact(value: float | None) -> float | None:
-    """JavaScript's numbers hold whole ones up to 2⁵³; beyond that the recipe's own check is the one that counts."""
+    """Return a limit that JavaScript represents exactly (up to 2⁵³), or None: the recipe's own check still applies."""
     return None if value is not None and value > 2**53 else value
 
 

@@ -1,4 +1,4 @@
-"""How fast runs like this one were on this machine, from their logs."""
+"""The speed of earlier, similar runs on this machine, from their logs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .errors import DeskError
 from .library import Library
 
 LINES = 200
-LOOKED_AT = 30
-"""The newest runs are looked at, so many."""
+MOST_RUNS = 30
+"""The newest runs that are searched."""
 
 
 def measured(library: Library, recipe: Recipe) -> Speed | None:
-    """From the newest run with the same model, size and way of computing; None where there is none."""
+    """Measure the newest run with the same model, size and way of computing; None where there is none."""
     wanted = _facts(recipe)
-    for run in library.ids()[:LOOKED_AT]:
+    for run in library.ids()[:MOST_RUNS]:
         try:
             if _facts(library.recipe(run)) != wanted:
                 continue
@@ -33,7 +33,7 @@ def measured(library: Library, recipe: Recipe) -> Speed | None:
 
 
 def _facts(recipe: Recipe) -> tuple[Any, ...]:
-    """What decides how long a picture takes."""
+    """Return the settings that decide how long a picture takes."""
     train, method = recipe.train, recipe.method
     return (
         recipe.model.base,

@@ -1,6 +1,6 @@
 """Thumbnails for a page, by tokens: a page never names a file.
 
-Every picture is decoded and encoded again, so a browser only ever gets a JPEG, whatever the file was.
+Every picture is decoded and encoded again, so that a browser only ever gets a JPEG, whatever the file was.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ LEAST_SIDE = 16
 MOST_TOKENS = 50_000
 MOST_BYTES = 64 * 2**20
 AT_ONCE = 2
-"""How many are decoded at once: large pictures take much memory meanwhile."""
+"""Pictures decoded at once: large ones take much memory."""
 
 
 class Thumbnails:
-    """Tokens of pictures, and the JPEGs made last. ``may_show`` says whether the picture at a path may be shown now."""
+    """Tokens of pictures, and a cache of JPEGs. ``may_show`` returns whether the picture at a path may be shown now."""
 
     def __init__(self, may_show: Callable[[Path], bool]) -> None:
         self._may_show = may_show
@@ -37,12 +37,10 @@ class Thumbnails:
         self._made: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
-        self._turns = threading.Semaphore(AT_ONCE)
+        self._decoders = threading.Semaphore(AT_ONCE)
 
     def url(self, path: Path, size: int, mtime_ns: int) -> str:
-        """The address of a picture's thumbnail, relative to ``/sdft/v1/``; a picture that has changed gets another
-        one.
-        """
+        """Return a thumbnail's address, relative to ``/sdft/v1/``; a changed picture gets another one."""
         return f"pictures/{self._token(path, size, mtime_ns)}"
 
     def jpeg(self, token: str, side: int) -> bytes:
@@ -57,10 +55,10 @@ class Thumbnails:
                 self._made.move_to_end((token, side))
                 return made
         if path is None:
-            raise NotFound("This picture is no longer known; open its folder again.")
+            raise NotFound("This picture's address has expired; open its folder again.")
         if not self._may_show(path):
             raise NotAllowed("This picture is no longer in the allowed folders.")
-        with self._turns:
+        with self._decoders:
             made = _thumbnail(path, side)
         with self._lock:
             if (token, side) not in self._made:
@@ -83,7 +81,7 @@ class Thumbnails:
 
 def _thumbnail(path: Path, side: int) -> bytes:
     try:
-        header = read_header(path)  # refuses files that are no pictures, or claim to be far too large
+        header = read_header(path)  # refuses files that aren't pictures, or claim to be far too large
         with Image.open(path, formats=(header.format,)) as image:
             image.draft("RGB", (side * 2, side * 2))
             image.thumbnail((side, side))

@@ -1,4 +1,4 @@
-"""A tool's settings as a page sends them, checked: files that may be read, numbers in range, known choices."""
+"""Checks of a tool's settings as a page sends them: files that may be read, numbers in range, known choices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .model_files import ModelFiles
 
 
 def check_settings(tool: Tool, settings: dict[str, Any], files: ModelFiles) -> dict[str, Any]:
-    """Values by the names of the tool's fields, with defaults for those left out. Raises DeskError."""
+    """Return checked values by the tool's field names, with defaults for those left out. Raises DeskError."""
     known = {field.name for field in tool.fields}
     for name in settings:
         if name not in known:
@@ -25,7 +25,7 @@ def _value(field: Field, value: Any, files: ModelFiles) -> Any:
         rows = value if isinstance(value, list) else []
         return [_weighted(row, files) for row in rows]
     if field.kind in ("checkpoint", "lora", "any", "pickle"):
-        return files.given(value if isinstance(value, str) else "", field.label)
+        return files.requested(value if isinstance(value, str) else "", field.label)
     if field.kind == "rank":
         rank = _number(value or 0)
         if rank is None or rank != int(rank) or rank < 0:
@@ -48,7 +48,7 @@ def _value(field: Field, value: Any, files: ModelFiles) -> Any:
 def _weighted(row: Any, files: ModelFiles) -> tuple[Path, float]:
     row = row if isinstance(row, dict) else {}
     weight, file = _number(row.get("weight", 1.0)), row.get("file")
-    path = files.given(file if isinstance(file, str) else "", "LoRA")
+    path = files.requested(file if isinstance(file, str) else "", "LoRA")
     if weight is None:
         raise DeskError(f"The weight of {path.name} is not a number: write one such as 0.8.")
     return path, weight

@@ -1,6 +1,6 @@
-"""Tools for finished files: one at a time makes a file in the background; others only look into a file.
+"""Tools for finished files: one at a time makes a file in the background; others only inspect a file.
 
-The work outlives every page, and needs neither the loaded model nor the GPU: a run goes on training meanwhile.
+A tool outlives every page, and needs neither the loaded model nor the GPU: a run goes on training meanwhile.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 STOPPED = "Stopped: nothing was written."
 OUT_OF_MEMORY = "There is not enough memory for these files: close other programs, or stop the run that trains."
 CLOSE_SECONDS = 10.0
-"""How long the end of the program waits for a tool to remove its half-written file."""
+"""How long the program waits at its end for a tool to remove its half-written file."""
 
 
 class Tools:
-    """``file`` remembers the last tool; ``host`` gives the one that is asked what is loaded."""
+    """The tools. ``file`` records the last one; ``host`` makes a host to ask what is loaded."""
 
     def __init__(self, file: Path, files: ModelFiles, host: Callable[[], Host], packages: Packages) -> None:
         self._file, self.files, self._host, self._packages = file, files, host, packages
@@ -38,7 +38,7 @@ class Tools:
         self._last = tool_record.read(file)
 
     def catalog(self) -> dict[str, Any]:
-        """The tools with what they ask for, files to choose from, and where results go."""
+        """Return the tools with their fields, the files to choose from, and where results go."""
         return {
             "tools": [dataclasses.asdict(tool) for tool in TOOLS],
             "files": self.files.listed(),
@@ -46,7 +46,7 @@ class Tools:
         }
 
     def status(self) -> dict[str, Any]:
-        """The tool that works, or the last one; ``tool`` is empty where there was none."""
+        """Return the tool that is running, or the last one; ``tool`` is empty where there was none."""
         run, job = self._last, self._last.job if self._last is not None else Job("idle")
         state, done, total, message = job.snapshot()
         return {
@@ -63,28 +63,26 @@ class Tools:
         }
 
     def start(self, name: str, result: str, settings: dict[str, Any]) -> None:
-        """Let a tool begin. Raises DeskError where something is wrong with its settings, NotNow while another one
-        works.
-        """
+        """Start a tool. Raises DeskError for wrong settings, NotNow while another tool is running."""
         if why := self._packages.why_not():
             raise DeskError(why)
         tool = find_tool(name)
         values = check_settings(tool, settings, self.files)
         kind = makes(tool, values)
         if kind is None:
-            raise DeskError(f"{tool.label}: this tool makes no file; ask what it sees instead.")
+            raise DeskError(f"{tool.label}: this tool makes no file; ask for its findings instead.")
         target = self.files.target(kind, result)
         job = Job("working", cancelled="stopped", out_of_memory=OUT_OF_MEMORY, on_end=lambda: self._write(run))
         run = ToolRun(tool, str(target), job)
         with self._lock:
             if self._last is not None and not self._last.job.over:
-                raise NotNow(f"A tool is working already ({self._last.tool.label}): wait until it ends, or stop it.")
+                raise NotNow(f"A tool is already running ({self._last.tool.label}): wait until it ends, or stop it.")
             self._last = run
             self._write(run)
         job.start("sdft-tool", lambda: self._work(run, values))
 
     def checkpoint(self) -> str:
-        """The title of the checkpoint that was made last, in the host's list. Raises NotNow where there is none."""
+        """Return the title, in the host's list, of the checkpoint made last. Raises NotNow where there is none."""
         run, host = self._last, self._host()
         if "txt2img" not in host.features:
             raise NotNow("There is no txt2img here: start this program with the checkpoint as its base.")
@@ -93,10 +91,10 @@ class Tools:
         return host.checkpoint_name(Path(run.target))
 
     def stop(self) -> None:
-        """End after the current tensor; the half-written file is removed. Raises NotNow where no tool works."""
+        """Stop after the current tensor and remove the half-written file. Raises NotNow where no tool is running."""
         run = self._last
         if run is None or run.job.over:
-            raise NotNow("No tool is working now.")
+            raise NotNow("No tool is running now.")
         run.job.cancel()
 
     def close(self) -> None:
@@ -104,8 +102,8 @@ class Tools:
             self._last.job.cancel()
             self._last.job.join(CLOSE_SECONDS)
 
-    def look(self, name: str, settings: dict[str, Any]) -> dict[str, Any]:
-        """What a tool that makes no file sees: ``facts`` and ``metadata`` of one, or ``imports`` of a pickle."""
+    def inspect(self, name: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return the findings of a tool that makes no file: ``facts`` and ``metadata``, or a pickle's ``imports``."""
         if why := self._packages.why_not():
             raise DeskError(why)
         tool = find_tool(name)
@@ -135,7 +133,7 @@ class Tools:
                 self._host().publish(target)
             except Exception as error:
                 raise DeskError(
-                    f"{message} But the WebUI's lists don't know it yet: press its refresh button. {explain(error)}"
+                    f"{message} But the WebUI's lists don't show it yet: press their refresh button. {explain(error)}"
                 ) from error
         return message
 

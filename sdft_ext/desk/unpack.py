@@ -1,7 +1,6 @@
-"""Checks of uploaded files before they reach a dataset: names that stay in the folder, the right kinds and sizes;
-archives.
+"""Checks of uploaded files and archives before they reach a dataset: names, kinds and sizes.
 
-An archive is not trusted: names, sizes and links are checked before a byte is unpacked, and bytes are counted
+An archive isn't trusted: names, sizes and links are checked before a byte is unpacked, and bytes are counted
 meanwhile.
 """
 
@@ -31,7 +30,7 @@ MOST_UNPACKED, MOST_ENTRIES = 32 * 2**30, 100_000
 MOST_LIST = 64 * 2**20
 """Bytes of an archive's list of entries."""
 BOMB_RATIO, BOMB_FROM = 100, 8 * 2**20
-"""Pictures hardly compress: what unpacks to more than 100 times its size, and to more than 8 MB, is a zip bomb."""
+"""Pictures hardly compress: a file that unpacks to over 100 times its size, and to over 8 MB, is a zip bomb."""
 SPARE = 256 * 2**20
 """Bytes of the disk to leave free."""
 DEEPEST, LONGEST = 12, 200
@@ -47,7 +46,7 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 class UploadError(DeskError):
-    """A file is refused; the message names it, and says why."""
+    """Raised where a file is refused; the message names it and says why."""
 
 
 @dataclass
@@ -72,19 +71,19 @@ class Refusals:
             found.append(f"{self.more:,} more files were left out.")
         if self.neither:
             names = ", ".join(self.neither[:3]) + (" …" if len(self.neither) > 3 else "")
-            found.append(f"{len(self.neither):,} left out, as they are neither pictures nor captions: {names}.")
+            found.append(f"{len(self.neither):,} left out, being neither pictures nor captions: {names}.")
         return found
 
 
 def clean(name: str) -> tuple[str, ...] | None:
-    """The parts of a name below the dataset's folder; None for hidden files and what systems leave behind.
+    """Split a name below the dataset's folder into its parts; None for hidden files and operating systems' own.
 
     Raises UploadError for a name that leads out of the folder.
     """
     readable = printable(name[:300])
     path = name.replace("\\", "/")
     if path.startswith("/") or re.match(r"[A-Za-z]:", path):
-        raise UploadError(f"{readable} is an absolute name; pack the files by their names within a folder.")
+        raise UploadError(f"{readable} is an absolute path; pack the files with paths relative to their folder.")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise UploadError(f"{readable} leads out of the folder; it was not added.")
@@ -96,7 +95,7 @@ def clean(name: str) -> tuple[str, ...] | None:
 
 
 def _part(name: str) -> str:
-    """One name that every file system accepts: control characters are replaced, long names shortened."""
+    """Return a name that every file system accepts: control characters are replaced, long names shortened."""
     text = _CONTROL.sub("_", name.encode("utf-8", "replace").decode())
     if os.name == "nt":
         text = _WINDOWS.sub("_", text).rstrip(". ")
@@ -111,7 +110,7 @@ def _part(name: str) -> str:
 
 
 def kind(name: str) -> str:
-    """picture, text or archive; '' for files that are left out."""
+    """Return picture, text or archive; empty for files that are left out."""
     ending = os.path.splitext(name)[1].lower()
     if ending in EXTENSIONS:
         return "picture"
@@ -121,16 +120,16 @@ def kind(name: str) -> str:
 
 
 def refuse_kind(name: str, refusals: Refusals) -> None:
-    """Note that a file is of a kind that is left out."""
+    """Add a refusal for a file of a kind that is left out."""
     ending = os.path.splitext(name)[1].lower()
     if ending in UNREADABLE:
-        refusals.add(f"{printable(name)} is of a kind that can't be read here ({ending}); save it as JPEG or PNG.")
+        refusals.add(f"{printable(name)} is in a format that can't be read here ({ending}); save it as JPEG or PNG.")
     else:
         refusals.neither.append(printable(name))
 
 
 def check(path: Path, name: str, what: str) -> None:
-    """Raises UploadError where the file at ``path`` isn't of the kind that its ``name`` says."""
+    """Raise UploadError where the file at ``path`` isn't of the kind that its ``name`` says."""
     if what != "picture":
         return
     try:
@@ -148,18 +147,18 @@ def too_large(name: str, what: str) -> UploadError:
 
 
 Take = Callable[[tuple[str, ...], Callable[[Path], None]], None]
-"""Accepts a file: the parts of its name, and a function that writes it to a path."""
+"""A function that accepts a file: the parts of its name, and a function that writes it to a path."""
 
 
 def unpack(archive: Path, name: str, free: int, take: Take, refusals: Refusals) -> None:
-    """Give every picture and caption of a zip to ``take``. Raises UploadError where the whole archive is refused.
+    """Pass every picture and caption of a zip to ``take``. Raises UploadError where the whole archive is refused.
 
-    ``free`` bytes of the disk are free. What is wrong with single files goes to ``refusals``.
+    ``free``: bytes free on the disk. ``refusals`` gets a sentence for each file that is refused.
     """
     try:
-        with _Listed(archive, name) as file, zipfile.ZipFile(file) as opened:
+        with _CheckedList(archive, name) as file, zipfile.ZipFile(file) as opened:
             entries = opened.infolist()
-            _judge(entries, name, archive.stat().st_size, free)
+            _check_sizes(entries, name, archive.stat().st_size, free)
             for entry in entries:
                 _unpack_one(opened, entry, take, refusals)
     except zipfile.BadZipFile as error:
@@ -168,8 +167,8 @@ def unpack(archive: Path, name: str, free: int, take: Take, refusals: Refusals) 
         raise UploadError(f"{printable(name)} can't be unpacked ({error}); pack it again, or free space.") from error
 
 
-class _Listed(io.BufferedReader):
-    """An archive's file that checks the list of entries, which grows far larger in memory, before it is parsed."""
+class _CheckedList(io.BufferedReader):
+    """An archive's file that checks the list of entries before it is parsed: it grows far larger in memory."""
 
     _ENTRY = b"PK\x01\x02"
 
@@ -178,26 +177,26 @@ class _Listed(io.BufferedReader):
         self._name = name
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Raises UploadError where the list is far too large, or lists too many files."""
+        """Read bytes. Raises UploadError where the list is far too large, or has too many entries."""
         if size is not None and size > MOST_LIST:
             raise UploadError(
-                f"{printable(self._name)} is damaged, or lists far too many files; pack it again, or fewer."
+                f"{printable(self._name)} is damaged, or lists far too many files; pack it again, with fewer files."
             )
         found = super().read(size)
         if found.count(self._ENTRY) > MOST_ENTRIES:
-            raise UploadError(f"{printable(self._name)} holds more than {MOST_ENTRIES:,} files; pack fewer.")
+            raise UploadError(f"{printable(self._name)} contains more than {MOST_ENTRIES:,} files; pack fewer.")
         return found
 
 
-def _judge(entries: list[zipfile.ZipInfo], name: str, size: int, free: int) -> None:
+def _check_sizes(entries: list[zipfile.ZipInfo], name: str, size: int, free: int) -> None:
+    """Raise UploadError for a zip bomb, and for more than fits on the disk."""
     unpacked, packed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
     if packed > size:
         raise UploadError(f"{printable(name)} contains the same bytes several times (a zip bomb); it was not unpacked.")
     if unpacked > MOST_UNPACKED or (unpacked > BOMB_FROM and unpacked > BOMB_RATIO * size):
         raise UploadError(
-            f"{printable(name)} would unpack to {unpacked / 2**30:,.1f} GB, far more than it holds (a zip bomb); it "
-            f"was not "
-            "unpacked."
+            f"{printable(name)} would unpack to {unpacked / 2**30:,.1f} GB, far more than its size allows (a zip "
+            "bomb); it was not unpacked."
         )
     if unpacked > free - SPARE:
         raise UploadError(
@@ -239,14 +238,16 @@ def _unpack_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, take: Take, ref
 
 
 def _check_entry(entry: zipfile.ZipInfo, what: str) -> None:
-    """Raise UploadError where an entry is locked, too large, or packed far too well."""
+    """Raise UploadError where an entry is encrypted, too large, or a zip bomb."""
     name = entry.filename
     if entry.flag_bits & 1:
         raise UploadError(f"{printable(name)} is protected by a password; pack it without one.")
     if entry.file_size > limit(what):
         raise too_large(name, what)
     if entry.file_size > BOMB_FROM and entry.file_size > BOMB_RATIO * max(entry.compress_size, 1):
-        raise UploadError(f"{printable(name)} unpacks to far more than it holds (a zip bomb); it was not unpacked.")
+        raise UploadError(
+            f"{printable(name)} unpacks to far more than its size allows (a zip bomb); it was not unpacked."
+        )
 
 
 def _blocks(source: IO[bytes], most: int) -> Iterator[bytes]:
@@ -254,5 +255,5 @@ def _blocks(source: IO[bytes], most: int) -> Iterator[bytes]:
     while block := source.read(BLOCK):
         left -= len(block)
         if left < 0:
-            raise zipfile.BadZipFile("it holds more than it says")
+            raise zipfile.BadZipFile("it is larger than its header says")
         yield block

@@ -1,7 +1,6 @@
 """Uploads: files that a page sends wait beside the dataset, and are moved into it all at once.
 
-They wait in ``.sdft/incoming`` of the folder they are for; until the upload is finished, nothing in the dataset
-changes.
+They wait in the folder's ``.sdft/incoming``; until the upload is finished, nothing in the dataset changes.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ LEFT_BEHIND = 24 * 3600.0
 
 @dataclass
 class Upload:
-    """Files on their way into ``folder``."""
+    """Files that are being sent to ``folder``."""
 
     id: str
     folder: Path
@@ -51,17 +50,17 @@ class Upload:
     over: bool = False
 
     def check(self) -> None:
-        """Raises NotNow where the upload has ended."""
+        """Raise NotNow where the upload has ended."""
         if self.over:
-            raise NotNow("This upload has ended meanwhile; start again.")
+            raise NotNow("This upload has already ended; start again.")
 
     def waiting_path(self) -> Path:
-        """A new place for a file to wait at."""
+        """Return a new path for a file that waits."""
         return self.place / f"{len(self.files)}-{secrets.token_hex(4)}"
 
 
 class Receiver:
-    """Writes one file of an upload as it arrives: ``write`` its bytes, ``end`` it, and ``close`` in any case."""
+    """Writes one file of an upload as it arrives: ``write`` its bytes, then ``end``; ``close`` in any case."""
 
     def __init__(self, upload: Upload, name: str, parts: tuple[str, ...], what: str) -> None:
         self.upload, self.name, self.parts, self.what = upload, name, parts, what
@@ -73,7 +72,7 @@ class Receiver:
             raise _unwritable(upload.folder, error) from error
 
     def write(self, data: bytes) -> None:
-        """Raises UploadError where the file is too large or the disk too full, NotNow where the upload has ended."""
+        """Write bytes. Raises UploadError for too large a file or a full disk, NotNow where the upload has ended."""
         self.upload.check()
         self._size += len(data)
         self._since += len(data)
@@ -90,7 +89,7 @@ class Receiver:
         self.upload.touched = time.monotonic()
 
     def end(self) -> None:
-        """Check the whole file, or unpack it. Raises UploadError where it isn't accepted."""
+        """Check the complete file, or unpack it. Raises UploadError where it isn't accepted."""
         self._file.close()
         upload = self.upload
         with upload.lock:
@@ -122,7 +121,7 @@ class Receiver:
 
 
 class Uploads:
-    """``home`` holds the folders of datasets that are made here."""
+    """The open uploads. ``home`` holds the folders of new datasets."""
 
     def __init__(self, folders: Folders, home: Path) -> None:
         self._folders, self.home = folders, home
@@ -130,7 +129,7 @@ class Uploads:
         self._lock = threading.Lock()
 
     def begin(self, folder: str, name: str) -> Upload:
-        """Begin an upload into a folder, or, without one, into a new one of this name. Raises DeskError."""
+        """Start an upload into a folder, or, without one, into a new one of this name. Raises DeskError."""
         self._sweep()
         with self._lock:
             if len(self._open) >= MOST_OPEN:
@@ -149,12 +148,12 @@ class Uploads:
         return upload
 
     def get(self, id: str) -> Upload:
-        """Raises NotFound."""
+        """Return an upload. Raises NotFound."""
         with self._lock:
             return _known(self._open.get(id))
 
     def receive(self, id: str, name: str) -> Receiver | None:
-        """A receiver for a file of this name; None for files that are left out. Raises UploadError for a bad name."""
+        """Return a receiver for a file; None for files that are left out. Raises UploadError for a bad name."""
         upload = self.get(id)
         upload.touched = time.monotonic()
         if not upload.folder.is_dir():
@@ -177,9 +176,7 @@ class Uploads:
             self._end(upload)
 
     def finish(self, id: str) -> dict[str, object]:
-        """Move everything into the dataset; return what became of it. Raises DeskError where nothing can be moved
-        there.
-        """
+        """Move all files into the dataset; return how many, and where. Raises DeskError where none can be moved."""
         upload = self._take_out(id)
         with upload.lock:
             try:
@@ -194,7 +191,7 @@ class Uploads:
             self._try_cancel(upload)
 
     def _named_folder(self, text: str) -> tuple[Path, bool]:
-        """The folder that a request names, and whether it was made for it."""
+        """Return the folder that a request names, and whether it was made for it."""
         path = self._folders.place(text)
         if path.is_dir():
             return path, False
@@ -209,7 +206,7 @@ class Uploads:
         return path, True
 
     def _new_folder(self, name: str) -> Path:
-        """Make a folder for a new dataset of this name, in spelling that every file system accepts."""
+        """Make a folder for a new dataset, with a name that every file system accepts."""
         wanted = re.sub(r"[^\w .()-]+", "_", name, flags=re.UNICODE).strip(" .")[:60] or "pictures"
         if os.name == "nt":
             wanted = (clean(wanted) or ("pictures",))[-1]
@@ -219,13 +216,13 @@ class Uploads:
             raise _unwritable(self.home, error) from error
 
     def _sweep(self) -> None:
-        """Discard uploads that nobody finished."""
+        """Discard stale uploads."""
         for upload in self._all():
             if time.monotonic() - upload.touched > STALE:
                 self._try_cancel(upload)
 
     def _take_out(self, id: str) -> Upload:
-        """Take an upload out of the list to end it: only one caller gets it. Raises NotFound."""
+        """Remove an upload from the list to end it: only one caller gets it. Raises NotFound."""
         with self._lock:
             return _known(self._open.pop(id, None))
 
@@ -240,7 +237,7 @@ class Uploads:
             return
 
     def _clear(self, incoming: Path) -> None:
-        """Delete what a program that has ended left in a folder."""
+        """Delete files that an earlier program left in a folder."""
         known = {upload.id for upload in self._all()}
         try:
             found = os.listdir(incoming)
@@ -249,7 +246,7 @@ class Uploads:
         for name in found:
             try:
                 age = time.time() - (incoming / name).stat().st_mtime
-            except OSError:  # an upload that ends just now
+            except OSError:  # an upload that is just ending
                 continue
             if name not in known and age > LEFT_BEHIND:
                 shutil.rmtree(incoming / name, ignore_errors=True)
@@ -266,12 +263,12 @@ class Uploads:
 
 def _known(upload: Upload | None) -> Upload:
     if upload is None:
-        raise NotFound("This upload is no longer known; start again.")
+        raise NotFound("This upload no longer exists; start again.")
     return upload
 
 
 def _gone(folder: Path) -> NotFound:
-    return NotFound(f"The folder {printable(folder)} is gone; put it back, and send the pictures again.")
+    return NotFound(f"The folder {printable(folder)} no longer exists; restore it, and send the pictures again.")
 
 
 def _remove_empty(folder: Path) -> None:

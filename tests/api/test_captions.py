@@ -74,7 +74,7 @@ def test_what_is_out_of_date_is_refused(page: Page) -> None:
     assert "since the preview" in page("edit", 409, edit=wish, preview=seen["preview"])["detail"]
     assert "00.png has changed" in page("edit", 409, ids=[0], edit=wish, revision=revision)["detail"]
     page.opened = "another"
-    assert "open it again" in page("state", 409, since=0)["detail"]
+    assert "open the folder again" in page("state", 409, since=0)["detail"]
 
 
 def test_another_program_writes_meanwhile(page: Page, tmp_path: Path) -> None:

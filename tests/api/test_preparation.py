@@ -101,7 +101,7 @@ def test_masks_are_painted_and_a_stale_one_is_refused(client: TestClient, folder
         ({"options": {"cut": "<b>"}}, "cut is '<b>'; write one of buckets, whole."),
         ({"options": {"quality": 1e300}}, "quality is '1e+300'; write a whole number from 1 to 100."),
         ({"folder": "/nowhere/at/all"}, "does not exist"),
-        ({"folder": ""}, "No folder is named"),
+        ({"folder": ""}, "No folder is given"),
         ({"recipe": {"dataset": {"resolutoin": 3}}}, "resolution"),
         ({"out": "relative/folder"}, "is not an absolute path"),
         ({"count": 100_000}, "count"),

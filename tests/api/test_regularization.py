@@ -118,7 +118,7 @@ def test_pictures_of_a_program_that_was_killed_are_gone_on_with(data: Path, tmp_
     (before.regularization.folder / name / "status.json").write_text(left[1])
     after = setting.desk(data, tmp_path / "runs")
     one = after.regularization.one(name)
-    assert one["state"] == "stopped" and "while it drew" in one["message"] and after.queue.current is None
+    assert one["state"] == "stopped" and "while drawing" in one["message"] and after.queue.current is None
     after.regularization.resume(name)
     until(lambda: after.regularization.one(name)["done"] > one["done"])
     after.close()

@@ -132,7 +132,7 @@ def test_only_the_chosen_and_only_the_empty_ones(client: TestClient, tagger: Bri
     id = looked(client, folder, start["opened"])
     shown = post(client, f"taggers/{id}/preview", how="empty")
     assert shown["count"] == 1, "one has no caption"
-    assert post(client, f"taggers/{id}/preview", 400, how="sideways")["detail"].startswith("Captions are applied by")
+    assert post(client, f"taggers/{id}/preview", 400, how="sideways")["detail"].startswith("Captions can be applied by")
     assert "threshold" in post(client, f"taggers/{id}/preview", 400, threshold=3)["detail"]
 
 

@@ -1,4 +1,4 @@
-"""Tools over HTTP: each setting changes what is made, nothing is written over, and what is stopped leaves nothing
+"""Tools over HTTP: each setting changes what is made, nothing is overwritten, and what is stopped leaves nothing
 behind.
 """
 
@@ -169,7 +169,7 @@ def test_nothing_is_written_over(client: TestClient, files: dict[str, Path], tmp
     there.write_bytes(b"mine")
     for name in ("mine", "mine.safetensors", " MINE "):
         answer = begin(client, "resize", name, source=files["lora0"], rank=2)
-        assert answer.status_code == 400 and "nothing is written over" in answer.json()["detail"]
+        assert answer.status_code == 400 and "files are never overwritten" in answer.json()["detail"]
         assert "mine-2" in answer.json()["detail"].lower()
     assert there.read_bytes() == b"mine" and job(client)["state"] == "idle"
 
@@ -245,7 +245,7 @@ def test_it_is_stopped_and_leaves_no_half_file(
     assert half.wait(30), "the file is half written"
     assert job(client)["state"] == "working"
     again = begin(client, "merge", "other", base=files["base"], loras=rows((files["lora0"], 1)))
-    assert again.status_code == 409 and "working already" in again.json()["detail"]
+    assert again.status_code == 409 and "already running" in again.json()["detail"]
     assert client.post(f"{V1}/tools/stop", json={}).status_code == 200
     go.set()
     until(lambda: job(client)["state"] == "stopped")

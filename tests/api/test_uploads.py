@@ -88,7 +88,7 @@ def test_a_new_folder_beside_the_runs_gets_what_was_sent(client: TestClient, des
     assert folder == desk.folder / "datasets" / "mine"
     assert tree(folder) == ["a.png", "a.txt", "sub/b.PNG"] and (folder / "a.png").read_bytes() == png()
     assert (done["pictures"], done["captions"], done["same"], done["renamed"]) == (2, 1, 0, 0)
-    assert done["refused"] == ["1 left out, as they are neither pictures nor captions: notes.md."]
+    assert done["refused"] == ["1 left out, being neither pictures nor captions: notes.md."]
     assert send(client, "", ("a.png", png()))["folder"] != str(folder), "another one gets a folder of its own"
     assert desk.queued()["runs"] == []
 
@@ -120,7 +120,7 @@ def test_names_that_are_taken_are_not_written_over(client: TestClient, tmp_path:
     assert (folder / "a (2).png").read_bytes() == png(7) and (folder / "a (2).txt").read_text() == "yours"
     assert (folder / "a (2)-mask.png").is_file(), "a mask stays with its picture"
     assert (done["renamed"], done["same"]) == (1, 1)
-    assert done["refused"] == ["same.txt is there already with another caption; it was left as it is."]
+    assert done["refused"] == ["same.txt already exists with another caption; the existing file was kept."]
     again = send(client, folder, ("same.png", png(2)))
     assert (again["pictures"], again["same"]) == (0, 1) and len(tree(folder)) == 7
 
@@ -151,7 +151,7 @@ def test_another_mask_makes_no_second_picture(client: TestClient, tmp_path: Path
     send(client, folder, ("cat.png", png(1)), ("cat-mask.png", png(2)), ("party-mask.png", png(4)))
     done = send(client, folder, ("cat.png", png(1)), ("cat-mask.png", png(3)), ("party-mask.png", png(5)))
     assert tree(folder) == ["cat-mask.png", "cat.png", "party (2)-mask.png", "party-mask.png"]
-    assert done["refused"] == ["cat-mask.png is there already with another mask; it was left as it is."]
+    assert done["refused"] == ["cat-mask.png already exists with another mask; the existing file was kept."]
     assert (folder / "cat-mask.png").read_bytes() == png(2)
 
 

@@ -70,12 +70,13 @@ def test_a_run_of_millions_of_steps_is_calculated_at_once(desk: Desk, data: Path
 def test_a_batch_that_does_not_divide_the_dataset_is_told(desk: Desk, data: Path):
     plain = ("dataset.concepts.0.regularization=", "dataset.buckets=false")
     assert not _division(desk.recipes.calculate(values(data, *plain, "train.batch_size=3")))
-    (told,) = _division(desk.recipes.calculate(values(data, *plain, "train.batch_size=2", "train.accumulation=2")))
-    assert "6 pictures" in told and "2 × accumulation 2 = 4" in told and "2 are left over" in told and "3 would" in told
+    (sentence,) = _division(desk.recipes.calculate(values(data, *plain, "train.batch_size=2", "train.accumulation=2")))
+    assert "6 pictures" in sentence and "2 × accumulation 2 = 4" in sentence
+    assert "the 2 left over" in sentence and "With 3, none" in sentence
 
 
-def _division(told: dict) -> list[str]:
-    return [sentence for sentence in told["warnings"] if "does not divide" in sentence]
+def _division(figures: dict) -> list[str]:
+    return [sentence for sentence in figures["warnings"] if "not a multiple" in sentence]
 
 
 def test_warnings_come_from_the_recipe_and_from_the_pictures(desk: Desk, data: Path, tmp_path: Path):

@@ -68,7 +68,7 @@ def test_a_state_to_try_is_called_as_its_method_is_called(tmp_path: Path, data: 
     further = [{"call": "mine-two", "word": "two"}]
     assert own.runs.prompt_calls("two", "mine") == {"call": "mine", "word": "one", "further": further}
     for method in ("dreambooth", "full"):
-        with pytest.raises(NotNow, match="whole model, which no prompt can call"):
+        with pytest.raises(NotNow, match="whole model, which a prompt can't call"):
             own.runs.try_now(method)
 
 

@@ -47,7 +47,7 @@ def test_names_that_lead_elsewhere_are_refused(name: str):
 
 @pytest.mark.parametrize(
     ("entries", "claims", "says"),
-    [(200_000, 0, "holds more than 100,000 files"), (1, 2**28, "lists far too many files")],
+    [(200_000, 0, "contains more than 100,000 files"), (1, 2**28, "lists far too many files")],
 )
 def test_a_list_of_far_too_many_files_is_not_read(tmp_path: Path, entries: int, claims: int, says: str):
     entry = b"PK\x01\x02" + bytes(24) + struct.pack("<H", 1) + bytes(16) + b"a"
