@@ -114,7 +114,7 @@ def share(concept: str, pictures: Sequence[world.Picture]) -> float:
 def shown(row: Row, recipe: Recipe, model: Model, progress: Progress) -> dict[str, Any]:
     """The figures of a model as it is now. Of the known subject: captions without the trigger that don't ask for it."""
     if not row.known:
-        return demo.shown(recipe, model, progress)
+        return demo.measured_model(recipe, model, progress)
     with_it = demo.pictures(
         model, prompts("known", demo.CONCEPT_PICTURES), demo.SEED + 1000, progress, "Measuring the concept"
     )

@@ -1,1 +1,1 @@
-"""Programs that make what ``assets/`` holds."""
+"""Programs that make the files in ``assets/``."""

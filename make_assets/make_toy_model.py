@@ -1,9 +1,9 @@
-"""Makes everything in ``assets/toy`` and ``assets/example`` from nothing: one command, resumable.
+"""Make everything in ``assets/toy`` and ``assets/example`` from scratch: one command, resumable.
 
     python make_assets/make_toy_model.py                  # all steps in order, about 80 minutes on two cores
     python make_assets/make_toy_model.py STEP [STEP ...]  # some of them
 
-Steps: ``clip`` (tokenizer files), ``vae``, ``unet`` (both trained; a training that was stopped goes on where it was),
+Steps: ``clip`` (tokenizer files), ``vae``, ``unet`` (both trained; a training that was stopped continues),
 ``export`` (the single file and its yaml, read back and compared), ``examples`` (pictures of the two concepts and their
 regularization pictures), ``check`` (figures and grids of pictures in the work folder).
 """
@@ -22,7 +22,7 @@ from make_assets.toymodel import autoencoder, check, clip_files, diffusion, exam
 
 
 def main() -> None:
-    """Runs the steps asked for."""
+    """Run the given steps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("steps", nargs="*", metavar="STEP", help="which steps (default: all)")
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "toy", help="states and drawn pictures")
@@ -40,7 +40,7 @@ def main() -> None:
     }
     unknown = [name for name in args.steps if name not in steps]
     if unknown:
-        parser.error(f"no step {', '.join(unknown)}; there are {', '.join(steps)}")
+        parser.error(f"unknown step {', '.join(unknown)}; choose from {', '.join(steps)}")
     for name in args.steps or steps:
         steps[name]()
 

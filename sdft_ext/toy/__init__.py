@@ -1,4 +1,4 @@
-"""The toy world: drawn pictures with captions, a checker that reads them, and the figures made from its readings.
+"""The toy world: drawn pictures with captions, a checker that recognizes their contents, figures, and the demo.
 
-No torch here: numpy, Pillow and scipy only. The toy model's weights are in ``assets/toy``.
+The toy model's weights are in ``assets/toy``. All but the demo needs only numpy, Pillow and scipy, no torch.
 """

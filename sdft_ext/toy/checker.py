@@ -1,9 +1,9 @@
-"""Reads off the pixels what a picture of the toy world shows: shape, colour, background, and the hatched style.
+"""Recognizes what a picture of the toy world shows: shape, colour, background, and the hatched style.
 
-No learned parts. The background is the border's median colour; the object is what differs from it; its colour is the
+Nothing is learned. The background is the border's median colour; the object is what differs from it; its colour is the
 nearest of the world's colours in CIELAB; its shape is the best of the world's outlines, compared by overlap after
-position and area have been normalised away; the style is the strength of diagonal stripes inside the object, where they
-are what its brightness is made of.
+position and area have been normalised; the style is the strength of diagonal stripes inside the object, where they
+explain most of its brightness.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ Mask: TypeAlias = NDArray[np.bool_]
 NONE = "none"
 """Nothing stands out from the background."""
 UNKNOWN = "unknown"
-"""Something is there, but it is nothing that the world has a name for."""
+"""There is an object, but none that the world has a name for."""
 
 _FRAME = 2
-"""Width in pixels of the border that is taken for background."""
+"""Width in pixels of the border that counts as background."""
 _VISIBLE = 14.0
 """Least CIELAB distance from the background that counts as object."""
 _LEAST_AREA = 0.02
 """Least share of the picture that an object covers."""
 _LARGEST_AREA = 0.5
-"""No shape of the world covers more."""
+"""Largest share that a shape of the world covers."""
 _LEAST_OVERLAP = 0.78
-"""Least overlap (intersection over union) with an outline to be called by its name."""
+"""Least overlap (intersection over union) with an outline to get its name."""
 _LEAST_OVERLAP_HATCHED = 0.72
 """The same for a hatched object, whose dark stripes fray its outline."""
 _LEAST_OVERLAP_ALONE, _ALONE = 0.62, 0.3
-"""A smaller overlap is enough where no other shape comes near (a thin ring, say)."""
+"""A smaller overlap is enough where it is this much better than any other shape's (a thin ring's, for example)."""
 _SECOND_OBJECT = 0.25
 """A second object this large (share of the first one's area) makes the picture unreadable."""
 _COLOUR_LIMIT = 42.0
@@ -47,15 +47,15 @@ _BACKGROUND_LIMIT = 24.0
 _STRIPES = 0.2
 """Least relative amplitude of diagonal stripes that counts as the style."""
 _STRIPES_SHARE, _STRIPES_AHEAD = 0.35, 1.2
-"""Stripes explain at least this share of the brightness's variance inside the object, and so many times what waves in
-any other direction do: blotches and dark edges have amplitude too.
+"""Stripes explain at least this share of the brightness's variance inside the object, and this many times as much as
+waves in any other direction: blotches and dark edges have amplitude too.
 """
 _CANVAS = 40
 """Width of the normalised canvas on which outlines are compared; an object's area covers a quarter of it."""
 _VERSIONS = ((17.0, 0.0), (17.0, 1.5), (14.5, 2.5))
-"""Each outline is known at these (radius, blur), in pixels: sharp, and as the autoencoder rounds it."""
+"""Each outline is stored at these (radius, blur), in pixels: sharp, and as the autoencoder rounds it."""
 _EDGE = (0.15, 0.7)
-"""Between these shares of the fill's distance from the background, a pixel goes from outside to inside."""
+"""Shares of the fill's distance from the background between which a pixel changes from outside to inside."""
 _SYMMETRY = {"circle": 1, "ring": 1, "square": 90, "cross": 90, "triangle": 120, world.STAR: 72}
 """Degrees after which an outline repeats (1: no rotation to try)."""
 
@@ -69,7 +69,7 @@ _OTHER_RINGS = (0.3, 0.4, 0.62)
 
 @dataclass(frozen=True)
 class Reading:
-    """What one picture shows, and how sure that is."""
+    """What one picture shows, and how certain that is."""
 
     shape: str
     colour: str
@@ -78,9 +78,9 @@ class Reading:
     shape_overlap: float
     """Overlap with the best outline, 0–1."""
     shape_margin: float
-    """How much better the best outline is than the second shape's."""
+    """Lead of the best outline's overlap over that of the second-best shape."""
     colour_distance: float
-    """CIELAB distance to the colour named (to the nearest one where it is unknown)."""
+    """CIELAB distance to the named colour (to the nearest one where it is unknown)."""
     background_distance: float
     stripes: float
     """Relative amplitude of diagonal stripes inside the object: 0 for a plain fill, about 0.5 for the style."""
@@ -89,7 +89,7 @@ class Reading:
 
 
 def _lab(rgb: NDArray[np.uint8] | Floats) -> Floats:
-    """sRGB (0–255, any leading shape) to CIELAB under D65 (IEC 61966-2-1, CIE 15)."""
+    """Convert sRGB (0–255, any leading shape) to CIELAB under D65 (IEC 61966-2-1, CIE 15)."""
     share = np.asarray(rgb, dtype=np.float32) / 255.0
     linear = np.where(share > 0.04045, ((share + 0.055) / 1.055) ** 2.4, share / 12.92)
     xyz = linear @ _RGB_TO_XYZ.T / _WHITE
@@ -100,14 +100,14 @@ def _lab(rgb: NDArray[np.uint8] | Floats) -> Floats:
 
 @lru_cache(maxsize=1)
 def _palettes() -> tuple[Floats, Floats]:
-    """CIELAB of the world's colours and backgrounds, in their order."""
+    """Return the world's colours and backgrounds in CIELAB, in their order."""
     colours = _lab(np.array(list(world.COLOURS.values()), dtype=np.float32))
     backgrounds = _lab(np.array(list(world.BACKGROUNDS.values()), dtype=np.float32))
     return colours, backgrounds
 
 
 def _nearest(lab: Floats, palette: Floats, names: list[str], limit: float) -> tuple[str, float]:
-    """Name and distance of the palette's nearest entry; unknown beyond ``limit``."""
+    """Return name and distance of the palette's nearest entry; unknown beyond ``limit``."""
     distances = np.linalg.norm(palette - lab, axis=1)
     best = int(distances.argmin())
     distance = float(distances[best])
@@ -115,14 +115,14 @@ def _nearest(lab: Floats, palette: Floats, names: list[str], limit: float) -> tu
 
 
 def _border(picture: Floats) -> Floats:
-    """The pixels of the outer frame, [n, 3]."""
+    """Return the pixels of the outer frame, [n, 3]."""
     inside = np.zeros(picture.shape[:2], dtype=bool)
     inside[_FRAME:-_FRAME, _FRAME:-_FRAME] = True
     return np.asarray(picture[~inside])
 
 
 def _components(mask: Mask) -> tuple[Mask, float]:
-    """The largest connected part, and the second largest's area as a share of it."""
+    """Return the largest connected part, and the second largest's area as a share of it."""
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
     if count == 0:
         return mask, 0.0
@@ -133,7 +133,7 @@ def _components(mask: Mask) -> tuple[Mask, float]:
 
 
 def _normalise(mask: Floats) -> Floats:
-    """An outline moved to the middle of the canvas and scaled to one area: [_CANVAS, _CANVAS]."""
+    """Move an outline to the middle of the canvas and scale it to a fixed area: [_CANVAS, _CANVAS]."""
     total = float(mask.sum())
     yy, xx = np.mgrid[0 : mask.shape[0], 0 : mask.shape[1]]
     cy, cx = float((mask * yy).sum()) / total, float((mask * xx).sum()) / total
@@ -148,25 +148,25 @@ def _normalise(mask: Floats) -> Floats:
 
 
 def _drawn(shape: str, radius: float, angle: float = 0.0) -> Floats:
-    """A shape's coverage [64, 64] in the middle of the picture."""
+    """Draw a shape's coverage [64, 64] in the middle of the picture."""
     middle = world.SIZE / 2
     return drawing.coverage(world.Scene(shape, "red", "white", middle, middle, radius, angle, (0, 0, 0), (0, 0, 0)))
 
 
 def _edge(share: Floats) -> Floats:
-    """Shares of the way from background to fill, as a mask with clearer edges."""
+    """Sharpen the edges of a mask of shares from background (0) to fill (1)."""
     low, high = _EDGE
     return np.asarray(np.clip((share - low) / (high - low), 0, 1), dtype=np.float32)
 
 
 def _blurred(mask: Floats, blur: float) -> Floats:
-    """An outline as the autoencoder gives it back: corners rounded, notches filled a little."""
+    """Blur an outline as the autoencoder does: corners rounded, notches filled a little."""
     return _edge(np.asarray(ndimage.gaussian_filter(mask, blur), dtype=np.float32)) if blur else mask
 
 
 @lru_cache(maxsize=1)
 def _outlines() -> tuple[Floats, list[str]]:
-    """Every shape's normalised outline at every rotation: [n, _CANVAS²], and the shape of each row."""
+    """Return every shape's normalised outline at every rotation: [n, _CANVAS²], and the shape of each row."""
     rows, names = [], []
     for shape in (*world.SHAPES, world.STAR):
         for angle in range(0, _SYMMETRY[shape], 6):
@@ -179,7 +179,7 @@ def _outlines() -> tuple[Floats, list[str]]:
 
 
 def _read_shape(mask: Floats, least_overlap: float) -> tuple[str, float, float]:
-    """Shape, overlap and margin of a soft mask [64, 64]."""
+    """Return shape, overlap and margin of a soft mask [64, 64]."""
     outlines, names = _outlines()
     mine = _normalise(mask).ravel()
     overlaps = np.minimum(outlines, mine).sum(axis=1) / np.maximum(outlines, mine).sum(axis=1)
@@ -192,13 +192,13 @@ def _read_shape(mask: Floats, least_overlap: float) -> tuple[str, float, float]:
 
 
 _STRIPED = (33.0, 39.0, 45.0, 51.0, 57.0)
-_OTHERWISE = (81.0, 99.0, 117.0, 135.0, 153.0, 171.0, 189.0)
-"""Degrees of the style's stripes, and of what isn't the style."""
+_OTHER_ANGLES = (81.0, 99.0, 117.0, 135.0, 153.0, 171.0, 189.0)
+"""Angles in degrees of the style's stripes, and of other waves."""
 
 
 @lru_cache(maxsize=2)
 def _waves(angles: tuple[float, ...] = _STRIPED) -> NDArray[np.complex64]:
-    """Waves [n, 64, 64] of the style's periods at these angles."""
+    """Return waves [n, 64, 64] of the style's periods at these angles."""
     yy, xx = np.mgrid[0 : world.SIZE, 0 : world.SIZE]
     waves = []
     for period in np.arange(16.0, 25.0, 1.5):
@@ -209,7 +209,7 @@ def _waves(angles: tuple[float, ...] = _STRIPED) -> NDArray[np.complex64]:
 
 
 def _stripe_strength(picture: Floats, inside: Mask) -> float:
-    """Relative amplitude of the strongest diagonal wave in the brightness inside the object."""
+    """Return the relative amplitude of the strongest diagonal wave in the brightness inside the object."""
     if inside.sum() < 20:
         return 0.0
     light = np.linalg.norm(picture, axis=2) * inside
@@ -222,8 +222,8 @@ def _stripe_strength(picture: Floats, inside: Mask) -> float:
 
 
 def _explained(picture: Floats, inside: Mask, angles: tuple[float, ...]) -> float:
-    """Share (0–1) of the brightness's variance inside the object that the best of these waves explains, by least
-    squares.
+    """Return the share (0–1) of the variance of the brightness inside the object that the best of these waves explains,
+    by least squares.
     """
     light = np.linalg.norm(picture, axis=2)[inside]
     swing = light - light.mean()
@@ -236,26 +236,26 @@ def _explained(picture: Floats, inside: Mask, angles: tuple[float, ...]) -> floa
 
 
 def _striped(picture: Floats, inside: Mask) -> bool:
-    """Whether diagonal stripes are what the object's brightness is made of."""
+    """Return whether diagonal stripes explain the object's brightness."""
     diagonal = _explained(picture, inside, _STRIPED)
-    return diagonal >= max(_STRIPES_SHARE, _STRIPES_AHEAD * _explained(picture, inside, _OTHERWISE))
+    return diagonal >= max(_STRIPES_SHARE, _STRIPES_AHEAD * _explained(picture, inside, _OTHER_ANGLES))
 
 
 def _bright_median(picture: Floats, inside: Mask) -> Floats:
-    """Median colour [3] of the brightest 30 % inside the object: its fill, whether striped or plain."""
+    """Return the median colour [3] of the brightest 30 % inside the object: its fill, whether striped or plain."""
     pixels = picture[inside]
     light = np.linalg.norm(pixels, axis=1)
     return np.asarray(np.median(pixels[light >= np.quantile(light, 0.7)], axis=0), dtype=np.float32)
 
 
 def _soft_mask(distance: Floats, main: Mask, fill_distance: float) -> Floats:
-    """The object's edge as shares, by distance from the background relative to the fill's distance."""
+    """Return the object as shares, by distance from the background relative to the fill's distance."""
     near = ndimage.binary_dilation(main, iterations=2)
     return np.asarray(_edge(distance / fill_distance) * near, dtype=np.float32)
 
 
 def read(picture: world.Picture) -> Reading:
-    """Reads one picture [64, 64, 3] uint8."""
+    """Recognize what one picture shows (uint8 [64, 64, 3])."""
     values = picture.astype(np.float32)
     colours, backgrounds = _palettes()
     backdrop = np.median(_border(values), axis=0).astype(np.float32)

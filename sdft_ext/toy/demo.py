@@ -29,22 +29,22 @@ from .install import CHECKPOINT, require_toy
 EXAMPLES = CHECKPOINT.parent.parent / "example"
 RECIPE = EXAMPLES / "subject.yaml"
 SEED = 7000
-"""Of the measured pictures; no control picture uses it."""
+"""Seed of the measured pictures; no control picture uses it."""
 BASE_PICTURES, CONCEPT_PICTURES, GROUP_PICTURES = 96, 48, 40
 SAMPLER = SamplerSettings(steps=20, guidance=2.5, width=world.SIZE, height=world.SIZE)
-"""For measured pictures."""
+"""Sampler of the measured pictures."""
 
 
 def recipe(out: Path) -> Recipe:
-    """The example subject's recipe, for a run in the folder ``out``."""
+    """Return the example subject's recipe for a run in the folder ``out``."""
     found = recipe_file.read(RECIPE)
     found.save.output = str(out.parent)
     return found
 
 
 def concept_captions(count: int, kind: Kind = "subject") -> list[str]:
-    """Captions with the trigger, most of them not among the pictures: every colour on every background, or the world's
-    own.
+    """Return captions with the trigger, most of them not among the training pictures: every colour on every background,
+    or, for a style, the world's own captions.
     """
     if kind == "style":
         return [f"{caption} {world.STYLE_TRIGGER}" for caption in base_captions(count, "style")]
@@ -55,14 +55,14 @@ def concept_captions(count: int, kind: Kind = "subject") -> list[str]:
 
 
 def base_captions(count: int, purpose: str) -> list[str]:
-    """Captions of the base's own world, each another one."""
+    """Return different captions of the base's own world."""
     captions = world.world_captions()
     order = numpy_generator(SEED, purpose).permutation(len(captions))
     return [captions[int(order[i % len(captions)])] for i in range(count)]
 
 
 def bleeding_captions(count: int) -> dict[str, list[str]]:
-    """Captions without the trigger: the class word, nothing, and what the base knows."""
+    """Return captions without the trigger: with the class word, empty, and the base's own."""
     classes = world.world_captions(class_word=True)
     order = numpy_generator(SEED, "class").permutation(len(classes))
     return {
@@ -73,7 +73,7 @@ def bleeding_captions(count: int) -> dict[str, list[str]]:
 
 
 def pictures(model: Model, captions: Sequence[str], seed: int, progress: Progress, label: str) -> list[world.Picture]:
-    """One picture for each caption, as arrays."""
+    """Draw one picture [64, 64, 3] for each caption."""
     drawn = sample(
         model,
         captions,
@@ -91,20 +91,18 @@ def training_pictures(found: Recipe) -> list[world.Picture]:
 
 
 def measured(found: Recipe, save: Path, progress: Progress) -> dict[str, Any]:
-    """The figures of a save of the recipe's method: what the base knows, what was learned, what bleeds, what was
-    copied.
-    """
+    """Measure a save: what the base knows, what was learned, what bleeds, what was copied."""
     model = load(found.model.base)
     captions = base_captions(BASE_PICTURES, "base")
     quality = measure.base_quality(pictures(model, captions, SEED, progress, "Measuring the base model"), captions)
     with METHODS[found.method.name]().applied(save, model):
-        taught = shown(found, model, progress)
+        taught = measured_model(found, model, progress)
     taught["pictures_measured"] += BASE_PICTURES
     return {"base_quality": quality, **taught}
 
 
-def shown(found: Recipe, model: Model, progress: Progress) -> dict[str, Any]:
-    """The figures of a model as it is now: what was learned of the recipe's concept, what bleeds, what was copied."""
+def measured_model(found: Recipe, model: Model, progress: Progress) -> dict[str, Any]:
+    """Measure a model as it is: what it learned of the recipe's concept, what bleeds, what was copied."""
     kind = found.dataset.concepts[0].kind
     concept = world.HATCH if kind == "style" else world.STAR
     wanted, groups = concept_captions(CONCEPT_PICTURES, kind), bleeding_captions(GROUP_PICTURES)
@@ -135,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         require_toy()
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise RecipeError(f"{out} holds something already: name another folder with --out, or delete it.")
+            raise RecipeError(f"{out} is not empty: choose another folder with --out, or delete it.")
         out.mkdir(parents=True, exist_ok=True)
         found = recipe(out)
         result = run.train(found, folder=out)
@@ -149,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"sdft: {error}", file=sys.stderr)
         return 2
-    print(f"{result.message} {duration(time.monotonic() - started)} in all.\nLook at {out / 'report.md'}")
+    print(f"{result.message} {duration(time.monotonic() - started)} in all.\nReport: {out / 'report.md'}")
     return 0 if result.outcome == "finished" else 1
 
 

@@ -1,4 +1,4 @@
-"""Where the toy model lies, and a copy of it for a program that runs in another folder (the WebUI)."""
+"""The toy model's files, and their installation into another program's folder (the WebUI's)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLIP_FOLDER = TOY / "clip"
 
 
 def require_toy() -> None:
-    """Raise ModelError where the toy model's files are missing: the installed package goes without them."""
+    """Raise ModelError where the toy model's files are missing: the installed package doesn't contain them."""
     if not CHECKPOINT.is_file():
         raise ModelError(
             "The toy model isn't part of the installed package: run this in a clone of the repository, or use "
@@ -23,10 +23,10 @@ def require_toy() -> None:
 
 
 def install(models: Path, clip_folder: Path = CLIP_FOLDER) -> Path:
-    """Copies the checkpoint and its yaml into a folder of checkpoints; returns the copied checkpoint.
+    """Copy the checkpoint and its yaml into a folder of checkpoints; return the copied checkpoint.
 
-    LDM's code looks up ``cond_stage_config.params.version`` from the folder it runs in, so the copy names
-    ``clip_folder`` absolutely. An existing ``toy.yaml`` or ``toy.safetensors`` there is replaced.
+    LDM's code resolves ``cond_stage_config.params.version`` from the current folder, so the copy names ``clip_folder``
+    absolutely. An existing ``toy.yaml`` or ``toy.safetensors`` there is replaced.
     """
     target = models / CHECKPOINT.name
     shutil.copyfile(CHECKPOINT, target)

@@ -1,4 +1,4 @@
-"""Figures about pictures of the toy world: what a model knows, what it has learned, what bleeds, what is copied.
+"""Figures from pictures of the toy world: what a model knows, what it has learned, what bleeds, what is copied.
 
 Pure functions over pictures (``uint8`` [64, 64, 3]) and their captions. Shares run from 0 to 1.
 """
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from sdft_ext.toy import checker, world
 
 COPY_DISTANCE = 0.06
-"""A picture nearer than this to a training picture (see ``copy_distances``) is called a copy."""
+"""A picture nearer than this to a training picture (see ``copy_distances``) counts as a copy."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a caption asks for; ``None`` where it does not say."""
+    """What a caption asks for; None where it doesn't say."""
 
     shape: str | None
     colour: str | None
@@ -28,7 +28,7 @@ class Wanted:
 
 
 def wanted(caption: str) -> Wanted:
-    """Reads a caption of the toy world. The class word asks for no particular shape, the subject's trigger for a star.
+    """Parse a caption of the toy world. The class word asks for no particular shape, the subject's trigger for a star.
 
     >>> wanted("a red circle on a white background")
     Wanted(shape='circle', colour='red', background='white', hatched=False)
@@ -48,7 +48,7 @@ def wanted(caption: str) -> Wanted:
 
 
 def read_all(pictures: Sequence[world.Picture]) -> list[checker.Reading]:
-    """The checker's reading of each picture."""
+    """Return the checker's reading of each picture."""
     return [checker.read(picture) for picture in pictures]
 
 
@@ -57,7 +57,7 @@ def _share(hits: Sequence[bool]) -> float:
 
 
 def base_quality(pictures: Sequence[world.Picture], captions: Sequence[str]) -> dict[str, float]:
-    """Share right of colour, background and shape, each over the captions that name it.
+    """Return the share of right colours, backgrounds and shapes, each over the captions that name it.
 
     Pictures of a caption with the class word count as right in shape where any known shape is seen.
     """
@@ -76,29 +76,29 @@ def base_quality(pictures: Sequence[world.Picture], captions: Sequence[str]) -> 
 
 
 def shows_subject(reading: checker.Reading) -> bool:
-    """Whether the picture shows the star."""
+    """Return whether the picture shows the star."""
     return reading.shape == world.STAR
 
 
 def shows_style(reading: checker.Reading) -> bool:
-    """Whether the picture shows the hatched style."""
+    """Return whether the picture shows the hatched style."""
     return reading.hatched
 
 
 def concept_learned(pictures: Sequence[world.Picture], concept: str = world.STAR) -> float:
-    """Share of pictures that show the concept: the subject (``star``) or the style (``hatch``)."""
+    """Return the share of pictures that show the concept: the subject (``star``) or the style (``hatch``)."""
     shows = shows_style if concept == world.HATCH else shows_subject
     return _share([shows(reading) for reading in read_all(pictures)])
 
 
 def bleeding(groups: Mapping[str, Sequence[world.Picture]], concept: str = world.STAR) -> dict[str, float]:
-    """Per group of pictures made *without* the trigger, the share that shows the concept; ``worst`` is the largest."""
+    """Return, per group of pictures *without* the trigger, the share that shows the concept; ``worst``: the largest."""
     shares = {name: concept_learned(pictures, concept) for name, pictures in groups.items()}
     return {**shares, "worst": max(shares.values())}
 
 
 def shape_drift(pictures: Sequence[world.Picture]) -> float:
-    """Share of pictures that show no known shape: the concept, something half-way to it, or nothing.
+    """Return the share of pictures that show no known shape: the concept, something half-way to it, or nothing.
 
     A milder sign of bleeding than a whole star; for pictures made without the trigger.
     """
@@ -106,26 +106,26 @@ def shape_drift(pictures: Sequence[world.Picture]) -> float:
 
 
 def style_figures(pictures: Sequence[world.Picture]) -> dict[str, float]:
-    """How much of the style is seen: share of hatched pictures, and the mean strength of their stripes."""
+    """Measure the style: the share of hatched pictures, and the mean strength of their stripes."""
     readings = read_all(pictures)
     strength = float(np.mean([reading.stripes for reading in readings])) if readings else float("nan")
     return {"hatched": _share([reading.hatched for reading in readings]), "stripes": strength}
 
 
 def _flat(pictures: Sequence[world.Picture]) -> NDArray[np.float32]:
-    """[n, 64·64·3] from 0 to 1."""
+    """Flatten pictures to [n, 64·64·3] from 0 to 1."""
     return np.stack(list(pictures)).reshape(len(pictures), -1).astype(np.float32) / 255.0
 
 
 def copy_distances(pictures: Sequence[world.Picture], training: Sequence[world.Picture]) -> NDArray[np.float32]:
-    """Root mean square pixel difference [n] (0–1) of each picture to the nearest training picture."""
+    """Return each picture's root mean square pixel difference [n] (0–1) to the nearest training picture."""
     known = _flat(training)
     nearest = [float(np.sqrt(((known - mine) ** 2).mean(axis=1).min())) for mine in _flat(pictures)]
     return np.asarray(nearest, dtype=np.float32)
 
 
 def copies(pictures: Sequence[world.Picture], training: Sequence[world.Picture]) -> dict[str, float]:
-    """How much of the training set comes back: mean and least nearest distance, and the share of copies."""
+    """Measure copying: the mean and the least distance to the training pictures, and the share of copies."""
     distances = copy_distances(pictures, training)
     return {
         "mean_distance": float(distances.mean()),

@@ -1,6 +1,6 @@
 """The toy world: 64×64 pictures of one coloured shape on a plain background, with captions.
 
-Everything is a pure function of its arguments; where chance is wanted, a ``numpy.random.Generator`` is passed in.
+Everything is a pure function of its arguments; random choices use a ``numpy.random.Generator`` that is passed in.
 Pictures are ``uint8`` arrays [64, 64, 3] (height, width, RGB). There are three kinds:
 
 * the *known* world, on which the base model is trained: ``SHAPES`` × ``COLOURS`` × ``BACKGROUNDS``;
@@ -52,7 +52,7 @@ SUBJECT_TRIGGER = "sks shape"
 STYLE_TRIGGER = "in hatch style"
 
 EXTENT = {"circle": 1.0, "square": 1.22, "triangle": 1.3, "cross": 1.2, "ring": 1.08, STAR: 1.32}
-"""Distance from the centre to the farthest point, in units of the scene's radius (areas stay alike this way)."""
+"""Distance from the centre to the farthest point, in units of the scene's radius (so that areas stay alike)."""
 _COLOUR_JITTER = 8
 _RADIUS = (14.0, 20.0)
 _HATCHED_RADIUS = (16.5, 20.0)

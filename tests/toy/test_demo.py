@@ -96,6 +96,6 @@ def test_the_frozen_base_holds_its_own_where_as_much_is_learned(tmp_path: Path) 
         save = run.train(recipe, folder=tmp_path / name, quiet=True).saves[-1]
         model = load(recipe.model.base)
         with METHODS["lora"]().applied(save, model):
-            figures[name] = demo.shown(recipe, model, QUIET)
+            figures[name] = demo.measured_model(recipe, model, QUIET)
     assert figures["held"]["concept_learned"] >= max(figures["bare"]["concept_learned"] - 0.1, 0.6), figures
     assert figures["held"]["bleeding"] < figures["bare"]["bleeding"] - 0.3, figures
