@@ -1,1 +1,1 @@
-"""The command line: runs, datasets, captions, tools; what is heavy is imported when it is needed."""
+"""The command line: runs, datasets, captions and tools; heavy packages are imported when they are needed."""

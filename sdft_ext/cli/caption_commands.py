@@ -1,4 +1,4 @@
-"""What the command line's ``captions`` commands do: a folder's captions shown and counted, edits of many, with undo."""
+"""The work of the command line's ``captions`` commands: show, count and edit a folder's captions, with undo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from ..storage.text import printable
 from .signals import FAILED, OK
 
 
-def _tree(options: argparse.Namespace) -> dict[str, Any]:
+def _filter_spec(options: argparse.Namespace) -> dict[str, Any]:
+    """Build a filter from the options, in the API's form."""
     parts: list[dict[str, Any]] = [{"tag": tag} for tag in options.has]
     if options.any:
         parts.append({"any": [{"tag": tag} for tag in options.any]})
@@ -43,11 +44,12 @@ def _tree(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _chosen(found: CaptionStore, options: argparse.Namespace) -> list[Picture]:
-    copies = _copies(found) if options.copies else None
-    return filter_pictures(_tree(options), found.in_order, FilterContext(reading.Counter().counts, copies))
+    copies = _duplicates(found) if options.copies else None
+    return filter_pictures(_filter_spec(options), found.in_order, FilterContext(reading.Counter().counts, copies))
 
 
-def _copies(found: CaptionStore) -> frozenset[int]:
+def _duplicates(found: CaptionStore) -> frozenset[int]:
+    """Return the ids of the pictures that have duplicates."""
     from ..analysis.duplicates import duplicates
     from ..analysis.thumbnails import make_thumbnails
     from ..dataset.folder import scan
@@ -56,7 +58,7 @@ def _copies(found: CaptionStore) -> frozenset[int]:
 
     pictures = scan(DatasetRecipe(concepts=[Concept(instance=str(found.root))])).pictures
     progress = Progress()
-    thumbnails = make_thumbnails(pictures, progress=lambda *how_far: progress.show("Looking", *how_far))
+    thumbnails = make_thumbnails(pictures, progress=lambda *done: progress.show("Comparing", *done))
     progress.end()
     paths = {pictures[thumbnails.pictures[row]].path for group in duplicates(thumbnails) for row in group.rows}
     return frozenset(picture.id for picture in found.in_order if picture.path in paths)
@@ -73,17 +75,18 @@ def filter(options: argparse.Namespace) -> int:
 
 
 def edit(options: argparse.Namespace) -> int:
-    chosen = edits.parse_edit(_wish(options))
+    chosen = edits.parse_edit(_edit_spec(options))
     found = _open(options.folder)
 
     def plan() -> EditPlan:
         pictures = _chosen(found, options)
         return plan_edit(pictures, chosen.apply([picture.caption for picture in pictures]))
 
-    return _do(found, chosen.what, plan, options)
+    return _apply(found, chosen.what, plan, options)
 
 
-def _wish(options: argparse.Namespace) -> dict[str, Any]:
+def _edit_spec(options: argparse.Namespace) -> dict[str, Any]:
+    """Build an edit from the options, in the API's form."""
     if options.add is not None:
         at = options.at if options.at in ("front", "back") else _number("--at", options.at)
         return {"do": "add", "tags": [options.add], "where": at}
@@ -110,8 +113,8 @@ def _wish(options: argparse.Namespace) -> dict[str, Any]:
     return {"do": next(name for name in ("unique", "spaces", "escape", "unescape") if getattr(options, name))}
 
 
-def _do(found: CaptionStore, what: str, plan: Any, options: argparse.Namespace) -> int:
-    """Show what an edit changes, and unless it is a dry run do and write it."""
+def _apply(found: CaptionStore, what: str, plan: Any, options: argparse.Namespace) -> int:
+    """Show what an edit changes and, except in a dry run, apply and write it."""
     outcome = plan()
     before = {caption.name: caption.caption for caption in (picture.entry for picture in found.in_order)}
     for name, _, after in outcome.changes[: options.show]:
@@ -127,43 +130,42 @@ def _do(found: CaptionStore, what: str, plan: Any, options: argparse.Namespace) 
 
 
 def undo(options: argparse.Namespace) -> int:
-    return _step(options, back=True)
+    return _undo_or_redo(options, back=True)
 
 
 def redo(options: argparse.Namespace) -> int:
-    return _step(options, back=False)
+    return _undo_or_redo(options, back=False)
 
 
-def _step(options: argparse.Namespace, back: bool) -> int:
+def _undo_or_redo(options: argparse.Namespace, back: bool) -> int:
     found = _open(options.folder)
     before = found.revision
     done = found.undo() if back else found.redo()
-    print(f"{'Undone' if back else 'Done again'}: {done.what}.")
+    print(f"{'Undone' if back else 'Redone'}: {done.what}.")
     return _written(found, done, found.changed_since(before))
 
 
 def save(options: argparse.Namespace) -> int:
     found = _open(options.folder)
-    return _said(found.save(), ())
+    return _report_saved(found.save(), ())
 
 
 def _written(found: CaptionStore, done: EditResult, pictures: Sequence[Picture]) -> int:
     if not pictures:
-        print("\n".join([*done.notes, "Nothing changes."]))
+        print("\n".join([*done.notes, "Nothing changed."]))
         return OK
-    return _said(found.save(pictures), done.notes)
+    return _report_saved(found.save(pictures), done.notes)
 
 
-def _said(saved: SaveResult, notes: Sequence[str]) -> int:
+def _report_saved(saved: SaveResult, notes: Sequence[str]) -> int:
     for text in (*notes, *saved.notes):
         print(text)
     for _, text in saved.failed:
         print(f"sdft: {text}", file=sys.stderr)
     for name in saved.conflicts:
         print(
-            f"sdft: {printable(name)} was changed by another program too, and is left as that program wrote it; open "
-            f"the folder in "
-            "the page to choose, or undo.",
+            f"sdft: {printable(name)} was changed by another program too, and was left as that program wrote it; open "
+            "the folder in the page to choose, or undo.",
             file=sys.stderr,
         )
     print(f"{saved.count:,} caption file{'' if saved.count == 1 else 's'} written.")
@@ -172,22 +174,23 @@ def _said(saved: SaveResult, notes: Sequence[str]) -> int:
 
 def tags(options: argparse.Namespace) -> int:
     found = _open(options.folder)
-    told = frequency.count_tags([picture.caption for picture in _chosen(found, options)], options.trigger)
+    table = frequency.count_tags([picture.caption for picture in _chosen(found, options)], options.trigger)
     if options.json:
-        rows = [{**vars(row), "share": row.count / told.captions} for row in told.tags]
-        print(json.dumps({"captions": told.captions, "tags": rows, "text": told.text}, indent=2, ensure_ascii=False))
+        rows = [{**vars(row), "share": row.count / table.captions} for row in table.tags]
+        print(json.dumps({"captions": table.captions, "tags": rows, "text": table.text}, indent=2, ensure_ascii=False))
         return OK
-    beside = "  with trigger" if options.trigger else ""
-    print(f"  count   share  place{beside}  tag")
-    for row in told.tags[: max(options.most, 0)]:
+    trigger_column = "  with trigger" if options.trigger else ""
+    print(f"  count   share  place{trigger_column}  tag")
+    for row in table.tags[: max(options.most, 0)]:
         together = f"{row.with_trigger / row.count:14.0%}" if options.trigger else ""
         mark = "  (in all)" if row.fused else ""
         print(
-            f"{row.count:7,} {row.count / told.captions:7.1%} {row.position:6.1f}{together}  {printable(row.tag)}{mark}"
+            f"{row.count:7,} {row.count / table.captions:7.1%} {row.position:6.1f}{together}  "
+            f"{printable(row.tag)}{mark}"
         )
-    print(f"{len(told.tags):,} different tags in {told.captions:,} captions.")
-    if told.text:
-        print(told.text)
+    print(f"{len(table.tags):,} different tags in {table.captions:,} captions.")
+    if table.text:
+        print(table.text)
     return OK
 
 
@@ -196,22 +199,21 @@ def tokens(options: argparse.Namespace) -> int:
     some = _chosen(found, options)
     counts = reading.Counter().counts([picture.caption for picture in some])
     for picture in some[: max(options.most, 0)]:
-        told = reading.read(picture.caption)
-        print(f"{printable(picture.name)}: {told.count} tokens in {len(told.chunks)} chunk(s) of 75, {told.strategy}")
-        for number, chunk in enumerate(told.chunks, 1):
+        read = reading.read(picture.caption)
+        print(f"{printable(picture.name)}: {read.count} tokens in {len(read.chunks)} chunk(s) of 75, {read.strategy}")
+        for number, chunk in enumerate(read.chunks, 1):
             print(f"  chunk {number}: {' '.join(printable(piece.text) for piece in chunk)}")
-        for part in told.parts:
+        for part in read.parts:
             print(f"  {part.share:6.1%}  {printable(part.text)}")
-        for sentence in told.advice:
+        for sentence in read.advice:
             print(f"  {sentence}")
     if counts:
         print(
             f"{len(counts):,} captions: {min(counts)} to {max(counts)} tokens, {sum(counts) / len(counts):.1f} on "
-            f"average, "
-            f"{sum(count > reading.CHUNK for count in counts):,} longer than {reading.CHUNK}."
+            f"average, {sum(count > reading.CHUNK for count in counts):,} longer than {reading.CHUNK}."
         )
     else:
-        print("No caption passes.")
+        print("No caption passes the filter.")
     return OK
 
 
@@ -219,9 +221,9 @@ def import_(options: argparse.Namespace) -> int:
     one_file = options.format in interchange.ONE_FILE
     if one_file != (options.file is not None):
         raise CaptionsError(
-            f"{options.format} is one file: name it."
+            f"{options.format} is a single file: give its path."
             if one_file
-            else f"{options.format} is read beside the pictures: name no file."
+            else f"{options.format} is read from files beside the pictures: give no file."
         )
     found = _open(options.folder)
     content = options.file.read_bytes() if one_file else b""
@@ -241,9 +243,9 @@ def import_(options: argparse.Namespace) -> int:
         ]
         return plan_edit(pictures, texts)
 
-    code = _do(found, f"import {options.format}", plan, options)
+    code = _apply(found, f"import {options.format}", plan, options)
     if unmatched:
-        print(f"{len(unmatched):,} names have no picture here, such as {', '.join(map(printable, unmatched[:3]))}.")
+        print(f"{len(unmatched):,} names match no picture here, such as {', '.join(map(printable, unmatched[:3]))}.")
     return code
 
 
@@ -263,7 +265,7 @@ def export(options: argparse.Namespace) -> int:
     if done.left:
         left = ", ".join(printable(name) for name in done.left[:3])
         print(
-            f"sdft: {len(done.left):,} files are there with other content ({left}); --replace overwrites them.",
+            f"sdft: {len(done.left):,} files exist with other content ({left}); --replace overwrites them.",
             file=sys.stderr,
         )
     print(f"{done.written:,} file{'' if done.written == 1 else 's'} written.")

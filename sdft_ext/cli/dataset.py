@@ -1,4 +1,4 @@
-"""The command line's ``dataset`` commands: look at a folder of pictures, or draw one."""
+"""The command line's ``dataset`` commands: inspect or prepare a folder of pictures, or draw one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .signals import FAILED, INTERRUPTED, OK, stopped_by_signals
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add them to what ``add_subparsers`` returned; ``common`` holds the options that every command has."""
+    """Add the commands to what ``add_subparsers`` returned; ``common`` holds the options that every command has."""
 
     def add(name: str, function: Any, help: str) -> argparse.ArgumentParser:
         command: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help, parents=[common])
@@ -22,30 +22,29 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         return command
 
     _report_options(
-        add("report", _report, "Look at a folder of pictures as a dataset: sizes, captions, copies, what recurs.")
+        add("report", _report, "Inspect a folder of pictures as a dataset: sizes, captions, duplicates, what recurs.")
     )
     _prepare_options(
         add(
             "prepare",
             _prepare,
-            "Make a folder's pictures ready for training, in another folder: cut to buckets, tiled, mirrored, "
-            "converted. "
-            "Originals stay as they are; what is there already isn't made again.",
+            "Prepare a folder's pictures for training in another folder: cropped to buckets, tiled, mirrored, "
+            "converted. Originals stay as they are; pictures that are already prepared aren't made again.",
         )
     )
     _regularize_options(
         add(
             "regularize",
             _regularize,
-            "Draw regularization pictures of a class with a base model. What is there already isn't drawn again.",
+            "Draw regularization pictures of a class with a base model. Existing ones aren't drawn again.",
         )
     )
 
 
 def _report_options(report: argparse.ArgumentParser) -> None:
     report.add_argument("folder", type=Path)
-    report.add_argument("--quick", action="store_true", help="names and headers only: no picture is opened")
-    report.add_argument("--json", action="store_true", help="print all of it as JSON, for programs")
+    report.add_argument("--quick", action="store_true", help="read only names and headers: no picture is opened")
+    report.add_argument("--json", action="store_true", help="print JSON, for programs")
     report.add_argument("settings", nargs="*", metavar="section.key=value", help="such as dataset.resolution=768")
 
 
@@ -55,53 +54,55 @@ def _prepare_options(prepare: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, help="a new folder, or one that an earlier preparation made"
     )
     prepare.add_argument(
-        "--cut", choices=CHOICES["cut"], default="buckets", help="to training's buckets, or keep whole"
+        "--cut", choices=CHOICES["cut"], default="buckets", help="to the buckets of training, or not at all"
     )
     prepare.add_argument(
         "--focus",
         choices=("middle", "edges", "entropy"),
         default="middle",
-        help="where a cut lies that wasn't moved by hand",
+        help="where to crop, unless the crop was moved by hand",
     )
     prepare.add_argument(
         "--split",
         choices=CHOICES["split"],
         default="off",
-        help="tiles of long pictures, or of those twice their bucket's size",
+        help="tile long pictures, or those twice their bucket's size",
     )
-    prepare.add_argument("--overlap", type=float, default=0.2, help="share of a tile's side that the next one has too")
+    prepare.add_argument(
+        "--overlap", type=float, default=0.2, help="overlap of neighbouring tiles, as a share of their side"
+    )
     prepare.add_argument("--mirror", action="store_true", help="add a mirrored copy of each picture")
     prepare.add_argument(
         "--alpha",
         choices=CHOICES["alpha"],
         default="composite",
-        help="transparency: onto the background, or a mask as well",
+        help="transparency: put onto the background, or made a mask as well",
     )
-    prepare.add_argument("--background", default="white", help="behind transparent pictures: a name or #rrggbb")
+    prepare.add_argument("--background", default="white", help="colour behind transparent pictures: a name or #rrggbb")
     prepare.add_argument("--format", choices=CHOICES["format"], default="png")
     prepare.add_argument("--quality", type=int, default=95, help="of JPEG and WebP, 1–100")
-    prepare.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
-    prepare.add_argument("--json", action="store_true", help="print it as JSON, for programs")
-    prepare.add_argument("--quiet", action="store_true", help="no progress")
+    prepare.add_argument("--dry-run", action="store_true", help="show what would be done, and write nothing")
+    prepare.add_argument("--json", action="store_true", help="print JSON, for programs")
+    prepare.add_argument("--quiet", action="store_true", help="show no progress")
     prepare.add_argument("settings", nargs="*", metavar="section.key=value", help="such as dataset.resolution=768")
 
 
 def _regularize_options(draw: argparse.ArgumentParser) -> None:
     draw.add_argument("folder", type=Path)
     draw.add_argument("--base", required=True, help="checkpoint or diffusers folder")
-    draw.add_argument("--vae", default="", help="another VAE's file")
+    draw.add_argument("--vae", default="", help="file of another VAE")
     draw.add_argument(
-        "--prompt", action="append", required=True, metavar="PROMPT", help="such as 'a dog'; may be given several times"
+        "--prompt", action="append", required=True, metavar="PROMPT", help="such as 'a dog'; can be repeated"
     )
     draw.add_argument("--count", type=int, default=200, help="20–100 for each instance picture (default: 200)")
     draw.add_argument("--negative", default="")
-    draw.add_argument("--seed", type=int, default=1, help="of the first picture; the others count on")
+    draw.add_argument("--seed", type=int, default=1, help="seed of the first picture; each further one adds 1")
     draw.add_argument("--steps", type=int, default=20)
     draw.add_argument("--guidance", type=float, default=7.0)
     draw.add_argument("--size", type=int, default=512, help="side in pixels")
     draw.add_argument("--at-once", type=int, default=1, help="pictures drawn together: faster, more memory")
-    draw.add_argument("--keep-duplicates", action="store_true", help="near-duplicates aren't dropped and replaced")
-    draw.add_argument("--quiet", action="store_true", help="no progress")
+    draw.add_argument("--keep-duplicates", action="store_true", help="don't replace near-duplicates")
+    draw.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -122,7 +123,7 @@ def _report(options: argparse.Namespace) -> int:
         from ..analysis.report import inspect
 
         progress = Progress()
-        report = inspect(found, plan, _thumbnails_folder(recipe), lambda *how_far: progress.show("Looking", *how_far))
+        report = inspect(found, plan, _thumbnails_folder(recipe), lambda *done: progress.show("Inspecting", *done))
         progress.end()
     print(json.dumps(report.data, indent=2) if options.json else report.text)
     return OK
@@ -152,7 +153,7 @@ def _prepare(options: argparse.Namespace) -> int:
         return OK
     progress = Progress(quiet=options.quiet or options.json)
     with stopped_by_signals("Stopping after these pictures (again: abort) …") as control:
-        done = execute(made, CropFinder(), lambda *far: progress.show("Preparing", *far), lambda: control.stopping)
+        done = execute(made, CropFinder(), lambda *done: progress.show("Preparing", *done), lambda: control.stopping)
     progress.end()
     facts = {"written": done.written, "skipped": done.skipped, "cancelled": done.cancelled, "problems": done.problems}
     if options.json:
@@ -160,12 +161,12 @@ def _prepare(options: argparse.Namespace) -> int:
     else:
         for sentence in [*(problem.text for problem in found.problems), *made.notes, *done.problems]:
             print(sentence)
-        print(f"{done.written} pictures written to {out}, {done.skipped} were there already.")
+        print(f"{done.written} pictures written to {out}, {done.skipped} existed already.")
     return INTERRUPTED if done.cancelled else FAILED if done.problems else OK
 
 
 def _thumbnails_folder(recipe: Recipe) -> Path | None:
-    """Where looks at pictures are kept: in the cache, where there is one or a folder of runs that it belongs to."""
+    """Return the folder for thumbnails: in the cache, where there is one, or a folder of runs that it belongs to."""
     from ..dataset.cache import cache_folder
 
     where = cache_folder(recipe.dataset, recipe.save.output)

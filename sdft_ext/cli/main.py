@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal that can't show a character of somebody's file name shows '?' instead.
+            # A terminal that can't show a character of a file name shows '?' instead.
             stream.reconfigure(errors="replace")
     options = _parsed(argv)
     try:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("sdft: interrupted.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has gone away (recipe | head): nothing is wrong, and Python must not flush into the pipe again.
+        # The reader has closed the pipe (recipe | head): that is no error, and Python must not flush into it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except Exception as error:
@@ -59,15 +59,16 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _sentence(error: Exception) -> str:
-    """Return an error of the project's own as it is; of others the type, and how to see more."""
+    """Return the message of an error; for an unexpected one, the type and how to see more."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}."
     if isinstance(error, SdftError | OSError):
         return str(error)
-    return f"unexpected {type(error).__name__}: {error}. Run it again with --debug to see where."
+    return f"unexpected {type(error).__name__}: {error}. Run the command again with --debug to see where."
 
 
 def parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
     program = "sdft" if Path(sys.argv[0]).stem == "sdft" else "python -m sdft_ext"
     top = argparse.ArgumentParser(prog=program, description="Fine-tune Stable Diffusion.")
     top.add_argument("--version", action="version", version=__version__)
@@ -78,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     cli_train.add_commands(commands, common)
     cli_tools.add_checkpoint_commands(commands, common)
     for name, room, help in (
-        ("dataset", cli_dataset, "Inspect a folder of pictures, prepare it, or draw regularization pictures."),
+        ("dataset", cli_dataset, "Inspect or prepare a folder of pictures, or draw regularization pictures."),
         ("captions", cli_captions, "Filter, edit with undo, count, import and export a folder's captions."),
         ("tools", cli_tools, "Merge, extract, resize, convert and inspect finished files."),
     ):

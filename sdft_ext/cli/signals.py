@@ -1,4 +1,4 @@
-"""What a command line's commands share: exit codes, and Ctrl-C or a closed terminal as a polite stop."""
+"""What the command line's commands share: exit codes, and Ctrl-C or a closed terminal as a request to stop."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from ..control import RunControl
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes: done; it failed; wrong usage, recipe or input; stopped by Ctrl-C."""
+"""Exit codes: done; failed; wrong usage, recipe or input; stopped by Ctrl-C."""
 
 
 HANGUPS = [getattr(signal, name) for name in ("SIGHUP", "SIGBREAK") if hasattr(signal, name)]
-"""What a closed terminal sends; on Windows the console's close event, which leaves five seconds."""
+"""Signals of a closed terminal; on Windows, of the console's close event, which leaves five seconds."""
 
 
 def on_hangup(stop: Callable[[], None]) -> dict[int, Any]:
     """Call ``stop`` when the terminal is closed, unless that is ignored (``nohup``); return the handlers before.
 
-    What is printed afterwards goes nowhere where it would go to that terminal: writing there would fail.
+    Output to that terminal is discarded from then on: writing to it would fail.
     """
     terminals = [stream.fileno() for stream in (sys.stdout, sys.stderr) if _is_terminal(stream)]
 
     def hung_up(_number: int, _frame: FrameType | None) -> None:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+        null = os.open(os.devnull, os.O_WRONLY)
         for number in terminals:
-            os.dup2(nowhere, number)
-        os.close(nowhere)
+            os.dup2(null, number)
+        os.close(null)
         stop()
 
     found = [number for number in HANGUPS if signal.getsignal(number) is not signal.SIG_IGN]
@@ -49,10 +49,10 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 @contextmanager
 def stopped_by_signals(message: str, repeated: float = 0.0) -> Iterator[RunControl]:
-    """A control that Ctrl-C, a polite kill or a closed terminal tells to stop, saying ``message``.
+    """Give a control that Ctrl-C, SIGTERM or a closed terminal stops, printing ``message``.
 
-    A second Ctrl-C or kill aborts. A launcher may pass on what the terminal has sent already: for so many seconds
-    (``repeated``) that counts as one.
+    A second Ctrl-C or SIGTERM aborts. A launcher may pass on a signal that the terminal has sent already: within
+    ``repeated`` seconds, both count as one.
     """
     from ..control import RunControl
 

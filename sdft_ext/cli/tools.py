@@ -1,4 +1,4 @@
-"""The command line's ``tools`` commands: finished files merged, extracted, resized, converted, looked into."""
+"""The command line's ``tools`` commands: merge, extract, resize, convert and inspect finished files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRECISIONS = get_args(Precision)
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add them to what ``add_subparsers`` returned; ``common`` holds the options that every command has."""
+    """Add the commands to what ``add_subparsers`` returned; ``common`` holds the options that every command has."""
 
     def add(name: str, help: str) -> argparse.ArgumentParser:
         return _command(commands, common, name, help)
@@ -29,7 +29,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     extract = add("extract", "Extract the LoRA between two checkpoints.")
     extract.set_defaults(command=_work, tool="extract", doing="Extracting")
     extract.add_argument("base", metavar="BASE", type=Path, help="checkpoint or diffusers folder")
-    extract.add_argument("tuned", metavar="TUNED", type=Path, help="what was trained from it")
+    extract.add_argument("tuned", metavar="TUNED", type=Path, help="the checkpoint that was trained from it")
     _target(extract)
     _size(extract, "; neither: full rank")
 
@@ -45,23 +45,23 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     _target(together)
     _size(together, "; neither: exact, with the sum of the ranks")
 
-    metadata = add("metadata", "Show what a .safetensors file holds and what it says of itself.")
+    metadata = add("metadata", "Show the contents and the metadata of a .safetensors file.")
     metadata.set_defaults(command=_metadata)
     metadata.add_argument("file", metavar="FILE", type=Path)
-    metadata.add_argument("--json", action="store_true", help="all of it as JSON, for programs")
+    metadata.add_argument("--json", action="store_true", help="print JSON, for programs")
 
     add_checkpoint_commands(commands, common)
 
 
 def add_checkpoint_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add the two that old checkpoints need before anything else is done with them."""
-    told = "Say what a .ckpt would import. Nothing of it is run. Exit code 1: something dangerous."
-    scan = _command(commands, common, "scan", told)
+    """Add the two commands that an old checkpoint needs first: ``scan`` and ``convert``."""
+    text = "List what a .ckpt would import, without running any of it. Exit code 1: something dangerous."
+    scan = _command(commands, common, "scan", text)
     scan.set_defaults(command=_scan)
     scan.add_argument("file", metavar="FILE", type=Path)
 
-    told = ".ckpt to .safetensors, a diffusers folder to a single file, or a single file to a folder."
-    convert = _command(commands, common, "convert", told)
+    text = "Convert a .ckpt to .safetensors, a diffusers folder to a single file, or a single file to a folder."
+    convert = _command(commands, common, "convert", text)
     convert.set_defaults(command=_work, tool="convert", doing="Converting")
     convert.add_argument("source", metavar="IN", type=Path, help="checkpoint or diffusers folder")
     convert.add_argument("out", metavar="OUT", type=Path, help="NAME.safetensors, or a folder")
@@ -79,16 +79,22 @@ def _loras(command: argparse.ArgumentParser) -> None:
 
 
 def _target(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--out", required=True, metavar="NAME.safetensors", type=Path, help="is never written over")
+    command.add_argument(
+        "--out",
+        required=True,
+        metavar="NAME.safetensors",
+        type=Path,
+        help="the new file; an existing one is never overwritten",
+    )
 
 
 def _size(command: argparse.ArgumentParser, otherwise: str) -> None:
-    command.add_argument("--rank", type=_rank, default=0, help="of each layer")
+    command.add_argument("--rank", type=_rank, default=0, help="rank of each layer")
     command.add_argument(
         "--error",
         type=_share,
         default=0.0,
-        help=f"the least ranks that miss at most this share of each layer, e.g. 0.05{otherwise}",
+        help=f"choose the lowest ranks with at most this relative error in each layer, e.g. 0.05{otherwise}",
     )
     command.add_argument("--precision", choices=PRECISIONS, default="fp16")
 
@@ -120,9 +126,9 @@ def _work(options: argparse.Namespace) -> int:
     progress, values = Progress(), dict(vars(options))
     if "loras" in values:
         values["loras"] = values["files"] = _files(options)
-    told = work(options.tool, values, options.out, lambda *far: progress.show(options.doing, *far))
+    message = work(options.tool, values, options.out, lambda *done: progress.show(options.doing, *done))
     progress.end()
-    print(told)
+    print(message)
     return OK
 
 

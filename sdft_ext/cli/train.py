@@ -1,4 +1,4 @@
-"""The command line's commands of a run: train, resume, sample, report, and the recipe to begin with."""
+"""The command line's commands for runs: train, resume, sample, report, and recipe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add them to what ``add_subparsers`` returned; ``common`` holds the options that every command has."""
+    """Add the commands to what ``add_subparsers`` returned; ``common`` holds the options that every command has."""
 
     def add(
         name: str, function: Callable[[argparse.Namespace], int], help: str, **more: Any
@@ -41,11 +41,11 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     train.add_argument("recipe", metavar="RECIPE.yaml", type=Path)
     train.add_argument("settings", nargs="*", metavar="section.key=value", help="settings that replace the recipe's")
-    train.add_argument("--quiet", action="store_true", help="no progress")
+    train.add_argument("--quiet", action="store_true", help="show no progress")
 
     resume = add("resume", _resume, "Continue a run that was stopped or killed.")
     resume.add_argument("run", metavar="RUN", type=Path, help="the run's folder")
-    resume.add_argument("--quiet", action="store_true", help="no progress")
+    resume.add_argument("--quiet", action="store_true", help="show no progress")
 
     _sample_options(add("sample", _sample, "Draw pictures with a base model, with or without LoRAs."))
 
@@ -53,14 +53,16 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     report.add_argument("run", metavar="RUN", type=Path, help="the run's folder")
 
     recipe = add(
-        "recipe", _recipe, "Print a commented recipe: every setting with its default, or a start for one method."
+        "recipe",
+        _recipe,
+        "Print a commented recipe: every setting with its default, or a starting point for one method.",
     )
     recipe.add_argument(
         "method",
         nargs="?",
         choices=get_args(MethodName),
         metavar="METHOD",
-        help=f"only this method's settings, with values to begin with: {', '.join(get_args(MethodName))}",
+        help=f"only this method's settings, with values to start from: {', '.join(get_args(MethodName))}",
     )
     recipe.add_argument("--docs", action="store_true", help="print docs/recipe.md instead")
 
@@ -68,11 +70,9 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 def _sample_options(sample: argparse.ArgumentParser) -> None:
     sample.add_argument("prompts", nargs="+", metavar="PROMPT")
     sample.add_argument("--base", required=True, help="checkpoint or diffusers folder")
-    sample.add_argument(
-        "--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="may be given several times"
-    )
+    sample.add_argument("--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="can be repeated")
     sample.add_argument("--out", type=Path, default=Path("samples"), help="folder for the pictures (default: samples)")
-    sample.add_argument("--seed", type=int, default=1, help="of the first picture; the others count on")
+    sample.add_argument("--seed", type=int, default=1, help="seed of the first picture; each further one adds 1")
     sample.add_argument("--steps", type=int, default=20)
     sample.add_argument("--guidance", type=float, default=7.0)
     sample.add_argument("--negative", default="")
@@ -88,37 +88,37 @@ def _train(options: argparse.Namespace) -> int:
 
         return run.train(recipe, control=control, quiet=options.quiet, processes=processes)
 
-    return _ended(train, options.quiet)
+    return _run_to_end(train, options.quiet)
 
 
 def _resume(options: argparse.Namespace) -> int:
     def resume(control: RunControl, processes: Processes) -> RunResult:
         if not (options.run / "recipe.yaml").is_file():
-            raise RecipeError(f"{options.run} is no run's folder: it has no recipe.yaml.")
+            raise RecipeError(f"{options.run} is not the folder of a run: it has no recipe.yaml.")
         from .. import run
 
         return run.resume(options.run, control=control, quiet=options.quiet, processes=processes)
 
-    return _ended(resume, options.quiet)
+    return _run_to_end(resume, options.quiet)
 
 
-def _ended(start: Callable[[RunControl, Processes], RunResult], quiet: bool) -> int:
-    """Run with Ctrl-C (and a polite kill) meaning: save and stop. Says where the results are.
+def _run_to_end(start: Callable[[RunControl, Processes], RunResult], quiet: bool) -> int:
+    """Run until the end, or until Ctrl-C (or SIGTERM) makes it save and stop; print where the results are.
 
-    Of the processes that ``accelerate launch`` has started only the main one reads, writes and speaks.
+    Of the processes that ``accelerate launch`` has started, only the main one reads, writes and prints.
     """
     from ..train.launch import launched
 
     with launched() as processes:
-        told = "Saving and stopping after this step (again: abort) …" if processes.main else ""
-        with stopped_by_signals(told, repeated=1.0 if processes.count > 1 else 0.0) as control:
+        message = "Saving and stopping after this step (again: abort) …" if processes.main else ""
+        with stopped_by_signals(message, repeated=1.0 if processes.count > 1 else 0.0) as control:
             if not processes.main:
                 from ..run.worker import run_worker
 
                 run_worker(processes)
                 return OK
             result = start(control, processes)
-    if quiet:  # the progress has said it otherwise
+    if quiet:  # else the progress has printed it
         print(result.message)
     print(f"Report: {result.folder / 'report.md'}")
     return {"finished": OK, "stopped": INTERRUPTED, "failed": FAILED}[result.outcome]
@@ -155,7 +155,7 @@ def _sample(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     if not (options.run / "recipe.yaml").is_file():
-        raise RecipeError(f"{options.run} is no run's folder: it has no recipe.yaml.")
+        raise RecipeError(f"{options.run} is not the folder of a run: it has no recipe.yaml.")
     from ..watch.report import report
 
     report(options.run)

@@ -31,7 +31,7 @@ def test_a_dry_run_lists_what_the_run_then_does(tmp_path: Path, capsys: pytest.C
         "wide-2.png",
     ]
     assert main([*command, "--quiet"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"4 pictures written to {out}, 0 were there already."
+    assert capsys.readouterr().out.splitlines()[-1] == f"4 pictures written to {out}, 0 existed already."
     assert main([*command, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["written"], result["skipped"], result["problems"]) == (0, 4, [])
