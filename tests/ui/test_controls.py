@@ -132,7 +132,7 @@ def test_a_number_that_cant_be_is_said_beside_its_control_and_keeps_from_trainin
     page = open_page()
     write(page, "method.lora.rank", typed)
     rank = field(page, "method.lora.rank")
-    assert rank.locator("[role=alert]").inner_text() == "Write a whole number from 1 to 1024."
+    assert rank.locator("[role=alert]").inner_text() == "Enter a whole number from 1 to 1024."
     assert rank.locator("input").get_attribute("aria-invalid") == "true"
     assert page.locator("[data-action=train]").is_disabled()
 

@@ -173,7 +173,7 @@ def test_five_thousand_pictures_leave_the_panel_usable(open_page, server: Server
     page.click("[data-action=dataset-remove-concept]")
     assert time.perf_counter() - start < 3
     page.click("[data-action=dataset-report-cancel]")
-    page.get_by_text("Cancelled: not all pictures were looked at").wait_for()
+    page.get_by_text("Cancelled: not all pictures were inspected").wait_for()
     page.click("[data-action=dataset-report]")
     page.reload()  # a reloaded page finds its report again
     page.wait_for_selector("[data-role=report] [data-role=counts]", timeout=300_000)

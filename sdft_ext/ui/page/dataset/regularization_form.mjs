@@ -58,7 +58,7 @@ export class RegularizationForm {
       ),
       this.advice,
       labelled("Negative prompt", this.negative),
-      labelled("Folder", this.folder, "Pictures in it stay. Those of the same settings aren't drawn again.", el("div.row.together", {}, this.folder, browse)),
+      labelled("Folder", this.folder, "Pictures in it are kept; those with the same settings aren't drawn again.", el("div.row.together", {}, this.folder, browse)),
       el("label.check", {}, this.dropDuplicates, el("span", {}, "Replace near-duplicates with new pictures")),
     ];
   }

@@ -1,4 +1,4 @@
-// The report of the dataset: started, watched while pictures are looked at, shown, and marked as out of date when things change.
+// The report of the dataset: started, watched while pictures are inspected, shown, and marked as out of date when things change.
 
 import { ApiError, part, sentenceOf } from "../shared/api.mjs";
 import { button, el } from "../shared/dom.mjs";
@@ -15,7 +15,7 @@ const storage = () => sessionStorage;
 /** How often a report is asked for while it is made, and after a failed request (ms). */
 const EVERY = 400;
 const AFTER_FAILURE = 3000;
-const LOOK = "Look at the pictures";
+const INSPECT = "Inspect the pictures";
 
 /** @param {App} app @param {DatasetPanel} panel @returns {DatasetSection} */
 export function reportSection(app, panel) {
@@ -106,7 +106,7 @@ class ReportSection {
     this.parts.progress.show(found);
     if (!isOver(found.state)) this.#timer = setTimeout(() => this.#follow(), EVERY);
     else if (found.state === "failed") this.#fail(found.message);
-    else if (found.state === "cancelled") this.#fail("Cancelled: not all pictures were looked at.");
+    else if (found.state === "cancelled") this.#fail("Cancelled: not all pictures were inspected.");
     else {
       this.open.data = found.report;
       this.#show();
@@ -133,7 +133,7 @@ class ReportSection {
     const { data, gone } = this.open;
     gone.clear();
     this.parts.intro.hidden = Boolean(data);
-    this.parts.ask.textContent = data ? "Look again" : LOOK;
+    this.parts.ask.textContent = data ? "Inspect again" : INSPECT;
     this.parts.problem.hidden = true;
     this.view.draw();
     if (data) this.#checkStale();
@@ -178,9 +178,9 @@ class ReportSection {
  * @param {(event: MouseEvent) => unknown} cancel
  */
 function reportParts(open, body, start, cancel) {
-  const ask = button(LOOK, start, { kind: "primary", data: { action: "dataset-report" } });
+  const ask = button(INSPECT, start, { kind: "primary", data: { action: "dataset-report" } });
   const progress = progressView(cancel);
-  const changed = "Pictures or settings have changed since this report was made: look again to update it.";
+  const changed = "Pictures or settings have changed since this report was made: inspect them again to update it.";
   const stale = el("div.notice.warn", { role: "status", hidden: true }, el("span", {}, changed));
   const problem = el("p.problem", { role: "alert", hidden: true });
   const intro = el("p.help", {}, "Opens every picture once, and finds duplicates, blurred and dark pictures, what recurs, and how the sizes fit. Nothing is changed.");

@@ -9,8 +9,8 @@ import { count, thousands } from "../shared/numbers.mjs";
 const STATES = {
   waiting: "Waiting for another report …",
   reading: "Reading names and headers …",
-  looking: "Looking at the pictures",
-  comparing: "Comparing all of them …",
+  looking: "Inspecting the pictures",
+  comparing: "Comparing the pictures …",
 };
 
 /** Whether a report is finished, cancelled or failed. @param {ReportAnswer["state"]} state */

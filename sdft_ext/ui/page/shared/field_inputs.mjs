@@ -63,7 +63,7 @@ function numberInput({ app, path, field, id }, whole) {
   });
   input.addEventListener("input", () => {
     const value = readNumber(input.value, whole);
-    if (value === null || !inRange(value, field)) app.draft.mark(path, `Write ${field.allowed}.`);
+    if (value === null || !inRange(value, field)) app.draft.mark(path, `Enter ${field.allowed}.`);
     else app.draft.set(path, value);
   });
   return {

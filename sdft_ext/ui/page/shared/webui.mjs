@@ -128,7 +128,7 @@ export function showTab(id) {
  * @param {string} run
  */
 export async function tryNow(app, run) {
-  app.say("The state is written after this step.");
+  app.say("The current state will be written after this step.");
   /** @type {{ name: string, call: string, word: string, further: PromptCall[] }} */
   const { name, call, word, further } = await app.api.post(`runs/${part(run)}/try`);
   const prompt = textarea("#txt2img_prompt textarea");
