@@ -7,7 +7,8 @@ import { readFolder } from "./folder_reading.mjs";
 import { UnsentTexts } from "./unsent_texts.mjs";
 
 /** @import { App } from "../types.d.ts" */
-/** @import { CaptionedPicture, CaptionHistory, CaptionRequest, ChangedResponse, ConceptCount, Edit, EditResponse, Entries, FilterTree, OpenResponse, SaveResponse, StepResponse, StoreEvent, Target } from "./types.d.ts" */
+/** @import { CaptionedPicture, CaptionHistory, CaptionRequest, ConceptCount, Edit, Entries, FilterTree, StoreEvent, Target } from "./types.d.ts" */
+/** @import { ChangedResponse, EditResponse, OpenResponse, SaveResponse, StepResponse } from "./types.d.ts" */
 
 /** The server has reloaded the folder, or a caption has changed meanwhile. */
 const CONFLICT = 409;

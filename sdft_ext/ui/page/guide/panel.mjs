@@ -24,7 +24,7 @@ export function guidePanel(app) {
   const node = el(
     "div.guide",
     {},
-    el("section.card.chapters", { "aria-label": "Chapters" }, chapters.map(({ title, paragraphs }, number) => el("details.chapter", { open: number === 0 }, el("summary", {}, title), paragraphs.map((text) => el("p", {}, text))))),
+    el("section.card.chapters", { "aria-label": "Chapters" }, chapters.map(chapterNode)),
     el("section.card", { "aria-label": "Terms" }, el("h2.title", {}, "Terms"), search, none, el("div.terms", {}, [...nodes.values()])),
   );
   return {
@@ -41,6 +41,14 @@ export function guidePanel(app) {
       app.point(entry);
     },
   };
+}
+
+/**
+ * @param {Guide["chapters"][number]} chapter
+ * @param {number} number the first one is open
+ */
+function chapterNode({ title, paragraphs }, number) {
+  return el("details.chapter", { open: number === 0 }, el("summary", {}, title), paragraphs.map((text) => el("p", {}, text)));
 }
 
 /**

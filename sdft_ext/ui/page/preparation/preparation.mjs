@@ -72,7 +72,8 @@ export class Preparation {
       el(
         "p.help",
         {},
-        "Makes cropped, split, mirrored and converted copies in a folder of their own. The originals stay as they are. Drag a frame to move a crop. Masks are painted on the originals, and training uses them at once with ",
+        "Makes cropped, split, mirrored and converted copies in a folder of their own. The originals stay as they are. ",
+        "Drag a frame to move a crop. Masks are painted on the originals, and training uses them at once with ",
         setting,
         ".",
       ),

@@ -73,7 +73,15 @@ function choiceControl(field, changed) {
  * @returns {FieldControl}
  */
 function numberControl(field, changed) {
-  const input = el("input.input.number", { type: "number", inputmode: "decimal", min: 0, step: field.kind === "rank" ? 1 : "any", value: field.default ? String(field.default) : "", data: { tool: field.name }, oninput: changed });
+  const input = el("input.input.number", {
+    type: "number",
+    inputmode: "decimal",
+    min: 0,
+    step: field.kind === "rank" ? 1 : "any",
+    value: field.default ? String(field.default) : "",
+    data: { tool: field.name },
+    oninput: changed,
+  });
   const value = () => {
     if (!input.validity.valid && input.validity.badInput) throw new Error(`${field.label}: enter a number, or leave the field empty.`);
     return input.value.trim() === "" ? 0 : Number(input.value);
