@@ -44,7 +44,12 @@ export function cell(app, entry, { view, size, wanted, unsent }) {
     flags(entry.state, unsent !== undefined),
     place,
     captionNode(unsent ?? caption, view, wanted),
-    el("div.cap-foot", {}, el("span.cap-name", {}, name), entry.tokens !== undefined && entry.tokens !== null && el("span", {}, `${entry.tokens} tokens`)),
+    el(
+      "div.cap-foot",
+      {},
+      el("span.cap-name", {}, name),
+      entry.tokens !== undefined && entry.tokens !== null && el("span", {}, `${entry.tokens} tokens`),
+    ),
   );
 }
 
@@ -74,6 +79,10 @@ function captionNode(text, view, wanted) {
   return el(
     "div.cap-words.cut",
     {},
-    el("span.cap-tags", {}, tagsOf(start).map((tag) => el(wanted.has(plainTag(tag)) ? "span.cap-tag.hit" : "span.cap-tag", {}, tag))),
+    el(
+      "span.cap-tags",
+      {},
+      tagsOf(start).map((tag) => el(wanted.has(plainTag(tag)) ? "span.cap-tag.hit" : "span.cap-tag", {}, tag)),
+    ),
   );
 }

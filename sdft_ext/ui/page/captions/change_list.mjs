@@ -29,7 +29,9 @@ export function changeNode(before, after) {
 export function changeNodes(store, shown, count) {
   const left = count - shown.length;
   return [
-    ...shown.map((one) => el("div.cap-change", {}, el("span.quiet", {}, store.entry(one.id)?.name ?? ""), changeNode(one.before, one.after))),
+    ...shown.map((one) =>
+      el("div.cap-change", {}, el("span.quiet", {}, store.entry(one.id)?.name ?? ""), changeNode(one.before, one.after)),
+    ),
     left > 0 && el("p.help", {}, `and ${thousands(left)} more`),
   ];
 }

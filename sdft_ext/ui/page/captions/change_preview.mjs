@@ -84,7 +84,10 @@ export class ChangePreview {
   #show(found) {
     this.#problem.hidden = true;
     this.#summary.textContent = `${thousands(found.count)} of ${count(found.of, "caption", "captions")} will change.`;
-    fill(this.#notes, found.notes.map((text) => el("p.advice", {}, text)));
+    fill(
+      this.#notes,
+      found.notes.map((text) => el("p.advice", {}, text)),
+    );
     fill(this.#changes, changeNodes(this.#store, found.shown, found.count));
     this.#apply.disabled = found.count === 0;
     this.#apply.textContent = found.count ? `Change ${count(found.count, "caption", "captions")}` : "No changes";

@@ -34,7 +34,10 @@ function conflictList(store, all, done) {
   /** @type {(those: CaptionConflict[], which: "mine" | "theirs") => Promise<void>} */
   const keep = async (those, which) => {
     try {
-      await store.resolve(those.map((one) => one.id), which);
+      await store.resolve(
+        those.map((one) => one.id),
+        which,
+      );
       conflicts = conflicts.filter((one) => !those.includes(one));
       if (!conflicts.length) return done();
       draw();
@@ -43,12 +46,20 @@ function conflictList(store, all, done) {
       problem.hidden = false;
     }
   };
-  const draw = () => fill(list, conflicts.map((one) => conflictNode(one, (which) => keep([one], which))));
+  const draw = () =>
+    fill(
+      list,
+      conflicts.map((one) => conflictNode(one, (which) => keep([one], which))),
+    );
   draw();
   return el(
     "div.stack",
     {},
-    el("p.help", {}, "Another program changed these files after you started editing their captions. Nothing is lost: Undo brings back the text you don't keep."),
+    el(
+      "p.help",
+      {},
+      "Another program changed these files after you started editing their captions. Nothing is lost: Undo brings back the text you don't keep.",
+    ),
     all.length > 1 &&
       el(
         "div.row.wrap",
@@ -75,8 +86,16 @@ function conflictNode({ name, before, mine, theirs }, keep) {
     el(
       "div.cap-sides",
       {},
-      side("Yours", versionNode(mine, before), button("Keep yours", () => keep("mine"), { kind: "small" })),
-      side("On disk", versionNode(theirs, before), button("Use the one on disk", () => keep("theirs"), { kind: "small" })),
+      side(
+        "Yours",
+        versionNode(mine, before),
+        button("Keep yours", () => keep("mine"), { kind: "small" }),
+      ),
+      side(
+        "On disk",
+        versionNode(theirs, before),
+        button("Use the one on disk", () => keep("theirs"), { kind: "small" }),
+      ),
     ),
   );
 }
@@ -125,8 +144,16 @@ export function chooseText(app, name, mine, theirs) {
         el(
           "div.cap-sides",
           {},
-          side("Your text", changeNode(theirs, mine), button("Use your text", () => close("mine"), { kind: "small", data: { action: "use-mine" } })),
-          side("Current text", textNode(theirs), button("Keep the current text", () => close("theirs"), { kind: "small", data: { action: "use-theirs" } })),
+          side(
+            "Your text",
+            changeNode(theirs, mine),
+            button("Use your text", () => close("mine"), { kind: "small", data: { action: "use-mine" } }),
+          ),
+          side(
+            "Current text",
+            textNode(theirs),
+            button("Keep the current text", () => close("theirs"), { kind: "small", data: { action: "use-theirs" } }),
+          ),
         ),
       ),
     { wide: true },

@@ -31,12 +31,26 @@ export const EDIT_KINDS = [
     label: "Add tags",
     fields: [
       text("tags", "Tags, separated by commas"),
-      { name: "where", type: "choice", label: "Where", choices: [["front", "At the start"], ["back", "At the end"], ["place", "At a position"]] },
+      {
+        name: "where",
+        type: "choice",
+        label: "Where",
+        choices: [
+          ["front", "At the start"],
+          ["back", "At the end"],
+          ["place", "At a position"],
+        ],
+      },
       { name: "place", type: "int", label: "Position", when: ({ where }) => where === "place" },
     ],
     edit: addEdit,
   },
-  { name: "remove", label: "Remove tags", fields: [text("tags", "Tags, separated by commas")], edit: ({ tags }) => (list(tags).length ? { do: "remove", tags: list(tags) } : null) },
+  {
+    name: "remove",
+    label: "Remove tags",
+    fields: [text("tags", "Tags, separated by commas")],
+    edit: ({ tags }) => (list(tags).length ? { do: "remove", tags: list(tags) } : null),
+  },
   {
     name: "rename",
     label: "Rename a tag",
@@ -47,7 +61,8 @@ export const EDIT_KINDS = [
     name: "replace",
     label: "Replace text",
     fields: [text("find", "Find"), text("with", "Replace with"), box("words", "Whole words only"), box("case", "Match case")],
-    edit: ({ find, with: replacement, words, case: capitals }) => (find ? { do: "replace", find, with: replacement, words, case: capitals } : null),
+    edit: ({ find, with: replacement, words, case: capitals }) =>
+      find ? { do: "replace", find, with: replacement, words, case: capitals } : null,
   },
   {
     name: "regex",
@@ -69,7 +84,13 @@ export const EDIT_KINDS = [
   },
   { name: "unique", label: "Remove duplicate tags", fields: [], edit: () => ({ do: "unique" }) },
   { name: "spaces", label: "Underscores to spaces", fields: [], edit: () => ({ do: "spaces" }) },
-  { name: "escape", label: "Escape brackets", help: "In a prompt, brackets mean emphasis. With a \\ before them they are read as plain text.", fields: [], edit: () => ({ do: "escape" }) },
+  {
+    name: "escape",
+    label: "Escape brackets",
+    help: "In a prompt, brackets mean emphasis. With a \\ before them they are read as plain text.",
+    fields: [],
+    edit: () => ({ do: "escape" }),
+  },
   { name: "unescape", label: "Unescape brackets", fields: [], edit: () => ({ do: "unescape" }) },
   { name: "clear", label: "Clear the captions", fields: [], edit: () => ({ do: "clear" }) },
 ];

@@ -16,7 +16,11 @@ const SHOWN = 20;
 export class BatchEdits {
   #app;
   #store;
-  #kind = el("select.input", { "aria-label": "Edit", data: { action: "edit-kind" } }, EDIT_KINDS.map(({ name, label }) => el("option", { value: name }, label)));
+  #kind = el(
+    "select.input",
+    { "aria-label": "Edit", data: { action: "edit-kind" } },
+    EDIT_KINDS.map(({ name, label }) => el("option", { value: name }, label)),
+  );
   #fields = el("div.stack.tight");
   #target;
   #preview;
@@ -64,7 +68,11 @@ export class BatchEdits {
 
   #draw() {
     const { help, fields } = this.#current;
-    fill(this.#fields, help && el("p.help", {}, help), fields.map((field) => this.#fieldNode(field)));
+    fill(
+      this.#fields,
+      help && el("p.help", {}, help),
+      fields.map((field) => this.#fieldNode(field)),
+    );
   }
 
   /** @param {EditField} field */
@@ -81,7 +89,12 @@ export class BatchEdits {
     input.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
       if (event.key === "Enter" && this.#preview.canApply) this.#preview.apply();
     });
-    return el("div.field", { hidden: when ? !when(this.#values) : false, data: { when: name } }, el("label.label", { htmlFor: id }, label), input);
+    return el(
+      "div.field",
+      { hidden: when ? !when(this.#values) : false, data: { when: name } },
+      el("label.label", { htmlFor: id }, label),
+      input,
+    );
   }
 
   /**
@@ -92,8 +105,21 @@ export class BatchEdits {
   #input({ name, type, choices = [] }, id) {
     const value = this.#values[name] ?? "";
     const data = { field: name };
-    if (type === "choice") return el("select.input", { id, data }, choices.map(([choice, text]) => el("option", { value: choice, selected: value === choice }, text)));
-    return el(type === "int" ? "input.input.number" : "input.input", { id, type: "text", value, spellcheck: "false", autocomplete: "off", inputmode: type === "int" ? "numeric" : undefined, data });
+    if (type === "choice")
+      return el(
+        "select.input",
+        { id, data },
+        choices.map(([choice, text]) => el("option", { value: choice, selected: value === choice }, text)),
+      );
+    return el(type === "int" ? "input.input.number" : "input.input", {
+      id,
+      type: "text",
+      value,
+      spellcheck: "false",
+      autocomplete: "off",
+      inputmode: type === "int" ? "numeric" : undefined,
+      data,
+    });
   }
 
   /**

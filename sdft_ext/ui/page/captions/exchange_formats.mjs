@@ -30,6 +30,10 @@ export const mediaType = (format) => ONE_FILE[format] ?? "text/plain";
  */
 export function menu(label, choices, action) {
   const id = freshId("sdft-choice");
-  const input = el("select.input", { id, data: { action } }, choices.map(([value, text]) => el("option", { value }, text)));
+  const input = el(
+    "select.input",
+    { id, data: { action } },
+    choices.map(([value, text]) => el("option", { value }, text)),
+  );
   return { input, node: el("div.field", {}, el("label.label", { htmlFor: id }, label), input) };
 }

@@ -45,7 +45,10 @@ class ExportDialog {
     this.#close = close;
     const { order, shown, selected } = store;
     /** @type {[string, string][]} */
-    const targets = [["all", `All ${thousands(order.length)}`], ["shown", `Shown ${thousands(shown.length)}`]];
+    const targets = [
+      ["all", `All ${thousands(order.length)}`],
+      ["shown", `Shown ${thousands(shown.length)}`],
+    ];
     if (selected.size) targets.push(["selected", `Selected ${thousands(selected.size)}`]);
     this.#target = menu("Captions", targets, "export-which");
     const browse = async () => {
@@ -71,7 +74,12 @@ class ExportDialog {
       el("label.check", {}, this.#replace, el("span", {}, "Overwrite files with different content")),
       this.#summary,
       this.#problem,
-      el("div.row.end", {}, button("Cancel", () => close()), this.#apply),
+      el(
+        "div.row.end",
+        {},
+        button("Cancel", () => close()),
+        this.#apply,
+      ),
     );
   }
 

@@ -46,7 +46,12 @@ export class FilterBar {
   #problem = el("p.problem", { role: "alert", hidden: true });
   #found = el("span.quiet", { role: "status", data: { role: "found" } });
   #all = button("Show all", () => this.clear(), { kind: "small", data: { action: "filter-clear" } });
-  #again = button("Filter again", () => this.#apply(true), { kind: "small", hidden: true, title: "Captions have changed since this filter was applied", data: { action: "filter-again" } });
+  #again = button("Filter again", () => this.#apply(true), {
+    kind: "small",
+    hidden: true,
+    title: "Captions have changed since this filter was applied",
+    data: { action: "filter-again" },
+  });
   #toggles = KINDS.map(([kind, label]) => ({
     kind,
     toggle: button(label, () => this.#toggleKind(kind), { kind: "chip.cap-toggle", "aria-pressed": "false", data: { filter: kind } }),
@@ -76,11 +81,25 @@ export class FilterBar {
         {},
         text,
         el("label.check", { title: "Regular expression: cat|dog, ^a, \\d+" }, regex, el("span", {}, "Regex")),
-        el("div.row.together", {}, mode, tag, button("Add", () => this.#add(), { kind: "small", data: { action: "filter-add" } })),
+        el(
+          "div.row.together",
+          {},
+          mode,
+          tag,
+          button("Add", () => this.#add(), { kind: "small", data: { action: "filter-add" } }),
+        ),
         el("div.row.together", {}, el("span.quiet", {}, "Tokens"), low, high),
         concept,
       ),
-      el("div.cap-bar", {}, this.#toggles.map(({ toggle }) => toggle), el("span.spring"), this.#found, this.#again, this.#all),
+      el(
+        "div.cap-bar",
+        {},
+        this.#toggles.map(({ toggle }) => toggle),
+        el("span.spring"),
+        this.#found,
+        this.#again,
+        this.#all,
+      ),
       this.#chips,
       this.#problem,
       offered,
@@ -150,7 +169,10 @@ export class FilterBar {
   #draw() {
     for (const { kind, toggle } of this.#toggles) toggle.setAttribute("aria-pressed", String(this.#kinds.has(kind)));
     this.#all.hidden = !this.#active;
-    fill(this.#chips, [...this.#tags].map(([name, mode]) => this.#chip(name, mode)));
+    fill(
+      this.#chips,
+      [...this.#tags].map(([name, mode]) => this.#chip(name, mode)),
+    );
   }
 
   /**
@@ -163,7 +185,11 @@ export class FilterBar {
     return el(
       mode === "none" ? "span.cap-chip.not" : "span.cap-chip",
       { role: "listitem", data: { tag: name } },
-      el("button", { type: "button", title: "Click to switch between has, has one of, lacks", onclick: () => this.#setTag(name, next) }, MODES[place][1]),
+      el(
+        "button",
+        { type: "button", title: "Click to switch between has, has one of, lacks", onclick: () => this.#setTag(name, next) },
+        MODES[place][1],
+      ),
       el("span", {}, name),
       el("button", { type: "button", "aria-label": `Remove ${name} from the filter`, onclick: () => this.#setTag(name, null) }, "×"),
     );
@@ -217,7 +243,10 @@ export class FilterBar {
    */
   offer(tags) {
     this.#outdated = false;
-    fill(this.#fields.offered, tags.slice(0, OFFERED).map((tag) => el("option", { value: tag })));
+    fill(
+      this.#fields.offered,
+      tags.slice(0, OFFERED).map((tag) => el("option", { value: tag })),
+    );
   }
 
   /**
@@ -268,13 +297,47 @@ function filterFields() {
   const offeredId = freshId("sdft-tags");
   const words = "Words in the caption or file name";
   return {
-    text: el("input.input.search", { type: "search", placeholder: words, "aria-label": words, data: { action: "filter-text" }, spellcheck: "false" }),
+    text: el("input.input.search", {
+      type: "search",
+      placeholder: words,
+      "aria-label": words,
+      data: { action: "filter-text" },
+      spellcheck: "false",
+    }),
     regex: el("input", { type: "checkbox", data: { action: "filter-regex" } }),
-    low: el("input.input.cap-number", { type: "text", inputmode: "numeric", placeholder: "from", "aria-label": "Tokens, at least", data: { action: "filter-low" } }),
-    high: el("input.input.cap-number", { type: "text", inputmode: "numeric", placeholder: "to", "aria-label": "Tokens, at most", data: { action: "filter-high" } }),
-    concept: el("select.input.small", { "aria-label": "Concept", data: { action: "filter-concept" } }, el("option", { value: ALL_CONCEPTS })),
+    low: el("input.input.cap-number", {
+      type: "text",
+      inputmode: "numeric",
+      placeholder: "from",
+      "aria-label": "Tokens, at least",
+      data: { action: "filter-low" },
+    }),
+    high: el("input.input.cap-number", {
+      type: "text",
+      inputmode: "numeric",
+      placeholder: "to",
+      "aria-label": "Tokens, at most",
+      data: { action: "filter-high" },
+    }),
+    concept: el(
+      "select.input.small",
+      { "aria-label": "Concept", data: { action: "filter-concept" } },
+      el("option", { value: ALL_CONCEPTS }),
+    ),
     offered: el("datalist", { id: offeredId }),
-    tag: el("input.input.small", { type: "text", placeholder: "Tag …", "aria-label": "Tag to filter by", list: offeredId, autocomplete: "off", spellcheck: "false", data: { action: "filter-tag" } }),
-    mode: el("select.input.small", { "aria-label": "How to match the tag", data: { action: "filter-mode" } }, MODES.map(([value, label]) => el("option", { value }, label))),
+    tag: el("input.input.small", {
+      type: "text",
+      placeholder: "Tag …",
+      "aria-label": "Tag to filter by",
+      list: offeredId,
+      autocomplete: "off",
+      spellcheck: "false",
+      data: { action: "filter-tag" },
+    }),
+    mode: el(
+      "select.input.small",
+      { "aria-label": "How to match the tag", data: { action: "filter-mode" } },
+      MODES.map(([value, label]) => el("option", { value }, label)),
+    ),
   };
 }

@@ -8,7 +8,13 @@ import { plainTag } from "./tags.mjs";
 export const ALL_CONCEPTS = "*";
 
 /** Kinds of captions that are filtered by: name → the filter. `selected` stands for the ids of the moment. */
-const KINDS = { empty: { empty: true }, copies: { copies: true }, selected: {}, changed: { state: "changed" }, conflict: { state: "conflict" } };
+const KINDS = {
+  empty: { empty: true },
+  copies: { copies: true },
+  selected: {},
+  changed: { state: "changed" },
+  conflict: { state: "conflict" },
+};
 
 /** @typedef {keyof typeof KINDS} Kind */
 

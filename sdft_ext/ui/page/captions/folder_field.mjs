@@ -10,7 +10,14 @@ const LABEL = "Folder of the pictures";
 
 export class FolderField {
   #open;
-  #input = el("input.input", { type: "text", spellcheck: "false", autocomplete: "off", "aria-label": LABEL, placeholder: LABEL, data: { action: "captions-folder" } });
+  #input = el("input.input", {
+    type: "text",
+    spellcheck: "false",
+    autocomplete: "off",
+    "aria-label": LABEL,
+    placeholder: LABEL,
+    data: { action: "captions-folder" },
+  });
   #busy = el("span.quiet", { role: "status", data: { role: "busy" } });
   /** Shown below the field. */
   problem = el("p.problem", { role: "alert", hidden: true });

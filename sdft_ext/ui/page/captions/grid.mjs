@@ -45,7 +45,11 @@ export class Grid {
   constructor(options) {
     this.#options = options;
     this.#act = options.act;
-    this.node = el("div.cap-grid", { role: "grid", "aria-label": options.label, "aria-multiselectable": "true", tabIndex: -1 }, this.#space);
+    this.node = el(
+      "div.cap-grid",
+      { role: "grid", "aria-label": options.label, "aria-multiselectable": "true", tabIndex: -1 },
+      this.#space,
+    );
     this.node.addEventListener("scroll", () => this.#update(), { passive: true });
     this.node.addEventListener("keydown", (event) => this.#key(event));
     this.node.addEventListener("click", (event) => this.#click(event));

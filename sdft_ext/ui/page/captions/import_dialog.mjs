@@ -37,7 +37,13 @@ class ImportDialog {
   #format = menu("Format", FORMATS, "import-format");
   #how = menu("Captions that are there", HOW, "import-how");
   #file = el("input.input", { type: "file", id: freshId("sdft-file"), data: { action: "import-file" } });
-  #source = el("div.field", {}, el("label.label", { htmlFor: this.#file.id }, "File"), this.#file, el("p.help", {}, "If you choose none, the file with this name in the folder is read."));
+  #source = el(
+    "div.field",
+    {},
+    el("label.label", { htmlFor: this.#file.id }, "File"),
+    this.#file,
+    el("p.help", {}, "If you choose none, the file with this name in the folder is read."),
+  );
   #summary = el("p.help", { role: "status", data: { role: "import-preview" } });
   #changes = el("div.cap-changes");
   #problem = el("p.problem", { role: "alert", hidden: true });
@@ -62,7 +68,12 @@ class ImportDialog {
       this.#preview();
     });
     for (const { input } of [this.#format, this.#how]) input.addEventListener("change", () => this.#preview());
-    const end = el("div.row.end", {}, button("Cancel", () => close()), this.#apply);
+    const end = el(
+      "div.row.end",
+      {},
+      button("Cancel", () => close()),
+      this.#apply,
+    );
     this.node = el("div.stack", {}, this.#format.node, this.#source, this.#how.node, this.#summary, this.#problem, this.#changes, end);
     this.#preview();
   }
@@ -81,7 +92,11 @@ class ImportDialog {
       this.#problem.hidden = true;
       this.#ready = { ...body, preview: found.preview };
       this.#summary.textContent = `${count(found.count, "caption", "captions")} will change${unmatched(found)}.`;
-      fill(this.#changes, found.notes.map((text) => el("p.advice", {}, text)), changeNodes(this.#store, found.shown, found.shown.length));
+      fill(
+        this.#changes,
+        found.notes.map((text) => el("p.advice", {}, text)),
+        changeNodes(this.#store, found.shown, found.shown.length),
+      );
       this.#apply.disabled = found.count === 0;
     } catch (error) {
       if (aborted(error)) return;

@@ -80,10 +80,22 @@ class CaptionsPanel {
       { name: "tags", label: "Tags", node: this.#table.node, shown: () => this.#table.update() },
       { name: "tagger", label: "Automatic", node: this.#tagger.node, shown: () => this.#tagger.shown() },
     ]);
-    this.#toolbar = new Toolbar(app, store, this.#autosend, { say, selectAll: () => this.#selectAll(), message: this.#message, view: this.#view.nodes });
+    this.#toolbar = new Toolbar(app, store, this.#autosend, {
+      say,
+      selectAll: () => this.#selectAll(),
+      message: this.#message,
+      view: this.#view.nodes,
+    });
     this.#tools = el("div.stack.tight", { hidden: true }, this.#toolbar.node, this.#filter.node);
     this.#work = el("div.cap-work", { hidden: true }, this.#grid.node, this.#sides.node);
-    const head = el("section.card.cap-head", { "aria-label": "Captions" }, this.#folder.node, this.#folder.problem, this.#notices, this.#tools);
+    const head = el(
+      "section.card.cap-head",
+      { "aria-label": "Captions" },
+      this.#folder.node,
+      this.#folder.problem,
+      this.#notices,
+      this.#tools,
+    );
     this.node = el("div.captions", {}, head, this.#empty, this.#work);
     this.#connect();
     this.#sides.show("editor");
@@ -96,7 +108,9 @@ class CaptionsPanel {
       label: "Pictures with their captions",
       build: (id) => {
         const entry = store.entry(id);
-        return entry ? cell(this.#app, entry, { ...this.#view.value, wanted: this.#filter.wanted, unsent: store.unsent.text(id) }) : el("div");
+        return entry
+          ? cell(this.#app, entry, { ...this.#view.value, wanted: this.#filter.wanted, unsent: store.unsent.text(id) })
+          : el("div");
       },
       fit: (width) => fit(width, this.#view.value.size),
       selected: (id) => store.selected.has(id),
@@ -116,7 +130,12 @@ class CaptionsPanel {
     const handlers = this.#handlers();
     this.#store.listen((event, ids) => handlers[event](ids));
     this.node.addEventListener("keydown", (event) => this.#key(event));
-    new Poll({ ask: () => this.#store.refresh(), every: EVERY, visible: () => this.#store.opened !== null && this.node.offsetParent !== null, over: () => this.#app.over }).start();
+    new Poll({
+      ask: () => this.#store.refresh(),
+      every: EVERY,
+      visible: () => this.#store.opened !== null && this.node.offsetParent !== null,
+      over: () => this.#app.over,
+    }).start();
     window.addEventListener("focus", () => {
       if (this.node.offsetParent) this.#store.refresh().catch(() => {});
     });

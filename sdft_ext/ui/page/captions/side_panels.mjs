@@ -23,7 +23,11 @@ export class SidePanels {
     this.node = el(
       "section.card.cap-side",
       { "aria-label": "Caption tools" },
-      el("div.segments.cap-sides-bar", { role: "group", "aria-label": "Caption tools" }, this.#panels.map(({ choice }) => choice)),
+      el(
+        "div.segments.cap-sides-bar",
+        { role: "group", "aria-label": "Caption tools" },
+        this.#panels.map(({ choice }) => choice),
+      ),
       this.#panels.map(({ place }) => place),
     );
   }

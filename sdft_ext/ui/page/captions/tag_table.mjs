@@ -24,11 +24,20 @@ export class TagTable {
   #store;
   #filter;
   #rename;
-  #search = el("input.input.small", { type: "search", placeholder: "Search tags", "aria-label": "Search tags", data: { action: "tags-search" } });
+  #search = el("input.input.small", {
+    type: "search",
+    placeholder: "Search tags",
+    "aria-label": "Search tags",
+    data: { action: "tags-search" },
+  });
   #target = el(
     "select.input.small",
     { "aria-label": "Captions to count", data: { action: "tags-about" } },
-    [["all", "All captions"], ["shown", "Shown captions"], ["selected", "Selected captions"]].map(([value, label]) => el("option", { value }, label)),
+    [
+      ["all", "All captions"],
+      ["shown", "Shown captions"],
+      ["selected", "Selected captions"],
+    ].map(([value, label]) => el("option", { value }, label)),
   );
   #summary = el("p.help", { "aria-live": "polite", data: { role: "fused" } });
   #problem = el("p.problem", { role: "alert", hidden: true });
@@ -62,7 +71,11 @@ export class TagTable {
       el("div.cap-bar", {}, this.#target, this.#search),
       this.#summary,
       this.#problem,
-      el("div.cap-taglist", { tabIndex: 0, role: "region", "aria-label": "Tags" }, el("table.table", {}, el("thead", {}, this.#heads), this.#body)),
+      el(
+        "div.cap-taglist",
+        { tabIndex: 0, role: "region", "aria-label": "Tags" },
+        el("table.table", {}, el("thead", {}, this.#heads), this.#body),
+      ),
       this.#more,
     );
   }
@@ -100,12 +113,20 @@ export class TagTable {
   draw() {
     const text = this.#search.value.trim().toLowerCase();
     const found = this.#tags.filter(({ tag }) => tag.toLowerCase().includes(text));
-    fill(this.#heads, COLUMNS.map(([name, label]) => this.#head(name, label)), el("th", { scope: "col" }, el("span.cap-hidden", {}, "Rename")));
-    fill(this.#body, found.slice(0, ROWS).map((one) => this.#row(one)));
+    fill(
+      this.#heads,
+      COLUMNS.map(([name, label]) => this.#head(name, label)),
+      el("th", { scope: "col" }, el("span.cap-hidden", {}, "Rename")),
+    );
+    fill(
+      this.#body,
+      found.slice(0, ROWS).map((one) => this.#row(one)),
+    );
     const left = found.length - ROWS;
     const unlisted = this.#total - this.#tags.length;
     this.#more.hidden = left <= 0 && unlisted <= 0;
-    this.#more.textContent = left > 0 ? `${thousands(left)} more; search to find them.` : `${count(unlisted, "rarer tag isn't", "rarer tags aren't")} listed.`;
+    this.#more.textContent =
+      left > 0 ? `${thousands(left)} more; search to find them.` : `${count(unlisted, "rarer tag isn't", "rarer tags aren't")} listed.`;
   }
 
   /**
@@ -131,7 +152,13 @@ export class TagTable {
     const mode = this.#filter.modeOf(tag);
     const name = el(
       "button.cap-tagname",
-      { type: "button", title: "Click to filter by this tag, again to leave it out, again to stop", "aria-pressed": String(mode !== null), onclick: () => this.#filter.turn(tag), data: { tag } },
+      {
+        type: "button",
+        title: "Click to filter by this tag, again to leave it out, again to stop",
+        "aria-pressed": String(mode !== null),
+        onclick: () => this.#filter.turn(tag),
+        data: { tag },
+      },
       mode === "none" ? "− " : mode ? "✓ " : "",
       tag,
     );
@@ -145,9 +172,22 @@ export class TagTable {
         fused && el("span.badge.cap-fused", { title: "In all captions: learned with the concept" }, "fused"),
         variants?.length ? el("p.help", {}, `Also written ${variants.join(", ")}`) : null,
       ),
-      el("td", { title: trigger === null || trigger === undefined ? "" : `${Math.round(trigger * 100)} % of them contain the trigger` }, `${thousands(captions)} · ${percent(share)}`),
+      el(
+        "td",
+        { title: trigger === null || trigger === undefined ? "" : `${Math.round(trigger * 100)} % of them contain the trigger` },
+        `${thousands(captions)} · ${percent(share)}`,
+      ),
       el("td", {}, position.toFixed(1)),
-      el("td", {}, button("✎", () => this.#rename(tag), { kind: "icon", "aria-label": `Rename ${tag}`, title: "Rename", data: { action: "tags-rename" } })),
+      el(
+        "td",
+        {},
+        button("✎", () => this.#rename(tag), {
+          kind: "icon",
+          "aria-label": `Rename ${tag}`,
+          title: "Rename",
+          data: { action: "tags-rename" },
+        }),
+      ),
     );
   }
 }

@@ -108,7 +108,10 @@ export class TaggerPanel {
       const before = this.#choice.value;
       this.#taggers = taggers;
       this.#help = help;
-      fill(this.#choice, taggers.map(({ id, label, why }) => el("option", { value: id }, why ? `${label} – something is missing` : label)));
+      fill(
+        this.#choice,
+        taggers.map(({ id, label, why }) => el("option", { value: id }, why ? `${label} – something is missing` : label)),
+      );
       const first = taggers.find(({ why }) => !why) ?? taggers[0];
       this.#choice.value = taggers.some(({ id }) => id === before) ? before : (first?.id ?? "");
       this.#choice.hidden = taggers.length === 0;

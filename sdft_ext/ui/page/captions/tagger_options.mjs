@@ -11,7 +11,11 @@ const HOW = [
 
 export class TaggerOptions {
   #fields = {
-    how: el("select.input", {}, HOW.map(([value, label]) => el("option", { value }, label))),
+    how: el(
+      "select.input",
+      {},
+      HOW.map(([value, label]) => el("option", { value }, label)),
+    ),
     prefix: textInput(),
     threshold: shareInput(0.35),
     character_threshold: shareInput(0.85),
@@ -38,7 +42,13 @@ export class TaggerOptions {
       checked("Escape brackets", fields.escape),
       checked("Add the rating", fields.rating),
     );
-    this.node = el("div.stack.tight", {}, labelled("Captions that are there", fields.how), labelled("Text in front", fields.prefix), this.#forTags);
+    this.node = el(
+      "div.stack.tight",
+      {},
+      labelled("Captions that are there", fields.how),
+      labelled("Text in front", fields.prefix),
+      this.#forTags,
+    );
   }
 
   /**

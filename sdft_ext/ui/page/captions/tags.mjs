@@ -5,7 +5,10 @@
  * @param {string} text
  */
 export function tagsOf(text) {
-  return text.split(",").map((tag) => tag.trim()).filter(Boolean);
+  return text
+    .split(",")
+    .map((tag) => tag.trim())
+    .filter(Boolean);
 }
 
 /**

@@ -33,7 +33,11 @@ export class TargetChoice {
       };
       return { target, text, node: el("button", { type: "button", onclick: choose, data: { target } }, text) };
     });
-    this.node = el("div.segments", { role: "group", "aria-label": label }, this.#buttons.map(({ node }) => node));
+    this.node = el(
+      "div.segments",
+      { role: "group", "aria-label": label },
+      this.#buttons.map(({ node }) => node),
+    );
   }
 
   /** What the user has chosen, else the selection where there is one, else those shown. */

@@ -65,12 +65,16 @@ function pieces(text) {
  * @returns {Change[]}
  */
 function difference(a, b) {
-  if (!a.length || !b.length || a.length > MOST_PIECES || b.length > MOST_PIECES) return [["old", a.join("")], ["new", b.join("")]];
+  if (!a.length || !b.length || a.length > MOST_PIECES || b.length > MOST_PIECES)
+    return [
+      ["old", a.join("")],
+      ["new", b.join("")],
+    ];
   const width = b.length + 1;
   const length = commonLengths(a, b);
   /** @type {Change[]} */
   const found = [];
-  for (let i = 0, j = 0; i < a.length || j < b.length; ) {
+  for (let i = 0, j = 0; i < a.length || j < b.length;) {
     if (i < a.length && j < b.length && a[i] === b[j]) {
       found.push(["same", a[i]]);
       i += 1;
@@ -91,7 +95,8 @@ function commonLengths(a, b) {
   const length = new Uint16Array((a.length + 1) * width);
   for (let i = a.length - 1; i >= 0; i--) {
     for (let j = b.length - 1; j >= 0; j--) {
-      length[i * width + j] = a[i] === b[j] ? length[(i + 1) * width + j + 1] + 1 : Math.max(length[(i + 1) * width + j], length[i * width + j + 1]);
+      length[i * width + j] =
+        a[i] === b[j] ? length[(i + 1) * width + j + 1] + 1 : Math.max(length[(i + 1) * width + j], length[i * width + j + 1]);
     }
   }
   return length;

@@ -76,7 +76,14 @@ export class TokenView {
       this.#body,
       parts.length > 0 && el("div.cap-shares", { role: "list", "aria-label": "How attention is shared" }, parts.map(shareNode)),
       advice.map((text) => el("p.advice", {}, text)),
-      chunks.map((pieces, number) => el("div.cap-chunk", {}, chunks.length > 1 && el("span.quiet", {}, `Chunk ${number + 1}`), el("div.cap-tokens", {}, tokenNodes(pieces)))),
+      chunks.map((pieces, number) =>
+        el(
+          "div.cap-chunk",
+          {},
+          chunks.length > 1 && el("span.quiet", {}, `Chunk ${number + 1}`),
+          el("div.cap-tokens", {}, tokenNodes(pieces)),
+        ),
+      ),
       cut && el("p.problem", {}, `A trainer that reads only 75 tokens leaves out: ${cut}`),
     );
     /** @type {NodeListOf<HTMLElement>} */

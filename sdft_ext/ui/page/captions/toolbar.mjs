@@ -21,10 +21,20 @@ export class Toolbar {
   #undo = button("Undo", () => this.step("undo"), { disabled: true, data: { action: "captions-undo" } });
   #redo = button("Redo", () => this.step("redo"), { disabled: true, data: { action: "captions-redo" } });
   #autosave = el("input", { type: "checkbox", data: { action: "captions-autosave" } });
-  #conflicts = button("", () => this.#attempt(() => settleConflicts(this.#app, this.#store)), { kind: "danger", hidden: true, data: { action: "captions-conflicts" } });
+  #conflicts = button("", () => this.#attempt(() => settleConflicts(this.#app, this.#store)), {
+    kind: "danger",
+    hidden: true,
+    data: { action: "captions-conflicts" },
+  });
   #select;
-  #import = button("Import…", () => this.#attempt(() => importCaptions(this.#app, this.#store, this.#say)), { kind: "small", data: { action: "captions-import" } });
-  #export = button("Export…", () => this.#attempt(() => exportCaptions(this.#app, this.#store, this.#say)), { kind: "small", data: { action: "captions-export" } });
+  #import = button("Import…", () => this.#attempt(() => importCaptions(this.#app, this.#store, this.#say)), {
+    kind: "small",
+    data: { action: "captions-import" },
+  });
+  #export = button("Export…", () => this.#attempt(() => exportCaptions(this.#app, this.#store, this.#say)), {
+    kind: "small",
+    data: { action: "captions-export" },
+  });
 
   /**
    * @param {App} app

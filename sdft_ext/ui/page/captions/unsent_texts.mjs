@@ -73,7 +73,9 @@ export class UnsentTexts {
    * @param {Entries} entries
    */
   keep(folder, entries) {
-    const names = this.list().map(([id, text]) => [entries.get(id)?.name, text]).filter(([name]) => name !== undefined);
+    const names = this.list()
+      .map(([id, text]) => [entries.get(id)?.name, text])
+      .filter(([name]) => name !== undefined);
     if (names.length) writeJson(this.#place, KEPT, { folder, names });
     else writeText(this.#place, KEPT, null);
   }

@@ -15,15 +15,27 @@ const VIEWS = /** @type {const} */ ([
 export class ViewChoice {
   value = validView(readJson(() => localStorage, KEPT));
   #changed;
-  #views = VIEWS.map(([view, label]) => ({ view, node: el("button", { type: "button", onclick: () => this.#set({ ...this.value, view }), data: { view } }, label) }));
+  #views = VIEWS.map(([view, label]) => ({
+    view,
+    node: el("button", { type: "button", onclick: () => this.#set({ ...this.value, view }), data: { view } }, label),
+  }));
 
   /** @param {() => void} changed */
   constructor(changed) {
     this.#changed = changed;
-    const sizes = Object.keys(SIZES).map((name) => el("option", { value: name, selected: name === this.value.size }, `${name[0].toUpperCase()}${name.slice(1)} pictures`));
+    const sizes = Object.keys(SIZES).map((name) =>
+      el("option", { value: name, selected: name === this.value.size }, `${name[0].toUpperCase()}${name.slice(1)} pictures`),
+    );
     const size = el("select.input.small", { "aria-label": "Size of the pictures", data: { action: "captions-size" } }, sizes);
     size.addEventListener("change", () => this.#set({ ...this.value, size: /** @type {View["size"]} */ (size.value) }));
-    this.nodes = [size, el("div.segments", { role: "group", "aria-label": "How captions are shown" }, this.#views.map(({ node }) => node))];
+    this.nodes = [
+      size,
+      el(
+        "div.segments",
+        { role: "group", "aria-label": "How captions are shown" },
+        this.#views.map(({ node }) => node),
+      ),
+    ];
     this.#draw();
   }
 

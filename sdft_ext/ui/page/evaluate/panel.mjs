@@ -40,8 +40,18 @@ class EvaluatePanel {
   /** @param {App} app */
   constructor(app) {
     this.#app = app;
-    this.#menu = runMenu(app, "Run", (run) => run.saves > 0, (id) => this.choose(id));
-    const saves = el("section.card", { "aria-label": "Saves" }, el("div.row.wrap", {}, el("h2.title", {}, "Saves of"), this.#menu.node), this.#table);
+    this.#menu = runMenu(
+      app,
+      "Run",
+      (run) => run.saves > 0,
+      (id) => this.choose(id),
+    );
+    const saves = el(
+      "section.card",
+      { "aria-label": "Saves" },
+      el("div.row.wrap", {}, el("h2.title", {}, "Saves of"), this.#menu.node),
+      this.#table,
+    );
     this.#about = el("div.stack", { hidden: true }, saves, this.#tools);
     this.node = el("div.stack", {}, this.#none, this.#about);
     app.whenRuns(this.node, () => this.#follow());
@@ -83,7 +93,11 @@ class EvaluatePanel {
     /** @returns {Selection} */
     const selection = () => ({ run, detail, base: chosen.has(BASE), saves: detail.saves.filter(({ step }) => chosen.has(step)) });
     fill(this.#table, new SavesTable(this.#app, run, detail, chosen).node);
-    fill(this.#tools, this.#app.can("xyz") && xyzSection(this.#app, selection), this.#app.can("tryout") && tryoutSection(this.#app, selection));
+    fill(
+      this.#tools,
+      this.#app.can("xyz") && xyzSection(this.#app, selection),
+      this.#app.can("tryout") && tryoutSection(this.#app, selection),
+    );
   }
 
   /** Follows the list of runs: a run with saves is shown, and new saves of it. */

@@ -39,7 +39,8 @@ export async function choosePreview(app, { run, save, step, prompts }) {
       await app.api.post(`runs/${part(run)}/preview`, body);
     } catch (error) {
       // A picture that no run made is there: it is only replaced when the user says so.
-      if (!(error instanceof ApiError) || error.status !== 409 || !(await confirm(app, "Replace the preview", error.message, "Replace"))) throw error;
+      if (!(error instanceof ApiError) || error.status !== 409 || !(await confirm(app, "Replace the preview", error.message, "Replace")))
+        throw error;
       await app.api.post(`runs/${part(run)}/preview`, { ...body, replace: true });
     }
     app.say(`Preview set for ${save.name}.`);

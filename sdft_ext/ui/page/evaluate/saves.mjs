@@ -40,7 +40,10 @@ export function conceptPrompts(controls) {
  * @param {string} text
  */
 export function linesOf(text) {
-  return text.split("\n").map((line) => line.trim()).filter(Boolean);
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
 }
 
 /**
@@ -48,7 +51,11 @@ export function linesOf(text) {
  * @param {string} text
  */
 export function weightsOf(text) {
-  const found = text.split(/[,;\s]+/).filter(Boolean).map(Number);
-  if (!found.length || found.some((value) => !Number.isFinite(value))) throw new Error("Enter the weights as numbers separated by commas, such as 0.6, 0.8, 1.");
+  const found = text
+    .split(/[,;\s]+/)
+    .filter(Boolean)
+    .map(Number);
+  if (!found.length || found.some((value) => !Number.isFinite(value)))
+    throw new Error("Enter the weights as numbers separated by commas, such as 0.6, 0.8, 1.");
   return found;
 }

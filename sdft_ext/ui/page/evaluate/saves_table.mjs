@@ -34,7 +34,17 @@ export class SavesTable {
     this.node = el(
       "div.table-box",
       {},
-      el("table.table", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, this.#baseRow(), detail.saves.map((save) => this.#row(save)))),
+      el(
+        "table.table",
+        {},
+        el("thead", {}, el("tr", {}, heads)),
+        el(
+          "tbody",
+          {},
+          this.#baseRow(),
+          detail.saves.map((save) => this.#row(save)),
+        ),
+      ),
     );
   }
 
@@ -112,6 +122,10 @@ export class SavesTable {
       const { choosePreview } = await import("./preview.mjs");
       await choosePreview(this.#app, { run: this.#run, save, step: previewStep(this.#detail.controls.steps, save.step), prompts });
     };
-    return button("Use as preview…", choose, { kind: "small", "aria-label": `Choose a preview for ${save.name}`, data: { action: "preview" } });
+    return button("Use as preview…", choose, {
+      kind: "small",
+      "aria-label": `Choose a preview for ${save.name}`,
+      data: { action: "preview" },
+    });
   }
 }

@@ -38,7 +38,10 @@ class Tryout {
     this.#selection = selection;
     const { recipe = {}, controls } = selection().detail;
     const watch = recipe.watch ?? {};
-    this.#prompts.value = (controls?.prompts ?? []).map(({ prompt }) => prompt).filter(Boolean).join("\n");
+    this.#prompts.value = (controls?.prompts ?? [])
+      .map(({ prompt }) => prompt)
+      .filter(Boolean)
+      .join("\n");
     this.#negative = field("Negative prompt", "negative", watch.negative ?? "", "text");
     this.#numbers = {
       weight: field("Weight", "weight", 1),
@@ -54,7 +57,12 @@ class Tryout {
       el("h2.title", {}, "Try out"),
       el("p.help", {}, "Draws every prompt with each selected save, all with the same seed."),
       el("label.field", {}, el("span.label", {}, "Prompts, one per line"), this.#prompts),
-      el("div.fields.narrow", {}, this.#negative.node, Object.values(this.#numbers).map(({ node }) => node)),
+      el(
+        "div.fields.narrow",
+        {},
+        this.#negative.node,
+        Object.values(this.#numbers).map(({ node }) => node),
+      ),
       el("div.row", {}, start),
       this.#result,
     );
@@ -121,7 +129,12 @@ function column(step) {
  * @param {HTMLElement[][]} cells by prompt and column
  */
 function tableNode(columns, prompts, cells) {
-  const heads = el("tr", {}, el("td"), columns.map(({ label }) => el("th", { scope: "col" }, label)));
+  const heads = el(
+    "tr",
+    {},
+    el("td"),
+    columns.map(({ label }) => el("th", { scope: "col" }, label)),
+  );
   const rows = prompts.map((prompt, row) => el("tr", {}, el("th.prompt", { scope: "row" }, promptText(prompt)), cells[row]));
   return el("div.table-box", {}, el("table.table.pictures", {}, el("thead", {}, heads), el("tbody", {}, rows)));
 }

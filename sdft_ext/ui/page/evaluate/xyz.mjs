@@ -13,7 +13,9 @@ import { conceptPrompts, linesOf, weightsOf } from "./saves.mjs";
  */
 export function xyzSection(app, selection) {
   const prompts = el("textarea.input", { rows: 4, "aria-label": "Prompts, one per line", data: { field: "prompts" } });
-  prompts.value = conceptPrompts(selection().detail.controls).map(({ prompt }) => prompt).join("\n");
+  prompts.value = conceptPrompts(selection().detail.controls)
+    .map(({ prompt }) => prompt)
+    .join("\n");
   const weights = el("input.input", { type: "text", value: "0.6, 0.8, 1", "aria-label": "Weights", data: { field: "weights" } });
   /** @param {() => { prompts: string[], weights: number[] }} axes */
   const send = (axes) =>
@@ -36,8 +38,20 @@ export function xyzSection(app, selection) {
     el(
       "div.fields",
       {},
-      el("div.field", {}, el("span.label", {}, "Prompts, one per line"), prompts, el("div.row", {}, button("Saves × prompts", byPrompts, { kind: "primary", data: { action: "xyz-prompts" } }))),
-      el("div.field", {}, el("span.label", {}, "Weights"), weights, el("div.row", {}, button("Saves × weights", byWeights, { kind: "primary", data: { action: "xyz-weights" } }))),
+      el(
+        "div.field",
+        {},
+        el("span.label", {}, "Prompts, one per line"),
+        prompts,
+        el("div.row", {}, button("Saves × prompts", byPrompts, { kind: "primary", data: { action: "xyz-prompts" } })),
+      ),
+      el(
+        "div.field",
+        {},
+        el("span.label", {}, "Weights"),
+        weights,
+        el("div.row", {}, button("Saves × weights", byWeights, { kind: "primary", data: { action: "xyz-weights" } })),
+      ),
     ),
   );
 }

@@ -48,7 +48,12 @@ export function guidePanel(app) {
  * @param {number} number the first one is open
  */
 function chapterNode({ title, paragraphs }, number) {
-  return el("details.chapter", { open: number === 0 }, el("summary", {}, title), paragraphs.map((text) => el("p", {}, text)));
+  return el(
+    "details.chapter",
+    { open: number === 0 },
+    el("summary", {}, title),
+    paragraphs.map((text) => el("p", {}, text)),
+  );
 }
 
 /**
@@ -60,5 +65,11 @@ function entryNode(app, { id, term, text, settings }) {
     const field = app.draft.field(path);
     return field ? [button(field.label, () => app.showSetting(path), { kind: "chip", data: { setting: path } })] : [];
   });
-  return el("article.term", { data: { entry: id }, tabIndex: -1 }, el("h3.term-name", {}, term), el("p", {}, text), buttons.length > 0 && el("div.row.wrap", {}, buttons));
+  return el(
+    "article.term",
+    { data: { entry: id }, tabIndex: -1 },
+    el("h3.term-name", {}, term),
+    el("p", {}, text),
+    buttons.length > 0 && el("div.row.wrap", {}, buttons),
+  );
 }

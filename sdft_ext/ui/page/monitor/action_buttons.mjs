@@ -50,7 +50,10 @@ export class ActionButtons {
     const names = [run, ...actions.map(({ name }) => name)].join(" ");
     if (this.#shown === names) return;
     this.#shown = names;
-    fill(this.node, actions.map((action) => this.#button(action)));
+    fill(
+      this.node,
+      actions.map((action) => this.#button(action)),
+    );
   }
 
   /** @param {RunAction} action */

@@ -37,7 +37,14 @@ export class LossChart {
 
   constructor() {
     const scale = el("label.check", {}, this.#log, el("span", {}, "Logarithmic"));
-    this.node = el("div.stack.tight", {}, el("div.row.wrap", {}, this.#legend, el("span.spring"), this.#zoomOut, scale), this.#probe, this.#box, this.#empty);
+    this.node = el(
+      "div.stack.tight",
+      {},
+      el("div.row.wrap", {}, this.#legend, el("span.spring"), this.#zoomOut, scale),
+      this.#probe,
+      this.#box,
+      this.#empty,
+    );
     this.#log.addEventListener("change", () => this.#plot && this.#make());
     new ResizeObserver(() => this.#resize()).observe(this.#box);
   }
@@ -178,12 +185,18 @@ export class LossChart {
 
   #resize() {
     const { clientWidth } = this.#box;
-    if (this.#plot && clientWidth > 0 && Math.abs(clientWidth - this.#plot.width) > 1) this.#plot.setSize({ width: clientWidth, height: HEIGHT });
+    if (this.#plot && clientWidth > 0 && Math.abs(clientWidth - this.#plot.width) > 1)
+      this.#plot.setSize({ width: clientWidth, height: HEIGHT });
   }
 
   /** @param {uPlot} plot */
   #drawLegend(plot) {
-    drawLegend(this.#legend, this.#data, { columns: [...plot.data], place: plot.cursor.idx, hidden: this.#hidden, toggle: (key) => this.#toggle(plot, key) });
+    drawLegend(this.#legend, this.#data, {
+      columns: [...plot.data],
+      place: plot.cursor.idx,
+      hidden: this.#hidden,
+      toggle: (key) => this.#toggle(plot, key),
+    });
   }
 
   /**

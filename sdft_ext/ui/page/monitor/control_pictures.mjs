@@ -68,7 +68,11 @@ export class ControlHistory {
       SETS.map(([set, title, help]) => {
         const prompts = this.#controls.prompts.filter((prompt) => prompt.set === set);
         if (!prompts.length) return null;
-        const rows = el("div.control-rows", {}, prompts.map((prompt) => this.#row(prompt)));
+        const rows = el(
+          "div.control-rows",
+          {},
+          prompts.map((prompt) => this.#row(prompt)),
+        );
         return el("div.control-set", { data: { set } }, el("h3.subtitle", {}, title), el("p.help", {}, help), rows);
       }),
     );

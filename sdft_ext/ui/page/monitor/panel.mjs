@@ -56,17 +56,34 @@ class MonitorPanel {
   /** @param {App} app */
   constructor(app) {
     this.#app = app;
-    this.#menu = runMenu(app, "Run", () => true, (id) => this.choose(id));
+    this.#menu = runMenu(
+      app,
+      "Run",
+      () => true,
+      (id) => this.choose(id),
+    );
     this.#buttons = new ActionButtons(app, () => {
       this.#poll.now();
       app.poll.now();
     });
     this.#history = new ControlHistory(app);
-    this.#none = el("div.card.empty", {}, el("p", {}, "No runs yet."), button("Set up a run", () => app.show("train")));
+    this.#none = el(
+      "div.card.empty",
+      {},
+      el("p", {}, "No runs yet."),
+      button("Set up a run", () => app.show("train")),
+    );
     this.#about = el(
       "div.monitor",
       { hidden: true },
-      el("section.card", { "aria-label": "Progress" }, el("div.row.wrap", {}, this.#menu.node, this.#state, el("span.spring"), this.#buttons.node), this.#bar.node, this.#facts, this.#message),
+      el(
+        "section.card",
+        { "aria-label": "Progress" },
+        el("div.row.wrap", {}, this.#menu.node, this.#state, el("span.spring"), this.#buttons.node),
+        this.#bar.node,
+        this.#facts,
+        this.#message,
+      ),
       el("section.card", { "aria-label": "Loss" }, el("h2.title", {}, "Loss"), this.#chart.node, this.#verdict),
       el("section.card", { "aria-label": "Control pictures" }, el("h2.title", {}, "Control pictures"), this.#history.node),
       this.#gridCard,

@@ -10,7 +10,7 @@ export class QueueList {
   #app;
   #list = el("ol.queue", { "aria-label": "Waiting runs" });
   #empty = el("p.quiet", {}, "No runs are waiting.");
-  #held = el(
+  #afterRestart = el(
     "div.notice.warn",
     { role: "status" },
     el("span", {}, "The program was restarted. Queued runs start when you press Resume."),
@@ -23,7 +23,7 @@ export class QueueList {
   /** @param {App} app */
   constructor(app) {
     this.#app = app;
-    this.node = el("div.stack.tight", {}, this.#held, this.#drawing, this.#list, this.#empty);
+    this.node = el("div.stack.tight", {}, this.#afterRestart, this.#drawing, this.#list, this.#empty);
     app.whenRuns(this.node, () => this.#draw());
     this.#draw();
   }
@@ -51,9 +51,14 @@ export class QueueList {
     const { runs, queue, drawing, titles = {}, held } = this.#app.runs;
     this.#drawing.hidden = !drawing;
     this.#drawing.textContent = drawing ? `Drawing now: ${titles[drawing] ?? drawing}` : "";
-    keyed(this.#list, queueItems(queue, runs, titles), ({ id }) => id, (item) => this.#item(item));
+    keyed(
+      this.#list,
+      queueItems(queue, runs, titles),
+      ({ id }) => id,
+      (item) => this.#item(item),
+    );
     this.#empty.hidden = queue.length > 0;
-    this.#held.hidden = !(held && queue.length > 0);
+    this.#afterRestart.hidden = !(held && queue.length > 0);
   }
 
   /** @param {{ id: string, name: string, number: number, last: boolean }} item */
@@ -64,9 +69,23 @@ export class QueueList {
       el("span.grip", { "aria-hidden": "true" }, "⠿"),
       el("span.queue-name", {}, name),
       el("span.spring"),
-      button("↑", () => this.#move(id, number - 1), { kind: "icon", disabled: number === 0, "aria-label": `Move ${name} up`, data: { action: `up-${id}` } }),
-      button("↓", () => this.#move(id, number + 1), { kind: "icon", disabled: last, "aria-label": `Move ${name} down`, data: { action: `down-${id}` } }),
-      button("Remove", () => this.#post(`${jobPath(id)}/stop`), { kind: "small", "aria-label": `Remove ${name} from the queue`, data: { action: `out-${id}` } }),
+      button("↑", () => this.#move(id, number - 1), {
+        kind: "icon",
+        disabled: number === 0,
+        "aria-label": `Move ${name} up`,
+        data: { action: `up-${id}` },
+      }),
+      button("↓", () => this.#move(id, number + 1), {
+        kind: "icon",
+        disabled: last,
+        "aria-label": `Move ${name} down`,
+        data: { action: `down-${id}` },
+      }),
+      button("Remove", () => this.#post(`${jobPath(id)}/stop`), {
+        kind: "small",
+        "aria-label": `Remove ${name} from the queue`,
+        data: { action: `out-${id}` },
+      }),
     );
     this.#makeDraggable(item, id, name, number);
     return item;

@@ -45,7 +45,10 @@ function runningActions({ state }, { txt2img, whole }) {
   ];
   // A whole model isn't part of a prompt: it is saved, and chosen as the checkpoint.
   if (txt2img && whole === false) found.push({ name: "try", label: "Try now" });
-  return [...found, { name: "stop", label: "Stop", kind: "danger", done: "The run saves and stops after this step. Resume continues from there." }];
+  return [
+    ...found,
+    { name: "stop", label: "Stop", kind: "danger", done: "The run saves and stops after this step. Resume continues from there." },
+  ];
 }
 
 /**

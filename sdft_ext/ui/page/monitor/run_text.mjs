@@ -26,6 +26,11 @@ export function progressText({ state, step, total, seconds_left: left }, last) {
  */
 export function eventText({ step, event = "", file = "", text }) {
   /** @type {Record<string, string>} */
-  const texts = { save: `Save ${file}`, controls: "Control pictures", warning: text ?? "Warning", "turn-retried": text ?? "A step was repeated" };
+  const texts = {
+    save: `Save ${file}`,
+    controls: "Control pictures",
+    warning: text ?? "Warning",
+    "turn-retried": text ?? "A step was repeated",
+  };
   return `Step ${step}: ${texts[event] ?? text ?? event}`;
 }

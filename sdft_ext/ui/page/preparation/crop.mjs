@@ -21,7 +21,13 @@ const PAUSE = 500;
  */
 export function cropPicture(app, item, moved) {
   const { width, height, cuts } = item;
-  const image = el("img", { src: app.api.url(item.picture, { side: 384 }), alt: "", loading: "lazy", draggable: "false", class: Math.max(width, height) <= 128 ? "sdft-pixels" : "" });
+  const image = el("img", {
+    src: app.api.url(item.picture, { side: 384 }),
+    alt: "",
+    loading: "lazy",
+    draggable: "false",
+    class: Math.max(width, height) <= 128 ? "sdft-pixels" : "",
+  });
   const node = el("div.crop-picture", { style: `aspect-ratio: ${width} / ${height}; --sdft-crop-share: ${width / height}` }, image);
   const [first] = cuts;
   if (!first) return node;
@@ -101,7 +107,8 @@ class MovableCrop {
     const area = this.#area.getBoundingClientRect();
     const from = this.#crop.box;
     /** @param {PointerEvent} now */
-    const move = (now) => this.#moveTo(from.x + (now.clientX - event.clientX) / area.width, from.y + (now.clientY - event.clientY) / area.height);
+    const move = (now) =>
+      this.#moveTo(from.x + (now.clientX - event.clientX) / area.width, from.y + (now.clientY - event.clientY) / area.height);
     const end = () => {
       frame.removeEventListener("pointermove", move);
       frame.removeEventListener("pointerup", end);

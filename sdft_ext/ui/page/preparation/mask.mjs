@@ -98,9 +98,18 @@ class MaskWindow {
       el("span.spring"),
       this.#undo,
       button("Invert", () => this.#change(() => mask.invert()), { kind: "small", data: { action: "mask-invert" } }),
-      button("Clear", () => this.#change(() => mask.clear(false)), { kind: "small", title: "Nothing is trained", data: { action: "mask-clear" } }),
-      button("Fill", () => this.#change(() => mask.clear(true)), { kind: "small", title: "The whole picture is trained", data: { action: "mask-fill" } }),
-      this.#stored.alpha && button("From transparency", (event) => this.#fromAlpha(event), { kind: "small", data: { action: "mask-alpha" } }),
+      button("Clear", () => this.#change(() => mask.clear(false)), {
+        kind: "small",
+        title: "Nothing is trained",
+        data: { action: "mask-clear" },
+      }),
+      button("Fill", () => this.#change(() => mask.clear(true)), {
+        kind: "small",
+        title: "The whole picture is trained",
+        data: { action: "mask-fill" },
+      }),
+      this.#stored.alpha &&
+        button("From transparency", (event) => this.#fromAlpha(event), { kind: "small", data: { action: "mask-alpha" } }),
     );
   }
 

@@ -32,7 +32,11 @@ export class PreparationOptions {
         if (input.checkValidity()) changed();
       });
     }
-    this.node = el("div.fields.narrow", { role: "group", "aria-label": "What is done" }, Object.values(this.#fields).map(({ node }) => node));
+    this.node = el(
+      "div.fields.narrow",
+      { role: "group", "aria-label": "What is done" },
+      Object.values(this.#fields).map(({ node }) => node),
+    );
     this.#follow();
   }
 
@@ -66,18 +70,42 @@ export class PreparationOptions {
 /** @param {boolean} faces whether the server can find faces */
 function makeFields(faces) {
   const fields = {
-    cut: choice("Crop", [["buckets", "To buckets"], ["whole", "Keep whole"]]),
-    focus: choice("Place crops", [["middle", "In the middle"], ["edges", "On edges"], ["entropy", "On detail"], ...(faces ? [["faces", "On faces"]] : [])]),
-    split: choice("Split into tiles", [["off", "None"], ["long", "Long pictures"], ["large", "Large pictures"]]),
+    cut: choice("Crop", [
+      ["buckets", "To buckets"],
+      ["whole", "Keep whole"],
+    ]),
+    focus: choice("Place crops", [
+      ["middle", "In the middle"],
+      ["edges", "On edges"],
+      ["entropy", "On detail"],
+      ...(faces ? [["faces", "On faces"]] : []),
+    ]),
+    split: choice("Split into tiles", [
+      ["off", "None"],
+      ["long", "Long pictures"],
+      ["large", "Large pictures"],
+    ]),
     overlap: number("Overlap", 20, 0, 80, "%"),
-    mirror: choice("Mirrored copies", [["false", "None"], ["true", "One of each"]]),
-    alpha: choice("Transparency", [["composite", "On background"], ["mask", "Also as a mask"]]),
+    mirror: choice("Mirrored copies", [
+      ["false", "None"],
+      ["true", "One of each"],
+    ]),
+    alpha: choice("Transparency", [
+      ["composite", "On background"],
+      ["mask", "Also as a mask"],
+    ]),
     background: colour("Background", "#ffffff"),
-    format: choice("Format", [["png", "PNG"], ["jpeg", "JPEG"], ["webp", "WebP"]]),
+    format: choice("Format", [
+      ["png", "PNG"],
+      ["jpeg", "JPEG"],
+      ["webp", "WebP"],
+    ]),
     quality: number("Quality", 95, 1, 100, ""),
   };
-  fields.cut.input.title = "To buckets: the sizes that training crops to, from the recipe's resolution and bucket settings. Keep whole: every picture keeps its size.";
-  fields.split.input.title = "Long: a single crop would lose more than 15 %. Large: at least twice the bucket's size along both sides; tiles keep their detail.";
+  fields.cut.input.title =
+    "To buckets: the sizes that training crops to, from the recipe's resolution and bucket settings. Keep whole: every picture keeps its size.";
+  fields.split.input.title =
+    "Long: a single crop would lose more than 15 %. Large: at least twice the bucket's size along both sides; tiles keep their detail.";
   return fields;
 }
 
@@ -98,7 +126,14 @@ function labelled(label, input, range = "") {
  * @param {string[][]} choices each a value and its text
  */
 function choice(label, choices) {
-  return labelled(label, el("select.input", {}, choices.map(([value, text]) => el("option", { value }, text))));
+  return labelled(
+    label,
+    el(
+      "select.input",
+      {},
+      choices.map(([value, text]) => el("option", { value }, text)),
+    ),
+  );
 }
 
 /**
@@ -109,7 +144,14 @@ function choice(label, choices) {
  * @param {string} unit
  */
 function number(label, value, low, high, unit) {
-  const input = el("input.input.number", { type: "number", value: String(value), min: String(low), max: String(high), step: "1", required: true });
+  const input = el("input.input.number", {
+    type: "number",
+    value: String(value),
+    min: String(low),
+    max: String(high),
+    step: "1",
+    required: true,
+  });
   return labelled(label, input, `${low}–${high}${unit && ` ${unit}`}`);
 }
 

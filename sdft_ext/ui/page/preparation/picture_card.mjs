@@ -25,7 +25,12 @@ export function pictureCard(app, item, { move, paint }) {
       "div.row.wrap.together",
       {},
       button(mask ? "Mask ✓" : "Mask…", paint, { kind: "small", "aria-label": `Mask of ${name}`, data: { action: "preparation-mask" } }),
-      byHand && button("Reset crop", () => move(null), { kind: "small", "aria-label": `Reset the crop of ${name}`, data: { action: "preparation-reset" } }),
+      byHand &&
+        button("Reset crop", () => move(null), {
+          kind: "small",
+          "aria-label": `Reset the crop of ${name}`,
+          data: { action: "preparation-reset" },
+        }),
     ),
   );
 }

@@ -151,7 +151,12 @@ export class Preparation {
   /** @param {PlannedPicture[]} items */
   #showPictures(items) {
     const folder = this.#folder();
-    keyed(this.#grid, items, ({ name }) => name, (item) => pictureCard(this.#app, item, { move: (crop) => this.#move(folder, item.name, crop), paint: () => this.#paint(item.name) }));
+    keyed(
+      this.#grid,
+      items,
+      ({ name }) => name,
+      (item) => pictureCard(this.#app, item, { move: (crop) => this.#move(folder, item.name, crop), paint: () => this.#paint(item.name) }),
+    );
   }
 
   /** @param {Plan} plan */

@@ -22,9 +22,16 @@ const EVERY = 700;
 export class PreparationProgress {
   #app;
   #options;
-  #cancel = button("Cancel", () => this.#app.attempt(() => this.#app.api.post("preparation/cancel"), this.#cancel), { data: { action: "prepare-cancel" }, hidden: true });
+  #cancel = button("Cancel", () => this.#app.attempt(() => this.#app.api.post("preparation/cancel"), this.#cancel), {
+    data: { action: "prepare-cancel" },
+    hidden: true,
+  });
   #fill = el("div.bar-fill");
-  #bar = el("div.bar", { hidden: true, role: "progressbar", "aria-label": "Preparing", "aria-valuemin": "0", "aria-valuemax": "100" }, this.#fill);
+  #bar = el(
+    "div.bar",
+    { hidden: true, role: "progressbar", "aria-label": "Preparing", "aria-valuemin": "0", "aria-valuemax": "100" },
+    this.#fill,
+  );
   #result = el("div.stack.tight", { "aria-live": "polite", data: { role: "preparation-result" } });
   #poll;
   /** Whether the server has said that nothing is being prepared. */

@@ -18,7 +18,8 @@ export function preparationSection(app, panel) {
   panel.listen("concept", look);
   panel.listen("pictures", look);
   app.whenDraft(preparation.node, (paths) => {
-    const concerns = (/** @type {string} */ path) => path === panel.path("instance") || path.startsWith("dataset.bucket") || RECIPE.includes(path);
+    const concerns = (/** @type {string} */ path) =>
+      path === panel.path("instance") || path.startsWith("dataset.bucket") || RECIPE.includes(path);
     if (!paths || paths.some(concerns)) preparation.later();
   });
   panel.offer("cut", {

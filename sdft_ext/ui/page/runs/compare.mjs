@@ -29,6 +29,8 @@ export function compareRuns(app, [a, b]) {
 function differencesNode(differences, names) {
   if (!differences.length) return el("p.quiet", {}, "The two recipes are the same.");
   const heads = ["Setting", ...names].map((name) => el("th", { scope: "col" }, name));
-  const rows = differences.map(({ path, label, a, b }) => el("tr", { data: { setting: path } }, el("th", { scope: "row", title: path }, label), el("td", {}, shown(a)), el("td", {}, shown(b))));
+  const rows = differences.map(({ path, label, a, b }) =>
+    el("tr", { data: { setting: path } }, el("th", { scope: "row", title: path }, label), el("td", {}, shown(a)), el("td", {}, shown(b))),
+  );
   return el("div.table-box", {}, el("table.table", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows)));
 }

@@ -40,7 +40,12 @@ class RunsPanel {
     this.#none.hidden = found.length > 0;
     this.#none.textContent = runs.length ? "No runs match your search." : "No runs yet.";
     this.#pair = this.#pair.filter((id) => runs.some((run) => run.id === id));
-    keyed(this.#list, found, ({ id }) => id, (run) => runCard(this.#app, run, (on) => this.#mark(run.id, on)));
+    keyed(
+      this.#list,
+      found,
+      ({ id }) => id,
+      (run) => runCard(this.#app, run, (on) => this.#mark(run.id, on)),
+    );
     this.#drawMarks();
   }
 

@@ -90,9 +90,16 @@ function loadRecipe(app, { id, name }) {
 async function trash(app, run) {
   const { id, name } = run;
   const saves = el("input", { type: "checkbox", data: { action: "trash-saves" } });
-  const sure = await confirm(app, "Move to the trash", `${name} moves to the trash, with its log and its control pictures.`, "Move to the trash", {
-    extra: run.saves > 0 && app.can("cards") && el("label.check", {}, saves, el("span", {}, "Also its saves in the WebUI's model folders")),
-  });
+  const sure = await confirm(
+    app,
+    "Move to the trash",
+    `${name} moves to the trash, with its log and its control pictures.`,
+    "Move to the trash",
+    {
+      extra:
+        run.saves > 0 && app.can("cards") && el("label.check", {}, saves, el("span", {}, "Also its saves in the WebUI's model folders")),
+    },
+  );
   if (!sure) return;
   await app.attempt(async () => {
     await app.api.post(`runs/${part(id)}/trash`, { saves: saves.checked });

@@ -53,7 +53,12 @@ function fileControl(field, files, changed, loaded) {
  */
 function switchControl(field, changed) {
   const input = el("input", { type: "checkbox", checked: field.default === true, data: { tool: field.name }, onchange: changed });
-  return { field, node: el("label.check", {}, input, el("span", {}, field.label, " ", el("span.quiet", {}, field.help))), value: () => input.checked, follow() {} };
+  return {
+    field,
+    node: el("label.check", {}, input, el("span", {}, field.label, " ", el("span.quiet", {}, field.help))),
+    value: () => input.checked,
+    follow() {},
+  };
 }
 
 /**
@@ -62,7 +67,11 @@ function switchControl(field, changed) {
  * @returns {FieldControl}
  */
 function choiceControl(field, changed) {
-  const input = el("select.input", { data: { tool: field.name }, onchange: changed }, field.choices.map(([value, label]) => el("option", { value }, label)));
+  const input = el(
+    "select.input",
+    { data: { tool: field.name }, onchange: changed },
+    field.choices.map(([value, label]) => el("option", { value }, label)),
+  );
   input.value = String(field.default);
   return { field, node: labelled(field, input), value: () => input.value, follow() {} };
 }

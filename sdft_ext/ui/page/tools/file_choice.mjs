@@ -28,7 +28,14 @@ export class FileChoice {
     this.#changed = changed;
     this.#first = first;
     this.select = el("select.input", { "aria-label": label, onchange: () => this.#choose() });
-    this.#typed = el("input.input", { type: "text", spellcheck: "false", autocomplete: "off", placeholder: "Full path", "aria-label": `${label}: path`, oninput: changed });
+    this.#typed = el("input.input", {
+      type: "text",
+      spellcheck: "false",
+      autocomplete: "off",
+      placeholder: "Full path",
+      "aria-label": `${label}: path`,
+      oninput: changed,
+    });
     this.node = el("div.stack.tight.file-choice", {}, this.select, this.#typed);
     this.follow();
   }

@@ -18,7 +18,14 @@ import { freeName } from "./files.mjs";
 export class ToolForm {
   #options;
   #controls;
-  #name = el("input.input", { type: "text", id: freshId("sdft-tool-name"), spellcheck: "false", autocomplete: "off", data: { tool: "name" }, oninput: () => (this.#typed = true) });
+  #name = el("input.input", {
+    type: "text",
+    id: freshId("sdft-tool-name"),
+    spellcheck: "false",
+    autocomplete: "off",
+    data: { tool: "name" },
+    oninput: () => (this.#typed = true),
+  });
   #place = el("p.help", { data: { role: "tool-place" } });
   #problem = el("p.problem", { role: "alert", hidden: true });
   #run;
@@ -34,13 +41,24 @@ export class ToolForm {
     this.#options = options;
     /** @type {FieldControl[]} */
     this.#controls = [];
-    this.#controls = tool.fields.map((field) => fieldControl(field, () => options.known().files, () => this.#update(), options.loaded));
+    this.#controls = tool.fields.map((field) =>
+      fieldControl(
+        field,
+        () => options.known().files,
+        () => this.#update(),
+        options.loaded,
+      ),
+    );
     this.#run = button(tool.makes ? "Run" : "Inspect", () => this.start(), { kind: "primary", data: { action: "tool-run" } });
     this.node = el(
       "div.stack",
       {},
       el("h2.title", {}, tool.label),
-      el("div.fields", {}, this.#controls.map(({ node }) => node)),
+      el(
+        "div.fields",
+        {},
+        this.#controls.map(({ node }) => node),
+      ),
       tool.makes && el("div.field", {}, el("label.label", { htmlFor: this.#name.id }, "Name of the result"), this.#name, this.#place),
       this.#problem,
       el("div.row", {}, this.#run),

@@ -42,8 +42,16 @@ function descriptionNode({ facts, metadata }) {
   return el(
     "div.stack",
     {},
-    table("Facts", facts.map(({ name, value }) => row(name, value))),
-    metadata.length > 0 ? table("Metadata", metadata.map(({ name, value }) => row(name, value))) : el("p.quiet", {}, "This file has no metadata."),
+    table(
+      "Facts",
+      facts.map(({ name, value }) => row(name, value)),
+    ),
+    metadata.length > 0
+      ? table(
+          "Metadata",
+          metadata.map(({ name, value }) => row(name, value)),
+        )
+      : el("p.quiet", {}, "This file has no metadata."),
   );
 }
 
@@ -55,7 +63,11 @@ function scanNode({ imports, verdict, message }) {
     "div.stack",
     {},
     el(`div.notice.${look}`, { role: "status" }, el("span", {}, message, advice)),
-    sorted.length > 0 && table("What the file would import", sorted.map((one) => row(one.name, VERDICTS[one.verdict] ?? one.verdict, one.verdict))),
+    sorted.length > 0 &&
+      table(
+        "What the file would import",
+        sorted.map((one) => row(one.name, VERDICTS[one.verdict] ?? one.verdict, one.verdict)),
+      ),
   );
 }
 

@@ -37,7 +37,11 @@ export class JobCard {
   constructor(app, { ended, inspect }) {
     this.#app = app;
     this.#ended = ended;
-    this.#inspect = button("Inspect", () => this.#job && inspect(this.#job.target), { kind: "small", hidden: true, data: { action: "tool-into" } });
+    this.#inspect = button("Inspect", () => this.#job && inspect(this.#job.target), {
+      kind: "small",
+      hidden: true,
+      data: { action: "tool-into" },
+    });
     this.node = el(
       "section.card",
       { "aria-label": "Result", hidden: true, data: { section: "tool-job" } },

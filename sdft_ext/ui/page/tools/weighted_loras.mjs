@@ -37,10 +37,26 @@ export class WeightedLoras {
 
   #add() {
     const choice = new FileChoice("LoRA", this.#files, this.#changed);
-    const weight = el("input.input.number.weight", { type: "number", inputmode: "decimal", step: 0.05, value: "1", "aria-label": "Weight", data: { tool: "weight" } });
-    const remove = button("×", () => this.#remove(row), { kind: "icon", "aria-label": "Remove this LoRA", data: { action: "tool-remove" } });
+    const weight = el("input.input.number.weight", {
+      type: "number",
+      inputmode: "decimal",
+      step: 0.05,
+      value: "1",
+      "aria-label": "Weight",
+      data: { tool: "weight" },
+    });
+    const remove = button("×", () => this.#remove(row), {
+      kind: "icon",
+      "aria-label": "Remove this LoRA",
+      data: { action: "tool-remove" },
+    });
     /** @type {Row} */
-    const row = { choice, weight, remove, node: el("div.row.lora-row", { role: "listitem", data: { tool: "lora" } }, choice.node, weight, remove) };
+    const row = {
+      choice,
+      weight,
+      remove,
+      node: el("div.row.lora-row", { role: "listitem", data: { tool: "lora" } }, choice.node, weight, remove),
+    };
     this.#rows.push(row);
     this.#list.append(row.node);
     return row;
