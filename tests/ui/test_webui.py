@@ -195,7 +195,7 @@ def test_captions_are_filtered_renamed_undone_typed_and_saved(tab: Tab, tmp_path
     page.click("[data-view=text]")
     cell(page, 1).click()
     page.locator(".sdft-cap-share").first.wait_for()
-    page.get_by_text("How a caption teaches").click()
+    page.get_by_text("How captions affect training").click()
     page.locator("[data-strategy]").first.wait_for()
     tab.picture("tab-captions.png", "[data-action=captions-save]")
 
