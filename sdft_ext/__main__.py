@@ -1,4 +1,4 @@
-"""python -m sdft_ext: the command line."""
+"""Run the command line: ``python -m sdft_ext``."""
 
 import sys
 

@@ -221,7 +221,7 @@ def _load(path: Path, report: Report) -> Any:
             raise
         raise ModelError(
             f"{path} can't be read as a checkpoint ({error or type(error).__name__}): it is cut off or something "
-            f"else; copy or download it again."
+            "else; copy or download it again."
         ) from error
 
 

@@ -68,7 +68,7 @@ class Record:
         except OSError as error:
             raise PreparationError(
                 f"{printable(self.out)} can't be written ({os.strerror(error.errno or 0)}); free space or choose "
-                f"another folder."
+                "another folder."
             ) from error
         self._written = time.monotonic()
 
