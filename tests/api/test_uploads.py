@@ -186,7 +186,7 @@ def test_cancelling_ends_what_is_being_unpacked(desk: Desk, tmp_path: Path, monk
 
     began = time.monotonic()
     monkeypatch.setattr(uploads.Receiver, "_take", cancelling)
-    with pytest.raises(NotNow, match="has ended meanwhile"):
+    with pytest.raises(NotNow, match="has already ended"):
         receiver.end()
     receiver.close()
     seen[0].join(10)
