@@ -1,4 +1,4 @@
-"""The WebUI runs this before it starts: adds the packages that are missing, and changes none that is there."""
+"""Install missing packages, and change none that is installed; the WebUI runs this before it starts."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def main() -> None:
 
 
 def install(packages: list[Package]) -> str:
-    """Install them without their dependencies; returns the last line of what pip said where it failed."""
+    """Install packages without their dependencies; return pip's last line of output where it failed."""
     pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--prefer-binary", "--disable-pip-version-check"]
-    # Offline, pip's own five retries of each package would hold the WebUI's start for minutes.
+    # Offline, pip's own five retries of each package would delay the WebUI's start for minutes.
     pip += ["--quiet", "--retries", "1", "--timeout", "15", *(package.pin for package in packages)]
     try:
         result = subprocess.run(pip, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False)

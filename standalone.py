@@ -1,8 +1,8 @@
-"""sdft without a WebUI: makes its own .venv once, then runs in it.
+"""Run sdft without a WebUI, in its own .venv, which is made once.
 
 python3 standalone.py [ui] [--port N]        the Fine-tune page on this machine, with the embedded toy model
 python3 standalone.py demo [--out FOLDER]    fine-tune a LoRA of a new subject on the embedded toy model
-python3 standalone.py test [--all] [...]     the tests (--all: the slow ones too); further words go to pytest
+python3 standalone.py test [--all] [...]     the tests (--all: the slow ones too); further arguments go to pytest
 python3 standalone.py run ARGUMENTS ...      the command line: train, resume, sample, report, scan, convert, recipe
 """
 
@@ -24,14 +24,13 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def ensure_environment(group: str) -> None:
-    """Make .venv and install a dependency group of pyproject.toml, unless that was done for this pyproject.toml
-    already.
+    """Make .venv and install a dependency group of pyproject.toml, unless that was done for this pyproject.toml.
 
     Raises SystemExit where the Python is too old or too new, or pip fails.
     """
     if not (3, 10) <= sys.version_info[:2] <= (3, 12):
         raise SystemExit(
-            f"Python 3.10, 3.11 or 3.12 is needed, this is {sys.version.split()[0]}: start me with another one."
+            f"Python 3.10, 3.11 or 3.12 is needed, this is {sys.version.split()[0]}: start this with another one."
         )
     pyproject = HERE / "pyproject.toml"
     stamp = VENV / f"installed-{group}"
@@ -55,9 +54,7 @@ def run(module: str, *arguments: str) -> int:
 
 
 def run_tests(slow_too: bool, rest: list[str]) -> int:
-    """The tests side by side, then those that hold a time against a limit, alone; the first exit status that is not
-    0.
-    """
+    """Run the tests in parallel, then the timed ones alone; return the first exit status that isn't 0."""
     # One process a core, each with one thread (tests/conftest.py): tiny tensors gain nothing from more.
     side_by_side = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
     quick = "" if slow_too else " and not slow"

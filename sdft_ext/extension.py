@@ -1,7 +1,7 @@
 """The extension as the WebUI sees it: its tab, its settings, its routes, and its axes of the X/Y/Z plot.
 
-A Reload UI executes the script anew and makes a new page and a new app; the desk, and with it a run that is going on,
-stays: it belongs to this module, which is imported once. What is heavy (diffusers, peft) is imported when a run begins.
+A Reload UI executes the script again and makes a new page and a new app; the desk, and with it a run that is training,
+stays: it belongs to this module, which is imported once. Heavy packages (diffusers, peft) are imported later.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DESK: Desk | None = None
 
 
 def register() -> None:
-    """Called by ``scripts/fine_tune.py``."""
+    """Register the WebUI's callbacks; ``scripts/fine_tune.py`` calls this."""
     from modules import script_callbacks
 
     script_callbacks.on_ui_settings(add_settings)
@@ -35,7 +35,7 @@ def register() -> None:
 
 
 def desk() -> Desk:
-    """The one of this process."""
+    """Return the desk of this process."""
     global _DESK
     if _DESK is None:
         from .desk import Desk
@@ -47,14 +47,14 @@ def desk() -> Desk:
 
 
 def host(_recipe: Recipe | None = None) -> Host:
-    """Of one run, or to ask what is loaded: always the WebUI's own model, whatever the recipe names."""
+    """Make a host for one run, or to ask what is loaded: always the WebUI's own model, whatever the recipe names."""
     from .host.webui.host import WebUIHost
 
     return WebUIHost()
 
 
 def tab() -> list[tuple[Any, str, str]]:
-    """An empty place that the page's own code fills, and the hidden button that pastes into txt2img."""
+    """Make the tab: an empty element that the page's own code fills, and the hidden button that pastes into txt2img."""
     import gradio as gr
     from modules import infotext_utils
 
@@ -71,9 +71,7 @@ def tab() -> list[tuple[Any, str, str]]:
 
 
 def send_button(_component: Any, **facts: Any) -> None:
-    """A button at the end of the row of "Send to …" buttons below a gallery; ``javascript/fine_tune.mjs`` listens to
-    it.
-    """
+    """Add a button to the "Send to …" buttons below a gallery; ``javascript/fine_tune.mjs`` listens to it."""
     after = str(facts.get("elem_id") or "")
     if after not in ("txt2img_send_to_extras", "img2img_send_to_extras"):
         return
@@ -96,7 +94,7 @@ def add_settings() -> None:
     shared.opts.add_option(
         "sdft_dataset_roots",
         option("", "Folders with training pictures", lines=4).info(
-            "one a line; the tab shows and trains on pictures in these, and in the WebUI's own folders"
+            "one a line; the tab can use pictures in these folders and in the WebUI's own"
         ),
     )
     shared.opts.add_option(
@@ -106,14 +104,14 @@ def add_settings() -> None:
 
 
 def add_routes(_demo: Any, app: FastAPI) -> None:
-    """The API and the page's code, on each app that the WebUI makes (without a page, the first argument is None)."""
+    """Add the API and the page's code to each app that the WebUI makes (without a page, the first argument is None)."""
     from . import api
 
     api.mount(app, desk(), access())
 
 
 def access() -> Access:
-    """Who may ask, as the WebUI was started."""
+    """Return who may use the API, by the WebUI's command-line options."""
     from modules import shared
 
     from .api import Access

@@ -1,8 +1,8 @@
-"""Forecasts how much memory a recipe will need, and says what to lower where that is too much.
+"""The memory forecast: how much memory a recipe will need, and what to lower where that is too much.
 
-What a run needs is the highest of its phases (see ``phases``). For the CPU the forecast is checked against measured
-runs (docs/memory.md); for a GPU, whose kernels need some room of their own, it is called an estimate, and one step
-tries it before the run begins.
+A run needs as much as the highest of its phases (see ``phases``). For the CPU the forecast is checked against measured
+runs (docs/memory.md); for a GPU, whose kernels need some memory of their own, it is called an estimate, and one trial
+step measures it before the run begins.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from ..host.base import Described, Memory
 
 ROOM = 0.9
-"""Where more than this share of the free memory is needed, it may be too little: other programs use it as well."""
+"""Share of the free memory that a run may need and still fit safely: other programs use memory as well."""
 MB = 2**20
 
 
 def forecast(recipe: Recipe, model: Described, memory: Memory, pictures: int = 0) -> dict[str, Any]:
     """Forecast megabytes by part, whether they fit (None: it is close), in which mode, and as a sentence.
 
-    ``pictures``: how many the dataset has. ``estimate`` in the answer: it was counted for another device than the one
-    that trains.
+    ``pictures``: how many the dataset has. ``estimate`` in the answer: counted for another device than the one that
+    trains.
     """
     place = place_of(model, pictures)
     phase, parts = highest(recipe, place)
@@ -76,11 +76,11 @@ def highest(recipe: Recipe, place: Place, megabytes: float = 0.0) -> tuple[str, 
 
 
 def place_of(model: Described, pictures: int) -> Place:
-    """Describe where a host's model trains, as far as its file tells."""
+    """Describe where a host's model trains, as far as its file says."""
     family, on_cpu = _family(model.path, model.family), model.device in ("cpu", "")
     file_mb = 0.0
     with suppress(OSError):
-        # A file in half precision is converted: for a moment both are there.
+        # A file in half precision is converted: for a moment both are in memory.
         size = Path(model.path).stat().st_size
         file_mb = size / MB if size < 0.75 * 4 * model_numbers(family) else 0.0
     kind = model_kind(model.path, model.family).family
@@ -94,7 +94,7 @@ def least(recipe: Recipe, place: Place) -> float:
 
 
 def _lower(recipe: Recipe, place: Place) -> Iterator[str]:
-    """Name what brings it down, each with what is then needed; the gentlest first."""
+    """Yield the settings that need less, each with the memory then needed; the gentlest first."""
     needed = least(recipe, place)
     for setting, value in savings(recipe):
         section, _, name = setting.partition(".")

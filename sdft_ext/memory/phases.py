@@ -1,8 +1,8 @@
-"""What a run holds in each of its phases, in megabytes by part: the highest phase is what the run needs.
+"""The memory of each phase of a run, in megabytes by part; the run needs as much as the highest phase.
 
-Weights, gradients and optimizer states are counted from the model's own shapes; which of them train is the method's
-answer. What a step and a picture take in between comes from ``coefficients.json``, counted on the CPU by ``python -m
-bench memory``.
+Weights, gradients and optimizer states are counted from the model's own shapes; the method says which of them train.
+The intermediate results of a step and of a picture come from ``coefficients.json``, counted on the CPU by
+``python -m bench memory``.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ STATES: dict[OptimizerName, float] = {
     "came": 2.1,
     "adamw_schedule_free": 2.0,
 }
-"""Numbers (of float32's size) that an optimizer keeps for each trained one; of those that factor matrices into rows and
-columns, for matrices as long as a LoRA's. A test counts them.
+"""Numbers (of float32's size) that an optimizer stores for each trained one; for those that factor matrices into rows
+and columns, with matrices as long as a LoRA's. A test counts them.
 """
 FACTORED: dict[OptimizerName, tuple[float, int]] = {"adafactor": (0.5, 1), "came": (1.0, 2)}
-"""What these keep for each number (adafactor's mean is in bfloat16), and how many pairs of rows and columns besides."""
+"""Numbers that these store per trained one (adafactor's mean is in bfloat16), and pairs of rows and columns."""
 ON_GPU = 1.13
-"""What a step takes on a GPU, as a multiple of what is counted on the CPU: 1.0 to 1.2 on an H100 (docs/memory.md)."""
+"""Memory of a step on a GPU, as a multiple of the count on the CPU: 1.0 to 1.2 on an H100 (docs/memory.md)."""
 MB = 2**20
 Parts = dict[str, float]
-"""Megabytes by what they are for."""
+"""Megabytes by part."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a recipe runs. ``kind``: the family's name, or toy; ``file_mb``: what its file holds in another dtype than
+    """Where a recipe runs. ``kind``: the family's name, or toy; ``file_mb``: megabytes of a file in another dtype than
     float32; ``dtype``: the loaded model's, where that is known; ``pictures``: how many the dataset has.
     """
 
@@ -63,7 +63,7 @@ class Place:
 
 
 STEPPING = ("first step", "end of the first step", "step", "end of a step")
-"""Phases in which a run in exclusive mode has offloaded what its steps don't need."""
+"""Phases in which a run in exclusive mode has offloaded the parts that its steps don't need."""
 
 
 def phases(recipe: Recipe, place: Place) -> dict[str, Parts]:
@@ -72,29 +72,27 @@ def phases(recipe: Recipe, place: Place) -> dict[str, Parts]:
 
 
 def offloaded(recipe: Recipe, place: Place) -> float:
-    """Count the megabytes of a GPU's memory that exclusive mode frees while steps go on; models there are in half
-    precision.
-    """
+    """Count the megabytes that exclusive mode frees on a GPU during steps; models there are in half precision."""
     model = skeleton(place.family)
     modules = {"unet": [model.unet], "vae": [model.vae], "text encoder": model.text_encoders}
     parts = [module for part in offloadable_parts(recipe) for module in modules[part]]
     return sum(parameter.numel() for module in parts for parameter in module.parameters()) * 2 / MB
 
 
-def factored(shape: tuple[int, ...], kept: tuple[float, int]) -> float:
-    """Count the numbers (of float32's size) that an optimizer of ``FACTORED`` keeps for a weight of this shape."""
-    mean, pairs = kept
+def factored(shape: tuple[int, ...], stored: tuple[float, int]) -> float:
+    """Count the numbers (of float32's size) that an optimizer of ``FACTORED`` stores for a weight of this shape."""
+    mean, pairs = stored
     squares = pairs * (1 / shape[-1] + 1 / shape[-2]) if len(shape) > 1 else 1
     return math.prod(shape) * (mean + squares)
 
 
 def cells(side: int) -> float:
-    """Count the cells of the latent picture, of a picture whose sides have this many pixels."""
+    """Count the cells of the latents of a square picture whose side has this many pixels."""
     return (side / 8) ** 2
 
 
 def model_numbers(family: Family) -> int:
-    """Count the numbers of a whole model."""
+    """Count the parameters of a whole model."""
     return sum(parameter.numel() for module in skeleton(family).modules for parameter in module.parameters())
 
 
@@ -124,7 +122,7 @@ class _Count:
             "EMA": trained if train.ema else 0.0,
             "pictures": self._latents(),
         }
-        # The weights of before the first step wait in the computer's memory until their pictures are drawn.
+        # A copy of the initial weights waits in the computer's memory until the step-0 images are drawn.
         first = weights if weights * MB <= MOST else 0.0
         waiting = {"initial weights": first if place.on_cpu else 0.0}
         step, drawn = self._step(), {"drawing": self._drawn()}
@@ -148,16 +146,14 @@ class _Count:
         }
 
     def _optimizer(self) -> float:
-        """Numbers (of float32's size) that the optimizer keeps."""
-        kept = FACTORED.get(self.recipe.train.optimizer)
-        if kept is None or self.trained.own_weights is None:
+        """Count the numbers (of float32's size) that the optimizer stores."""
+        stored = FACTORED.get(self.recipe.train.optimizer)
+        if stored is None or self.trained.own_weights is None:
             return self.trained.total * STATES[self.recipe.train.optimizer]
-        return sum(factored(shape, kept) for shape in self.own_weights.values())
+        return sum(factored(shape, stored) for shape in self.own_weights.values())
 
     def _frozen_casts(self) -> float:
-        """Of frozen weights beside a model's own that train: a module computes in one dtype, so they are cast to
-        theirs.
-        """
+        """Count casts of frozen weights in modules whose own weights train: a module computes in one dtype, theirs."""
         if self.trained.own_weights is None or (self.place.on_cpu and not self.in_bf16):
             return 0.0
         parts = {name.partition(".")[0] for name in self.own_weights}
@@ -169,13 +165,13 @@ class _Count:
         return frozen * self.trained.bytes_each / MB
 
     def _largest(self) -> float:
-        """Bfloat16 weights are widened one by one: the weight, its gradient, and three times its size to round it."""
+        """Count the widening of bfloat16 weights, one by one: weight, gradient, and three times its size to round."""
         if not self.in_bf16:
             return 0.0
         return max(map(math.prod, self.own_weights.values()), default=0) * 4 * 5 / MB
 
     def _latents(self) -> float:
-        """Latents in the computer's memory: four channels each of mean and deviation."""
+        """Count the latents in the computer's memory: four channels each of mean and deviation."""
         if self.recipe.dataset.cache != "memory" or not self.place.on_cpu:
             return 0.0
         return self.place.pictures * cells(self.recipe.dataset.resolution) * 4 * 2 * 4 / MB
@@ -191,12 +187,12 @@ class _Count:
         return self._pictures("decode", cells(side) * at_once) if at_once else 0.0
 
     def _pictures(self, what: str, size: float) -> float:
-        """Of the VAE at work on pictures of so many cells."""
+        """Count the VAE's intermediate results on pictures of ``size`` cells in all."""
         figures = _table(self.place.kind)[f"{what} {'fp32' if self.place.on_cpu else 'fp16'}"]
         return float(figures["fixed_mb"] + figures["cell_kb"] * size / 1024)
 
     def _step(self) -> Parts:
-        """Gradients and intermediate results, where a pass forward and back holds most of them."""
+        """Count gradients and intermediate results at the point of a forward and backward pass with most of them."""
         train, place = self.recipe.train, self.place
         case = f"{self.kind.unet} {self.precision}{' checkpointing' if train.checkpointing else ''}"
         figures = _table(place.kind)[f"step {case}"]
@@ -217,21 +213,21 @@ class _Count:
             between += (1 + passes) * (text["fixed_mb"] + text["caption_mb"] * batch)
         found = []
         for line in figures["moments"]:
-            # Gradients of the batches before are there all the time.
-            there = gradients * (1.0 if train.accumulation > 1 else line[-1])
+            # With accumulation, the gradients of earlier batches exist all the time.
+            accumulated = gradients * (1.0 if train.accumulation > 1 else line[-1])
             fixed = max(share * line[0] - saved, 0.0)
             step = between + fixed + _line([0.0, *line[1:]], size, batch, width, 1.0)
-            found.append({"gradients": there, "training step": step * (1.0 if place.on_cpu else ON_GPU)})
+            found.append({"gradients": accumulated, "training step": step * (1.0 if place.on_cpu else ON_GPU)})
         return max(found, key=lambda parts: sum(parts.values()))
 
 
 def _matrices(family: Family) -> int:
-    """Numbers that autocast casts: the UNet's matrices."""
+    """Count the numbers that autocast casts: the UNet's matrices."""
     return sum(value.numel() for value in skeleton(family).unet.parameters() if value.ndim > 1)
 
 
 def _line(line: list[float], size: float, batch: int, width: float, share: float) -> float:
-    """Megabytes of a coefficient's line (see ``bench.memory``) for a batch of pictures of so many cells."""
+    """Compute the megabytes of a coefficient's line (see ``bench.memory``) for a batch of ``size``-cell pictures."""
     fixed, cell, picture, wide, both, _ = line
     return share * fixed + wide * width + batch * (picture + (cell + both * width) * size / 1024)
 

@@ -1,3 +1,1 @@
-"""The Fine-tune page: ``page/`` is its own JavaScript, which the API serves; ``standalone.py`` shows it without a
-WebUI.
-"""
+"""The Fine-tune page: ``page/`` is its JavaScript, which the API serves; ``standalone.py`` needs no WebUI for it."""

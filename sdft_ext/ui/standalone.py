@@ -1,6 +1,4 @@
-"""The Fine-tune page without a WebUI: a server on this machine, with the toy model, or another checkpoint, as its
-base.
-"""
+"""The Fine-tune page without a WebUI: a server on this machine, with the toy model or another checkpoint as base."""
 
 from __future__ import annotations
 
@@ -30,13 +28,13 @@ from ..toy.install import CHECKPOINT, require_toy
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
 RUNS = (CHECKOUT if CHECKPOINT.is_file() else Path.cwd()) / "runs"
-"""In the project's repository, or, for an installed package, in the folder it is started from."""
+"""In the project's repository or, for an installed package, in the current folder."""
 INDEX = HERE / "index.html"
 FIRST_PORT, PORTS = 7861, 100
 
 
 def application(base: Path = CHECKPOINT, runs: Path = RUNS) -> tuple[FastAPI, Desk]:
-    """The page, its API, and the desk behind them."""
+    """Build the page with its API, and the desk behind them."""
     shelf = Shelf()
     model = ModelRecipe(base=str(base))
 
@@ -60,9 +58,7 @@ def application(base: Path = CHECKPOINT, runs: Path = RUNS) -> tuple[FastAPI, De
 
 
 def listen(port: int | None) -> socket.socket:
-    """A listening socket on this machine: of this port, or of the first free one. Raises SystemExit where there is
-    none.
-    """
+    """Open a listening socket on this machine, at this port or the first free one. Raises SystemExit without one."""
     for number in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS):
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if os.name != "nt":  # there it would take a port away from another program
@@ -85,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help=f"default: the first free one from {FIRST_PORT} on")
     parser.add_argument("--base", type=Path, default=CHECKPOINT, help="checkpoint to train on (default: the toy model)")
     parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the runs (default: runs)")
-    parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
+    parser.add_argument("--no-browser", action="store_true", help="print the address without opening a browser")
     options = parser.parse_args(argv)
     if options.base == CHECKPOINT:
         try:
@@ -110,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _announce(server: uvicorn.Server, address: str, browser: bool) -> None:
-    """Say where the page is, once it answers."""
+    """Print the page's address once it answers."""
     while not server.started:
         time.sleep(0.05)
     print(f"The Fine-tune page: {address}  (Ctrl+C ends it)", flush=True)
