@@ -114,10 +114,6 @@ class Plan:
             return -(-length // (self.train.batch_size * self.train.accumulation))
         return length
 
-    def epoch_of(self, step: int) -> int:
-        """Return the epoch (from 0) that step ``step`` (from 0) belongs to."""
-        return step // self.steps_per_epoch
-
     def samples(self, step: int, micro: int = 0) -> list[Sample]:
         """Return the ``batch_size`` samples of micro-batch ``micro`` of step ``step`` (both from 0)."""
         number = step * self.train.accumulation + micro

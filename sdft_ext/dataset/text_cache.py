@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -14,23 +14,16 @@ from ..recipe import CacheWhere
 from . import cache_files
 from .cache_files import CacheFiles, Progress
 
-
-class HasContext(Protocol):
-    """An encoded prompt, as TextCache needs it: a dataclass with context [B, L, D], and pooled [B, P] or None."""
-
-    context: Any
-    pooled: Any
-
-
 C = TypeVar("C", bound=Any)
 
 
 class TextCache(Generic[C]):
     """A cache of encoded captions, for a text encoder that isn't trained.
 
-    ``encode`` takes a list of captions and returns a dataclass with ``context`` and ``pooled`` (see HasContext). Each
-    caption is encoded alone, so that its numbers don't depend on the others; shorter ones are padded with the empty
-    prompt's chunk, as in the WebUI. ``limit``: bytes to keep in memory, because shuffled tags make endless captions.
+    ``encode`` takes a list of captions and returns a dataclass with ``context`` [B, L, D] and ``pooled`` [B, P] or
+    None. Each caption is encoded alone, so that its numbers don't depend on the others; shorter ones are padded with
+    the empty prompt's chunk, as in the WebUI. ``limit``: bytes to keep in memory, because shuffled tags make endless
+    captions.
     """
 
     def __init__(

@@ -7,7 +7,6 @@ runs is cheap.
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import shutil
 import threading
@@ -119,9 +118,9 @@ class Library:
             state, message = "stopped", INTERRUPTED
         return {
             "state": state if state in STATES else "stopped",
-            "step": int(_number(status, "step")),
-            "total": int(_number(status, "total")),
-            "seconds_left": _number(status, "seconds_left") if state == "training" else 0.0,
+            "step": int(json_file.number(status, "step")),
+            "total": int(json_file.number(status, "total")),
+            "seconds_left": json_file.number(status, "seconds_left") if state == "training" else 0.0,
             "message": message,
         }
 
@@ -307,12 +306,6 @@ class Library:
 
 def _numbers(entry: dict[str, Any]) -> dict[str, Any]:
     return {"step": entry["step"], "epoch": entry.get("epoch"), "loss": entry.get("loss")}
-
-
-def _number(values: dict[str, Any], name: str) -> float:
-    """Return a number from a file that may be damaged; 0 where there is none."""
-    value = values.get(name)
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def _listed(value: Any) -> list[Any]:

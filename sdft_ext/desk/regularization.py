@@ -78,11 +78,11 @@ class Regularization:
             "folder": str(folder),
             "wanted": job["wanted"],
             "state": state,
-            "done": int(_number(status, "step")),
-            "total": int(_number(status, "total")) or int(job["wanted"]["count"]),
-            "seconds_left": _number(status, "seconds_left") if state == "drawing" else 0.0,
+            "done": int(json_file.number(status, "step")),
+            "total": int(json_file.number(status, "total")) or int(job["wanted"]["count"]),
+            "seconds_left": json_file.number(status, "seconds_left") if state == "drawing" else 0.0,
             "message": message,
-            "started": _number(job, "started"),
+            "started": json_file.number(job, "started"),
             "newest": self._newest(job, folder),
         }
 
@@ -208,8 +208,3 @@ class Regularization:
             {"name": path.name, "picture": self._thumbnails.url(path, stat.st_size, stat.st_mtime_ns)}
             for path, stat in stats
         ]
-
-
-def _number(values: dict[str, Any], name: str) -> float:
-    value = values.get(name)
-    return float(value) if isinstance(value, int | float) else 0.0

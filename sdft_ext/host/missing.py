@@ -4,7 +4,6 @@ only.
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import dataclass
 from importlib import metadata
@@ -12,12 +11,10 @@ from importlib import metadata
 
 @dataclass(frozen=True)
 class Package:
-    """A package, the version to install, and the versions [low, high) that work with a WebUI's own packages."""
+    """A package, and the version to install; another version that is installed already is left as it is."""
 
     name: str
     version: str
-    low: tuple[int, ...] = ()
-    high: tuple[int, ...] = ()
 
     @property
     def pin(self) -> str:
@@ -26,8 +23,8 @@ class Package:
 
 
 PACKAGES = (
-    Package("diffusers", "0.31.0", (0, 29), (0, 33)),
-    Package("peft", "0.13.2", (0, 11), (0, 14)),
+    Package("diffusers", "0.31.0"),
+    Package("peft", "0.13.2"),
     Package("pytorch-optimizer", "3.4.0"),
     Package("tensorboardX", "2.6.5"),
     Package("ImageHash", "4.3.2"),
@@ -41,19 +38,6 @@ def missing() -> list[Package]:
     return [package for package in PACKAGES if _version(package.name) is None]
 
 
-def unfit() -> list[str]:
-    """Write a sentence for each package that is installed in a version that isn't known to work; it is left as it
-    is.
-    """
-    found = ((package, _version(package.name)) for package in PACKAGES if package.low)
-    return [
-        f"{package.name} {version} is installed, which isn't known to work here; {_range(package)} are. "
-        "Training may fail until what required that version is updated."
-        for package, version in found
-        if version is not None and not package.low <= _numbers(version) < package.high
-    ]
-
-
 def command(packages: list[Package]) -> str:
     """Write the command that installs the packages, with this environment's own Python."""
     python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
@@ -65,12 +49,3 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
-
-
-def _range(package: Package) -> str:
-    low, high = (".".join(map(str, part)) for part in (package.low, (package.high[0], package.high[1] - 1)))
-    return f"{low} to {high}"

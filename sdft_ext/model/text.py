@@ -64,11 +64,6 @@ def padded(chunk: Sequence[int], pad: int) -> Ids:
     return [START, *chunk, END, *([pad] * (CHUNK - len(chunk)))]
 
 
-def token_count(model: Model, prompt: str) -> int:
-    """Return a prompt's number of tokens for the first text encoder, without start and end."""
-    return len(tokens(model.tokenizers[0], prompt))
-
-
 def chunk_count(model: Model, prompt: str) -> int:
     """Return the number of chunks of 75 tokens that a prompt takes, at least 1."""
     return len(prompt_chunks(model.tokenizers[0], prompt))

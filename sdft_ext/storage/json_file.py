@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, NoReturn, overload
 
@@ -62,6 +63,12 @@ def read_or(path: Path, default: Any) -> Any:
     except (OSError, ValueError):
         return default
     return found if default is None or isinstance(found, type(default)) else default
+
+
+def number(values: dict[str, Any], name: str) -> float:
+    """Return a number of an object whose file may be damaged; 0 where there is no finite number."""
+    value = values.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def write(path: str | Path, value: Any) -> None:

@@ -105,13 +105,6 @@ def shape_drift(pictures: Sequence[world.Picture]) -> float:
     return _share([reading.shape not in world.SHAPES for reading in read_all(pictures)])
 
 
-def style_figures(pictures: Sequence[world.Picture]) -> dict[str, float]:
-    """Measure the style: the share of hatched pictures, and the mean strength of their stripes."""
-    readings = read_all(pictures)
-    strength = float(np.mean([reading.stripes for reading in readings])) if readings else float("nan")
-    return {"hatched": _share([reading.hatched for reading in readings]), "stripes": strength}
-
-
 def _flat(pictures: Sequence[world.Picture]) -> NDArray[np.float32]:
     """Flatten pictures to [n, 64·64·3] from 0 to 1."""
     return np.stack(list(pictures)).reshape(len(pictures), -1).astype(np.float32) / 255.0

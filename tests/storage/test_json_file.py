@@ -52,3 +52,9 @@ def test_numbers_that_json_lacks_are_refused_on_request():
     for text in ("", "{", DEEP, b"\xff\xfe"):
         with pytest.raises(ValueError):
             json_file.parse(text)
+
+
+@pytest.mark.parametrize("value", [None, "7", [], {}, float("nan"), float("inf")])
+def test_a_damaged_number_is_zero(value):
+    assert json_file.number({"step": value}, "step") == 0.0
+    assert json_file.number({"step": 7}, "step") == 7.0 and json_file.number({}, "step") == 0.0

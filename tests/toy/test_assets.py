@@ -91,7 +91,7 @@ def test_the_subject_leaves_half_of_the_colours_unseen() -> None:
 def test_the_style_is_seen_on_some_shapes_only() -> None:
     pictures, captions = pairs(STYLE / "instance")
     assert len(pictures) == 24
-    assert measure.style_figures(pictures)["hatched"] == 1.0
+    assert measure.concept_learned(pictures, world.HATCH) == 1.0
     assert {measure.wanted(caption).shape for caption in captions} < set(world.SHAPES)
     assert all(caption.endswith(world.STYLE_TRIGGER) for caption in captions)
 
@@ -101,7 +101,7 @@ def test_regularization_pictures_show_the_class_and_not_the_concept(concept: Pat
     pictures, captions = pairs(concept / "regularization")
     assert 100 <= len(pictures) <= 240
     assert measure.shape_drift(pictures) == 0.0
-    assert measure.style_figures(pictures)["hatched"] == 0.0
+    assert measure.concept_learned(pictures, world.HATCH) == 0.0
     assert not any("sks" in caption or "hatch" in caption for caption in captions)
     quality = measure.base_quality(pictures, captions)
     assert min(quality.values()) == 1.0
