@@ -12,9 +12,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import uvicorn
-from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, RedirectResponse
+try:
+    import uvicorn
+    from fastapi import FastAPI
+    from fastapi.responses import HTMLResponse, RedirectResponse
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        f"The page needs {error.name}, which isn't installed: run pip install '.[page]' in a clone of the repository."
+    ) from error
 
 from .. import api
 from ..cli.signals import on_hangup

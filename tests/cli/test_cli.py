@@ -242,3 +242,11 @@ def test_settings_may_stand_after_options(capsys, tmp_path):
     for arguments in (["--quiet", "train.sed=2"], ["train.sed=2", "--quiet"]):
         assert main(["train", str(tmp_path / "r.yaml"), *arguments]) == USAGE
         assert "train.sed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["uvicorn", "fastapi"])
+def test_the_page_names_the_package_that_it_lacks(package):
+    code = f"import sys; sys.modules['{package}'] = None; import sdft_ext.ui.standalone"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith(f"The page needs {package}") and "pip install '.[page]'" in done.stderr
