@@ -127,7 +127,7 @@ def _megabytes() -> float:
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench captions", description=__doc__)
     parser.add_argument("--count", type=int, default=5000, help="number of pictures")
-    parser.add_argument("--json", help="write the figures there")
+    parser.add_argument("--json", help="write the figures here")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as work:
         figures = measure(options.count, Path(work))

@@ -28,7 +28,7 @@ HEADER = ("pictures", "scan s", "plan s", "first batch s", "cache 1st /s", "cach
 
 
 def make_pictures(folder: Path, count: int) -> None:
-    """``count`` pictures with captions, every second a JPEG that its EXIF turns; ten drawings in turn."""
+    """Write ``count`` pictures with captions, every second one a JPEG that its EXIF rotates; ten drawings in turn."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8))
@@ -43,12 +43,12 @@ def make_pictures(folder: Path, count: int) -> None:
         if key not in files:
             drawings[number % 10].save(path, **({"exif": turned} if ending == "jpg" else {}))
             files[key] = path.read_bytes()
-        path.write_bytes(files[key] + number.to_bytes(4, "big"))  # trailing bytes make each file's content its own
+        path.write_bytes(files[key] + number.to_bytes(4, "big"))  # trailing bytes make each file's content unique
         path.with_suffix(".txt").write_text(f"a drawing, number {number % 100}, in many colours")
 
 
 def measure(count: int, work: Path) -> dict[str, Any]:
-    """Seconds and rates at ``count`` pictures."""
+    """Measure seconds and rates at ``count`` pictures."""
     import torch
 
     from sdft_ext.dataset.batches import Batches
@@ -96,7 +96,7 @@ def measure(count: int, work: Path) -> dict[str, Any]:
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench dataset", description=__doc__)
-    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
+    parser.add_argument("--json", metavar="FILE", help="write the figures here too")
     parser.add_argument("--counts", type=int, nargs="+", default=list(COUNTS), help="numbers of pictures")
     options = parser.parse_args(argv)
     figures = []

@@ -1,4 +1,4 @@
-"""Lines through measured passes: what each moment of a step takes, for any size of picture, batch and width."""
+"""Lines through measured passes: the memory of each moment of a step, for any size of picture, batch and width."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from .traced_step import Trace
 
 BATCHES = (2, 4)
-"""Each picture brings its caption, however small it is. (A single picture goes through other operations here and
-there.)
-"""
+"""Batch sizes; each picture adds a caption, however small it is. (A single picture uses some other operations.)"""
 GRID = tuple(
     (cells, width) for cells in (4, 16, 64, 256, 1024, 4096, 16384, 65536, 2**18) for width in (1, 8, 32, 128, 512)
 )
@@ -37,7 +35,7 @@ class Passes:
 
 
 def lines(found: Passes, cells: tuple[int, int], widths: tuple[float, float]) -> tuple[list[Line], Line]:
-    """Those moments that are the highest somewhere, and what is held between forward and backward."""
+    """Return the moments that are the highest anywhere, and the memory held between forward and backward."""
     held = _fit([trace.held for trace in found.all], cells, widths)
     count = len(found.small.moments)
     if not len(found.large.moments) == len(found.several.moments) == count:
@@ -48,27 +46,27 @@ def lines(found: Passes, cells: tuple[int, int], widths: tuple[float, float]) ->
         traces = found.all if same else found.all[:3]
         line = _fit([trace.moments[i][0] for trace in traces], cells, widths)
         if not same:
-            # A network with more layers goes through more operations: what it keeps goes as the rest does.
-            there = min(max(line[1] / held[1], 0.0), 1.0)
+            # A network with more layers has more operations: its stored results grow as the others do.
+            share = min(max(line[1] / held[1], 0.0), 1.0)
             line = [
-                *(number - widths[0] * more * there for number, more in zip(line[:2], held[3:], strict=True)),
+                *(number - widths[0] * more * share for number, more in zip(line[:2], held[3:], strict=True)),
                 line[2],
-                *(more * there for more in held[3:]),
+                *(more * share for more in held[3:]),
             ]
         moments.append([*line, found.small.moments[i][1]])
-    # Gradients that aren't in a moment's bytes are worth something: a moment with more of them may be the highest.
-    kept: list[Line] = []
+    # Gradients aren't in a moment's bytes: a moment with more of them may be the highest.
+    found_highest: list[Line] = []
     for gradients in (0.0, 16.0, 256.0, 4096.0):
         for size, width in GRID:
             highest = max(moments, key=lambda line: value(line, size, width, gradients))
             most = value(highest, size, width, gradients)
-            if most > 1.01 * max((value(line, size, width, gradients) for line in kept), default=0.0):
-                kept.append(highest)
-    return [_rounded(line) for line in kept], _rounded([*held, 0.0])
+            if most > 1.01 * max((value(line, size, width, gradients) for line in found_highest), default=0.0):
+                found_highest.append(highest)
+    return [_rounded(line) for line in found_highest], _rounded([*held, 0.0])
 
 
 def value(line: Line, cells: float, width: float, gradients_mb: float) -> float:
-    """Megabytes of a line for one picture."""
+    """Compute the megabytes of a line for one picture."""
     fixed, cell, picture, wide, both, share = line
     return fixed + picture + wide * width + (cell + both * width) * cells / 1024 + share * gradients_mb
 
@@ -88,6 +86,7 @@ def _fit(found: list[int], cells: tuple[int, int], widths: tuple[float, float]) 
 
 
 def line_through(small: float, large: float, cells: tuple[int, int]) -> tuple[float, float]:
+    """Return intercept and slope of the line through the values at two numbers of cells."""
     each = (large - small) / (cells[1] - cells[0])
     return small - each * cells[0], each
 

@@ -1,4 +1,4 @@
-"""python -m bench memory [--write | --check] [--json FILE]: what a run takes of the memory besides its weights.
+"""python -m bench memory [--write | --check] [--json FILE]: the memory that a run needs besides its weights.
 
 Without options, coefficients are counted for every model at its published size; the toy's steps are computed for this,
 the others' go through with fake tensors (see ``traced_step``). A moment of a step grows in proportion to pixels ×
@@ -57,7 +57,7 @@ def cases(kinds: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
 
 
 def measure(name: str, kinds: Sequence[str] = KINDS) -> Iterator[tuple[str, Any]]:
-    """(case, figures) of one family."""
+    """Yield (case, figures) of one family."""
     sort, sides = family(name), SIDES[name]
     cells = ((sides[0] // 8) ** 2, (sides[1] // 8) ** 2)
     for kind, precision, checkpointing in cases(kinds):
@@ -92,10 +92,8 @@ def measure(name: str, kinds: Sequence[str] = KINDS) -> Iterator[tuple[str, Any]
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench memory", description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument(
-        "--family", choices=tuple(SIDES), action="append", help="only this one; may be given several times"
-    )
-    parser.add_argument("--kind", choices=KINDS, action="append", help="only this one; may be given several times")
+    parser.add_argument("--family", choices=tuple(SIDES), action="append", help="only this one; can be repeated")
+    parser.add_argument("--kind", choices=KINDS, action="append", help="only this one; can be repeated")
     parser.add_argument("--write", action="store_true", help="write the forecast's coefficients")
     parser.add_argument("--check", action="store_true", help="measure runs against the forecast; write docs/memory.md")
     options = parser.parse_args(argv)
@@ -118,7 +116,7 @@ def main(argv: list[str]) -> int:
 
 
 def _json(table: dict[str, dict[str, Any]]) -> str:
-    """A line for each case."""
+    """Write the table as JSON, one line for each case."""
     families = [
         f'"{name}": {{\n' + ",\n".join(f' "{case}": {json.dumps(figures)}' for case, figures in cases.items()) + "\n}"
         for name, cases in table.items()

@@ -61,7 +61,7 @@ def checkpoint(path: Path, entries: dict[str, Entry]) -> None:
 
 
 def lora(path: Path, family: Family) -> None:
-    """A LoRA of every layer."""
+    """Write a LoRA of every layer."""
     draws, made = torch.Generator().manual_seed(1), {}
     for name, shape in files.layers(family).items():
         down = torch.randn(RANK, *shape[1:], generator=draws) * 0.02
@@ -71,13 +71,13 @@ def lora(path: Path, family: Family) -> None:
 
 
 def peak_mb() -> float:
-    """The most resident memory that this process has had; Linux tells it."""
-    told = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    return float(next(line.split()[1] for line in told.splitlines() if line.startswith("VmHWM:"))) / 1024
+    """Return the peak of this process's resident memory in megabytes, as Linux reports it."""
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    return float(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))) / 1024
 
 
 def in_own_process(base: Path, change: Path, target: Path) -> dict[str, float]:
-    """Seconds and peak of one merge."""
+    """Run one merge in a process of its own; return its seconds and peak."""
     command = [sys.executable, "-m", "bench.merge", str(base), str(change), str(target)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     if done.returncode:
@@ -90,7 +90,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench merge", description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--family", choices=tuple(reference_families.UNET), default="sdxl")
-    parser.add_argument("--folder", type=Path, help="where the files may lie meanwhile; default: the temporary folder")
+    parser.add_argument("--folder", type=Path, help="folder for the temporary files; default: the system's")
     options = parser.parse_args(argv)
     family = reference_families.family(options.family)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
@@ -99,8 +99,8 @@ def main(argv: list[str]) -> int:
         size, free = sum(entry.length for entry in entries.values()), shutil.disk_usage(folder).free
         if free < 2.2 * size:
             parser.error(
-                f"{folder} has {free / 1e9:.0f} GB left, {2.2 * size / 1e9:.0f} are needed: name another folder with "
-                f"--folder."
+                f"{folder} has {free / 1e9:.0f} GB free, {2.2 * size / 1e9:.0f} GB are needed: choose another folder "
+                "with --folder."
             )
         checkpoint(base, entries)
         lora(change, family)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def first_step_seconds(folder: Path, number: int) -> float:
-    """Start ``python -m sdft_ext train`` for one step, and read when the log says the step was finished."""
+    """Run ``python -m sdft_ext train`` for one step; return the seconds until the log says that it was finished."""
     started = time.time()
     command = [
         *(sys.executable, "-m", "sdft_ext", "train", str(ROOT / "assets/example/subject.yaml")),

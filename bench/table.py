@@ -1,4 +1,4 @@
-"""A table on the terminal, and the same figures as a file."""
+"""Prints figures as a table, and writes them to a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as their widest cell: the first left-aligned, the others right."""
+    """Format a table whose columns are as wide as their widest cell: the first left-aligned, the others right."""
     cells = [[str(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = [
