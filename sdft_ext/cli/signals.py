@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from ..control import RunControl
 
-OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes: done; failed; wrong usage, recipe or input; stopped by Ctrl-C."""
+OK, FAILED, USAGE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes: done; failed; wrong usage, recipe or input; a file isn't known to be harmless; stopped by Ctrl-C."""
 
 
 HANGUPS = [getattr(signal, name) for name in ("SIGHUP", "SIGBREAK") if hasattr(signal, name)]

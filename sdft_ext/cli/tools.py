@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..recipe import Precision
-from .signals import FAILED, OK
+from .signals import FAILED, OK, UNKNOWN
 
 PRECISIONS = get_args(Precision)
 
@@ -55,7 +55,10 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def add_checkpoint_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add the two commands that an old checkpoint needs first: ``scan`` and ``convert``."""
-    text = "List what a .ckpt would import, without running any of it. Exit code 1: something dangerous."
+    text = (
+        "List what a .ckpt would import, without running any of it. Exit code 1: something dangerous; 3: not known to "
+        "be harmless."
+    )
     scan = _command(commands, common, "scan", text)
     scan.set_defaults(command=_scan)
     scan.add_argument("file", metavar="FILE", type=Path)
@@ -145,4 +148,4 @@ def _scan(options: argparse.Namespace) -> int:
 
     found = scan(options.file)
     print(found.text)
-    return FAILED if found.dangerous else OK
+    return {"dangerous": FAILED, "harmless": OK}.get(found.verdict, UNKNOWN)

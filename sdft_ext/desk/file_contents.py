@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..formats.pickle_report import Report
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -39,18 +42,27 @@ def describe(path: Path) -> dict[str, Any]:
 
 def scan(path: Path) -> dict[str, Any]:
     """Return a pickle's ``imports``, each with its verdict, and the verdict on the file."""
+    from ..formats.pickle_report import printable
     from ..formats.single_file import scan
 
     found = scan(path)
     return {
         "file": str(path),
         "imports": [
-            {"name": one.name, "verdict": one.verdict} for one in sorted(found.imports, key=lambda one: one.name)
+            {"name": printable(one.name), "verdict": one.verdict}
+            for one in sorted(found.imports, key=lambda one: one.name)
         ],
         "tensors": found.tensors,
         "verdict": found.verdict,
-        "message": found.text.splitlines()[0] if not found.problem else found.problem,
+        "message": _message(found),
     }
+
+
+def _message(report: Report) -> str:
+    """Summarize a scan; what to do about a dangerous file, the page says."""
+    if report.verdict == "damaged":
+        return report.message
+    return " ".join([report.text.splitlines()[0], *([report.message] if report.verdict == "suspicious" else [])])
 
 
 def _counted(counts: dict[str, int]) -> str:

@@ -1,25 +1,23 @@
 """Read old checkpoints (``.ckpt``, ``.pt``) without running anything in them.
 
-A pickle is a program: its globals name what it imports and calls. Here, only tensors, their storages and OrderedDict
-are resolved. Every other global becomes an inert placeholder, which is never imported, does nothing when called, and is
-reported. (torch's own ``weights_only`` refuses Lightning checkpoints, which most old files are.) The resolved objects
-can't be modified either, because a pickle may set attributes of its objects.
+A pickle is a program: its globals name what it imports and calls. ``pickle_machine`` resolves only tensors, their
+storages and OrderedDict. (torch's own ``weights_only`` refuses Lightning checkpoints, which most old files are.) A scan
+judges every pickle in a file to its end, not only the one that torch would take for the checkpoint: torch runs what
+comes first, before it notices that the rest is something else.
 """
 
 from __future__ import annotations
 
 import io
-import math
 import mmap
 import os
 import pickle
 import pickletools
 import struct
+import tarfile
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,113 +25,46 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
+from .pickle_machine import MAX_BYTES, MAX_STEPS, Limits, Machine, Opaque, Storage, StorageKind
+from .pickle_report import Report, printable, verdict
+from .zip_records import START, Archive
 
 ENDINGS = (".ckpt", ".pt", ".pth", ".bin")
 MAGIC = 0x1950A86A20F9469CFC6C
 """First number of torch's old format (before 1.6)."""
-DTYPES = {
-    "FloatStorage": torch.float32,
-    "DoubleStorage": torch.float64,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-}
-STRETCH = 1 << 24
-"""Most elements that a tensor may have beyond those of its storage (a stride of 0 repeats one element)."""
+PROTOCOL = b"\x80"
+"""First byte of every pickle that torch writes."""
+__all__ = ["ENDINGS", "Opaque", "load", "load_tensors", "note_pickle", "scan"]
+MAX_PICKLES = 100
+"""Pickles in a row that a scan judges."""
+ERRORS = (
+    pickle.UnpicklingError,
+    EOFError,
+    zipfile.BadZipFile,
+    KeyError,
+    IndexError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+    NotImplementedError,
+    struct.error,
+)
+"""What a damaged file can raise."""
 
 
-class Inert:
-    """A placeholder for something that a pickle would import; accepts every call and does nothing."""
+def load(path: str | Path) -> tuple[Any, Report]:
+    """Return the object in a pickle, made of plain values, tensors and ``Opaque``, and the report.
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Inert:
-        return super().__new__(cls)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
-
-    def __setstate__(self, state: Any) -> None: ...
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Inert:
-        return self
-
-    def __setitem__(self, key: Any, value: Any) -> None: ...
-
-    def append(self, value: Any) -> None: ...
-
-    def extend(self, values: Any) -> None: ...
-
-    def add(self, value: Any) -> None: ...
-
-
-@dataclass(frozen=True)
-class Storage:
-    """A storage: its elements, one-dimensional."""
-
-    elements: Tensor
-
-
-@dataclass(frozen=True)
-class StorageKind:
-    """The number format of a storage."""
-
-    dtype: torch.dtype
-
-
-@dataclass
-class Import:
-    """A global that a pickle names. ``verdict``: tensors (resolved), or harmless, suspicious, dangerous (not)."""
-
-    name: str
-    verdict: str
-
-
-@dataclass
-class Report:
-    """What a file would import, and how many tensors it has."""
-
-    path: Path
-    imports: list[Import] = field(default_factory=list)
-    tensors: int = 0
-    problem: str = ""
-    """Why the tensors can't be read, if they can't."""
-
-    def add(self, name: str, verdict: str) -> None:
-        """Add an import, unless it is listed already."""
-        if all(found.name != name for found in self.imports):
-            self.imports.append(Import(name, verdict))
-
-    @property
-    def dangerous(self) -> bool:
-        """Return whether an import could run programs."""
-        return any(found.verdict == "dangerous" for found in self.imports)
-
-    @property
-    def verdict(self) -> str:
-        """Return the verdict on the file, the worst that applies: dangerous, damaged, suspicious or harmless."""
-        if self.dangerous:
-            return "dangerous"
-        if self.problem:
-            return "damaged"
-        return "suspicious" if any(found.verdict == "suspicious" for found in self.imports) else "harmless"
-
-    @property
-    def text(self) -> str:
-        """Write the report as lines of text."""
-        lines = [f"{self.path}: {self.tensors} tensors, {len(self.imports)} imports listed, none run."]
-        lines += [
-            f"  {i.verdict:10} {_printable(i.name)}" for i in sorted(self.imports, key=lambda i: (i.verdict, i.name))
-        ]
-        if self.problem:
-            lines.append(self.problem)
-        if self.dangerous:
-            lines.append(
-                "Some imports could run programs. Don't open this file elsewhere; 'convert' keeps only its tensors."
-            )
-        return "\n".join(lines)
+    Raises ModelError where the file is truncated or not a pickle, or programs would read different things in it.
+    """
+    path = Path(path)
+    report = Report(path)
+    with _reading(path):
+        return _load(path, report), report
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], Report]:
@@ -141,9 +72,7 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], Report]:
 
     Raises ModelError where the file is truncated or not a checkpoint.
     """
-    path = Path(path)
-    report = Report(path)
-    content = _load(path, report)
+    content, report = load(path)
     tensors = _state_dict(content)
     report.tensors = len(tensors)
     if not tensors:
@@ -152,7 +81,7 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], Report]:
 
 
 def scan(path: str | Path) -> Report:
-    """List what a pickle would import; nothing is imported or run.
+    """List what the pickles in a file would import; nothing is imported or run.
 
     Raises ModelError where the file is missing, or so damaged that not even its imports can be listed.
     """
@@ -161,12 +90,19 @@ def scan(path: str | Path) -> Report:
         raise ModelError(f"{path} doesn't exist.")
     report = Report(path)
     try:
-        report.tensors = len(_state_dict(_load(path, report)))
+        with _reading(path):
+            report.tensors = len(_state_dict(_load(path, report, whole=True)))
     except ModelError as error:
-        if not report.imports:
+        if not report.imports and not report.oddities:
             raise
         report.problem = str(error)
     return report
+
+
+def note_pickle(path: Path, report: Report) -> None:
+    """Add what a file of another kind imports where a program loads it as a pickle, if it is one too."""
+    with open(path, "rb") as file, suppress(*ERRORS):
+        _run(file, _no_storage, report, Limits())
 
 
 def _state_dict(content: Any) -> dict[str, Tensor]:
@@ -189,34 +125,12 @@ def _without_tensors(content: Any) -> str:
     return "contains no tensors with names: it is not a checkpoint."
 
 
-def _printable(name: str) -> str:
-    """Make a name from a file safe to print in a terminal."""
-    return "".join(character if character.isprintable() else "�" for character in name[:200])
-
-
-def _load(path: Path, report: Report) -> Any:
-    """Return a file's content. Its imports are added to the report, even where ModelError is raised."""
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what a damaged file raises into a ModelError that names it."""
     try:
-        if zipfile.is_zipfile(path):
-            return _load_zip(path, report)
-        with open(path, "rb") as file:
-            return _load_legacy(file, path, report)
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        zipfile.BadZipFile,
-        KeyError,
-        IndexError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        AssertionError,
-        OverflowError,
-        MemoryError,
-        RuntimeError,
-        NotImplementedError,
-        struct.error,
-    ) as error:
+        yield
+    except ERRORS as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(
@@ -225,36 +139,91 @@ def _load(path: Path, report: Report) -> Any:
         ) from error
 
 
-def _load_zip(path: Path, report: Report) -> Any:
-    with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
-        names = [name for name in archive.namelist() if name.endswith("data.pkl")]
-        if not names:
-            raise ModelError(f"{path} is a zip archive without a checkpoint in it: unpack it and name the model file.")
-        root = names[0][: -len("data.pkl")]
-        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        start, size = _member(archive.getinfo(names[0]), memory)
-        loaded: dict[str, Storage] = {}
-
-        def storage(kind: StorageKind, key: str, _count: int) -> Storage:
-            if key not in loaded:
-                begin, length = _member(archive.getinfo(f"{root}data/{key}"), memory)
-                loaded[key] = Storage(_mapped(memory, begin, length, kind.dtype))
-            return loaded[key]
-
-        program = _next_pickle(io.BytesIO(memory[start : start + size]))
-        _list_imports(program, report)
-        return _Reader(io.BytesIO(program), storage, report).load()
+def _load(path: Path, report: Report, whole: bool = False) -> Any:
+    """Return a file's content. Its imports are added to the report, even where an error is raised; with ``whole``,
+    those of every pickle in it.
+    """
+    with open(path, "rb") as file:
+        start = file.read(512)
+        file.seek(0)
+        if whole:
+            _note_other_kinds(path, start, report)
+        if start.startswith(START):
+            return _ZipReader(file, path, report).load(whole)
+        if start.startswith(PROTOCOL):
+            return _StreamReader(file, path, report).load(whole)
+        with suppress(*ERRORS):  # the first pickles had no such beginning, and torch still runs them
+            if whole and _StreamReader(file, path, report).load(whole) is not None:
+                return None
+    raise ModelError(f"{path} is not a checkpoint: it is cut off or something else; copy or download it again.")
 
 
-def _member(member: zipfile.ZipInfo, memory: mmap.mmap) -> tuple[int, int]:
-    """Return a zip member's offset and length in the file. Checkpoints are stored uncompressed. Raises ValueError."""
-    if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-        raise ValueError("it is compressed or encrypted, which checkpoints aren't")
-    name, extra = struct.unpack("<26xHH", memory[member.header_offset : member.header_offset + 30])
-    start = member.header_offset + 30 + name + extra
-    if start + member.file_size > len(memory):
-        raise EOFError("the file ends in the middle of a tensor")
-    return start, member.file_size
+def _note_other_kinds(path: Path, start: bytes, report: Report) -> None:
+    """Note where a file is of two kinds at once."""
+    if not start.startswith(START) and zipfile.is_zipfile(path):
+        report.oddities.append(f"{path} is a pickle with a zip archive behind it.")
+    with suppress(tarfile.HeaderError, ValueError):
+        tarfile.TarInfo.frombuf(start.ljust(512, b"\0"), "utf-8", "surrogateescape")
+        report.oddities.append(f"{path} is a tar archive, whose pickles old versions of torch run.")
+
+
+class _ZipReader:
+    """Reads torch's format since 1.6: a zip archive with a pickle, and a member for each storage."""
+
+    def __init__(self, file: IO[bytes], path: Path, report: Report) -> None:
+        self._path, self._report, self._limits = path, report, Limits()
+        self._memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        with zipfile.ZipFile(path) as archive:
+            self._archive = Archive(archive, self._memory)
+        self._loaded: dict[str, Storage] = {}
+        self._folder = ""
+
+    def load(self, whole: bool) -> Any:
+        odd = list(self._archive.oddities())
+        program = self._archive.program()
+        if whole:
+            self._report.oddities += [f"{self._path} is an unusual zip archive: {what}." for what in odd]
+            self._judge_others(program)
+        if program is None:
+            raise ModelError(
+                f"{self._path} is a zip archive without a checkpoint in it: unpack it and name the model file."
+            )
+        if odd and not whole:
+            raise ModelError(
+                f"{self._path} is not an archive of torch's ({odd[0]}), and programs would read different things in "
+                "it: save or download it again."
+            )
+        self._folder = self._archive.folder(program)
+        return self._run(program, whole)
+
+    def _run(self, member: zipfile.ZipInfo, whole: bool = True) -> Any:
+        """Interpret a member's pickle, and list what stands behind it in the member."""
+        start, size = self._archive.range(member)
+        if size > MAX_BYTES:
+            raise ValueError(f"its pickle is longer than {MAX_BYTES:,} bytes")
+        stream = io.BytesIO(self._memory[start : start + size])
+        content = _run(stream, self._storage, self._report, self._limits)
+        if whole:
+            _judge_rest(stream, self._report, self._limits)
+        return content
+
+    def _judge_others(self, program: zipfile.ZipInfo | None) -> None:
+        """List the imports of members that torch doesn't write, each as if it were the checkpoint."""
+        others = [member for member in self._archive.others() if member is not program]
+        if others:
+            self._report.oddities.append(
+                f"{self._path} has {len(others)} members that torch doesn't write in a checkpoint, such as "
+                f"{printable(others[0].filename)}."
+            )
+        for member in others:
+            with suppress(*ERRORS):
+                self._run(member)
+
+    def _storage(self, kind: StorageKind, key: str, _count: int) -> Storage:
+        name = f"{self._folder}data/{key}"
+        if name not in self._loaded:
+            self._loaded[name] = Storage(_mapped(self._memory, *self._archive.range_of(name), kind.dtype))
+        return self._loaded[name]
 
 
 def _mapped(memory: mmap.mmap, start: int, length: int, dtype: torch.dtype) -> Tensor:
@@ -264,53 +233,51 @@ def _mapped(memory: mmap.mmap, start: int, length: int, dtype: torch.dtype) -> T
     return torch.frombuffer(memory, dtype=dtype, count=length // dtype.itemsize, offset=start)
 
 
-def _next_pickle(file: IO[bytes]) -> bytes:
-    """Read the next pickle of a stream. Raises ValueError where it isn't one."""
-    start = file.tell()
-    for _ in pickletools.genops(file):
-        pass
-    end = file.tell()
-    file.seek(start)
-    return file.read(end - start)
+class _StreamReader:
+    """Reads torch's format before 1.6: magic, version, system, the object, the storages' keys, and their bytes; or a
+    bare pickle.
+    """
 
+    def __init__(self, file: IO[bytes], path: Path, report: Report) -> None:
+        self._file, self._path, self._report, self._limits = file, path, report, Limits()
+        self._waiting: dict[str, Storage] = {}
+        self._left = self._size = os.fstat(file.fileno()).st_size
 
-def _load_legacy(file: IO[bytes], path: Path, report: Report) -> Any:
-    """Load torch's format before 1.6: magic, version, system, the object, the storages' keys, and their bytes."""
-    waiting: dict[str, Storage] = {}
-    file_size = os.fstat(file.fileno()).st_size
+    def load(self, whole: bool) -> Any:
+        content = self._next()
+        if content is not True and isinstance(content, int) and content == MAGIC:
+            self._next()  # version
+            self._next()  # byte order and sizes of the system that wrote it
+            content = self._next()
+            self._read_storages(self._next())
+        if whole:
+            _judge_rest(self._file, self._report, self._limits)
+        return content
 
-    def storage(kind: StorageKind, key: str, count: int) -> Storage:
-        if key not in waiting:
-            if not 0 <= count * kind.dtype.itemsize <= file_size:
+    def _next(self) -> Any:
+        return _run(self._file, self._storage, self._report, self._limits)
+
+    def _storage(self, kind: StorageKind, key: str, count: int) -> Storage:
+        if key not in self._waiting:
+            self._left -= count * kind.dtype.itemsize
+            if count < 0 or self._left < 0:
                 raise EOFError("the file ends in the middle of a tensor")
-            waiting[key] = Storage(torch.empty(count, dtype=kind.dtype))
-        return waiting[key]
+            self._waiting[key] = Storage(torch.empty(count, dtype=kind.dtype))
+        return self._waiting[key]
 
-    def load_next() -> Any:
-        program = _next_pickle(file)
-        _list_imports(program, report)
-        return _Reader(io.BytesIO(program), storage, report).load()
-
-    if file.read(1) != b"\x80":
-        raise ModelError(f"{path} is not a checkpoint: it is cut off or something else; copy or download it again.")
-    file.seek(0)
-    first = load_next()
-    if not isinstance(first, int) or first != MAGIC:
-        return first  # a bare pickle, with its tensors in it
-    load_next()  # version
-    load_next()  # byte order and sizes of the system that wrote it
-    content = load_next()
-    for key in load_next():
-        (count,) = struct.unpack("<q", file.read(8))
-        if not 0 <= count <= file_size:
-            raise EOFError("the file ends in the middle of a tensor")
-        elements = waiting[key].elements if key in waiting else torch.empty(0, dtype=torch.uint8)
-        data = file.read(count * elements.element_size())
-        if key in waiting:
-            if len(data) != elements.numel() * elements.element_size():
+    def _read_storages(self, keys: Any) -> None:
+        if not isinstance(keys, list):
+            raise ValueError("the list of its tensors is missing")
+        for key in keys:
+            (count,) = struct.unpack("<q", self._file.read(8))
+            if not 0 <= count <= self._size:
                 raise EOFError("the file ends in the middle of a tensor")
-            elements.copy_(_elements(data, elements.dtype))
-    return content
+            elements = self._waiting[key].elements if key in self._waiting else torch.empty(0, dtype=torch.uint8)
+            data = self._file.read(count * elements.element_size())
+            if key in self._waiting:
+                if len(data) != elements.numel() * elements.element_size():
+                    raise EOFError("the file ends in the middle of a tensor")
+                elements.copy_(_elements(data, elements.dtype))
 
 
 def _elements(data: bytes, dtype: torch.dtype) -> Tensor:
@@ -319,78 +286,56 @@ def _elements(data: bytes, dtype: torch.dtype) -> Tensor:
     return torch.frombuffer(bytearray(data), dtype=dtype) if data else torch.empty(0, dtype=dtype)
 
 
-class _Reader(pickle.Unpickler):
-    """An unpickler that resolves only tensors."""
-
-    def __init__(self, file: IO[bytes], storage: Callable[[StorageKind, str, int], Storage], report: Report) -> None:
-        super().__init__(file, encoding="utf-8")
-        self._storage, self._report = storage, report
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Resolve a global and report it; what isn't a tensor's becomes a placeholder."""
-        self._report.add(f"{module}.{name}", _verdict(module, name))
-        if module in ("torch", "torch.storage") and name in DTYPES:
-            return StorageKind(DTYPES[name])
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch._utils" and name in _REBUILD:
-            return _REBUILD[name]
-        return type(name.rpartition(".")[2] or "Inert", (Inert,), {"__module__": "inert"})
-
-    def persistent_load(self, identifier: Any) -> Storage:
-        """Return a tensor's storage. Raises UnpicklingError for any other stored object."""
-        if not isinstance(identifier, tuple) or len(identifier) < 5 or not isinstance(identifier[1], StorageKind):
-            raise pickle.UnpicklingError("an object is stored in a way that checkpoints don't use")
-        return self._storage(identifier[1], str(identifier[2]), int(identifier[4]))
+def _run(stream: IO[bytes], storage: Callable[[StorageKind, str, int], Storage], report: Report, limits: Limits) -> Any:
+    """Interpret a stream's next pickle. Where that fails, its other imports are listed before the error is raised."""
+    start = stream.tell()
+    try:
+        return Machine(storage, report, limits).run(stream)
+    except ERRORS:
+        stream.seek(start)
+        with suppress(*ERRORS):
+            _list_imports(stream, report)
+        raise
 
 
-class _RebuildTensor:
-    """Makes a tensor of a storage, first element, sizes and strides. It is an object without attributes, not a
-    function, because a pickle can set a function's defaults.
-    """
-
-    __slots__ = ()
-
-    def __call__(
-        self, storage: Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *rest: Any
-    ) -> Tensor:
-        if math.prod(size) > storage.elements.numel() + STRETCH:
-            raise ValueError("a tensor is larger than its data in the file")
-        return torch.as_strided(storage.elements, size, stride, offset)
+def _judge_rest(stream: IO[bytes], report: Report, limits: Limits) -> None:
+    """List the imports of the pickles that follow in a stream, of which programs may load each."""
+    for _ in range(MAX_PICKLES):
+        start = stream.tell()
+        if not stream.read(1):
+            return
+        stream.seek(start)
+        if len(report.oddities) < 10:
+            report.oddities.append(f"{report.path} goes on behind its pickle, at byte {start:,}.")
+        _run(stream, _no_storage, report, limits)
+    raise ValueError(f"it has more than {MAX_PICKLES} pickles")
 
 
-class _RebuildParameter:
-    __slots__ = ()
-
-    def __call__(self, data: Tensor, *rest: Any) -> Tensor:
-        return data
+def _no_storage(_kind: StorageKind, _key: str, _count: int) -> Storage:
+    return Storage(torch.empty(0))
 
 
-_REBUILD: dict[str, Any] = {
-    "_rebuild_tensor": _RebuildTensor(),
-    "_rebuild_tensor_v2": _RebuildTensor(),
-    "_rebuild_parameter": _RebuildParameter(),
-}
-
-
-def _list_imports(program: bytes, report: Report) -> None:
-    """Add every global that a pickle names to the report, even if loading it fails before."""
-    from picklescan.scanner import scan_pickle_bytes
-
-    for found in scan_pickle_bytes(io.BytesIO(program), str(report.path)).globals:
-        report.add(f"{found.module}.{found.name}", _verdict(found.module, found.name))
-
-
-@lru_cache(maxsize=4096)
-def _verdict(module: str, name: str) -> str:
-    """Return 'tensors' for what is resolved here, or else picklescan's verdict on importing it."""
-    from picklescan.scanner import scan_pickle_bytes
-
-    if (module in ("torch", "torch.storage") and name in DTYPES) or (module, name) == ("collections", "OrderedDict"):
-        return "tensors"
-    if module == "torch._utils" and name in _REBUILD:
-        return "tensors"
-    strings = b"".join(b"X" + struct.pack("<I", len(text)) + text for text in (module.encode(), name.encode()))
-    found = scan_pickle_bytes(io.BytesIO(b"\x80\x04" + strings + b"\x93."), name).globals
-    verdict = found[0].safety.value if found else "suspicious"
-    return "harmless" if verdict == "innocuous" else verdict
+def _list_imports(stream: IO[bytes], report: Report) -> None:
+    """Add every global that the next pickle names to the report, by its opcodes alone."""
+    strings, memo, last = ["", ""], dict[int, str](), ""
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+        if number > MAX_STEPS:
+            raise ValueError(f"it has more than {MAX_STEPS:,} steps")
+        name = opcode.name
+        if name in ("GLOBAL", "INST"):
+            module, _, attribute = str(argument).partition(" ")
+            report.add(module, attribute, verdict(module, attribute))
+        elif name == "STACK_GLOBAL":
+            report.add(strings[0], strings[1], verdict(strings[0], strings[1]))
+        elif name.endswith("GET"):
+            strings = [strings[1], memo.get(int(argument or 0), "")]
+        elif name == "MEMOIZE":
+            memo[len(memo)] = last
+        elif name.endswith("PUT"):
+            memo[int(argument or 0)] = last
+        elif isinstance(argument, str):
+            last = argument
+            strings = [strings[1], argument]
+            continue
+        if not name.endswith("PUT") and name != "MEMOIZE":
+            last = ""

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ..errors import ModelError
 from . import pickles
+from .pickle_report import Report
+from .tensor_file import HEADER_LIMIT, TensorFile, TensorFileError
 
 
 @dataclass
@@ -49,15 +51,14 @@ def read(path: str | Path) -> Checkpoint:
         raise ModelError(f"{path} is a folder: choose a file.")
     if not path.is_file():
         raise ModelError(f"{path} doesn't exist: choose an existing file.")
-    with open(path, "rb") as file:
-        start = file.read(64)
+    start = _start(path)
     if not start:
         raise ModelError(f"{path} is empty (0 bytes): copy or download it again.")
     if start.lstrip()[:1] == b"<":
         raise ModelError(f"{path} is a web page, not a model: the download went wrong; download it again.")
     if start.startswith(b"version https://git-lfs"):
         raise ModelError(f"{path} is only a Git LFS pointer to the file: run 'git lfs pull', or download the file.")
-    if path.suffix.lower() in pickles.ENDINGS and start[8:10] != b'{"':
+    if path.suffix.lower() in pickles.ENDINGS and not is_tensor_file(start):
         tensors, report = pickles.load_tensors(path)
         shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
         return Checkpoint(path, shapes, {}, _config(path), tensors, report.dangerous)
@@ -67,22 +68,39 @@ def read(path: str | Path) -> Checkpoint:
             "otherwise, unpack it."
         )
     try:
+        file = TensorFile(path)
         opened = safe_open(path, framework="pt")
-        shapes = {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, ValueError) as error:
+    except TensorFileError as error:
+        raise ModelError(str(error)) from error
+    except (SafetensorError, OSError) as error:
         raise ModelError(
             f"{path} can't be read as .safetensors ({error}): it is cut off or something else; copy or download it "
             "again."
         ) from error
-    return Checkpoint(path, shapes, dict(opened.metadata() or {}), _config(path), opened)
+    shapes = {key: entry.shape for key, entry in file.entries.items()}
+    return Checkpoint(path, shapes, file.metadata, _config(path), opened)
 
 
-def scan(path: str | Path) -> pickles.Report:
-    """List what a checkpoint file would import; for a ``.safetensors`` file, nothing. Raises ModelError."""
+def scan(path: str | Path) -> Report:
+    """List what a checkpoint file would import; for one with safetensors in it, nothing. Raises ModelError."""
     path = Path(path)
-    if path.suffix.lower() == ".safetensors" and path.is_file():
-        return pickles.Report(path, [], len(read(path)))
+    named_pickle = path.suffix.lower() in pickles.ENDINGS
+    if path.is_file() and (path.suffix.lower() == ".safetensors" or (named_pickle and is_tensor_file(_start(path)))):
+        report = Report(path, tensors=len(read(path)))
+        if named_pickle:
+            pickles.note_pickle(path, report)
+        return report
     return pickles.scan(path)
+
+
+def is_tensor_file(start: bytes) -> bool:
+    """Return whether a file that begins with these bytes is a safetensors file: a length, and JSON of that length."""
+    return start[8:].lstrip()[:1] == b"{" and 2 <= int.from_bytes(start[:8], "little") <= HEADER_LIMIT
+
+
+def _start(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(64)
 
 
 def _config(path: Path) -> dict[str, Any] | None:

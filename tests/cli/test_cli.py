@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from sdft_ext.cli.main import FAILED, OK, USAGE, main
+from sdft_ext.cli.signals import UNKNOWN
 from sdft_ext.recipe import FULL, LORA_FAMILY, WORDS, MethodName, Recipe, presets
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.docs import markdown
@@ -141,7 +142,6 @@ def test_a_malicious_pickle_is_named_and_not_run(capsys, tmp_path, monkeypatch):
     assert not Path("IT_RAN").exists()
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="what isn't on a list of dangers passes as harmless")
 @pytest.mark.parametrize(
     "name",
     [
@@ -158,10 +158,10 @@ def test_scan_passes_no_import_that_it_does_not_know(name, capsys, tmp_path):
     module, _, attribute = name.rpartition(".")
     path = tmp_path / "unknown.ckpt"
     path.write_bytes(b"\x80\x02c" + f"{module}\n{attribute}\n".encode() + b"(X\x01\0\0\0xtR.")
-    assert main(["scan", str(path)]) != OK or "could run" in capsys.readouterr().out
+    assert main(["scan", str(path)]) in (FAILED, UNKNOWN)
+    assert "could run programs" in capsys.readouterr().out
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="it is called cut off")
 def test_scan_reads_safetensors_that_are_called_ckpt(capsys, tmp_path):
     save_file({"a": np.ones(2, np.float32)}, str(tmp_path / "a.ckpt"))
     code = main(["scan", str(tmp_path / "a.ckpt")])
@@ -250,11 +250,3 @@ def test_the_page_names_the_package_that_it_lacks(package):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.startswith(f"The page needs {package}") and "pip install '.[page]'" in done.stderr
-
-
-def test_a_home_folder_that_does_not_exist_is_said(capsys):
-    assert main(["scan", "~no-such-user/model.ckpt"]) != OK
-    assert "sdft: unexpected" not in capsys.readouterr().err
-    assert main(["tools", "metadata", "~no-such-user/model.safetensors"]) != OK
-    said = capsys.readouterr().err
-    assert "sdft: unexpected" not in said and "~" in said

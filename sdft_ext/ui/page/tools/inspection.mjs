@@ -18,7 +18,7 @@ const ORDER = ["dangerous", "suspicious", "harmless", "tensors"];
 /** How the notice of a whole file looks, and what to do. @type {Record<Scan["verdict"], [look: string, advice: string]>} */
 const ADVICE = {
   harmless: ["good", ""],
-  suspicious: ["warn", " Some imports are unknown here: nobody can say what they would do. Convert keeps only the file's tensors."],
+  suspicious: ["warn", ""],
   damaged: ["warn", ""],
   dangerous: ["bad", " Some imports could run programs. Don't open this file in other programs. Convert keeps only its tensors."],
 };
