@@ -101,12 +101,6 @@ def add_settings() -> None:
         "sdft_runs_folder",
         option("", "Folder of the runs").info("empty: sdft in the WebUI's data folder").needs_restart(),
     )
-    shared.opts.add_option(
-        "sdft_names",
-        option("", "Names of this server")
-        .info("where it is reached by a name without a login, such as studio.example.org; several with commas")
-        .needs_reload_ui(),
-    )
 
 
 def add_routes(_demo: Any, app: FastAPI) -> None:
@@ -123,6 +117,5 @@ def access() -> Access:
     from .api import Access
 
     options = shared.cmd_opts
-    own = [name.strip() for name in shared.opts.data.get("sdft_names", "").replace(",", " ").split()]
-    names = (*([options.server_name] if options.server_name else []), *own)
+    names = (options.server_name,) if options.server_name else ()
     return Access(api_auth=options.api_auth or "", local=not options.webui_is_non_local, names=names)

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..errors import SdftError
+from ..errors import ModelError, SdftError
 from ..recipe import Precision
 from ..storage import atomic
+from . import pickles
 from .kohya import BUNDLE
 from .metadata import with_hashes
-from .tensor_file import PRECISIONS
+from .tensor_file import PRECISIONS, TensorFile, TensorFileError
 
 NAMES = {1: ("emb_params",), 2: ("clip_l", "clip_g")}
 """Names of the tensors, by the number of text encoders."""
@@ -79,9 +78,8 @@ def read(path: str | Path, encoders: int) -> list[Tensor]:
 def metadata(path: Path) -> dict[str, str]:
     """Read the metadata of a .safetensors file; {} where it is another kind of file."""
     try:
-        with safe_open(path, "pt") as file:
-            return dict(file.metadata() or {})
-    except (OSError, SafetensorError):
+        return TensorFile(path).metadata
+    except (OSError, TensorFileError):
         return {}
 
 
@@ -91,11 +89,12 @@ def bundled(path: Path, encoders: int) -> dict[str, list[Tensor]]:
     Raises EmbeddingFileError where it can't be read, or is for another kind of model.
     """
     try:
-        with safe_open(path, "pt") as file:
-            keys = [key for key in file.keys() if key.startswith(BUNDLE)]  # noqa: SIM118
-            tensors = {key: file.get_tensor(key) for key in keys}
-    except (OSError, SafetensorError) as error:
-        raise EmbeddingFileError(f"{path} can't be read ({error}): it is cut off or something else.") from error
+        file = TensorFile(path)
+        tensors = {key: file[key] for key in file if key.startswith(BUNDLE)}
+    except OSError as error:
+        raise EmbeddingFileError(f"{path} can't be read ({error}): choose another file.") from error
+    except TensorFileError as error:
+        raise EmbeddingFileError(str(error)) from error
     words = dict.fromkeys(key[len(BUNDLE) :].rpartition(".")[0] for key in tensors)
     try:
         return {word: [tensors[f"{BUNDLE}{word}.{name}"].float() for name in NAMES[encoders]] for word in words}
@@ -106,15 +105,16 @@ def bundled(path: Path, encoders: int) -> dict[str, list[Tensor]]:
 def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix.lower() == ".safetensors":
-            with safe_open(path, "pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever an unpickler meets in a file that is something else
+            return dict(TensorFile(path))
+        content, _ = pickles.load(path)
+    except (TensorFileError, ModelError, OSError) as error:
         raise EmbeddingFileError(f"{path} can't be read as an embedding ({error}).") from error
     if isinstance(content, Mapping) and "string_to_param" in content:
         content = content["string_to_param"]
+    if isinstance(content, pickles.Opaque) and isinstance(content.state, Mapping):
+        content = content.state.get("_parameters", content.state)  # a ParameterDict
     if not isinstance(content, Mapping):
-        raise EmbeddingFileError(f"{path} is not an embedding: it contains a {type(content).__name__}.")
+        raise EmbeddingFileError(f"{path} is not an embedding: it contains no vectors.")
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
 
 

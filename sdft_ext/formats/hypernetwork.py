@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import SdftError
+from ..errors import ModelError, SdftError
 from ..recipe import Precision
 from ..storage import atomic
+from . import pickles
 from .tensor_file import PRECISIONS
 
 Weights = dict[str, Tensor]
@@ -93,12 +94,22 @@ def read(path: str | Path) -> HypernetworkFile:
     if not path.is_file():
         raise HypernetworkFileError(f"{path} doesn't exist: name a hypernetwork's .pt file.")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever an unpickler meets in a file that is something else
+        content, _ = pickles.load(path)
+    except (ModelError, OSError) as error:
         raise HypernetworkFileError(f"{path} can't be read as a hypernetwork ({error}).") from error
     widths = [key for key in content if isinstance(key, int)] if isinstance(content, dict) else []
     if not widths:
         raise HypernetworkFileError(f"{path} is not a hypernetwork: it contains no networks.")
+    try:
+        return _file(content, widths)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise HypernetworkFileError(
+            f"{path} is damaged or of an unknown kind ({error}): save or download it again."
+        ) from error
+
+
+def _file(content: Mapping[Any, Any], widths: list[int]) -> HypernetworkFile:
+    """Return the networks and their structure. Raises TypeError and others where the content is something else."""
     layers = tuple(content.get("layer_structure") or (1, 2, 1))
     dropout = content.get("dropout_structure")
     structure = Structure(

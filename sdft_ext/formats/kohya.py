@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import SdftError
@@ -25,7 +24,7 @@ from .family import Family
 from .ldm_keys import RESNET, inverse, translate, unet_prefixes
 from .lycoris import LycorisLayer
 from .metadata import with_hashes
-from .tensor_file import PRECISIONS
+from .tensor_file import PRECISIONS, TensorFile, TensorFileError
 
 BUNDLE = "bundle_emb."
 """Key prefix of the tensors of new words in a LoRA file (see ``formats.embedding``)."""
@@ -149,14 +148,12 @@ def read(path: str | Path, known: Mapping[str, str] | None = None) -> LoraFile:
     if not path.is_file():
         raise LoraFileError(f"{path} doesn't exist: name a LoRA file.")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            layers_only = [key for key in file.keys() if not key.startswith(BUNDLE)]  # noqa: SIM118 (no mapping)
-            tensors = {key: file.get_tensor(key) for key in layers_only}
-    except (SafetensorError, OSError) as error:
-        raise LoraFileError(
-            f"{path} can't be read as .safetensors ({error}): it is cut off or something else."
-        ) from error
+        file = TensorFile(path)
+        tensors = {key: file[key] for key in file if not key.startswith(BUNDLE)}
+    except OSError as error:
+        raise LoraFileError(f"{path} can't be read ({error.strerror or error}): choose another file.") from error
+    except TensorFileError as error:
+        raise LoraFileError(str(error)) from error
     found, foreign = _by_layer(tensors)
     if foreign:
         raise LoraFileError(
@@ -173,7 +170,7 @@ def read(path: str | Path, known: Mapping[str, str] | None = None) -> LoraFile:
     layers = {known[root]: _layer(path, root, parts) for root, parts in found.items()}
     if not layers:
         raise LoraFileError(f"{path} is not a LoRA: it is empty.")
-    return LoraFile(layers, metadata)
+    return LoraFile(layers, file.metadata)
 
 
 def _layer(path: Path, root: str, parts: dict[str, Tensor]) -> Layer:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from ..storage import json_file
 
-HEADER = 64 * 2**20
-"""Most bytes of a header that is read."""
+HEADER = 16 * 2**20
+"""Most bytes of a header that is read; a checkpoint's has half a million."""
+MAX_BRACKETS = 600_000
+"""Of a header: those of 200,000 tensors."""
 FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 XL, OPEN = "conditioner.embedders.1.model.", "cond_stage_model.model."
 FULL_WIDTH = 320
@@ -47,13 +49,17 @@ def _family(path: str, _modified: int, size: int) -> str:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(HEADER, size):
             return ""
-        try:
-            header = json_file.parse(file.read(length))
-        except ValueError:
-            return ""
-    if not isinstance(header, dict) or FIRST not in header:
+        text = file.read(length)
+    if text.count(b"[") + text.count(b"{") > MAX_BRACKETS:
         return ""
-    if header[FIRST]["shape"][0] < FULL_WIDTH:
+    try:
+        header = json_file.parse(text)
+        width = header[FIRST]["shape"][0]
+    except (ValueError, TypeError, LookupError):
+        return ""
+    if not isinstance(width, int):
+        return ""
+    if width < FULL_WIDTH:
         return "toy"
     return (
         "sdxl" if any(k.startswith(XL) for k in header) else "sd2" if any(k.startswith(OPEN) for k in header) else "sd1"

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -35,6 +35,12 @@ PRECISIONS: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch
 """Number formats by their names in recipes and tools."""
 HEADER_LIMIT = 100_000_000
 """Bytes of a header that the format allows."""
+MAX_BRACKETS, MAX_COMMAS = 600_000, 2_000_000
+"""Of a header: those of 200,000 tensors. Each takes far more memory than its byte."""
+MAX_DIMENSIONS = 64
+"""Of a tensor, as in torch."""
+MAX_SHOWN = 200
+"""Characters of a name from a file that an error shows."""
 
 
 class TensorFileError(SdftError, ValueError):
@@ -64,19 +70,16 @@ class TensorFile(Mapping[str, Tensor]):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         header, self._start = _header(self.path)
-        self.metadata = {str(k): str(v) for k, v in (header.pop("__metadata__", None) or {}).items()}
+        self.metadata = _metadata(self.path, header.pop("__metadata__", None))
         self.entries: dict[str, Entry] = {}
         self._begins: dict[str, int] = {}
+        found = [(*_entry(self.path, key, values), key) for key, values in header.items()]
         place = 0
-        try:
-            for key, values in sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0])):
-                entry = Entry(DTYPES[values["dtype"]], tuple(values["shape"]))
-                if values["data_offsets"] != [place, place + entry.length]:
-                    raise TensorFileError(f"{self.path} is damaged: the offsets of {key} are wrong.")
-                self.entries[key], self._begins[key] = entry, place
-                place += entry.length
-        except (KeyError, TypeError, IndexError) as error:
-            raise TensorFileError(f"{self.path} is not a known kind of safetensors file ({error!r}).") from error
+        for entry, begin, end, key in sorted(found, key=lambda one: (one[1], one[2], one[3])):
+            if (begin, end) != (place, place + entry.length):
+                raise TensorFileError(f"{self.path} is damaged: the offsets of {key[:MAX_SHOWN]} are wrong.")
+            self.entries[key], self._begins[key] = entry, place
+            place += entry.length
         if self._start + place != self.path.stat().st_size:
             raise TensorFileError(f"{self.path} is cut off or has extra data at its end: copy or download it again.")
 
@@ -143,19 +146,57 @@ def aligned(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     return dict(sorted(entries.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])))
 
 
+def _metadata(path: Path, values: Any) -> dict[str, str]:
+    """Return the metadata, which the format allows to be texts only. Raises TensorFileError."""
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise TensorFileError(f"{path} is damaged: its metadata are not names and texts. Save or download it again.")
+    return values
+
+
+def _entry(path: Path, key: str, values: Any) -> tuple[Entry, int, int]:
+    """Return a tensor's entry, and where its data begin and end. Raises TensorFileError."""
+    found = values if isinstance(values, dict) else {}
+    dtype, shape, offsets = (found.get(name) for name in ("dtype", "shape", "data_offsets"))
+    named = key[:MAX_SHOWN]
+    if isinstance(dtype, str) and dtype not in DTYPES:
+        raise TensorFileError(
+            f"{path} has numbers of a format that can't be read here ({dtype[:MAX_SHOWN]}, in {named}): choose a file "
+            "in fp32, fp16 or bf16."
+        )
+    if not isinstance(dtype, str) or not _lengths(shape) or not _lengths(offsets) or len(offsets) != 2:
+        raise TensorFileError(f"{path} is damaged: its header says nothing usable about {named}. Download it again.")
+    return Entry(DTYPES[dtype], tuple(shape)), offsets[0], offsets[1]
+
+
+def _lengths(values: Any) -> TypeGuard[list[int]]:
+    """Return whether this is a short list of whole numbers, none of them negative."""
+    return (
+        isinstance(values, list)
+        and len(values) <= MAX_DIMENSIONS
+        and all(type(value) is int and 0 <= value < 1 << 63 for value in values)
+    )
+
+
 def _header(path: Path) -> tuple[dict[str, Any], int]:
     """Read the header; return it and the offset of the tensors. Raises TensorFileError."""
     with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= HEADER_LIMIT:
+        start = file.read(9)
+        length = int.from_bytes(start[:8], "little")
+        if not 2 <= length <= HEADER_LIMIT or start[8:] not in (b"{", b""):
             raise TensorFileError(f"{path} is not a safetensors file: choose another file.")
-        text = file.read(length)
+        text = start[8:] + file.read(length - 1)
+    if len(text) != length:
+        raise TensorFileError(f"{path} is cut off: copy or download it again.")
+    if text.count(b"[") + text.count(b"{") > MAX_BRACKETS or text.count(b",") > MAX_COMMAS:
+        raise TensorFileError(f"{path} lists far more tensors than a model has: choose another file.")
     try:
         header = json_file.parse(text)
     except ValueError as error:
         raise TensorFileError(
             f"{path} is not a safetensors file, or damaged ({error}): copy or download it again."
         ) from error
-    if len(text) != length or not isinstance(header, dict):
-        raise TensorFileError(f"{path} is cut off: copy or download it again.")
+    if not isinstance(header, dict):
+        raise TensorFileError(f"{path} is not a safetensors file: choose another file.")
     return header, 8 + length

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from ..formats.tensor_file import NAMES, TensorFile
 from ..storage import json_file
 
 FIRST = ("modelspec.title", "modelspec.architecture", "ss_output_name", "ss_sd_model_name", "ss_network_module")
+MAX_DEPTH = 20
+"""Levels of a metadata value that is JSON; a deeper one is shown as text."""
+SURROGATE = "[\ud800-\udfff]"
 MAX_VALUE = 300
 """Characters of a metadata value that the text shows."""
 
@@ -37,7 +42,8 @@ def describe(path: str | Path) -> dict[str, Any]:
             found |= _layers(path)
         except (ValueError, RuntimeError) as error:
             found["problem"] = str(error)
-    return {**found, "metadata": {name: _value(text) for name, text in sorted(file.metadata.items(), key=_order)}}
+    metadata = ((_encodable(name), _encodable(text)) for name, text in sorted(file.metadata.items(), key=_order))
+    return {**found, "metadata": {name: _value(text) for name, text in metadata}}
 
 
 def _layers(path: str | Path) -> dict[str, Any]:
@@ -87,12 +93,31 @@ def _kind(file: TensorFile) -> str:
 
 def _value(text: str) -> Any:
     """Parse a value that is JSON; return any other as text."""
-    if text[:1] not in "{[":
+    if text[:1] not in ("{", "["):
         return text
     try:
-        return json_file.parse(text)
+        value = json_file.parse(text, finite=True)
     except ValueError:
         return text
+    return value if _plain(value) else text
+
+
+def _plain(value: Any) -> bool:
+    """Return whether a value can be written as JSON again: not nested deeply, of finite numbers and of characters."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        if any(isinstance(one, float) and not math.isfinite(one) for one in level):
+            return False
+        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = [one for values in inner for one in values]
+        if not level:
+            return not re.search(SURROGATE, json.dumps(value, ensure_ascii=False))
+    return False
+
+
+def _encodable(text: str) -> str:
+    """Return a text without lone surrogates, which no encoding has."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _order(item: tuple[str, str]) -> tuple[int, str]:

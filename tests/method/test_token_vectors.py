@@ -273,9 +273,6 @@ def test_files_of_other_kinds_are_refused_in_a_sentence(tmp_path):
     assert torch.equal(embedding.read(tmp_path / "old.pt", 1)[0], vectors)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=EmbeddingFileError, reason="torch refuses its ParameterDict, and our reader isn't asked"
-)
 def test_the_first_embeddings_are_read(tmp_path):
     """As rinongal's textual_inversion wrote them: the vectors lie in a torch.nn.ParameterDict."""
     vectors, path = torch.randn(2, 64), tmp_path / "first.pt"
