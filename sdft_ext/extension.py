@@ -101,6 +101,12 @@ def add_settings() -> None:
         "sdft_runs_folder",
         option("", "Folder of the runs").info("empty: sdft in the WebUI's data folder").needs_restart(),
     )
+    shared.opts.add_option(
+        "sdft_names",
+        option("", "Names of this server")
+        .info("where it is reached by a name without a login, such as studio.example.org; several with commas")
+        .needs_reload_ui(),
+    )
 
 
 def add_routes(_demo: Any, app: FastAPI) -> None:
@@ -117,5 +123,6 @@ def access() -> Access:
     from .api import Access
 
     options = shared.cmd_opts
-    names = (options.server_name,) if options.server_name else ()
+    own = [name.strip() for name in shared.opts.data.get("sdft_names", "").replace(",", " ").split()]
+    names = (*([options.server_name] if options.server_name else []), *own)
     return Access(api_auth=options.api_auth or "", local=not options.webui_is_non_local, names=names)

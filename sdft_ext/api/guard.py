@@ -35,8 +35,9 @@ class Access:
     """Options that the host was started with.
 
     ``api_auth``: users and passwords as in ``--api-auth`` (``user:password``, separated by commas), or empty.
-    ``local``: only this machine can reach the server; then only requests to a local name are answered. ``names``: host
-    names that count as local, too (``--server-name``). The page's login is found in the app itself.
+    ``local``: only this machine can reach the server. ``names``: further host names of this server (``--server-name``,
+    and those that its user has set): without a login, only requests to an address, a local name or one of these are
+    answered. The page's login is found in the app itself.
     """
 
     api_auth: str = ""
@@ -94,10 +95,12 @@ class Guard:
         return secrets.compare_digest(sent.encode("utf-8", "replace"), self.access.token.encode())
 
     def _host(self, request: Request) -> None:
-        """Raises Refused for a foreign name. A local server answers to local names and addresses, which no one can
-        redirect.
+        """Raises Refused for a foreign name, where no login protects the server.
+
+        A foreign page can point its own name at this server, and then counts as the same site; addresses and local
+        names can't be redirected so.
         """
-        if not self.access.local:
+        if self._asks_login() or self.access.users:
             return
         name = _host_name(request.headers.get("host", ""))
         if name in ("localhost", *(known.lower() for known in self.access.names)) or name.endswith(".localhost"):
@@ -105,13 +108,22 @@ class Guard:
         try:
             ipaddress.ip_address(name.partition("%")[0])
         except ValueError:
-            raise Refused(403, "This server is local: open it as http://127.0.0.1 or http://localhost.") from None
+            where = "This server is local: open it as http://127.0.0.1 or http://localhost."
+            if not self.access.local:
+                where = (
+                    "This server has no login, so it answers only to its address: open it so, set a login "
+                    "(--gradio-auth), or add its name to “Names of this server” in the settings."
+                )
+            raise Refused(403, where) from None
+
+    def _asks_login(self) -> bool:
+        """Whether users log in on the page. (gradio 4 also knows a login of the host's own.)"""
+        asked = any(getattr(self.app, name, None) is not None for name in ("auth", "auth_dependency"))
+        return self._user is not None and asked
 
     async def _credentials(self, request: Request) -> bool:
         """Whether the request carries a valid password. Raises Refused where a login is needed and missing."""
-        # gradio 4 also knows a login of the host's own.
-        asked = any(getattr(self.app, name, None) is not None for name in ("auth", "auth_dependency"))
-        login = self._user is not None and asked
+        login = self._asks_login()
         password = self._password(request)
         if password:
             return True
@@ -176,7 +188,11 @@ def _same_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is None or request.headers.get("sec-fetch-site") == "same-origin":
         return
-    if urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+    try:
+        sender = urlsplit(origin).netloc.lower()
+    except ValueError:  # "http://[" is no address
+        sender = ""
+    if sender != request.headers.get("host", "").lower() or not sender:
         raise Refused(403, "Another web page asked for this: open the Fine-tune tab itself.")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import logging
 import math
@@ -22,9 +24,18 @@ from .guard import JSON, Guard, Refused
 STATUS: tuple[tuple[type[Exception], int], ...] = ((NotAllowed, 403), (NotFound, 404), (NotNow, 409), (DeskError, 400))
 HEADERS = {
     "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'self'",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
 }
+"""Of every answer: nothing of it is kept, guessed at, shown in another site's frame, or run as a page."""
+MOST_BYTES = 32 * 2**20
+"""Of a JSON body: the captions of thousands of pictures take a few."""
+TOO_LARGE = f"The request is larger than {MOST_BYTES // 2**20} MB: send it in parts."
+BODY_SECONDS = 30.0
+"""In which a JSON body must have arrived whole."""
 TAGS: list[str | Enum] = ["Fine-tune"]
 NEEDS_TOKEN = {"x-needs-token": True}
 """``openapi_extra`` of a GET that needs the page's token, as a local user may look anywhere with it."""
@@ -48,6 +59,8 @@ def guarded_route_class(guard: Guard, content: str = JSON) -> type[APIRoute]:
                     await guard.check(request, content)
                     if reads_anywhere:
                         guard.need_token(request)
+                    if content == JSON:
+                        await _read_body(request)
                     response: Response = await handle(request)
                 except Refused as refused:
                     return error_response(refused.status, refused.detail, refused.headers)
@@ -60,6 +73,25 @@ def guarded_route_class(guard: Guard, content: str = JSON) -> type[APIRoute]:
             return answer
 
     return Guarded
+
+
+async def _read_body(request: Request) -> None:
+    """Read a request's body; FastAPI then finds it read. Raises Refused where it is too large, or too slow to come."""
+    if int(request.headers.get("content-length") or 0) > MOST_BYTES:
+        raise Refused(413, TOO_LARGE)
+
+    async def read() -> bytes:
+        data = bytearray()
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > MOST_BYTES:
+                raise Refused(413, TOO_LARGE)
+        return bytes(data)
+
+    try:
+        request._body = await asyncio.wait_for(read(), BODY_SECONDS)
+    except asyncio.TimeoutError:
+        raise Refused(408, f"The request did not arrive whole in {BODY_SECONDS:.0f} seconds: send it again.") from None
 
 
 def needs_token(route: APIRoute) -> bool:
@@ -94,6 +126,12 @@ def _respond_to(error: Exception) -> Response:
         return error_response(error.status_code, str(error.detail), dict(error.headers or {}))
     if isinstance(error, SdftError) and isinstance(error, ValueError | RuntimeError):
         return error_response(400 if isinstance(error, ValueError) else 409, str(error))
+    if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return error_response(400, f"A name in the request can't be used ({error.strerror}): choose another one.")
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return error_response(400, "A path in the request begins with ~ and a user that this computer doesn't have.")
+    if isinstance(error, UnicodeError) or (isinstance(error, ValueError) and "null " in str(error)):
+        return error_response(400, "A name in the request holds a character that no file name can hold: remove it.")
     if isinstance(error, RecursionError):
         return error_response(400, "The request is nested too deeply: send a recipe as GET schema gives it.")
     logging.getLogger(__name__).error("A request failed.", exc_info=error)
@@ -107,7 +145,7 @@ def _explain(error: RequestValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first.get("loc", ()) if part not in ("body", "query", "path"))
     what = str(first.get("msg", "it can't be read")).rstrip(".")
-    return f"{where or 'The request'}: {what}; see the API's description at /docs."
+    return f"{where or 'The request'}: {what}; see docs/api.md."
 
 
 def _finite(value: Any) -> Any:

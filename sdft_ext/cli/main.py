@@ -64,6 +64,8 @@ def _sentence(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}."
     if isinstance(error, SdftError | OSError):
         return str(error)
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return "A path begins with ~ and a user that this computer doesn't have: write the whole path."
     return f"unexpected {type(error).__name__}: {error}. Run the command again with --debug to see where."
 
 

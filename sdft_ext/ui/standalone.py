@@ -29,12 +29,25 @@ from ..host.base import Host
 from ..host.standalone import Shelf, StandaloneHost
 from ..recipe import ModelRecipe, Recipe
 from ..toy.install import CHECKPOINT, require_toy
+from .server import ImpatientProtocol
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
 RUNS = (CHECKOUT if CHECKPOINT.is_file() else Path.cwd()) / "runs"
 """In the project's repository or, for an installed package, in the current folder."""
 INDEX = HERE / "index.html"
+HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; object-src 'none'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+}
+"""Of the page: it loads nothing from elsewhere, and no other site shows it in a frame."""
 FIRST_PORT, PORTS = 7861, 100
 
 
@@ -48,12 +61,13 @@ def application(base: Path = CHECKPOINT, runs: Path = RUNS) -> tuple[FastAPI, De
         return StandaloneHost(chosen, shelf=shelf)
 
     desk = Desk(host, runs)
-    app = FastAPI(title="Fine-tune")
+    # Its own pages of the API load scripts from elsewhere, which could then use the API: docs/api.md describes it.
+    app = FastAPI(title="Fine-tune", docs_url=None, redoc_url=None)
     api.mount(app, desk, api.Access())
 
     @app.get("/", include_in_schema=False)
     def index() -> HTMLResponse:
-        return HTMLResponse(INDEX.read_text(encoding="utf-8"), headers={"Cache-Control": "no-cache"})
+        return HTMLResponse(INDEX.read_text(encoding="utf-8"), headers=HEADERS)
 
     @app.get("/favicon.ico", include_in_schema=False)
     def icon() -> RedirectResponse:
@@ -97,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise SystemExit(f"{options.base} does not exist: name a checkpoint with --base.")
     listening = listen(options.port)
     app, desk = application(options.base.resolve(), options.runs.resolve())
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", http=ImpatientProtocol, server_header=False))
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
     threading.Thread(target=_announce, args=(server, address, not options.no_browser), daemon=True).start()
     on_hangup(lambda: setattr(server, "should_exit", True))

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from sdft_ext.api import Access, mount
+from sdft_ext.api import Access, mount, route
 from sdft_ext.desk import Desk
 from tests.api.conftest import HOME
 
@@ -147,11 +147,63 @@ def test_local_names_are_answered(client: TestClient, host: str):
     assert client.post("/sdft/v1/calculate", json={"recipe": {}}, headers=page).status_code == 200
 
 
-def test_a_server_for_others_answers_to_any_name_and_a_local_one_to_its_own(desk: Desk):
-    for access, status in ((Access(local=False), 200), (Access(names=("studio.lan",)), 200), (Access(), 403)):
+def test_without_a_login_only_the_servers_own_names_are_answered(desk: Desk):
+    """Also where others may reach it: a foreign page can point its own name at it."""
+    ours = {"Authorization": basic("ann", "secret")["Authorization"]}
+    for access, headers, status in (
+        (Access(), {}, 403),
+        (Access(local=False), {}, 403),
+        (Access(names=("Studio.lan",)), {}, 200),
+        (Access(local=False, names=("other", "studio.lan")), {}, 200),
+        (Access(local=False, api_auth="ann:secret"), ours, 200),
+        (Access(api_auth="ann:secret"), ours, 200),
+    ):
         app = FastAPI()
         mount(app, desk, access)
-        assert TestClient(app, base_url="http://studio.lan:7860").get("/sdft/v1/session").status_code == status
+        client = TestClient(app, base_url="http://studio.lan:7860")
+        answer = client.get("/sdft/v1/session", headers=headers)
+        assert answer.status_code == status, access
+        assert status == 200 or ("Names of this server" in answer.text) != access.local
+
+
+def test_with_the_pages_login_any_name_is_answered(desk: Desk):
+    """Behind a proxy, or with --share."""
+    app = gradio_app([("ann", "secret")])
+    mount(app, desk, Access(local=False))
+    client = TestClient(app, base_url="https://some.gradio.live")
+    assert client.get("/sdft/v1/session").status_code == 401
+    assert logged_in(client).get("/sdft/v1/session").status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://127.0.0.1:99999999", "//", "\x7f", ""])
+def test_an_origin_that_is_no_address_is_refused(client: TestClient, origin: str):
+    for answer in (
+        client.get("/sdft/v1/session", headers={"Origin": origin}),
+        client.post("/sdft/v1/calculate", json={"recipe": {}}, headers={"Origin": origin}),
+    ):
+        assert answer.status_code == 403 and "Another web page" in answer.text
+
+
+def test_every_answer_has_the_standard_headers(client: TestClient):
+    for answer in (
+        client.get("/sdft/v1/session"),
+        client.get("/sdft/v1/runs/nothing"),
+        client.get("/sdft/page/main.mjs"),
+        client.get("/sdft/v1/session", headers={"Host": "evil.example"}),
+    ):
+        assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+
+
+def test_a_body_that_is_too_large_is_refused_however_it_comes(client: TestClient, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(route, "MOST_BYTES", 1000)
+    path, kind = "/sdft/v1/calculate", {"Content-Type": "application/json"}
+    for content in (b" " * 1001, iter([b" " * 600, b" " * 600])):
+        answer = client.post(path, content=content, headers=kind)
+        assert answer.status_code == 413 and "send it in parts" in answer.text
+    assert client.post(path, content=b'{"recipe": {}}' + b" " * 900, headers=kind).status_code == 200
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "é" * 43, "x" * 10_000])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -257,3 +258,63 @@ def test_damaged_run_folders_leave_the_list_whole(client: TestClient, desk: Desk
 
 def with_folder(folder: str) -> dict[str, Any]:
     return json.loads(json.dumps({"dataset": {"concepts": [{"instance": folder}]}}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x" * 30_000, "%ED%A0%80", "a%00b", "..%2f..", "%F0%9F%98%80" * 200, "con", "a" * 255],
+    ids=["long", "surrogate", "nul", "dots", "emoji", "device", "longest"],
+)
+def test_no_name_in_an_address_is_a_fault_of_the_program(client: TestClient, name: str):
+    read, change = ([path for path in paths(client, method) if "some" in path] for method in ("GET", "POST"))
+    assert len(read) > 10 and len(change) > 5
+    for path in read:
+        answer = client.get(f"{V1}/{path.replace('some', name)}")
+        assert 400 <= answer.status_code < 500, (path, answer.status_code, answer.text[:200])
+    for path in change:
+        answer = client.post(f"{V1}/{path.replace('some', name)}", json={})
+        assert 400 <= answer.status_code < 500, (path, answer.status_code, answer.text[:200])
+
+
+TEXTS = ["\ud800", "a\0b", "x" * 60_000, "/" + "x/" * 3000, "~" * 300, "\r\n", "CON:"]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=["surrogate", "nul", "long", "deep", "home", "lines", "device"])
+def test_no_text_in_a_body_is_a_fault_of_the_program(client: TestClient, text: str):
+    """Every text field of every route's body, one after the other, with the others as they need to be."""
+    tried = 0
+    for path, body in bodies(client):
+        for field, value in body.items():
+            if isinstance(value, str):
+                answer = client.post(f"{V1}/{path}", content=json.dumps({**body, field: text}), headers=JSON)
+                assert answer.status_code < 500, (path, field, answer.text[:200])
+                tried += 1
+    assert tried > 20
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def bodies(client: TestClient) -> list[tuple[str, dict[str, Any]]]:
+    """(path, a body of the right types) of each POST route, made from its schema."""
+    schema = client.app.openapi()  # type: ignore[attr-defined]
+    found = []
+    for path in paths(client, "POST"):
+        template = next(t for t in schema["paths"] if re.fullmatch(re.sub(r"{[^}]+}", "[^/]+", t), f"{V1}/{path}"))
+        content = schema["paths"][template]["post"].get("requestBody", {}).get("content", {})
+        reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+        properties = schema["components"]["schemas"].get(reference.rpartition("/")[2], {}).get("properties", {})
+        kinds = {"string": "x", "integer": 1, "number": 1.0, "boolean": False, "array": [], "object": {}}
+        found.append((path, {name: kinds.get(one.get("type"), {}) for name, one in properties.items()}))
+    return found
+
+
+def paths(client: TestClient, method: str) -> list[str]:
+    """Every route's path, with ``some`` where a name stands."""
+    return [
+        re.sub(
+            r"{(\w+)(:\w+)?}", lambda name: "0" if name[1] in ("number", "step") else "some", route.path
+        ).removeprefix(f"{V1}/")
+        for route in client.app.routes  # type: ignore[attr-defined]
+        if V1 in getattr(route, "path", "") and method in route.methods and "uploads/{" not in route.path
+    ]

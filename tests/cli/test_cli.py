@@ -250,3 +250,11 @@ def test_the_page_names_the_package_that_it_lacks(package):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.startswith(f"The page needs {package}") and "pip install '.[page]'" in done.stderr
+
+
+def test_a_home_folder_that_does_not_exist_is_said(capsys):
+    assert main(["scan", "~no-such-user/model.ckpt"]) != OK
+    assert "sdft: unexpected" not in capsys.readouterr().err
+    assert main(["tools", "metadata", "~no-such-user/model.safetensors"]) != OK
+    said = capsys.readouterr().err
+    assert "sdft: unexpected" not in said and "~" in said

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
+import threading
 from pathlib import Path
 
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 
-from sdft_ext.ui import standalone
+from sdft_ext.api import route
+from sdft_ext.ui import server, standalone
 
 PAGE = Path(standalone.__file__).parent / "page"
 MODULES = sorted(PAGE.rglob("*.mjs"))
@@ -75,3 +79,59 @@ def test_every_import_from_another_module_is_exported_there():
             text = (module.parent / source).read_text()
             for name in (one.strip() for one in names.split(",") if one.strip()):
                 assert re.search(rf"export (?:async )?(?:function|class|const) {name}\b", text), (module.name, name)
+
+
+def test_the_page_has_the_standard_headers_and_no_page_of_the_api(tmp_path):
+    """FastAPI's own pages of an API load scripts from elsewhere."""
+    app, desk = standalone.application(runs=tmp_path)
+    client = TestClient(app, base_url="http://127.0.0.1")
+    page = client.get("/")
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy and "frame-ancestors 'self'" in policy and "unsafe-eval" not in policy
+    assert page.headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert [client.get(path).status_code for path in ("/docs", "/redoc", "/openapi.json")] == [404, 404, 200]
+    desk.close()
+
+
+def test_connections_that_never_finish_their_request_are_closed(tmp_path, monkeypatch):
+    """Half a header, half a body, and nothing at all; a slow answer and a whole request are not in their way."""
+    monkeypatch.setattr(server, "HEADER_SECONDS", 0.5)
+    monkeypatch.setattr(route, "BODY_SECONDS", 0.5)
+    app, desk = standalone.application(runs=tmp_path)
+
+    @app.get("/slow")
+    async def slow() -> str:
+        await asyncio.sleep(1.5)
+        return "done"
+
+    running = uvicorn.Server(uvicorn.Config(app, log_level="error", http=server.ImpatientProtocol))
+    with standalone.listen(0) as listening:
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+        thread.start()
+        port = listening.getsockname()[1]
+        token = TestClient(app, base_url="http://127.0.0.1").get("/sdft/v1/session").json()["token"]
+        whole = f"GET /slow HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
+        half_body = (
+            f"POST /sdft/v1/calculate HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+            f"X-SDFT-Token: {token}\r\nContent-Length: 100\r\n\r\n{{"
+        )
+        answers = {text: asked(port, text) for text in ("", "GET / HTTP/1.1\r\nHost: 127", half_body, whole)}
+        running.should_exit = True
+        thread.join(20)
+    desk.close()
+    assert answers[""] == answers["GET / HTTP/1.1\r\nHost: 127"] == b""
+    assert answers[half_body].startswith(b"HTTP/1.1 408") and b"did not arrive whole" in answers[half_body]
+    assert answers[whole].startswith(b"HTTP/1.1 200") and answers[whole].endswith(b'"done"')
+
+
+def asked(port: int, text: str) -> bytes:
+    """All that a server sends on a connection until it closes it, or says nothing for two seconds after an answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(text.encode())
+        found = b""
+        while part := connection.recv(65536):
+            found += part
+            connection.settimeout(2)
+            if found.endswith((b'"done"', b"}")):
+                break
+        return found
