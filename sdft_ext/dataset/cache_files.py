@@ -16,6 +16,7 @@ from safetensors.torch import save as to_bytes
 
 from ..errors import SdftError
 from ..storage import atomic, json_file
+from ..storage.regular_file import open_regular
 
 Tensors = dict[str, torch.Tensor]
 Progress = Callable[[int, int], None]
@@ -106,7 +107,7 @@ def key(*facts: object) -> str:
 def file_hash(path: Path) -> str:
     """Return the BLAKE2b hash of a file's bytes."""
     digest = hashlib.blake2b(digest_size=20)
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -6,18 +6,23 @@ models were trained that way.
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
 from ..errors import SdftError
+from ..storage.regular_file import NotRegularFile, open_regular, read_start
 from ..storage.text import printable
+from . import orientation
 
 EXTENSIONS = frozenset(
     {
@@ -71,13 +76,14 @@ MIN_SIDE = 16
 """Least side in pixels: two cells of the latents."""
 MAX_PIXELS = 178_956_970
 """The size from which Pillow regards a file as a decompression bomb."""
+MAX_BYTES = 2**31
+"""Larger files aren't opened: that many pixels, uncompressed and of 16 bits, are smaller."""
 MAX_ASPECT = 10.0
 """Largest aspect ratio. Buckets end near 4 : 1, so less than half of a longer picture would be seen."""
 
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF", "PPM", "JPEG2000")
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 """EXIF orientation → ``Image.transpose`` method: flips 0 and 1, turns 2–4, transpose 5, transverse 6."""
-_ORIENTATION = 0x0112
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 """Errors that Pillow's readers raise on damaged files."""
 
@@ -102,8 +108,8 @@ def read_header(path: Path) -> Header:
     Raises PictureError where the file isn't a picture that can be trained on.
     """
     try:
-        with Image.open(path, formats=_formats()) as image:
-            width, height = _upright_size(image)
+        with _opened(path) as (image, file):
+            width, height = _upright_size(image, _orientation(image, file))
             header = Header(width, height, _has_alpha(image), str(image.format))
     except UnidentifiedImageError as error:
         raise PictureError(
@@ -111,6 +117,8 @@ def read_header(path: Path) -> Header:
         ) from error
     except Image.DecompressionBombError as error:
         raise PictureError(f"{printable(path)} claims more than {MAX_PIXELS:,} pixels; make it smaller.") from error
+    except NotRegularFile as error:
+        raise PictureError(f"{printable(path)} is a pipe, device or socket, not a file; remove it.") from error
     except FileNotFoundError as error:
         raise PictureError(f"{printable(path)} is gone; put it back or scan again.") from error
     except PermissionError as error:
@@ -130,7 +138,7 @@ def open_picture(path: Path, background: str = "white", at_least: tuple[int, int
     image = _decode(path, at_least)
     if not _has_alpha(image):
         return _to_rgb(image), None
-    image = image.convert("RGBA")
+    image = _to_rgba(image)
     alpha = image.getchannel("A")
     backdrop = Image.new("RGBA", image.size, (*colour(background), 255))
     return Image.alpha_composite(backdrop, image).convert("RGB"), alpha
@@ -173,25 +181,48 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
-def _orientation(image: Any) -> int:
-    """Return the EXIF orientation, 1–8, from the header alone; 1 where there is none or it can't be read."""
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, BinaryIO]]:
+    """Open a picture and the file that it is read from. Raises PictureError, and what Pillow and the system raise."""
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > MAX_BYTES:
+            raise PictureError(f"{printable(path)} is larger than {MAX_BYTES // 2**30} GB; make it smaller.")
+        with Image.open(file, formats=_formats()) as image:
+            yield image, file
+
+
+def _orientation(image: Any, file: BinaryIO) -> int:
+    """Return the orientation, 1–8, without decoding; 1 where there is none or it can't be read."""
     try:
-        if image.format == "TIFF":
-            return int(image.tag_v2.get(_ORIENTATION, 1))
-        data = image.info.get("exif")
-        if not data:
-            return 1
-        exif = Image.Exif()
-        exif.load(data)
-        return int(exif.get(_ORIENTATION, 1))
+        return orientation.orientation(image, file)
     except _BROKEN:
         return 1
 
 
-def _upright_size(image: Any) -> tuple[int, int]:
+def _upright_size(image: Any, turned: int) -> tuple[int, int]:
     # Some Pillow versions swap a TIFF's size themselves, so its own tags are read.
     width, height = (image.tag_v2[256], image.tag_v2[257]) if image.format == "TIFF" else image.size
-    return (height, width) if _orientation(image) in (5, 6, 7, 8) else (width, height)
+    return (height, width) if turned in (5, 6, 7, 8) else (width, height)
+
+
+def _png_pixels(image: Any, file: BinaryIO) -> tuple[int, int]:
+    """Return a PNG's bits per channel and its colour type (PNG 1.2, §4.1.1); (8, -1) for other formats."""
+    if image.format != "PNG":
+        return 8, -1
+    position = file.tell()
+    file.seek(24)
+    depth, kind = file.read(2)
+    file.seek(position)
+    return depth, kind
+
+
+def _scale_transparent(image: Any, depth: int, kind: int) -> None:
+    """Scale a PNG's transparent colour as Pillow scales the pixels that it is compared with."""
+    value = image.info.get("transparency")
+    if kind == 0 and depth in (2, 4) and isinstance(value, int):
+        image.info["transparency"] = value * 255 // (2**depth - 1)
+    elif kind == 2 and depth == 16 and isinstance(value, tuple):
+        image.info["transparency"] = tuple(part >> 8 for part in value)
 
 
 def _has_alpha(image: Any) -> bool:
@@ -217,22 +248,27 @@ def _check_size(path: Path, width: int, height: int) -> None:
 def _decode(path: Path, at_least: tuple[int, int] | None) -> Any:
     """Decode the first frame, upright, in the file's own mode. Raises PictureError."""
     try:
-        with Image.open(path, formats=_formats()) as image:
-            width, height = _upright_size(image)
+        with _opened(path) as (image, file):
+            turned = _orientation(image, file)
+            width, height = _upright_size(image, turned)
             _check_size(path, width, height)
             # Pillow rotates a TIFF itself when it decodes it.
-            turn = None if image.format == "TIFF" else _TURNS.get(_orientation(image))
+            turn = None if image.format == "TIFF" else _TURNS.get(turned)
+            pixels = _png_pixels(image, file)
             if at_least is not None and image.format in ("JPEG", "MPO"):
                 sides = at_least if (width, height) == image.size else at_least[::-1]
                 image.draft(None, (2 * sides[0], 2 * sides[1]))
             image.load()
             if ImageFile.LOAD_TRUNCATED_IMAGES and _lacks_end(path, str(image.format)):
                 raise OSError("image file is truncated")
+            _scale_transparent(image, *pixels)
             return image.copy() if turn is None else image.transpose(turn)
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise PictureError(f"{printable(path)} {_what_it_is(path)}; replace or remove it.") from error
     except PictureError:
         raise
+    except NotRegularFile as error:
+        raise PictureError(f"{printable(path)} is a pipe, device or socket, not a file; remove it.") from error
     except FileNotFoundError as error:
         raise PictureError(f"{printable(path)} is gone; put it back or scan again.") from error
     except MemoryError as error:
@@ -248,9 +284,19 @@ def _lacks_end(path: Path, format: str) -> bool:
     mark = {"PNG": b"IEND", "JPEG": b"\xff\xd9", "MPO": b"\xff\xd9"}.get(format)
     if mark is None:
         return False
-    with open(path, "rb") as file:
-        file.seek(max(path.stat().st_size - 65_536, 0))
+    with open_regular(path) as file:
+        file.seek(max(os.fstat(file.fileno()).st_size - 65_536, 0))
         return mark not in file.read()
+
+
+def _to_rgba(image: Any) -> Any:
+    """Convert a mode with transparency to RGBA. Pillow cuts 16-bit greys off at 255, where they have transparency."""
+    if not image.mode.startswith("I"):
+        return image.convert("RGBA")
+    visible = np.asarray(image).astype(np.int64) != image.info["transparency"]
+    rgba = _to_rgb(image)
+    rgba.putalpha(Image.fromarray(visible.astype(np.uint8) * 255))
+    return rgba
 
 
 def _to_rgb(image: Any) -> Any:
@@ -268,8 +314,7 @@ def _to_rgb(image: Any) -> Any:
 def _what_it_is(path: Path) -> str:
     """Complete the sentence '<file> …' for a file that isn't a known picture."""
     try:
-        with open(path, "rb") as file:
-            start = file.read(64)
+        start = read_start(path, 64)
     except OSError:
         return "can't be read"
     if not start:

@@ -14,9 +14,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-from ..dataset.pictures import PictureError, read_header
+from ..dataset.pictures import PictureError, open_picture
 from .errors import NotAllowed, NotFound
 
 MOST_SIDE = 512
@@ -81,18 +81,11 @@ class Thumbnails:
 
 def _thumbnail(path: Path, side: int) -> bytes:
     try:
-        header = read_header(path)  # refuses files that aren't pictures, or claim to be far too large
-        with Image.open(path, formats=(header.format,)) as image:
-            image.draft("RGB", (side * 2, side * 2))
-            image.thumbnail((side, side))
-            upright = ImageOps.exif_transpose(image) or image
-            if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-                rgba = upright.convert("RGBA")
-                upright = Image.new("RGB", rgba.size, "white")
-                upright.paste(rgba, mask=rgba.getchannel("A"))
-            buffer = io.BytesIO()
-            upright.convert("RGB").save(buffer, "JPEG", quality=85)
-            return buffer.getvalue()
+        image, _ = open_picture(path, "white", (side, side))
+        image.thumbnail((side, side))
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=85)
+        return buffer.getvalue()
     except PictureError as error:
         raise NotFound(str(error)) from error
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
