@@ -1,4 +1,6 @@
-"""Advice that needs only file names and headers: counts against the guide, trigger, sizes, buckets."""
+"""Advice that needs only file names and headers: counts against the guide, trigger, unused captions, masks, sizes,
+buckets.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from collections.abc import Sequence
 
 from ..dataset.buckets import FACTOR
 from ..dataset.folder import Picture, Scan
+from ..dataset.listing import unused_text
 from ..dataset.plan import Plan
 from ..recipe import Kind
 from ..storage.text import printable
@@ -26,7 +29,8 @@ CUT = 0.75
 def advice(scan: Scan, plan: Plan) -> list[Finding]:
     """Return the findings on a scanned dataset and the plan made from it."""
     found = [finding for number in range(len(scan.concepts)) for finding in _counts(scan, plan, number)]
-    return [*found, *_triggers(scan, plan), *_sizes(scan, plan), *_memory(plan), *_buckets(scan, plan)]
+    found += [*_triggers(scan, plan), *_unused_texts(scan, plan), *_masks(scan, plan)]
+    return [*found, *_sizes(scan, plan), *_memory(plan), *_buckets(scan, plan)]
 
 
 def cache_bytes(plan: Plan) -> int:
@@ -81,6 +85,25 @@ def _triggers(scan: Scan, plan: Plan) -> list[Finding]:
             )
             found.append(Finding("trigger_missing", text, files, number, {"trigger": concept.trigger}))
     return found
+
+
+def _unused_texts(scan: Scan, plan: Plan) -> list[Finding]:
+    files = scan.unused_texts
+    if not files or plan.dataset.captions == "filename":
+        return []
+    return [Finding("texts_without_pictures", unused_text(files), files)]
+
+
+def _masks(scan: Scan, plan: Plan) -> list[Finding]:
+    alpha = plan.dataset.alpha == "mask"
+    masked = any(p.mask_path is not None or (alpha and p.has_alpha) for p in scan.pictures)
+    if not plan.train.masked_loss or masked:
+        return []
+    text = (
+        "train.masked_loss is on, but no picture has a mask, so it changes nothing: save masks as NAME-mask.png next "
+        "to their pictures, or use transparency with dataset.alpha=mask."
+    )
+    return [Finding("no_masks", text)]
 
 
 def _sizes(scan: Scan, plan: Plan) -> list[Finding]:

@@ -16,7 +16,10 @@ from pathlib import Path
 
 from ..errors import SdftError
 from ..storage import text as text_files
+from ..storage.regular_file import open_regular
 
+MAX_BYTES = 2**22
+"""A caption file is read up to this size: several times what ``reader`` accepts."""
 ENDING = ".sdft-tmp"
 """Of the hidden temporary files that captions are written to."""
 ASIDE = ".sdft-aside"
@@ -125,8 +128,8 @@ def replace(path: Path, data: bytes | None, expected: Callable[[bytes | None], b
 def read(path: Path) -> bytes | None:
     """Return a file's bytes, None where there is none. Raises OSError where it can't be read."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
+        with open_regular(path) as file:
+            return file.read(MAX_BYTES)
     except FileNotFoundError:
         return None
 

@@ -16,9 +16,11 @@ from typing import Any
 from ..dataset import names
 from ..dataset.buckets import assign
 from ..dataset.folder import CAPTION_BYTES
+from ..dataset.links import LinkError, MayRead, check_write
 from ..dataset.pictures import EXTENSIONS
 from ..recipe import DatasetRecipe
 from ..storage import atomic, json_file
+from ..storage.regular_file import read_start
 from ..storage.text import decode, printable
 from . import files
 from .choices import HOW
@@ -55,15 +57,19 @@ class Exported:
 # Import.
 
 
-def read_beside(format: str, pictures: Sequence[Picture]) -> Imported:
-    """Read the files beside the pictures (``.txt``, ``.caption``), or their names. Raises CaptionsError."""
+def read_beside(format: str, pictures: Sequence[Picture], may_read: MayRead) -> Imported:
+    """Read the files beside the pictures (``.txt``, ``.caption``), or their names. Raises CaptionsError.
+
+    ``may_read`` says which places links may lead to; other links are no captions.
+    """
     if format == "names":
         return Imported([names.caption(os.path.splitext(picture.path.name)[0]) or None for picture in pictures])
     texts: list[str | None] = []
     for picture in pictures:
-        path = _with_ending(picture.path, f".{format}")
+        own = picture.entry.file  # its name may differ from the picture's in capitals
+        path = own if own.suffix.lower() == f".{format}" else _with_ending(picture.path, f".{format}")
         try:
-            data = _read_short(path)
+            data = _read_short(path) if not path.is_symlink() or may_read(path) else None
         except OSError as error:
             raise CaptionsError(
                 f"{printable(path)} can't be read ({error.strerror}); change its permissions."
@@ -273,7 +279,7 @@ def format_file(format: str, pictures: Sequence[Picture], root: Path, resolution
 
 def write_file(path: Path, content: str, replace: bool) -> Exported:
     """Write a file; one that exists with other content stays, unless ``replace``. Raises CaptionsError."""
-    return _written([(path, content.encode("utf-8"))], replace)
+    return _written(path.parent, [(path, content.encode("utf-8"))], replace)
 
 
 def write_beside(ending: str, pictures: Sequence[Picture], to: Path, replace: bool) -> Exported:
@@ -284,7 +290,7 @@ def write_beside(ending: str, pictures: Sequence[Picture], to: Path, replace: bo
             wanted[to / _with_ending(PurePosixPath(picture.name), f".{ending}")] = files.compose(
                 picture.caption, CaptionFormat()
             )[0]
-    return _written(list(wanted.items()), replace)
+    return _written(to, list(wanted.items()), replace)
 
 
 def copy_named(pictures: Sequence[Picture], to: Path, replace: bool) -> Exported:
@@ -326,10 +332,11 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _written(wanted: Sequence[tuple[Path, bytes]], replace: bool) -> Exported:
+def _written(root: Path, wanted: Sequence[tuple[Path, bytes]], replace: bool) -> Exported:
     written, left = 0, []
     for path, data in wanted:
         try:
+            check_write(root, path)
             path.parent.mkdir(parents=True, exist_ok=True)
             now = files.read(path)
             if now == data:
@@ -341,6 +348,8 @@ def _written(wanted: Sequence[tuple[Path, bytes]], replace: bool) -> Exported:
         except WriteConflict:
             left.append(path.name)
             continue
+        except LinkError as error:
+            raise CaptionsError(str(error)) from error
         except OSError as error:
             raise CaptionsError(
                 f"{printable(path)} can't be written ({error.strerror}); free space or choose another folder."
@@ -352,8 +361,7 @@ def _written(wanted: Sequence[tuple[Path, bytes]], replace: bool) -> Exported:
 def _read_short(path: Path) -> bytes | None:
     """Return a file's first bytes, one more than a caption may have; None where there is no file. Raises OSError."""
     try:
-        with open(path, "rb") as file:
-            return file.read(CAPTION_BYTES + 1)
+        return read_start(path, CAPTION_BYTES + 1)
     except FileNotFoundError:
         return None
 

@@ -8,7 +8,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ..dataset.folder import CAPTION_BYTES, DatasetError, ListedPicture, list_pictures
+from ..dataset import links
+from ..dataset.folder import CAPTION_BYTES
+from ..dataset.links import MayRead
+from ..dataset.listing import PICTURE_STARTS, DatasetError, ListedPicture, list_pictures, unused_text
 from ..dataset.pictures import Header, PictureError, read_header
 from ..storage.text import printable
 from . import files
@@ -29,17 +32,17 @@ class Reader:
 
     ``entries`` are the captions by name, ``pictures`` by id. ``revision`` grows with each change, and each picture
     carries that of its last one; ``removed`` maps ids of pictures that are gone to the revision in which they went.
-    ``problems`` are sentences about files that can't be used.
+    ``problems`` are sentences about files that can't be used. ``may_read`` says which places links may lead to.
     """
 
-    def __init__(self, root: Path, journal: Journal) -> None:
+    def __init__(self, root: Path, journal: Journal, may_read: MayRead) -> None:
         self.root = root
         self.revision = 1
         self.problems: list[str] = []
         self.removed: dict[int, int] = {}
         self.pictures: dict[int, Picture] = {}
         self.entries: dict[str, CaptionEntry] = {}
-        self._journal = journal
+        self._journal, self._may_read = journal, may_read
         self._ids: dict[str, int] = {}
         self._headers: dict[str, tuple[int, int, Header | str]] = {}
         self._folders: dict[str, int] = {}
@@ -48,7 +51,7 @@ class Reader:
         """Read what has changed on disk. Raises CaptionsError where the folder is gone, or holds no picture any
         more.
         """
-        if self._folders and self._folders == _folder_times(self._folders):
+        if self._folders and self._folders == _folder_times(self._folders, time.time_ns()):
             self._read_files()
         else:
             self.read_folder()
@@ -78,12 +81,15 @@ class Reader:
 
     def read_folder(self, anew: bool = False) -> None:
         """List the folder, and read what is new. ``anew``: as ``reload`` does. Raises CaptionsError."""
-        folders, self._folders = _folder_times(_all_folders(self.root)), {}
+        started, self._folders = time.time_ns(), {}
         try:
-            found, problems = list_pictures(self.root)
+            listing = list_pictures(self.root, self._may_read)
         except DatasetError as error:
             raise CaptionsError(str(error)) from error
-        texts = [problem.text for problem in problems]
+        folders, found = _folder_times(map(str, listing.folders), started), listing.pictures
+        texts = [problem.text for problem in listing.problems]
+        if listing.unused_texts:
+            texts.append(unused_text(listing.unused_texts))
         headers = self._read_headers(found)
         present: set[str] = set()
         touched: set[str] = set()
@@ -177,17 +183,32 @@ class Reader:
             return False
         entry.fresh = False
         before = (entry.text, entry.state)
-        written, entry.locked = (None, "") if signature is None else _parse_file(entry.file, signature[0])
+        written, entry.locked = self._parse(entry.file, signature)
         entry.signature = signature
         if entry.locked:
             entry.base = entry.text = ""
             entry.conflict, entry.fresh = False, True  # once it can be read, the journal says what it was to become
             return before != (entry.text, entry.state)
-        self._settle(entry, written.text if written is not None else None, anew)
+        disk = written.text if written is not None else None
+        if entry.file.is_symlink():
+            entry.base = entry.text = disk
+            entry.conflict, entry.theirs, entry.fresh = False, None, True
+            entry.locked = (
+                f"{printable(entry.file)} is a link, and nothing is written through links: replace it with a copy of "
+                "what it leads to, to edit this caption."
+            )
+        else:
+            self._settle(entry, disk, anew)
         if written is not None:
             entry.form = written.form
         entry.exact = written is None or written.exact
         return before != (entry.text, entry.state)
+
+    def _parse(self, path: Path, signature: Signature | None) -> tuple[ParsedCaption | None, str]:
+        """Return what ``_parse_file`` does; None where there is no file, and a sentence about a link out."""
+        if path.is_symlink() and not self._may_read(path):
+            return None, links.left_out(path)
+        return (None, "") if signature is None else _parse_file(path, signature[0])
 
     def _settle(self, entry: CaptionEntry, disk: Text, anew: bool) -> None:
         """Set a caption's texts now that its file holds ``disk``. ``anew``: by the journal, as after a start."""
@@ -225,7 +246,7 @@ def _parse_file(path: Path, size: int) -> tuple[ParsedCaption | None, str]:
         return None, f"{printable(path)} can't be read ({error.strerror}); change its permissions."
     if data is None:
         return None, ""
-    if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")):
+    if data.startswith(PICTURE_STARTS):
         return None, f"{printable(path)} contains a picture, not a caption; give it a picture's extension."
     return files.parse(data), ""
 
@@ -237,22 +258,9 @@ def _header(path: Path) -> Header | str:
         return str(error)
 
 
-def _all_folders(root: Path) -> list[str]:
-    """List a folder and those below it, as the scan walks them."""
-    found: dict[str, str] = {}
-    for folder, below, _ in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in found:
-            below[:] = []
-            continue
-        found[real] = folder
-        below[:] = [name for name in below if not name.startswith(".")]
-    return list(found.values())
-
-
-def _folder_times(folders: Iterable[str]) -> dict[str, int]:
+def _folder_times(folders: Iterable[str], now: int) -> dict[str, int]:
     """Return each folder's modification time, which changes when a file in it comes or goes; nothing where one is
-    recent.
+    recent, or later than ``now`` (nanoseconds).
     """
     found = {}
     for folder in folders:
@@ -260,7 +268,7 @@ def _folder_times(folders: Iterable[str]) -> dict[str, int]:
             found[folder] = os.stat(folder).st_mtime_ns
         except OSError:
             return {}
-    return {} if any(time.time_ns() - changed < RECENT for changed in found.values()) else found
+    return {} if any(now - changed < RECENT for changed in found.values()) else found
 
 
 def _size_and_time(file: os.DirEntry[str] | str) -> tuple[int, int]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ..dataset.links import LinkError, check_write
 from ..storage.text import printable
 from . import files
 from .entries import CaptionEntry, SaveResult
-from .errors import CaptionsError
 from .files import CaptionFormat, WriteConflict
 from .journal import Journal
 from .reader import Reader, signature_of
@@ -22,13 +21,10 @@ WRITERS = 8
 
 
 class Saver:
-    """Writes the entries of a reader. The caller holds the journal's lock during every call.
+    """Writes the entries of a reader, none through a link. The caller holds the journal's lock during every call."""
 
-    ``may_write`` is asked with the real path of a caption file that is a link.
-    """
-
-    def __init__(self, reader: Reader, journal: Journal, may_write: Callable[[Path], bool]) -> None:
-        self._reader, self._journal, self._may_write = reader, journal, may_write
+    def __init__(self, reader: Reader, journal: Journal) -> None:
+        self._reader, self._journal = reader, journal
         self._clean = False
 
     def remove_leftovers(self) -> None:
@@ -71,16 +67,13 @@ class Saver:
         """Return what ``_write`` returns or raises."""
         try:
             return self._write(entry)
-        except (WriteConflict, OSError, CaptionsError) as error:
+        except (WriteConflict, OSError, LinkError) as error:
             return error
 
     def _write(self, entry: CaptionEntry) -> bool:
         """Write one caption's file, in any thread; return whether it kept its encoding."""
         path = entry.file
-        if path.is_symlink():
-            path = Path(os.path.realpath(path))
-            if not self._may_write(path):
-                raise CaptionsError(f"{printable(entry.file)} links out of the allowed folders; edit the file itself.")
+        check_write(self._reader.root, path)
         data, kept_encoding = (None, True) if entry.text is None else files.compose(entry.text, entry.form)
         base = entry.base
         files.replace(path, data, lambda now: (files.parse(now).text if now is not None else None) == base)

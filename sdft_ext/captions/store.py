@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..dataset.links import MayRead, within
 from ..storage.text import printable
 from .entries import CaptionEntry, EditPlan, EditResult, Picture, SaveResult, count_captions, some_names
 from .errors import CaptionsError, Outdated
@@ -23,19 +24,20 @@ from .saver import Saver
 
 
 class CaptionStore:
-    """The captions below ``root``. ``may_write`` is asked with the real path of a caption file that is a link.
+    """The captions below ``root``. ``may_read`` says which places links may lead to; by default only ``root`` itself.
 
-    Raises CaptionsError where the folder is missing or contains no pictures. All methods may be called from any thread;
-    ``lock`` keeps other threads away for longer.
+    Nothing is written through a link. Raises CaptionsError where the folder is missing or contains no pictures. All
+    methods may be called from any thread; ``lock`` keeps other threads away for longer.
     """
 
-    def __init__(self, root: Path, may_write: Callable[[Path], bool] = lambda path: True) -> None:
+    def __init__(self, root: Path, may_read: MayRead | None = None) -> None:
         self.root = Path(root).absolute()
         self.opened = secrets.token_hex(8)
         self.lock = threading.RLock()
         self._journal = Journal(self.root)
-        self._reader = Reader(self.root, self._journal)
-        self._saver = Saver(self._reader, self._journal, may_write)
+        self.may_read = may_read or within([self.root])
+        self._reader = Reader(self.root, self._journal, self.may_read)
+        self._saver = Saver(self._reader, self._journal)
         self._in_step = False
         self.refresh()
         self._shorten()

@@ -234,7 +234,7 @@ def import_(options: argparse.Namespace) -> int:
         read = (
             interchange.read_file(options.format, content, pictures)
             if one_file
-            else interchange.read_beside(options.format, pictures)
+            else interchange.read_beside(options.format, pictures, found.may_read)
         )
         unmatched[:] = read.unmatched
         texts = [

@@ -14,7 +14,7 @@ _CAMERA = re.compile(
     re.IGNORECASE,
 )
 _HASH = re.compile(r"(?=[^ ]*\d)[0-9a-f]{8,}(?:-[0-9a-f]{4,})*", re.IGNORECASE)
-_MASK = re.compile(r"(.+)-mask", re.DOTALL | re.IGNORECASE)
+_MASK = re.compile(r"(.+)-mask(label)?", re.DOTALL | re.IGNORECASE)
 
 
 def kohya(folder: str) -> tuple[int, str] | None:
@@ -55,6 +55,15 @@ def _readable(name: str) -> str:
 
 
 def mask_of(stem: str) -> str | None:
-    """Return the stem of the picture that a mask is for, ``dog-mask`` → ``dog``; None for any other name."""
+    """Return the stem of the picture that a mask is for, ``dog-mask`` → ``dog``; None for any other name.
+
+    OneTrainer's ``dog-masklabel`` is a mask too.
+    """
     match = _MASK.fullmatch(stem)
     return match[1] if match else None
+
+
+def is_mask_label(stem: str) -> bool:
+    """Return whether a mask has the name that OneTrainer gives: ``dog-masklabel``."""
+    match = _MASK.fullmatch(stem)
+    return match is not None and match[2] is not None

@@ -18,8 +18,8 @@ from ..errors import SdftError
 from ..storage import json_file
 from ..storage.hidden_folder import HiddenFolderError, hidden_folder
 from ..storage.text import printable
-from . import names
-from .folder import CAPTION_ENDINGS
+from . import links, pairing
+from .pairing import CAPTION_ENDINGS
 from .pictures import EXTENSIONS
 
 TRASH, RECORD, FILES = "trash", "removal.json", "files"
@@ -99,11 +99,7 @@ class Trash:
         for _, target in waiting:
             if os.path.lexists(target):
                 raise TrashError(f"{printable(target)} exists again: rename it, then restore the removed one.")
-            if not _within(target.parent, self.root):
-                raise TrashError(
-                    f"{printable(target.parent)} is a link that leads out of the dataset's folder; remove the link "
-                    "first."
-                )
+            self._check_folder(target)
         for source, target in waiting:
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +136,15 @@ class Trash:
         below = path.relative_to(self.root).as_posix() if self.root in path.parents else ""
         if not _is_relative(below):
             raise TrashError(f"{printable(path)} is not in the folder {printable(self.root)}; scan the folder again.")
+        self._check_folder(path)
         return below
+
+    def _check_folder(self, path: Path) -> None:
+        """Raise TrashError where a link leads to the file's folder. The file itself may be one: it is moved as such."""
+        try:
+            links.check_write(self.root, path.parent)
+        except links.LinkError as error:
+            raise TrashError(str(error)) from error
 
     def _with_sidecars(self, path: Path) -> list[Path]:
         """Return the file, and the caption and mask that belong only to it. Raises TrashError where it is gone."""
@@ -148,16 +152,22 @@ class Trash:
             raise TrashError(f"{printable(path)} is gone; scan the folder again.")
         found = [path]
         try:
-            others = [entry.name for entry in os.scandir(path.parent) if entry.name != path.name]
+            others = sorted(entry.name for entry in os.scandir(path.parent))
         except OSError:
             return found
-        same_stem = [name for name in others if os.path.splitext(name)[0] == path.stem]
-        if path.suffix.lower() in CAPTION_ENDINGS or any(_is_picture(name) for name in same_stem):
-            return found  # a caption is removed alone, and one that two pictures share stays
-        sidecars = [name for name in same_stem if os.path.splitext(name)[1].lower() in CAPTION_ENDINGS]
-        sidecars += [
-            name for name in others if _is_picture(name) and names.mask_of(os.path.splitext(name)[0]) == path.stem
-        ]
+        if path.suffix.lower() in CAPTION_ENDINGS:
+            return found
+        masks = pairing.masks([name for name in others if _is_picture(name)])
+        if path.name in masks:
+            return found
+        pictures = sorted({path.name, *(name for name in others if _is_picture(name) and name not in masks)})
+        texts = [name for name in others if os.path.splitext(name)[1].lower() in CAPTION_ENDINGS]
+        captions, _ = pairing.captions(pictures, texts, ())
+        if [name for name in pictures if os.path.splitext(name)[0] == path.stem] != [path.name]:
+            return found  # what two pictures share stays
+        own = os.path.splitext(captions.get(path.name, ""))[0]
+        sidecars = [name for name in texts if os.path.splitext(name)[0] == own]
+        sidecars += [name for name, stem in masks.items() if stem == path.stem]
         return [*found, *(path.parent / name for name in sidecars)]
 
 

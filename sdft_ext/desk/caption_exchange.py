@@ -55,7 +55,7 @@ class CaptionExchange:
             read = (
                 interchange.read_file(format, content, pictures)
                 if one_file
-                else interchange.read_beside(format, pictures)
+                else interchange.read_beside(format, pictures, found.may_read)
             )
             unmatched[:] = read.unmatched
             return pictures, [

@@ -66,7 +66,7 @@ class CaptionSets:
         with self._lock:
             found = self._sets.get(str(folder))
         if found is None:
-            found = self._add(str(folder), CaptionStore(folder, self._folders.may_show))
+            found = self._add(str(folder), CaptionStore(folder, self._folders.holds))
         else:
             found.refresh()
         self._folders.folder(text, remember=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..dataset.links import MayRead
 from ..storage import json_file
 from .errors import DeskError, NotAllowed, NotFound
 
@@ -76,7 +77,7 @@ class Folders:
         """Raise NotAllowed where a link in a folder leads out of the roots."""
         if self.may_add():
             return
-        for entry in walk(folder):
+        for entry in walk(folder, self.holds):
             if entry.is_symlink() and not self.holds(Path(entry.path)):
                 raise NotAllowed(
                     f"{entry.path} is a link that leads out of the allowed folders; replace it with the file itself, "
@@ -129,8 +130,11 @@ class Folders:
         return [Path(text) for text in json_file.read_or(self.file, []) if isinstance(text, str)]
 
 
-def walk(folder: Path, most: int = MOST_FILES) -> list[os.DirEntry[str]]:
-    """List every entry below a folder, following links, but no circles. Raises DeskError where there are too many."""
+def walk(folder: Path, may_read: MayRead, most: int = MOST_FILES) -> list[os.DirEntry[str]]:
+    """List every entry below a folder, following links that lead to where one may read, but no circles.
+
+    Raises DeskError where there are too many.
+    """
     found: list[os.DirEntry[str]] = []
     seen: set[str] = set()
     waiting = [str(folder)]
@@ -146,7 +150,8 @@ def walk(folder: Path, most: int = MOST_FILES) -> list[os.DirEntry[str]]:
         except OSError:
             continue  # the scan reports it
         found += listed
-        waiting += [entry.path for entry in listed if _is_folder(entry)]
+        allowed = (entry for entry in listed if not entry.is_symlink() or may_read(Path(entry.path)))
+        waiting += [entry.path for entry in allowed if _is_folder(entry)]
         if len(found) > most:
             raise DeskError(
                 f"{folder} contains more than {most:,} files; choose the folder of the pictures themselves."

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..dataset import names
+from ..dataset.links import LinkError, check_write
 from ..storage.text import printable
 from .errors import NotAllowed
 from .unpack import Refusals, kind
@@ -151,12 +152,11 @@ def _is_mask(name: str) -> bool:
 
 
 def _make(folder: Path, root: Path) -> None:
-    """Make a folder in the dataset. Raises NotAllowed where a link in its path leads out of the dataset."""
-    real, home = Path(os.path.realpath(folder)), Path(os.path.realpath(root))
-    if real != home and home not in real.parents:
-        raise NotAllowed(
-            f"{printable(folder)} is a link that leads out of the dataset's folder; remove it, and send again."
-        )
+    """Make a folder in the dataset. Raises NotAllowed where a link stands in its path."""
+    try:
+        check_write(root, folder)
+    except LinkError as error:
+        raise NotAllowed(str(error)) from error
     folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -146,12 +146,13 @@ class Preparation:
 
     def save_mask(self, folder: str, name: str, data: str | None, before: str) -> str:
         """Store a painted mask, or delete it (None); return its version. Raises NotNow where it changed meanwhile."""
-        picture = self._picture(self._root(folder), name)
+        root = self._root(folder)
+        picture = self._picture(root, name)
         try:
             if data is None:
-                masks.remove(picture, before)
+                masks.remove(root, picture, before)
                 return ""
-            return masks.write(picture, data, before)
+            return masks.write(root, picture, data, before)
         except masks.MaskChanged as error:
             raise NotNow(str(error)) from error
 

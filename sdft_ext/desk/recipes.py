@@ -120,5 +120,7 @@ class Recipes:
             self._folders.check_links(self._folders.folder(text))
         elif setting == "dataset.cache_folder":
             self._folders.place(text)
+        elif setting == "dataset.linked_folder":
+            self._folders.folder(text)
         elif not (setting.startswith("model.") and text == self._host(None).describe().path):
             self._folders.file_of(text)  # the loaded model is in use, wherever it lies

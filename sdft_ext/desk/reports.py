@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis import accepted_duplicates
+from ..dataset.links import readable
 from ..dataset.trash import Trash
 from ..recipe import Recipe
 from ..storage.text import printable
@@ -50,7 +51,7 @@ class Reports:
         folders = _folders(recipe)
         train = (recipe.train.batch_size, recipe.train.accumulation, recipe.train.length, recipe.train.length_unit)
         accepted = [sorted(group) for group in accepted_duplicates.AcceptedDuplicates(folders).groups]
-        facts = repr((dataclasses.asdict(recipe.dataset), train, stamp(folders), accepted))
+        facts = repr((dataclasses.asdict(recipe.dataset), train, stamp(folders, readable(recipe.dataset)), accepted))
         id = hashlib.blake2b(facts.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
         job = Job("waiting", out_of_memory="There is not enough memory to compare the pictures; inspect fewer at once.")
         report = DatasetReport(id, recipe, folders, self._thumbnails, job)

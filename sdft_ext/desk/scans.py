@@ -10,6 +10,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from ..dataset.folder import Scan, scan
+from ..dataset.links import MayRead, readable
 from ..dataset.pictures import EXTENSIONS
 from ..recipe import Concept, DatasetRecipe
 from .folders import walk
@@ -31,13 +32,19 @@ class Scans:
             Concept(name=concept.name, instance=concept.instance, regularization=concept.regularization)
             for concept in dataset.concepts
         ]
-        key = repr(([(c.instance, c.regularization) for c in plain], dataset.captions, dataset.background))
+        names = [(c.instance, c.regularization) for c in plain]
+        key = repr((names, dataset.captions, dataset.background, dataset.linked_folder))
         folders = [Path(f).expanduser() for c in plain for f in (c.instance, c.regularization) if f]
-        now = stamp(folders)
+        now = stamp(folders, readable(dataset))
         with self._lock:
             cached = self._cached.get(key)
         if cached is None or cached[0] != now:
-            read = DatasetRecipe(concepts=plain, captions=dataset.captions, background=dataset.background)
+            read = DatasetRecipe(
+                concepts=plain,
+                captions=dataset.captions,
+                background=dataset.background,
+                linked_folder=dataset.linked_folder,
+            )
             cached = (now, scan(read))
             with self._lock:
                 self._cached[key] = cached
@@ -53,15 +60,15 @@ def _with_settings(found: Scan, concepts: list[Concept]) -> Scan:
         concept = concepts[picture.concept]
         times = concept.regularization_repeats if picture.regularization else concept.repeats
         pictures.append(dataclasses.replace(picture, repeats=picture.repeats * times) if times != 1 else picture)
-    return Scan(tuple(concepts), tuple(pictures), found.problems)
+    return dataclasses.replace(found, concepts=tuple(concepts), pictures=tuple(pictures))
 
 
-def stamp(folders: list[Path]) -> str:
+def stamp(folders: list[Path], may_read: MayRead) -> str:
     """Return a hash that changes when a file in the folders is added, removed, or gets another size or time."""
     digest = hashlib.blake2b(digest_size=16)
     for folder in folders:
         digest.update(repr(str(folder)).encode("utf-8", "surrogatepass"))
-        for entry in sorted(walk(folder), key=lambda e: e.path):
+        for entry in sorted(walk(folder, may_read), key=lambda e: e.path):
             try:
                 stat = entry.stat()
             except OSError:

@@ -92,7 +92,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
     ),
 }
 """Parts of sections with many settings; settings that no part names stay under the section's own heading."""
-FOLDERS = ("instance", "regularization", "cache_folder", "output")
+FOLDERS = ("instance", "regularization", "linked_folder", "cache_folder", "output")
 """Settings that name a folder, not a file."""
 UNITS = {
     "px": ("resolution", "bucket_step", "bucket_min", "bucket_max", "size"),

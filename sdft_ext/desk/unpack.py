@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from ..dataset.folder import CAPTION_ENDINGS, SKIPPED_FOLDERS
+from ..dataset.listing import SKIPPED_FOLDERS
+from ..dataset.pairing import CAPTION_ENDINGS
 from ..dataset.pictures import EXTENSIONS, UNREADABLE, PictureError, read_header
 from ..storage.text import printable
 from .errors import DeskError

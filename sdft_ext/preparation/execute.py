@@ -14,10 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..dataset import cropping
-from ..dataset.folder import CAPTION_BYTES, CAPTION_ENDINGS, Picture
+from ..dataset.folder import CAPTION_BYTES, Picture
+from ..dataset.links import LinkError, check_write
+from ..dataset.pairing import CAPTION_ENDINGS
 from ..dataset.pictures import PictureError
 from ..dataset.trash import TrashError
 from ..storage import atomic
+from ..storage.regular_file import read_start
 from ..storage.text import printable
 from .focus import CropFinder
 from .options import Options, PreparationError
@@ -196,10 +199,11 @@ def _names(action: Action, caption: tuple[str, bytes] | None, options: Options) 
 
 def _encoded(image: Any, format: str, quality: int) -> bytes:
     """Encode an image with its colour profile; the original's rotation and transparency are in the pixels already."""
-    profile = image.info.get("icc_profile")
+    profile = image.info.get("icc_profile") or b""
     plain = image.copy()
     plain.info = {}
-    settings: dict[str, Any] = {"icc_profile": profile} if profile and image.mode == "RGB" else {}
+    # Bytes 16 to 19 name the pixels that a profile is for (ICC.1, §7.2.6); the original's may have been CMYK or grey.
+    settings: dict[str, Any] = {"icc_profile": profile} if image.mode == "RGB" and profile[16:20] == b"RGB " else {}
     if format == "jpeg":
         settings |= {"quality": quality, "subsampling": 0 if quality >= 90 else 2, "optimize": True}
     elif format == "webp":
@@ -251,9 +255,10 @@ def _write(plan: Plan, record: Record, output: _Output, done: Result) -> None:
 def _obstacle(plan: Plan, record: Record, file: _File) -> str:
     """Say why a file may not be written; '' if it may."""
     path = plan.out / file.name
-    real, root = Path(os.path.realpath(path.parent)), Path(os.path.realpath(plan.out))
-    if real != root and root not in real.parents:
-        return f"{printable(path.parent)} is a link that leads out of the folder; remove the link."
+    try:
+        check_write(plan.out, path)
+    except LinkError as error:
+        return str(error)
     if stamp(path) is None or record.is_unchanged(file.name) or _same(path, file.data):
         return ""
     if file.name in record.files:
@@ -278,15 +283,11 @@ def _same(path: Path, data: bytes) -> bool:
 
 def _caption(picture: Picture, plan: Plan) -> tuple[str, bytes] | None:
     """Return ending and bytes of a picture's caption: those of its file, or the caption from its name or folder."""
-    if plan.recipe.captions != "filename":
-        for ending in (*CAPTION_ENDINGS, *(ending.upper() for ending in CAPTION_ENDINGS)):
-            path = picture.path.with_name(os.path.splitext(picture.path.name)[0] + ending)
-            if path.is_file():
-                with open(path, "rb") as file:
-                    data = file.read(CAPTION_BYTES + 1)
-                if len(data) <= CAPTION_BYTES:  # training ignores a longer one too
-                    return ending.lower(), data
-                break
+    path = picture.text_file
+    if plan.recipe.captions != "filename" and path is not None:
+        data = read_start(path, CAPTION_BYTES + 1)
+        if len(data) <= CAPTION_BYTES:  # training ignores a longer one too
+            return path.suffix.lower(), data
     return (CAPTION_ENDINGS[0], f"{picture.caption}\n".encode()) if picture.caption else None
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from PIL import Image
 
-from ..dataset import names
+from ..dataset import pairing
 from ..dataset.folder import Picture
+from ..dataset.links import LinkError, check_write
 from ..dataset.pictures import EXTENSIONS, open_mask, open_picture
 from ..storage import atomic
 from ..storage.hidden_folder import HiddenFolderError, hidden_folder
@@ -64,11 +65,11 @@ def read(picture: Picture, from_alpha: bool = False) -> str:
     return PREFIX + base64.b64encode(buffer.getvalue()).decode()
 
 
-def write(picture: Picture, data: str, before: str) -> str:
-    """Store a painted mask (a PNG data URL) at the picture's size, and return its version.
+def write(root: Path, picture: Picture, data: str, before: str) -> str:
+    """Store a painted mask (a PNG data URL) of a picture below ``root`` at its size, and return its version.
 
     ``before``: the version that was painted over, of which a backup is kept in the hidden folder. Raises
-    PreparationError where the data isn't a mask, MaskChanged where the file has changed since.
+    PreparationError where the data isn't a mask or a link is in the way, MaskChanged where the file has changed since.
     """
     mask = _painted(picture, data)
     if mask.getextrema()[1] == 0:
@@ -79,7 +80,7 @@ def write(picture: Picture, data: str, before: str) -> str:
     mask.save(buffer, "PNG")
     path = _path(picture).with_suffix(".png")
     with _LOCK:
-        others = [former for former in _back_up(picture, before) if former != path]
+        others = [former for former in _back_up(root, picture, before) if former != path]
         try:
             atomic.write(path, lambda file: _write_bytes(file, buffer.getvalue()))
             for former in others:
@@ -90,13 +91,13 @@ def write(picture: Picture, data: str, before: str) -> str:
     return version(picture)
 
 
-def remove(picture: Picture, before: str) -> None:
-    """Delete the picture's masks, so that all of it is trained; backups are kept in the hidden folder.
+def remove(root: Path, picture: Picture, before: str) -> None:
+    """Delete the masks of a picture below ``root``, so that all of it is trained; the hidden folder has backups.
 
     Raises PreparationError where a file can't be deleted, MaskChanged where it has changed since ``before``.
     """
     with _LOCK:
-        for path in _back_up(picture, before):
+        for path in _back_up(root, picture, before):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -143,17 +144,13 @@ def _path(picture: Picture) -> Path:
 def _masks(picture: Picture) -> list[Path]:
     """Return every mask of the picture; there may be several, with different endings."""
     folder, stem = picture.path.parent, os.path.splitext(picture.path.name)[0]
-    endings = ((name, os.path.splitext(name)) for name in sorted(os.listdir(folder)))
-    found = [
-        folder / name
-        for name, (mask_stem, ending) in endings
-        if names.mask_of(mask_stem) == stem and ending.lower() in EXTENSIONS
-    ]
+    pictures = [name for name in sorted(os.listdir(folder)) if os.path.splitext(name)[1].lower() in EXTENSIONS]
+    found = [folder / name for name, owner in pairing.masks(pictures).items() if owner == stem]
     path = _path(picture)
     return found if path in found or stamp(path) is None else [path, *found]
 
 
-def _back_up(picture: Picture, before: str) -> list[Path]:
+def _back_up(root: Path, picture: Picture, before: str) -> list[Path]:
     """Copy the picture's masks into the hidden folder, and return their paths.
 
     Raises MaskChanged where the mask's version isn't ``before``, PreparationError where it can't be copied.
@@ -163,10 +160,12 @@ def _back_up(picture: Picture, before: str) -> list[Path]:
         raise MaskChanged(f"{printable(path)} has been changed by another program; open the mask again.")
     try:
         found = _masks(picture)
+        for path in (_path(picture).with_suffix(".png"), *found):
+            check_write(root, path)
         for path in found:
             backup = hidden_folder(path.parent, BACKUPS, make=True) / f"{path.stem}-{time.time_ns():x}{path.suffix}"
             shutil.copy2(path, backup)
-    except HiddenFolderError as error:
+    except (HiddenFolderError, LinkError) as error:
         raise PreparationError(str(error)) from error
     except OSError as error:
         raise PreparationError(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Collection
-from pathlib import Path
 
 from ..dataset import names
-from ..dataset.folder import CAPTION_ENDINGS
+from ..dataset.links import link_to
+from ..dataset.pairing import CAPTION_ENDINGS
 from ..dataset.trash import Trash
 from .plan import Plan
 from .record import Record
@@ -62,5 +62,4 @@ def _pictures(plan: Plan, record: Record) -> list[str]:
 def _inside(plan: Plan, name: str) -> bool:
     """Return whether a name from the record is inside the folder; links or a forged record may lead elsewhere."""
     path = plan.out / name
-    real, root = Path(os.path.realpath(path.parent)), Path(os.path.realpath(plan.out))
-    return ".." not in path.parts and not Path(name).is_absolute() and (real == root or root in real.parents)
+    return bool(name) and link_to(plan.out, path.parent) is None

@@ -80,6 +80,13 @@ class DatasetRecipe:
         help="Text files (.txt, .caption) next to the pictures, file names (without their numbering), or auto: the "
         "text file where there is one, the file name elsewhere.",
     )
+    linked_folder: str = setting(
+        "",
+        label="Folder of linked files",
+        help="Links inside the dataset's folders may also lead into this folder; those that lead elsewhere are left "
+        "out. Nothing is ever written through a link.",
+        path=True,
+    )
     template: str = setting(
         "",
         label="Caption template",

@@ -244,7 +244,7 @@ def test_a_link_in_the_folder_leads_nothing_out_of_it(client: TestClient, tmp_pa
     (folder / "sub").symlink_to(tmp_path / "outside")
     done = send(client, folder, ("sub/new/a.png", png()), ("b.png", png(1)))
     assert tree(tmp_path / "outside") == [] and not (tmp_path / "outside" / "new").exists()
-    assert (folder / "b.png").is_file() and "is a link that leads out of" in done["refused"][0]
+    assert (folder / "b.png").is_file() and "sub is a link" in done["refused"][0]
     (folder / ".sdft").rmdir() if (folder / ".sdft").is_dir() else None
     (folder / ".sdft").symlink_to(tmp_path / "outside")
     refused = client.post(f"{V1}/uploads", json={"folder": str(folder)})

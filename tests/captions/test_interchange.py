@@ -82,8 +82,13 @@ def test_how_two_texts_are_joined() -> None:
 
 def test_files_beside_the_pictures(found: CaptionStore, tmp_path: Path) -> None:
     (found.root / "a.caption").write_bytes("ein Kätzchen\r\n".encode("latin-1"))
-    assert interchange.read_beside("caption", found.in_order).texts == ["ein Kätzchen", None, None, None]
-    assert interchange.read_beside("names", found.in_order).texts == ["a", "b", None, "c"]
+    assert interchange.read_beside("caption", found.in_order, found.may_read).texts == [
+        "ein Kätzchen",
+        None,
+        None,
+        None,
+    ]
+    assert interchange.read_beside("names", found.in_order, found.may_read).texts == ["a", "b", None, "c"]
     out = tmp_path / "out"
     done = interchange.write_beside("caption", found.in_order, out, replace=False)
     assert done.written == 3 and (out / "sub/c.caption").read_text() == "<b>html</b>"
@@ -123,11 +128,14 @@ def test_an_exact_name_goes_before_a_longer_path(tmp_path: Path) -> None:
 
 def test_signs_that_end_lines_elsewhere_stand_in_jsonl(found: CaptionStore) -> None:
     content = '{"file_name": "a.png", "text": "one\u2028two\x85three"}\r\n{"file_name": "b.png", "text": "x"}\n'
-    assert interchange.read_file("jsonl", content, found.in_order).texts[:2] == ["one\u2028two\x85three", "x"]
+    assert interchange.read_file("jsonl", content, found.in_order).texts[:2] == [
+        "one\u2028two\x85three",
+        "x",
+    ]
 
 
 def test_a_file_beside_a_picture_that_is_no_caption(found: CaptionStore) -> None:
     with open(found.root / "a.caption", "wb") as file:
         file.truncate(200_000)
     with pytest.raises(CaptionsError, match=r"a\.caption.*64 kB"):
-        interchange.read_beside("caption", found.in_order)
+        interchange.read_beside("caption", found.in_order, found.may_read)

@@ -16,7 +16,6 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return capsys.readouterr().out
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the picture is trained with its name, in silence")
 @pytest.mark.parametrize(
     ("picture", "text"),
     [
@@ -39,7 +38,6 @@ def test_a_caption_of_nearly_the_pictures_name_is_used_or_named(
     assert used or any(part in report for part in (text, "no picture of the same name", "belongs to no picture"))
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the mask is trained as a picture, in silence")
 def test_a_file_that_onetrainer_takes_for_a_mask_is_a_mask_or_is_mentioned(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,7 +50,7 @@ CONCEPT: dict[str, Any] = {
     "regularization_repeats": 2,
     "loss_weight": 0.5,
 }
-ELSEWHERE = {"concepts", "keep_tags", "cache", "cache_folder", "name", "kind"}
+ELSEWHERE = {"concepts", "keep_tags", "linked_folder", "cache", "cache_folder", "name", "kind"}
 """Tested by a test of their own below; ``name`` only names, ``kind`` only chooses the guide's counts."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sdft_ext.dataset.links import within
 from sdft_ext.desk import Desk, DeskError
 from sdft_ext.desk.calculator import save_steps
 from sdft_ext.desk.folders import walk
@@ -134,9 +135,9 @@ def test_pictures_are_looked_at_again_only_when_they_change(desk: Desk, data: Pa
 def test_a_folder_of_far_too_many_files_is_refused_soon(tmp_path: Path):
     for number in range(60):
         (tmp_path / f"{number}.png").write_bytes(b"")
-    assert len(walk(tmp_path, most=60)) == 60
+    assert len(walk(tmp_path, within([tmp_path]), most=60)) == 60
     with pytest.raises(DeskError, match="choose the folder of the pictures themselves"):
-        walk(tmp_path, most=59)
+        walk(tmp_path, within([tmp_path]), most=59)
 
 
 def test_time_comes_from_runs_that_were_measured(desk: Desk, data: Path):

@@ -247,7 +247,6 @@ def test_a_colour_profile_is_kept(tmp_path: Path) -> None:
         assert image.mode == "RGB" and image.info["icc_profile"] == profile(b"RGB ")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="RGB pixels are written with a profile for other pixels")
 @pytest.mark.parametrize(("name", "mode", "space"), [("print.jpg", "CMYK", b"CMYK"), ("grey.png", "L", b"GRAY")])
 def test_a_colour_profile_for_other_pixels_is_not_kept(name: str, mode: str, space: bytes, tmp_path: Path) -> None:
     """lovell/sharp#237: programs that apply such a profile show other colours."""
@@ -330,7 +329,7 @@ def test_nothing_is_written_through_a_link_in_the_results(folder: Path, tmp_path
     (out / "deep").rmdir()
     os.symlink(elsewhere, out / "deep")
     _, done = prepare(folder, out)
-    assert done.problems == [f"{out / 'deep'} is a link that leads out of the folder; remove the link."]
+    assert len(done.problems) == 1 and done.problems[0].startswith(f"{out / 'deep'} is a link, and nothing is written")
     assert list(elsewhere.iterdir()) == []
 
 

@@ -62,7 +62,7 @@ def test_a_painted_mask_is_the_loss_weight_map_of_the_next_batch(tmp_path: Path,
         return Batches(Plan(found, recipe, TrainRecipe(batch_size=1)), latents).at(0).mask
 
     assert weights() is None
-    masks.write(only(tmp_path), url(half(mode=mode)), "")
+    masks.write(tmp_path, only(tmp_path), url(half(mode=mode)), "")
     found = weights()
     assert found is not None and found.shape == (1, 1, 8, 8)
     assert np.array_equal(found[0, 0].numpy(), np.repeat([[1.0] * 4 + [0.0] * 4], 8, axis=0))
@@ -72,7 +72,7 @@ def test_masks_have_the_size_of_their_picture_and_are_read_back(tmp_path: Path) 
     images.save(tmp_path / "a.jpg", images.image(2000, 500))
     picture = only(tmp_path)
     assert masks.painted_size(picture) == (1024, 256) and masks.read(picture) == ""
-    version = masks.write(picture, url(half((1024, 256))), masks.version(picture))
+    version = masks.write(tmp_path, picture, url(half((1024, 256))), masks.version(picture))
     with Image.open(tmp_path / "a-mask.png") as mask:
         assert (mask.mode, mask.size) == ("L", (2000, 500))
     again = only(tmp_path)
@@ -89,13 +89,13 @@ def test_a_replaced_mask_is_backed_up_and_one_changed_since_is_not_replaced(tmp_
     former = (tmp_path / "a-mask.jpg").read_bytes()
     picture = only(tmp_path)
     with pytest.raises(masks.MaskChanged, match=r"a-mask.jpg has been changed by another program; open the mask again"):
-        masks.write(picture, url(half()), "a-mask.jpg:1:1")
-    masks.write(picture, url(half()), masks.version(picture))
+        masks.write(tmp_path, picture, url(half()), "a-mask.jpg:1:1")
+    masks.write(tmp_path, picture, url(half()), masks.version(picture))
     assert not (tmp_path / "a-mask.jpg").exists(), "a picture has one mask"
     (kept,) = (tmp_path / ".sdft" / "masks").iterdir()
     assert kept.read_bytes() == former
     picture = only(tmp_path)
-    masks.remove(picture, masks.version(picture))
+    masks.remove(tmp_path, picture, masks.version(picture))
     assert only(tmp_path).mask_path is None and len(list((tmp_path / ".sdft" / "masks").iterdir())) == 2
 
 
@@ -108,9 +108,9 @@ def test_every_replaced_mask_is_backed_up(tmp_path: Path, removed: bool) -> None
     before = {path.read_bytes() for path in tmp_path.glob("a-mask.*")}
     picture = next(one for one in scan(images.recipe(tmp_path)).pictures if one.path.name == "a.png")
     if removed:
-        masks.remove(picture, masks.version(picture))
+        masks.remove(tmp_path, picture, masks.version(picture))
     else:
-        masks.write(picture, url(half()), masks.version(picture))
+        masks.write(tmp_path, picture, url(half()), masks.version(picture))
     assert {path.name for path in tmp_path.glob("*-mask.*")} == {"b-mask.png", *(() if removed else ("a-mask.png",))}
     assert {path.read_bytes() for path in (tmp_path / ".sdft" / "masks").iterdir()} == before
 
@@ -122,7 +122,7 @@ def test_of_several_who_paint_over_the_same_mask_only_one_succeeds(tmp_path: Pat
 
     def store(number: int) -> str:
         try:
-            return masks.write(picture, painted, "")
+            return masks.write(tmp_path, picture, painted, "")
         except masks.MaskChanged:
             return ""
 
@@ -164,7 +164,7 @@ def test_transparency_is_a_mask(tmp_path: Path) -> None:
 def test_data_that_is_not_a_mask_is_refused_and_nothing_is_written(tmp_path: Path, data: str, sentence: str) -> None:
     images.save(tmp_path / "a.png")
     with pytest.raises(PreparationError) as caught:
-        masks.write(only(tmp_path), data, "")
+        masks.write(tmp_path, only(tmp_path), data, "")
     assert sentence in str(caught.value) and [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
@@ -176,7 +176,7 @@ def test_a_link_in_place_of_the_hidden_folder_is_refused(tmp_path: Path) -> None
     (folder / ".sdft").symlink_to(elsewhere)
     picture = only(folder)
     with pytest.raises(PreparationError, match="is a link; remove it"):
-        masks.remove(picture, masks.version(picture))
+        masks.remove(tmp_path, picture, masks.version(picture))
     assert (folder / "a-mask.png").exists() and list(elsewhere.iterdir()) == []
     gone = dataclasses.replace(picture, mask_path=folder / "b-mask.png")
     assert masks.version(gone) == ""

@@ -63,6 +63,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "dataset.caption_dropout": ("0.5",),
     "dataset.regularization_caption_dropout": ("0.5",),
     "dataset.cache": ("disk",),
+    "dataset.linked_folder": ("{data}/others", CONCEPT + "instance={data}/linked"),
     "dataset.cache_folder": ("{out}/elsewhere", "dataset.cache=disk"),
     "dataset.latents": ("random",),
     "method.name": ("dora",),
@@ -180,6 +181,10 @@ Fingerprint = Callable[..., dict[str, Any]]
 def made(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder with the files that some settings name."""
     other = tiny.checkpoint(data / "other.safetensors", seed=1)
+    (data / "linked").mkdir()
+    for number, picture in enumerate(sorted((data / "others").glob("*.png"))[:2]):
+        target = data / "linked" / picture.name
+        target.symlink_to(picture) if number else shutil.copy(picture, target)
     prefix = "first_stage_model."
     vae = {name[len(prefix) :]: tensor for name, tensor in load_file(other).items() if name.startswith(prefix)}
     save_file(vae, str(data / "vae.safetensors"))
@@ -221,6 +226,7 @@ def test_the_same_recipe_does_the_same(fingerprint: Fingerprint) -> None:
 def test_a_change_shows(path: str, made: Path, fingerprint: Fingerprint) -> None:
     value, *context = CHANGES[path]
     value = value.format(data=made, out="{out}")
+    context = [setting.replace("{data}", str(made)) for setting in context]
     without = fingerprint(*context)
     assert fingerprint(*context, f"{path}={value}") != without
 
