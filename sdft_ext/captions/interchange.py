@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +19,7 @@ from ..dataset.folder import CAPTION_BYTES
 from ..dataset.links import LinkError, MayRead, check_write
 from ..dataset.pictures import EXTENSIONS
 from ..recipe import DatasetRecipe
-from ..storage import atomic, json_file
+from ..storage import atomic
 from ..storage.regular_file import read_start
 from ..storage.text import decode, printable
 from . import files
@@ -27,13 +27,12 @@ from .choices import HOW
 from .entries import Picture
 from .errors import CaptionsError
 from .files import CaptionFormat, WriteConflict
+from .one_file import PARSERS
 
 ONE_FILE = {"meta_cap": "meta_cap.json", "meta_lat": "meta_lat.json", "jsonl": "metadata.jsonl", "csv": "captions.csv"}
 """Formats with one file for all captions, and its usual name."""
 MAX_NAME = 180
 """Bytes of a file name without its extension."""
-_FILE_COLUMNS = ("file_name", "filename", "file", "image", "image_file", "path", "name")
-_TEXT_COLUMNS = ("text", "caption", "captions", "prompt", "tags")
 _NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
 
 
@@ -87,7 +86,7 @@ def read_file(format: str, content: str | bytes, pictures: Sequence[Picture]) ->
     """Read one file with the captions of these pictures. Raises CaptionsError where it isn't of that format."""
     if isinstance(content, bytes):
         content = decode(content)[0]
-    texts = _PARSERS[format](content.lstrip("\ufeff"))
+    texts = PARSERS[format](content.lstrip("\ufeff"))
     matcher = _Matcher(pictures)
     matches = {name: matcher.match(name) for name in texts}
     best: dict[int, int] = {}
@@ -157,81 +156,6 @@ def _bare(name: str) -> str:
     """Return a name without a picture's extension; ``img.2`` has none."""
     stem, ending = os.path.splitext(name)
     return stem if ending.lower() in EXTENSIONS else name
-
-
-def _json(content: str) -> dict[str, str]:
-    try:
-        entries = json_file.parse(content)
-    except ValueError as error:
-        raise CaptionsError(
-            f"The file is not JSON ({error}); choose kohya's meta_cap.json or meta_lat.json."
-        ) from error
-    if not isinstance(entries, dict):
-        raise CaptionsError("The file isn't kohya's: it holds no object with an entry for each picture's name.")
-    found = {}
-    for name, entry in entries.items():
-        if isinstance(entry, str):
-            found[name] = entry
-        elif isinstance(entry, dict):
-            parts = [entry.get(key) for key in ("caption", "tags")]
-            text = ", ".join(part.strip() for part in parts if isinstance(part, str) and part.strip())
-            if text:
-                found[name] = text
-    return found
-
-
-def _jsonl(content: str) -> dict[str, str]:
-    found = {}
-    for number, line in enumerate(content.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            entry = json_file.parse(line)
-        except ValueError as error:
-            raise CaptionsError(
-                f"Line {number} is not JSON ({error}); choose a metadata.jsonl with one object per line."
-            ) from error
-        if not isinstance(entry, dict):
-            raise CaptionsError(
-                f"Line {number} is not an object; choose a metadata.jsonl with file_name and text in each line."
-            )
-        name, text = _first(entry, _FILE_COLUMNS), _first(entry, _TEXT_COLUMNS)
-        if name is None or text is None:
-            raise CaptionsError(
-                f"Line {number} lacks file_name or text; choose a metadata.jsonl as diffusers reads it."
-            )
-        found[name] = text
-    return found
-
-
-def _csv(content: str) -> dict[str, str]:
-    try:
-        rows = [row for row in csv.reader(io.StringIO(content, newline=""), strict=False) if row]
-    except csv.Error as error:
-        raise CaptionsError(
-            f"The file is not CSV ({error}); choose one with the columns file_name and text."
-        ) from error
-    if not rows:
-        return {}
-    head = [cell.strip().lower() for cell in rows[0]]
-    file = next((head.index(name) for name in _FILE_COLUMNS if name in head), None)
-    text = next((head.index(name) for name in _TEXT_COLUMNS if name in head), None)
-    if file is None or text is None:
-        raise CaptionsError("The CSV's first line doesn't name the columns file_name and text; add it.")
-    return {row[file]: row[text] for row in rows[1:] if len(row) > max(file, text)}
-
-
-def _first(entry: Mapping[str, Any], keys: Sequence[str]) -> str | None:
-    value = next((entry[key] for key in keys if key in entry), None)
-    return value if isinstance(value, str) else None
-
-
-_PARSERS: dict[str, Callable[[str], dict[str, str]]] = {
-    "meta_cap": _json,
-    "meta_lat": _json,
-    "jsonl": _jsonl,
-    "csv": _csv,
-}
 
 
 # Export.

@@ -139,3 +139,62 @@ def test_a_file_beside_a_picture_that_is_no_caption(found: CaptionStore) -> None
         file.truncate(200_000)
     with pytest.raises(CaptionsError, match=r"a\.caption.*64 kB"):
         interchange.read_beside("caption", found.in_order, found.may_read)
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        ("file_name,text\na.png,1girl, black hair, sitting\nb.png,plain\n", ["1girl, black hair, sitting", "plain"]),
+        (
+            'file_name,text\na.png,"1girl, black hair"\nb.png,the "red" car, grass\n',
+            ["1girl, black hair", 'the "red" car, grass'],
+        ),
+        ("file_name;text\na.png;1girl, black hair\nb.png;x\n", ["1girl, black hair", "x"]),
+        ("sep=;\r\nfile_name;text\r\na.png;1girl; black hair\r\nb.png;x\r\n", ["1girl; black hair", "x"]),
+        ("image\tcaption\na.png\t1girl, black hair\nb.png\tx\n", ["1girl, black hair", "x"]),
+        ('text,file_name\n"1girl, black hair",a.png\nx,b.png\n', ["1girl, black hair", "x"]),
+        ("image,caption\na.png,one\nb.png,x\na.png,two\na.png,two\n", ["one\ntwo", "x"]),
+    ],
+)
+def test_a_csv_of_any_program_loses_no_part_of_a_caption(found: CaptionStore, content: str, texts: list[str]) -> None:
+    assert interchange.read_file("csv", content, found.in_order).texts[:2] == texts
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "what"),
+    [
+        ("text,file_name\nx,b.png\n1girl, black hair,a.png\n", 3, "more fields"),
+        ("file_name,text\na.png,one\nand another line\n", 3, "fewer fields"),
+    ],
+)
+def test_a_csv_that_can_be_read_in_two_ways_is_refused(found: CaptionStore, content: str, line: int, what: str) -> None:
+    with pytest.raises(CaptionsError, match=f"Line {line} of the CSV has {what}"):
+        interchange.read_file("csv", content, found.in_order)
+
+
+def test_lists_of_captions_keep_each_as_a_line(found: CaptionStore) -> None:
+    content = '{"file_name": "a.png", "captions": ["one", "two\\nlines", " "]}\n{"file_name": "b.png", "text": "x"}\n'
+    assert interchange.read_file("jsonl", content, found.in_order).texts[:2] == ["one\ntwo lines", "x"]
+    content = '{"a": {"caption": "one", "tags": ["two", "three"]}}'
+    assert interchange.read_file("meta_cap", content, found.in_order).texts[0] == "one, two\nthree"
+    with pytest.raises(CaptionsError, match="Line 1 lacks"):
+        interchange.read_file("jsonl", '{"file_name": "a.png", "text": [1, 2]}', found.in_order)
+
+
+def test_files_are_neither_imported_nor_exported_through_links(tmp_path: Path) -> None:
+    root = folders.make(tmp_path / "set", {"a": "one", "sub/b": "two"})
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.txt").write_text("secret")
+    (root / "a.caption").symlink_to(outside / "secret.txt")
+    store = CaptionStore(root)
+    assert interchange.read_beside("caption", store.in_order, store.may_read).texts == [None, None]
+    to = tmp_path / "to"
+    to.mkdir()
+    (to / "a.txt").symlink_to(outside / "secret.txt")
+    (to / "sub").symlink_to(outside)
+    for pictures in (store.in_order[:1], store.in_order[1:]):
+        with pytest.raises(CaptionsError, match="is a link, and nothing is written through links"):
+            interchange.write_beside("txt", pictures, to, replace=True)
+    assert [path.name for path in outside.iterdir()] == ["secret.txt"]
+    assert (outside / "secret.txt").read_text() == "secret"
