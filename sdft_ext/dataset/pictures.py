@@ -219,7 +219,7 @@ def _png_pixels(image: Any, file: BinaryIO) -> tuple[int, int]:
 def _scale_transparent(image: Any, depth: int, kind: int) -> None:
     """Scale a PNG's transparent colour as Pillow scales the pixels that it is compared with."""
     value = image.info.get("transparency")
-    if kind == 0 and depth in (2, 4) and isinstance(value, int):
+    if kind == 0 and depth < 8 and isinstance(value, int):
         image.info["transparency"] = value * 255 // (2**depth - 1)
     elif kind == 2 and depth == 16 and isinstance(value, tuple):
         image.info["transparency"] = tuple(part >> 8 for part in value)
