@@ -27,6 +27,7 @@ from .buckets import FACTOR, Geometry, assign
 from .cache_files import CacheFiles, Hashes, Progress, Tensors
 from .folder import DatasetError, Picture, Problem, Scan
 from .pictures import PictureError
+from .unchanged import FirstContents
 
 Encode = Callable[[torch.Tensor], "tuple[torch.Tensor, torch.Tensor]"]
 """Pixels [B, 3, H, W] in [-1, 1] → mean and standard deviation of the latents, each [B, C, H/8, W/8], scaled."""
@@ -86,6 +87,7 @@ class Latents:
             if folder is None:
                 raise DatasetError("The disk cache needs a folder; set dataset.cache_folder.")
             self._disk, self._hashes = CacheFiles(Path(folder) / "latents"), Hashes(Path(folder) / "hashes.json")
+        self._contents = FirstContents(cache_files.file_hash if self._hashes is None else self._hashes.get)
 
     def prepare(self, scan: Scan, progress: Progress | None = None, waiting: int = 0) -> Scan:
         """Open every picture, encode what can be encoded ahead of time, and return the scan without unreadable ones.
@@ -140,12 +142,15 @@ class Latents:
     def get(self, views: Sequence[View]) -> list[Encoded]:
         """Return the latents of pictures of one bucket; those that aren't cached are encoded together.
 
-        Raises PictureError where a picture that must be opened again is gone or damaged, and DatasetError where the VAE
-        returns NaN.
+        Raises PictureError where a picture that must be opened again is gone or damaged, and DatasetError where it was
+        replaced since ``prepare`` or the VAE returns NaN.
         """
         for view in views:
             if view in self._waiting:
                 self._encode_chunk(self._waiting[view])
+        for view in views:
+            if view not in self._memory:
+                self._contents.check(view.picture)
         found = [self._find(view) for view in views]
         for view, encoded in zip(views, found, strict=True):
             if encoded is not None:
@@ -153,6 +158,8 @@ class Latents:
         missing = [i for i, encoded in enumerate(found) if encoded is None]
         if missing:
             loaded = [load(views[i], self.recipe) for i in missing]
+            for i in missing:
+                self._contents.check(views[i].picture)  # it may have been replaced while it was read
             for i, new in zip(missing, self._encode(loaded), strict=True):
                 found[i] = new
                 if self._cacheable(views[i]):
@@ -174,6 +181,9 @@ class Latents:
         """Return a chunk's entries, or the pixels of all if one entry is missing: so which pictures are encoded
         together, and with that the last bit, doesn't depend on the cache's content. Runs in the pool; changes nothing.
         """
+        for view in chunk:
+            if self._disk is not None or not self._cacheable(view):  # others stay in memory
+                self._contents.note(view.picture)
         found = [encoded for view in chunk if (encoded := self._find(view)) is not None]
         if len(found) == len(chunk):
             return found

@@ -1,0 +1,57 @@
+"""Notice pictures that are replaced while a run trains: it would go on with others than it began with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ..storage.text import printable
+from .folder import Picture
+from .listing import DatasetError
+
+
+class FirstContents:
+    """What the files of pictures and masks held when they were noted. ``digest`` hashes a file's content.
+
+    A check compares size and date, and reads a file again only where its date alone has changed.
+    """
+
+    def __init__(self, digest: Callable[[Path], str]) -> None:
+        self._digest = digest
+        self._known: dict[Path, tuple[int, int, str]] = {}
+
+    def note(self, picture: Picture) -> None:
+        """Note what a picture's files hold, once. A file that can't be read is left to whoever opens it."""
+        for path in _files(picture):
+            if path not in self._known:
+                try:
+                    stat = os.stat(path)
+                    self._known[path] = (stat.st_size, stat.st_mtime_ns, self._digest(path))
+                except OSError:
+                    continue
+
+    def check(self, picture: Picture) -> None:
+        """Raise DatasetError where a file holds something else than when it was noted."""
+        for path in _files(picture):
+            known = self._known.get(path)
+            if known is None:
+                continue
+            try:
+                stat = os.stat(path)
+                now = (stat.st_size, stat.st_mtime_ns)
+                if now == known[:2]:
+                    continue
+                if now[0] == known[0] and self._digest(path) == known[2]:
+                    self._known[path] = (*now, known[2])
+                    continue
+            except OSError:
+                continue  # opening it says what is wrong
+            raise DatasetError(
+                f"{printable(path)} was replaced while the run trains: put the former file back, then resume the run, "
+                "or start a new one."
+            )
+
+
+def _files(picture: Picture) -> list[Path]:
+    return [picture.path] if picture.mask_path is None else [picture.path, picture.mask_path]
