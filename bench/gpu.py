@@ -30,6 +30,7 @@ from sdft_ext.memory.forecast import forecast
 from sdft_ext.recipe import Recipe, presets
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import run
+from sdft_ext.run.ending import Outcome
 from sdft_ext.run.setup import Session
 from sdft_ext.run_folder.facts import read_facts
 from sdft_ext.train.loop import StepResult
@@ -128,10 +129,10 @@ class Watched(run.Run):
         super().__init__(*arguments)
         self.before, self.most, self.seconds = 0, 0, list[float]()
 
-    def choose_memory_mode(self, session: Session, done: int) -> None:
+    def train_steps(self, session: Session, done: int) -> tuple[Outcome, str]:
         torch.cuda.synchronize()
         self.before = torch.cuda.memory_allocated()
-        super().choose_memory_mode(session, done)
+        return super().train_steps(session, done)
 
     def step(self, session: Session, done: int) -> StepResult | None:
         torch.cuda.synchronize()

@@ -115,6 +115,14 @@ class LogResponse(BaseModel):
     )
 
 
+class ResumeRequest(BaseModel):
+    settings: dict[str, Any] = Field(
+        {},
+        description="Settings to go on with, by path, such as `train.learning_rate`: those that the run's state "
+        "doesn't depend on. Only for a run that neither trains nor waits.",
+    )
+
+
 class TrashRequest(BaseModel):
     saves: bool = Field(False, description="Move the run's files in the host's folders, too.")
 
@@ -238,11 +246,11 @@ def _add_controls(router: APIRouter, desk: Desk) -> None:
         return json_response(OK)
 
     @router.post("/runs/{run}/resume", response_model=OkResponse, summary="Resume a run")
-    def resume(run: str, body: EmptyRequest) -> Response:
+    def resume(run: str, body: ResumeRequest) -> Response:
         """A paused one goes on at once. One that was stopped or killed, or has failed, is queued and goes on from its
         last state. One that waits moves to the front of the queue.
         """
-        desk.runs.resume(run)
+        desk.runs.resume(run, body.settings)
         return json_response(OK)
 
     @router.post("/runs/{run}/stop", response_model=OkResponse, summary="Stop a run")

@@ -45,6 +45,9 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
     resume = add("resume", _resume, "Continue a run that was stopped or killed.")
     resume.add_argument("run", metavar="RUN", type=Path, help="the run's folder")
+    resume.add_argument(
+        "settings", nargs="*", metavar="section.key=value", help="settings to change: learning rates, saves, pictures"
+    )
     resume.add_argument("--quiet", action="store_true", help="show no progress")
 
     _sample_options(add("sample", _sample, "Draw pictures with a base model, with or without LoRAs."))
@@ -97,7 +100,9 @@ def _resume(options: argparse.Namespace) -> int:
             raise RecipeError(f"{options.run} is not the folder of a run: it has no recipe.yaml.")
         from .. import run
 
-        return run.resume(options.run, control=control, quiet=options.quiet, processes=processes)
+        return run.resume(
+            options.run, settings=options.settings, control=control, quiet=options.quiet, processes=processes
+        )
 
     return _run_to_end(resume, options.quiet)
 

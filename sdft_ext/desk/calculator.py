@@ -7,11 +7,12 @@ counted by the same code that a run uses.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..dataset.folder import DatasetError, Scan
 from ..recipe import Recipe, RecipeError
-from ..recipe.advice import advice
+from ..recipe.advice import advice, length_advice
 from .errors import DeskError
 from .scans import Scans
 
@@ -87,6 +88,7 @@ def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str]]:
     saves, count = save_steps(recipe, plan.steps_per_epoch, steps)
     summary = summarize(found, plan).data
     warnings = [
+        *length_advice(recipe, steps, plan.steps_per_epoch),
         *_division(recipe, plan.showings_per_epoch),
         *summary["advice"],
         *(p["text"] for p in summary["problems"]),
@@ -113,10 +115,13 @@ def save_steps(recipe: Recipe, steps_per_epoch: int, steps: int) -> tuple[list[i
     save, events = recipe.save, Schedule(recipe, steps_per_epoch, steps)
     if not save.every:
         return [steps], 1
-    period = save.every * (steps_per_epoch if save.every_unit == "epochs" else 1)
     first = (save.first_epoch - 1) * steps_per_epoch + 1
-    start = -(-first // period) * period
-    due = range(start, steps, period)
+    if save.every_unit == "times":
+        parts = min(save.every, steps)
+        due: Sequence[int] = [step for n in range(1, parts) if first <= (step := -(-n * steps // parts)) < steps]
+    else:
+        period = save.every * (steps_per_epoch if save.every_unit == "epochs" else 1)
+        due = range(-(-first // period) * period, steps, period)
     saves = [step for step in due[:MOST_LISTED] if events.save(step)]
     return [*saves, steps], len(due) + 1
 

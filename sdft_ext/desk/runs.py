@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,14 +71,25 @@ class Runs:
         recipe = recipe_file.read(folder / "recipe.yaml")
         return run.resume(folder, control=control, host=self._host(recipe), quiet=True)
 
-    def resume(self, run: str) -> None:
-        """Continue a run that is paused, waits, was stopped or killed, or has failed."""
+    def resume(self, run: str, settings: Mapping[str, Any] | None = None) -> None:
+        """Continue a run that is paused, waits, was stopped or killed, or has failed.
+
+        ``settings``, by path, change what its state doesn't depend on (``run.changed_settings``). Raises RecipeError
+        for others, NotNow while the run trains or waits.
+        """
         self._library.path(run)
         state = self._library.status(run)["state"]
         if state == "finished":
             raise NotNow(f"{run} is finished; to train it longer, start a new run that continues from its last save.")
         if not self._queue.owns(run) and state in AT_WORK:
             raise NotNow(f"{run} is being trained by another program; stop it there.")
+        if settings:
+            self._queue.settle(run)
+            if self._queue.owns(run):
+                raise NotNow(f"{run} is training or waiting: stop it, then resume it with other settings.")
+            from ..run.changed_settings import change
+
+            change(self._library.path(run), [f"{path}={json.dumps(value)}" for path, value in settings.items()])
         self._queue.resume(run)
 
     def stop(self, run: str) -> None:

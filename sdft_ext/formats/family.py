@@ -34,6 +34,11 @@ class Family:
         return {"sd1": (False,), "sd2": (True,), "sdxl": (False, True)}[self.name]
 
     @property
+    def native_resolution(self) -> int:
+        """Return the side, in pixels, of the pictures that such models were made for (SD 2 for 512 or, with v, 768)."""
+        return {"sd1": 512, "sd2": 768 if self.prediction == "v_prediction" else 512, "sdxl": 1024}[self.name]
+
+    @property
     def missing_text_layers(self) -> int:
         """Return how many of OpenCLIP's last text layers are missing: one in SD 2 from diffusers, else none."""
         return int(self.name == "sd2" and self.text_layer == (1,))

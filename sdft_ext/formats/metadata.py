@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -55,6 +55,8 @@ class RunFacts:
     """(width, height, pictures) of each bucket."""
     processes: int = 1
     """Each of them sees the recipe's batch size."""
+    changed_settings: Sequence[Mapping[str, Any]] = ()
+    """Settings that were changed when the run was resumed: the step, the setting, and its values before and after."""
 
 
 def lora_metadata(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[str, str]:
@@ -75,6 +77,8 @@ def _kohya(recipe: Recipe, family: Family, facts: RunFacts, stem: str) -> dict[s
         "ss_session_id": int(facts.started * 1000) % 2**32,
         "ss_training_comment": "sdft",
     }
+    if facts.changed_settings:
+        values["sdft_changed_settings"] = json.dumps(facts.changed_settings)
     if facts.base is not None:
         values |= {"ss_sd_model_name": facts.base.name, **base_hashes(facts.base)}
     if recipe.model.vae:

@@ -7,13 +7,24 @@ from collections.abc import Iterator
 
 from .concept import Concept
 from .method_info import FULL
+from .presets import start
 from .recipe import Recipe
 from .rules import FINDS_ITS_OWN_RATE, fields
 
 HIGHEST_FULL_RATE = 2e-5
 """Highest usual learning rate of methods that train the model's own weights."""
+LEAST_SIZE, MOST_SIZE = 0.75, 1.5
+"""Times a model's own resolution at which it can still be trained well."""
+WITHOUT_WARMUP = ("constant", "steps")
+"""Schedules that begin at the full rate."""
 SMALL = 256
 """Pixels a side; models for smaller pictures are small themselves, and tolerate higher rates."""
+
+
+FAR_ABOVE = 10
+"""A learning rate so many times the one that its method starts with is unlikely to be meant."""
+LONG_WARMUP = 0.5
+"""A warm-up over more than this share of the run leaves little to train with."""
 
 
 def advice(recipe: Recipe) -> list[str]:
@@ -25,7 +36,7 @@ def advice(recipe: Recipe) -> list[str]:
             f"train.learning_rate is {train.learning_rate:g}, but {train.optimizer} finds its own and takes this as a "
             "factor: 1 is usual."
         )
-    found += _full_rates(recipe)
+    found += [*_full_rates(recipe), *_rates(recipe), *_warmup(recipe)]
     if train.schedule_steps and train.schedule != "steps":
         found.append("train.schedule_steps is only used with train.schedule=steps.")
     if watch.validation_share and not watch.validation_every:
@@ -36,7 +47,92 @@ def advice(recipe: Recipe) -> list[str]:
         if unused and setting.value != defaults[setting.path]:
             found.append(f"{setting.path} is only used with method.name={' or '.join(setting.methods)}.")
     found += [sentence for concept in recipe.dataset.concepts for sentence in _prompt_advice(recipe, concept)]
+    found += [
+        f"dataset.concepts.{number} has no trigger: no word calls the concept, so every picture of the model changes a "
+        "little. Choose one, unless that is what you want."
+        for number, concept in enumerate(recipe.dataset.concepts)
+        if concept.instance and not concept.trigger.strip()
+    ]
     return found
+
+
+def length_advice(recipe: Recipe, total_steps: int, steps_per_epoch: int) -> list[str]:
+    """Return a sentence for each setting that is unlikely to be meant in a run of this length."""
+    save, warmup, found = recipe.save, recipe.train.warmup, []
+    if _warms_up(recipe) and warmup >= total_steps:
+        found.append(
+            f"train.warmup ({warmup:,} steps) is longer than the run ({total_steps:,} steps): the learning rate never "
+            "reaches its value. 5 % of the steps are usual."
+        )
+    elif _warms_up(recipe) and warmup > LONG_WARMUP * total_steps:
+        found.append(
+            f"train.warmup takes {warmup:,} of {total_steps:,} steps: little is left at the full learning rate. 5 % of "
+            "the steps are usual."
+        )
+    epochs = -(-total_steps // steps_per_epoch)
+    if save.every and save.first_epoch > epochs:
+        found.append(
+            f"save.first_epoch is {save.first_epoch}, but the run has {epochs} epoch{'' if epochs == 1 else 's'}: "
+            "there will be no save before the end. Lower it."
+        )
+    elif not save.every or (save.every_unit != "times" and _period(recipe, steps_per_epoch) >= total_steps):
+        found.append(
+            "There will be only one save, at the end: if the training goes too far, there is no earlier save to go "
+            "back to. Set save.every and save.every_unit, for example to 5 times."
+        )
+    return found
+
+
+def resolution_advice(recipe: Recipe, native: int) -> list[str]:
+    """Return a sentence where the pictures are much smaller or larger than those that the model was made for, in
+    pixels a side; none for models for small pictures.
+    """
+    size = recipe.dataset.resolution
+    if size < SMALL or native * LEAST_SIZE <= size <= native * MOST_SIZE:
+        return []
+    what = "draw blurred or cropped" if size < native else "repeat what is in the picture, and take far more memory"
+    return [
+        f"dataset.resolution is {size}, but this model was made for {native}: it learns to {what}. {native} is usual."
+    ]
+
+
+def _period(recipe: Recipe, steps_per_epoch: int) -> int:
+    """Return the steps from one save to the next."""
+    return recipe.save.every * (steps_per_epoch if recipe.save.every_unit == "epochs" else 1)
+
+
+def _warms_up(recipe: Recipe) -> bool:
+    return recipe.train.warmup > 0 and recipe.train.schedule not in WITHOUT_WARMUP
+
+
+def _warmup(recipe: Recipe) -> Iterator[str]:
+    """Advise where a warm-up is set, but the schedule has none."""
+    if recipe.train.warmup and not _warms_up(recipe):
+        yield (
+            f"train.warmup is {recipe.train.warmup:,}, but the schedule {recipe.train.schedule!r} has no warm-up: "
+            + (
+                "choose constant_with_warmup."
+                if recipe.train.schedule == "constant"
+                else "begin train.schedule_steps with a low rate instead."
+            )
+        )
+
+
+def _rates(recipe: Recipe) -> Iterator[str]:
+    """Advise against learning rates far above those that the method starts with, except in models for small pictures.
+
+    Methods that train the model's own weights have a limit of their own.
+    """
+    method, train = recipe.method, recipe.train
+    small = recipe.dataset.resolution < SMALL
+    if method.name in FULL or train.optimizer in FINDS_ITS_OWN_RATE or small:
+        return
+    usual = float(start(method.name, "subject", "sd1", 512)["train.learning_rate"])
+    if train.learning_rate > FAR_ABOVE * usual:
+        yield (
+            f"train.learning_rate is {train.learning_rate:g}, more than {FAR_ABOVE} times what {method.name} is "
+            f"usually trained with ({usual:g}): the training may diverge. Lower it."
+        )
 
 
 def _full_rates(recipe: Recipe) -> Iterator[str]:

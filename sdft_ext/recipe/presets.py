@@ -51,6 +51,8 @@ def presets(family: str, resolution: int, precision: Precision) -> list[dict[str
                 settings |= {"method.name": name, **_of_method(method, kind, family)}
                 if method.whole_model:
                     settings = _whole(settings, family)
+                if not method.trains_parts:
+                    settings = {k: v for k, v in settings.items() if k not in ("method.unet", "method.text_encoder")}
                 label = f"{label} · {method.label}"
             found.append({"name": f"{kind}-{name}", "label": label, "help": help_, "settings": settings})
     return found

@@ -17,7 +17,7 @@ VERSION = 1
 """Version of the recipe's layout."""
 
 
-Every = Literal["steps", "epochs"]
+Every = Literal["steps", "epochs", "times"]
 
 
 @dataclass
@@ -45,9 +45,14 @@ class SaveRecipe:
     output: str = setting("runs", label="Output folder", help="Where run folders are made.", path=True)
     name: str = setting("my-concept", label="Name", help="Name of the run and of its files.", folded=False)
     every: int = setting(
-        0, label="Save every", help="In the unit below; 0 saves at the end only.", low=0, high=10_000_000, folded=False
+        5,
+        label="Save every",
+        help="In the unit below; with “times”, that many saves in all, evenly spread. 0 saves at the end only.",
+        low=0,
+        high=10_000_000,
+        folded=False,
     )
-    every_unit: Every = setting("epochs", label="Save unit", help="Steps or epochs.", folded=False)
+    every_unit: Every = setting("times", label="Save unit", help="Steps, epochs, or times in the run.", folded=False)
     first_epoch: int = setting(1, label="First save in epoch", help="No save before this epoch.", low=1, high=1_000_000)
     keep_last: int = setting(
         0, label="Keep last", help="Delete older saves of this run; 0 keeps all.", low=0, high=10_000

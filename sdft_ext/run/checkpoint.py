@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.profiler import record_function
 
@@ -13,7 +14,8 @@ from ..recipe import Recipe
 from ..run_folder import log, state
 from ..run_folder.facts import add_facts
 from ..storage import atomic
-from . import loan
+from ..train.loop import NotFinite
+from . import changed_settings, loan
 from .clock import Clock
 from .exports import Exports
 from .monitor import Monitor
@@ -60,7 +62,13 @@ class Checkpoints:
             self.write(session, step)
 
     def write(self, session: Session, step: int) -> None:
-        """Write all that a killed run needs to go on after ``step`` steps. Raises OSError where it can't be written."""
+        """Write all that a killed run needs to go on after ``step`` steps.
+
+        Raises OSError where it can't be written, NotFinite where a trained weight is NaN or infinite: the states before
+        stay then, to go on from with a lower learning rate.
+        """
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in session.loop.parameters):
+            raise NotFinite(f"A trained weight became NaN or infinite by step {step}: the learning rate is too high.")
         began = time.monotonic()
         with record_function("run.state"):
             state.write(session.folder / "state", step, self._tree(session))
@@ -69,13 +77,13 @@ class Checkpoints:
         self._seconds = self._since - began
         loan.record_hashes(session.folder, session.model.path, session.recipe.model.vae)
 
-    def restore(self, session: Session, exports: Exports, repaired: Sequence[str] = ()) -> int:
+    def restore(self, session: Session, exports: Exports, notes: Sequence[str] = ()) -> int:
         """Put the last state back, and remove what a killed run left half written; returns how many steps are done.
 
-        ``repaired``: sentences about damaged files of the run, to be shown and logged with those about its states.
+        ``notes``: sentences about the run's folder and settings, to be shown and logged with those about its states.
         Raises StateError where states were written and none can be read; nothing is lost then.
         """
-        notes = list(repaired)
+        notes = list(notes)
         for folder in (session.folder, *(path for path in session.folder.rglob("*") if path.is_dir())):
             atomic.clear(folder)
         exports.saves.clear()
@@ -90,7 +98,7 @@ class Checkpoints:
             self.monitor.load(tree)
             self.previews.load(tree, session.loop.parameters)
         self.monitor.log.resume(done)
-        for text in notes:
+        for text in [*notes, *changed_settings.announce(session.folder, done)]:
             self.monitor.warn(done, text)
         if done:
             self.monitor.display.say(f"Going on after step {done}.")

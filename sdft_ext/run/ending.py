@@ -10,6 +10,7 @@ from typing import Literal
 from ..errors import SdftError
 from ..out_of_memory import out_of_memory, training_failed
 from ..recipe import Recipe
+from ..run_folder import state
 from ..run_folder.facts import add_facts
 from ..run_folder.log import Log
 from ..run_folder.log import read as read_log
@@ -41,12 +42,14 @@ class RunResult:
     saves: list[Path] = field(default_factory=list)
 
 
-def outcome_of(error: BaseException, recipe: Recipe, began: bool) -> tuple[Outcome, str] | None:
+def outcome_of(error: BaseException, folder: Path, recipe: Recipe, began: bool) -> tuple[Outcome, str] | None:
     """Decide how an error ends a run, with a sentence for the user; None where the error is to be raised on.
 
     Faults of the program are raised on, to be seen in full, and until training ``began`` so are errors of the recipe.
     """
-    if isinstance(error, NotFinite | Diverged | DoesNotFit | ProcessLost):
+    if isinstance(error, NotFinite | Diverged):
+        return "failed", f"{error} {_way_on(folder)}"
+    if isinstance(error, DoesNotFit | ProcessLost):
         return "failed", str(error)
     if isinstance(error, Stopped | ModelUnavailable):
         return "stopped", "Stopped before training began; resume begins it."
@@ -57,6 +60,17 @@ def outcome_of(error: BaseException, recipe: Recipe, began: bool) -> tuple[Outco
     if began and isinstance(error, SdftError) and isinstance(error, ValueError):
         return "failed", f"{error} {INTACT}"
     return None
+
+
+def _way_on(folder: Path) -> str:
+    """Say how a run whose learning rate was too high can go on."""
+    steps = [state.step_of(path) for path in state.states(folder / "state")]
+    if not steps:
+        return "No state was written before that: start again with a lower one."
+    text = f"Resume the run with a lower train.learning_rate to go on from step {steps[-1]}, or start again."
+    if len(steps) > 1:
+        text += f" If it fails at once, delete state/step-{steps[-1]:06d}: the run then goes on from step {steps[-2]}."
+    return text
 
 
 @dataclass(frozen=True)

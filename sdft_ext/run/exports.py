@@ -13,7 +13,7 @@ from ..method.base import SeveralFiles
 from ..recipe import Recipe
 from ..run_folder.log import Log
 from ..run_folder.saves import Writer
-from . import loan
+from . import changed_settings, loan
 from .setup import Session
 from .turns import Turns
 
@@ -84,4 +84,5 @@ class Exports:
             tag_frequency=tag_frequency(scan),
             buckets=tuple((q.bucket.width, q.bucket.height, len(set(q.instances))) for q in plan.queues),
             processes=session.loop.processes.count,
+            changed_settings=changed_settings.recorded(session.folder),
         )

@@ -16,10 +16,12 @@ from ..host.offload import empty_cache
 from ..model.base import Model
 from ..model.copies import Copied
 from ..recipe import FULL, Recipe
+from ..run_folder.facts import add_facts
 from . import trial_step
 from .trial_step import DoesNotFit, Measured
 
 if TYPE_CHECKING:
+    from .monitor import Monitor
     from .setup import Session
 
 SENTENCES = {
@@ -38,6 +40,17 @@ def describe(mode: str, recipe: Recipe) -> str:
     parts = [NAMES[part] for part in offloadable_parts(recipe)]
     what = "".join(parts) + " is" if len(parts) < 2 else f"{', '.join(parts[:-1])} and {parts[-1]} are"
     return SENTENCES[mode].format(what=what)
+
+
+def choose(session: Session, step: int, monitor: Monitor) -> None:
+    """On a GPU, try a step to choose the memory mode by what it takes; log and show it. Raises DoesNotFit."""
+    chosen = choose_mode(session, step)
+    if chosen is not None:
+        mode, measured = chosen
+        text = f"{measured.text} {describe(mode, session.recipe)}"
+        add_facts(session.folder, memory=measured.facts(), mode=mode)
+        monitor.log.event(step, "memory", text=text)
+        monitor.display.say(text)
 
 
 def choose_mode(session: Session, step: int) -> tuple[str, Measured] | None:

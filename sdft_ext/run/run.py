@@ -7,6 +7,7 @@ and the state from which it can be resumed. The page, the command line and other
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from ..host.base import Host
 from ..host.standalone import StandaloneHost
 from ..recipe import Recipe
 from ..recipe import file as recipe_file
-from ..run_folder.facts import add_facts
 from ..run_folder.folder import new_folder
 from ..run_folder.lock import run_lock
 from ..run_folder.log import Log
@@ -26,6 +26,7 @@ from ..train.loop import StepResult
 from ..train.processes import ALONE, Processes
 from ..watch.surroundings import memory_released
 from . import memory_mode
+from .changed_settings import change
 from .checkpoint import Checkpoints
 from .clock import Clock
 from .display import Display
@@ -63,15 +64,22 @@ def train(
 def resume(
     folder: str | Path,
     *,
+    settings: Sequence[str] = (),
     control: RunControl | None = None,
     host: Host | None = None,
     quiet: bool = False,
     processes: Processes = ALONE,
 ) -> RunResult:
-    """Go on with a stopped or killed run as if it had never stopped. Raises as ``train``, and RunLocked."""
-    with run_lock(Path(folder)), memory_released():
-        recipe = recipe_file.read(Path(folder) / "recipe.yaml")
-        return Run(Path(folder), recipe, control, host, quiet, processes).go()
+    """Go on with a stopped or killed run as if it had never stopped. Raises as ``train``, and RunLocked.
+
+    ``settings`` (``section.key=value``) change what the state doesn't depend on: the learning rate, saves, pictures.
+    """
+    folder = Path(folder)
+    with run_lock(folder), memory_released():
+        notes = repair(folder)
+        change(folder, settings)
+        recipe = recipe_file.read(folder / "recipe.yaml")
+        return Run(folder, recipe, control, host, quiet, processes, notes).go()
 
 
 class Run:
@@ -85,9 +93,10 @@ class Run:
         host: Host | None,
         quiet: bool,
         processes: Processes = ALONE,
+        notes: Sequence[str] = (),
     ) -> None:
         check_count(folder, processes)
-        self.folder, self.recipe, self.processes, self.repaired = folder, recipe, processes, repair(folder)
+        self.folder, self.recipe, self.processes, self.notes = folder, recipe, processes, notes
         self.control, self.clock = control or RunControl(), Clock.of(folder)
         self.log, self.display = Log(folder, recipe.watch), Display(folder, quiet)
         self.turns = Turns(host or StandaloneHost(recipe.model, processes.device), self.control, self.display.on_wait)
@@ -109,8 +118,8 @@ class Run:
                 self.processes.send(Begin(self.folder, self.recipe))
                 session = set_up(self.folder, self.recipe, self.turns, self.processes, at_the_end, self.on_prepare)
                 total = session.schedule.total_steps
-                done = self.checkpoints.restore(session, self.exports, self.repaired)
-                self.choose_memory_mode(session, done)
+                done = self.checkpoints.restore(session, self.exports, self.notes)
+                memory_mode.choose(session, done, self.monitor)
                 self.processes.send(Ready(done, session.dataset.scan.fingerprint))
                 self.processes.broadcast(session.loop.parameters)
                 began = True
@@ -118,7 +127,7 @@ class Run:
                 prove_and_draw_grid(session, self.exports.saves, self.previews.controls, self.display)
                 return self.ending.end(*outcome, total)
             except BaseException as error:
-                ended = outcome_of(error, self.recipe, began)
+                ended = outcome_of(error, self.folder, self.recipe, began)
                 if ended is None:
                     self.ending.failed(str(error) or type(error).__name__)
                     raise
@@ -129,16 +138,6 @@ class Run:
         self.display.preparing(what, done, total)
         if self.control.stopping:
             raise Stopped(what)
-
-    def choose_memory_mode(self, session: Session, done: int) -> None:
-        """On a GPU, try a step to choose the memory mode by what it takes. Raises DoesNotFit."""
-        chosen = memory_mode.choose_mode(session, done)
-        if chosen is not None:
-            mode, measured = chosen
-            text = f"{measured.text} {memory_mode.describe(mode, session.recipe)}"
-            add_facts(self.folder, memory=measured.facts(), mode=mode)
-            self.log.event(done, "memory", text=text)
-            self.display.say(text)
 
     def train_steps(self, session: Session, done: int) -> tuple[Outcome, str]:
         """Step after step until the end, a stop, or a failure; between two steps, whatever is due or asked for."""

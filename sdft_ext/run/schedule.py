@@ -30,6 +30,8 @@ class Schedule:
             return True
         if not save.every or self.epoch(step) < save.first_epoch:
             return False
+        if save.every_unit == "times":
+            return step * save.every // self.total_steps > (step - 1) * save.every // self.total_steps
         period = save.every * (self.steps_per_epoch if save.every_unit == "epochs" else 1)
         return step % period == 0
 

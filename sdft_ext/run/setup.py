@@ -13,9 +13,10 @@ from ..method import METHODS
 from ..method.base import Method
 from ..model.base import Model
 from ..recipe import Recipe
+from ..recipe.advice import advice, length_advice, resolution_advice
 from ..run_folder import dataset as dataset_file
 from ..run_folder.facts import add_facts
-from ..train import settings
+from ..train import schedules, settings
 from ..train.loop import Loop, loop_for
 from ..train.processes import Processes
 from ..watch.surroundings import versions
@@ -90,7 +91,11 @@ def prepare_dataset(
     """
     began_with = None if folder is None else dataset_file.read_fingerprint(folder)
     dataset = prepare(recipe, model, began_with, progress, lend, shard)
-    summary = summarize(dataset.scan, dataset.plan, dataset.notes)
+    plan = dataset.plan
+    steps = schedules.length(recipe.train, plan.total_steps)
+    notes = [*dataset.notes, *advice(recipe), *length_advice(recipe, steps, plan.steps_per_epoch)]
+    notes += resolution_advice(recipe, model.family.native_resolution)
+    summary = summarize(dataset.scan, plan, notes)
     if folder is not None:
         dataset_file.write(folder, summary.data, dataset.scan.fingerprint)
     return dataset, summary

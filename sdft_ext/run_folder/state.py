@@ -82,6 +82,11 @@ def states(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("*step-*") if _NAME.fullmatch(path.name)), key=_order)
 
 
+def step_of(path: Path) -> int:
+    """Return after how many steps a state was written, by its folder's name."""
+    return _order(path)[0]
+
+
 def read_last(folder: Path, skipped: Callable[[str], None] = lambda text: None) -> tuple[int, dict[str, Any]] | None:
     """Read the newest state that is undamaged, as (finished steps, tree); None where none was ever written.
 
@@ -118,7 +123,7 @@ def read(path: Path) -> tuple[int, dict[str, Any]]:
         sound = (
             content["values_crc32"] == _sum(values)
             and content.get("step_crc32", _sum(step)) == _sum(step)
-            and step == _order(path)[0]
+            and step == step_of(path)
             and content["tensors_crc32"] == _file_sum(path / TENSORS)
         )
         if sound:

@@ -164,10 +164,10 @@ class Loop:
         return StepResult(step + 1, total, norm, rates, pictures, time.perf_counter() - started)
 
     def _not_finite(self, what: str, value: float, step: int) -> str:
+        rate = self.recipe.train.learning_rate
         return (
-            f"{what} became {value} at step {step + 1}. Lower the learning rate (now "
-            f"{self.recipe.train.learning_rate:g}), "
-            "or use precision bf16 instead of fp16, and resume from the last save."
+            f"{what} became {value} at step {step + 1}: the learning rate ({rate:g}) is too high, or fp16's range too "
+            "small (bf16 has more)."
         )
 
     def abandon(self) -> bool:

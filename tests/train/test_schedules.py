@@ -7,7 +7,7 @@ import torch
 
 from sdft_ext.recipe import Recipe, RecipeError, TrainRecipe
 from sdft_ext.recipe import file as recipe_file
-from sdft_ext.recipe.advice import advice
+from sdft_ext.recipe.advice import advice, length_advice
 from sdft_ext.train.schedules import LearningRates, length, step_string
 
 TOTAL = 40
@@ -104,7 +104,6 @@ def test_a_bad_step_string_is_refused_with_an_example(text):
         step_string(text)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the warm-up does nothing, or never ends, in silence")
 @pytest.mark.parametrize(
     "settings",
     [["train.schedule=constant", "train.warmup=100"], ["train.length=1000", "train.warmup=2000"]],
@@ -115,7 +114,8 @@ def test_a_warm_up_warms_up_and_ends_or_is_mentioned(settings):
     recipe = recipe_file.override(Recipe(), settings)
     at = LearningRates(recipe.train, recipe.train.length).at
     warmed = at(0, 1e-4) < 1e-4 and at(recipe.train.length - 1, 1e-4) >= 6e-5
-    assert warmed or any("warm" in sentence for sentence in advice(recipe))
+    said = [*advice(recipe), *length_advice(recipe, recipe.train.length, 10)]
+    assert warmed or any("warm" in sentence for sentence in said)
 
 
 @pytest.mark.parametrize("name", ["constant", "constant_with_warmup", "linear", "cosine", "polynomial"])

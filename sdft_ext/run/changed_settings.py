@@ -1,0 +1,93 @@
+"""Settings that may be changed when a run is resumed: those that its state doesn't depend on.
+
+A run whose loss became NaN goes on with a lower learning rate, a finished recipe gets more saves or control pictures.
+What the state was made with (dataset, method, optimizer, batch size, seed) stays: another one would be another run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..recipe import RecipeError
+from ..recipe import file as recipe_file
+from ..recipe.rules import fields
+from ..run_folder.facts import add_facts, read_facts
+
+CHANGEABLE = (
+    "train.learning_rate",
+    "train.text_encoder_learning_rate",
+    "method.embedding.learning_rate",
+    "train.schedule",
+    "train.schedule_steps",
+    "train.warmup",
+    "train.cycles",
+    "train.power",
+    "train.clip_norm",
+    "train.length",
+    "train.length_unit",
+    "train.precision",
+    "save.every",
+    "save.every_unit",
+    "save.first_epoch",
+    "save.keep_last",
+    "save.precision",
+    "save.state_every",
+    "save.state_share",
+    "save.private",
+    "watch.every",
+    "watch.log_every",
+    "watch.tensorboard",
+)
+FACT = "changed_settings"
+FIRST = "recipe-first.yaml"
+"""The recipe that a run began with, kept beside the one that it goes on with."""
+
+
+def change(folder: Path, settings: Sequence[str]) -> None:
+    """Change settings (``section.key=value``) of the run in ``folder``, which goes on with them when it is resumed.
+
+    The recipe of the beginning is kept as ``recipe-first.yaml``. Raises RecipeError, with nothing changed, where a
+    setting can't be read, or the run's state depends on it.
+    """
+    path = folder / "recipe.yaml"
+    before = recipe_file.read(path)
+    after = recipe_file.override(before, settings)
+    recipe_file.validate(after)
+    old = {field.path: field.value for field in fields(before)}
+    new = {field.path: field.value for field in fields(after)}
+    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    for name in changed:
+        if name not in CHANGEABLE:
+            raise RecipeError(
+                f"{name} can't be changed when a run is resumed: its state was made with the present value. Start a "
+                f"new run instead. What can be changed: {', '.join(CHANGEABLE)}."
+            )
+    if changed:
+        if not (folder / FIRST).exists():
+            recipe_file.write(folder / FIRST, before)
+        recipe_file.write(path, after)
+        news = [{"setting": name, "before": old[name], "after": new[name]} for name in changed]
+        add_facts(folder, **{FACT: [*recorded(folder), *news]})
+
+
+def recorded(folder: Path) -> list[dict[str, Any]]:
+    """List every change so far: ``setting``, ``before``, ``after``, and the ``step`` from which on it counts."""
+    return list(read_facts(folder).get(FACT, []))
+
+
+def announce(folder: Path, step: int) -> list[str]:
+    """Note that the latest changes count from after ``step`` finished steps on; return a sentence for each."""
+    found = recorded(folder)
+    new = [one for one in found if "step" not in one]
+    if new:
+        add_facts(folder, **{FACT: [{"step": step, **one} for one in found]})
+    return [
+        f"From step {step + 1} on, {one['setting']} is {_shown(one['after'])} instead of {_shown(one['before'])}."
+        for one in new
+    ]
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

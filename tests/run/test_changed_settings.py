@@ -1,0 +1,110 @@
+"""A run is resumed with other settings: those that its state doesn't depend on, told in its log and its saves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from sdft_ext.cli.main import OK, USAGE, main
+from sdft_ext.control import RunControl
+from sdft_ext.recipe import RecipeError
+from sdft_ext.recipe import file as recipe_file
+from sdft_ext.run import resume, train
+from sdft_ext.run_folder import state
+from tests.run import tiny
+from tests.run.step_hooks import Between
+
+RATE = 1e-2
+
+
+@pytest.fixture
+def stopped(data: Path, tmp_path: Path) -> Path:
+    """A run that was stopped after two of its four steps."""
+    control, folder = RunControl(), tmp_path / "run"
+    recipe = tiny.recipe(data, tmp_path, "train.length=4", "train.schedule=constant", f"train.learning_rate={RATE}")
+    host = Between(recipe, folder, lambda done: control.stop() if done == 2 else None)
+    assert train(recipe, folder=folder, control=control, host=host, quiet=True).outcome == "stopped"
+    return folder
+
+
+def rates(run: Path) -> list[float]:
+    return [line["lr/unet"] for line in tiny.losses(run) if "loss" in line]
+
+
+def metadata(path: Path) -> dict[str, str]:
+    with safe_open(str(path), "pt") as file:
+        return dict(file.metadata())
+
+
+def test_a_lower_rate_is_trained_with_and_told(stopped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", str(stopped), "--quiet", "train.learning_rate=1e-3", "save.every=1"]) == OK
+    assert rates(stopped) == pytest.approx([RATE, RATE, 1e-3, 1e-3])
+    log = (stopped / "log.jsonl").read_text(encoding="utf-8")
+    assert "From step 3 on, train.learning_rate is 0.001 instead of 0.01." in log
+    assert "is 0.001 instead of 0.01" in (stopped / "report.md").read_text(encoding="utf-8")
+    told = json.loads(metadata(next(iter((stopped / "saves").glob("tiny.safetensors"))))["sdft_changed_settings"])
+    assert {"step": 2, "setting": "train.learning_rate", "before": RATE, "after": 1e-3} in told
+    assert recipe_file.read(stopped / "recipe-first.yaml").train.learning_rate == RATE
+    assert recipe_file.read(stopped / "recipe.yaml").train.learning_rate == 1e-3
+
+
+def test_a_longer_run_goes_on(stopped: Path) -> None:
+    assert resume(stopped, settings=["train.length=6"], quiet=True).outcome == "finished"
+    assert len(rates(stopped)) == 6
+
+
+def test_the_same_value_is_no_change(stopped: Path) -> None:
+    before = (stopped / "recipe.yaml").read_bytes()
+    resume(stopped, settings=[f"train.learning_rate={RATE}"], quiet=True)
+    assert (stopped / "recipe.yaml").read_bytes() == before and not (stopped / "recipe-first.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "setting", ["train.batch_size=1", "method.lora.rank=3", "train.seed=9", "dataset.resolution=32", "model.base=x"]
+)
+def test_what_the_state_depends_on_is_refused(setting: str, stopped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (stopped / "recipe.yaml").read_bytes()
+    assert main(["resume", str(stopped), "--quiet", setting, "train.learning_rate=1e-3"]) == USAGE
+    said = capsys.readouterr().err
+    assert setting.partition("=")[0] in said and "new run" in said
+    assert (stopped / "recipe.yaml").read_bytes() == before
+    with pytest.raises(RecipeError):
+        resume(stopped, settings=["train.learning_rate=-1"], quiet=True)
+
+
+@pytest.mark.parametrize("every", [0, 1])
+def test_after_a_nan_it_is_said_what_is_possible(every: int, data: Path, tmp_path: Path) -> None:
+    """And that is possible: the run goes on from before it, with a lower rate."""
+    rate = "train.learning_rate=1e-2"
+    recipe = tiny.recipe(data, tmp_path, rate, "train.length=4", "save.every=0", f"save.state_every={every}")
+    folder = tmp_path / "run"
+
+    def broken(done: int) -> None:
+        if done == 2 and not spoiled:
+            spoiled.append(done)
+            host.spoil()
+
+    spoiled: list[int] = []
+    host = Spoiled(recipe, folder, broken)
+    result = train(recipe, folder=folder, host=host, quiet=True)
+    assert result.outcome == "failed" and "nan" in result.message.lower()
+    if not every:
+        assert "No state was written" in result.message and not state.states(folder / "state")
+        return
+    assert "lower train.learning_rate" in result.message and "step 2" in result.message
+    again = resume(folder, settings=["train.learning_rate=1e-3"], quiet=True)
+    assert again.outcome == "finished" and len(rates(folder)) == 4
+
+
+class Spoiled(Between):
+    """A host whose model answers NaN once it is told so."""
+
+    def spoil(self) -> None:
+        assert self.shelf.model is not None
+        parameter = next(self.shelf.model.unet.parameters())
+        with torch.no_grad():
+            parameter.fill_(float("nan"))
