@@ -169,6 +169,7 @@ class CalculateResponse(BaseModel):
         description="Sentences that say what keeps the recipe from starting; one about a setting begins with its path."
     )
     memory: MemoryForecast | None = Field(None, description="Null where there are problems.")
+    disk: str = Field("", description="A sentence: what a run writes, and what is free. Empty if there are problems.")
 
 
 def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:

@@ -7,7 +7,6 @@ counted by the same code that a run uses.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..dataset.folder import DatasetError, Scan
@@ -109,21 +108,11 @@ def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str]]:
 
 
 def save_steps(recipe: Recipe, steps_per_epoch: int, steps: int) -> tuple[list[int], int]:
-    """Return the steps after which a save is written (the first ``MOST_LISTED``), and how many there are."""
+    """Return the steps after which a save is written (the first of very many), and how many there are."""
     from ..run.schedule import Schedule
 
-    save, events = recipe.save, Schedule(recipe, steps_per_epoch, steps)
-    if not save.every:
-        return [steps], 1
-    first = (save.first_epoch - 1) * steps_per_epoch + 1
-    if save.every_unit == "times":
-        parts = min(save.every, steps)
-        due: Sequence[int] = [step for n in range(1, parts) if first <= (step := -(-n * steps // parts)) < steps]
-    else:
-        period = save.every * (steps_per_epoch if save.every_unit == "epochs" else 1)
-        due = range(-(-first // period) * period, steps, period)
-    saves = [step for step in due[:MOST_LISTED] if events.save(step)]
-    return [*saves, steps], len(due) + 1
+    due = Schedule(recipe, steps_per_epoch, steps).saves_before_the_end
+    return [*due[:MOST_LISTED], steps], len(due) + 1
 
 
 def _division(recipe: Recipe, showings: int) -> list[str]:

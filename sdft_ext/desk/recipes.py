@@ -19,8 +19,11 @@ from .packages import Packages
 from .scans import Scans
 from .speed import measured
 
+LATENT_BYTES = 2 * 4 * 4
+"""Of a cell of an encoded picture: mean and standard deviation of 4 channels in float32."""
+
 if TYPE_CHECKING:
-    from ..host.base import Host
+    from ..host.base import Described, Host
 
 DECIDED_HERE = ("save.output", "model.base", "model.vae")
 """Settings without a control on the page: runs are in the desk's folder, and train the host's model."""
@@ -109,11 +112,23 @@ class Recipes:
             other = f"The recipe was made for {made_for}; it will train the loaded model, {model.name}."
             figures["warnings"] = [other, *figures["warnings"]]
         pictures = figures["pictures"] + figures["regularization"]
+        missing = bool(self._packages.missing)
         return {
             **figures,
             "problems": [*figures["problems"], *self.host_problems(recipe)],
-            "memory": None if self._packages.missing else forecast(recipe, model, host.memory(), pictures),
+            "memory": None if missing else forecast(recipe, model, host.memory(), pictures),
+            "disk": "" if missing or not figures["saves_count"] else self._disk(recipe, model, figures),
         }
+
+    def _disk(self, recipe: Recipe, model: Described, figures: dict[str, Any]) -> str:
+        """Say how much of the disk a run would need, and how much is free in the runs' folder."""
+        from ..memory.forecast import place_of
+        from ..run.disk import disk_use, free_megabytes
+
+        pictures = figures["pictures"] + figures["regularization"]
+        cache = pictures * (recipe.dataset.resolution // 8) ** 2 * LATENT_BYTES
+        use = disk_use(recipe, place_of(model, pictures).family, figures["saves_count"], cache)
+        return use.text(free_megabytes(self._library.folder))
 
     def _check_path(self, setting: str, text: str) -> None:
         if setting.startswith("dataset.concepts."):

@@ -21,10 +21,11 @@ from ..formats.family import Family
 from ..formats.quick_look import model_kind
 from ..formats.reference_families import family as published
 from ..model.borrow import file_key
+from ..model.skeleton import model_numbers
 from ..out_of_memory import gigabytes, savings
 from ..recipe import Recipe
 from ..run import memory_mode
-from .phases import STEPPING, Parts, Place, model_numbers, offloaded, phases
+from .phases import STEPPING, Parts, Place, offloaded, phases
 
 if TYPE_CHECKING:
     from ..host.base import Described, Memory

@@ -17,29 +17,15 @@ from ..formats.family import Family
 from ..method import METHODS
 from ..model.copies import parameters
 from ..model.sample import drawn_at_once
-from ..model.skeleton import skeleton
+from ..model.skeleton import model_numbers, skeleton
 from ..model.vae import encoded_at_once
-from ..recipe import OptimizerName, Recipe
+from ..recipe import Recipe
 from ..run.memory_mode import offloadable_parts
 from ..storage import json_file
+from ..train.optimizer_memory import stored_numbers
 from ..train.weights import MOST
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
-STATES: dict[OptimizerName, float] = {
-    "adamw": 2.0,
-    "adamw8bit": 0.5,
-    "lion": 1.0,
-    "prodigy": 4.0,
-    "dadaptadam": 3.0,
-    "adafactor": 1.1,
-    "came": 2.1,
-    "adamw_schedule_free": 2.0,
-}
-"""Numbers (of float32's size) that an optimizer stores for each trained one; for those that factor matrices into rows
-and columns, with matrices as long as a LoRA's. A test counts them.
-"""
-FACTORED: dict[OptimizerName, tuple[float, int]] = {"adafactor": (0.5, 1), "came": (1.0, 2)}
-"""Numbers that these store per trained one (adafactor's mean is in bfloat16), and pairs of rows and columns."""
 ON_GPU = 1.13
 """Memory of a step on a GPU, as a multiple of the count on the CPU: 1.0 to 1.2 on an H100 (docs/memory.md)."""
 MB = 2**20
@@ -79,21 +65,9 @@ def offloaded(recipe: Recipe, place: Place) -> float:
     return sum(parameter.numel() for module in parts for parameter in module.parameters()) * 2 / MB
 
 
-def factored(shape: tuple[int, ...], stored: tuple[float, int]) -> float:
-    """Count the numbers (of float32's size) that an optimizer of ``FACTORED`` stores for a weight of this shape."""
-    mean, pairs = stored
-    squares = pairs * (1 / shape[-1] + 1 / shape[-2]) if len(shape) > 1 else 1
-    return math.prod(shape) * (mean + squares)
-
-
 def cells(side: int) -> float:
     """Count the cells of the latents of a square picture whose side has this many pixels."""
     return (side / 8) ** 2
-
-
-def model_numbers(family: Family) -> int:
-    """Count the parameters of a whole model."""
-    return sum(parameter.numel() for module in skeleton(family).modules for parameter in module.parameters())
 
 
 class _Count:
@@ -147,10 +121,8 @@ class _Count:
 
     def _optimizer(self) -> float:
         """Count the numbers (of float32's size) that the optimizer stores."""
-        stored = FACTORED.get(self.recipe.train.optimizer)
-        if stored is None or self.trained.own_weights is None:
-            return self.trained.total * STATES[self.recipe.train.optimizer]
-        return sum(factored(shape, stored) for shape in self.own_weights.values())
+        shapes = None if self.trained.own_weights is None else self.own_weights.values()
+        return stored_numbers(self.recipe.train.optimizer, self.trained.total, shapes)
 
     def _frozen_casts(self) -> float:
         """Count casts of frozen weights in modules whose own weights train: a module computes in one dtype, theirs."""

@@ -36,3 +36,8 @@ def of_sizes(key: str) -> Model:
 def _tuples(config: dict[str, Any]) -> dict[str, Any]:
     """Turn JSON's lists into the tuples that diffusers expects."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+
+
+def model_numbers(family: Family) -> int:
+    """Count the parameters of a whole model."""
+    return sum(parameter.numel() for module in skeleton(family).modules for parameter in module.parameters())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..recipe import Recipe
@@ -34,6 +35,19 @@ class Schedule:
             return step * save.every // self.total_steps > (step - 1) * save.every // self.total_steps
         period = save.every * (self.steps_per_epoch if save.every_unit == "epochs" else 1)
         return step % period == 0
+
+    @property
+    def saves_before_the_end(self) -> Sequence[int]:
+        """The steps after which a save is due, without the last step."""
+        save, steps = self.recipe.save, self.total_steps
+        first = (save.first_epoch - 1) * self.steps_per_epoch + 1
+        if not save.every:
+            return ()
+        if save.every_unit == "times":
+            parts = min(save.every, steps)
+            return [step for n in range(1, parts) if first <= (step := -(-n * steps // parts)) < steps]
+        period = save.every * (self.steps_per_epoch if save.every_unit == "epochs" else 1)
+        return range(-(-first // period) * period, steps, period)
 
     def state(self, step: int) -> bool:
         """Tell whether a state is due: with every save, and every ``state_every`` steps."""

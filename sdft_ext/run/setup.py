@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..analysis.summary import Report, summarize
@@ -21,6 +21,7 @@ from ..train.loop import Loop, loop_for
 from ..train.processes import Processes
 from ..watch.surroundings import versions
 from . import loan
+from .disk import disk_use, free_megabytes
 from .schedule import Schedule
 from .turns import Turns
 
@@ -96,6 +97,9 @@ def prepare_dataset(
     notes = [*dataset.notes, *advice(recipe), *length_advice(recipe, steps, plan.steps_per_epoch)]
     notes += resolution_advice(recipe, model.family.native_resolution)
     summary = summarize(dataset.scan, plan, notes)
+    saves = len(Schedule(recipe, plan.steps_per_epoch, steps).saves_before_the_end) + 1
+    disk = disk_use(recipe, model.family, saves, summary.data["cache_bytes"])
+    summary = replace(summary, text=f"{summary.text}\n{disk.text(free_megabytes(Path(recipe.save.output)))}\n")
     if folder is not None:
         dataset_file.write(folder, summary.data, dataset.scan.fingerprint)
     return dataset, summary

@@ -13,12 +13,13 @@ import torch
 from bench import peaks, traced_step
 from sdft_ext.host.base import Described, Memory
 from sdft_ext.memory.forecast import forecast
-from sdft_ext.memory.phases import FACTORED, STATES, Place, factored, phases
+from sdft_ext.memory.phases import Place, phases
 from sdft_ext.method.base import ParameterGroup
 from sdft_ext.method.full import FullMethod
 from sdft_ext.model.load import load
 from sdft_ext.recipe import Recipe, presets
 from sdft_ext.recipe import file as recipe_file
+from sdft_ext.train.optimizer_memory import FACTORED, STATES, factored
 from sdft_ext.train.optimizers import build
 
 TOY = Path(__file__).parents[2] / "assets" / "toy" / "toy.safetensors"

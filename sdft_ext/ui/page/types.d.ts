@@ -224,6 +224,7 @@ export interface Calculation {
   warnings?: string[];
   problems: string[];
   memory: Memory | null;
+  disk?: string;
 }
 
 /** `GET datasets`: a folder of pictures. */

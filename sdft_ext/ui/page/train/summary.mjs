@@ -47,7 +47,7 @@ export function summary(app) {
     fill(facts, factsOf(found).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
     if (found.measured && found.seconds != null) facts.title = found.measured;
     app.setForecast(found.memory);
-    fill(memory, memoryMeter(found.memory));
+    fill(memory, memoryMeter(found.memory), found.disk ? el("p.help", {}, found.disk) : null);
     showAdvice(app, advice, found.warnings ?? [], found.problems);
   }
 

@@ -1,0 +1,76 @@
+"""How much of the disk a run will need: its saves, its two last states, and pictures that are cached there."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..formats.family import Family
+from ..formats.tensor_file import PRECISIONS
+from ..method import METHODS
+from ..model.skeleton import model_numbers
+from ..recipe import FULL, Recipe
+from ..run_folder.state import KEEP
+from ..train.optimizer_memory import stored_numbers
+
+MB = 2**20
+ROOM = 0.95
+"""Share of the free disk that a run may need and still fit."""
+
+
+@dataclass(frozen=True)
+class DiskUse:
+    """What a run writes, in megabytes; ``saves`` is how many saves stay. Control pictures and logs are small."""
+
+    saves: int
+    save_mb: float
+    state_mb: float
+    cache_mb: float
+
+    @property
+    def total_mb(self) -> float:
+        """Megabytes in all."""
+        return self.saves * self.save_mb + KEEP * self.state_mb + self.cache_mb
+
+    def text(self, free_mb: float) -> str:
+        """Say it in a sentence, and whether it fits into ``free_mb`` megabytes."""
+        parts = [f"{self.saves} save{'' if self.saves == 1 else 's'} of {_size(self.save_mb)}"]
+        parts.append(f"{KEEP} states to resume from, of {_size(self.state_mb)}")
+        if self.cache_mb >= 1:
+            parts.append(f"{_size(self.cache_mb)} of cached pictures")
+        text = f"On disk it needs about {_size(self.total_mb)}: {', '.join(parts)}. {_size(free_mb)} are free."
+        if self.total_mb > ROOM * free_mb:
+            text += " That doesn't fit: free space, choose another save.output, or set save.keep_last."
+        return text
+
+
+def disk_use(recipe: Recipe, family: Family, saves: int, cache_bytes: int) -> DiskUse:
+    """Count what a run of ``saves`` saves writes; ``cache_bytes`` are those of its encoded pictures."""
+    trained = METHODS[recipe.method.name]().trained_numbers(recipe, family)
+    shapes = None if trained.own_weights is None else list(trained.own_weights.values())
+    numbers = trained.total
+    if recipe.method.name in FULL:
+        rank = recipe.method.full.lora_rank
+        whole = recipe.method.full.save_as != "lora"
+        numbers = model_numbers(family) if whole else sum(rank * (s[0] + s[1]) for s in shapes or [] if len(s) > 1)
+    optimizer = stored_numbers(recipe.train.optimizer, trained.total, shapes)
+    state = trained.total * trained.bytes_each + 4 * optimizer + (4 * trained.total if recipe.train.ema else 0)
+    kept = min(saves, recipe.save.keep_last) if recipe.save.keep_last else saves
+    size = PRECISIONS[recipe.save.precision].itemsize
+    cached = cache_bytes if recipe.dataset.cache == "disk" else 0
+    return DiskUse(kept, numbers * size / MB, state / MB, cached / MB)
+
+
+def free_megabytes(folder: Path) -> float:
+    """Return the free space where a folder is, or will be made."""
+    place = folder.expanduser().absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return shutil.disk_usage(place).free / MB
+
+
+def _size(megabytes: float) -> str:
+    if megabytes >= 1024:
+        return f"{megabytes / 1024:.1f} GB"
+    return f"{megabytes:.0f} MB" if megabytes >= 10 else f"{max(megabytes, 0.1):.1f} MB"
