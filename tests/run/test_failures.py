@@ -227,7 +227,7 @@ def test_other_pictures_than_the_run_began_with(data: Path, tmp_path: Path) -> N
     recipe = tiny.recipe(data, tmp_path, f"dataset.concepts.0.instance={tmp_path / 'pictures'}")
     run = train(recipe, quiet=True).folder
     save(tmp_path / "pictures" / "new.png")
-    with pytest.raises(DatasetError, match="put them back"):
+    with pytest.raises(DatasetError, match="restore them"):
         resume(run, quiet=True)
 
 
