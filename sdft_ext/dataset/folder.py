@@ -220,7 +220,7 @@ def _read_text(path: Path, problems: list[Problem]) -> str | None:
     if not caption:
         note("is empty: its picture is trained with trigger and class word alone; write a caption or delete the file.")
     elif (lines := sum(bool(line.strip()) for line in decoded.splitlines())) > 1:
-        note(f"has {lines:,} lines, which are trained as one caption, joined by spaces: keep one line if each is one.")
+        note(f"has {lines:,} lines, which are trained as one caption: if each line is a caption of its own, keep one.")
     if len(caption) > LONG_CAPTION:
         note(f"is a caption of {len(caption):,} characters: every 75 tokens need another pass; shorten it.")
     if encoding in ("cp1252", "latin-1"):
