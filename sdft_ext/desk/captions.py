@@ -16,6 +16,7 @@ from ..captions.filters import FilterContext, filter_pictures
 from ..captions.planning import plan_edit
 from ..captions.reading import Counter
 from ..captions.store import CaptionStore
+from ..dataset.links import within
 from ..storage.text import printable
 from . import caption_answers
 from .caption_answers import MOST_SHOWN, CaptionAnswers, Plain
@@ -66,7 +67,9 @@ class CaptionSets:
         with self._lock:
             found = self._sets.get(str(folder))
         if found is None:
-            found = self._add(str(folder), CaptionStore(folder, self._folders.holds))
+            own = within([folder])  # not yet among the roots, where a local user opens it for the first time
+            made = CaptionStore(folder, lambda path: own(path) or self._folders.holds(path))
+            found = self._add(str(folder), made)
         else:
             found.refresh()
         self._folders.folder(text, remember=True)

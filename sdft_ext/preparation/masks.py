@@ -57,7 +57,9 @@ def read(picture: Picture, from_alpha: bool = False) -> str:
         mask = None if mask is None else mask.resize(size, Image.Resampling.BOX)
     else:
         path = _path(picture)
-        mask = open_mask(path, size) if path.is_file() else None
+        # A link that the scan has left out leads to what must not be shown.
+        is_mask = picture.mask_path is not None or (path.is_file() and not path.is_symlink())
+        mask = open_mask(path, size) if is_mask else None
     if mask is None:
         return ""
     buffer = io.BytesIO()

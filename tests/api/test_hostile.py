@@ -143,6 +143,27 @@ def test_links_out_of_the_allowed_folders_are_refused(shared: Any, tmp_path: Pat
     assert client.get(f"{V1}/datasets?folder={folder}").json()["pictures"] == 2, "links inside are nobody's harm"
 
 
+def test_a_stranger_s_dataset_shows_a_local_user_nothing_of_other_folders(client: TestClient, tmp_path: Path):
+    folder = tmp_path / "somewhere" / "cats"
+    save(folder / "one.png", image(64, 64))
+    save(folder / "two.png", image(64, 64))
+    (tmp_path / "secret.txt").write_text("a secret caption")
+    (folder / "one.txt").symlink_to(tmp_path / "secret.txt")
+    (folder / "own.txt").write_text("own")
+    (folder / "two.txt").symlink_to(folder / "own.txt")
+    (folder / "all").symlink_to("/")
+    opened = client.post(f"{V1}/captions/open", json={"folder": str(folder)}).json()
+    assert {one["name"]: one["caption"] for one in opened["pictures"]} == {"one.png": "", "two.png": "own"}
+    described = client.get(f"{V1}/datasets?folder={folder}").json()
+    assert described["pictures"] == 2
+    for problems in (opened["problems"], described["problems"]):
+        assert sum("is a link that leads out of the dataset" in text for text in problems) >= 2
+    edit = {"do": "set", "text": "a cat"}
+    asked = {"folder": str(folder), "opened": opened["opened"]}
+    assert client.post(f"{V1}/captions/edit", json={**asked, "edit": edit}).json()["count"] == 0
+    assert (tmp_path / "secret.txt").read_text() == "a secret caption" and (folder / "own.txt").read_text() == "own"
+
+
 def test_a_picture_that_becomes_a_link_is_not_shown_any_more(shared: Any, tmp_path: Path):
     client, _, folder = shared
     path = save(folder / "own.png", image(64, 64))

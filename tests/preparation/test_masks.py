@@ -180,3 +180,25 @@ def test_a_link_in_place_of_the_hidden_folder_is_refused(tmp_path: Path) -> None
     assert (folder / "a-mask.png").exists() and list(elsewhere.iterdir()) == []
     gone = dataclasses.replace(picture, mask_path=folder / "b-mask.png")
     assert masks.version(gone) == ""
+
+
+def test_a_mask_is_neither_written_nor_copied_through_a_link(tmp_path: Path) -> None:
+    images.save(tmp_path / "outside" / "b.png")
+    secret = images.save(tmp_path / "outside" / "secret.png", images.image(mode="L"))
+    folder = tmp_path / "set"
+    images.save(folder / "a.png")
+    (folder / "a-mask.png").symlink_to(secret)
+    (folder / "sub").symlink_to(tmp_path / "outside")
+    before = secret.read_bytes()
+    assert masks.read(only(folder)) == ""
+    found = scan(images.recipe(folder, linked_folder=str(tmp_path / "outside"))).pictures
+    masked, below = (next(p for p in found if p.path.name == name) for name in ("a.png", "b.png"))
+    for picture in (masked, below):
+        for change in (
+            lambda p=picture: masks.write(folder, p, url(half()), masks.version(p)),
+            lambda p=picture: masks.remove(folder, p, masks.version(p)),
+        ):
+            with pytest.raises(PreparationError, match="is a link, and nothing is written through links"):
+                change()
+    assert secret.read_bytes() == before and not (folder / ".sdft").exists()
+    assert sorted(path.name for path in (tmp_path / "outside").iterdir()) == ["b.png", "secret.png"]
