@@ -58,7 +58,7 @@ def read(picture: Picture, from_alpha: bool = False) -> str:
     else:
         path = _path(picture)
         # A link that the scan has left out leads to what must not be shown.
-        is_mask = picture.mask_path is not None or (path.is_file() and not path.is_symlink())
+        is_mask = path.is_file() and (picture.mask_path is not None or not path.is_symlink())
         mask = open_mask(path, size) if is_mask else None
     if mask is None:
         return ""
