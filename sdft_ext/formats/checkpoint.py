@@ -48,7 +48,7 @@ def write(
 def converted(path: Path, key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Convert a tensor to another number format. Raises CheckpointError where values aren't finite in it."""
     result = tensor.to(dtype)
-    if dtype.is_floating_point and dtype.itemsize > 1 and not bool(torch.isfinite(result).all()):
+    if dtype.is_floating_point and not bool(tensor_file.finite(tensor, dtype).all()):
         raise CheckpointError(
             f"{path} can't be written: {key} has values that are not finite in {str(dtype).removeprefix('torch.')}. "
             "Lower the learning rate or the weights, or use a base model in fp32."

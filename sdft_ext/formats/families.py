@@ -6,9 +6,12 @@ file, from the file's metadata, or, for SD 2 without either, from a probe (see `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
 
 from ..errors import ModelError
 from ..storage import json_file
@@ -52,14 +55,16 @@ def text_prefixes(shapes: Shapes) -> tuple[str, ...]:
     return ()
 
 
-def refuse(shapes: Shapes, name: str) -> None:
-    """Raise ModelError, which says what the file is, for anything but a complete SD 1, SD 2 or SDXL checkpoint."""
+def refuse(shapes: Shapes, name: str, inputs: Sequence[int] = (4,)) -> None:
+    """Raise ModelError, which says what the file is, for anything but a complete SD 1, SD 2 or SDXL checkpoint whose
+    UNet has one of these numbers of input channels.
+    """
     if f"{UNET}input_blocks.0.0.weight" not in shapes:
         _refuse_without_unet(shapes, name)
     if any(key.startswith("conditioner.embedders.0.model.") for key in shapes):
         raise ModelError(f"{name} is the SDXL refiner, which can't be trained: choose the SDXL base.")
     channels = shapes[f"{UNET}input_blocks.0.0.weight"][1]
-    if channels != 4:
+    if channels not in inputs:
         what = INPUTS.get(channels, f"a model with {channels} input channels")
         raise ModelError(f"{name} is {what}, which can't be trained yet: choose a plain text-to-image checkpoint.")
     if not text_prefixes(shapes):
@@ -94,13 +99,19 @@ def _refuse_without_unet(shapes: Shapes, name: str) -> NoReturn:
 
 
 def detect(
-    shapes: Shapes, metadata: Mapping[str, str], yaml: Mapping[str, Any] | None, name: str, folder: Path | None = None
+    shapes: Shapes,
+    metadata: Mapping[str, str],
+    yaml: Mapping[str, Any] | None,
+    name: str,
+    folder: Path | None = None,
+    inputs: Sequence[int] = (4,),
 ) -> Family:
-    """Detect the family of an LDM-layout checkpoint. ``shapes``: of every key; ``folder``: the yaml's folder.
+    """Detect the family of an LDM-layout checkpoint. ``shapes``: of every key; ``folder``: the yaml's folder;
+    ``inputs``: as in ``refuse``.
 
     Raises ModelError, which says what the file is, where it can't be trained.
     """
-    refuse(shapes, name)
+    refuse(shapes, name, inputs)
     try:
         return _detect(shapes, metadata, yaml, name, folder)
     except (KeyError, IndexError) as error:
@@ -164,6 +175,20 @@ def prediction_of(
     )
     # At pure noise, ε says nothing about the picture: zero terminal SNR makes sense only with v.
     return ("v_prediction" if any(marks) else "epsilon"), zero and any(marks)
+
+
+def prediction_marks(family: Family) -> dict[str, Tensor]:
+    """Return the empty tensors by which ComfyUI and reForge recognize SDXL models that predict v."""
+    if family.name != "sdxl" or family.prediction != "v_prediction":
+        return {}
+    return {name: torch.empty(0) for name in ("v_pred", *(("ztsnr",) if family.zero_terminal_snr else ()))}
+
+
+def prediction_metadata(family: Family) -> dict[str, str]:
+    """Return the metadata of a single file about what its model predicts."""
+    velocity = family.prediction == "v_prediction"
+    zero = {"ztsnr": "true"} if velocity and family.zero_terminal_snr else {}
+    return {"modelspec.prediction_type": "v" if velocity else "epsilon", **zero}
 
 
 def declares_prediction(shapes: Shapes, metadata: Mapping[str, str], yaml: Mapping[str, Any] | None) -> bool:

@@ -20,6 +20,7 @@ from ..errors import SdftError
 from ..recipe import Precision
 from ..storage import atomic
 from . import lycoris
+from .adapter_config import AdapterStrength
 from .family import Family
 from .ldm_keys import RESNET, inverse, translate, unet_prefixes
 from .lycoris import LycorisLayer
@@ -149,7 +150,7 @@ def read(path: str | Path, known: Mapping[str, str] | None = None) -> LoraFile:
         raise LoraFileError(f"{path} doesn't exist: name a LoRA file.")
     try:
         file = TensorFile(path)
-        tensors = {key: file[key] for key in file if not key.startswith(BUNDLE)}
+        tensors = {key: _computable(file[key]) for key in file if not key.startswith(BUNDLE)}
     except OSError as error:
         raise LoraFileError(f"{path} can't be read ({error.strerror or error}): choose another file.") from error
     except TensorFileError as error:
@@ -167,10 +168,25 @@ def read(path: str | Path, known: Mapping[str, str] | None = None) -> LoraFile:
             f"{path} was made for another kind of model: {len(unknown)} of its {len(found)} layers aren't in this one, "
             f"such as {unknown[0]}. Choose the base model that it was made for, or another LoRA."
         )
-    layers = {known[root]: _layer(path, root, parts) for root, parts in found.items()}
+    layers = {known[root]: _layer(path, root, parts) for root, parts in _with_alphas(path, file, found).items()}
     if not layers:
         raise LoraFileError(f"{path} is not a LoRA: it is empty.")
     return LoraFile(layers, file.metadata)
+
+
+def _with_alphas(path: Path, file: TensorFile, found: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    """Return the layers with the alphas that are only in peft's configuration. Raises LoraFileError."""
+    try:
+        strength = AdapterStrength(path, file.metadata)
+        for root, parts in found.items():
+            down = parts.get(DOWN)
+            if "alpha" not in parts and down is not None and down.ndim:
+                parts["alpha"] = torch.tensor(strength.alpha(root, down.shape[0]), dtype=torch.float64)
+    except (OSError, ValueError) as error:
+        raise LoraFileError(
+            f"{path}: its strength can't be read from peft's configuration ({error}). Save or download it again."
+        ) from error
+    return found
 
 
 def _layer(path: Path, root: str, parts: dict[str, Tensor]) -> Layer:
@@ -179,6 +195,15 @@ def _layer(path: Path, root: str, parts: dict[str, Tensor]) -> Layer:
     kind, magnitude = lycoris.kind_of(tensors), tensors.get(lycoris.MAGNITUDE)
     if not kind or any(tensor.ndim < 2 or not tensor.numel() for tensor in tensors.values()):
         raise LoraFileError(f"{path} is damaged: {root} isn't complete. Save or download it again.")
+    if not lycoris.consistent(tensors):
+        raise LoraFileError(f"{path} is damaged: the parts of {root} don't fit together. Save or download it again.")
+    if not all(tensor.is_floating_point() for tensor in parts.values() if tensor.numel() > 1):
+        raise LoraFileError(f"{path} is quantized to whole numbers ({root}): choose the file in fp16, bf16 or fp32.")
+    if not all(bool(tensor.isfinite().all()) for tensor in parts.values()):
+        raise LoraFileError(
+            f"{path} has values that are not finite (NaN or infinite) in {root}: its training failed. Choose another "
+            "save."
+        )
     if magnitude is not None and magnitude.shape[0] != 1:
         raise LoraFileError(
             f"{path} is a DoRA with a magnitude for each output of {root}, which the WebUI misreads: only those with "
@@ -189,6 +214,11 @@ def _layer(path: Path, root: str, parts: dict[str, Tensor]) -> Layer:
         return LoraLayer(down, up, float(parts["alpha"]) if "alpha" in parts else float(down.shape[0]))
     rank = LycorisLayer(tensors, 1.0).rank
     return LycorisLayer(tensors, float(parts["alpha"]) if "alpha" in parts else float(rank))
+
+
+def _computable(tensor: Tensor) -> Tensor:
+    """Return a tensor in a number format that torch computes in: fp8 as float32."""
+    return tensor.float() if tensor.is_floating_point() and tensor.dtype.itemsize == 1 else tensor
 
 
 def file_name(name: str, family: Family) -> str:
@@ -277,11 +307,26 @@ def _without_effect(layer: Layer) -> Layer:
     return LycorisLayer(zeros, layer.alpha)
 
 
+_UNET = ("down_blocks.", "up_blocks.", "mid_block.", "conv_in", "conv_out", "time_embedding.", "add_embedding.")
+
+
+def _with_part(root: str) -> str:
+    """Return a layer's name with its part, which peft leaves out in the folder of one model."""
+    if root.startswith(_UNET):
+        return f"unet.{root}"
+    return f"text_encoder.{root}" if root.startswith("text_model.") else root
+
+
 DOWN, UP = lycoris.LORA
 SIDES = {"down": DOWN, "A": DOWN, "up": UP, "B": UP, "mid": lycoris.CORE}
 LAYER = re.compile(r"(?P<root>.+)\.lora(?:_|\.|_linear_layer\.)(?P<side>down|up|mid|A|B)(?:\.default)?\.weight")
 PROCESSOR = re.compile(r"(?P<root>.+)\.processor\.(?P<leaf>to_q|to_k|to_v|to_out)_lora\.(?P<side>down|up)\.weight")
 """Names in early diffusers, where an attention's LoRA is in its processor."""
+
+
+def is_lora_key(key: str) -> bool:
+    """Return whether this is the key of one of a LoRA's two matrices, in any of the layouts."""
+    return LAYER.fullmatch(key) is not None or PROCESSOR.fullmatch(key) is not None
 
 
 def _by_layer(tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], list[str]]:
@@ -301,5 +346,5 @@ def _by_layer(tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor
         else:
             foreign.append(key)
             continue
-        found.setdefault(root.removeprefix("base_model.model."), {})[kind] = tensor
+        found.setdefault(_with_part(root.removeprefix("base_model.model.")), {})[kind] = tensor
     return found, foreign

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -25,6 +26,7 @@ class Checkpoint(Mapping[str, Tensor]):
     shapes: dict[str, tuple[int, ...]]
     metadata: dict[str, str]
     config: dict[str, Any] | None
+    dtypes: dict[str, torch.dtype]
     _tensors: Any = field(repr=False)
     dangerous: bool = False
     """Whether it is a pickle with imports that could run programs; nothing in it was run."""
@@ -61,7 +63,8 @@ def read(path: str | Path) -> Checkpoint:
     if path.suffix.lower() in pickles.ENDINGS and not is_tensor_file(start):
         tensors, report = pickles.load_tensors(path)
         shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-        return Checkpoint(path, shapes, {}, _config(path), tensors, report.dangerous)
+        dtypes = {key: tensor.dtype for key, tensor in tensors.items()}
+        return Checkpoint(path, shapes, {}, _config(path), dtypes, tensors, report.dangerous)
     if start.startswith(b"PK"):
         raise ModelError(
             f"{path} is a zip archive, not a .safetensors file: if it is a checkpoint, change its extension to .ckpt; "
@@ -78,7 +81,8 @@ def read(path: str | Path) -> Checkpoint:
             "again."
         ) from error
     shapes = {key: entry.shape for key, entry in file.entries.items()}
-    return Checkpoint(path, shapes, file.metadata, _config(path), opened)
+    dtypes = {key: entry.dtype for key, entry in file.entries.items()}
+    return Checkpoint(path, shapes, file.metadata, _config(path), dtypes, opened)
 
 
 def scan(path: str | Path) -> Report:

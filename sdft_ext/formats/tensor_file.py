@@ -141,6 +141,13 @@ def write_in_place(
             file.write(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
 
 
+def finite(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Return which values are finite in a number format, or in their own. (To fp8, torch cuts larger values off.)"""
+    values = tensor if tensor.dtype.itemsize > 1 else tensor.float()
+    most = torch.finfo(dtype).max if dtype is not None and dtype.is_floating_point else math.inf
+    return torch.isfinite(values) & (values.abs() <= most)
+
+
 def aligned(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     """Sort entries like safetensors: large number formats first, so that each tensor is aligned to its own."""
     return dict(sorted(entries.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])))

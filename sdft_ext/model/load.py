@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections import ChainMap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ..formats import single_file
 from ..formats.families import declares_prediction, detect, vae_config
 from ..formats.family import Family
 from ..formats.ldm_keys import VAE, inverse, translate, vae_prefixes
+from ..formats.quantized import refuse_quantized
 from ..storage import json_file
 from . import borrow
 from .base import Model
@@ -34,9 +36,16 @@ def load(
         model, declared = load_folder(path), True
     else:
         checkpoint = single_file.read(path)
+        refuse_quantized(checkpoint.dtypes, str(path))
         shapes = {borrow.file_key(key): shape for key, shape in checkpoint.shapes.items()}
+        tensors: Mapping[str, Tensor] = checkpoint
+        if vae and not any(key.startswith(VAE) for key in shapes):
+            own = {VAE + key: tensor for key, tensor in _vae_tensors(Path(vae).expanduser()).items()}
+            shapes |= {key: tuple(tensor.shape) for key, tensor in own.items()}
+            tensors, vae = ChainMap(own, checkpoint), ""  # type: ignore[arg-type]
         family = detect(shapes, checkpoint.metadata, checkpoint.config, str(path), path.parent)
-        model = borrow.build(family, checkpoint, path)
+        _check_latents(family.vae, family.unet["out_channels"], path)
+        model = borrow.build(family, tensors, path)
         declared = declares_prediction(shapes, checkpoint.metadata, checkpoint.config)
     if vae:
         replace_vae(model, Path(vae).expanduser())
@@ -54,23 +63,33 @@ def load(
 
 def replace_vae(model: Model, path: Path) -> None:
     """Replace the model's VAE. Raises ModelError where the file contains none, or one for other latents."""
+    tensors = _vae_tensors(path)
+    config = vae_config({key: tuple(tensor.shape) for key, tensor in tensors.items()})
+    _check_latents(config, model.family.vae["latent_channels"], path)
+    family = dataclasses.replace(model.family, vae=config)
+    model.vae = borrow.vae(family, {VAE + key: tensor for key, tensor in tensors.items()}, path)
+    model.family = family
+
+
+def _check_latents(vae: Mapping[str, Any], channels: int, path: Path) -> None:
+    """Raise ModelError where a VAE's latents haven't as many channels as the model's."""
+    if vae["latent_channels"] != channels:
+        raise ModelError(
+            f"{path} is a VAE for latents of {vae['latent_channels']} channels, the model's have {channels}: choose "
+            "another file for model.vae."
+        )
+
+
+def _vae_tensors(path: Path) -> dict[str, Tensor]:
+    """Return a VAE's tensors by LDM's names, without their prefix. Raises ModelError where the file contains none."""
     file = next((f for f in (path / "vae", path) if (f / "config.json").is_file()), path) if path.is_dir() else path
     tensors = {key.removeprefix(VAE): tensor for key, tensor in (_part(file) if file.is_dir() else _read(file)).items()}
     if any(key.startswith("encoder.down_blocks.") for key in tensors):
         names = inverse(vae_prefixes(_diffusers_vae(tensors)))
         tensors = {translate(key, names) or key: tensor for key, tensor in tensors.items()}
-    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-    if "encoder.conv_in.weight" not in shapes or "encoder.down.0.block.0.conv1.weight" not in shapes:
+    if "encoder.conv_in.weight" not in tensors or "encoder.down.0.block.0.conv1.weight" not in tensors:
         raise ModelError(f"{path} is not a VAE: choose another file for model.vae.")
-    config = vae_config(shapes)
-    if config["latent_channels"] != model.family.vae["latent_channels"]:
-        raise ModelError(
-            f"{path} is a VAE for latents of {config['latent_channels']} channels, the model's have "
-            f"{model.family.vae['latent_channels']}: choose another file for model.vae."
-        )
-    family = dataclasses.replace(model.family, vae=config)
-    model.vae = borrow.vae(family, {VAE + key: tensor for key, tensor in tensors.items()}, path)
-    model.family = family
+    return tensors
 
 
 def _diffusers_vae(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -154,6 +173,7 @@ def _part(folder: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for file in full or files:
         tensors |= _read(file)
+    refuse_quantized({key: tensor.dtype for key, tensor in tensors.items()}, str(folder))
     return {
         _new_attention(key): (t[:, :, 0, 0] if _old_attention(key) and t.ndim == 4 else t) for key, t in tensors.items()
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +10,9 @@ from pathlib import Path
 from torch import Tensor
 
 from ..formats import single_file, single_file_layout
-from ..formats.families import detect
+from ..formats.families import detect, prediction_marks, prediction_metadata
 from ..formats.family import Family
+from ..formats.quantized import refuse_quantized
 from ..formats.tensor_file import Entry, TensorFile
 from . import borrow
 from .copies import parameters
@@ -43,14 +44,22 @@ class Source(Mapping[str, Tensor]):
         return borrow.places(self.family, self.entries)
 
 
-def open_source(path: str | Path) -> Source:
-    """Open a model. Raises ModelError where it isn't a complete SD 1, SD 2 or SDXL model."""
+INPUTS_OF_TOOLS = (4, 8, 9)
+"""Input channels of the UNets that LoRAs can be merged into and extracted from: inpainting and editing models' too."""
+
+
+def open_source(path: str | Path, inputs: Sequence[int] = (4,)) -> Source:
+    """Open a model. ``inputs``: the numbers of input channels that its UNet may have.
+
+    Raises ModelError where it isn't a complete SD 1, SD 2 or SDXL model.
+    """
     path = Path(path).expanduser()
     if path.is_dir():
         return _folder(path)
     checkpoint = single_file.read(path)
+    refuse_quantized(checkpoint.dtypes, str(path))
     shapes = {borrow.file_key(key): shape for key, shape in checkpoint.shapes.items()}
-    family = detect(shapes, checkpoint.metadata, checkpoint.config, str(path), path.parent)
+    family = detect(shapes, checkpoint.metadata, checkpoint.config, str(path), path.parent, inputs)
     if hasattr(checkpoint._tensors, "get_tensor"):
         file = TensorFile(path)
         return Source(path, family, file.entries, file.metadata, file.__getitem__)
@@ -62,9 +71,13 @@ def _folder(path: Path) -> Source:
     model = load_folder(path)
     by_name = dict(parameters(model))
     layout = single_file_layout.keys(model.family, by_name)
+    marks = prediction_marks(model.family)
 
     def get(key: str) -> Tensor:
+        if key in marks:
+            return marks[key]
         return layout[key].join([by_name[name].detach() for name in layout[key].names])
 
     entries = {key: Entry(found.dtype, tuple(found.shape)) for key in layout if (found := get(key)) is not None}
-    return Source(path, model.family, entries, {}, get)
+    entries |= {key: Entry(tensor.dtype, tuple(tensor.shape)) for key, tensor in marks.items()}
+    return Source(path, model.family, entries, prediction_metadata(model.family), get)

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from ..formats import pickles, single_file
+from ..formats.families import prediction_metadata
 from ..formats.family import Family
+from ..formats.quantized import refuse_quantized
 from ..formats.single_file import Checkpoint
-from ..formats.tensor_file import PRECISIONS, Entry, aligned, write
+from ..formats.tensor_file import PRECISIONS, Entry, aligned, finite, write
 from ..model import borrow
 from ..model.source import Source, open_source
 from ..recipe import Precision
@@ -56,6 +58,8 @@ def to_tensors(
     ``keep_ema``.
     """
     file = single_file.read(source)
+    if precision:
+        refuse_quantized(file.dtypes, str(source))
     kept = [key for key in file if keep_ema or not key.startswith("model_ema.")]
     entries = aligned(in_precision({key: Entry(file[key].dtype, file.shapes[key]) for key in kept}, precision))
     result = _write(file, entries, target, {"format": "pt", **file.metadata}, progress)
@@ -79,9 +83,7 @@ def to_single(
         "sdxl": "stable-diffusion-xl-v1-base",
     }[source.family.name]
     metadata = {"format": "pt", "modelspec.sai_model_spec": "1.0.0", "modelspec.architecture": architecture}
-    metadata |= {"modelspec.title": target.stem, "modelspec.prediction_type": "v" if velocity else "epsilon"}
-    if source.family.zero_terminal_snr:
-        metadata["ztsnr"] = "true"
+    metadata |= {"modelspec.title": target.stem, **prediction_metadata(source.family)}
     return _write(source, entries, target, metadata, progress)
 
 
@@ -146,9 +148,12 @@ def _write(
 
 def _cast(source: Path, key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Convert a tensor to another number format. Raises ToolError where finite numbers would become infinite."""
+    if tensor.dtype == dtype:
+        return tensor
     changed = tensor.to(dtype)
-    if dtype == torch.float16 and bool((changed.isinf() & tensor.isfinite()).any()):
-        raise ToolError(f"{source}: {key} has numbers too large for fp16: choose bf16, or keep the number format.")
+    if dtype.is_floating_point and bool((~finite(tensor, dtype) & finite(tensor)).any()):
+        name = str(dtype).removeprefix("torch.").replace("float16", "fp16", 1)
+        raise ToolError(f"{source}: {key} has numbers too large for {name}: choose bf16, or keep the number format.")
     return changed
 
 

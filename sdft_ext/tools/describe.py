@@ -82,7 +82,7 @@ def _kind(file: TensorFile) -> str:
         return LABELS["lokr"]
     if "dora_scale" in endings:
         return LABELS["dora"]
-    if any(".lora_down." in key or ".lora_A." in key or ".lora.down." in key for key in file):
+    if any(kohya.is_lora_key(key) for key in file):
         return LABELS["lora"]
     if any(key in file for key in ("emb_params", "clip_l", "clip_g")):
         return "embedding"

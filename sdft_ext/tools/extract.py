@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..formats import kohya
 from ..formats.metadata import VERSIONS
+from ..formats.tensor_file import PRECISIONS
 from ..method.full import NOT_IN_FILES
 from ..method.lowrank import approximated
-from ..model.source import Source, open_source
+from ..model.source import INPUTS_OF_TOOLS, Source, open_source
 from ..recipe import Precision
 from .files import Progress, ToolError, layers, new_file
 
@@ -64,7 +66,7 @@ def extract(
     kinds of models, or the same.
     """
     target = new_file(target)
-    one, other = open_source(base), open_source(tuned)
+    one, other = open_source(base, INPUTS_OF_TOOLS), open_source(tuned, INPUTS_OF_TOOLS)
     supported = set(layers(one.family))
     found: dict[str, kohya.Layer] = {}
     missing = total = outside = 0.0
@@ -84,9 +86,7 @@ def extract(
                 raise ToolError(f"{tuned} lacks {place.name}: it is a different kind of model than {base}.")
             their_key, their_place = theirs[place.name]
             before, after = place.piece(one[key]), their_place.piece(other[their_key])
-            if before.shape != after.shape:
-                raise ToolError(f"{tuned} has a different {place.name}: it is a different kind of model than {base}.")
-            change = after.float() - before.float()
+            change = _change(one, other, place.name, before, after)
             squared = float(change.double().square().sum())
             if not squared:
                 continue
@@ -96,16 +96,41 @@ def extract(
                 outside += squared
                 continue
             layer = approximated(change, rank, error)
-            product = (layer.up.flatten(1) @ layer.down.flatten(1)).reshape(change.shape)
+            up, down = (tensor.to(PRECISIONS[precision]).float().flatten(1) for tensor in (layer.up, layer.down))
+            product = (up @ down).reshape(change.shape)
             missing += float((change - product).double().square().sum())
             total += squared
             found[name] = layer
     if not found:
-        raise ToolError(f"{base} and {tuned} have the same weights: there is nothing to extract.")
+        raise ToolError(f"{base} and {tuned} {_alike(one, other, unsupported)}: there is nothing to extract.")
     ranks = [layer.rank for layer in found.values()]
     kohya.write(target, found, one.family, _metadata(one, other, target, ranks), precision)
     share = (outside / (outside + total)) ** 0.5
     return Extracted(target, len(found), max(ranks), (missing / total) ** 0.5, unsupported, share)
+
+
+def _change(one: Source, other: Source, name: str, before: Tensor, after: Tensor) -> Tensor:
+    """Return the change of a parameter in float32. Raises ToolError where its sizes differ or it isn't finite."""
+    if before.shape != after.shape:
+        raise ToolError(f"{other.path} has a different {name}: it is a different kind of model than {one.path}.")
+    change = after.float() - before.float()
+    if not bool(change.isfinite().all()):
+        raise ToolError(f"{one.path} or {other.path} has values in {name} that are not finite: choose another.")
+    return change
+
+
+def _alike(one: Source, other: Source, unsupported: int) -> str:
+    """Return how two models differ of which a LoRA can't contain the difference, as the end of a sentence."""
+    if unsupported:
+        return f"differ only in {unsupported} biases, norms or token embeddings, which a LoRA can't contain"
+    theirs = {place.name: (key, place) for key, places in other.places.items() for place in places}
+    for key, places in one.places.items():
+        for place in places:
+            if place.name.startswith("vae.") and place.name in theirs:
+                their_key, their_place = theirs[place.name]
+                if not torch.equal(place.piece(one[key]).float(), their_place.piece(other[their_key]).float()):
+                    return "differ only in their VAE, which a LoRA can't contain"
+    return "have the same weights"
 
 
 def _metadata(one: Source, other: Source, target: Path, ranks: Sequence[int]) -> dict[str, str]:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from ..formats import kohya
+from ..formats.adapter_config import IN_METADATA
 from ..formats.kohya import BUNDLE, LoraFile, LoraLayer
+from ..formats.lora_names import KOHYA, is_text, same_layer, underscored
 from ..formats.lycoris import LABELS, MAGNITUDE, LycorisLayer, size
-from ..formats.tensor_file import TensorFile
+from ..formats.tensor_file import PRECISIONS, TensorFile
 from ..method.lowrank import approximated, resized
 from ..method.weight_deltas import difference
 from ..recipe import Precision
@@ -38,7 +40,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Made:
-    """A LoRA that a tool wrote. ``error``: norm of what is missing ÷ norm of the change, before rounding."""
+    """A LoRA that a tool wrote. ``error``: norm of what is missing ÷ norm of the change, as the file has it."""
 
     path: Path
     layers: int
@@ -102,16 +104,17 @@ def merge_loras(
     if len(files) < 2:
         raise ToolError("There is nothing to merge: name at least two LoRA files.")
     read = [(path, kohya.read(path), weight) for path, weight in files]
-    unet = [{name for name in file.layers if not name.startswith("lora_te")} for _, file, _ in read]
+    unet = [{same_layer(name) for name in file.layers if not is_text(name)} for _, file, _ in read]
     if any(names and unet[0] and not names & unet[0] for names in unet[1:]):
         raise ToolError(
             f"{files[0][0]} and another file have different layers: they were made for different kinds of models."
         )
+    names = _one_name_each([file for _, file, _ in read])
     parts: dict[str, list[Part]] = {}
     for path, file, weight in read:
         _refuse_dora(path, file)
         for name, layer in file.layers.items():
-            parts.setdefault(name, []).append((layer, weight))
+            parts.setdefault(names[same_layer(name)], []).append((layer, weight))
     for name, layers in parts.items():
         if len({size(layer.tensors) for layer, _ in layers}) > 1:
             raise ToolError(
@@ -122,6 +125,22 @@ def merge_loras(
     bundle, notes = _merge_new_words([path for path, _, _ in read])
     made = _write(target, parts, metadata, Limit(rank, error), precision, bundle, progress)
     return replace(made, notes=notes)
+
+
+def _one_name_each(files: Sequence[LoraFile]) -> dict[str, str]:
+    """Return the name for each layer's result: the first file's, or kohya's where files name a layer in two ways."""
+    names: dict[str, set[str]] = {}
+    for file in files:
+        for name in file.layers:
+            names.setdefault(same_layer(name), set()).add(name)
+    first = {same_layer(name): name for file in reversed(files) for name in file.layers}
+    if all(len(ways) == 1 for ways in names.values()):
+        return first
+    kohya_names = {layer: sorted(name for name in ways if name.startswith(KOHYA)) for layer, ways in names.items()}
+    return {
+        layer: name if name.startswith(KOHYA) else next(iter(kohya_names[layer]), underscored(name))
+        for layer, name in first.items()
+    }
 
 
 def _merge_new_words(paths: Sequence[Path]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -169,7 +188,8 @@ def _write(
     missing = total = 0.0
     for name, layers in parts.items():
         new, wanted = _merge_layers(name, layers, limit.rank, limit.error)
-        found = new.up.float().flatten(1) @ new.down.float().flatten(1) * new.scale
+        up, down = (tensor.to(PRECISIONS[precision]).float().flatten(1) for tensor in (new.up, new.down))
+        found = up @ down * new.scale
         total += float(wanted.double().square().sum())
         missing += float((wanted - found).double().square().sum())
         made[name] = new
@@ -178,7 +198,7 @@ def _write(
             progress(len(made), len(parts))
     rank = str(next(iter(ranks))) if len(ranks) == 1 else "Dynamic"
     metadata = {
-        **metadata,
+        **_renamed(metadata, target.stem),
         "ss_output_name": target.stem,
         "ss_network_module": "networks.lora",
         "ss_network_dim": rank,
@@ -188,6 +208,17 @@ def _write(
     kohya.write_named(target, made, metadata, precision, bundle)
     error = (missing / total) ** 0.5 if total else 0.0
     return Made(target, len(made), max(ranks), error, tuple(kohya.new_words(bundle)))
+
+
+def _renamed(metadata: Mapping[str, str], stem: str) -> dict[str, str]:
+    """Return a file's metadata for a file of another name, whose strength is in its tensors alone."""
+    found = {name: value for name, value in metadata.items() if name != IN_METADATA}
+    if "modelspec.title" in found:
+        found["modelspec.title"] = stem
+    if "modelspec.usage_hint" in found:
+        hint = re.sub(r"<(lora|lyco):[^:>]*", lambda match: f"<{match[1]}:{stem}", found["modelspec.usage_hint"])
+        found["modelspec.usage_hint"] = hint
+    return found
 
 
 def _merge_layers(name: str, parts: Sequence[Part], rank: int, error: float) -> tuple[LoraLayer, Tensor]:
@@ -212,9 +243,23 @@ def _stacked(parts: Sequence[tuple[LoraLayer, float]]) -> LoraLayer:
     if len(parts) == 1 and parts[0][1] == 1.0:
         return parts[0][0]
     kernel = max((tuple(layer.down.shape[2:]) for layer, _ in parts), key=len)
-    down = torch.cat([layer.down.float().reshape(layer.rank, -1, *kernel) for layer, _ in parts])
-    up = torch.cat([layer.up.float().flatten(1) * (layer.scale * weight) for layer, weight in parts], 1)
+    pairs = [
+        _balanced(layer.up.float().flatten(1) * (layer.scale * weight), layer.down.float()) for layer, weight in parts
+    ]
+    up = torch.cat([up for up, _ in pairs], 1)
+    down = torch.cat([down.reshape(len(down), -1, *kernel) for _, down in pairs])
     return LoraLayer(down, up.reshape(*up.shape, *(1 for _ in kernel)), float(len(down)))
+
+
+def _balanced(up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
+    """Move strength from one to the other, as a power of two, until their largest values are alike: in fp16, values
+    below 6e-5 lose their digits.
+    """
+    high, low = float(down.abs().max()), float(up.abs().max())
+    if not high or not low:
+        return up, down
+    factor = 2.0 ** round(math.log2(high / low) / 2)
+    return up * factor, down / factor
 
 
 def _shape(name: str, layer: kohya.Layer) -> torch.Size:

@@ -14,7 +14,7 @@ from ..formats.kohya import new_words
 from ..formats.tensor_file import PRECISIONS, Entry, TensorFile, aligned
 from ..method.lora import read_for
 from ..method.weight_deltas import changed_weight
-from ..model.source import open_source
+from ..model.source import INPUTS_OF_TOOLS, open_source
 from ..recipe import Precision
 from .files import Progress, ToolError, layers, names_and_weights, new_file, with_config
 
@@ -60,7 +60,7 @@ def merge(
     target = new_file(target)
     if not files:
         raise ToolError("There is nothing to merge: name at least one LoRA file.")
-    source = open_source(base)
+    source = open_source(base, INPUTS_OF_TOOLS)
     shapes = layers(source.family)
     read = [(read_for(path, source.family, shapes).trained(), weight) for path, weight in files]
     loras = [(lora, weight) for lora, weight in read if weight]
@@ -87,7 +87,8 @@ def merge(
 
     entries = in_precision(source.entries, precision)
     merged = {"sdft_merged_into": source.path.name, "sdft_merged": names_and_weights(files)}
-    metadata = checkpoint.model_metadata({**source.metadata, **merged}, {})
+    title = {"modelspec.title": target.stem} if "modelspec.title" in source.metadata else {}
+    metadata = checkpoint.model_metadata({**source.metadata, **title, **merged}, {})
     with with_config(source.path, target):
         count = checkpoint.write(target, entries, source.__getitem__, changed, metadata)
     words = [(path.name, tuple(new_words(TensorFile(path)))) for path, _ in files]
@@ -99,9 +100,8 @@ def in_precision(entries: dict[str, Entry], precision: Precision | None) -> dict
     if precision is None:
         return entries
     wanted = PRECISIONS[precision]
-    known = set(PRECISIONS.values())
     changed = {
-        key: Entry(wanted, entry.shape) if entry.dtype in known and entry.shape and "." in key else entry
+        key: Entry(wanted, entry.shape) if entry.dtype.is_floating_point and entry.shape and "." in key else entry
         for key, entry in entries.items()
     }
     return aligned(changed)

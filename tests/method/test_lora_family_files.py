@@ -233,7 +233,7 @@ def test_a_file_of_another_model_is_refused(model, kind, tmp_path):
     path, root = tmp_path / "x.safetensors", kohya.file_name(LINEAR, ldm.family("sd1"))
     tensors = {
         "dora": {"lora_down.weight": (2, 60), "lora_up.weight": (64, 2), "dora_scale": (1, 60)},
-        "loha": {"hada_w1_a": (64, 2), "hada_w1_b": (2, 64), "hada_w2_a": (64, 3), "hada_w2_b": (2, 64)},
+        "loha": {"hada_w1_a": (64, 2), "hada_w1_b": (2, 60), "hada_w2_a": (64, 2), "hada_w2_b": (2, 60)},
         "lokr": {"lokr_w1": (8, 4), "lokr_w2": (8, 8)},
     }[kind]
     save_file({f"{root}.{part}": torch.ones(size) for part, size in tensors.items()}, path)
