@@ -1,7 +1,8 @@
-"""A full GPU: recognize it, free the memory of a failed step, and say which settings need less."""
+"""A full memory, the GPU's or the computer's: recognize it, free what a failed step holds, and say what needs less."""
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,10 @@ MESSAGES = (
 """Messages of the driver and of libraries that bypass torch's allocator and so raise no OutOfMemoryError. cuBLAS
 reports that it isn't initialized where it finds no room for its own buffers.
 """
+MESSAGES_OF_OTHERS = ("HIP out of memory", "MPS backend out of memory", "XPU out of memory")
+"""Those of other GPUs' allocators, where torch has no error class of its own for them."""
+ON_CPU = ("DefaultCPUAllocator", "alloc_cpu.cpp", "could not create a primitive", "could not create a memory object")
+"""Messages of torch's allocator for the computer's memory, and of oneDNN, which has no word for a full memory."""
 SIDES = (768, 512, 384, 256)
 """Resolutions in pixels that are suggested instead of a larger one."""
 CLOSE_OTHERS = "close other programs that use the GPU"
@@ -24,20 +29,50 @@ NOT_RESTORED = (
     "Fine-tune: the GPU has no room to take back the whole model. Close other programs that use it, then load the "
     "checkpoint again."
 )
-DRAW_LESS = (
-    f"The GPU's memory is full: draw fewer or smaller pictures at once, or {CLOSE_OTHERS}. The pictures drawn so far "
-    "are kept; resume draws the rest."
-)
-"""The message where regularization pictures don't fit."""
+CLOSE_PROGRAMS = "close other programs"
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error means that the GPU's memory is full."""
-    import torch
-
+    """Return whether an error means that the GPU's or the computer's memory is full."""
+    if on_cpu(error):
+        return True
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return False
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(message in str(error) for message in MESSAGES)
+    known = (*MESSAGES, *MESSAGES_OF_OTHERS)
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in known)
+
+
+def on_cpu(error: BaseException) -> bool:
+    """Return whether an error means that the computer's own memory is full."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in ON_CPU)
+
+
+def full(error: BaseException) -> str:
+    """Say whose memory is full, without a full stop."""
+    return "The computer's memory is full" if on_cpu(error) else "The GPU's memory is full"
+
+
+def close_others(error: BaseException) -> str:
+    """Say what to close where this error's memory is full."""
+    return CLOSE_PROGRAMS if on_cpu(error) else CLOSE_OTHERS
+
+
+def draw_less(error: BaseException) -> str:
+    """Write the message where regularization pictures don't fit."""
+    return (
+        f"{full(error)}: draw fewer or smaller pictures at once, or {close_others(error)}. The pictures drawn so far "
+        "are kept; resume draws the rest."
+    )
+
+
+def work_failed(error: BaseException) -> str:
+    """Write the message where some other work, such as a tool, runs out of memory."""
+    return f"{full(error)}: {close_others(error)}, or use smaller files, then try again. Nothing was changed."
 
 
 def clear_frames(error: BaseException) -> None:
@@ -64,7 +99,7 @@ def savings(recipe: Recipe) -> Iterator[tuple[str, Any]]:
         yield "dataset.resolution", side
 
 
-def advice(recipe: Recipe) -> str:
+def advice(recipe: Recipe, close: str = CLOSE_OTHERS) -> str:
     """Write a sentence on what would need less memory than the recipe, without a forecast of how much.
 
     >>> advice(Recipe()) 'Set train.checkpointing to true, set train.precision to bf16, lower dataset.resolution, or
@@ -78,14 +113,14 @@ def advice(recipe: Recipe) -> str:
     ]
     if "train.batch_size" in suggested:
         ways.append("lower train.batch_size (train.accumulation makes up for it)")
-    ways += ["lower dataset.resolution", CLOSE_OTHERS]
+    ways += ["lower dataset.resolution", close]
     sentence = f"{', '.join(ways[:-1])}, or {ways[-1]}."
     return sentence[0].upper() + sentence[1:]
 
 
-def training_failed(recipe: Recipe) -> str:
+def training_failed(recipe: Recipe, error: BaseException) -> str:
     """Write the message of a run that ran out of memory while it trained."""
-    return f"The GPU's memory is full. {advice(recipe)} Earlier saves are intact."
+    return f"{full(error)}. {advice(recipe, close_others(error))} Earlier saves are intact."
 
 
 def step_does_not_fit(recipe: Recipe, batch: int, size: tuple[int, int], free_mb: float) -> str:
@@ -97,10 +132,10 @@ def step_does_not_fit(recipe: Recipe, batch: int, size: tuple[int, int], free_mb
     )
 
 
-def picture_does_not_fit(side: int) -> str:
+def picture_does_not_fit(side: int, error: BaseException) -> str:
     """Write the message where not even one control picture of ``side`` × ``side`` pixels can be drawn."""
     return (
-        f"The GPU's memory is too full to draw a control picture of {side}×{side}: lower watch.size, or {CLOSE_OTHERS}."
+        f"{full(error)}: a control picture of {side}×{side} can't be drawn. Lower watch.size, or {close_others(error)}."
     )
 
 

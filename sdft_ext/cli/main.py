@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import SdftError
+from ..out_of_memory import out_of_memory, work_failed
 from . import captions as cli_captions
 from . import dataset as cli_dataset
 from . import tools as cli_tools
@@ -64,6 +65,8 @@ def _sentence(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}."
     if isinstance(error, SdftError | OSError):
         return str(error)
+    if out_of_memory(error):
+        return work_failed(error)
     if isinstance(error, RuntimeError) and "home directory" in str(error):
         return "A path begins with ~ and a user that this computer doesn't have: write the whole path."
     return f"unexpected {type(error).__name__}: {error}. Run the command again with --debug to see where."

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import SdftError
+from ..out_of_memory import out_of_memory, work_failed
 from ..watch.progress import seconds_left
 
 ENDED = ("finished", "cancelled", "stopped", "failed")
@@ -100,10 +101,8 @@ class Job:
             state, message = "finished", work() or ""
         except Cancelled as cancelled:
             state, message = self._cancelled, str(cancelled)
-        except MemoryError:
-            state, message = "failed", self._out_of_memory
         except Exception as error:
-            state, message = "failed", explain(error)
+            state, message = "failed", self._out_of_memory if isinstance(error, MemoryError) else explain(error)
         with self._lock:
             self.state, self.message = state, message
             if self._on_end is not None:
@@ -114,6 +113,8 @@ def explain(error: Exception) -> str:
     """Return an error as a sentence for the user; a bug is also logged, with its traceback."""
     if isinstance(error, SdftError | OSError):
         return str(error)
+    if out_of_memory(error):
+        return work_failed(error)
     logging.getLogger(__name__).error("A background job failed.", exc_info=error)
     if isinstance(error, ImportError):
         return f"A package is missing ({error.name}): install the packages that the Fine-tune tab names."

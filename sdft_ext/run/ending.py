@@ -56,7 +56,7 @@ def outcome_of(error: BaseException, folder: Path, recipe: Recipe, began: bool) 
     if isinstance(error, OSError):
         return "failed", f"{_without_number(error)}. {INTACT}"
     if out_of_memory(error):
-        return "failed", training_failed(recipe)
+        return "failed", training_failed(recipe, error)
     if began and isinstance(error, SdftError) and isinstance(error, ValueError):
         return "failed", f"{error} {INTACT}"
     return None

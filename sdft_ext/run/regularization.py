@@ -24,7 +24,7 @@ from ..dataset.folder import DatasetError, scan
 from ..dataset.trash import Trash, TrashError
 from ..errors import SdftError
 from ..host.base import Files, Host, Sampling
-from ..out_of_memory import DRAW_LESS, out_of_memory
+from ..out_of_memory import draw_less, out_of_memory
 from ..recipe import Concept, DatasetRecipe
 from ..storage import atomic, json_file
 from ..storage.hidden_folder import HiddenFolderError, hidden_folder
@@ -224,10 +224,10 @@ class _Drawing:
                 self.control,
                 lambda message: self.show("paused", done, message),
             )
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            raise RegularizeError(DRAW_LESS) from error
+            raise RegularizeError(draw_less(error)) from error
 
     def keep(self, number: int, picture: Image.Image | None) -> Path:
         """Write the caption and then the picture, so that no picture lacks its caption."""

@@ -66,11 +66,11 @@ class Painter:
             numbers = range(len(pictures), min(len(pictures) + most, len(prompts)))
             try:
                 pictures += self.do(lambda numbers=numbers: some(numbers))  # type: ignore[misc]
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
                 if len(numbers) == 1:
-                    raise DrawingError(picture_does_not_fit(side)) from error
+                    raise DrawingError(picture_does_not_fit(side, error)) from error
                 most = len(numbers) // 2
                 continue
             self.progress(label, len(pictures), len(prompts))

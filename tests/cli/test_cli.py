@@ -257,3 +257,13 @@ def test_a_home_folder_that_does_not_exist_is_said(capsys):
     assert main(["tools", "metadata", "~no-such-user/model.safetensors"]) != OK
     said = capsys.readouterr().err
     assert "sdft: unexpected" not in said and "~" in said
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_full_memory_is_said_on_the_command_line(error, monkeypatch, capsys):
+    def full(*arguments, **more):
+        raise error
+
+    monkeypatch.setattr("sdft_ext.formats.single_file.scan", full)
+    assert main(["scan", str(Path(__file__))]) == FAILED
+    assert "The computer's memory is full: close other programs" in capsys.readouterr().err

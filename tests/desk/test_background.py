@@ -71,6 +71,8 @@ def test_a_job_ends_early_where_it_looks() -> None:
         (DeskError("This folder is gone."), "This folder is gone."),
         (OSError("disk full"), "disk full"),
         (MemoryError(), "Too much at once."),
+        (RuntimeError("could not create a primitive"), "The computer's memory is full: close other programs"),
+        (RuntimeError("CUDA error: out of memory"), "The GPU's memory is full: close other programs that use the GPU"),
         (ImportError("no module", name="diffusers"), "A package is missing (diffusers)"),
         (KeyError("key"), "Unexpected KeyError: 'key'"),
     ],

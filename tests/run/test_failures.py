@@ -15,11 +15,13 @@ from safetensors.torch import load_file
 
 from sdft_ext.dataset.folder import DatasetError
 from sdft_ext.errors import ModelError
+from sdft_ext.out_of_memory import on_cpu, out_of_memory
 from sdft_ext.recipe import Recipe, RecipeError
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import RunResult, resume, train
 from tests.analysis.images import fill, save
 from tests.run import killed, tiny
+from tests.run.full_memories import ON_CPU, ON_GPU
 from tests.run.step_hooks import Between
 
 unix = pytest.mark.skipif(os.name == "nt", reason="no limits on a file's size there")
@@ -197,20 +199,8 @@ def test_values_that_the_file_can_not_hold(data: Path, tmp_path: Path) -> None:
     failed(result, "learning rate")
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
-        # What isn't in the hands of torch's allocator: kernels that are loaded when first used, and the libraries' own
-        # room.
-        RuntimeError(
-            "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API call"
-        ),
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
-        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
-    ],
-)
-def test_the_gpu_is_full(error: RuntimeError, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [*ON_GPU, *ON_CPU])
+def test_a_memory_is_full(error: Exception, data: Path, tmp_path: Path) -> None:
     recipe, run = tiny.recipe(data, tmp_path), tmp_path / "run"
 
     def do(done: int) -> None:
@@ -220,6 +210,16 @@ def test_the_gpu_is_full(error: RuntimeError, data: Path, tmp_path: Path) -> Non
     result = train(recipe, folder=run, host=Between(recipe, run, do), quiet=True)
     failed(result, "memory is full", "train.batch_size")
     assert len(result.saves) == 1
+    whose, other = ("computer", "GPU") if error in ON_CPU else ("GPU", "computer")
+    assert f"The {whose}'s memory is full" in result.message and other not in result.message
+
+
+def test_a_memory_that_is_really_full_is_recognized() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**50)
+    assert out_of_memory(caught.value) and on_cpu(caught.value)
+    for other in (RuntimeError("wrong shape"), KeyError("memory"), OSError(12, "Cannot allocate memory")):
+        assert not on_cpu(other)
 
 
 def test_other_pictures_than_the_run_began_with(data: Path, tmp_path: Path) -> None:

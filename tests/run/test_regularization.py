@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 from sdft_ext.control import RunControl
@@ -22,6 +21,7 @@ from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.recipe import ModelRecipe
 from sdft_ext.run.regularization import RECORD, Made, RegularizeError, Wanted, caption, regularize, slug, there
 from sdft_ext.toy.install import CHECKPOINT
+from tests.run.full_memories import ON_CPU, ON_GPU
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = ("a cat", "a large cat <lora:mine:1>, sitting")
@@ -209,16 +209,9 @@ def test_another_model_is_waited_for(base: Path, shelf: Shelf, tmp_path: Path):
     assert heard[0][0] == "paused" and "base.safetensors" in heard[0][1]
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.cuda.OutOfMemoryError("CUDA out of memory."),
-        RuntimeError("CUDA error: out of memory"),
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
-    ],
-)
+@pytest.mark.parametrize("error", [*ON_GPU, *ON_CPU])
 def test_a_full_memory_is_a_sentence_and_what_was_drawn_stays(
-    error: RuntimeError, base: Path, host: CountingHost, tmp_path: Path
+    error: Exception, base: Path, host: CountingHost, tmp_path: Path
 ):
     """Whoever says so: torch's allocator, the driver or one of its libraries."""
 
