@@ -1,4 +1,4 @@
-"""Runs in a process of their own that is killed at a chosen moment."""
+"""Runs in a process of their own that is killed, or whose disk fails, at a chosen moment."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typing import Any
 
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import run
+from tests.run import tiny
 
 TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
 """Audit events of files: just before each of them a run may be killed."""
 
 
-def go(recipe: Path, folder: Path, moment: int | str, told: Path) -> None:
+def go(recipe: Path, folder: Path, moment: int | str, told: Path, error: int = 0) -> None:
     """Train ``recipe`` in ``folder``, or go on there; killed before the ``moment``-th touch of a file of the run.
 
-    ``moment`` may also be a part of a file's name: the first touch of such a one. Writes the number of touches to
-    ``told`` if the run comes to its end.
+    With ``error`` (such as errno.ENOSPC) that touch fails with it instead. ``moment`` may also be a part of a file's
+    name: the first touch of such a one. Writes the number of touches to ``told`` if the run comes to its end.
     """
     touches = 0
 
@@ -32,6 +33,8 @@ def go(recipe: Path, folder: Path, moment: int | str, told: Path) -> None:
         if event in TOUCHES and names and (folder / "recipe.yaml").exists():
             touches += 1
             if touches == moment or (isinstance(moment, str) and moment in names[0]):
+                if error:
+                    raise OSError(error, os.strerror(error), names[0])
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(touched)
@@ -49,3 +52,14 @@ def start(*arguments: Any, target: Callable[..., None] = go) -> Any:
     process = context.Process(target=target, args=arguments)
     process.start()
     return process
+
+
+def ends_alike(run: Path, whole: Path) -> None:
+    """Saves, their names and losses, state, log, and control pictures are equal; what differs is named."""
+    one, other = (tiny.fingerprint(folder, folder) for folder in (run, whole))
+    assert (run / "saves" / "index.json").read_text() == (whole / "saves" / "index.json").read_text()
+    for part in ("losses", "tensors", "pictures"):
+        assert one[part] == other[part], part
+    assert one["files"] == other["files"], "nothing is missing, and nothing half written lies about"
+    assert tiny.last_state(run) == tiny.last_state(whole)
+    assert [e for e in sorted(one["events"]) if e[1] != "warning"] == sorted(other["events"])

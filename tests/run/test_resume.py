@@ -21,6 +21,7 @@ from sdft_ext.run import RunResult, resume, train
 from sdft_ext.run_folder import state
 from sdft_ext.run_folder.log import read as read_log
 from tests.run import killed, tiny
+from tests.run.killed import ends_alike
 from tests.run.step_hooks import Between
 
 EVERYTHING = (
@@ -57,17 +58,6 @@ OPTIMIZERS = {
     "adamw_schedule_free": 1e-2,
 }
 unix = pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL and a fork server")
-
-
-def ends_alike(run: Path, whole: Path) -> None:
-    """Saves, their names and losses, state, log, and control pictures are equal; what differs is named."""
-    one, other = (tiny.fingerprint(folder, folder) for folder in (run, whole))
-    assert (run / "saves" / "index.json").read_text() == (whole / "saves" / "index.json").read_text()
-    for part in ("losses", "tensors", "pictures"):
-        assert one[part] == other[part], part
-    assert one["files"] == other["files"], "nothing is missing, and nothing half written lies about"
-    assert tiny.last_state(run) == tiny.last_state(whole)
-    assert [e for e in sorted(one["events"]) if e[1] != "warning"] == sorted(other["events"])
 
 
 class Whole:
