@@ -12,7 +12,8 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +28,7 @@ from ..host.base import Files, Host, Sampling
 from ..out_of_memory import draw_less, out_of_memory
 from ..recipe import Concept, DatasetRecipe
 from ..storage import atomic, json_file
+from ..storage.file_lock import Locked, exclusive
 from ..storage.hidden_folder import HiddenFolderError, hidden_folder
 from ..storage.text import printable
 from .turns import ModelUnavailable, wait_for_model
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 RECORD = "regularization.json"
 """In the program's own folder among the pictures: what was drawn there, and how."""
+LOCK = "drawing.lock"
 TRIES, MORE_TRIES = 3, 50
 """At most TRIES times the wanted count, and MORE_TRIES pictures more, are drawn before a prompt counts as repeating
 itself.
@@ -141,10 +144,26 @@ def regularize(
 ) -> Made:
     """Draw into a folder until it holds the wanted pictures, or the control says stop.
 
-    Raises HostError where the host can't draw, RegularizeError where its memory is full, OSError where the folder can't
-    be written. What was drawn stays in each case.
+    Raises HostError where the host can't draw, RegularizeError where its memory is full or another program draws into
+    the folder, OSError where the folder can't be written. What was drawn stays in each case.
     """
-    return _Drawing(wanted, folder, host, control or RunControl(), on_progress).go()
+    with _alone(folder):
+        return _Drawing(wanted, folder, host, control or RunControl(), on_progress).go()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other programs from drawing into a folder. Raises RegularizeError where one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with exclusive(hidden_folder(folder, make=True) / LOCK):
+            yield
+    except HiddenFolderError as error:
+        raise RegularizeError(str(error)) from error
+    except Locked as error:
+        raise RegularizeError(
+            f"Another program is drawing pictures into {printable(folder)}: wait until it ends, or stop it there."
+        ) from error
 
 
 def slug(prompt: str) -> str:

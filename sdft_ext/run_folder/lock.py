@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,6 @@ from ..storage.text import printable
 FILE = ".lock"
 SECONDS = 2.0
 """How long a run waits for its lock: a program that only asks whether it is held holds it for a moment."""
-UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
-"""What file systems without locks answer: some network and FUSE folders."""
 
 
 class RunLocked(SdftError, RuntimeError):
@@ -34,17 +31,13 @@ def run_lock(folder: Path) -> Iterator[None]:
     Raises RunLocked where one does, OSError where the folder can't be written. On a file system without locks, the
     status file's process is asked for instead (``is_at_work``).
     """
-    with ExitStack() as held:
-        try:
-            held.enter_context(file_lock.locked(folder / FILE, SECONDS))
-        except file_lock.Locked:
-            raise _locked(folder) from None
-        except OSError as error:
-            if error.errno not in UNSUPPORTED:
-                raise
-            if process_lives(json_file.read_or(folder / "status.json", {})):
-                raise _locked(folder) from None
-        yield
+    try:
+        with file_lock.exclusive(folder / FILE, SECONDS) as locked:
+            if not locked and process_lives(json_file.read_or(folder / "status.json", {})):
+                raise _locked(folder)
+            yield
+    except file_lock.Locked:
+        raise _locked(folder) from None
 
 
 def is_at_work(folder: Path) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..errors import SdftError
@@ -58,6 +59,27 @@ def locked(path: Path, seconds: float = SECONDS) -> Iterator[None]:
             _release(handle)
     finally:
         os.close(handle)
+
+
+UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+"""What file systems without locks answer: some network and FUSE folders."""
+
+
+@contextmanager
+def exclusive(path: Path, seconds: float = 2.0) -> Iterator[bool]:
+    """Hold the lock of a file for a long piece of work; yield whether there is one, as some file systems have none.
+
+    Raises Locked where another program holds it, OSError where the file can't be made.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(path, seconds))
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            yield False
+            return
+        yield True
 
 
 if sys.platform == "win32":

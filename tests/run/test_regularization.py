@@ -20,6 +20,8 @@ from sdft_ext.host.base import Files, HostChanged, Sampling
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.recipe import ModelRecipe
 from sdft_ext.run.regularization import RECORD, Made, RegularizeError, Wanted, caption, regularize, slug, there
+from sdft_ext.storage.file_lock import exclusive
+from sdft_ext.storage.hidden_folder import hidden_folder
 from sdft_ext.toy.install import CHECKPOINT
 from tests.run.full_memories import ON_CPU, ON_GPU
 
@@ -228,6 +230,13 @@ def test_a_full_memory_is_a_sentence_and_what_was_drawn_stays(
         regularize(wanted(base), tmp_path, full)
     assert len(there(tmp_path, wanted(base))) == 2
     assert regularize(wanted(base), tmp_path, host).pictures == 6 and host.painted == 4
+
+
+def test_one_program_at_a_time_draws_into_a_folder(base: Path, host: CountingHost, tmp_path: Path):
+    lock = hidden_folder(tmp_path, make=True) / "drawing.lock"
+    with exclusive(lock), pytest.raises(RegularizeError, match="Another program is drawing"):
+        regularize(wanted(base), tmp_path, host)
+    assert host.painted == 0 and regularize(wanted(base), tmp_path, host).pictures == 6
 
 
 def test_any_other_error_of_the_host_is_raised_as_it_is(base: Path, shelf: Shelf, tmp_path: Path):
