@@ -68,7 +68,7 @@ class Checkpoints:
         stay then, to go on from with a lower learning rate.
         """
         if not all(bool(torch.isfinite(parameter).all()) for parameter in session.loop.parameters):
-            raise NotFinite(f"A trained weight became NaN or infinite by step {step}: the learning rate is too high.")
+            raise NotFinite(f"A trained weight became NaN or infinite by step {step}. Lower the learning rate.")
         began = time.monotonic()
         with record_function("run.state"):
             state.write(session.folder / "state", step, self._tree(session))

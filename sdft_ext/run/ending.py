@@ -66,8 +66,8 @@ def _way_on(folder: Path) -> str:
     """Say how a run whose learning rate was too high can go on."""
     steps = [state.step_of(path) for path in state.states(folder / "state")]
     if not steps:
-        return "No state was written before that: start again with a lower one."
-    text = f"Resume the run with a lower train.learning_rate to go on from step {steps[-1]}, or start again."
+        return "No state was written before that: start again."
+    text = f"Resume the run with a lower train.learning_rate: it goes on from step {steps[-1]}. Or start again."
     if len(steps) > 1:
         text += f" If it fails at once, delete state/step-{steps[-1]:06d}: the run then goes on from step {steps[-2]}."
     return text

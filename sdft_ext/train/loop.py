@@ -166,8 +166,8 @@ class Loop:
     def _not_finite(self, what: str, value: float, step: int) -> str:
         rate = self.recipe.train.learning_rate
         return (
-            f"{what} became {value} at step {step + 1}: the learning rate ({rate:g}) is too high, or fp16's range too "
-            "small (bf16 has more)."
+            f"{what} became {value} at step {step + 1}. Lower the learning rate (now {rate:g}), or use precision bf16 "
+            "instead of fp16."
         )
 
     def abandon(self) -> bool:

@@ -18,7 +18,7 @@ RISE = 2.0
 """A level this many times the first one is too high …"""
 SURE = 5.0
 """… if the difference is this many standard errors: a step's loss varies with its timestep and noise."""
-ADVICE = "The learning rate is too high: a tenth of it is a good try. With fp16, try bf16."
+ADVICE = "Lower the learning rate to a tenth; with fp16, try bf16."
 
 
 class Divergence:

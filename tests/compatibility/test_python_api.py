@@ -34,7 +34,7 @@ def test_a_run_is_started_and_resumed_with_the_same_arguments() -> None:
     common = ["control", "host", "quiet", "processes"]
     train, resume = (list(inspect.signature(function).parameters) for function in (run.train, run.resume))
     assert train[0] == "recipe" and set(common) | {"folder"} == set(train[1:])
-    assert resume[0] == "folder" and set(common) == set(resume[1:])
+    assert resume[0] == "folder" and set(common) | {"settings"} == set(resume[1:])
     assert [field.name for field in dataclasses.fields(run.RunResult)] == ["folder", "outcome", "message", "saves"]
 
 

@@ -138,14 +138,15 @@ from sdft_ext.formats.tensor_file import TensorFile
 from sdft_ext.ui.standalone import main
 read, keys, go = TensorFile.__getitem__, [], Path(sys.argv[1])
 def waiting(self, key):
-    keys.append(key)
+    if not key.startswith("lora_"):
+        keys.append(key)
     while len(keys) > 9 and not go.exists():
         time.sleep(0.02)
     return read(self, key)
 TensorFile.__getitem__ = waiting
 main(sys.argv[2:])
 """
-"""The page's own program on a disk that gives nine tensors, and the others when a file is there."""
+"""The page's own program on a disk that gives nine of a checkpoint's tensors, and the others when a file is there."""
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_a_memory_that_is_too_small_for_several_pictures_draws_fewer_at_once(
     drawn.clear()
     monkeypatch.setattr(painter_room, "sample", sample)
     if not fits:
-        with pytest.raises(DrawingError, match=r"64 × 64.*lower watch\.size"):
+        with pytest.raises(DrawingError, match=r"64×64.*Lower watch\.size"):
             painter.draw(prompts, seeds, "")
         return
     pictures = painter.draw(prompts, seeds, "")
