@@ -51,6 +51,8 @@ def change(folder: Path, settings: Sequence[str]) -> None:
     The recipe of the beginning is kept as ``recipe-first.yaml``. Raises RecipeError, with nothing changed, where a
     setting can't be read, or the run's state depends on it.
     """
+    if not settings:
+        return
     path = folder / "recipe.yaml"
     before = recipe_file.read(path)
     after = recipe_file.override(before, settings)
