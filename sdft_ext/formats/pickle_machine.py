@@ -98,8 +98,8 @@ class Limits:
     def __init__(self) -> None:
         self.steps = self.bytes = self.stretch = 0
 
-    def step(self) -> None:
-        self.steps += 1
+    def step(self, count: int = 1) -> None:
+        self.steps += count
         if self.steps > MAX_STEPS:
             raise pickle.UnpicklingError(f"it has more than {MAX_STEPS:,} steps")
 
@@ -257,10 +257,17 @@ class Machine:
         if not isinstance(function, _Maker) or not isinstance(arguments, tuple):
             _refuse(function)
         if function.name == "OrderedDict":
-            return dict((_key(key), value) for key, value in (arguments[0] if arguments else ()))
+            return self.table(arguments[0] if arguments else ())
         if function.name == "_rebuild_parameter":
             return arguments[0]
         return self.tensor(*arguments[:4])
+
+    def table(self, pairs: Any) -> dict[Any, Any]:
+        """Return a dict of pairs. Each counts as a step: a pickle can use one list of them any number of times."""
+        if not isinstance(pairs, list | tuple):
+            raise ValueError("a table isn't made of pairs")
+        self._limits.step(len(pairs))
+        return {_key(key): value for key, value in pairs}
 
     def build(self, _: Any) -> None:
         """Give an object its state. It is ignored for a dict: its attributes aren't read."""
@@ -276,7 +283,8 @@ class Machine:
         known = isinstance(identifier, tuple) and len(identifier) >= 5 and isinstance(identifier[1], StorageKind)
         if not known or not isinstance(identifier[2], str | int) or not isinstance(identifier[4], int):
             raise pickle.UnpicklingError("an object is stored in a way that checkpoints don't use")
-        self._stack.append(self._storage(identifier[1], str(identifier[2]), identifier[4]))
+        found = self._storage(identifier[1], str(identifier[2]), identifier[4])
+        self._stack.append(_part(found, identifier[5]) if len(identifier) > 5 else found)
 
     def tensor(self, storage: Any, offset: Any, size: Any, stride: Any) -> Tensor:
         """Make a tensor of a storage, first element, sizes and strides."""
@@ -286,7 +294,7 @@ class Machine:
             if not isinstance(values, tuple) or len(values) > MAX_DIMENSIONS or not all(map(_is_length, values)):
                 raise ValueError("a tensor has impossible sizes")
         self._limits.tensor(math.prod(size) - storage.elements.numel())
-        return torch.as_strided(storage.elements, size, stride, offset)
+        return torch.as_strided(storage.elements, size, stride, storage.elements.storage_offset() + offset)
 
     def push(self, value: Any) -> None:
         self._stack.append(value)
@@ -319,6 +327,15 @@ def _key(value: Any) -> Any:
     if value is None or isinstance(value, str | bytes | float | bool):
         return value
     return value if isinstance(value, int) and _is_length(abs(value)) else Opaque("key")
+
+
+def _part(storage: Storage, view: Any) -> Storage:
+    """Return the part of a storage that torch before 0.4 names by its key, first element and count; all for None."""
+    if view is None:
+        return storage
+    if not isinstance(view, tuple) or len(view) != 3 or not all(map(_is_length, view[1:])):
+        raise ValueError("a part of a tensor's data has impossible sizes")
+    return Storage(storage.elements[view[1] : view[1] + view[2]])
 
 
 def _is_length(value: Any) -> bool:

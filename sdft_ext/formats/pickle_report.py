@@ -27,6 +27,34 @@ HARMLESS = {
 """What only makes plain values, and isn't on picklescan's list of them."""
 
 
+DANGEROUS = {
+    "_imp": "*",
+    "_io": ("open", "open_code"),
+    "_posixsubprocess": "*",
+    "builtins": ("__import__", "delattr", "setattr"),
+    "__builtin__": ("__import__", "delattr", "execfile", "file", "reload", "setattr"),
+    "cloudpickle": "*",
+    "code": "*",
+    "codecs": ("open",),
+    "dill": "*",
+    "importlib": "*",
+    "io": ("open", "open_code", "FileIO"),
+    "joblib": "*",
+    "marshal": "*",
+    "multiprocessing": "*",
+    "numpy": ("load",),
+    "pathlib": ("Path.touch", "Path.unlink", "Path.write_bytes", "Path.write_text"),
+    "torch": ("load", "save"),
+    "torch.hub": "*",
+    "torch.jit": ("load",),
+    "torch.package": "*",
+    "torch.storage": ("_load_from_bytes",),
+    "torch.utils.cpp_extension": "*",
+    "types": ("FunctionType", "LambdaType"),
+}
+"""What runs programs, loads other pickles, or opens files to write, and isn't on picklescan's list; "*": all of it."""
+
+
 class TooManyImports(ValueError):
     """A pickle names more imports than any checkpoint does."""
 
@@ -119,6 +147,9 @@ def verdict(module: str, name: str) -> str:
         return "tensors"
     if name in HARMLESS.get(module, ()):
         return "harmless"
+    parents = [module, module.partition(".")[0]]
+    if any(DANGEROUS.get(parent) == "*" for parent in parents) or name in DANGEROUS.get(module, ()):
+        return "dangerous"
     if len(module) + len(name) > MAX_NAME:
         return "suspicious"
     from picklescan.scanner import scan_pickle_bytes

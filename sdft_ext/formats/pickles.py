@@ -35,6 +35,8 @@ MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = b"\x80"
 """First byte of every pickle that torch writes."""
 __all__ = ["ENDINGS", "Opaque", "load", "load_tensors", "note_pickle", "scan"]
+ARRAYS = ("torch._utils.", "torch._tensor.", "torch.nn.parameter.", "numpy.")
+"""Starts of the names of what makes weights other than plain tensors: quantized, sparse, fp8, numpy's arrays."""
 MAX_PICKLES = 100
 """Pickles in a row that a scan judges."""
 ERRORS = (
@@ -73,8 +75,16 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], Report]:
     Raises ModelError where the file is truncated or not a checkpoint.
     """
     content, report = load(path)
-    tensors = _state_dict(content)
+    values = _state_dict(content)
+    tensors = {str(key): value for key, value in values.items() if isinstance(value, Tensor)}
     report.tensors = len(tensors)
+    unreadable = [key for key, value in values.items() if isinstance(value, Opaque) and value.name.startswith(ARRAYS)]
+    if unreadable:
+        made = printable(values[unreadable[0]].name)
+        raise ModelError(
+            f"{path} has weights that can't be read here, such as {printable(str(unreadable[0]))} (made by {made}): "
+            "choose the model in .safetensors, or save it again with its weights in fp16, bf16 or fp32."
+        )
     if not tensors:
         raise ModelError(f"{path} {_without_tensors(content)}")
     return tensors, report
@@ -91,7 +101,8 @@ def scan(path: str | Path) -> Report:
     report = Report(path)
     try:
         with _reading(path):
-            report.tensors = len(_state_dict(_load(path, report, whole=True)))
+            values = _state_dict(_load(path, report, whole=True)).values()
+            report.tensors = sum(isinstance(value, Tensor) for value in values)
     except ModelError as error:
         if not report.imports and not report.oddities:
             raise
@@ -105,15 +116,13 @@ def note_pickle(path: Path, report: Report) -> None:
         _run(file, _no_storage, report, Limits())
 
 
-def _state_dict(content: Any) -> dict[str, Tensor]:
-    """Return the named tensors of a loaded pickle, from its ``state_dict`` if it has one."""
+def _state_dict(content: Any) -> Mapping[Any, Any]:
+    """Return the named values of a loaded pickle, from its ``state_dict`` if it has one."""
     for name in ("state_dict", "module", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
             break
-    if not isinstance(content, Mapping):
-        return {}
-    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    return content if isinstance(content, Mapping) else {}
 
 
 def _without_tensors(content: Any) -> str:
@@ -194,7 +203,13 @@ class _ZipReader:
                 "it: save or download it again."
             )
         self._folder = self._archive.folder(program)
-        return self._run(program, whole)
+        content = self._run(program, whole)
+        if self._archive.read(f"{self._folder}byteorder", b"little") != b"little":
+            raise ModelError(
+                f"{self._path} was saved on a computer with another order of bytes, which can't be read here: choose "
+                "the model in .safetensors."
+            )
+        return content
 
     def _run(self, member: zipfile.ZipInfo, whole: bool = True) -> Any:
         """Interpret a member's pickle, and list what stands behind it in the member."""
@@ -241,6 +256,7 @@ class _StreamReader:
     def __init__(self, file: IO[bytes], path: Path, report: Report) -> None:
         self._file, self._path, self._report, self._limits = file, path, report, Limits()
         self._waiting: dict[str, Storage] = {}
+        self._read: set[str] = set()
         self._left = self._size = os.fstat(file.fileno()).st_size
 
     def load(self, whole: bool) -> Any:
@@ -252,6 +268,8 @@ class _StreamReader:
             self._read_storages(self._next())
         if whole:
             _judge_rest(self._file, self._report, self._limits)
+        if self._waiting.keys() - self._read:
+            raise EOFError("the data of its tensors are missing")
         return content
 
     def _next(self) -> Any:
@@ -278,6 +296,7 @@ class _StreamReader:
                 if len(data) != elements.numel() * elements.element_size():
                     raise EOFError("the file ends in the middle of a tensor")
                 elements.copy_(_elements(data, elements.dtype))
+                self._read.add(key)
 
 
 def _elements(data: bytes, dtype: torch.dtype) -> Tensor:

@@ -19,6 +19,8 @@ WITHOUT_PROGRAMS = re.compile(
     r"(data/\d+|version|byteorder|\.data/serialization_id|\.format_version|\.storage_alignment)"
 )
 """Records that torch writes next to the pickle, in their folder."""
+MAX_SMALL = 1_000
+"""Bytes that are read of a member that isn't a tensor or a pickle."""
 MAX_MEMBERS = 200_000
 """Members of an archive; a checkpoint has some thousands."""
 
@@ -49,6 +51,13 @@ class Archive:
     def range_of(self, name: str) -> tuple[int, int]:
         """Return a member's offset and length in the file. Raises KeyError, ValueError or EOFError."""
         return self.range(self._by_name[name])
+
+    def read(self, name: str, otherwise: bytes) -> bytes:
+        """Return a small member's content, or something else where there is none. Raises ValueError or EOFError."""
+        if name not in self._by_name:
+            return otherwise
+        start, length = self.range_of(name)
+        return self._memory[start : start + min(length, MAX_SMALL)]
 
     def range(self, member: zipfile.ZipInfo) -> tuple[int, int]:
         """Return a member's offset and length. Checkpoints are stored uncompressed. Raises ValueError or EOFError."""

@@ -173,7 +173,8 @@ def test_a_key_nested_64_deep_ends_soon_and_blocks_no_other_thread(tmp_path):
     with subprocess.Popen([sys.executable, "-c", BESIDE, str(path)], stdout=subprocess.PIPE, text=True) as scanning:
         assert scanning.stdout.readline() == "begun\n"
         try:
-            longest, _ = scanning.communicate(timeout=10)
+            scanning.wait(timeout=10)
+            longest = scanning.stdout.readline()
         finally:
             scanning.kill()
     assert float(longest) < 3
