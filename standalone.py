@@ -56,7 +56,8 @@ def run(module: str, *arguments: str) -> int:
 def run_tests(slow_too: bool, rest: list[str]) -> int:
     """Run the tests in parallel, then the timed ones alone; return the first exit status that isn't 0."""
     # One process a core, each with one thread (tests/conftest.py): tiny tensors gain nothing from more.
-    side_by_side = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
+    # Files start in the order of tests/conftest.py, not by their number of tests.
+    side_by_side = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
     quick = "" if slow_too else " and not slow"
     codes = [
         run("pytest", *side_by_side, "-m", f"not timed{quick}", *rest),
