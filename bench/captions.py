@@ -1,8 +1,8 @@
 """python -m bench captions [--json FILE] [--count 5000]
 
-How fast a folder's captions are opened, filtered, edited and saved, through the desk as a page asks for them. Pictures
-are small (64 pixels), captions about 110 characters of 12 tags. *Cold* is the first opening in a program, *warm* a
-further one. The megabytes are what the process grows by, the tokenizer not counted.
+Measures how fast a folder's captions are opened, filtered, edited and saved through the desk, as the page does it.
+Pictures are small (64 pixels); captions have about 110 characters and 11 tags. *Cold* is the first opening in a
+program, *warm* a later one. The megabytes are what the process grows by, without the tokenizer.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ LIMITS = {
     "filter_regex": 0.2,
     "preview_regex": 1.0,
     "edit_regex": 1.0,
-    "save_all": 3.0,  # on a disk that writes 5,000 texts in DISK seconds; a slower one has more
+    "save_all": 3.0,  # on a disk that writes 5,000 texts in DISK seconds; more on a slower one
     "megabytes": 300.0,
 }
-"""What the project promises at 5,000 pictures: seconds, and megabytes."""
+"""The project's limits for 5,000 pictures, in seconds and megabytes."""
 DISK = 1.5
-"""Seconds in which the disk of those promises puts 5,000 texts safely in place."""
+"""Seconds in which the disk that these limits assume writes 5,000 texts with fsync."""
 
 
 def late(figures: dict[str, float]) -> dict[str, tuple[float, float]]:
-    """The figures above their limit, with it. Saving waits for the disk: on a slower one its limit grows alike."""
+    """Return the figures above their limit, each with its limit. Saving's limit grows with the time the disk takes."""
     slower = max(1.0, figures["disk"] / DISK)
     limits = {name: limit * (slower if name == "save_all" else 1) for name, limit in LIMITS.items()}
     return {name: (figures[name], limit) for name, limit in limits.items() if figures[name] > limit}
 
 
 def make_pictures(folder: Path, count: int) -> None:
-    """``count`` pictures with captions; every fourth caption ends its lines as Windows does."""
+    """Write ``count`` pictures with captions; every fourth caption has Windows line ends."""
     folder.mkdir(parents=True)
     buffer = io.BytesIO()
     Image.new("RGB", (64, 64), "red").save(buffer, "PNG")
@@ -59,7 +59,7 @@ def make_pictures(folder: Path, count: int) -> None:
 
 
 def measure(count: int, work: Path) -> dict[str, float]:
-    """Seconds by what was done, and ``megabytes``."""
+    """Return the seconds of each operation by name, and ``megabytes``."""
     from sdft_ext.desk.caption_duplicates import DuplicateSearches
     from sdft_ext.desk.caption_statistics import CaptionStatistics
     from sdft_ext.desk.captions import CaptionSets, Selection
@@ -109,7 +109,7 @@ def measure(count: int, work: Path) -> dict[str, float]:
 
 
 def _write_bare(folder: Path, count: int) -> None:
-    """Write ``count`` short texts, each safe on the disk before it takes its name, and nothing else."""
+    """Write ``count`` short texts, each synced to the disk before it gets its name."""
     folder.mkdir()
     for number in range(count):
         temporary = folder / "new"

@@ -48,12 +48,12 @@ class Faults:
         self.recipe, self.whole = work / "recipe.yaml", work / "whole"
         recipe_file.write(self.recipe, tiny.recipe(data, work, f"method.name={method}", *SETTINGS, *own))
         assert self.go(self.whole, 0) == 0, f"{method}: the undisturbed run failed"
-        self.touches = int((work / "told").read_text())
+        self.touches = int((work / "touches").read_text())
         self.found: Counter[str] = Counter()
 
     def go(self, run: Path, moment: int, error: int = 0) -> int:
         """Train, or go on, in another process; return its exit code."""
-        process = killed.start(self.recipe, run, moment, self.work / "told", error)
+        process = killed.start(self.recipe, run, moment, self.work / "touches", error)
         process.join(SECONDS)
         if process.is_alive():
             process.kill()

@@ -1,10 +1,9 @@
-"""python -m bench gpu [--family sd1 sdxl] [--write] [--json FILE]: what runs take of a GPU, and how long their steps
-last.
+"""python -m bench gpu [--family sd1 sdxl] [--write] [--json FILE]: GPU memory of runs, and seconds of their steps.
 
-A checkpoint of a published family's sizes, with numbers drawn at random, is loaded in halves, as a WebUI has it on a
-GPU. Each case is a whole run of a few steps with the method's preset. Told: the forecast, counted on a CPU. Tried: the
-step before the first one (``sdft_ext.run.trial_step``). Measured: what torch handed out at most in the steps that came
-then. ``--write`` puts the table into docs/memory.md.
+A checkpoint of a published family's size, with random weights, is loaded in half precision, as a WebUI has it on a GPU.
+Each case is a whole run of a few steps with the method's preset. Estimate: the forecast, counted on a CPU. Tried: the
+trial step before the first one (``sdft_ext.run.trial_step``). Measured: the most that torch allocated in the steps
+that followed. ``--write`` writes the table into docs/memory.md.
 """
 
 from __future__ import annotations
@@ -74,24 +73,24 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Row:
-    """Megabytes beside the loaded model; the middle one of the steps' seconds."""
+    """Megabytes on top of the loaded model's, and the median of the steps' seconds."""
 
     case: Case
     seconds: float
-    told: float
+    estimate: float
     tried: float
     measured: float
 
 
 def base(folder: Path, family: str) -> Path:
-    """A checkpoint of the family's sizes in half precision."""
+    """Write a checkpoint of the family's size in half precision."""
     path = folder / f"{family}.safetensors"
     merge.checkpoint(path, merge.layout(reference_families.family(family)))
     return path
 
 
 def shelf(path: Path) -> Shelf:
-    """The model on the GPU in halves."""
+    """Load the model onto the GPU in half precision."""
     made = Shelf("cuda")
     model = made.take(Files(str(path), ""))
     for module in model.modules:
@@ -101,12 +100,12 @@ def shelf(path: Path) -> Shelf:
 
 
 def recipe(path: Path, family: str, *settings: str) -> Recipe:
-    """A few steps over the example's pictures, as the page begins with this method on a GPU; no pictures drawn, one
-    save.
+    """Make a recipe of a few steps on the example's pictures, with the page's preset for this method on a GPU, no
+    control pictures and one save.
     """
     method = next((setting.partition("=")[2] for setting in settings if setting.startswith("method.name=")), "lora")
     begun = presets.start(method, "subject", family, SIDES[family], "fp16")
-    told = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in begun.items()]
+    preset = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in begun.items()]
     own = (
         f"model.base={path}",
         f"dataset.concepts.0.instance={EXAMPLE}/instance",
@@ -116,7 +115,7 @@ def recipe(path: Path, family: str, *settings: str) -> Recipe:
         "save.every=0",
         "watch.tensorboard=false",
     )
-    made = recipe_file.override(Recipe(), [*told, *own, *settings])
+    made = recipe_file.override(Recipe(), [*preset, *own, *settings])
     side = made.dataset.resolution
     made.dataset.bucket_min = made.dataset.bucket_max = side
     return made
@@ -152,30 +151,30 @@ def measure(case: Case, path: Path, on: Shelf, folder: Path) -> Row:
     folder.mkdir(parents=True)
     recipe_file.write(folder / "recipe.yaml", made)
     host = StandaloneHost(made.model, shelf=on)
-    told = forecast(made, Described(path.stem, str(path), case.family, "cuda", True), host.memory())
+    forecasted = forecast(made, Described(path.stem, str(path), case.family, "cuda", True), host.memory())
     going = Watched(folder, made, RunControl(), host, True)
     result = going.go()
     if result.outcome != "finished":
         raise RuntimeError(f"{case.name}: {result.message}")
     tried, taken = read_facts(folder)["memory"]["needed_mb"], (going.most - going.before) / MB
-    return Row(case, statistics.median(going.seconds[1:]), told["needed_mb"], tried, taken)
+    return Row(case, statistics.median(going.seconds[1:]), forecasted["needed_mb"], tried, taken)
 
 
 def line(row: Row) -> str:
-    off = [f"{one / row.measured - 1:+.1%}" for one in (row.tried, row.told)]
-    sizes = [f"{one:,.0f}" for one in (row.told, row.tried, row.measured)]
+    off = [f"{one / row.measured - 1:+.1%}" for one in (row.tried, row.estimate)]
+    sizes = [f"{one:,.0f}" for one in (row.estimate, row.tried, row.measured)]
     return f"| {' | '.join([row.case.name, f'{row.seconds:.2f}', *sizes, *off])} |"
 
 
 def main(argv: Sequence[str]) -> int:
-    """1 where a step that was tried is more than 10 % off, or a run failed."""
+    """Measure every case; return 1 where a trial step is more than 10 % off or a run failed."""
     parser = argparse.ArgumentParser(prog="python -m bench gpu", description=__doc__)
     parser.add_argument("--family", nargs="*", choices=list(SETTINGS), default=list(SETTINGS))
-    parser.add_argument("--write", action="store_true", help="put the table into docs/memory.md")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/memory.md")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args(argv)
     if not torch.cuda.is_available():
-        print("This bench needs a GPU that torch can use.", file=sys.stderr)
+        print("This benchmark needs a GPU that torch can use.", file=sys.stderr)
         return 2
     rows: list[Row] = []
     failed = False
@@ -195,7 +194,7 @@ def main(argv: Sequence[str]) -> int:
         if options.write:
             put(f"gpu {family}", [HEADER, *(line(row) for row in rows if row.case.family == family)], DOCS)
     cells = [
-        [r.case.family, r.case.name, f"{r.seconds:.3f}", *(f"{x:.0f}" for x in (r.told, r.tried, r.measured))]
+        [r.case.family, r.case.name, f"{r.seconds:.3f}", *(f"{x:.0f}" for x in (r.estimate, r.tried, r.measured))]
         for r in rows
     ]
     figures = {"gpu": [{**asdict(row), "device": torch.cuda.get_device_name()} for row in rows]}

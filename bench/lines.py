@@ -36,7 +36,7 @@ class Passes:
 
 def lines(found: Passes, cells: tuple[int, int], widths: tuple[float, float]) -> tuple[list[Line], Line]:
     """Return the moments that are the highest anywhere, and the memory held between forward and backward."""
-    held = _fit([trace.held for trace in found.all], cells, widths)
+    held = _fit([trace.kept for trace in found.all], cells, widths)
     count = len(found.small.moments)
     if not len(found.large.moments) == len(found.several.moments) == count:
         raise RuntimeError("The step isn't the same at every size.")

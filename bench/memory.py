@@ -77,7 +77,7 @@ def measure(name: str, kinds: Sequence[str] = KINDS) -> Iterator[tuple[str, Any]
         case = f"{kind} {precision}{' checkpointing' if checkpointing else ''}"
         yield f"step {case}", {"moments": moments, "held": held}
         if not checkpointing and kind != "hypernetwork":
-            one, three = (made.text_step(batch).held for batch in (1, 3))
+            one, three = (made.text_step(batch).kept for batch in (1, 3))
             figures = {"fixed_mb": round((3 * one - three) / 2 / MB, 2), "caption_mb": round((three - one) / 2 / MB, 2)}
             yield f"text {case}", figures
     for precision, dtype in CODERS.items():

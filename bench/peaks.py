@@ -1,10 +1,9 @@
-"""python -m bench memory --check: the forecast held against the true peak of runs, and docs/memory.md written.
+"""python -m bench memory --check: compare the forecast with the measured peak of runs, and write docs/memory.md.
 
-The true peak is what torch's allocator holds at most, from loading the model to the read-back of the last save: a run
-with everything in it (the real loop, control pictures, save, state, grid) goes through torch's profiler, which notes
-every block that is handed out and given back, those inside a kernel too. The process's own resident memory would be no
-measure of a recipe: it holds Python and its packages as well, files that are looked into, and what the C library keeps
-for later.
+The peak is the most that torch's allocator has in use, from loading the model to the read-back of the last save: a
+complete run (the real loop, control pictures, save, state, grid) is recorded by torch's profiler, which sees every
+block that is allocated and freed, also inside a kernel. The process's resident memory wouldn't measure the recipe: it
+includes Python and its packages, mapped files, and what the C library keeps for later.
 """
 
 from __future__ import annotations
@@ -87,8 +86,9 @@ MARK = "run."
 
 
 def peaks(recipe_path: Path, folder: Path) -> dict[str, float]:
-    """Give the highest megabytes of each phase that the run marks for a profiler (``peak``: of all). Raises where it
-    fails.
+    """Return the peak megabytes of each phase that the run marks for a profiler, and of the whole run (``peak``).
+
+    Raises RuntimeError where the run fails.
     """
     recipe = recipe_file.read(recipe_path)
     folder.mkdir(parents=True)
@@ -116,7 +116,7 @@ def peaks(recipe_path: Path, folder: Path) -> dict[str, float]:
 
 
 def in_own_process(recipe_path: Path, folder: Path) -> dict[str, float]:
-    """``peaks`` of a run in a process of its own."""
+    """Return ``peaks`` of a run in a new process. Raises RuntimeError where it fails."""
     command = [sys.executable, "-m", "bench.peaks", str(recipe_path), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     if done.returncode:
@@ -132,8 +132,8 @@ class Case:
 
     @property
     def name(self) -> str:
-        told = ", ".join(setting.split(".", 1)[1] for setting in self.settings)
-        return told.replace("name=", "").replace(DRAWN.split(".", 1)[1], "control pictures drawn")
+        settings = ", ".join(setting.split(".", 1)[1] for setting in self.settings)
+        return settings.replace("name=", "").replace(DRAWN.split(".", 1)[1], "control pictures drawn")
 
     def recipe(self, base: Path) -> Recipe:
         side = 64 if self.family == "toy" else 256
@@ -161,22 +161,22 @@ def cases(family: str) -> list[Case]:
 
 @dataclass(frozen=True)
 class Row:
-    """Megabytes: of the whole run, and of its steps alone."""
+    """Megabytes of the whole run, and of its steps alone."""
 
     case: Case
     moment: str
-    told: float
+    forecast: float
     measured: float
-    told_step: float
+    forecast_step: float
     measured_step: float
 
     @property
     def off(self) -> float:
-        return self.told / self.measured - 1
+        return self.forecast / self.measured - 1
 
     @property
     def off_step(self) -> float:
-        return self.told_step / self.measured_step - 1
+        return self.forecast_step / self.measured_step - 1
 
 
 def compare(case: Case, base: Path, folder: Path) -> Row:
@@ -193,7 +193,7 @@ def compare(case: Case, base: Path, folder: Path) -> Row:
 
 
 def random_model(path: Path) -> Path:
-    """A checkpoint of Stable Diffusion 1.5's layout and sizes with random weights, in float16."""
+    """Write a checkpoint of Stable Diffusion 1.5's layout and size with random weights, in float16."""
     family = reference_families.family("sd1")
     unet, vae, *texts = skeletons(family)
     model = Model(family, unet, vae, texts, [], torch.ones(1000))
@@ -208,7 +208,7 @@ def random_model(path: Path) -> Path:
 
 
 def check(families: Sequence[str], json_file: Path | None) -> int:
-    """Measure every case; 1 where one is more than 10 % off."""
+    """Measure every case; return 1 where one is more than 10 % off."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -220,19 +220,22 @@ def check(families: Sequence[str], json_file: Path | None) -> int:
                 rows.append(row)
     write(rows)
     if json_file:
-        figures = [{"family": r.case.family, "case": r.case.name, "told": r.told, "measured": r.measured} for r in rows]
+        names = ("moment", "forecast", "measured", "forecast_step", "measured_step")
+        figures = [
+            {"family": r.case.family, "case": r.case.name, **{name: getattr(r, name) for name in names}} for r in rows
+        ]
         json_file.write_text(json.dumps({"forecast": figures}, indent=1) + "\n", encoding="utf-8")
     return int(any(abs(off) > 0.1 for row in rows for off in (row.off, row.off_step)))
 
 
 def write(rows: Sequence[Row]) -> None:
-    """Put the tables of these families into docs/memory.md; what else it says stays."""
+    """Write the tables of these families into docs/memory.md; the rest of the page stays."""
     for family in dict.fromkeys(row.case.family for row in rows):
         put(family, [HEADER, *(f"| {_cells(row)} |" for row in rows if row.case.family == family)], DOCS)
 
 
 def put(name: str, table: Sequence[str], page: Path) -> None:
-    """A table in place of that between the page's marks of this name."""
+    """Replace the table between the page's marks of this name."""
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     text = page.read_text(encoding="utf-8")
     made = "\n".join([begin, *table, end])
@@ -241,8 +244,8 @@ def put(name: str, table: Sequence[str], page: Path) -> None:
 
 def _cells(row: Row) -> str:
     return (
-        f"{row.case.name} | {row.moment} | {row.told:,.0f} | {row.measured:,.0f} | {row.off:+.1%} | "
-        f"{row.told_step:,.0f} | {row.measured_step:,.0f} | {row.off_step:+.1%}"
+        f"{row.case.name} | {row.moment} | {row.forecast:,.0f} | {row.measured:,.0f} | {row.off:+.1%} | "
+        f"{row.forecast_step:,.0f} | {row.measured_step:,.0f} | {row.off_step:+.1%}"
     )
 
 

@@ -1,10 +1,10 @@
 """python -m bench step [--device cuda] [--json FILE]: one training step of this project against a bare loop.
 
-Both use the same UNet, the same peft adapters, the same latents and text. The bare loop is what anybody would write
-with diffusers and torch alone: noise, forward, mean squared error, backward, clip, AdamW. The two take turns step by
-step in one process; the figure is the median of the paired ratios with its 95 % interval (order statistics). Peak
-memory is that of a process for each. No file is needed: the weights are random. On a GPU they are in halves, as a WebUI
-has them there, and both compute in fp16 with a scaled loss; memory is what torch handed out at most.
+Both use the same UNet, peft adapters, latents and text. The bare loop is a minimal one in diffusers and torch: noise,
+forward, mean squared error, backward, clip, AdamW. The two alternate step by step in one process; the result is the
+median of the paired ratios with its 95 % interval (order statistics). Peak memory is measured in a process for each.
+No file is needed: the weights are random. On a GPU they are in half precision, as in a WebUI, and both compute in fp16
+with a scaled loss; memory is the most that torch allocated.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SIDES = {"toy": 64, "sd15": 256}
 BATCHES = {"toy": 4, "sd15": 1}
 PAIRS = {"toy": 60, "sd15": 30}
 ON_GPU = (512, 2, 60)
-"""Side, batch and pairs there."""
+"""On a GPU: side in pixels, batch size and pairs."""
 SD15 = {
     "block_out_channels": (320, 640, 1280, 1280),
     "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
@@ -56,7 +56,7 @@ CONFIGS: dict[str, dict[str, Any]] = {"toy": TOY, "sd15": SD15}
 
 
 class FixedBatch:
-    """Always the same latents."""
+    """Returns the same batch for every step."""
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
@@ -66,7 +66,7 @@ class FixedBatch:
 
 
 def make(size: str, device: str) -> tuple[Model, LoraMethod, Recipe, Batch, Conditioning]:
-    """A model of this size with random weights and a LoRA on it."""
+    """Make a model of this size with random weights, a LoRA attached to it, its recipe, a batch and its text."""
     from diffusers import UNet2DConditionModel
 
     torch.set_num_threads(THREADS)
@@ -112,7 +112,7 @@ def project_step(_size: str, parts: Any) -> Callable[[int], None]:
 
 
 def bare_step(_size: str, parts: Any) -> Callable[[int], None]:
-    """The same step without a line of this project's training code."""
+    """Make the same step without this project's training code."""
     from diffusers import DDPMScheduler
 
     model, _, recipe, batch, text = parts
@@ -142,7 +142,7 @@ def bare_step(_size: str, parts: Any) -> Callable[[int], None]:
 
 
 def ratios(size: str, pairs: int, device: str) -> tuple[list[float], float]:
-    """project ÷ bare of each pair, who begins alternates; and the project's seconds in the middle."""
+    """Measure each pair's ratio project ÷ bare, alternating which begins, and the project's median seconds."""
     parts = make(size, device)
     both = [bare_step(size, parts), project_step(size, parts)]
     for step in both:
@@ -163,14 +163,16 @@ def ratios(size: str, pairs: int, device: str) -> tuple[list[float], float]:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Median and the ends of its 95 % interval, from the order statistics (binomial)."""
+    """Return the median and its 95 % interval, from the order statistics (binomial)."""
     ordered, n = sorted(values), len(values)
     rank = max(0, math.floor(n / 2 - 1.96 * math.sqrt(n) / 2))
     return statistics.median(ordered), ordered[rank], ordered[n - 1 - rank]
 
 
 def peak_memory(size: str, which: str, device: str) -> float:
-    """Peak megabytes of a process that does three steps: resident ones, on a GPU those that torch handed out."""
+    """Measure the peak megabytes of a process that takes three steps: resident memory, or what torch allocated on a
+    GPU.
+    """
     command = [sys.executable, "-m", "bench.step", "--peak", which, "--size", size, "--device", device]
     output = subprocess.run(
         command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent

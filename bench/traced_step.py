@@ -1,8 +1,8 @@
-"""One pass of a model forward and back on the CPU, with every byte counted that lives at each of its operations.
+"""Traces a forward and backward pass on the CPU: the bytes in use at each operation.
 
-Nothing of a published model's size is computed: torch's fake tensors, which have shapes and dtypes only, go through the
-same code as a run's (the method, loss, backward), and every block of memory that torch would allocate is counted from
-birth to death.
+Models of published sizes aren't computed: torch's fake tensors, which have shapes and dtypes only, go through the same
+code as in a run (method, loss, backward), and every block of memory that torch would allocate is counted from its
+allocation until it is freed.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from sdft_ext.model.base import Conditioning, Model, predict
 from sdft_ext.recipe import Recipe
 
 COMPUTE = {"fp32": None, "bf16": torch.bfloat16}
-"""Precisions of a run: bf16 computes with a cast of the base's weights. (Computing in fp16 takes no more.)"""
+"""The dtype that each precision computes in; None for the weights' own. fp16 takes as much memory as bf16."""
 LAYERS = {3: "1, 2, 1", 5: "1, 2, 2, 1"}
-"""A hypernetwork's layers by the width that they keep."""
+"""A hypernetwork's layer structure, by the sum of the widths whose outputs are kept."""
 
 
 class Peak(TorchDispatchMode):
-    """Counts the bytes that live, at each operation (``trace``). Tensors that were there before don't count."""
+    """Counts the bytes in use at each operation (``trace``), without those of the tensors ``before``."""
 
     def __init__(self, *before: Tensor) -> None:
         super().__init__()
         self.now = self.most = self.gradients = 0
         self.trace: list[tuple[int, int]] = []
-        """(bytes, those of finished gradients among them)"""
+        """At each operation: bytes in use, and how many of them are finished gradients."""
         self._known: dict[int, Any] = {}
         self._before = {id(tensor.untyped_storage()) for tensor in before}
         self._kept = [tensor.untyped_storage() for tensor in before]
@@ -75,11 +75,12 @@ class Peak(TorchDispatchMode):
 
 @dataclass(frozen=True)
 class Trace:
-    """One pass forward and back. ``moments``: (bytes, share of the gradients that is there, their bytes not in it);
-    ``held``: bytes between the two."""
+    """A forward and backward pass. ``moments``: at each operation the bytes in use without finished gradients, and the
+    share of the gradients that is finished. ``kept``: the bytes in use between forward and backward.
+    """
 
     moments: list[tuple[int, float]]
-    held: int
+    kept: int
 
     @property
     def most(self) -> int:
@@ -99,7 +100,7 @@ def recipe_of(kind: str, precision: str, checkpointing: bool, width: float = 0) 
 
 
 def _fill(modules: Sequence[torch.nn.Module], dtype: torch.dtype) -> None:
-    """Give modules memory; what trains is float32."""
+    """Allocate the modules' tensors in ``dtype``; trained parameters in float32."""
     for part in [part for module in modules for part in module.modules()]:
         for name, parameter in part._parameters.items():
             if parameter is not None:
@@ -111,9 +112,7 @@ def _fill(modules: Sequence[torch.nn.Module], dtype: torch.dtype) -> None:
 
 
 class Setting:
-    """A model with what trains in it, without memory. Without ``fake`` everything is real, to see that the fakes tell
-    the truth.
-    """
+    """A model with a method attached, in fake tensors; with ``fake=False`` in real ones, to check the fakes' sizes."""
 
     def __init__(self, family: Family, recipe: Recipe, dtype: torch.dtype = torch.float32, fake: bool = True) -> None:
         from diffusers.models.attention_processor import AttnProcessor2_0
@@ -125,7 +124,7 @@ class Setting:
             module.requires_grad_(False)
         self.model = Model(family, unet, vae, texts, [], torch.ones(1000, dtype=torch.float64), Path("base"))
         method, words = METHODS[recipe.method.name](), recipe.method.name == "textual_inversion"
-        # Modules that are moved about while they are made can't hold fake tensors yet.
+        # These methods move modules between devices while they attach, which fake tensors can't do.
         moved = isinstance(method, HypernetworkMethod) or recipe.method.name == "lora"
         if moved:
             method.attach(self.model, recipe)
@@ -145,18 +144,18 @@ class Setting:
 
     @property
     def gradient_bytes(self) -> int:
-        """Of what trains in the UNet."""
+        """The bytes of the gradients of the UNet's trained parameters."""
         ours = {id(value) for value in self.model.unet.parameters()}
         return sum(value.numel() * value.element_size() for value in self.trained if id(value) in ours)
 
     def unet_step(self, side: int, batch: int) -> Trace:
-        """A pass of the UNet."""
+        """Trace a pass of the UNet; ``side`` in pixels."""
         with self.mode:
             return self._unet_step(side, batch)
 
     def _unet_step(self, side: int, batch: int) -> Trace:
         noisy = torch.zeros(batch, 4, side // 8, side // 8)
-        # Where words or the text encoder train, gradients go on into the captions.
+        # Where words or the text encoder are trained, gradients flow on into the text.
         reads = self.recipe.method.name != "hypernetwork"
         context = torch.zeros(batch, 77, self.family.unet["cross_attention_dim"], requires_grad=reads)
         pooled = torch.zeros(batch, 1280) if self.family.name == "sdxl" else None
@@ -170,13 +169,13 @@ class Setting:
         return self._trace(forward, noisy, context)
 
     def text_step(self, batch: int) -> Trace:
-        """A pass of the text encoders alone."""
+        """Trace a pass of the text encoders alone."""
         with self.mode:
             return self._text_step(batch)
 
     def _text_step(self, batch: int) -> Trace:
         tokens = torch.zeros(batch, 77, dtype=torch.long)
-        if not self.trained:  # words: the encoder stands still, and their vectors' gradients go through it
+        if not self.trained:  # textual inversion: the encoder is frozen, and the vectors' gradients go through it
             for text in self.model.text_encoders:
                 text.text_model.embeddings.token_embedding.weight.requires_grad_(True)
 
@@ -189,22 +188,22 @@ class Setting:
 
     def _trace(self, forward: Callable[[], Tensor], *inputs: Tensor) -> Trace:
         compute = COMPUTE[self.recipe.train.precision]
-        there = [value for module in self.model.modules for value in (*module.parameters(), *module.buffers())]
-        with Peak(*there, *self.trained, *inputs) as peak:
+        existing = [value for module in self.model.modules for value in (*module.parameters(), *module.buffers())]
+        with Peak(*existing, *self.trained, *inputs) as peak:
             hooks = [value.register_post_accumulate_grad_hook(peak.has_gradient) for value in self.trained]
             with torch.autocast("cpu", dtype=compute) if compute else nullcontext():
                 loss = forward()
-            held = peak.now
+            kept = peak.now
             loss.backward()
         for hook in hooks:
             hook.remove()
         for value in (*self.trained, *inputs):
             value.grad = None
         whole = max(peak.gradients, 1)
-        return Trace([(now - gradients, gradients / whole) for now, gradients in peak.trace], held)
+        return Trace([(now - gradients, gradients / whole) for now, gradients in peak.trace], kept)
 
     def coding_bytes(self, side: int, decode: bool) -> int:
-        """The most that lives while the VAE encodes or decodes one picture."""
+        """Return the most bytes in use while the VAE encodes or decodes one picture; ``side`` in pixels."""
         vae, size = self.model.vae, (1, 4, side // 8, side // 8) if decode else (1, 3, side, side)
         with self.mode, torch.no_grad():
             values = torch.zeros(size, dtype=next(vae.parameters()).dtype)

@@ -105,7 +105,7 @@ class CaptionedPicture(Thumbnail):
     height: int
     caption: str = Field(description="As it is now; lines end with `\\n`.")
     tokens: int | None = Field(None, description="Null where they haven't been counted yet.")
-    concept: str = Field(description="The sub-folder that it lies in; empty for the folder itself.")
+    concept: str = Field(description="The subfolder that it lies in; empty for the folder itself.")
     source: Literal["txt", "caption", "folder", "name", "none"] = Field(
         description="A file, or the name of the folder or the picture; an edit makes a `.txt`."
     )
@@ -211,7 +211,7 @@ class StrategiesResponse(BaseModel):
 
 
 class DuplicateSearchResponse(BaseModel):
-    state: Literal["none", "looking", "finished", "failed"]
+    state: Literal["none", "searching", "finished", "failed"]
     done: int
     total: int
     groups: list[list[int]] = Field(description="Ids.")

@@ -69,7 +69,7 @@ def _add_views(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/state", response_model=ChangedResponse, summary="Get what has changed since a revision")
     def state(body: StateRequest) -> Response:
-        """Looks at the disk, too: what other programs wrote comes as changed pictures (`saved`, or `conflict` where it
+        """It reads the disk, too: what other programs wrote comes as changed pictures (`saved`, or `conflict` where it
         was edited here). 20 ms at 5,000 pictures: ask every few seconds, and when the window gets the focus.
         """
         return json_response(desk.captions.state(body.folder, body.opened, body.since))
@@ -144,7 +144,7 @@ def _add_saving(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/autosave", response_model=ChangedResponse, summary="Switch saving every edit at once")
     def autosave(body: AutosaveRequest) -> Response:
-        """While it is on, every edit, undo and redo is saved at once. It is remembered with the folder."""
+        """While it is on, every edit, undo and redo is saved at once. The choice is stored with the folder."""
         return json_response(desk.captions.autosave(body.folder, body.opened, body.on, body.since))
 
     @router.post(

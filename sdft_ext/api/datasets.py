@@ -57,14 +57,14 @@ def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
     @router.get(
         "/datasets",
         response_model=DatasetResponse,
-        summary="Look at a folder of pictures as a dataset",
+        summary="Scan a folder of pictures as a dataset",
         openapi_extra=NEEDS_TOKEN,
     )
     def datasets(
         folder: str,
         count: int = Query(24, ge=0, le=2000, description="Thumbnails in the answer."),
     ) -> Response:
-        """A folder that a local user names is remembered as an allowed root."""
+        """A folder that a local user names becomes an allowed root."""
         return json_response(desk.datasets.open(folder, count))
 
     @router.get("/pictures/{token}", responses=JPEG, summary="Get a thumbnail")

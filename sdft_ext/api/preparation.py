@@ -116,11 +116,11 @@ def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
 
     @router.post("/crop", response_model=OkResponse, summary="Move a picture's crop by hand")
     def crop(body: MoveCropRequest) -> Response:
-        """It is remembered in the folder's `.sdft/crops.json`."""
-        wanted: dict[str, Any] | None = None
+        """It is stored in the folder's `.sdft/crops.json`."""
+        moved: dict[str, Any] | None = None
         if body.crop is not None:
-            wanted = {"x": body.crop.x, "y": body.crop.y, "zoom": body.crop.zoom}
-        preparation.move(body.folder, body.name, wanted)
+            moved = {"x": body.crop.x, "y": body.crop.y, "zoom": body.crop.zoom}
+        preparation.move(body.folder, body.name, moved)
         return json_response(OK)
 
     @router.post("", response_model=PreparationResponse, summary="Carry out a plan")

@@ -74,8 +74,8 @@ class DatasetReport(BaseModel):
 
 class ReportResponse(BaseModel):
     id: str
-    state: Literal["waiting", "reading", "looking", "comparing", "finished", "cancelled", "failed"] = Field(
-        description="It reads names and headers, then looks at pixels (`done` of `total`)."
+    state: Literal["waiting", "reading", "inspecting", "comparing", "finished", "cancelled", "failed"] = Field(
+        description="It reads names and headers, then inspects pixels (`done` of `total`)."
     )
     done: int
     total: int

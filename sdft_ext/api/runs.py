@@ -97,7 +97,7 @@ class RunResponse(RunStatus):
     yaml: str
     saves: list[RunSave] = Field(description="Oldest first.")
     controls: ControlPictures
-    facts: Plain = Field(description="What the run remembers for its report: its files, memory mode, times.")
+    facts: Plain = Field(description="What the run stores for its report: its files, memory mode, times.")
     report: str = Field(description="Markdown.")
     verdict: str
     advice: str
@@ -213,7 +213,7 @@ def _add_views(router: APIRouter, desk: Desk) -> None:
         return json_response(desk.library.detail(run))
 
     @router.get("/runs/{run}/status", response_model=LogResponse, summary="Get its state, and the log's new lines")
-    def status(run: str, since: int = Query(0, ge=0, description="The first line wanted.")) -> Response:
+    def status(run: str, since: int = Query(0, ge=0, description="The first line to return.")) -> Response:
         """Cheap, whatever the log's length; it may be asked every second."""
         state = desk.library.status(run)
         found = desk.library.lines(run, since)

@@ -44,7 +44,7 @@ class TaggingRequest(BaseModel):
 class TaggingResponse(BaseModel):
     id: str
     tagger: str
-    state: Literal["looking", "finished", "stopped", "failed"]
+    state: Literal["tagging", "finished", "stopped", "failed"]
     done: int
     total: int
     seconds_left: float
@@ -99,7 +99,7 @@ def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
 
     @router.post("/taggers/{id}/preview", response_model=PreviewResponse, summary="Preview the captions")
     def preview(id: str, body: TagCaptionsRequest) -> Response:
-        """With other settings as often as you like: no picture is looked at again."""
+        """Settings can be changed as often as you like: no picture is tagged again."""
         return json_response(work.preview(id, _choice(body), body.how, body.most))
 
     @router.post("/taggers/{id}/apply", response_model=EditResponse, summary="Apply the captions")

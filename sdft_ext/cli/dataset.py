@@ -140,13 +140,13 @@ def _prepare(options: argparse.Namespace) -> int:
     from ..watch.progress import Progress
 
     names = ("cut", "focus", "split", "overlap", "mirror", "alpha", "background", "format", "quality")
-    wanted = from_plain({name: getattr(options, name) for name in names})
+    chosen = from_plain({name: getattr(options, name) for name in names})
     folder, out = options.folder.absolute(), options.out.absolute()
     recipe = Recipe()
     recipe.dataset.concepts[0].instance = str(folder)
     dataset = recipe_file.override(recipe, options.settings).dataset
     found = scan(dataset)
-    made = plan(found, folder, out, wanted, dataset, crops.read(folder), record.written(out))
+    made = plan(found, folder, out, chosen, dataset, crops.read(folder), record.written(out))
     made = note_stale(made, check(made))
     if options.dry_run:
         print(json.dumps(describe(made), indent=2) if options.json else describe(made)["text"])
@@ -177,12 +177,12 @@ def _regularize(options: argparse.Namespace) -> int:
     from ..host.base import Files, Sampling
     from ..host.standalone import StandaloneHost
     from ..recipe import ModelRecipe
-    from ..run.regularization import Wanted, regularize
+    from ..run.regularization import RegularizationSettings, regularize
     from ..watch.progress import Progress
 
     host, progress = StandaloneHost(ModelRecipe(base=options.base, vae=options.vae)), Progress(quiet=options.quiet)
     side = options.size // 8 * 8
-    wanted = Wanted(
+    settings = RegularizationSettings(
         tuple(options.prompt),
         Files(options.base, options.vae),
         Sampling(host.samplers()[0], options.negative, options.steps, options.guidance, side, side),
@@ -198,7 +198,7 @@ def _regularize(options: argparse.Namespace) -> int:
             progress.say(message)
 
     with stopped_by_signals("Stopping after this picture (again: abort) …") as control:
-        made = regularize(wanted, options.folder, host, control=control, on_progress=show)
+        made = regularize(settings, options.folder, host, control=control, on_progress=show)
     if options.quiet:
         print(made.message)
     return OK if made.outcome == "finished" else INTERRUPTED

@@ -19,7 +19,7 @@ OUT_OF_MEMORY = "There is not enough memory to compare the pictures."
 
 @dataclass
 class Search:
-    """One search. Its job's states: looking, finished or failed."""
+    """One search. Its job's states: searching, finished or failed."""
 
     job: Job
     stamp: str = ""
@@ -64,7 +64,7 @@ class DuplicateSearches:
             self._searches.pop(opened, None)
 
     def _begin(self, found: CaptionStore, stamp: str) -> Search:
-        search = Search(Job("looking", cancelled="failed", out_of_memory=OUT_OF_MEMORY), stamp)
+        search = Search(Job("searching", cancelled="failed", out_of_memory=OUT_OF_MEMORY), stamp)
         search.job.start("sdft-duplicates", lambda: self._find(found, search))
         return search
 

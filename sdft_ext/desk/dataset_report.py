@@ -29,7 +29,7 @@ Finding = dict[str, Any]
 class DatasetReport:
     """A report that waits, is being made, or is finished.
 
-    Its job's states: waiting, reading (names and headers), looking (at pixels), comparing, finished, cancelled or
+    Its job's states: waiting, reading (names and headers), inspecting (pixels), comparing, finished, cancelled or
     failed.
     """
 

@@ -88,9 +88,9 @@ class Preparation:
         root = self._root(folder)
         picture = self._picture(root, name)
         try:
-            wanted = None if crop is None else crops.Crop(crop["x"], crop["y"], crop["zoom"])
+            moved = None if crop is None else crops.Crop(crop["x"], crop["y"], crop["zoom"])
             with self._lock:
-                crops.store(root, name, picture, wanted)
+                crops.store(root, name, picture, moved)
         except (HiddenFolderError, OSError) as error:
             raise DeskError(f"The crop was not saved: {error}") from error
 
@@ -176,9 +176,9 @@ class Preparation:
     def _plan(self, folder: str, out: str, options: Any, recipe: Any) -> Plan:
         root = self._root(folder)
         dataset = self._recipe(recipe).dataset
-        wanted = from_plain(options)
+        chosen = from_plain(options)
         place = self._folders.place(out.strip()) if out.strip() else self._folders.place(str(_suggested(root)))
-        return plan(self._scan(root, dataset), root, place, wanted, dataset, crops.read(root), record.written(place))
+        return plan(self._scan(root, dataset), root, place, chosen, dataset, crops.read(root), record.written(place))
 
     def _root(self, folder: str) -> Path:
         root = self._folders.folder(folder)

@@ -23,7 +23,7 @@ from .thumbnails import Thumbnails
 if TYPE_CHECKING:
     from ..control import RunControl
     from ..host.base import Host
-    from ..run.regularization import Wanted
+    from ..run.regularization import RegularizationSettings
 
 PICTURES = "pictures"
 NEWEST = 8
@@ -53,14 +53,14 @@ class Regularization:
 
     def list(self, text: str = "") -> dict[str, Any]:
         """Return the host's samplers, and every job, newest first; with a folder, only those that draw into it."""
-        wanted = self._folders.place(text) if text.strip() else None
+        only = self._folders.place(text) if text.strip() else None
         jobs = []
         for name in self._names()[:MOST_LISTED]:
             try:
                 one = self.one(name)
             except DeskError:
                 continue  # gone since its name was read
-            if wanted is None or Path(one["folder"]) == wanted:
+            if only is None or Path(one["folder"]) == only:
                 jobs.append(one)
         return {"samplers": self._host().samplers(), "jobs": jobs}
 
@@ -89,28 +89,28 @@ class Regularization:
     def start(self, values: dict[str, Any], text: str) -> str:
         """Queue a job, or continue it with another count; return its name. Raises DeskError or RegularizeError."""
         from ..host.base import Sampling
-        from ..run.regularization import Wanted, slug
+        from ..run.regularization import RegularizationSettings, slug
 
         if why := self._packages.why_not():
             raise DeskError(why)
         self._packages.wait()
         host = self._host()
-        settings = dict(values)
-        names = [name for name in Sampling.__dataclass_fields__ if name in settings]
-        sampling = Sampling(**{name: settings.pop(name) for name in names})
-        prompts = tuple(line.strip() for line in settings.pop("prompts") if line.strip())
+        rest = dict(values)
+        names = [name for name in Sampling.__dataclass_fields__ if name in rest]
+        sampling = Sampling(**{name: rest.pop(name) for name in names})
+        prompts = tuple(line.strip() for line in rest.pop("prompts") if line.strip())
         if sampling.sampler not in host.samplers():
             raise DeskError(f"There is no sampler {sampling.sampler} here: choose one of {', '.join(host.samplers())}.")
-        wanted = Wanted(prompts, host.files(), sampling, **settings)
+        settings = RegularizationSettings(prompts, host.files(), sampling, **rest)
         named = self._folders.place(text) if text.strip() else None
-        name = self._named(f"{slug(prompts[0])}-{wanted.signature}", named)
+        name = self._named(f"{slug(prompts[0])}-{settings.signature}", named)
         folder = named or self.folder / name / PICTURES
         if self._queue.owns(f"{DRAWN}/{name}"):
             raise NotNow("These pictures are already being drawn: wait until that ends, or stop it first.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-            plain = {"wanted": wanted.plain(), "folder": str(folder), "started": time.time()}
+            plain = {"wanted": settings.plain(), "folder": str(folder), "started": time.time()}
             json_file.write(self.folder / name / "job.json", plain)
         except OSError as error:
             raise DeskError(f"{folder} can't be written ({error.strerror}); choose another folder.") from error
@@ -143,7 +143,7 @@ class Regularization:
         job = self._job(place)
         status = Status(place)
         return regularize(
-            self._wanted(job), Path(str(job["folder"])), self._host(), control=control, on_progress=status.set
+            self._settings(job), Path(str(job["folder"])), self._host(), control=control, on_progress=status.set
         )
 
     def titles(self, ids: Sequence[str]) -> dict[str, str]:
@@ -190,17 +190,17 @@ class Regularization:
             raise NotFound(f"{place / 'job.json'} can't be read: start a new job.")
         return job
 
-    def _wanted(self, job: dict[str, Any]) -> Wanted:
-        from ..run.regularization import Wanted
+    def _settings(self, job: dict[str, Any]) -> RegularizationSettings:
+        from ..run.regularization import RegularizationSettings
 
-        return Wanted.from_plain(job["wanted"])
+        return RegularizationSettings.from_plain(job["wanted"])
 
     def _newest(self, job: dict[str, Any], folder: Path) -> Sequence[dict[str, str]]:
         """Return thumbnails of the pictures drawn last."""
-        from ..run.regularization import there
+        from ..run.regularization import drawn_pictures
 
         try:
-            found = list(there(folder, self._wanted(job)).values())[-NEWEST:]
+            found = list(drawn_pictures(folder, self._settings(job)).values())[-NEWEST:]
             stats = [(path, path.stat()) for path in found]
         except (OSError, ValueError):
             return []

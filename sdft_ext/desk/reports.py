@@ -136,7 +136,7 @@ class Reports:
 
             def progress(done: int, total: int) -> None:
                 job.progress(done, total)
-                job.state = "looking" if done < total else "comparing"
+                job.state = "inspecting" if done < total else "comparing"
 
             scan = self._scans.get(recipe.dataset)
             plan = Plan(scan, recipe.dataset, recipe.train)

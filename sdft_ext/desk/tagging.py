@@ -40,7 +40,7 @@ Plain = dict[str, Any]
 
 @dataclass
 class TaggerRun:
-    """One tagger's run over pictures. Its job's states: looking, finished, stopped or failed."""
+    """One tagger's run over pictures. Its job's states: tagging, finished, stopped or failed."""
 
     id: str
     tagger: Tagger
@@ -88,7 +88,7 @@ class Tagging:
         pictures = self.captions.select(selection)
         if not pictures:
             raise DeskError("No picture is selected: there is nothing to tag.")
-        job = Job("looking", total=len(pictures), cancelled="stopped", out_of_memory=OUT_OF_MEMORY)
+        job = Job("tagging", total=len(pictures), cancelled="stopped", out_of_memory=OUT_OF_MEMORY)
         run = TaggerRun(secrets.token_hex(8), found, selection, pictures, job)
         with self._lock:
             if any(not one.job.over for one in self._runs.values()):

@@ -60,7 +60,7 @@ def choose_mode(session: Session, step: int) -> tuple[str, Measured] | None:
     DoesNotFit.
     """
     loop, turns, latents = session.loop, session.turns, session.dataset.batches.latents
-    if step >= loop.total_steps or not trial_step.wanted(loop.device):
+    if step >= loop.total_steps or not trial_step.needed(loop.device):
         return None
 
     def measured() -> Measured:

@@ -40,15 +40,13 @@ RECORD = "regularization.json"
 """In the program's own folder among the pictures: what was drawn there, and how."""
 LOCK = "drawing.lock"
 TRIES, MORE_TRIES = 3, 50
-"""At most TRIES times the wanted count, and MORE_TRIES pictures more, are drawn before a prompt counts as repeating
-itself.
-"""
+"""At most TRIES times the count, and MORE_TRIES pictures more, are drawn before a prompt counts as repeating itself."""
 MOST = 100_000
 _NETWORK = re.compile(r"\s*<[^<>:]+:[^<>]*>")
 
 State = Literal["drawing", "paused", "finished", "stopped"]
 OnProgress = Callable[[State, int, int, float, str], None]
-"""Called with (state, pictures drawn, pictures wanted, seconds left, message)."""
+"""Called with (state, pictures drawn, their total, seconds left, message)."""
 
 
 class RegularizeError(SdftError, ValueError):
@@ -60,7 +58,7 @@ class _Stopped(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RegularizationSettings:
     """``count`` pictures with these prompts in turn; picture n has the seed ``seed`` + n.
 
     ``at_once`` of them are drawn in one turn with the model. Drawn one at a time, a picture is the same to the bit each
@@ -115,7 +113,7 @@ class Wanted:
         return asdict(self)
 
     @classmethod
-    def from_plain(cls, values: dict[str, Any]) -> Wanted:
+    def from_plain(cls, values: dict[str, Any]) -> RegularizationSettings:
         """Read what ``plain`` gave. Raises RegularizeError where something is missing or wrong."""
         try:
             sampling, model = Sampling(**values["sampling"]), Files(**values["model"])
@@ -135,20 +133,20 @@ class Made:
 
 
 def regularize(
-    wanted: Wanted,
+    settings: RegularizationSettings,
     folder: Path,
     host: Host,
     *,
     control: RunControl | None = None,
     on_progress: OnProgress = lambda *_: None,
 ) -> Made:
-    """Draw into a folder until it holds the wanted pictures, or the control says stop.
+    """Draw into a folder until it has all pictures, or the control says stop.
 
     Raises HostError where the host can't draw, RegularizeError where its memory is full or another program draws into
     the folder, OSError where the folder can't be written. What was drawn stays in each case.
     """
     with _alone(folder):
-        return _Drawing(wanted, folder, host, control or RunControl(), on_progress).go()
+        return _Drawing(settings, folder, host, control or RunControl(), on_progress).go()
 
 
 @contextmanager
@@ -177,9 +175,9 @@ def caption(prompt: str) -> str:
     return " ".join(_NETWORK.sub("", prompt).split()).strip(" ,")
 
 
-def there(folder: Path, wanted: Wanted) -> dict[int, Path]:
+def drawn_pictures(folder: Path, settings: RegularizationSettings) -> dict[int, Path]:
     """Find the pictures of these settings in a folder, by number."""
-    pattern = re.compile(rf".*-{wanted.signature}-(\d{{5,}})\.png")
+    pattern = re.compile(rf".*-{settings.signature}-(\d{{5,}})\.png")
     found = {}
     if folder.is_dir():
         for path in folder.iterdir():
@@ -192,8 +190,11 @@ def there(folder: Path, wanted: Wanted) -> dict[int, Path]:
 class _Drawing:
     """Draws the pictures of one folder and one setting; ``go`` is the story."""
 
-    def __init__(self, wanted: Wanted, folder: Path, host: Host, control: RunControl, on_progress: OnProgress) -> None:
-        self.wanted, self.folder, self.host, self.control, self.on_progress = wanted, folder, host, control, on_progress
+    def __init__(
+        self, settings: RegularizationSettings, folder: Path, host: Host, control: RunControl, on_progress: OnProgress
+    ) -> None:
+        self.settings, self.folder, self.host = settings, folder, host
+        self.control, self.on_progress = control, on_progress
         self.next = 0
         """The first number that was never drawn in this folder."""
         self.fresh: set[int] = set()
@@ -205,21 +206,21 @@ class _Drawing:
         self.folder.mkdir(parents=True, exist_ok=True)
         atomic.clear(self.folder)
         self.next = self.read_next()
-        most = self.wanted.count * TRIES + MORE_TRIES
+        most = self.settings.count * TRIES + MORE_TRIES
         try:
             while True:
                 self.draw_missing(most)
-                if not self.wanted.drop_duplicates or not self.drop_duplicates() or self.next >= most:
+                if not self.settings.drop_duplicates or not self.drop_duplicates() or self.next >= most:
                     return self.end("finished")
         except (_Stopped, ModelUnavailable):
             return self.end("stopped")
 
     def draw_missing(self, most: int) -> None:
-        """Draw number after number until as many as wanted exist. Raises _Stopped, as everything below that draws."""
-        present = there(self.folder, self.wanted)
-        while len(present) < self.wanted.count and self.next < most:
+        """Draw number after number until all pictures exist. Raises _Stopped, as everything below that draws."""
+        present = drawn_pictures(self.folder, self.settings)
+        while len(present) < self.settings.count and self.next < most:
             self.wait_while_paused(len(present))
-            missing = min(self.wanted.count - len(present), self.wanted.at_once, most - self.next)
+            missing = min(self.settings.count - len(present), self.settings.at_once, most - self.next)
             numbers = list(range(self.next, self.next + missing))
             for number, picture in zip(numbers, self.draw(numbers, len(present)), strict=True):
                 present[number] = self.keep(number, picture)
@@ -236,10 +237,10 @@ class _Drawing:
 
     def paint(self, numbers: list[int], done: int) -> list[Image.Image]:
         """Have the host draw; waits while it has another model loaded. Raises ModelUnavailable, RegularizeError."""
-        prompts, seeds = [self.wanted.prompt(n) for n in numbers], [self.wanted.seed + n for n in numbers]
+        prompts, seeds = [self.settings.prompt(n) for n in numbers], [self.settings.seed + n for n in numbers]
         try:
             return wait_for_model(
-                lambda: self.host.paint(prompts, seeds, self.wanted.sampling, self.wanted.model),
+                lambda: self.host.paint(prompts, seeds, self.settings.sampling, self.settings.model),
                 self.control,
                 lambda message: self.show("paused", done, message),
             )
@@ -253,14 +254,14 @@ class _Drawing:
         path = self.path(number)
         text = path.with_suffix(".txt")
         if not text.exists():  # else the picture exists too, and its user may have edited the caption
-            atomic.text(text, caption(self.wanted.prompt(number)))
+            atomic.text(text, caption(self.settings.prompt(number)))
         if picture is not None:
             atomic.write(path, lambda file: picture.save(file, "PNG"))
             self.fresh.add(number)
         return path
 
     def path(self, number: int) -> Path:
-        return self.folder / f"{self.wanted.name(number)}.png"
+        return self.folder / f"{self.settings.name(number)}.png"
 
     def drop_duplicates(self) -> int:
         """Remove those of ours that show what another picture in the folder shows; the lowest number stays.
@@ -268,7 +269,7 @@ class _Drawing:
         A picture that wasn't drawn just now, or whose caption was edited, goes to the trash. Returns how many were
         removed.
         """
-        ours = {path: number for number, path in there(self.folder, self.wanted).items()}
+        ours = {path: number for number, path in drawn_pictures(self.folder, self.settings).items()}
         try:
             found = scan(DatasetRecipe(concepts=[Concept(instance=str(self.folder))])).pictures
         except DatasetError:
@@ -296,7 +297,7 @@ class _Drawing:
         if number not in self.fresh:
             return False
         try:
-            return path.with_suffix(".txt").read_bytes() == caption(self.wanted.prompt(number)).encode()
+            return path.with_suffix(".txt").read_bytes() == caption(self.settings.prompt(number)).encode()
         except OSError:
             return False
 
@@ -311,36 +312,36 @@ class _Drawing:
             raise _Stopped
 
     def show(self, state: State, done: int, message: str = "") -> None:
-        left = self.wanted.count - done
+        left = self.settings.count - done
         seconds = (time.monotonic() - self.started) / self.drawn * left if self.drawn else 0.0
-        self.on_progress(state, done, self.wanted.count, seconds if state == "drawing" else 0.0, message)
+        self.on_progress(state, done, self.settings.count, seconds if state == "drawing" else 0.0, message)
 
     def end(self, outcome: Literal["finished", "stopped"]) -> Made:
-        count = len(there(self.folder, self.wanted))
+        count = len(drawn_pictures(self.folder, self.settings))
         again = f", {self.dropped} near-duplicates dropped" if self.dropped else ""
         if outcome == "stopped":
-            message = f"Stopped at {count} of {self.wanted.count} pictures; resume draws the rest."
-        elif count < self.wanted.count:
+            message = f"Stopped at {count} of {self.settings.count} pictures; resume draws the rest."
+        elif count < self.settings.count:
             message = (
-                f"{count} of {self.wanted.count} pictures{again}: the prompts give the same pictures again and again; "
-                "add prompts that differ more."
+                f"{count} of {self.settings.count} pictures{again}: the prompts give the same pictures "
+                "again and again; add prompts that differ more."
             )
         else:
             message = f"{count} pictures are ready{again}."
-        self.on_progress(outcome, count, self.wanted.count, 0.0, message)
+        self.on_progress(outcome, count, self.settings.count, 0.0, message)
         return Made(outcome, message, count)
 
     def read_next(self) -> int:
         """Read the first number that was never drawn here: pictures that somebody has deleted stay deleted."""
-        entry = _record(self.folder).get(self.wanted.signature)
+        entry = _record(self.folder).get(self.settings.signature)
         number = entry.get("next") if isinstance(entry, dict) else None
         return number if isinstance(number, int) and number >= 0 else 0
 
     def write_next(self) -> None:
         record = _record(self.folder)
-        settings = {name: value for name, value in self.wanted.plain().items() if name not in ("count", "at_once")}
+        plain = {name: value for name, value in self.settings.plain().items() if name not in ("count", "at_once")}
         place = hidden_folder(self.folder, make=True)
-        json_file.write(place / RECORD, {**record, self.wanted.signature: {**settings, "next": self.next}})
+        json_file.write(place / RECORD, {**record, self.settings.signature: {**plain, "next": self.next}})
 
 
 def _record(folder: Path) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Measured:
         return {**asdict(self), "needed_mb": round(self.needed_mb, 1), "free_mb": round(self.free_mb, 1)}
 
 
-def wanted(device: torch.device) -> bool:
+def needed(device: torch.device) -> bool:
     """Tell whether a step is tried first on this device: a CPU's memory is forecast within a tenth."""
     return device.type == "cuda"
 

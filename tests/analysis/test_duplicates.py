@@ -1,4 +1,4 @@
-"""Copies are found, look-alikes are not: real photographs, parts of them, drawings."""
+"""Duplicates are found, similar pictures are not: real photographs, parts of them, drawings."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_plain_pictures_are_copies_only_where_they_are_the_same_file(tmp_path: P
     assert groups(tmp_path) == [{"0", "1"}]
 
 
-def test_drawings_that_differ_by_one_figure_are_no_copies(tmp_path: Path) -> None:
+def test_drawings_that_differ_by_one_shape_are_not_duplicates(tmp_path: Path) -> None:
     ground = np.asarray(image(256, 256, 3)).copy()
     for number, colour in enumerate(((220, 30, 30), (30, 40, 220), (30, 180, 60))):
         drawn = ground.copy()
@@ -187,7 +187,7 @@ def test_nineteen_of_twenty_planted_copies_of_photographs_are_found(photographs:
 
 
 @pytest.mark.slow
-def test_five_hundred_different_pictures_are_no_copies(photographs: list[Path], tmp_path: Path) -> None:
+def test_five_hundred_different_pictures_are_not_duplicates(photographs: list[Path], tmp_path: Path) -> None:
     pieces = []
     for path in photographs:
         picture = open_picture(path)[0]

@@ -182,12 +182,12 @@ def test_a_badge_on_a_background_that_recurs_too(photographs: list[Any], tmp_pat
         (equally_bright, "evenly lit"),
     ],
 )
-def test_what_captions_name_is_no_finding(photographs: list[Any], tmp_path: Path, plant: Plant, words: str) -> None:
+def test_what_captions_name_is_not_reported(photographs: list[Any], tmp_path: Path, plant: Plant, words: str) -> None:
     found = planted(photographs, tmp_path, plant, words=words)
     assert kinds(found) == {"recurring_tag"} and repr(words) in found[0].text
 
 
-def test_a_tag_in_most_captions_is_named_and_the_trigger_is_none(photographs: list[Any], tmp_path: Path) -> None:
+def test_a_tag_in_most_captions_is_reported_but_not_the_trigger(photographs: list[Any], tmp_path: Path) -> None:
     for number, picture in enumerate(photographs):
         save(tmp_path / f"{number:02}.png", picture)
         sofa = ", Red Sofa" if number < 16 else ""

@@ -32,7 +32,7 @@ def check_answers(client: TestClient) -> TestClient:
 
 
 def check(app: FastAPI, response: Response) -> None:
-    """Assert that an answer in JSON is as the schema of its route says."""
+    """Assert that a JSON answer matches the schema of its route."""
     if response.status_code != 200 or response.headers.get("content-type") != "application/json":
         return
     scope = {"type": "http", "method": response.request.method, "path": response.request.url.path}

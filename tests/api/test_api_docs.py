@@ -1,4 +1,4 @@
-"""docs/api.md says what the routes are: its tables are current, each route is in one, and its examples work."""
+"""docs/api.md documents the routes: its tables are current, each route is in one, and its examples work."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_link_in_the_tables_leads_to_one_heading() -> None:
 
 
 def test_the_token_is_needed_where_the_page_says_so(desk: Desk) -> None:
-    """Asked: every route, without a token and with it."""
+    """Call every route, without a token and with one."""
     app = FastAPI()
     mount(app, desk)
     client = TestClient(app, base_url=HOME)

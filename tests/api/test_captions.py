@@ -36,10 +36,10 @@ def page(client: TestClient, tmp_path: Path) -> Page:
 
 def test_from_opening_to_saving(page: Page, tmp_path: Path) -> None:
     root = tmp_path / "set"
-    told = page("open")
-    assert (told["total"], told["next"], told["trigger"]) == (7, None, "sks dog")
-    assert told["concepts"] == [{"concept": "", "pictures": 6}, {"concept": "sub", "pictures": 1}]
-    first = told["pictures"][0]
+    answer = page("open")
+    assert (answer["total"], answer["next"], answer["trigger"]) == (7, None, "sks dog")
+    assert answer["concepts"] == [{"concept": "", "pictures": 6}, {"concept": "sub", "pictures": 1}]
+    first = answer["pictures"][0]
     assert (first["name"], first["caption"], first["state"], first["source"]) == (
         "00.png",
         "sks dog, tag0, outdoors",
@@ -49,12 +49,12 @@ def test_from_opening_to_saving(page: Page, tmp_path: Path) -> None:
     assert page.client.get(f"/sdft/v1/{first['picture']}").headers["content-type"] == "image/jpeg"
     passed = page("filter", filter={"all": [{"tag": "tag1"}, {"not": {"concept": "sub"}}]})
     assert passed == {"ids": [1, 4], "total": 2}
-    wish = {"do": "rename", "tag": "tag1", "to": "new"}
-    seen = page("preview", ids=[1, 2], edit=wish)
+    edit_spec = {"do": "rename", "tag": "tag1", "to": "new"}
+    seen = page("preview", ids=[1, 2], edit=edit_spec)
     assert (seen["count"], seen["of"], seen["ids"]) == (1, 2, [1])
     assert seen["shown"] == [{"id": 1, "before": "sks dog, tag1, outdoors", "after": "sks dog, new, outdoors"}]
     times = folders.times(root)
-    done = page("edit", ids=[1, 2], edit=wish, preview=seen["preview"])
+    done = page("edit", ids=[1, 2], edit=edit_spec, preview=seen["preview"])
     assert done["count"] == 1 and [picture["state"] for picture in done["changed"]] == ["changed"]
     assert done["history"]["undo"] == "rename 'tag1' to 'new' in 1 caption" and done["history"]["unsaved"] == 1
     assert page("undo")["changed"][0]["caption"] == "sks dog, tag1, outdoors"
@@ -66,24 +66,24 @@ def test_from_opening_to_saving(page: Page, tmp_path: Path) -> None:
     assert {name for name in times if now[name] != times[name]} == {"01.txt"}
 
 
-def test_what_is_out_of_date_is_refused(page: Page) -> None:
-    wish = {"do": "add", "tags": ["x"]}
-    seen = page("preview", edit=wish)
+def test_outdated_edits_are_refused(page: Page) -> None:
+    edit_spec = {"do": "add", "tags": ["x"]}
+    seen = page("preview", edit=edit_spec)
     revision = page("open")["pictures"][0]["revision"]
     page("edit", ids=[0], edit={"do": "set", "text": "other"}, revision=revision)
-    assert "since the preview" in page("edit", 409, edit=wish, preview=seen["preview"])["detail"]
-    assert "00.png has changed" in page("edit", 409, ids=[0], edit=wish, revision=revision)["detail"]
+    assert "since the preview" in page("edit", 409, edit=edit_spec, preview=seen["preview"])["detail"]
+    assert "00.png has changed" in page("edit", 409, ids=[0], edit=edit_spec, revision=revision)["detail"]
     page.opened = "another"
     assert "open the folder again" in page("state", 409, since=0)["detail"]
 
 
-def test_another_program_writes_meanwhile(page: Page, tmp_path: Path) -> None:
+def test_another_program_writes_at_the_same_time(page: Page, tmp_path: Path) -> None:
     since = page("open")["revision"]
     page("edit", ids=[0], edit={"do": "set", "text": "mine"})
     for name in ("00", "01"):
         (tmp_path / "set" / f"{name}.txt").write_text("theirs")
-    told = page("state", since=since)
-    assert [(p["id"], p["caption"], p["state"]) for p in told["changed"]] == [
+    answer = page("state", since=since)
+    assert [(p["id"], p["caption"], p["state"]) for p in answer["changed"]] == [
         (0, "mine", "conflict"),
         (1, "theirs", "saved"),
     ]
@@ -96,9 +96,9 @@ def test_another_program_writes_meanwhile(page: Page, tmp_path: Path) -> None:
 
 
 def test_tags_tokens_and_ways_to_caption(page: Page) -> None:
-    told = page("tags", trigger="sks", most=2)
-    assert told["captions"] == 6 and told["total"] == 5 and len(told["tags"]) == 2
-    assert {row["tag"]: row["fused"] for row in told["tags"]} == {"sks dog": True, "outdoors": True}
+    answer = page("tags", trigger="sks", most=2)
+    assert answer["captions"] == 6 and answer["total"] == 5 and len(answer["tags"]) == 2
+    assert {row["tag"]: row["fused"] for row in answer["tags"]} == {"sks dog": True, "outdoors": True}
     read = page("tokens", text="sks dog, a red ball")
     assert [part["tokens"] for part in read["parts"]] == [3, 3] and read["cut"] == ""
     assert read["chunks"][0][0] == {"text": "sks", "part": 0, "word_end": True}
@@ -108,8 +108,8 @@ def test_tags_tokens_and_ways_to_caption(page: Page) -> None:
 
 
 def test_import_and_export(page: Page, tmp_path: Path) -> None:
-    told = page("export", ids=[0, 1], format="jsonl")
-    assert told["name"] == "metadata.jsonl" and told["count"] == 2
+    exported = page("export", ids=[0, 1], format="jsonl")
+    assert exported["name"] == "metadata.jsonl" and exported["count"] == 2
     content = "".join(json.dumps({"file_name": n, "text": "new"}) + "\n" for n in ("00.png", "gone.png"))
     seen = page("import", format="jsonl", content=content, how="append")
     assert (seen["count"], seen["unmatched"], seen["unmatched_names"]) == (1, 1, ["gone.png"])
@@ -120,16 +120,16 @@ def test_import_and_export(page: Page, tmp_path: Path) -> None:
     assert "choose a folder" in page("export", 400, format="names")["detail"]
 
 
-def test_copies_are_looked_for_once_asked(page: Page, tmp_path: Path) -> None:
+def test_duplicates_are_searched_once_requested(page: Page, tmp_path: Path) -> None:
     (tmp_path / "set" / "05.png").write_bytes((tmp_path / "set" / "00.png").read_bytes())
     page("state", since=0)
     assert "search for them first" in page("filter", 400, filter={"copies": True})["detail"]
     assert page("copies")["state"] == "none"
     page("copies", look=True)
     until = time.monotonic() + 60
-    while (told := page("copies"))["state"] == "looking" and time.monotonic() < until:
+    while (answer := page("copies"))["state"] == "searching" and time.monotonic() < until:
         time.sleep(0.05)
-    assert told["state"] == "finished" and any({0, 5} <= set(group) for group in told["groups"])
+    assert answer["state"] == "finished" and any({0, 5} <= set(group) for group in answer["groups"])
     assert {0, 5} <= set(page("filter", filter={"copies": True})["ids"])
 
 
@@ -153,11 +153,11 @@ def test_refused_in_a_sentence(page: Page, what: str, body: dict[str, Any], says
 
 def test_long_captions_come_in_pages(client: TestClient, tmp_path: Path) -> None:
     page = Page(client, folders.make(tmp_path / "long", {f"{n:03}": "word " * 10_000 for n in range(120)}))
-    told = page("open")
-    assert told["total"] == 120 and 0 < len(told["pictures"]) < 120 and told["next"] == len(told["pictures"])
-    rest = page("open", start=told["next"])
-    assert rest["opened"] == told["opened"]
-    assert [p["id"] for p in (*told["pictures"], *rest["pictures"])] == list(range(120)) and rest["next"] is None
+    answer = page("open")
+    assert answer["total"] == 120 and 0 < len(answer["pictures"]) < 120 and answer["next"] == len(answer["pictures"])
+    rest = page("open", start=answer["next"])
+    assert rest["opened"] == answer["opened"]
+    assert [p["id"] for p in (*answer["pictures"], *rest["pictures"])] == list(range(120)) and rest["next"] is None
 
 
 def test_folders_that_may_not_be_named(client: TestClient, tmp_path: Path) -> None:
@@ -169,13 +169,13 @@ def test_folders_that_may_not_be_named(client: TestClient, tmp_path: Path) -> No
     assert answer.status_code == 400 and "no pictures" in answer.json()["detail"]
 
 
-def test_copies_are_looked_for_again_where_pictures_have_changed(page: Page, tmp_path: Path) -> None:
+def test_duplicates_are_searched_again_where_pictures_have_changed(page: Page, tmp_path: Path) -> None:
     def looked() -> Any:
         page("copies", look=True)
         until = time.monotonic() + 60
-        while (told := page("copies"))["state"] == "looking" and time.monotonic() < until:
+        while (answer := page("copies"))["state"] == "searching" and time.monotonic() < until:
             time.sleep(0.05)
-        return told
+        return answer
 
     assert not any({0, 5} <= set(group) for group in looked()["groups"])
     (tmp_path / "set" / "05.png").write_bytes((tmp_path / "set" / "00.png").read_bytes())
@@ -195,12 +195,12 @@ def test_a_failed_search_for_copies_does_not_last_for_ever(
     monkeypatch.setattr(thumbnails, "make_thumbnails", broken)
     page("copies", look=True)
     until = time.monotonic() + 20
-    while (told := page("copies"))["state"] == "looking" and time.monotonic() < until:
+    while (answer := page("copies"))["state"] == "searching" and time.monotonic() < until:
         time.sleep(0.02)
-    assert told["state"] == "failed" and told["message"].endswith(".")
+    assert answer["state"] == "failed" and answer["message"].endswith(".")
 
 
-def test_line_breaks_that_an_export_flattens_are_said(page: Page, tmp_path: Path) -> None:
+def test_line_breaks_that_an_export_flattens_are_mentioned(page: Page, tmp_path: Path) -> None:
     page("edit", ids=[0], edit={"do": "set", "text": "one\ntwo"})
     for format in ("jsonl", "csv", "meta_cap"):
         assert "line" in page("export", format=format)["notes"][0]

@@ -50,11 +50,11 @@ def begin(client: TestClient, body: dict[str, Any]) -> str:
 
 
 def ended(client: TestClient, id: str) -> dict[str, Any]:
-    def told() -> dict[str, Any] | None:
+    def poll() -> dict[str, Any] | None:
         found = client.get(f"{V1}/report/{id}").json()
         return found if found["state"] in OVER else None
 
-    found: dict[str, Any] = until(told)
+    found: dict[str, Any] = until(poll)
     return found
 
 
@@ -83,13 +83,13 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_a_report_tells_counts_buckets_and_what_batches_leave_over(client: TestClient, tmp_path: Path):
     folder = cats(tmp_path / "cats")
     save(folder / "wide.png", image(128, 64, 9))
-    _, told = reported(client, folder, train={"batch_size": 4})
-    assert told["pictures"] == 9 and told["batch_size"] == 4 and told["concepts"][0]["instance_pictures"] == 9
-    assert sum(bucket["showings"] for bucket in told["buckets"]) == 9
-    assert told["left_over"]["1"] == 0 and told["left_over"]["4"] == 8 % 4 + 1
+    _, report = reported(client, folder, train={"batch_size": 4})
+    assert report["pictures"] == 9 and report["batch_size"] == 4 and report["concepts"][0]["instance_pictures"] == 9
+    assert sum(bucket["showings"] for bucket in report["buckets"]) == 9
+    assert report["left_over"]["1"] == 0 and report["left_over"]["4"] == 8 % 4 + 1
     for name in ("shorter_side", "sharpness", "brightness"):
-        assert sum(told["histograms"][name]["counts"]) == 9
-    kinds = {finding["kind"]: finding for finding in told["findings"]}
+        assert sum(report["histograms"][name]["counts"]) == 9
+    kinds = {finding["kind"]: finding for finding in report["findings"]}
     assert kinds["captions_empty"]["files"][0]["name"] == "001.png"
     assert not any(kind.startswith("copies_") for kind in kinds), "they have a route of their own"
     shown = client.get(f"/sdft/v1/{kinds['captions_empty']['files'][0]['picture']}")
@@ -108,8 +108,8 @@ def test_the_same_content_has_the_same_report(client: TestClient, tmp_path: Path
 def test_one_of_two_copies_is_removed_with_its_caption_and_restored(client: TestClient, tmp_path: Path):
     folder = cats(tmp_path / "cats")
     before = files(folder)
-    id, told = reported(client, folder)
-    assert told["copies"] == {"groups": 1, "exact": 1}
+    id, report = reported(client, folder)
+    assert report["copies"] == {"groups": 1, "exact": 1}
     group = client.get(f"{V1}/report/{id}/copies").json()["groups"][0]
     assert group["kind"] == "copies_exact" and {f["name"] for f in group["files"]} == {"000.png", "copy.png"}
     copy = next(f["file"] for f in group["files"] if f["name"] == "copy.png")
@@ -130,7 +130,7 @@ def test_one_of_two_copies_is_removed_with_its_caption_and_restored(client: Test
     assert not any(f["removed"] for f in client.get(f"{V1}/report/{id}/copies").json()["groups"][0]["files"])
 
 
-def test_what_is_put_back_replaces_nothing(client: TestClient, tmp_path: Path):
+def test_restored_files_replace_nothing(client: TestClient, tmp_path: Path):
     folder = cats(tmp_path / "cats")
     id, _ = reported(client, folder)
     removed = client.post(f"{V1}/report/{id}/remove", json={"exact": True}).json()["removed"][0]
@@ -161,10 +161,10 @@ def test_copies_that_are_kept_are_not_found_again(client: TestClient, tmp_path: 
 def test_only_what_a_report_names_can_be_removed(client: TestClient, tmp_path: Path):
     folder = cats(tmp_path / "cats")
     before = files(folder)
-    id, told = reported(client, folder)
+    id, report = reported(client, folder)
     for body in ({"files": [-1]}, {"files": [9999]}, {"finding": 9999}, {"finding": -1}):
         assert client.post(f"{V1}/report/{id}/remove", json=body).status_code == 404, body
-    other = told["findings"][0]["number"]
+    other = report["findings"][0]["number"]
     assert client.post(f"{V1}/report/{id}/keep", json={"finding": other}).status_code == 400
     for removal in ("../..", "..", "", "x/y", ".."):
         answer = client.post(f"{V1}/restore", json={"folder": str(folder), "id": removal})
@@ -195,8 +195,8 @@ def test_measuring_goes_on_in_the_background_and_can_be_cancelled(client: TestCl
     monkeypatch.setattr(thumbnails, "_measure", slow)
     id = begin(client, recipe(folder))
     go.release(3)
-    seen = until(lambda: (told := client.get(f"{V1}/report/{id}").json())["done"] >= 2 and told)
-    assert (seen["state"], seen["total"], seen["report"]) == ("looking", 12, None)
+    seen = until(lambda: (status := client.get(f"{V1}/report/{id}").json())["done"] >= 2 and status)
+    assert (seen["state"], seen["total"], seen["report"]) == ("inspecting", 12, None)
     assert client.get(f"{V1}/report/{id}/copies").status_code == 409
     assert client.post(f"{V1}/report/{id}/cancel", json={}).status_code == 200
     assert client.get(f"{V1}/report/{id}").json()["state"] == "cancelled"
@@ -206,7 +206,7 @@ def test_measuring_goes_on_in_the_background_and_can_be_cancelled(client: TestCl
 
 
 @pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>.png", "katze 🐱.png", "two\nlines.png"])
-def test_odd_names_are_told_as_they_are(client: TestClient, tmp_path: Path, name: str):
+def test_odd_names_are_reported_unchanged(client: TestClient, tmp_path: Path, name: str):
     folder = cats(tmp_path / "cats")
     (folder / "copy.png").rename(folder / name)
     id, _ = reported(client, folder)
@@ -219,7 +219,7 @@ def test_odd_names_are_told_as_they_are(client: TestClient, tmp_path: Path, name
     assert name in files(folder)
 
 
-def test_a_folder_that_vanishes_is_said(client: TestClient, tmp_path: Path):
+def test_a_folder_that_vanishes_is_named(client: TestClient, tmp_path: Path):
     folder = cats(tmp_path / "cats")
     id, _ = reported(client, folder)
     group = client.get(f"{V1}/report/{id}/copies").json()["groups"][0]

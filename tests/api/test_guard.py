@@ -148,7 +148,7 @@ def test_local_names_are_answered(client: TestClient, host: str):
 
 
 def test_without_a_login_only_the_servers_own_names_are_answered(desk: Desk):
-    """Also where others may reach it: a foreign page can point its own name at it."""
+    """Also where others may reach it: a foreign page can point its own host name at this server."""
     ours = {"Authorization": basic("ann", "secret")["Authorization"]}
     for access, headers, status in (
         (Access(), {}, 403),
@@ -176,7 +176,7 @@ def test_with_the_pages_login_any_name_is_answered(desk: Desk):
 
 
 @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://127.0.0.1:99999999", "//", "\x7f", ""])
-def test_an_origin_that_is_no_address_is_refused(client: TestClient, origin: str):
+def test_an_origin_that_is_not_an_address_is_refused(client: TestClient, origin: str):
     for answer in (
         client.get("/sdft/v1/session", headers={"Origin": origin}),
         client.post("/sdft/v1/calculate", json={"recipe": {}}, headers={"Origin": origin}),

@@ -1,4 +1,4 @@
-"""What somebody may send, or have put into names and captions: refused, or harmless."""
+"""Hostile requests, names and captions are refused or harmless."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_folders_outside_the_allowed_ones_are_refused(shared: Any, path: str, tm
     assert desk.queued()["runs"] == [] and not desk.folders.file.exists()
 
 
-def test_a_refusal_does_not_tell_what_is_there(shared: Any):
+def test_a_refusal_does_not_reveal_which_files_exist(shared: Any):
     client, _, _ = shared
     there, not_there = (client.get(f"{V1}/datasets?folder={path}").json()["detail"] for path in ("/etc", "/nowhere"))
     assert there.replace("/etc", "") == not_there.replace("/nowhere", "")
@@ -208,7 +208,7 @@ def test_scripts_in_names_and_captions_are_text(client: TestClient, desk: Desk, 
         assert refused.headers["content-type"] == "application/json" and "detail" in refused.json()
 
 
-def test_pictures_are_encoded_anew(client: TestClient, tmp_path: Path):
+def test_pictures_are_encoded_again(client: TestClient, tmp_path: Path):
     folder = tmp_path / "pictures"
     path = save(folder / "one.png", image(640, 480))
     with open(path, "ab") as file:
@@ -331,7 +331,7 @@ def bodies(client: TestClient) -> list[tuple[str, dict[str, Any]]]:
 
 
 def paths(client: TestClient, method: str) -> list[str]:
-    """Every route's path, with ``some`` where a name stands."""
+    """Return every route's path, with ``some`` in place of names."""
     return [
         re.sub(
             r"{(\w+)(:\w+)?}", lambda name: "0" if name[1] in ("number", "step") else "some", route.path

@@ -1,4 +1,4 @@
-"""The page's own code is served as it is, to whoever may use it, and nothing beside it."""
+"""The page's own files are served unchanged, to those who may use the page, and no other files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def page(desk: Desk, tmp_path: Path) -> TestClient:
 
 
 @pytest.mark.parametrize(("path", "kind"), [("main.mjs", "text/javascript"), ("vendor/some.css", "text/css")])
-def test_code_has_its_type_and_is_asked_for_anew(page: TestClient, path: str, kind: str):
+def test_code_has_its_type_and_is_requested_again(page: TestClient, path: str, kind: str):
     answer = page.get(f"/sdft/page/{path}")
     assert answer.status_code == 200 and answer.headers["content-type"].startswith(kind)
     assert answer.headers["cache-control"] == "no-cache" and answer.headers["x-content-type-options"] == "nosniff"

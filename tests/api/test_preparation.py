@@ -37,19 +37,19 @@ def body(folder: Path, **more: Any) -> dict[str, Any]:
 
 def finished(client: TestClient) -> dict[str, Any]:
     until = time.monotonic() + 30
-    while (told := client.get(PREPARATION).json())["state"] == "preparing" and time.monotonic() < until:
+    while (state := client.get(PREPARATION).json())["state"] == "preparing" and time.monotonic() < until:
         time.sleep(0.02)
-    return dict(told)
+    return dict(state)
 
 
 def test_a_plan_comes_in_portions_and_is_carried_out(client: TestClient, folder: Path) -> None:
-    told = client.post(f"{PREPARATION}/plan", json=body(folder, start=3, count=10)).json()
+    answer = client.post(f"{PREPARATION}/plan", json=body(folder, start=3, count=10)).json()
     out = folder.with_name("pictures-prepared")
-    assert (told["pictures"], told["files"], told["out"], told["problem"]) == (5, 5, str(out), "")
-    assert [item["name"] for item in told["items"]] == ["003.png", "004.png"] and not out.exists()
-    (cut,) = told["items"][0]["cuts"]
+    assert (answer["pictures"], answer["files"], answer["out"], answer["problem"]) == (5, 5, str(out), "")
+    assert [item["name"] for item in answer["items"]] == ["003.png", "004.png"] and not out.exists()
+    (cut,) = answer["items"][0]["cuts"]
     assert cut == {"x": 0.25, "y": 0.0, "width": 0.5, "height": 1.0, "after": [64, 64], "target": "003.png"}
-    assert client.get(f"/sdft/v1/{told['items'][0]['picture']}").headers["content-type"] == "image/jpeg"
+    assert client.get(f"/sdft/v1/{answer['items'][0]['picture']}").headers["content-type"] == "image/jpeg"
     assert client.post(PREPARATION, json=body(folder)).json()["state"] in ("preparing", "finished")
     done = finished(client)
     assert (done["state"], done["done"], done["written"], done["problems"]) == ("finished", 5, 5, [])
@@ -79,8 +79,14 @@ def test_crops_are_remembered_and_forgotten(client: TestClient, folder: Path) ->
 
 def test_masks_are_painted_and_a_stale_one_is_refused(client: TestClient, folder: Path) -> None:
     query = {"folder": str(folder), "name": "000.png"}
-    told = client.get(f"{PREPARATION}/mask", params=query).json()
-    assert (told["mask"], told["version"], told["width"], told["height"], told["alpha"]) == ("", "", 128, 64, False)
+    answer = client.get(f"{PREPARATION}/mask", params=query).json()
+    assert (answer["mask"], answer["version"], answer["width"], answer["height"], answer["alpha"]) == (
+        "",
+        "",
+        128,
+        64,
+        False,
+    )
     data = io.BytesIO()
     Image.new("L", (128, 64), 200).save(data, "PNG")
     mask = {**query, "mask": "data:image/png;base64," + base64.b64encode(data.getvalue()).decode(), "before": ""}
@@ -107,14 +113,14 @@ def test_masks_are_painted_and_a_stale_one_is_refused(client: TestClient, folder
         ({"count": 100_000}, "count"),
     ],
 )
-def test_wrong_wishes_are_said_in_a_sentence(client: TestClient, folder: Path, more: Any, sentence: str) -> None:
+def test_a_wrong_edit_is_an_error_message(client: TestClient, folder: Path, more: Any, sentence: str) -> None:
     for path in (f"{PREPARATION}/plan", PREPARATION):
         answer = client.post(path, json={**body(folder), **more})
         assert answer.status_code in (400, 404) and sentence in answer.json()["detail"]
         assert "\n" not in answer.json()["detail"]
 
 
-def test_a_folder_that_vanishes_is_said(client: TestClient, folder: Path, tmp_path: Path) -> None:
+def test_a_folder_that_vanishes_is_named(client: TestClient, folder: Path, tmp_path: Path) -> None:
     images.fill(folder, 40, 64, 64, 10)
     client.post(PREPARATION, json=body(folder))
     folder.rename(tmp_path / "elsewhere")

@@ -1,4 +1,4 @@
-"""Regularization pictures over HTTP: in the queue with the runs, watched, held, stopped and gone on with."""
+"""Regularization pictures over HTTP: queued with the runs, watched, paused, stopped and resumed."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def begin(client: TestClient, **changes: Any) -> str:
     return str(answer.json()["name"])
 
 
-def told(client: TestClient, name: str) -> dict[str, Any]:
+def status_of(client: TestClient, name: str) -> dict[str, Any]:
     found: dict[str, Any] = client.get(f"{V1}/{name}").json()
     RegularizationResponse(**found)
     return found
 
 
-def test_from_the_wish_to_the_pictures(client: TestClient, desk: Desk):
+def test_from_the_request_to_the_pictures(client: TestClient, desk: Desk):
     listed = client.get(V1).json()
     assert listed == {"samplers": ["DDIM"], "jobs": []}
     name = begin(client)
     assert desk.queue.wait(60)
-    one = told(client, name)
+    one = status_of(client, name)
     assert (one["state"], one["done"], one["total"], one["message"]) == ("finished", 4, 4, "4 pictures are ready.")
     folder = Path(one["folder"])
     assert folder == desk.folder / "regularization" / name / "pictures"
@@ -69,15 +69,15 @@ def test_more_of_the_same_in_a_folder_of_the_users_own(client: TestClient, desk:
     assert [job["name"] for job in jobs] == [name]
     own = begin(client)
     assert own not in (name, other) and desk.queue.wait(60)
-    assert Path(told(client, own)["folder"]) == desk.folder / "regularization" / own / "pictures"
-    assert told(client, name)["folder"] == str(folder), "the job that draws elsewhere is as it was"
+    assert Path(status_of(client, own)["folder"]) == desk.folder / "regularization" / own / "pictures"
+    assert status_of(client, name)["folder"] == str(folder), "the job that draws elsewhere is as it was"
     assert begin(client) == own and desk.queue.wait(60)
     assert len(client.get(V1).json()["jobs"]) == 3
     said = client.post(f"{V1}/{name}/pause", json={})
     assert said.status_code == 409 and "isn't drawing now" in said.json()["detail"]
 
 
-def test_it_waits_for_the_run_before_it_and_can_be_held_and_stopped(client: TestClient, desk: Desk, data: Path):
+def test_it_waits_for_the_run_before_it_and_can_be_paused_and_stopped(client: TestClient, desk: Desk, data: Path):
     run = client.post("/sdft/v1/runs", json={"recipe": values(data, "train.length=100000", "save.every=0")}).json()[
         "id"
     ]
@@ -86,24 +86,24 @@ def test_it_waits_for_the_run_before_it_and_can_be_held_and_stopped(client: Test
     RunsResponse(**queue)
     id = f"regularization/{name}"
     assert queue["queue"] == [id] and queue["titles"] == {id: "Regularization pictures: a cat"}
-    assert told(client, name)["state"] == "waiting"
+    assert status_of(client, name)["state"] == "waiting"
     assert client.post(V1, json={**SETTINGS, "count": 9}).status_code == 409
     assert client.post("/sdft/v1/queue", json={"ids": [id]}).status_code == 200
     client.post(f"/sdft/v1/runs/{run}/stop", json={})
-    until(lambda: told(client, name)["state"] == "drawing" and told(client, name)["done"] > 1)
+    until(lambda: status_of(client, name)["state"] == "drawing" and status_of(client, name)["done"] > 1)
     now = client.get("/sdft/v1/runs").json()
     assert now["current"] is None and now["drawing"] == id
-    until(lambda: told(client, name)["seconds_left"] > 0)
+    until(lambda: status_of(client, name)["seconds_left"] > 0)
     client.post(f"{V1}/{name}/pause", json={})
-    until(lambda: told(client, name)["state"] == "paused")
-    done = told(client, name)["done"]
+    until(lambda: status_of(client, name)["state"] == "paused")
+    done = status_of(client, name)["done"]
     client.post(f"{V1}/{name}/resume", json={})
-    until(lambda: told(client, name)["done"] > done)
+    until(lambda: status_of(client, name)["done"] > done)
     client.post(f"{V1}/{name}/stop", json={})
-    until(lambda: told(client, name)["state"] == "stopped")
-    before = told(client, name)["done"]
+    until(lambda: status_of(client, name)["state"] == "stopped")
+    before = status_of(client, name)["done"]
     client.post(f"{V1}/{name}/resume", json={})
-    until(lambda: told(client, name)["done"] > before)
+    until(lambda: status_of(client, name)["done"] > before)
     client.post(f"{V1}/{name}/stop", json={})
 
 
@@ -164,11 +164,11 @@ def test_a_failure_is_a_sentence(client: TestClient, desk: Desk, monkeypatch: py
     monkeypatch.setattr(StandaloneHost, "paint", full)
     name = begin(client)
     assert desk.queue.wait(30)
-    one = told(client, name)
+    one = status_of(client, name)
     assert one["state"] == "failed" and "No space left" in one["message"]
     monkeypatch.undo()
     client.post(f"{V1}/{name}/resume", json={})
     end = time.monotonic() + 30
-    while told(client, name)["state"] != "finished" and time.monotonic() < end:
+    while status_of(client, name)["state"] != "finished" and time.monotonic() < end:
         time.sleep(0.02)
-    assert told(client, name)["done"] == 4
+    assert status_of(client, name)["done"] == 4

@@ -28,8 +28,8 @@ def start(client: TestClient, data: Path, *settings: str) -> str:
     return str(answer.json()["id"])
 
 
-def told(client: TestClient, path: str, shape: Any) -> dict[str, Any]:
-    """An answer that holds what its description says."""
+def answer_to(client: TestClient, path: str, shape: Any) -> dict[str, Any]:
+    """Return an answer that matches its response model."""
     answer = client.get(f"{V1}/{path}")
     assert answer.status_code == 200, answer.text
     content: dict[str, Any] = answer.json()
@@ -39,21 +39,21 @@ def told(client: TestClient, path: str, shape: Any) -> dict[str, Any]:
 
 def test_the_session_describes_the_loaded_model_as_the_documentation_says(client: TestClient, data: Path):
     """Programs read these keys (docs/api.md)."""
-    model = told(client, "session", SessionResponse)["host"]["model"]
+    model = answer_to(client, "session", SessionResponse)["host"]["model"]
     assert list(model) == ["name", "path", "family", "device", "trainable", "why", "held"]
 
 
 def test_a_run_from_recipe_to_report(client: TestClient, desk: Desk, data: Path):
     run = start(client, data, *PICTURES)
-    listed = told(client, "runs", RunsResponse)
+    listed = answer_to(client, "runs", RunsResponse)
     assert [entry["id"] for entry in listed["runs"]] == [run]
     assert desk.queue.wait(60)
-    entry = told(client, "runs", RunsResponse)["runs"][0]
+    entry = answer_to(client, "runs", RunsResponse)["runs"][0]
     assert (entry["state"], entry["step"], entry["total"], entry["saves"]) == ("finished", 4, 4, 2)
     shown = client.get(f"{V1}/{entry['picture']}")
     assert shown.headers["content-type"] == "image/png" and Image.open(io.BytesIO(shown.content)).size == (64, 64)
 
-    full = told(client, f"runs/{run}", RunResponse)
+    full = answer_to(client, f"runs/{run}", RunResponse)
     assert full["recipe"]["dataset"]["concepts"][0]["trigger"] == "sks" and 'trigger: "sks"' in full["yaml"]
     assert [save["step"] for save in full["saves"]] == [2, 4] and full["saves"][1]["last"]
     assert full["controls"]["steps"] == [0, 2, 4]
@@ -82,7 +82,7 @@ def test_the_log_comes_in_pieces_each_line_once(client: TestClient, desk: Desk, 
     seen: list[dict[str, Any]] = []
     number, version = 0, None
     while True:
-        piece = told(client, f"runs/{run}/status?since={number}", LogResponse)
+        piece = answer_to(client, f"runs/{run}/status?since={number}", LogResponse)
         if seen:
             assert piece["log"] == version
         version, number = piece["log"], piece["next"]
@@ -95,7 +95,7 @@ def test_the_log_comes_in_pieces_each_line_once(client: TestClient, desk: Desk, 
     assert client.get(f"{V1}/runs/{run}/status?since=-1").status_code == 400
 
 
-def test_a_resumed_run_writes_its_log_anew_and_says_so(client: TestClient, desk: Desk, data: Path):
+def test_a_resumed_run_rewrites_its_log_and_says_so(client: TestClient, desk: Desk, data: Path):
     run = start(client, data, "train.length=60", "save.every=0")
     until(lambda: state(desk, run) == "training")
     assert client.post(f"{V1}/runs/{run}/stop", json={}).json() == {"ok": True}
@@ -140,7 +140,7 @@ def test_the_queue_is_reordered(client: TestClient, desk: Desk, data: Path):
     first = start(client, data, *LONG)
     others = [start(client, data, f"save.name={name}") for name in ("one", "two")]
     assert client.post(f"{V1}/queue", json={"ids": others[::-1]}).status_code == 200
-    assert told(client, "runs", RunsResponse)["queue"] == others[::-1]
+    assert answer_to(client, "runs", RunsResponse)["queue"] == others[::-1]
     assert client.post(f"{V1}/queue", json={"ids": [*others, "tiny"]}).status_code == 409
     assert client.post(f"{V1}/queue", json={"ids": "one"}).status_code == 400
     for run in (*others, first):
@@ -151,7 +151,7 @@ def test_the_queue_is_reordered(client: TestClient, desk: Desk, data: Path):
 def test_what_two_recipes_differ_in(client: TestClient, desk: Desk, data: Path):
     runs = [start(client, data, *settings) for settings in ((), ("train.learning_rate=0.5", "dataset.prefix=<b>"))]
     assert desk.queue.wait(60)
-    found = told(client, f"compare?a={runs[0]}&b={runs[1]}", CompareResponse)["differences"]
+    found = answer_to(client, f"compare?a={runs[0]}&b={runs[1]}", CompareResponse)["differences"]
     assert found == [
         {"path": "dataset.prefix", "label": "Prefix", "a": "", "b": "<b>"},
         {"path": "train.learning_rate", "label": "Learning rate", "a": 0.01, "b": 0.5},
@@ -166,7 +166,7 @@ def test_the_trash_keeps_everything(client: TestClient, desk: Desk, data: Path):
     client.post(f"{V1}/runs/{run}/stop", json={})
     until(lambda: state(desk, run) == "stopped")
     assert client.post(f"{V1}/runs/{run}/trash", json={"saves": True}).json() == {"ok": True}
-    assert told(client, "runs", RunsResponse)["runs"] == []
+    assert answer_to(client, "runs", RunsResponse)["runs"] == []
     assert client.get(f"{V1}/runs/{run}").status_code == 404
     assert (desk.folder / "trash" / run / "saves" / "index.json").is_file()
     again = start(client, data)
@@ -178,21 +178,21 @@ def test_the_trash_keeps_everything(client: TestClient, desk: Desk, data: Path):
 def test_a_control_picture_becomes_a_preview_and_a_users_own_stays(client: TestClient, desk: Desk, data: Path):
     run = start(client, data, *PICTURES)
     assert desk.queue.wait(60)
-    wish = {"set": "concept", "number": 0, "step": 2, "save": 2}
-    assert client.post(f"{V1}/runs/{run}/preview", json=wish).json() == {"name": "tiny-000002.preview.png"}
+    body = {"set": "concept", "number": 0, "step": 2, "save": 2}
+    assert client.post(f"{V1}/runs/{run}/preview", json=body).json() == {"name": "tiny-000002.preview.png"}
     picture = desk.folder / run / "saves" / "tiny-000002.preview.png"
     shown = desk.folder / run / "controls" / "concept" / "00"
     assert Image.open(picture).tobytes() == Image.open(shown / "step-000002.png").tobytes()
     # Its own picture may be replaced, and so may the one that the run put beside its last save.
-    assert client.post(f"{V1}/runs/{run}/preview", json={**wish, "step": 0}).status_code == 200
-    assert client.post(f"{V1}/runs/{run}/preview", json={**wish, "save": 4}).status_code == 200
+    assert client.post(f"{V1}/runs/{run}/preview", json={**body, "step": 0}).status_code == 200
+    assert client.post(f"{V1}/runs/{run}/preview", json={**body, "save": 4}).status_code == 200
     Image.new("RGB", (8, 8), "red").save(picture)
     mine = picture.read_bytes()
-    refused = client.post(f"{V1}/runs/{run}/preview", json=wish)
+    refused = client.post(f"{V1}/runs/{run}/preview", json=body)
     assert refused.status_code == 409 and picture.read_bytes() == mine
-    assert client.post(f"{V1}/runs/{run}/preview", json={**wish, "replace": True}).status_code == 200
+    assert client.post(f"{V1}/runs/{run}/preview", json={**body, "replace": True}).status_code == 200
     assert picture.read_bytes() != mine
-    assert client.post(f"{V1}/runs/{run}/preview", json={**wish, "save": 3}).status_code == 404
+    assert client.post(f"{V1}/runs/{run}/preview", json={**body, "save": 3}).status_code == 404
 
 
 def test_a_save_is_tried_out(client: TestClient, desk: Desk, data: Path):
@@ -200,8 +200,8 @@ def test_a_save_is_tried_out(client: TestClient, desk: Desk, data: Path):
     assert desk.queue.wait(60)
     pictures = []
     for save in (None, 2, 4, 4):
-        wish = {"prompt": "a sks cat", "save": save, "steps": 2, "size": 64, "seed": 3}
-        answer = client.post(f"{V1}/runs/{run}/tryout", json=wish)
+        body = {"prompt": "a sks cat", "save": save, "steps": 2, "size": 64, "seed": 3}
+        answer = client.post(f"{V1}/runs/{run}/tryout", json=body)
         assert answer.status_code == 200 and answer.json()["picture"].startswith("data:image/png;base64,")
         pictures.append(answer.json()["picture"])
     assert len(set(pictures)) == 3 and pictures[2] == pictures[3]
@@ -214,9 +214,9 @@ def test_a_save_is_tried_out(client: TestClient, desk: Desk, data: Path):
 def test_a_save_that_is_a_whole_model_is_tried_out(client: TestClient, desk: Desk, data: Path):
     run = start(client, data, "method.name=dreambooth", "train.learning_rate=1e-3")
     assert desk.queue.wait(120)
-    wish = {"prompt": "a sks cat", "steps": 2, "size": 64, "seed": 3}
+    body = {"prompt": "a sks cat", "steps": 2, "size": 64, "seed": 3}
     pictures = [
-        client.post(f"{V1}/runs/{run}/tryout", json={**wish, **more}).json()["picture"]
+        client.post(f"{V1}/runs/{run}/tryout", json={**body, **more}).json()["picture"]
         for more in ({"save": None}, {"save": 2}, {"save": 4}, {"save": 4, "weight": 0}, {"save": None})
     ]
     assert len(set(pictures)) == 3 and pictures[0] == pictures[3] == pictures[4], "the model is as it was after each"
@@ -263,8 +263,8 @@ def test_the_page_stays_quick_while_a_run_trains(client: TestClient, desk: Desk,
 def test_a_wrong_recipe_is_a_sentence(client: TestClient, desk: Desk, recipe: dict[str, Any], sentence: str):
     for path in ("runs", "calculate"):
         answer = client.post(f"{V1}/{path}", json={"recipe": recipe}).json()
-        told = [answer["detail"]] if path == "runs" else answer["problems"]
-        assert any(sentence in text for text in told), told
+        messages = [answer["detail"]] if path == "runs" else answer["problems"]
+        assert any(sentence in text for text in messages), messages
     assert desk.queued()["runs"] == []
 
 

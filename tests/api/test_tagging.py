@@ -1,4 +1,4 @@
-"""Automatic captions over HTTP: a tagger that is plugged in looks, its words are previewed, put in, and undone."""
+"""Automatic captions over HTTP: a tagger runs; its captions are previewed, applied and undone."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def opened(client: TestClient, folder: Path) -> dict[str, Any]:
 
 def looked(client: TestClient, folder: Path, opened: str, **which: Any) -> str:
     id = post(client, "taggers", tagger="brightness", folder=str(folder), opened=opened, **which)["id"]
-    until(lambda: client.get(f"{V1}/taggers/{id}").json()["state"] != "looking")
+    until(lambda: client.get(f"{V1}/taggers/{id}").json()["state"] != "tagging")
     return str(id)
 
 
@@ -87,11 +87,11 @@ def captions(client: TestClient, folder: Path) -> dict[str, str]:
 
 
 def test_taggers_say_what_they_lack(client: TestClient, desk: Desk, tagger: Brightness, folder: Path):
-    told = client.get(f"{V1}/taggers").json()
-    TaggersResponse(**told)
-    whys = {one["id"]: one["why"] for one in told["taggers"]}
+    answer = client.get(f"{V1}/taggers").json()
+    TaggersResponse(**answer)
+    whys = {one["id"]: one["why"] for one in answer["taggers"]}
     assert whys == {"brightness": "", "lacking": "Its weights are missing: put them into a folder."}
-    assert told["folder"] == str(desk.folder / "taggers") and told["folder"] in told["help"]
+    assert answer["folder"] == str(desk.folder / "taggers") and answer["folder"] in answer["help"]
     set = opened(client, folder)["opened"]
     refused = post(client, "taggers", 400, tagger="lacking", folder=str(folder), opened=set)
     assert refused["detail"].startswith("Its weights")
@@ -99,13 +99,13 @@ def test_taggers_say_what_they_lack(client: TestClient, desk: Desk, tagger: Brig
     assert post(client, "taggers", 400, tagger="brightness", folder=str(folder), opened=set, ids=[])["detail"]
 
 
-def test_looked_at_previewed_put_in_and_undone(client: TestClient, tagger: Brightness, folder: Path):
+def test_tagged_previewed_applied_and_undone_over_http(client: TestClient, tagger: Brightness, folder: Path):
     start = opened(client, folder)
     before = captions(client, folder)
     id = looked(client, folder, start["opened"])
-    told = client.get(f"{V1}/taggers/{id}").json()
-    TaggingResponse(**told)
-    assert (told["state"], told["done"], told["total"]) == ("finished", 4, 4) and tagger.closed == 1
+    answer = client.get(f"{V1}/taggers/{id}").json()
+    TaggingResponse(**answer)
+    assert (answer["state"], answer["done"], answer["total"]) == ("finished", 4, 4) and tagger.closed == 1
     shown = post(client, f"taggers/{id}/preview", how="replace", threshold=0.8, prefix="sks cat", blacklist="dark")
     texts = {one["id"]: one["after"] for one in shown["shown"]}
     white = next(one["id"] for one in start["pictures"] if one["name"] == "white.png")
@@ -153,24 +153,24 @@ def test_a_failure_and_a_damaged_picture_are_sentences(client: TestClient, tagge
     start = opened(client, folder)
     (folder / "white.png").write_bytes((folder / "white.png").read_bytes()[:60])
     id = looked(client, folder, start["opened"])
-    told = client.get(f"{V1}/taggers/{id}").json()
-    assert told["state"] == "finished" and len(told["unreadable"]) == 1 and "white.png" in told["unreadable"][0]
+    answer = client.get(f"{V1}/taggers/{id}").json()
+    assert answer["state"] == "finished" and len(answer["unreadable"]) == 1 and "white.png" in answer["unreadable"][0]
     tagger.fails = "The tagger's file is damaged: download it again."
     id = looked(client, folder, start["opened"])
-    told = client.get(f"{V1}/taggers/{id}").json()
-    assert told["state"] == "failed" and told["message"] == tagger.fails
+    answer = client.get(f"{V1}/taggers/{id}").json()
+    assert answer["state"] == "failed" and answer["message"] == tagger.fails
     assert client.get(f"{V1}/taggers/nothing").status_code == 404
 
 
-def test_each_way_to_put_words_in(client: TestClient, tagger: Brightness, folder: Path):
+def test_each_way_to_apply_captions(client: TestClient, tagger: Brightness, folder: Path):
     start = opened(client, folder)
     one = next(one for one in start["pictures"] if one["name"] == "1 cat.png")
     id = looked(client, folder, start["opened"], ids=[one["id"]])
-    told = {}
+    captions = {}
     for how in HOW:
         shown = post(client, f"taggers/{id}/preview", how=how, threshold=0.8)["shown"]
-        told[how] = shown[0]["after"] if shown else None
-    assert told == {
+        captions[how] = shown[0]["after"] if shown else None
+    assert captions == {
         "replace": "some picture",
         "append": f"{one['caption']}, some picture",
         "front": f"some picture, {one['caption']}",

@@ -83,14 +83,14 @@ def rows(*pairs: tuple[Path, float]) -> list[dict[str, Any]]:
     return [{"file": str(path), "weight": weight} for path, weight in pairs]
 
 
-def test_what_is_made_is_the_command_lines(client: TestClient, files: dict[str, Path], tmp_path: Path) -> None:
+def test_results_equal_those_of_the_command_line(client: TestClient, files: dict[str, Path], tmp_path: Path) -> None:
     target = made(client, "merge", base=files["base"], loras=rows((files["lora0"], 0.5), (files["loha2"], 1)))
     command = ["tools", "merge", str(files["base"]), f"{files['lora0']}:0.5", str(files["loha2"])]
     assert main([*command, "--out", str(tmp_path / "other.safetensors")]) == 0
     assert target.read_bytes() == (tmp_path / "other.safetensors").read_bytes()
-    told = job(client)
-    assert target == tmp_path / "runs" / "made" / "result.safetensors" and str(target) in told["message"]
-    assert "tensors changed" in told["message"] and told["done"] == told["total"] > 100
+    state = job(client)
+    assert target == tmp_path / "runs" / "made" / "result.safetensors" and str(target) in state["message"]
+    assert "tensors changed" in state["message"] and state["done"] == state["total"] > 100
     listed = {one["path"]: one for one in client.get(f"{V1}/tools").json()["files"]}
     assert listed[str(target)]["kind"] == "checkpoint" and listed[str(files["base"])]["kind"] == "checkpoint"
 
@@ -157,10 +157,10 @@ def test_the_command_line_has_the_same_tools(capsys: pytest.CaptureFixture[str])
     for tool in TOOLS:
         with pytest.raises(SystemExit):
             main(["tools", tool.name, "--help"])
-        told = capsys.readouterr().out
+        help_text = capsys.readouterr().out
         for field in tool.fields:
             word = {**names, "file": "FILE", "form": "OUT", **({"source": "IN"} if tool.name == "convert" else {})}
-            assert word.get(field.name, f"--{field.name.replace('_', '-')}") in told, (tool.name, field.name)
+            assert word.get(field.name, f"--{field.name.replace('_', '-')}") in help_text, (tool.name, field.name)
 
 
 def test_nothing_is_written_over(client: TestClient, files: dict[str, Path], tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_it_is_stopped_and_leaves_no_half_file(
     assert client.post(f"{V1}/tools/stop", json={}).status_code == 409
 
 
-def test_a_run_that_trains_goes_on(client: TestClient, desk: Desk, data: Path, files: dict[str, Path]) -> None:
+def test_a_training_run_continues(client: TestClient, desk: Desk, data: Path, files: dict[str, Path]) -> None:
     run = desk.runs.start(setting.values(data, "train.length=100000", "save.every=0"))
     until(lambda: setting.state(desk, run) == "training")
     made(client, "merge", base=files["base"], loras=rows((files["lora0"], 1)))
@@ -267,7 +267,7 @@ def test_a_run_that_trains_goes_on(client: TestClient, desk: Desk, data: Path, f
     made(client, "resize", "smaller", source=saves[0]["path"], rank=1)
 
 
-def test_whoever_sees_an_end_sees_all_of_it(
+def test_an_ended_job_is_already_in_its_file(
     client: TestClient, desk: Desk, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What came of it is in the file too, however long writing takes."""
@@ -313,8 +313,8 @@ def test_what_a_killed_program_has_left_is_taken_away(data: Path, files: dict[st
     folder = tmp_path / "runs" / "made"
     assert sorted(path.name[:8] for path in folder.iterdir()) == [".result-", "result.y"]
     again = setting.desk(data, tmp_path / "runs")
-    told = job(our_page(again))
-    assert told["state"] == "stopped" and "Interrupted" in told["message"]
+    state = job(our_page(again))
+    assert state["state"] == "stopped" and "Interrupted" in state["message"]
     assert list(folder.iterdir()) == []
     again.close()
 
@@ -341,10 +341,10 @@ def test_facts_and_imports(client: TestClient, files: dict[str, Path]) -> None:
         assert answer.status_code == 200, answer.text
         return answer.json()  # type: ignore[no-any-return]
 
-    told = look("metadata", files["lora0"])
-    facts = {fact["name"]: fact["value"] for fact in told["facts"]}
+    inspected = look("metadata", files["lora0"])
+    facts = {fact["name"]: fact["value"] for fact in inspected["facts"]}
     assert facts["Kind"] == "LoRA" and facts["Ranks"].startswith("4 (") and facts["Number formats"].startswith("F32 (")
-    assert {"name": "ss_tag_frequency", "value": '{"a": 1}'} in told["metadata"]
+    assert {"name": "ss_tag_frequency", "value": '{"a": 1}'} in inspected["metadata"]
     half = files["lora0"].with_name("half.safetensors")
     save_file({"lora_unet_x.lora_down.weight": torch.zeros(4, 8)}, half)
     facts = {fact["name"]: fact["value"] for fact in look("metadata", half)["facts"]}

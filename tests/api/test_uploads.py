@@ -60,7 +60,7 @@ def packed(*entries: tuple[str | zipfile.ZipInfo, bytes], how: int = zipfile.ZIP
 
 
 def send(client: TestClient, folder: Path | str, *files: tuple[str, bytes]) -> dict[str, Any]:
-    """Send files and finish; what the server says, and ``errors`` of single files."""
+    """Send files and finish; return the server's answer, with the ``errors`` of single files."""
     begun = client.post(f"{V1}/uploads", json={"folder": str(folder), "name": "mine"})
     assert begun.status_code == 200, begun.text
     upload, errors = begun.json()["id"], []
@@ -82,7 +82,7 @@ def one_line(sentences: list[str]) -> bool:
     return all("\n" not in text and text[-1:] in ".)" for text in sentences)
 
 
-def test_a_new_folder_beside_the_runs_gets_what_was_sent(client: TestClient, desk: Desk):
+def test_a_new_folder_among_the_runs_receives_the_upload(client: TestClient, desk: Desk):
     done = send(client, "", ("a.png", png()), ("sub/b.PNG", png(1)), ("a.txt", b"one"), ("notes.md", b"x"))
     folder = Path(done["folder"])
     assert folder == desk.folder / "datasets" / "mine"
@@ -125,7 +125,7 @@ def test_names_that_are_taken_are_not_written_over(client: TestClient, tmp_path:
     assert (again["pictures"], again["same"]) == (0, 1) and len(tree(folder)) == 7
 
 
-def test_a_picture_never_gets_the_words_of_another_with_its_name(client: TestClient, tmp_path: Path):
+def test_a_picture_never_gets_the_caption_of_another_with_its_name(client: TestClient, tmp_path: Path):
     folder = tmp_path / "dogs"
     save(folder / "dog.jpg", image(64, 64, 1))
     (folder / "dog.txt").write_text("a red dog")
@@ -138,7 +138,7 @@ def test_a_picture_never_gets_the_words_of_another_with_its_name(client: TestCli
     assert (folder / "dog (3).webp").is_file(), "without words of its own it gets none"
 
 
-def test_pictures_that_share_words_as_they_were_sent_share_them(client: TestClient, tmp_path: Path):
+def test_pictures_that_share_a_caption_in_an_upload_share_it(client: TestClient, tmp_path: Path):
     sent = [("dog.jpg", png(1)), ("dog.png", png(2)), ("dog.txt", b"a dog")]
     for _ in range(2):
         done = send(client, tmp_path / "dogs", *sent)
@@ -155,7 +155,7 @@ def test_another_mask_makes_no_second_picture(client: TestClient, tmp_path: Path
     assert (folder / "cat-mask.png").read_bytes() == png(2)
 
 
-def test_names_that_differ_in_capitals_are_said(client: TestClient, tmp_path: Path):
+def test_names_that_differ_in_capitals_are_mentioned(client: TestClient, tmp_path: Path):
     sent = ("A.png", png(1)), ("a.png", png(2)), ("a.PNG", png(1)), ("b.txt", b"one"), ("b.txt", b"two")
     done = send(client, tmp_path / "cats", *sent)
     assert tree(tmp_path / "cats") == ["A.png", "b.txt"]
@@ -168,7 +168,7 @@ def test_names_that_differ_in_capitals_are_said(client: TestClient, tmp_path: Pa
 
 
 def test_cancelling_ends_what_is_being_unpacked(desk: Desk, tmp_path: Path, monkeypatch: Any):
-    """Asked for from the middle of it: the next file of the archive isn't taken any more."""
+    """Cancelled in the middle: the next file of the archive isn't unpacked."""
     upload = desk.uploads.begin(str(tmp_path / "cats"), "")
     receiver = desk.uploads.receive(upload.id, "cats.zip")
     assert receiver is not None
@@ -193,7 +193,7 @@ def test_cancelling_ends_what_is_being_unpacked(desk: Desk, tmp_path: Path, monk
     assert len(upload.files) == 3 and not (tmp_path / "cats").exists()
 
 
-def test_two_that_sweep_at_once_disturb_nobody(data: Path, tmp_path: Path, monkeypatch: Any):
+def test_two_sweeps_at_once_do_not_interfere(data: Path, tmp_path: Path, monkeypatch: Any):
     desk = setting.desk(data, tmp_path / "runs")
     monkeypatch.setattr(uploads, "STALE", -1.0)
     fill(tmp_path / "cats", 1)
@@ -321,7 +321,7 @@ def test_odd_names_are_names(client: TestClient, tmp_path: Path, name: str):
     assert taken["renamed"] == 1 and taken["pictures"] == 1
 
 
-def test_a_read_only_folder_is_said_and_nothing_is_lost(client: TestClient, tmp_path: Path):
+def test_a_read_only_folder_is_an_error_message_and_nothing_is_lost(client: TestClient, tmp_path: Path):
     """The system's own read-only file system: not even root can write there."""
     folder = Path("/sys/kernel")
     if os.access(folder, os.W_OK) and not _refuses(folder):
@@ -368,7 +368,7 @@ desk.close()
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_folder_that_vanishes_is_said(client: TestClient, tmp_path: Path):
+def test_a_folder_that_vanishes_is_named(client: TestClient, tmp_path: Path):
     folder = tmp_path / "cats"
     fill(folder, 1)
     upload = client.post(f"{V1}/uploads", json={"folder": str(folder)}).json()["id"]
@@ -423,7 +423,7 @@ def test_a_file_comes_as_plain_bytes_with_the_token(client: TestClient, tmp_path
     assert client.post(f"{V1}/uploads/{'0' * 16}/files?name=a.png", content=b"", headers=BYTES).status_code == 404
 
 
-def test_what_nobody_ended_is_thrown_away(client: TestClient, desk: Desk, tmp_path: Path, monkeypatch: Any):
+def test_abandoned_uploads_are_removed(client: TestClient, desk: Desk, tmp_path: Path, monkeypatch: Any):
     left = tmp_path / "cats" / ".sdft" / "incoming" / "0123"
     save(left / "0-x", image(), format="PNG")
     os.utime(left, (0, 0))

@@ -1,4 +1,4 @@
-"""The table of methods: each begins as the page begins, and the page that lies in docs says what it must."""
+"""The table of methods: each starts from the page's preset, and docs/methods.md has the rows and figures it must."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def figures(row: method_rows.Row, **more: object) -> dict[str, object]:
     }
 
 
-def test_the_page_is_written_from_what_lies_in_the_work_folder(tmp_path: Path) -> None:
+def test_the_page_is_written_from_the_work_folder(tmp_path: Path) -> None:
     work, docs = tmp_path / "work", tmp_path / "docs"
     docs.mkdir()
     known = [row for row in method_rows.ROWS if row.name in ("lora", "lokr", "held-by-nothing")]
@@ -73,7 +73,7 @@ def rows_of(page: str) -> dict[str, list[str]]:
 
 
 def test_what_the_page_in_docs_says() -> None:
-    """Made anew with worse figures, it is not let in."""
+    """A new page with worse figures is refused."""
     found = rows_of((methods.DOCS / "methods.md").read_text(encoding="utf-8"))
     assert found.keys() == {row.name for row in method_rows.ROWS}
     for name in TAUGHT:

@@ -49,13 +49,13 @@ CASES: list[tuple[dict[str, Any], str, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("wish", "before", "after"), CASES)
-def test_edits(wish: dict[str, Any], before: str, after: str | None) -> None:
-    assert parse_edit(wish).apply([before]) == [after]
+@pytest.mark.parametrize(("edit_spec", "before", "after"), CASES)
+def test_edits(edit_spec: dict[str, Any], before: str, after: str | None) -> None:
+    assert parse_edit(edit_spec).apply([before]) == [after]
 
 
 @pytest.mark.parametrize(
-    ("wish", "says"),
+    ("edit_spec", "says"),
     [
         ({}, "no edit"),
         ({"do": "explode"}, "no edit 'explode'"),
@@ -71,9 +71,9 @@ def test_edits(wish: dict[str, Any], before: str, after: str | None) -> None:
         ({"do": "trigger_first", "trigger": ""}, "no trigger"),
     ],
 )
-def test_refused(wish: dict[str, Any], says: str) -> None:
+def test_refused(edit_spec: dict[str, Any], says: str) -> None:
     with pytest.raises(CaptionsError, match=says):
-        parse_edit(wish)
+        parse_edit(edit_spec)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_refused(wish: dict[str, Any], says: str) -> None:
         ("a" * 2000, "", "shorter"),
     ],
 )
-def test_regular_expressions_that_are_none(find: str, new: str, says: str) -> None:
+def test_invalid_regular_expressions(find: str, new: str, says: str) -> None:
     with pytest.raises(CaptionsError, match=says):
         regex.replace(find, new, ["aaa"])
 

@@ -34,21 +34,21 @@ def test_one_file_there_and_back(found: CaptionStore, format: str) -> None:
 
 def test_diffusers_reads_the_jsonl(found: CaptionStore) -> None:
     lines = interchange.format_file("jsonl", found.in_order, found.root).splitlines()
-    told = {entry["file_name"]: entry["text"] for entry in map(json.loads, lines)}
-    assert told["sub/c.png"] == "<b>html</b>" and told["b.png"] == "Kätzchen 😀 line two"
-    assert all((found.root / name).is_file() for name in told)
+    entries = {entry["file_name"]: entry["text"] for entry in map(json.loads, lines)}
+    assert entries["sub/c.png"] == "<b>html</b>" and entries["b.png"] == "Kätzchen 😀 line two"
+    assert all((found.root / name).is_file() for name in entries)
 
 
 def test_kohyas_names(found: CaptionStore) -> None:
-    told = json.loads(interchange.format_file("meta_cap", found.in_order, found.root))
-    assert told["c"] == {"caption": "<b>html</b>"}
+    entries = json.loads(interchange.format_file("meta_cap", found.in_order, found.root))
+    assert entries["c"] == {"caption": "<b>html</b>"}
     lat = json.loads(interchange.format_file("meta_lat", found.in_order, found.root, 512))
     assert lat["a"]["train_resolution"] == [512, 512]
     folders.make(found.root, {"other/c": "same stem"})
     found.refresh()
-    told = json.loads(interchange.format_file("meta_cap", found.in_order, found.root))
-    assert told[str(found.root / "other/c.png")] == {"caption": "same stem"}
-    read = interchange.read_file("meta_cap", json.dumps(told), found.in_order)
+    entries = json.loads(interchange.format_file("meta_cap", found.in_order, found.root))
+    assert entries[str(found.root / "other/c.png")] == {"caption": "same stem"}
+    read = interchange.read_file("meta_cap", json.dumps(entries), found.in_order)
     assert [p.name for p, text in zip(found.in_order, read.texts, strict=True) if text == "same stem"] == [
         "other/c.png"
     ]
@@ -80,7 +80,7 @@ def test_how_two_texts_are_joined() -> None:
         joined("mix", "a", "b")
 
 
-def test_files_beside_the_pictures(found: CaptionStore, tmp_path: Path) -> None:
+def test_files_next_to_the_pictures(found: CaptionStore, tmp_path: Path) -> None:
     (found.root / "a.caption").write_bytes("ein Kätzchen\r\n".encode("latin-1"))
     assert interchange.read_beside("caption", found.in_order, found.may_read).texts == [
         "ein Kätzchen",
@@ -115,8 +115,8 @@ def test_a_csv_opens_elsewhere(found: CaptionStore) -> None:
 
 def test_an_exact_name_goes_before_a_longer_path(tmp_path: Path) -> None:
     found = CaptionStore(folders.make(tmp_path / "set", {"1": None, "img": None}))
-    told = [("1.png", "mine"), ("concept_b/1.png", "other")]
-    for lines in (told, told[::-1]):
+    captions = [("1.png", "mine"), ("concept_b/1.png", "other")]
+    for lines in (captions, captions[::-1]):
         content = "".join(json.dumps({"file_name": name, "text": text}) + "\n" for name, text in lines)
         read = interchange.read_file("jsonl", content, found.in_order)
         assert read.texts == ["mine", None] and read.unmatched == ["concept_b/1.png"]
@@ -134,7 +134,7 @@ def test_signs_that_end_lines_elsewhere_stand_in_jsonl(found: CaptionStore) -> N
     ]
 
 
-def test_a_file_beside_a_picture_that_is_no_caption(found: CaptionStore) -> None:
+def test_a_file_next_to_a_picture_that_is_not_a_caption(found: CaptionStore) -> None:
     with open(found.root / "a.caption", "wb") as file:
         file.truncate(200_000)
     with pytest.raises(CaptionsError, match=r"a\.caption.*64 kB"):

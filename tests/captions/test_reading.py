@@ -29,27 +29,27 @@ def test_counts_are_those_of_the_tokenizer() -> None:
 
 @pytest.mark.parametrize("caption", CAPTIONS)
 def test_a_reading_adds_up(caption: str) -> None:
-    told = reading.read(caption)
-    assert told.count == sum(len(chunk) for chunk in told.chunks) == sum(part.tokens for part in told.parts)
-    assert all(len(chunk) <= 75 for chunk in told.chunks) and len(told.chunks) == len(
+    found = reading.read(caption)
+    assert found.count == sum(len(chunk) for chunk in found.chunks) == sum(part.tokens for part in found.parts)
+    assert all(len(chunk) <= 75 for chunk in found.chunks) and len(found.chunks) == len(
         model_text.prompt_chunks(tokenizer(), caption)
     )
-    assert sum(part.share for part in told.parts) == pytest.approx(1) or not told.parts
-    assert bool(told.cut) == (told.count > 75) == bool(told.advice and "chunks" in told.advice[0])
+    assert sum(part.share for part in found.parts) == pytest.approx(1) or not found.parts
+    assert bool(found.cut) == (found.count > 75) == bool(found.advice and "chunks" in found.advice[0])
 
 
 def test_a_word_of_a_hundred_thousand_letters_takes_no_time() -> None:
     started = time.process_time()
-    told = reading.read("ab" * 50_000)
-    assert told.count > 1_000 and reading.Counter().counts(["ab" * 30_000, "é" * 30_000])[0] > 1_000
+    found = reading.read("ab" * 50_000)
+    assert found.count > 1_000 and reading.Counter().counts(["ab" * 30_000, "é" * 30_000])[0] > 1_000
     assert time.process_time() - started < 5
 
 
 def test_parts_and_pieces() -> None:
-    told = reading.read("sks dog, a very red ball, tree")
-    assert [(part.text, part.tokens) for part in told.parts] == [("sks dog", 3), ("a very red ball", 5), ("tree", 1)]
-    assert [piece.text for piece in told.chunks[0]] == ["sks", "dog", ",", "a", "very", "red", "ball", ",", "tree"]
-    assert told.strategy == "tags" and "a very red ball" in told.advice[0]
+    found = reading.read("sks dog, a very red ball, tree")
+    assert [(part.text, part.tokens) for part in found.parts] == [("sks dog", 3), ("a very red ball", 5), ("tree", 1)]
+    assert [piece.text for piece in found.chunks[0]] == ["sks", "dog", ",", "a", "very", "red", "ball", ",", "tree"]
+    assert found.strategy == "tags" and "a very red ball" in found.advice[0]
     assert reading.read("sks dog").strategy == "trigger"
     assert reading.read("a photo of a sks dog that sleeps on a sofa").strategy == "sentence"
     long = reading.read(", ".join(f"word{n} and more" for n in range(30)))
@@ -58,12 +58,14 @@ def test_parts_and_pieces() -> None:
 
 
 def test_the_tag_table() -> None:
-    told = frequency.count_tags(["sks dog, tree, Red", "sks dog, tree", "sks dog, red, tree, red", "tree", ""], "sks")
-    rows = {row.tag: row for row in told.tags}
-    assert told.captions == 4 and told.tags[0].tag == "tree"
+    counted = frequency.count_tags(
+        ["sks dog, tree, Red", "sks dog, tree", "sks dog, red, tree, red", "tree", ""], "sks"
+    )
+    rows = {row.tag: row for row in counted.tags}
+    assert counted.captions == 4 and counted.tags[0].tag == "tree"
     assert (rows["tree"].count, rows["tree"].position, rows["tree"].with_trigger) == (4, (2 + 2 + 3 + 1) / 4, 3)
-    assert rows["tree"].fused and not rows["sks dog"].fused and "'tree' is in all 4 captions" in told.text
-    red = next(row for row in told.tags if row.tag.lower() == "red")
+    assert rows["tree"].fused and not rows["sks dog"].fused and "'tree' is in all 4 captions" in counted.text
+    red = next(row for row in counted.tags if row.tag.lower() == "red")
     assert red.count == 2 and {red.tag, *red.variants} == {"Red", "red"}
     assert frequency.count_tags(["a, b", "a"], "a").text == "" and frequency.count_tags([], "").captions == 0
 

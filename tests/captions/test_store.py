@@ -24,9 +24,9 @@ from sdft_ext.captions.store import CaptionStore
 from . import folders
 
 
-def change(found: CaptionStore, names: str | list[str] | None, **wish: Any) -> EditResult:
+def change(found: CaptionStore, names: str | list[str] | None, **edit_spec: Any) -> EditResult:
     """One edit of these pictures (named without ending), or of all."""
-    chosen = parse_edit(wish)
+    chosen = parse_edit(edit_spec)
 
     def plan() -> Any:
         wanted = [names] if isinstance(names, str) else names
@@ -80,7 +80,7 @@ def test_each_file_keeps_its_code_and_its_line_endings(tmp_path: Path) -> None:
     }
 
 
-def test_a_letter_that_the_code_lacks_makes_it_utf8_and_is_said(tmp_path: Path) -> None:
+def test_a_character_that_the_encoding_lacks_makes_it_utf8_and_is_mentioned(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "Kätzchen\n".encode("latin-1"), "b": "x"})
     found = CaptionStore(tmp_path)
     change(found, "a", do="set", text="Kätzchen 😀")
@@ -138,7 +138,7 @@ def test_undo_and_redo_outlive_the_program(tmp_path: Path) -> None:
     assert found.redo_label is None and shown(CaptionStore(tmp_path)) == shown(found)
 
 
-def test_a_torn_line_is_passed_over_and_the_next_one_begins_anew(tmp_path: Path) -> None:
+def test_a_torn_line_is_skipped_and_the_next_one_is_whole(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two"})
     found = CaptionStore(tmp_path)
     change(found, "a", do="set", text="first")
@@ -156,7 +156,7 @@ def test_a_torn_line_is_passed_over_and_the_next_one_begins_anew(tmp_path: Path)
     assert shown(CaptionStore(tmp_path)) == {"a": "first", "b": "second"}
 
 
-def test_a_long_journal_is_written_anew_with_the_latest_edits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_journal_is_rewritten_with_the_latest_edits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_of, "REWRITE_BYTES", 4_000)
     monkeypatch.setattr(journal_of, "KEEP_BYTES", 2_000)
     folders.make(tmp_path, {"a": "one", "b": "two"})
@@ -334,7 +334,7 @@ def test_undo_keeps_the_texts_of_pictures_that_are_away_or_locked(tmp_path: Path
 def test_a_text_is_on_the_disk_before_it_takes_the_old_ones_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A power cut can't be had in a test; whether the system was told to write at each moment can."""
+    """A test can't cut the power, but it can check that every file was synced in time."""
     file = tmp_path / "a.txt"
     file.write_bytes(b"old")
     synced: list[int] = []
@@ -360,7 +360,7 @@ def test_a_picture_that_is_changed_in_place_is_another_one(tmp_path: Path) -> No
     assert [(p.name, p.width, p.height) for p in found.changed_since(before)] == [("a.png", 48, 40)]
 
 
-def test_a_folder_without_pictures_is_said_each_time(tmp_path: Path) -> None:
+def test_a_folder_without_pictures_is_an_error_each_time(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one"})
     found = CaptionStore(tmp_path)
     (tmp_path / "a.png").unlink()
@@ -370,7 +370,7 @@ def test_a_folder_without_pictures_is_said_each_time(tmp_path: Path) -> None:
             found.refresh()
 
 
-def test_what_no_longer_reads_the_same_is_said_when_it_is_written_anew(tmp_path: Path) -> None:
+def test_a_caption_that_reads_differently_when_rewritten_is_mentioned(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": b"one\r\ntwo\nthree\r\n", "b": codecs.BOM_UTF16_LE + b"a\x00\x00\xd8", "c": "fine"})
     found = CaptionStore(tmp_path)
     change(found, None, do="add", tags=["x"])
@@ -378,7 +378,7 @@ def test_what_no_longer_reads_the_same_is_said_when_it_is_written_anew(tmp_path:
     assert len(notes) == 2 and "a.txt" in notes[0] and "b.txt" in notes[1]
 
 
-def test_an_edit_that_is_kept_but_cannot_be_saved_by_itself_says_so(
+def test_an_edit_that_autosave_cannot_write_is_kept_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders.make(tmp_path, {"a": "one"})
@@ -397,7 +397,7 @@ def test_an_edit_that_is_kept_but_cannot_be_saved_by_itself_says_so(
     assert state(CaptionStore(tmp_path), "a") == "changed"
 
 
-def test_an_edit_is_worked_out_before_the_folder_is_held(tmp_path: Path) -> None:
+def test_an_edit_is_computed_before_the_folder_is_locked(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "one", "b": "two"})
     found, other = CaptionStore(tmp_path), CaptionStore(tmp_path)
     planned: list[dict[str, str]] = []

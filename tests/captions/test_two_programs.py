@@ -245,7 +245,7 @@ def test_a_kill_while_the_other_text_is_kept_writes_nothing_over_it(tmp_path: Pa
     assert (tmp_path / "a.txt").read_text() == "theirs"
 
 
-def test_what_a_killed_program_left_beside_a_file_blocks_no_save(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_program_block_no_save(tmp_path: Path) -> None:
     folders.make(tmp_path, {"a": "old"})
     left = [tmp_path / f".a.{os.getpid():x}-{number:x}.sdft-tmp" for number in range(2_000)]
     for path in left:
@@ -257,7 +257,7 @@ def test_what_a_killed_program_left_beside_a_file_blocks_no_save(tmp_path: Path)
 
 
 def test_a_text_that_was_put_aside_stays(tmp_path: Path) -> None:
-    """A killed program may have held another program's last words in its hands."""
+    """A killed program may have read another program's last edit without writing it."""
     folders.make(tmp_path, {"a": "old"})
     aside = tmp_path / ".a.0123.sdft-aside"
     aside.write_text("theirs")

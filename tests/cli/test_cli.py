@@ -112,7 +112,7 @@ def test_recipes_that_can_not_be_used(capsys, tmp_path):
     failed(capsys, USAGE, "train.batch_size", "many", "whole number")
 
 
-def test_folders_that_are_no_runs(capsys, tmp_path):
+def test_folders_that_are_not_runs(capsys, tmp_path):
     for command in ("resume", "report"):
         assert main([command, str(tmp_path)]) == USAGE
         failed(capsys, USAGE, tmp_path)
@@ -200,7 +200,7 @@ def test_debug_shows_where(capsys, tmp_path):
         assert "Traceback" in capsys.readouterr().err
 
 
-def test_what_is_not_expected_is_said_so(capsys, monkeypatch, tmp_path):
+def test_an_unexpected_error_says_so(capsys, monkeypatch, tmp_path):
     def broken(*_):
         raise ZeroDivisionError("oops")
 
@@ -227,7 +227,7 @@ def test_masked_loss_without_any_mask_is_mentioned(capsys, data, tmp_path):
     assert "mask" in said.lower()
 
 
-def test_a_reader_that_goes_away_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     if os.name == "nt":
         pytest.skip("no shell pipe")
     command = f"{sys.executable} -m sdft_ext recipe --docs | head -1; exit ${{PIPESTATUS[0]}}"
@@ -251,7 +251,7 @@ def test_the_page_names_the_package_that_it_lacks(package):
     assert done.stderr.startswith(f"The page needs {package}") and "pip install '.[page]'" in done.stderr
 
 
-def test_a_home_folder_that_does_not_exist_is_said(capsys):
+def test_a_home_folder_that_does_not_exist_is_named(capsys):
     assert main(["scan", "~no-such-user/model.ckpt"]) != OK
     assert "sdft: unexpected" not in capsys.readouterr().err
     assert main(["tools", "metadata", "~no-such-user/model.safetensors"]) != OK
@@ -260,7 +260,7 @@ def test_a_home_folder_that_does_not_exist_is_said(capsys):
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
-def test_a_full_memory_is_said_on_the_command_line(error, monkeypatch, capsys):
+def test_a_full_memory_is_an_error_message_on_the_command_line(error, monkeypatch, capsys):
     def full(*arguments, **more):
         raise error
 

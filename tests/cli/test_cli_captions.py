@@ -18,8 +18,8 @@ def root(tmp_path: Path) -> Path:
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> str:
     assert main(["captions", *map(str, arguments)]) == code
-    told = capsys.readouterr()
-    return told.out + told.err
+    output = capsys.readouterr()
+    return output.out + output.err
 
 
 def test_find_edit_undo(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,11 +53,11 @@ def test_what_the_page_has_not_saved_stays_unsaved(root: Path, capsys: pytest.Ca
 
 
 def test_count(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = said(capsys, "tags", root, "--trigger", "sks dog")
-    assert "4  100.0%" in told and "'outdoors' is in all 4 captions" in told
+    output = said(capsys, "tags", root, "--trigger", "sks dog")
+    assert "4  100.0%" in output and "'outdoors' is in all 4 captions" in output
     assert json.loads(said(capsys, "tags", root, "--json"))["captions"] == 4
-    told = said(capsys, "tokens", root, "--most", 1)
-    assert "7 tokens in 1 chunk(s)" in told and "42.9%  sks dog" in told and "0 longer than 75" in told
+    output = said(capsys, "tokens", root, "--most", 1)
+    assert "7 tokens in 1 chunk(s)" in output and "42.9%  sks dog" in output and "0 longer than 75" in output
 
 
 def test_in_and_out(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 def test_a_caption_of_nearly_the_pictures_name_is_used_or_named(
     picture: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is said is what the quick report says, which stands at a run's start (jhc13/taggui#57)."""
+    """The output is that of the quick report at a run's start (jhc13/taggui#57)."""
     folder = tmp_path / "pictures"
     images.save(folder / picture)
     (folder / text).write_text("sks thing, lying in the grass")

@@ -71,7 +71,7 @@ def test_a_run_that_diverges_fails(recipe, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent in another way there")
-def test_ctrl_c_saves_and_resume_goes_on(recipe, tmp_path):
+def test_ctrl_c_saves_and_resume_continues(recipe, tmp_path):
     run, whole = tmp_path / "runs" / "cat", tmp_path / "whole" / "cat"
     long = ["train.length=60", "train.schedule=constant"]
     command = [sys.executable, "-m", "sdft_ext", "train", str(recipe), *long]

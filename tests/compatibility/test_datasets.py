@@ -61,14 +61,14 @@ def test_unsaved_captions_are_there_with_their_history(page: Page, cat: Path) ->
 
 
 def test_caption_edits_are_redone_undone_and_saved(page: Page, cat: Path) -> None:
-    wish = {"folder": page.folder, "opened": page.post("captions/open", folder=page.folder)["opened"]}
-    page.post("captions/redo", **wish)
-    assert page.post("captions/save", **wish)["saved"] == 3
+    target = {"folder": page.folder, "opened": page.post("captions/open", folder=page.folder)["opened"]}
+    page.post("captions/redo", **target)
+    assert page.post("captions/save", **target)["saved"] == 3
     assert (cat / "3.txt").read_text() == "a cat, tag 3, red, lying, on a sofa"
     assert (cat / "2.txt").read_text() == "a cat, tag 2, grey, lying, on grass"
     for _ in range(3):
-        page.post("captions/undo", **wish)
-    page.post("captions/save", **wish)
+        page.post("captions/undo", **target)
+    page.post("captions/save", **target)
     assert (cat / "3.txt").read_text() == "a cat, tag 3, red, sitting, on grass", "as it was before the first edit"
 
 
@@ -88,7 +88,7 @@ def copies(page: Page) -> list[set[str]]:
     return [{file["name"] for file in group["files"]} for group in groups]
 
 
-def test_copies_that_are_kept_are_no_finding(page: Page, cat: Path) -> None:
+def test_copies_that_are_kept_are_not_reported(page: Page, cat: Path) -> None:
     assert copies(page) == []
     (cat / ".sdft" / "kept.json").unlink()
     assert copies(page) == [{"0.png", "0 again.png"}]

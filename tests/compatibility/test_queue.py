@@ -33,7 +33,7 @@ def test_the_queue_is_there_and_waits_for_its_user(client: TestClient, home: Pat
     assert killed["state"] == "stopped" and killed["message"].startswith("Interrupted")
 
 
-def test_the_queue_goes_on(client: TestClient, desk: Desk, home: Path) -> None:
+def test_the_queue_continues(client: TestClient, desk: Desk, home: Path) -> None:
     place = home / "runs" / "regularization" / drawing(home) / "pictures"
     (first,) = place.glob("*.png")
     drawn = first.stat().st_mtime_ns
@@ -62,6 +62,6 @@ def test_the_last_tool_and_what_it_made_are_remembered(client: TestClient, home:
     assert files[str(made)] == "lora"
 
 
-def test_what_lies_in_the_trash_is_no_run(client: TestClient, home: Path) -> None:
+def test_a_folder_in_the_trash_is_not_a_run(client: TestClient, home: Path) -> None:
     assert (home / "runs" / "trash" / "cat-3" / "recipe.yaml").is_file()
     assert not {"trash", "cat-3", "made", "regularization"} & {run["id"] for run in got(client, "runs")["runs"]}

@@ -39,6 +39,6 @@ def test_every_setting_has_the_value_that_it_had(name: str, home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_written_again_it_says_the_same(name: str, home: Path) -> None:
+def test_a_report_written_again_is_the_same(name: str, home: Path) -> None:
     recipe = recipe_file.read(home / "recipes" / f"{name}.yaml")
     assert recipe_file.loads(recipe_file.dumps(recipe)) == recipe

@@ -88,8 +88,8 @@ def test_two_runs_are_compared(client: TestClient) -> None:
 
 
 def test_a_picture_that_the_page_made_a_preview_is_replaced_unasked(client: TestClient) -> None:
-    wish = {"set": "concept", "number": 0, "step": 2, "save": 4}
-    assert client.post(f"{V1}/runs/{FINISHED}/preview", json=wish).status_code == 200
+    body = {"set": "concept", "number": 0, "step": 2, "save": 4}
+    assert client.post(f"{V1}/runs/{FINISHED}/preview", json=body).status_code == 200
 
 
 def test_saves_in_a_hosts_folders_are_found(client: TestClient, home: Path) -> None:
@@ -125,7 +125,7 @@ def resumed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs
 
 
-def test_a_stopped_run_goes_on_from_its_state(resumed: Path) -> None:
+def test_a_stopped_run_continues_from_its_state(resumed: Path) -> None:
     run, whole, before = resumed / STOPPED, resumed / FINISHED, WRITTEN / "run_folders" / STOPPED
     assert max(numbers(log(before))) == 3
     assert log(run)[: len(log(before))] == log(before), "no line is lost, and none is written again"
@@ -169,7 +169,7 @@ def apart(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_run_of_each_method_goes_on_from_its_state(name: str, home: Path) -> None:
+def test_a_run_of_each_method_continues_from_its_state(name: str, home: Path) -> None:
     run = home / "runs" / f"method-{name}"
     before = log(run)
     kept = [line for line in before if json.loads(line)["step"] <= 2]

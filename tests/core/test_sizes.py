@@ -18,7 +18,7 @@ PAGE_FUNCTION_LINES = 100
 """A function that draws a panel holds what all of its controls share, so the page's may be longer."""
 SUFFIXES = (".py", ".mjs", ".ts", ".css")
 MANY_PARAMETERS = {"setting"}
-"""Each of its parameters is one thing that a documented field of the recipe says of itself."""
+"""Each of its parameters is an attribute of a recipe field, documented there."""
 
 
 def files(*places: str, suffixes: Container[str] = (".py",)) -> Iterator[Path]:

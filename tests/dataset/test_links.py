@@ -69,7 +69,7 @@ def test_a_link_to_anywhere_neither_hangs_nor_breaks_the_dataset(data: Path, tar
     assert ("loop" in skipped(found)) == (target != ".")
 
 
-def test_a_dataset_of_nothing_but_links_out_says_so(data: Path) -> None:
+def test_a_dataset_of_nothing_but_links_out_is_an_error(data: Path) -> None:
     (data / "own.png").unlink()
     with pytest.raises(DatasetError, match="is a link that leads out"):
         scan(recipe(data))
@@ -83,7 +83,7 @@ def test_nothing_is_moved_through_a_link(data: Path) -> None:
     assert (data.parent / "outside" / "secret.png").is_file() and not os.path.lexists(data / "linked.png")
 
 
-def test_what_is_a_way_through_a_link(data: Path) -> None:
+def test_which_paths_lead_through_a_link(data: Path) -> None:
     assert links.link_to(data, data / "own.png") is None
     assert links.link_to(data, data / "new" / "file.png") is None
     assert links.link_to(data, data / "sub" / "other.png") == data / "sub"
@@ -112,7 +112,7 @@ def make(path: Path, kind: str) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
 @pytest.mark.parametrize("name", ["b.png", "a.txt", "a-mask.png"])
-def test_what_is_no_file_is_left_out_and_named(tmp_path: Path, name: str, kind: str) -> None:
+def test_special_files_are_left_out_and_named(tmp_path: Path, name: str, kind: str) -> None:
     save(tmp_path / "a.png")
     make(tmp_path / name, kind)
     found = scan(recipe(tmp_path, linked_folder="/dev" if kind == "device" else ""))

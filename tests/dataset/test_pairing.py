@@ -46,7 +46,7 @@ def test_captions(pictures: list[str], texts: list[str], found: dict[str, str], 
     assert pairing.captions(pictures, texts, {"heic"}) == (found, unused)
 
 
-def told(settings: object, found: Scan, **train: object) -> str:
+def summary(settings: object, found: Scan, **train: object) -> str:
     return summarize(found, Plan(found, settings, TrainRecipe(**train))).text  # type: ignore[arg-type]
 
 
@@ -55,9 +55,9 @@ def test_a_caption_without_a_picture_is_named_before_training(tmp_path: Path) ->
     (tmp_path / "b.txt").write_text("lost")
     found = scan(recipe(tmp_path))
     assert [path.name for path in found.unused_texts] == ["b.txt"]
-    assert "1 text file (b.txt) has no picture of the same name" in told(recipe(tmp_path), found)
+    assert "1 text file (b.txt) has no picture of the same name" in summary(recipe(tmp_path), found)
     unread = recipe(tmp_path, captions="filename")
-    assert "b.txt" not in told(unread, scan(unread))
+    assert "b.txt" not in summary(unread, scan(unread))
     assert any("b.txt" in text for text in CaptionStore(tmp_path).problems)
 
 
@@ -88,7 +88,7 @@ def test_of_two_masks_the_own_one_counts(tmp_path: Path) -> None:
     assert [p.mask_path for p in scan(recipe(tmp_path)).pictures] == [tmp_path / "cat-mask.png"]
 
 
-def test_masks_in_a_place_where_they_are_no_masks_are_named(tmp_path: Path) -> None:
+def test_masks_in_a_place_where_they_are_not_used_are_named(tmp_path: Path) -> None:
     save(tmp_path / "cat.png")
     save(tmp_path / "dog-mask.png", image(mode="L"))
     save(tmp_path / "masks" / "cat.png", image(mode="L"))
@@ -100,7 +100,7 @@ def test_masks_in_a_place_where_they_are_no_masks_are_named(tmp_path: Path) -> N
 def test_masked_loss_without_masks_is_advised_against(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     settings = recipe(tmp_path)
-    assert "no picture has a mask" in told(settings, scan(settings), masked_loss=True)
-    assert "mask" not in told(settings, scan(settings))
+    assert "no picture has a mask" in summary(settings, scan(settings), masked_loss=True)
+    assert "mask" not in summary(settings, scan(settings))
     save(tmp_path / "a-mask.png", image(mode="L"))
-    assert "no picture has a mask" not in told(settings, scan(settings), masked_loss=True)
+    assert "no picture has a mask" not in summary(settings, scan(settings), masked_loss=True)

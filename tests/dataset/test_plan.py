@@ -170,7 +170,7 @@ def test_length(length: int, unit: str, steps: int) -> None:
     assert plan.steps_per_epoch == 3 and plan.total_steps == steps
 
 
-def test_accumulation_goes_on_through_the_same_batches() -> None:
+def test_accumulation_continues_with_the_same_batches() -> None:
     scan = scan_of((5, *SQUARE, False, 1), (3, *TALL, False, 1))
     plain, gathered = plan_of(scan, 2), plan_of(scan, 2, accumulation=3)
     assert shown(plain, 12) == shown(gathered, 4)

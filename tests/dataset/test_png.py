@@ -1,4 +1,4 @@
-"""What a PNG says in chunks that Pillow reads late, or in units of its own: orientation and the transparent colour."""
+"""PNG chunks that Pillow reads late, or in other units: the orientation and the transparent colour."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_orientation_of_a_png(tmp_path: Path, kind: str, behind: bool) -> No
         assert shown.width < shown.height
 
 
-def test_exif_goes_before_xmp_and_nonsense_is_no_orientation(tmp_path: Path) -> None:
+def test_exif_takes_precedence_over_xmp_and_nonsense_is_ignored(tmp_path: Path) -> None:
     data = save(tmp_path / "a.png", image(80, 48)).read_bytes()
     place = data.index(b"IEND") - 4
     upright = Image.Exif()

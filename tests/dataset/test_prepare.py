@@ -87,7 +87,7 @@ def test_a_caption_is_the_same_whether_it_is_met_before_the_steps_or_in_one(
     assert torch.equal(in_a_step.context, before.context) and in_a_step.context.dtype == before.context.dtype
 
 
-def test_the_disk_cache_lies_beside_the_runs_and_serves_the_next(tmp_path: Path, model: Model) -> None:
+def test_the_disk_cache_is_among_the_runs_and_serves_the_next(tmp_path: Path, model: Model) -> None:
     fill(tmp_path / "pictures", 3)
     first = prepare(recipe_for(tmp_path, "disk"), model)
     for picture in range(3):

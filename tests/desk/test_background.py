@@ -29,7 +29,7 @@ def test_only_the_background_job_and_the_run_queue_start_threads() -> None:
     assert found == {"background.py", "run_queue.py"}
 
 
-def test_a_job_counts_and_says_what_came_of_it() -> None:
+def test_a_job_reports_progress_and_outcome() -> None:
     job, half, go = Job("working"), threading.Event(), threading.Event()
 
     def work() -> str:
@@ -91,7 +91,7 @@ def test_a_failure_is_a_sentence(error: Exception, message: str, caplog: pytest.
 
 
 def test_an_outcome_is_seen_once_it_is_written(tmp_path: Path) -> None:
-    """Whoever asks while the outcome is being written waits, and then sees what the file says."""
+    """A snapshot during ``on_end`` waits for it, and then agrees with what it wrote."""
     file, writing, go = tmp_path / "job.json", threading.Event(), threading.Event()
 
     def write() -> None:

@@ -1,4 +1,4 @@
-"""What the calculator says beforehand is what the run then does."""
+"""The calculator's answer matches what the run then does."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from tests.desk.setting import values
     ],
 )
 def test_steps_and_saves_are_those_of_the_run(desk: Desk, data: Path, settings: tuple[str, ...]):
-    told = desk.recipes.calculate(values(data, *settings))
-    assert told["problems"] == []
+    answer = desk.recipes.calculate(values(data, *settings))
+    assert answer["problems"] == []
     run = desk.runs.start(values(data, *settings))
     assert desk.queue.wait(60) and desk.library.status(run)["state"] == "finished"
     facts = json.loads((desk.folder / run / "dataset.json").read_text())
-    assert desk.library.status(run)["total"] == told["steps"]
-    assert facts["steps_per_epoch"] == told["steps_per_epoch"]
-    assert [save["step"] for save in desk.library.saves(run)] == told["saves"]
-    assert told["saves_count"] == len(told["saves"])
+    assert desk.library.status(run)["total"] == answer["steps"]
+    assert facts["steps_per_epoch"] == answer["steps_per_epoch"]
+    assert [save["step"] for save in desk.library.saves(run)] == answer["saves"]
+    assert answer["saves_count"] == len(answer["saves"])
     pictures = sum(concept["instance_pictures"] for concept in facts["concepts"])
-    assert (told["pictures"], told["showings"]) == (pictures, facts["showings_per_epoch"])
+    assert (answer["pictures"], answer["showings"]) == (pictures, facts["showings_per_epoch"])
 
 
 @pytest.mark.parametrize("every", [0, 1, 3, 7, 1000])
@@ -63,12 +63,12 @@ def test_saves_are_counted_without_walking_the_steps(every: int, unit: str, firs
 def test_a_run_of_millions_of_steps_is_calculated_at_once(desk: Desk, data: Path):
     desk.recipes.calculate(values(data))
     began = time.monotonic()
-    told = desk.recipes.calculate(values(data, "train.length=9000000", "save.every=2"))
+    answer = desk.recipes.calculate(values(data, "train.length=9000000", "save.every=2"))
     assert time.monotonic() - began < 0.5
-    assert told["saves_count"] == 4_500_000 and len(told["saves"]) < 3000 and told["saves"][-1] == 9_000_000
+    assert answer["saves_count"] == 4_500_000 and len(answer["saves"]) < 3000 and answer["saves"][-1] == 9_000_000
 
 
-def test_a_batch_that_does_not_divide_the_dataset_is_told(desk: Desk, data: Path):
+def test_a_batch_size_that_does_not_divide_the_dataset_is_mentioned(desk: Desk, data: Path):
     plain = ("dataset.concepts.0.regularization=", "dataset.buckets=false")
     assert not _division(desk.recipes.calculate(values(data, *plain, "train.batch_size=3")))
     (sentence,) = _division(desk.recipes.calculate(values(data, *plain, "train.batch_size=2", "train.accumulation=2")))
@@ -85,21 +85,21 @@ def test_warnings_come_from_the_recipe_and_from_the_pictures(desk: Desk, data: P
     for number in range(3):
         save(folder / f"{number}.png", image(64, 64, seed=number))
     (folder / "broken.png").write_bytes(b"no picture")
-    told = desk.recipes.calculate(
+    answer = desk.recipes.calculate(
         values(data, f"dataset.concepts.0.instance={folder}", "train.optimizer=prodigy", "train.learning_rate=1e-4")
     )
-    assert told["problems"] == []
+    assert answer["problems"] == []
     for part in ("1 is usual", "broken.png", "5–20"):
-        assert any(part in sentence for sentence in told["warnings"]), (part, told["warnings"])
+        assert any(part in sentence for sentence in answer["warnings"]), (part, answer["warnings"])
 
 
-def test_all_that_keeps_a_recipe_from_starting_is_told_at_once(desk: Desk, data: Path):
+def test_all_that_keeps_a_recipe_from_starting_is_listed_at_once(desk: Desk, data: Path):
     recipe = values(data)
     recipe["train"] |= {"length": 0, "batch_size": -1}
     recipe["method"]["lora"]["continue_from"] = str(data / "nothing.safetensors")
-    told = desk.recipes.calculate(recipe)["problems"]
+    answer = desk.recipes.calculate(recipe)["problems"]
     for setting in ("train.length", "train.batch_size", "method.lora.continue_from"):
-        assert any(sentence.startswith(setting) for sentence in told), told
+        assert any(sentence.startswith(setting) for sentence in answer), answer
 
 
 def test_what_is_wrong_with_a_folder_names_its_setting(desk: Desk, data: Path, tmp_path: Path):
@@ -114,7 +114,7 @@ def test_what_is_wrong_with_a_folder_names_its_setting(desk: Desk, data: Path, t
 
 
 @pytest.mark.timed
-def test_pictures_are_looked_at_again_only_when_they_change(desk: Desk, data: Path, tmp_path: Path):
+def test_pictures_are_read_again_only_when_they_change(desk: Desk, data: Path, tmp_path: Path):
     folder = tmp_path / "pictures"
     for number in range(400):
         save(folder / f"{number}.png", image(64, 64, seed=number % 7))
@@ -123,9 +123,9 @@ def test_pictures_are_looked_at_again_only_when_they_change(desk: Desk, data: Pa
     began = time.monotonic()
     recipe["train"]["length"] = 17
     recipe["dataset"]["concepts"][0]["repeats"] = 2
-    told = desk.recipes.calculate(recipe)
+    answer = desk.recipes.calculate(recipe)
     assert time.monotonic() - began < 0.4
-    assert (told["steps"], told["showings"]) == (17, 800)
+    assert (answer["steps"], answer["showings"]) == (17, 800)
     save(folder / "more.png", image(64, 64))
     assert desk.recipes.calculate(recipe)["pictures"] == 401
     (folder / "more.txt").write_text("a caption")
@@ -144,10 +144,10 @@ def test_time_comes_from_runs_that_were_measured(desk: Desk, data: Path):
     assert desk.recipes.calculate(values(data))["seconds"] is None
     run = desk.runs.start(values(data, "train.length=20", "save.every=0"))
     assert desk.queue.wait(60)
-    told = desk.recipes.calculate(values(data, "train.length=200"))
-    assert run in told["measured"]
+    answer = desk.recipes.calculate(values(data, "train.length=200"))
+    assert run in answer["measured"]
     rates = sorted(line["pictures_per_second"] for line in read_log(desk.folder / run) if "loss" in line)
-    assert 400 / rates[-1] <= told["seconds"] <= 400 / rates[0]
+    assert 400 / rates[-1] <= answer["seconds"] <= 400 / rates[0]
     assert desk.recipes.calculate(values(data, "train.batch_size=1"))["seconds"] is None, (
         "another size is another speed"
     )

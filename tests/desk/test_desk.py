@@ -12,14 +12,14 @@ from sdft_ext.recipe import METHOD_INFO
 
 
 def test_the_desk_offers_presets_for_its_model(desk: Desk):
-    told = desk.recipes.schema()
-    assert [preset["settings"]["dataset.resolution"] for preset in told["presets"]] == [64] * len(told["presets"])
-    assert {preset["name"] for preset in told["presets"]} == {
+    schema = desk.recipes.schema()
+    assert [preset["settings"]["dataset.resolution"] for preset in schema["presets"]] == [64] * len(schema["presets"])
+    assert {preset["name"] for preset in schema["presets"]} == {
         f"{kind}-{method}"
         for kind in ("subject", "style")
         for method in ("lora", *(name for name, info in METHOD_INFO.items() if info.start))
     }
-    assert [entry["name"] for entry in told["thorough"]] == ["quick", "normal", "thorough"]
+    assert [entry["name"] for entry in schema["thorough"]] == ["quick", "normal", "thorough"]
 
 
 def test_the_desk_says_which_methods_train_the_whole_model(desk: Desk):

@@ -1,4 +1,4 @@
-"""Which folders may be looked into."""
+"""Which folders may be read."""
 
 from __future__ import annotations
 

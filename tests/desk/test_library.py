@@ -158,7 +158,7 @@ def test_half_a_line_waits_for_its_other_half(tmp_path: Path):
     assert json.loads(logs.since(tmp_path, 1).texts[0]) == {"step": 2, "text": "é"}
 
 
-def test_a_log_that_was_replaced_is_told_apart(tmp_path: Path):
+def test_a_replaced_log_is_recognized(tmp_path: Path):
     log, logs = tmp_path / "log.jsonl", Logs()
     log.write_text('{"step": 1}\n{"step": 2}\n')
     first = logs.since(tmp_path, 0)

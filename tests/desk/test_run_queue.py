@@ -61,7 +61,7 @@ def test_pause_holds_a_run_and_resume_lets_it_go_on(desk: Desk, data: Path):
     until(lambda: desk.library.status(run)["step"] > step)
 
 
-def test_save_and_try_now_write_files_while_the_run_goes_on(desk: Desk, data: Path):
+def test_save_and_try_now_write_files_while_the_run_continues(desk: Desk, data: Path):
     run = desk.runs.start(values(data, *LONG))
     until(lambda: state(desk, run) == "training")
     desk.runs.control(run).save_now()
@@ -72,7 +72,7 @@ def test_save_and_try_now_write_files_while_the_run_goes_on(desk: Desk, data: Pa
     assert name not in [save["name"] for save in desk.library.saves(run)]
 
 
-def test_a_stopped_run_goes_on_when_it_is_resumed(desk: Desk, data: Path):
+def test_a_stopped_run_continues_when_it_is_resumed(desk: Desk, data: Path):
     run = desk.runs.start(values(data, "train.length=40"))
     until(lambda: state(desk, run) == "training")
     desk.runs.stop(run)
@@ -104,7 +104,7 @@ def test_a_failure_ends_its_run_with_a_sentence_and_the_next_one_trains(desk: De
     assert state(desk, good) == "finished"
 
 
-def test_a_fault_of_the_program_leaves_its_traceback_and_the_thread_goes_on(tmp_path: Path):
+def test_a_bug_is_logged_with_its_traceback_and_the_thread_continues(tmp_path: Path):
     done = []
 
     def train(folder: Path, control: RunControl) -> None:
@@ -118,13 +118,13 @@ def test_a_fault_of_the_program_leaves_its_traceback_and_the_thread_goes_on(tmp_
     queue.add("first")
     queue.add("second")
     assert queue.wait(30) and done == ["second"]
-    told = json.loads((tmp_path / "first" / "status.json").read_text())
-    assert told["state"] == "failed" and "ZeroDivisionError: of all things" in told["message"]
+    status = json.loads((tmp_path / "first" / "status.json").read_text())
+    assert status["state"] == "failed" and "ZeroDivisionError: of all things" in status["message"]
     assert "in train" in (tmp_path / "first" / "traceback.txt").read_text()
     queue.close()
 
 
-def test_after_a_restart_the_queue_is_held_and_the_interrupted_run_says_so(data: Path, tmp_path: Path):
+def test_after_a_restart_the_queue_waits_and_the_interrupted_run_says_so(data: Path, tmp_path: Path):
     before = setting.desk(data, tmp_path / "runs")
     going = before.runs.start(values(data, *LONG))
     until(lambda: state(before, going) == "training")
@@ -169,7 +169,7 @@ def test_only_the_name_of_a_run_names_a_run(desk: Desk, run: str):
         desk.library.path(run)
 
 
-def test_a_linked_folder_is_no_run(desk: Desk, data: Path, tmp_path: Path):
+def test_a_linked_folder_is_not_a_run(desk: Desk, data: Path, tmp_path: Path):
     desk.runs.start(values(data))
     outside = tmp_path / "outside"
     outside.mkdir()

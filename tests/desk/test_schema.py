@@ -1,4 +1,4 @@
-"""The schema that pages draw: every setting once, with its words, its range and its entry in the guide."""
+"""The schema that the page is drawn from: every setting once, with its label, help, range and guide entry."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_folders_and_units_name_settings_that_exist():
     assert {f["path"] for f in shown_fields() if f["is_folder"]} <= {f["path"] for f in shown_fields() if f["is_path"]}
 
 
-def test_a_field_carries_its_words_range_and_type():
+def test_a_field_carries_its_label_help_range_and_type():
     found = {field["path"]: field for field in shown_fields()}
     for path, setting in SHOWN.items():
         field = found[path]

@@ -1,4 +1,4 @@
-"""Names of files that somebody sends, and the trash of a dataset, without a server."""
+"""Names of uploaded files, and a dataset's trash, without a server."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_caption_that_two_pictures_share_stays(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
 
 
-def test_the_programs_own_folder_is_no_link(tmp_path: Path):
+def test_the_programs_own_folder_is_not_a_link(tmp_path: Path):
     (tmp_path / "outside").mkdir()
     (tmp_path / "cats").mkdir()
     (tmp_path / "cats" / ".sdft").symlink_to(tmp_path / "outside")

@@ -1,4 +1,4 @@
-"""The kind of a model is detected from its file; an error says what to do where it can't be used."""
+"""A model's family is detected from its file; where it can't be used, an error says what to do."""
 
 import json
 import shutil

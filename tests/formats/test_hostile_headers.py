@@ -1,4 +1,4 @@
-"""Headers of safetensors files that are damaged or made to hurt: each reader says so in a sentence."""
+"""Damaged or malicious headers of safetensors files: each reader reports them with a clear error."""
 
 import json
 import struct

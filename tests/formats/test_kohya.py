@@ -196,7 +196,7 @@ def test_a_file_that_is_not_a_lora_for_this_model_is_refused_by_name(tmp_path, k
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a renamed zip", b"\xff" * 64])
-def test_files_that_are_no_safetensors(tmp_path, content):
+def test_files_that_are_not_safetensors(tmp_path, content):
     (tmp_path / "a.safetensors").write_bytes(content)
     with pytest.raises(LoraFileError, match=r"a\.safetensors is not a safetensors file"):
         kohya.read(tmp_path / "a.safetensors", KNOWN)

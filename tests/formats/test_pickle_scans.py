@@ -1,4 +1,4 @@
-"""What a scan must not miss: every pickle in a file that some program would load, and what nobody knows."""
+"""A scan must find every pickle in a file that some program would load, and every unknown import."""
 
 import io
 import pickle

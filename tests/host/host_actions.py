@@ -51,7 +51,7 @@ class Going:
             time.sleep(0.02)
 
     def paused(self) -> None:
-        """Waits until the run is held: it says so, and makes no step in the time of several."""
+        """Wait until the run is paused: its status says so, and no step is made in the time of several."""
 
         def held() -> bool:
             if self.status().get("state") != "paused":

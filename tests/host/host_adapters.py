@@ -51,7 +51,7 @@ class World(Protocol):
         ...
 
     def throw_away(self) -> None:
-        """Destroy the loaded model's tensors, without asking; the same file is loaded anew a moment later."""
+        """Destroy the loaded model's tensors without a lock; the same file is loaded again a moment later."""
         ...
 
 

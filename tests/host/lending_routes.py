@@ -111,9 +111,9 @@ def clean() -> dict[str, Any]:
     host = WebUIHost()
     host.borrow()
     with host.turn():
-        told = tell(shared.sd_model)
+        report = tell(shared.sd_model)
     host.give_back()
-    return told
+    return report
 
 
 def tell(model: Any) -> dict[str, Any]:
@@ -205,21 +205,21 @@ def compare(file: str, prompt: str) -> dict[str, Any]:
             return lent.get_learned_conditioning([prompt, ""])
         return lent.get_learned_conditioning(prompt_parser.SdConditioning([prompt, ""], width=64, height=64))
 
-    def theirs_predicted(told: Any) -> Any:
-        added = {"y": told["vector"]} if lent.is_sdxl else {}
-        context = told["crossattn"] if lent.is_sdxl else told
+    def theirs_predicted(encoded: Any) -> Any:
+        added = {"y": encoded["vector"]} if lent.is_sdxl else {}
+        context = encoded["crossattn"] if lent.is_sdxl else encoded
         return lent.model.diffusion_model(latent, timestep.float(), context=context, **added)
 
     def ours_predicted(context: Any) -> Any:
         return predict(model, latent, timestep, context, time_ids)
 
-    def plain(told: Any) -> Any:
-        return told["crossattn"] if lent.is_sdxl else told
+    def plain(encoded: Any) -> Any:
+        return encoded["crossattn"] if lent.is_sdxl else encoded
 
     with host.turn():
         model.unet.eval()
-        context, told = encode(model, [prompt, ""]), theirs_encoded()
-        base, host_base = ours_predicted(context), theirs_predicted(told)
+        context, encoded = encode(model, [prompt, ""]), theirs_encoded()
+        base, host_base = ours_predicted(context), theirs_predicted(encoded)
         words = embedding.bundled(path, len(model.text_encoders))
         with METHODS["pivotal"]().applied(path, model) if words else applied([(path, 1.0)], model):
             our_context = encode(model, [prompt, ""])
@@ -231,13 +231,13 @@ def compare(file: str, prompt: str) -> dict[str, Any]:
         theirs = theirs_predicted(their_told)
         merged = sum(bool(getattr(module, "network_current_names", ())) for module in lent.modules())
     with host.turn():
-        after = theirs_predicted(told)
+        after = theirs_predicted(encoded)
     host.give_back()
     return {
         "modules": len(found.modules),
         "merged": merged,
         "base": relative(host_base, base),
-        "context": relative(plain(told), context.context),
+        "context": relative(plain(encoded), context.context),
         "lora": relative(theirs, ours),
         "lora_context": relative(plain(their_told), our_context.context),
         "effect": relative(ours, base),
@@ -261,8 +261,8 @@ def compare_called(file: str, method: str, prompt: str, trigger: str) -> dict[st
     a_word = method == "textual_inversion"
     called = prompt.replace(trigger, path.stem) if a_word else prompt
 
-    def theirs_predicted(told: Any) -> Any:
-        return lent.model.diffusion_model(latent, timestep.float(), context=told)
+    def theirs_predicted(encoded: Any) -> Any:
+        return lent.model.diffusion_model(latent, timestep.float(), context=encoded)
 
     with host.turn():
         model.unet.eval()
@@ -273,14 +273,14 @@ def compare_called(file: str, method: str, prompt: str, trigger: str) -> dict[st
         before = theirs_predicted(lent.get_learned_conditioning([called, ""]))
         if not a_word:
             hypernetwork.load_hypernetworks([path.stem], [1.0])
-        told = lent.get_learned_conditioning([called, ""])
-        theirs = theirs_predicted(told)
+        encoded = lent.get_learned_conditioning([called, ""])
+        theirs = theirs_predicted(encoded)
         shared.loaded_hypernetworks.clear()
-        after = theirs_predicted(told)
+        after = theirs_predicted(encoded)
     host.give_back()
     return {
         "known": known,
-        "context": relative(told, our_context.context),
+        "context": relative(encoded, our_context.context),
         "output": relative(theirs, ours),
         "effect": relative(ours, base),
         "put_back": a_word or bool((after == before).all()),

@@ -68,7 +68,7 @@ def recipe(pictures: Path, output: Path, *settings: str) -> Recipe:
 
 
 class Whole:
-    """A run that nobody disturbed."""
+    """An undisturbed run."""
 
     def __init__(self, world: World, pictures: Path, folder: Path) -> None:
         self.recipe = recipe(pictures, folder)
@@ -114,7 +114,7 @@ def test_a_turn_has_the_run_s_flags_and_puts_the_host_s_back(world: World, pictu
 
 
 def world_parameters(world: World) -> list[torch.nn.Parameter]:
-    """Without taking the lock: for looks from inside a turn."""
+    """Without taking the lock, so that it can be read inside a turn."""
     if isinstance(world, host_adapters.StandaloneWorld):
         assert world.shelf.model is not None
         return [p for module in world.shelf.model.modules for p in module.parameters()]
@@ -128,7 +128,7 @@ def test_turns_need_a_loan(world: World) -> None:
         pass
 
 
-def test_what_it_says_of_itself(world: World) -> None:
+def test_what_the_host_reports_about_itself(world: World) -> None:
     host = world.host()
     described, memory = host.describe(), host.memory()
     assert described.trainable and not described.why and described.name == "toy.safetensors"
@@ -241,7 +241,7 @@ def test_the_same_picture_after_a_program_error(world: World, pictures: Path, tm
     assert (world.picture(PROMPT) == before).all()
 
 
-def test_pictures_with_another_lora_meanwhile(world: World, whole: Whole, tmp_path: Path) -> None:
+def test_pictures_with_another_lora_during_a_run(world: World, whole: Whole, tmp_path: Path) -> None:
     """The run can't be seen in the pictures, nor the pictures in the run."""
     plain, with_lora = world.picture(PROMPT), world.picture(PROMPT, whole.result.saves[-1])
     assert (plain != with_lora).any()
@@ -339,7 +339,7 @@ def test_a_mistake_of_the_program_is_not_done_over(world: World) -> None:
     assert len(tried) == 1
 
 
-def test_another_model_is_said_at_once(world: World) -> None:
+def test_another_model_is_shown_at_once(world: World) -> None:
     with host_adapters.lent(world) as (host, _):
         with host.turn():
             pass
@@ -351,7 +351,7 @@ def test_another_model_is_said_at_once(world: World) -> None:
             pass
 
 
-def test_nothing_is_held_while_paused(world: World, whole: Whole, tmp_path: Path) -> None:
+def test_nothing_is_locked_while_paused(world: World, whole: Whole, tmp_path: Path) -> None:
     going = Going(whole.recipe, tmp_path / "run", world.host())
     going.until(lambda: going.step >= 2)
     going.control.pause()
@@ -370,7 +370,7 @@ def test_saves_lie_where_the_host_looks(world: World, whole: Whole, pictures: Pa
     assert (world.picture(PROMPT, saves[-1]) != world.picture(PROMPT)).any()
     if folder is None:
         return
-    # A second run of this name, and one whose name a user's file in a sub-folder has, take others: nothing is replaced.
+    # A second run of this name, and one whose name a user's file in a subfolder has, take others: nothing is replaced.
     before = {path: path.read_bytes() for path in saves}
     (folder / "mine").mkdir(exist_ok=True)
     (folder / "mine" / "Taken.safetensors").write_bytes(b"mine")
@@ -414,9 +414,9 @@ def test_try_now(world: World, whole: Whole, tmp_path: Path) -> None:
     going.control.pause()
     going.paused()
     going.control.try_now()
-    told = lambda: [line["file"] for line in read_log(going.folder) if line.get("event") == "try"]  # noqa: E731
-    going.until(lambda: len(told()) == 2)
-    assert [path.name for path in tries()] == told()[-1:] != [first.name]
+    logged = lambda: [line["file"] for line in read_log(going.folder) if line.get("event") == "try"]  # noqa: E731
+    going.until(lambda: len(logged()) == 2)
+    assert [path.name for path in tries()] == logged()[-1:] != [first.name]
     assert "-try-" not in "".join(path.read_text() for path in (going.folder / "saves").glob("index.json"))
     going.control.resume()
     whole.same(going.end())

@@ -225,7 +225,7 @@ def test_a_save_of_several_words_in_a_prompt(prompt: str, save: str, wanted: str
     assert weighed == "a (w:0.7) and a (w-zwx:0.7)"
 
 
-def test_several_concepts_and_words_are_all_handed_over() -> None:
+def test_several_concepts_and_words_are_all_pasted() -> None:
     made = copy.deepcopy(RECIPE)
     made.dataset.concepts = [Concept(trigger="sks", class_word="cat"), Concept(trigger="zwx", class_word="dog")]
     made.watch.concept_prompts = []
@@ -249,18 +249,20 @@ def test_several_concepts_and_words_are_all_handed_over() -> None:
 
 
 def test_the_grid_of_words_and_prompts() -> None:
-    """The prompts are put in first, as they were trained; then the saves take the words' places in them."""
+    """The prompts are inserted first, as they were trained; then the saves' names replace the words in them."""
     made, prompts = copy.deepcopy(RECIPE), ["a sks cat", "two sks cats"]
     made.method.name = "textual_inversion"
-    lines, told = parsed(infotext("xyz", made, ["w-000010", "w"], [], prompts))
+    lines, options = parsed(infotext("xyz", made, ["w-000010", "w"], [], prompts))
     assert lines[0] == "a sks cat"
-    assert told["X Type"] == "Prompt S/R" and values(told["X Values"]) == prompts
-    assert told["Y Type"] == "[Fine-tune] Save" and values(told["Y Values"]) == ["none", "w-000010", "w"]
-    lines, told = parsed(infotext("xyz", made, ["w-000010", "w"], [0.5, 1.0], prompts[:1]))
-    assert lines[0] == "a w cat" and told["X Type"] == "[Fine-tune] Save" and told["Y Type"] == "[Fine-tune] Weight"
+    assert options["X Type"] == "Prompt S/R" and values(options["X Values"]) == prompts
+    assert options["Y Type"] == "[Fine-tune] Save" and values(options["Y Values"]) == ["none", "w-000010", "w"]
+    lines, options = parsed(infotext("xyz", made, ["w-000010", "w"], [0.5, 1.0], prompts[:1]))
+    assert (
+        lines[0] == "a w cat" and options["X Type"] == "[Fine-tune] Save" and options["Y Type"] == "[Fine-tune] Weight"
+    )
 
 
-def test_methods_are_handed_over_as_a_prompt_calls_them() -> None:
+def test_methods_are_pasted_as_a_prompt_needs_them() -> None:
     prompts = ["a sks dog"]
     for method, wanted in (
         ("textual_inversion", "a (mine:0.8) dog"),
@@ -298,43 +300,52 @@ RECIPE = Recipe(
 
 
 def test_to_txt2img() -> None:
-    lines, told = parsed(infotext("txt2img", RECIPE, ["cat-000010", "cat"], [0.8], settings={"Clip skip": "2"}))
+    lines, options = parsed(infotext("txt2img", RECIPE, ["cat-000010", "cat"], [0.8], settings={"Clip skip": "2"}))
     assert lines == ['a "sks" cat, red: on grass <lora:cat:0.8>', "Negative prompt: blurry, dark"]
-    assert told["Steps"] == "25" and told["Seed"] == "7" and told["Size"] == "512x512" and told["Clip skip"] == "2"
-    assert "Script" not in told
+    assert (
+        options["Steps"] == "25"
+        and options["Seed"] == "7"
+        and options["Size"] == "512x512"
+        and options["Clip skip"] == "2"
+    )
+    assert "Script" not in options
     lines, _ = parsed(infotext("txt2img", RECIPE, ["cat"], [], ["another prompt"]))
     assert lines[0] == "another prompt <lora:cat:1>"
 
 
 def test_to_the_grid_of_saves_and_prompts() -> None:
     prompts = ['a "sks" cat, red: on grass', "a dog, brown"]
-    lines, told = parsed(infotext("xyz", RECIPE, ["cat, fat-000010", "cat, fat"], [], prompts))
+    lines, options = parsed(infotext("xyz", RECIPE, ["cat, fat-000010", "cat, fat"], [], prompts))
     assert lines[0] == f"{prompts[0]} <lora:cat, fat:1>"
-    assert told["Script"] == "X/Y/Z plot"
-    assert told["X Type"] == "[Fine-tune] Save" and values(told["X Values"]) == ["none", "cat, fat-000010", "cat, fat"]
-    assert told["Y Type"] == "Prompt S/R" and values(told["Y Values"]) == prompts
-    assert told["Z Type"] == "Nothing" and values(told["Z Values"]) == [""]
+    assert options["Script"] == "X/Y/Z plot"
+    assert options["X Type"] == "[Fine-tune] Save" and values(options["X Values"]) == [
+        "none",
+        "cat, fat-000010",
+        "cat, fat",
+    ]
+    assert options["Y Type"] == "Prompt S/R" and values(options["Y Values"]) == prompts
+    assert options["Z Type"] == "Nothing" and values(options["Z Values"]) == [""]
 
 
 def test_to_the_grid_of_saves_and_weights() -> None:
-    _, told = parsed(infotext("xyz", RECIPE, ["cat"], [0.5, 1, 1.25]))
-    assert told["Y Type"] == "[Fine-tune] Weight" and values(told["Y Values"]) == ["0.5", "1", "1.25"]
+    _, options = parsed(infotext("xyz", RECIPE, ["cat"], [0.5, 1, 1.25]))
+    assert options["Y Type"] == "[Fine-tune] Weight" and values(options["Y Values"]) == ["0.5", "1", "1.25"]
     assert parsed(infotext("xyz", RECIPE, ["cat"]))[1]["Y Type"] == "Nothing"
 
 
 def test_whole_models_are_compared_as_checkpoints() -> None:
     made = copy.deepcopy(RECIPE)
     made.method.name, made.model.base = "dreambooth", "/models/base, mine.safetensors"
-    lines, told = parsed(infotext("xyz", made, ["cat-000010", "cat"], [0.5, 1]))
-    assert lines[0] == 'a "sks" cat, red: on grass' and told["X Type"] == "Checkpoint name"
-    assert values(told["X Values"]) == ["base, mine", "cat-000010", "cat"] and told["Y Type"] == "Nothing"
-    lines, told = parsed(infotext("txt2img", made, ["cat"]))
-    assert lines[0] == 'a "sks" cat, red: on grass' and "X Type" not in told
+    lines, options = parsed(infotext("xyz", made, ["cat-000010", "cat"], [0.5, 1]))
+    assert lines[0] == 'a "sks" cat, red: on grass' and options["X Type"] == "Checkpoint name"
+    assert values(options["X Values"]) == ["base, mine", "cat-000010", "cat"] and options["Y Type"] == "Nothing"
+    lines, options = parsed(infotext("txt2img", made, ["cat"]))
+    assert lines[0] == 'a "sks" cat, red: on grass' and "X Type" not in options
     made.method.full.save_as = "lora"
     assert "<lora:cat:1>" in infotext("txt2img", made, ["cat"])
 
 
-def test_nothing_to_hand_over() -> None:
+def test_nothing_to_send_to_txt2img() -> None:
     with pytest.raises(HostError, match="no save yet"):
         infotext("xyz", RECIPE, [])
 

@@ -50,9 +50,9 @@ def write_recipe(folder: Path, *settings: str) -> Path:
 
 @pytest.fixture(scope="module")
 def run(webui: WebUI) -> dict[str, Any]:
-    """The story: a picture, a training with a picture asked for meanwhile, the picture again. Its figures."""
-    told: dict[str, Any] = {"loan": webui.ask("/lending/borrow"), "before": webui.picture(PROMPT)}
-    told["state before"] = webui.ask("/lending/state")
+    """Draw a picture, train with a picture requested meanwhile, draw it again; return what was observed."""
+    figures: dict[str, Any] = {"loan": webui.ask("/lending/borrow"), "before": webui.picture(PROMPT)}
+    figures["state before"] = webui.ask("/lending/state")
     webui.ask("/lending/train", recipe=str(write_recipe(webui.data)))
     lines = lambda: [*webui.data.glob("runs/lent/log.jsonl")]  # noqa: E731
     for _ in range(400):
@@ -60,13 +60,13 @@ def run(webui: WebUI) -> dict[str, Any]:
             break
         time.sleep(0.1)
     began = time.monotonic()
-    told["meanwhile"] = webui.picture(PROMPT)
-    told["meanwhile seconds"] = time.monotonic() - began
-    told["running"] = "seconds" not in webui.ask("/lending/outcome")
-    told["outcome"] = webui.trained()
-    told["state after"] = webui.ask("/lending/state")
-    told["after"] = webui.picture(PROMPT)
-    return told
+    figures["meanwhile"] = webui.picture(PROMPT)
+    figures["meanwhile seconds"] = time.monotonic() - began
+    figures["running"] = "seconds" not in webui.ask("/lending/outcome")
+    figures["outcome"] = webui.trained()
+    figures["state after"] = webui.ask("/lending/state")
+    figures["after"] = webui.picture(PROMPT)
+    return figures
 
 
 def test_runs_to_the_end(run: dict[str, Any]) -> None:
@@ -133,7 +133,7 @@ def test_patches_of_the_webui_modules_do_not_reach_ours(webui: WebUI) -> None:
     assert moved["ours"] == 0, moved
 
 
-def test_another_checkpoint_ends_the_turns_and_the_former_goes_on(webui: WebUI, run: dict[str, Any]) -> None:
+def test_another_checkpoint_ends_the_turns_and_the_previous_one_continues(webui: WebUI, run: dict[str, Any]) -> None:
     folder = webui.data / "models" / "Stable-diffusion"
     tensors = load_file(folder / "toy.safetensors")
     name = "model.diffusion_model.input_blocks.0.0.weight"

@@ -97,7 +97,7 @@ def test_the_tab_is_there_and_nothing_of_it_freezes(webui: WebUI) -> None:
     assert any(key.startswith("txt2img/") for key in kept)
 
 
-def test_what_the_page_is_told_of_the_host(client: Client, webui: WebUI) -> None:
+def test_what_the_page_knows_of_the_host(client: Client, webui: WebUI) -> None:
     host = client.get("session")["host"]
     assert host["name"] == "webui" and host["features"] == ["txt2img", "xyz", "cards", "faces"]
     assert host["model"]["trainable"] and host["model"]["name"] == "toy.safetensors" and host["model"]["why"] == ""
@@ -140,7 +140,7 @@ def test_the_recipe_of_the_run_names_the_lent_model(trained: dict[str, Any], web
 
 
 def grid(webui: WebUI, prompt: str, **axis: tuple[str, list[str]]) -> list[np.ndarray]:
-    """The cells of an X/Y/Z plot, asked for as a program does: choices in the dropdown, the rest as text."""
+    """Request the cells of an X/Y/Z plot over the API: choices in the dropdown, the rest as text."""
     labels, arguments = webui.ask("/lending/axes"), []
     for letter in "xyz":
         label, chosen = axis.get(letter, ("Nothing", []))
@@ -178,13 +178,13 @@ def test_a_grid_over_saves_and_weights(webui: WebUI, trained: dict[str, Any], or
     assert (half != whole).any()
 
 
-def test_an_unknown_save_is_said(webui: WebUI, trained: dict[str, Any]) -> None:
+def test_an_unknown_save_is_an_error_message(webui: WebUI, trained: dict[str, Any]) -> None:
     with pytest.raises(urllib.request.HTTPError):
         grid(webui, PROMPT, x=(prompts.SAVE_AXIS, ["no such save"]))
 
 
 @pytest.mark.parametrize("option", [{}, {"CLIP_stop_at_last_layers": 2, "randn_source": "CPU", "emphasis": "No norm"}])
-def test_what_is_pasted_overrides_no_setting(
+def test_the_pasted_text_overrides_no_setting(
     client: Client, webui: WebUI, trained: dict[str, Any], option: dict[str, Any]
 ) -> None:
     former = {name: webui.ask("/sdapi/v1/options")[name] for name in option}
@@ -192,18 +192,18 @@ def test_what_is_pasted_overrides_no_setting(
     try:
         body = {"saves": [4, 8, 12], "weights": [], "prompts": ["a red sks shape", "a (blue:1.2) sks shape, large"]}
         text = client.post(f"runs/{trained['id']}/handover", to="xyz", **body)["infotext"]
-        told = webui.ask("/lending/pasted", infotext=text)
-        assert told["overrides"] == []
-        params = told["params"]
+        pasted = webui.ask("/lending/pasted", infotext=text)
+        assert pasted["overrides"] == []
+        params = pasted["params"]
         assert params["Prompt"] == "a red sks shape <lora:grid:1>" and params["Script"] == "X/Y/Z plot"
         assert params["X Type"] == prompts.SAVE_AXIS and params["X Values"] == "none,grid-000004,grid-000008,grid"
         assert params["Y Type"] == "Prompt S/R"
         text = client.post(f"runs/{trained['id']}/handover", to="txt2img", saves=[8], weights=[0.7], prompts=[])[
             "infotext"
         ]
-        told = webui.ask("/lending/pasted", infotext=text)
-        assert told["overrides"] == [] and told["params"]["Prompt"] == "a red sks shape <lora:grid-000008:0.7>"
-        assert "Script" not in told["params"]
+        pasted = webui.ask("/lending/pasted", infotext=text)
+        assert pasted["overrides"] == [] and pasted["params"]["Prompt"] == "a red sks shape <lora:grid-000008:0.7>"
+        assert "Script" not in pasted["params"]
     finally:
         if former:
             webui.ask("/sdapi/v1/options", former)

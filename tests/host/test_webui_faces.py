@@ -41,7 +41,7 @@ print(json.dumps({
 """
 
 
-def test_a_face_is_found_nothing_is_downloaded_and_the_crop_lies_on_it(tmp_path: Path) -> None:
+def test_a_face_is_found_without_a_download_and_the_crop_contains_it(tmp_path: Path) -> None:
     before = {path.name for path in Path(WEBUI, "models").rglob("*.onnx")}
     command = [str(Path(WEBUI, "venv", "bin", "python")), "-c", FIND, WEBUI, str(ROOT), str(tmp_path)]
     environment = {**os.environ, "COMMANDLINE_ARGS": ""}

@@ -78,7 +78,7 @@ def is_checkpoint(row: Row) -> bool:
 
 
 def put(webui: WebUI, file: Path, row: Row, folder: str) -> str:
-    """The file where the WebUI looks for its kind, under the name that prompts call it by."""
+    """Put the file where the WebUI looks for its kind, under the name that prompts use."""
     name = f"learned-{row.name.replace('_', '-')}"
     target = webui.data / folder / f"{name}{file.suffix}"
     target.parent.mkdir(parents=True, exist_ok=True)

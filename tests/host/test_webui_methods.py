@@ -80,7 +80,7 @@ CALLED = {"textual_inversion": "{}", "hypernetwork": "<hypernet:{}:1>"}
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_what_a_prompt_calls_by_name_is_there_at_once_and_answers_the_same(webui: WebUI, name: str) -> None:
-    """No restart and no refresh: the run tells the WebUI of each save."""
+    """No restart and no refresh: the run registers each save with the WebUI."""
     picture = webui.picture(PROMPT)
     file = trained(webui, name)
     assert file.parent == webui.data / FOLDERS[name]
@@ -96,7 +96,7 @@ def test_what_a_prompt_calls_by_name_is_there_at_once_and_answers_the_same(webui
 
 
 def test_a_word_in_a_lora_is_read_with_it_and_not_without(webui: WebUI) -> None:
-    """Its embedding lies in the WebUI's folder too, under the save's name and the word's."""
+    """Its embedding is in the WebUI's folder too, named after the save and the word."""
     plain = webui.picture("a red sks shape")
     file = trained(webui, "pivotal")
     assert (webui.data / "embeddings" / f"{file.stem}-sks.safetensors").is_file()

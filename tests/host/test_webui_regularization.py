@@ -109,7 +109,7 @@ def test_a_picture_is_the_one_that_txt2img_draws(client: Client, webui: WebUI, t
 
 
 def test_near_duplicates_are_replaced(client: Client, tmp_path: Path) -> None:
-    """Two prompts of one object each, of one size and place often enough: the count is reached all the same."""
+    """Two prompts whose pictures are often near-duplicates: the count is still reached."""
     settings = {**SETTINGS, "count": 30, "steps": 8, "drop_duplicates": True}
     name = client.post("regularization", **settings, folder=str(tmp_path))["name"]
     found = until(client, name, "finished", "failed")
@@ -147,13 +147,13 @@ def test_another_checkpoint_is_waited_for(client: Client, webui: WebUI, tmp_path
 
 
 def test_a_run_waits_for_the_pictures_and_trains_with_them(client: Client, webui: WebUI, tmp_path: Path) -> None:
-    """In one queue: first the pictures are drawn, then the run that was started meanwhile trains with their folder."""
+    """One queue: the pictures are drawn first, then the run that was started meanwhile trains with their folder."""
     first = client.post("regularization", **{**SETTINGS, "count": 1}, folder=str(tmp_path))["name"]
     until(client, first, "finished")
     name = client.post("regularization", **{**SETTINGS, "count": 8}, folder=str(tmp_path))["name"]
-    wish = recipe("with-class")
-    wish["dataset"]["concepts"][0]["regularization"] = str(tmp_path)
-    run = client.post("runs", recipe=wish)["id"]
+    values = recipe("with-class")
+    values["dataset"]["concepts"][0]["regularization"] = str(tmp_path)
+    run = client.post("runs", recipe=values)["id"]
     status = client.until(run, "finished", "failed")
     assert status["state"] == "finished", status
     assert client.get(f"regularization/{name}")["state"] == "finished"

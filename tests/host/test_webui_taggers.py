@@ -88,12 +88,12 @@ def test_deepdanbooru_says_what_the_webui_s_own_button_says(client: Client, webu
         assert {one["id"]: one["why"] for one in client.get("taggers")["taggers"]}["deepdanbooru"] == ""
         start = client.post("captions/open", folder=str(folder), start=0)
         id = client.post("taggers", tagger="deepdanbooru", folder=str(folder), opened=start["opened"])["id"]
-        told: dict[str, Any] = {"state": "looking"}
+        status: dict[str, Any] = {"state": "tagging"}
         end = time.monotonic() + 300
-        while told["state"] == "looking" and time.monotonic() < end:
+        while status["state"] == "tagging" and time.monotonic() < end:
             time.sleep(0.2)
-            told = client.get(f"taggers/{id}")
-        assert (told["state"], told["done"]) == ("finished", 6), told
+            status = client.get(f"taggers/{id}")
+        assert (status["state"], status["done"]) == ("finished", 6), status
         choice = {"how": "replace", "threshold": 0.5, "escape": True}
         shown = client.post(f"taggers/{id}/preview", **choice)
         ours = {one["after"] for one in shown["shown"]}

@@ -14,7 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,6 @@ class WebUI:
     port: int
     data: Path
     log: Path
-    told: dict[str, Any] = field(default_factory=dict)
 
     def ask(self, path: str, body: object = None, timeout: float = 300, **query: str) -> Any:
         data = None if body is None else json.dumps(body).encode()

@@ -45,7 +45,7 @@ def test_each_answer_of_the_base_that_is_kept_takes_another_pass():
 
 
 @pytest.mark.parametrize("name", [name for name in STATES if name != "adamw8bit"])
-def test_optimizers_keep_as_much_as_is_said(name: str):
+def test_optimizers_keep_as_much_as_forecast(name: str):
     shapes = ((16, 320), (320, 16), (16, 320, 3, 3))
     each = kept_by(name, shapes) / sum(math.prod(shape) for shape in shapes)
     assert STATES[name] == pytest.approx(each, rel=0.15, abs=0.08)  # type: ignore[index]
@@ -54,8 +54,8 @@ def test_optimizers_keep_as_much_as_is_said(name: str):
 @pytest.mark.parametrize("name", FACTORED)
 def test_of_whole_weights_rows_and_columns_are_counted(name: str):
     shapes = ((320, 640), (320, 320, 3, 3), (320,), (64, 4, 3, 3))
-    told = sum(factored(shape, FACTORED[name]) for shape in shapes)  # type: ignore[index]
-    assert told == pytest.approx(kept_by(name, shapes), rel=0.01)
+    total = sum(factored(shape, FACTORED[name]) for shape in shapes)  # type: ignore[index]
+    assert total == pytest.approx(kept_by(name, shapes), rel=0.01)
 
 
 def kept_by(name: str, shapes: tuple[tuple[int, ...], ...]) -> int:
@@ -84,16 +84,16 @@ def kept_by(name: str, shapes: tuple[tuple[int, ...], ...]) -> int:
         ("hypernetwork", "fp32", False, 5),
     ],
 )
-def test_a_step_takes_on_the_cpu_what_its_coefficient_says(
+def test_a_step_takes_the_memory_of_its_coefficient_on_the_cpu(
     kind: str, precision: str, checkpointing: bool, width: int
 ) -> None:
-    told = traced_step.recipe_of(kind, precision, checkpointing, width)
-    trace = traced_step.Setting(load(TOY).family, told, fake=False).unet_step(96, 3)
-    told.dataset = dataclasses.replace(told.dataset, resolution=96)
-    told.train = dataclasses.replace(told.train, batch_size=3)
-    told.method = dataclasses.replace(told.method, text_encoder=False)
-    parts = phases(told, Place(load(TOY).family, "toy", True, True))["step"]
-    gradients = traced_step.Setting(load(TOY).family, told, fake=False).gradient_bytes
+    made = traced_step.recipe_of(kind, precision, checkpointing, width)
+    trace = traced_step.Setting(load(TOY).family, made, fake=False).unet_step(96, 3)
+    made.dataset = dataclasses.replace(made.dataset, resolution=96)
+    made.train = dataclasses.replace(made.train, batch_size=3)
+    made.method = dataclasses.replace(made.method, text_encoder=False)
+    parts = phases(made, Place(load(TOY).family, "toy", True, True))["step"]
+    gradients = traced_step.Setting(load(TOY).family, made, fake=False).gradient_bytes
     real = max(there + share * gradients for there, share in trace.moments) / 2**20
     assert parts["training step"] + parts["gradients"] == pytest.approx(real, rel=0.05)
 
@@ -116,20 +116,22 @@ def needed(*settings: str) -> float:
 
 
 def test_sizes_of_the_published_models_are_of_the_right_order():
-    """What trainers are known to take beside the weights: a sanity check, not a measurement."""
+    """The known memory use of trainers on top of the weights: a sanity check, not a measurement."""
     for name, side, low, high in (("sd1", 512, 1500, 9000), ("sdxl", 1024, 5000, 40000)):
         model = Described(name, f"{name}.ckpt", name, "cuda", True)
-        told = forecast(recipe(f"dataset.resolution={side}", "train.precision=bf16"), model, Memory(1e6, 1e6, "GPU"))
-        assert low < told["needed_mb"] < high, told
+        estimate = forecast(
+            recipe(f"dataset.resolution={side}", "train.precision=bf16"), model, Memory(1e6, 1e6, "GPU")
+        )
+        assert low < estimate["needed_mb"] < high, estimate
 
 
 def test_what_does_not_fit_says_what_to_lower_and_that_it_helps():
     big = recipe("train.batch_size=16", "dataset.resolution=512")
-    told = forecast(big, CPU, Memory(500, 1000, "CPU"))
-    assert told["fits"] is False and "does not fit" in told["text"]
-    assert "train.checkpointing = true" in told["text"] and "train.batch_size = 8" in told["text"]
+    estimate = forecast(big, CPU, Memory(500, 1000, "CPU"))
+    assert estimate["fits"] is False and "does not fit" in estimate["text"]
+    assert "train.checkpointing = true" in estimate["text"] and "train.batch_size = 8" in estimate["text"]
     assert forecast(big, CPU, Memory(1e6, 1e6, "CPU"))["fits"] is True
-    close = forecast(big, CPU, Memory(told["needed_mb"] * 1.05, 1e6, "CPU"))
+    close = forecast(big, CPU, Memory(estimate["needed_mb"] * 1.05, 1e6, "CPU"))
     assert close["fits"] is None and "close" in close["text"]
 
 
@@ -143,8 +145,8 @@ def plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def test_where_the_model_is_held_in_the_runs_format_its_weights_are_not_copied():
-    """On an H100, at 512 and 1024 pixels (docs/memory.md): the estimate is as near as it says."""
+def test_where_the_model_has_the_runs_dtype_its_weights_are_not_copied():
+    """On an H100, at 512 and 1024 pixels: the estimate is as close as docs/memory.md says."""
     for name, side, held, measured in (
         ("sd1", 512, "fp16", 3129), ("sd1", 512, "bf16", 4977), ("sdxl", 1024, "fp16", 9821), ("sdxl", 1024, "bf16", 14106)  # noqa: E501
     ):  # fmt: skip
@@ -154,11 +156,11 @@ def test_where_the_model_is_held_in_the_runs_format_its_weights_are_not_copied()
         }
         made = recipe_file.override(Recipe(), [f"{path}={plain(value)}" for path, value in settings.items()])
         model = Described(name, f"{name}.ckpt", name, "cuda", True, dtype="fp16")
-        told = forecast(made, model, Memory(1e6, 1e6, "GPU"))
-        assert told["needed_mb"] == pytest.approx(measured, rel=0.1), (name, held)
+        estimate = forecast(made, model, Memory(1e6, 1e6, "GPU"))
+        assert estimate["needed_mb"] == pytest.approx(measured, rel=0.1), (name, held)
 
 
-def test_the_mode_is_chosen_and_said():
+def test_the_mode_is_chosen_and_shown():
     made = recipe("dataset.resolution=512", "method.text_encoder=false", "train.precision=bf16", "train.batch_size=4")
     gpu, cpu = (Described("sd", "sd.ckpt", "sd1", device, True) for device in ("cuda:0", "cpu"))
     roomy = forecast(made, gpu, Memory(1e6, 1e6, "GPU"))
@@ -172,10 +174,10 @@ def test_the_mode_is_chosen_and_said():
     assert alone["needed_mb"] <= narrow.free_mb and alone["fits"] is not False
     # What would need less is counted in the mode that it would be trained in.
     lower = recipe("dataset.resolution=512", "method.text_encoder=false", "train.precision=bf16", "train.batch_size=2")
-    told = forecast(made, gpu, Memory(alone["needed_mb"] * 1.02, 1e6, "GPU"))
-    assert told["mode"] == "exclusive" and told["fits"] is None
+    estimate = forecast(made, gpu, Memory(alone["needed_mb"] * 1.02, 1e6, "GPU"))
+    assert estimate["mode"] == "exclusive" and estimate["fits"] is None
     half = forecast(lower, gpu, Memory(1e6, 1e6, "GPU"))["needed_mb"]
-    assert f"train.batch_size = 2 ({(half - 394) / 1024:.1f} GB)" in told["text"]
+    assert f"train.batch_size = 2 ({(half - 394) / 1024:.1f} GB)" in estimate["text"]
     # Where even that doesn't suffice, nothing is promised of it; and a CPU has no other memory.
     assert forecast(made, gpu, Memory(500, 1e6, "GPU"))["mode"] == "shared"
     on_cpu = forecast(made, cpu, narrow)

@@ -75,7 +75,7 @@ def raw(path, name):
 
 
 def by_the_webui(found, weight):
-    """The WebUI's words (network_hada, network_lokr, network_lora and finalize_updown in 1.10) for one layer."""
+    """Compute a layer's change as the WebUI 1.10 does (network_hada, network_lokr, network_lora, finalize_updown)."""
     if "hada_w1_a" in found:
         dim = found["hada_w1_b"].shape[0]
         change = (found["hada_w1_a"] @ found["hada_w1_b"]) * (found["hada_w2_a"] @ found["hada_w2_b"])

@@ -39,7 +39,7 @@ def answer(model: Model) -> torch.Tensor:
 
 
 def world(name: str, folder: Path, dtype: torch.dtype = torch.float32) -> tuple[Model, Path]:
-    """A model in memory, and its file: with a tensor that nobody knows, and an EMA copy's."""
+    """A model in memory, and its file, with an unknown tensor and one of an EMA copy."""
     family = ldm.family(name)
     tensors = {key: value.contiguous() for key, value in ldm.state_dict(family).items()}
     tensors = {key: value.to(dtype) if value.is_floating_point() else value for key, value in tensors.items()}
@@ -163,7 +163,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "broken.safetensors").exists()
 
 
-def test_a_model_that_the_host_builds_anew_comes_back_instead_of_the_old_one(tmp_path: Path) -> None:
+def test_a_model_that_the_host_rebuilds_replaces_the_old_one(tmp_path: Path) -> None:
     model, path = world("sd1", tmp_path)
     other = borrow.build(model.family, load_file(path), path)
     method = FullMethod()
@@ -191,7 +191,9 @@ def test_as_a_lora_nothing_is_lost_at_full_rank(tmp_path: Path) -> None:
     assert torch.allclose(whole, trained, atol=1e-4)
 
 
-def test_a_run_leaves_the_hosts_model_bit_identical_and_its_config_beside_each_save(data: Path, tmp_path: Path) -> None:
+def test_a_run_leaves_the_hosts_model_bit_identical_and_its_config_next_to_each_save(
+    data: Path, tmp_path: Path
+) -> None:
     base = tmp_path / "base.safetensors"
     base.write_bytes((data / "base.safetensors").read_bytes())
     (tmp_path / "texts").mkdir()
@@ -211,8 +213,8 @@ def test_a_run_leaves_the_hosts_model_bit_identical_and_its_config_beside_each_s
     assert tiny.tensors(result.saves[-1]) != tiny.tensors(base)
     configs = list((result.folder / "saves").glob("*.yaml"))
     assert [path.name for path in configs] == ["tiny.yaml"], "that of a deleted save is gone"
-    told = yaml.safe_load(configs[0].read_text())
-    assert told["model"]["params"]["cond_stage_config"]["params"]["version"] == str(tmp_path / "texts")
+    config = yaml.safe_load(configs[0].read_text())
+    assert config["model"]["params"]["cond_stage_config"]["params"]["version"] == str(tmp_path / "texts")
 
 
 TEXT_OFF, FROZEN, BF16 = "method.text_encoder=false", "method.full.frozen=[attn2]", "method.full.weights=bf16"
@@ -233,7 +235,7 @@ TEXT_OFF, FROZEN, BF16 = "method.text_encoder=false", "method.full.frozen=[attn2
         pytest.param(torch.float32, ("method.full.save_as=lora", BF16, "train.precision=bf16"), marks=pytest.mark.slow),
     ],
 )
-def test_what_trains_may_have_another_number_format_than_what_stands_still(
+def test_trained_weights_may_have_another_dtype_than_frozen_ones(
     held: torch.dtype, settings: tuple[str, ...], data: Path, tmp_path: Path
 ) -> None:
     """Steps, control pictures, validation and the read-back; the host's model stays, and so does what was frozen."""

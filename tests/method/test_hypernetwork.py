@@ -1,4 +1,4 @@
-"""Hypernetworks: the WebUI's architecture and file, hung into the borrowed model and taken out again."""
+"""Hypernetworks: the WebUI's architecture and file, attached to the borrowed model and detached again."""
 
 import itertools
 import zipfile

@@ -112,7 +112,7 @@ def test_continuing_starts_at_the_file_and_takes_its_rank(model, kind, tmp_path)
         assert near(answer(model), trained, before)
 
 
-def test_whole_matrices_are_no_news_about_ranks(model, tmp_path):
+def test_whole_matrices_say_nothing_about_ranks(model, tmp_path):
     path = tmp_path / "x.safetensors"
     made = recipe("lokr", rank=16, alpha=16.0, layers="attention")
     saved(model, made, path)
@@ -255,7 +255,7 @@ def test_open_clip_attention_is_written_whole_and_without_effect(kind, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("kind", "module", "told"),
+    ("kind", "module", "expected"),
     [
         ("lora", "networks.lora", {}),
         ("dora", "lycoris.kohya", {"algo": "lora", "dora_wd": "True", "wd_on_out": "False"}),
@@ -263,12 +263,12 @@ def test_open_clip_attention_is_written_whole_and_without_effect(kind, tmp_path)
         ("lokr", "lycoris.kohya", {"algo": "lokr", "factor": "8"}),
     ],
 )
-def test_metadata_names_the_kind(model, kind, module, told, tmp_path):
+def test_metadata_names_the_kind(model, kind, module, expected, tmp_path):
     path = tmp_path / "x.safetensors"
     saved(model, recipe(kind, factor=8, conv_rank=2, norm_cap=1.0), path)
     found = read(path, model).metadata
     arguments = json.loads(found["ss_network_args"])
-    assert found["ss_network_module"] == module and told.items() <= arguments.items()
+    assert found["ss_network_module"] == module and expected.items() <= arguments.items()
     assert found["ss_network_dim"] == "3" and arguments["conv_dim"] == "2" and found["ss_scale_weight_norms"] == "1.0"
     # The strength of LoHa and LoKr lies in their matrices.
     assert found["ss_network_alpha"] == ("3" if kind in ("loha", "lokr") else "6")

@@ -258,7 +258,7 @@ def test_state_goes_round_exactly_and_others_are_refused(model):
 
 
 @pytest.mark.parametrize("rslora", [False, True])
-def test_continuing_goes_on_where_the_file_ends(model, tmp_path, rslora):
+def test_continuing_starts_where_the_file_ends(model, tmp_path, rslora):
     path = tmp_path / "a.safetensors"
     made, plain = recipe(rank=3, alpha=6.0, rslora=rslora), answer(model)
     expected = saved(model, made, path)
@@ -352,7 +352,7 @@ def test_a_file_is_applied_over_one_in_training(model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lora", "told"),
+    ("lora", "expected"),
     [
         ({}, ("4", "4", {})),
         ({"alpha": 2.0, "rslora": True}, ("4", "4", {"rs_lora": "alpha is multiplied by the root of the rank"})),
@@ -360,11 +360,11 @@ def test_a_file_is_applied_over_one_in_training(model, tmp_path):
         ({"block_ranks": {"mid_block": 2}}, ("Dynamic", "Dynamic", {})),
     ],
 )
-def test_the_file_tells_what_was_built(model, tmp_path, lora, told):
+def test_the_file_tells_what_was_built(model, tmp_path, lora, expected):
     saved(model, recipe(**lora), tmp_path / "a.safetensors")
     with safe_open(tmp_path / "a.safetensors", "pt") as file:
         found = file.metadata()
-    assert (found["ss_network_dim"], found["ss_network_alpha"], json.loads(found["ss_network_args"])) == told
+    assert (found["ss_network_dim"], found["ss_network_alpha"], json.loads(found["ss_network_args"])) == expected
     assert found["ss_network_module"] == "networks.lora" and found["ss_seed"] == "1"
 
 

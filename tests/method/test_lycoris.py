@@ -75,7 +75,7 @@ def test_files_of_lycoris_are_read_and_gone_on_with(model: Model, tmp_path: Path
     """Convolutions of both sizes and a linear layer answer as its own modules did when the file was written."""
     layers, path, draws = dict(wrappable(model)), tmp_path / "x.safetensors", torch.Generator().manual_seed(0)
     tensors: dict[str, torch.Tensor] = {}
-    told = {}
+    expected = {}
     torch.manual_seed(0)  # what LyCORIS begins with is drawn
     for name in (f"unet.mid_block.{rest}" for rest in ("resnets.0.conv1", "attentions.0.proj_in", FEED_FORWARD)):
         root, layer = kohya.file_name(name, model.family), layers[name]
@@ -84,15 +84,15 @@ def test_files_of_lycoris_are_read_and_gone_on_with(model: Model, tmp_path: Path
             parameter.add_(torch.randn(parameter.shape, generator=draws) * 0.1)
         inputs = layer.weight.shape[1]
         x = torch.randn((2, inputs, 6, 6) if layer.weight.ndim == 4 else (2, 5, inputs), generator=draws)
-        told[name] = (x, module(x))
-        assert not torch.allclose(layer(x), told[name][1], atol=1e-3)
+        expected[name] = (x, module(x))
+        assert not torch.allclose(layer(x), expected[name][1], atol=1e-3)
         tensors |= {f"{root}.{key}": value.detach().clone() for key, value in module.state_dict().items()}
     save_file(tensors, path)
     assert any(key.endswith(("lora_mid.weight", "_t1", "_t2")) for key in tensors) == ("Tucker" in form)
 
     def answers_the_same() -> None:
         with applied([(path, 1.0)], model):
-            for name, (x, wanted) in told.items():
+            for name, (x, wanted) in expected.items():
                 found = model.unet.get_submodule(name.removeprefix("unet."))(x)
                 assert torch.allclose(found, wanted, atol=1e-5), (name, float((found - wanted).abs().max()))
 
@@ -114,7 +114,7 @@ def theirs(tensors: dict[str, torch.Tensor], root: str, layer: torch.nn.Module) 
         module = modules.make_module(*modules.get_module(tensors, root), root, layer)
         found: torch.Tensor = module.get_diff_weight(1.0, shape=weight.shape)[0]
         return found
-    # Its loader takes every DoRA for one with a magnitude per output (wd_on_out=True): told otherwise, as a trainer
+    # Its loader takes every DoRA for one with a magnitude per output (wd_on_out=True): set otherwise, as a trainer
     # does.
     own = {key.removeprefix(f"{root}."): value for key, value in tensors.items() if key.startswith(f"{root}.")}
     module = modules.LoConModule(

@@ -58,7 +58,7 @@ def shaken(method) -> None:
 
 
 @pytest.mark.parametrize("vectors", [1, 2, 5])
-def test_a_word_begins_as_the_words_it_is_given(model, vectors):
+def test_a_word_is_initialized_from_the_given_words(model, vectors):
     method = METHODS["textual_inversion"]()
     method.attach(model, recipe(vectors=vectors))
     ids = text.tokens(borrow.tokenizer(), "red cat")[:vectors]
@@ -169,8 +169,8 @@ def test_a_pivotal_file_is_a_lora_with_words_and_the_words_alone(model, tmp_path
     assert all(torch.equal(whole[name], value) for name, value in words.items())
     assert all(key.startswith("lora_") for key in whole.keys() - words.keys())
     with safe_open(path, "pt") as file:
-        told = file.metadata()
-    assert told["ss_network_module"] == "networks.lora" and json.loads(told["ss_network_args"]) == {}
+        written = file.metadata()
+    assert written["ss_network_module"] == "networks.lora" and json.loads(written["ss_network_args"]) == {}
     trained, plain = encoded(model), encoded(build(model.family.name))
     with method.without():
         assert torch.equal(encoded(model), plain)
@@ -178,8 +178,8 @@ def test_a_pivotal_file_is_a_lora_with_words_and_the_words_alone(model, tmp_path
     method.detach()
 
 
-def test_words_that_a_run_does_not_go_on_with_are_said(model, tmp_path):
-    """A file of two words: the run that names one, or trains no words, says which it leaves out."""
+def test_words_that_a_resumed_run_leaves_out_are_named(model, tmp_path):
+    """A file with two words: a run that names one of them, or trains no words, says which it leaves out."""
     path, first = tmp_path / "two.safetensors", METHODS["pivotal"]()
     first.attach(model, recipe("pivotal", sks="cat", zwx="dog"))
     first.save(path, {}, "fp32")
@@ -231,7 +231,7 @@ def test_a_word_stays_in_one_piece(model):
         words.remove()
 
 
-def test_words_that_cannot_be(model):
+def test_impossible_words(model):
     for made, says in ((recipe(**{"  ": "cat"}), None), (recipe(sks="", SKS=""), "same tokens")):
         method = METHODS["textual_inversion"]()
         if says is None:

@@ -1,4 +1,4 @@
-"""Each method tells how many numbers it trains before it makes them."""
+"""Each method counts the numbers that it trains before it creates them."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def formula(tensors, shape):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_over_a_half_precision_base_small_changes_count(kind):
-    """The change acts beside the weight: added to a bfloat16 weight of 1, one of 0.001 would be rounded away."""
+    """The change is applied apart from the weight: added to a bfloat16 weight of 1, 0.001 would be rounded away."""
     base = torch.nn.Linear(64, 48, bias=False).to(torch.bfloat16).requires_grad_(False)
     base.weight.fill_(1.0)
     draws = torch.Generator().manual_seed(1)
@@ -155,7 +155,7 @@ def test_the_factor_splits_the_sides(model):
 
 
 @pytest.mark.parametrize("kind", ["lora", *KINDS])
-def test_the_cap_shrinks_what_is_too_long_and_nothing_else(model, kind):
+def test_the_cap_shrinks_only_layers_that_are_too_long(model, kind):
     with Attached(model, recipe(kind)) as method:
         adapters = method.adapters
         shapes = adapters.weight_shapes()

@@ -57,8 +57,8 @@ test("a remedy is a setting's value, unless it has that value already", () => {
 });
 
 test("a report says how far it is", () => {
-  assert.deepEqual(progressOf({ state: "looking", done: 1500, total: 5000 }), { share: 0.3, text: "Inspecting the pictures: 1,500 of 5,000" });
-  assert.equal(progressOf({ state: "looking", done: 0, total: 0 }).share, null);
+  assert.deepEqual(progressOf({ state: "inspecting", done: 1500, total: 5000 }), { share: 0.3, text: "Inspecting the pictures: 1,500 of 5,000" });
+  assert.equal(progressOf({ state: "inspecting", done: 0, total: 0 }).share, null);
   assert.equal(progressOf({ state: "comparing", done: 5, total: 5 }).text, "Comparing the pictures …");
   assert.deepEqual(["waiting", "reading", "finished", "cancelled", "failed"].filter(isOver), ["finished", "cancelled", "failed"]);
 });

@@ -56,7 +56,7 @@ test("another method brings its own start, and what the user has set stays", (t)
   made.set("method.name", "full");
   assert.equal(made.get("train.learning_rate"), 1e-5);
   assert.equal(made.get("train.length"), 7);
-  assert.ok(heard.at(-1).includes("train.learning_rate"), "its control is told");
+  assert.ok(heard.at(-1).includes("train.learning_rate"), "its control is updated");
   made.set(`${FIRST}kind`, "style");
   assert.equal(made.get("train.learning_rate"), 0.004, "no preset for this method: the kind's first one");
   assert.deepEqual(Object.keys(made.nested()).sort(), ["dataset", "method", "train"], "a preset's setting that this page doesn't know is ignored");

@@ -1,4 +1,4 @@
-"""Where a crop lies that wasn't moved by hand."""
+"""Where a crop is placed that wasn't moved by hand."""
 
 from __future__ import annotations
 

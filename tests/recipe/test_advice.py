@@ -14,7 +14,7 @@ CONCEPT = ["dataset.concepts.0.instance=pictures", "dataset.concepts.0.trigger=s
 
 
 def said(*settings: str, steps: int = 1000, epoch: int = 100, native: int = 512) -> list[str]:
-    """All that is said of a recipe with these settings."""
+    """Return all advice on a recipe with these settings."""
     recipe = recipe_file.override(Recipe(), [*CONCEPT, *settings])
     return [*advice(recipe), *length_advice(recipe, steps, epoch), *resolution_advice(recipe, native)]
 
@@ -39,9 +39,7 @@ def said(*settings: str, steps: int = 1000, epoch: int = 100, native: int = 512)
         (["method.name=full", "train.learning_rate=1e-4"], {}, "2e-6 is usual"),
     ],
 )
-def test_what_is_unlikely_to_be_meant_gets_one_sentence(
-    settings: list[str], figures: dict[str, int], word: str
-) -> None:
+def test_unlikely_settings_get_one_sentence_of_advice(settings: list[str], figures: dict[str, int], word: str) -> None:
     (sentence,) = said(*settings, **figures)
     assert word in sentence
 
@@ -60,13 +58,13 @@ def test_what_is_unlikely_to_be_meant_gets_one_sentence(
         (["train.learning_rate=1e-3"], {}),
     ],
 )
-def test_what_is_usual_gets_none(settings: list[str], figures: dict[str, int]) -> None:
+def test_usual_settings_get_no_advice(settings: list[str], figures: dict[str, int]) -> None:
     assert said(*settings, **figures) == []
 
 
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
 @pytest.mark.parametrize("method", METHOD_INFO)
-def test_every_preset_passes_without_a_word(method: str, family: str) -> None:
+def test_every_preset_passes_without_advice(method: str, family: str) -> None:
     size = {"sd1": 512, "sd2": 768, "sdxl": 1024}[family]
     recipe = recipe_file.override(Recipe(), CONCEPT)
     for path, value in start(method, "subject", family, size, "fp16").items():

@@ -79,7 +79,7 @@ def test_the_models_family_is_read_from_its_header():
     assert model_kind("nothing.ckpt").family == "sd1"
 
 
-def test_a_file_that_is_no_model_breaks_nothing(tmp_path: Path):
+def test_a_file_that_is_not_a_model_breaks_nothing(tmp_path: Path):
     for number, content in enumerate((b"", b"\xff" * 100, b"\x05\0\0\0\0\0\0\0{}]]]")):
         path = tmp_path / f"{number}.safetensors"
         path.write_bytes(content)

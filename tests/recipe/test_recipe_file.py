@@ -210,7 +210,7 @@ def test_files_that_are_not_text(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "train:\nwatch: \n", "{}", "watch: {concept_prompts: }"])
-def test_what_is_left_out_has_its_default(text):
+def test_settings_left_out_have_their_defaults(text):
     assert recipe_file.loads(text) == Recipe()
 
 

@@ -18,11 +18,11 @@ TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmt
 """Audit events of files: just before each of them a run may be killed."""
 
 
-def go(recipe: Path, folder: Path, moment: int | str, told: Path, error: int = 0) -> None:
+def go(recipe: Path, folder: Path, moment: int | str, touches_file: Path, error: int = 0) -> None:
     """Train ``recipe`` in ``folder``, or go on there; killed before the ``moment``-th touch of a file of the run.
 
     With ``error`` (such as errno.ENOSPC) that touch fails with it instead. ``moment`` may also be a part of a file's
-    name: the first touch of such a one. Writes the number of touches to ``told`` if the run comes to its end.
+    name: the first touch of such a one. Writes the number of touches to ``touches_file`` if the run comes to its end.
     """
     touches = 0
 
@@ -42,11 +42,11 @@ def go(recipe: Path, folder: Path, moment: int | str, told: Path, error: int = 0
         run.resume(folder, quiet=True)
     else:
         run.train(recipe_file.read(recipe), folder=folder, quiet=True)
-    told.write_text(str(touches))
+    touches_file.write_text(str(touches))
 
 
 def start(*arguments: Any, target: Callable[..., None] = go) -> Any:
-    """``go(*arguments)`` in a new process, without importing torch anew each time."""
+    """Start ``go(*arguments)`` in a new process, without importing torch again each time."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sdft_ext.run.run", "tests.run.killed", "peft", "diffusers", "transformers"])
     process = context.Process(target=target, args=arguments)

@@ -1,4 +1,4 @@
-"""What comes after the last step takes its time, and is told as what it is."""
+"""The work after the last step takes time, and the status names it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.run import tiny
 
 
 class Noting(StandaloneHost):
-    """Notes what the run's status says at each of its turns."""
+    """Records the run's status at each of its turns."""
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         super().__init__(recipe.model)
@@ -37,18 +37,18 @@ class Noting(StandaloneHost):
             yield
 
 
-def test_the_grid_is_no_step_of_the_training(data: Path, tmp_path: Path) -> None:
+def test_the_grid_is_not_a_training_step(data: Path, tmp_path: Path) -> None:
     words = ("watch.concept_prompts=[a sks cat, a cat]", "watch.every=0", "watch.size=64")
     recipe = tiny.recipe(data, tmp_path, *words)
     host = Noting(recipe, tmp_path / "run")
     assert train(recipe, folder=tmp_path / "run", host=host, quiet=True).outcome == "finished"
-    last = [told for told in host.seen if told["state"] == "drawing"]
+    last = [status for status in host.seen if status["state"] == "drawing"]
     assert last == host.seen[-len(last) :], "nothing trains after it"
-    assert {(told["step"], told["total"]) for told in last} == {(4, 4)}
+    assert {(status["step"], status["total"]) for status in last} == {(4, 4)}
     assert "The last save is being verified" in last[0]["message"]
-    shown = [told["message"] for told in last if "Grid" in told["message"]]
+    shown = [status["message"] for status in last if "Grid" in status["message"]]
     assert "Grid: base model (2 of 2 pictures)." in shown[0] and "Grid: step 4" in shown[-1]
-    assert {told["state"] for told in host.seen[: -len(last)]} <= {"preparing", "training"}
+    assert {status["state"] for status in host.seen[: -len(last)]} <= {"preparing", "training"}
 
 
 @pytest.mark.parametrize("name", ["lora", "full", "pivotal"])

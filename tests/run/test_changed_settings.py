@@ -1,4 +1,4 @@
-"""A run is resumed with other settings: those that its state doesn't depend on, told in its log and its saves."""
+"""A run is resumed with other settings that its state doesn't depend on; its log and its saves name them."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ def metadata(path: Path) -> dict[str, str]:
         return dict(file.metadata())
 
 
-def test_a_lower_rate_is_trained_with_and_told(stopped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_lower_rate_is_trained_with_and_logged(stopped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resume", str(stopped), "--quiet", "train.learning_rate=1e-3", "save.every=1"]) == OK
     assert rates(stopped) == pytest.approx([RATE, RATE, 1e-3, 1e-3])
     log = (stopped / "log.jsonl").read_text(encoding="utf-8")
     assert "From step 3 on, train.learning_rate is 0.001 instead of 0.01." in log
     assert "is 0.001 instead of 0.01" in (stopped / "report.md").read_text(encoding="utf-8")
-    told = json.loads(metadata(next(iter((stopped / "saves").glob("tiny.safetensors"))))["sdft_changed_settings"])
-    assert {"step": 2, "setting": "train.learning_rate", "before": RATE, "after": 1e-3} in told
+    changes = json.loads(metadata(next(iter((stopped / "saves").glob("tiny.safetensors"))))["sdft_changed_settings"])
+    assert {"step": 2, "setting": "train.learning_rate", "before": RATE, "after": 1e-3} in changes
     assert recipe_file.read(stopped / "recipe-first.yaml").train.learning_rate == RATE
     assert recipe_file.read(stopped / "recipe.yaml").train.learning_rate == 1e-3
 
 
-def test_a_longer_run_goes_on(stopped: Path) -> None:
+def test_a_longer_run_continues(stopped: Path) -> None:
     assert resume(stopped, settings=["train.length=6"], quiet=True).outcome == "finished"
     assert len(rates(stopped)) == 6
 
 
-def test_the_same_value_is_no_change(stopped: Path) -> None:
+def test_the_same_value_is_not_a_change(stopped: Path) -> None:
     before = (stopped / "recipe.yaml").read_bytes()
     resume(stopped, settings=[f"train.learning_rate={RATE}"], quiet=True)
     assert (stopped / "recipe.yaml").read_bytes() == before and not (stopped / "recipe-first.yaml").exists()
@@ -77,7 +77,7 @@ def test_what_the_state_depends_on_is_refused(setting: str, stopped: Path, capsy
 
 
 @pytest.mark.parametrize("every", [0, 1])
-def test_after_a_nan_it_is_said_what_is_possible(every: int, data: Path, tmp_path: Path) -> None:
+def test_after_a_nan_the_message_says_what_to_do(every: int, data: Path, tmp_path: Path) -> None:
     """And that is possible: the run goes on from before it, with a lower rate."""
     rate = "train.learning_rate=1e-2"
     recipe = tiny.recipe(data, tmp_path, rate, "train.length=4", "save.every=0", f"save.state_every={every}")
@@ -101,7 +101,7 @@ def test_after_a_nan_it_is_said_what_is_possible(every: int, data: Path, tmp_pat
 
 
 class Spoiled(Between):
-    """A host whose model answers NaN once it is told so."""
+    """A host whose model returns NaN once it is set to."""
 
     def spoil(self) -> None:
         assert self.shelf.model is not None

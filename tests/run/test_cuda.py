@@ -1,4 +1,4 @@
-"""What only a GPU shows: every method trains there as on a CPU, the step that is tried tells what a run takes, and a
+"""What only a GPU shows: every method trains as on a CPU, the trial step measures what a run needs, and a
 full memory ends in a sentence with everything of the host's as it was.
 """
 
@@ -183,7 +183,7 @@ ALONE: dict[str, tuple[float, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("name", ALONE)
 def test_a_small_card_trains_alone(name: str, large: tuple[Path, Shelf], tmp_path: Path) -> None:
-    """Where a step doesn't fit beside what it doesn't need, that is put aside, and comes back bit for bit; less than
+    """Where a step doesn't fit, what it doesn't need is offloaded, and restored bit for bit; less than
     that is refused before the run begins.
     """
     path, shelf = large

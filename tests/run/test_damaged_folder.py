@@ -37,7 +37,7 @@ CHANGED = (
     "not the model",
     "other weights",
 )
-"""Any of these says that something isn't what it was."""
+"""Each of these reports that something has changed."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def stopped(three_steps: Path, tmp_path: Path) -> Path:
 
 
 def resumed(run: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """Resume on the command line: the exit code, and all that it says and writes for people."""
+    """Resume on the command line; return the exit code, and all that it prints and writes for people."""
     code = main(["resume", str(run), "--quiet"])
     captured = capsys.readouterr()
     report = run / "report.md"
@@ -85,7 +85,7 @@ def ends_alike(run: Path, whole: Path) -> bool:
 # -------------------------------------------------------------------------------------------------------------
 
 
-def test_states_of_which_none_is_whole_are_named(stopped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_states_that_are_all_damaged_are_named(stopped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in state.states(stopped / "state"):
         (path / state.TENSORS).write_bytes(b"x")
     code, said = resumed(stopped, capsys)
@@ -116,7 +116,7 @@ def cut_off(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["facts.json", "status.json", "saves/index.json", "controls/index.json"])
-def test_a_file_that_is_cut_off_is_named_or_made_anew(
+def test_a_truncated_file_is_named_or_written_again(
     name: str, stopped: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cut_off(stopped / name)
@@ -126,15 +126,15 @@ def test_a_file_that_is_cut_off_is_named_or_made_anew(
 
 
 @pytest.mark.parametrize("name", ["saves/index.json", "controls/index.json"])
-def test_an_index_that_is_cut_off_is_made_anew(
+def test_a_truncated_index_is_rebuilt(
     name: str, stopped: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It only lists files that lie beside it: a run stays resumable without it."""
+    """It only lists the files next to it: a run can be resumed without it."""
     cut_off(stopped / name)
     assert resumed(stopped, capsys)[0] == OK and ends_alike(stopped, whole)
 
 
-def test_the_list_of_saves_is_made_anew_as_it_was(whole: Path, tmp_path: Path) -> None:
+def test_the_list_of_saves_is_rebuilt_as_it_was(whole: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(whole, tmp_path / "run"))
     before = read_index(run)
     assert repair(run) == [] and before
@@ -147,7 +147,7 @@ def test_the_list_of_saves_is_made_anew_as_it_was(whole: Path, tmp_path: Path) -
 
 
 def test_damaged_facts_of_one_run_hinder_no_other(data: Path, whole: Path, tmp_path: Path) -> None:
-    """A host's folder is shared: the names of all runs' saves are asked for."""
+    """A host's folder is shared: the names of all runs' saves count."""
     Path(shutil.copytree(whole, tmp_path / "old"))
     cut_off(tmp_path / "old" / "facts.json")
     assert stems(tmp_path) == []
@@ -160,7 +160,9 @@ def test_a_recipe_that_is_damaged_is_named(stopped: Path, capsys: pytest.Capture
     assert code != OK and "recipe.yaml" in said and "sdft: unexpected" not in said
 
 
-def test_facts_of_another_kind_are_made_anew(stopped: Path, whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_facts_of_another_kind_are_computed_again(
+    stopped: Path, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (stopped / "facts.json").write_text("[]")
     assert resumed(stopped, capsys)[0] == OK and ends_alike(stopped, whole)
 
@@ -171,7 +173,7 @@ def test_garbage_in_the_log_is_passed_over(stopped: Path, whole: Path, capsys: p
     assert resumed(stopped, capsys)[0] == OK and ends_alike(stopped, whole)
 
 
-def test_files_from_the_future_are_no_hindrance(stopped: Path, whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_with_future_times_do_no_harm(stopped: Path, whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A clock that was set back."""
     future = time.time() + 10 * 86400
     for path in stopped.rglob("*"):
@@ -218,7 +220,7 @@ def test_a_run_that_is_being_trained_cannot_be_resumed(stopped: Path, whole: Pat
     assert result.outcome == "finished" and ends_alike(stopped, whole)
 
 
-def test_a_picture_that_was_replaced_meanwhile_is_mentioned(data: Path, tmp_path: Path) -> None:
+def test_a_picture_that_was_replaced_since_is_mentioned(data: Path, tmp_path: Path) -> None:
     """By another one of its size, where pictures are opened again at each step."""
     concept = [f"dataset.concepts.0.instance={tmp_path / 'pictures'}", "dataset.concepts.0.regularization="]
     recipe = tiny.recipe(data, tmp_path, *concept, "dataset.cache=none")
@@ -239,7 +241,7 @@ def test_a_picture_that_was_replaced_meanwhile_is_mentioned(data: Path, tmp_path
     assert result.outcome == "finished" and tiny.saved(result.folder) == tiny.saved(undisturbed)
 
 
-def test_a_picture_that_is_only_touched_meanwhile_changes_nothing(data: Path, tmp_path: Path) -> None:
+def test_a_picture_with_only_a_new_time_changes_nothing(data: Path, tmp_path: Path) -> None:
     concept = [f"dataset.concepts.0.instance={tmp_path / 'pictures'}", "dataset.concepts.0.regularization="]
     recipe = tiny.recipe(data, tmp_path, *concept, "dataset.cache=none")
     pictures = fill(tmp_path / "pictures", 3)

@@ -1,4 +1,4 @@
-"""What a run writes is told before it begins, and is what it writes."""
+"""A run forecasts its disk use before it begins, and the forecast is right."""
 
 from __future__ import annotations
 
@@ -36,22 +36,20 @@ def _numbers(content: dict[object, object]) -> dict[str, torch.Tensor]:
     "method", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in METHOD_INFO]
 )
 @pytest.mark.parametrize("settings", [[], ["train.ema=0.99", "train.optimizer=lion", "train.learning_rate=1e-4"]])
-def test_saves_and_states_have_the_size_that_was_told(
-    method: str, settings: list[str], data: Path, tmp_path: Path
-) -> None:
+def test_saves_and_states_have_the_forecast_size(method: str, settings: list[str], data: Path, tmp_path: Path) -> None:
     own = ["method.embedding.words={sks: cat}"] if METHOD_INFO[method].trains_words else []
     recipe = tiny.recipe(
         data, tmp_path, f"method.name={method}", "train.length=2", "save.precision=fp32", *own, *settings
     )
     result = train(recipe, folder=tmp_path / "run", quiet=True)
     assert result.outcome == "finished", result.message
-    told = disk_use(recipe, _family(recipe.model.base, "sd1"), 1, 0)
+    forecast = disk_use(recipe, _family(recipe.model.base, "sd1"), 1, 0)
     (last,) = state.states(result.folder / "state")[-1:]
-    assert megabytes(last / state.TENSORS) == pytest.approx(told.state_mb, rel=0.15, abs=0.02)
-    assert megabytes(result.saves[-1]) == pytest.approx(told.save_mb, rel=0.15, abs=0.02)
+    assert megabytes(last / state.TENSORS) == pytest.approx(forecast.state_mb, rel=0.15, abs=0.02)
+    assert megabytes(result.saves[-1]) == pytest.approx(forecast.save_mb, rel=0.15, abs=0.02)
 
 
-def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
+def test_too_small_a_disk_is_reported(tmp_path: Path) -> None:
     use = DiskUse(saves=5, save_mb=2000, state_mb=6000, cache_mb=100)
     assert use.total_mb == 22_100
     assert use.text(100_000).endswith("97.7 GB are free.")
@@ -60,7 +58,7 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     assert free_megabytes(tmp_path / "not" / "there") == pytest.approx(free_megabytes(tmp_path), rel=0.1)
 
 
-def test_the_run_says_it_before_its_first_step(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_run_shows_it_before_its_first_step(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(tiny.recipe(data, tmp_path, "train.length=2", "save.every=2", "save.every_unit=times"))
     said = capsys.readouterr().err
     assert "On disk it needs about" in said and "2 saves of" in said

@@ -28,7 +28,7 @@ CONCEPT = "dataset.concepts.0."
 ALL_SHOWN = (CONCEPT + "regularization=", CONCEPT + "repeats=2", "train.length=6")
 """Every instance picture is shown, those of other shapes too."""
 WORD = ("method.name=textual_inversion", "dataset.template=[name] [filewords]")
-"""The trigger stands in the captions."""
+"""The captions contain the trigger."""
 NETWORK = "method.name=hypernetwork"
 
 CHANGES: dict[str, tuple[str, ...]] = {
@@ -262,12 +262,12 @@ def test_private(made: Path, tmp_path: Path) -> None:
         recipe = tiny.recipe(made, tmp_path, f"save.private={private}", "train.length=1")
         with safe_open(runs.train(recipe, quiet=True).saves[-1], "pt") as file:
             metadata.append(json.dumps(file.metadata()))
-    told = ("sitting", "instance", "sks")
-    assert [[word in text for word in told] for text in metadata] == [[True] * 3, [False] * 3]
+    words = ("sitting", "instance", "sks")
+    assert [[word in text for word in words] for text in metadata] == [[True] * 3, [False] * 3]
 
 
 class Watched(StandaloneHost):
-    """Lends a model that tells, of each computation while it trains, what ``look()`` answers."""
+    """Lends a model that records what ``look()`` returns at each computation while it trains."""
 
     def __init__(self, recipe: Recipe, look: Callable[[], object]) -> None:
         super().__init__(recipe.model)

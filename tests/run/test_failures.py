@@ -1,4 +1,4 @@
-"""Runs that can't go well end with a sentence that says what to change, and what was saved stays."""
+"""Runs that can't succeed end with a message that says what to change, and their saves stay."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.run.step_hooks import Between
 unix = pytest.mark.skipif(os.name == "nt", reason="no limits on a file's size there")
 
 
-def told(run: Path) -> dict[str, Any]:
+def report_of(run: Path) -> dict[str, Any]:
     """The report for programs; that for people must be there too."""
     assert (run / "report.md").stat().st_size
     data: dict[str, Any] = json.loads((run / "report.json").read_text(encoding="utf-8"))
@@ -35,8 +35,8 @@ def told(run: Path) -> dict[str, Any]:
 
 
 def failed(result: RunResult, *words: str) -> None:
-    """The result, the report and the status say the same, with these words, and every save listed is whole."""
-    report = told(result.folder)
+    """Check that result, report and status have one message, with these words, and that every listed save is whole."""
+    report = report_of(result.folder)
     status = json.loads((result.folder / "status.json").read_text(encoding="utf-8"))
     assert result.outcome == report["outcome"] == status["state"] == "failed"
     assert result.message == report["message"] == status["message"]
@@ -53,7 +53,7 @@ def test_far_too_high_a_learning_rate(precision: str, data: Path, tmp_path: Path
     recipe = tiny.recipe(data, tmp_path, *settings, "train.length=80", "save.every=1", f"train.precision={precision}")
     result = train(recipe, quiet=True)
     failed(result, "learning rate")
-    assert told(result.folder)["verdict"] in ("diverged", "failed")
+    assert report_of(result.folder)["verdict"] in ("diverged", "failed")
 
 
 def test_a_learning_rate_of_zero_is_refused_or_seen(data: Path, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_learning_rate_of_zero_is_refused_or_seen(data: Path, tmp_path: Path) 
         train(tiny.recipe(data, tmp_path, "train.learning_rate=0"), quiet=True)
     recipe = tiny.recipe(data, tmp_path, "train.schedule=steps", "train.schedule_steps=0")
     result = train(recipe, quiet=True)
-    assert result.outcome == "finished" and told(result.folder)["verdict"] == "not learning"
+    assert result.outcome == "finished" and report_of(result.folder)["verdict"] == "not learning"
 
 
 def limited(recipe: Path, folder: Path, size: int) -> None:
@@ -86,13 +86,13 @@ def test_a_full_disk(full: str, data: Path, tmp_path: Path) -> None:
     )
     process.join()
     assert process.exitcode == 0
-    report = told(run)
+    report = report_of(run)
     assert report["outcome"] == "failed" and len(report["saves"]) == (1 if full == "state" else 0)
     assert report["message"].startswith("can't write") and "File too large; free space" in report["message"]
     assert not list(run.rglob(".*.tmp*"))
     assert resume(run, quiet=True).outcome == "finished"
     assert tiny.fingerprint(run, run)["tensors"] == tiny.fingerprint(whole.folder, whole.folder)["tensors"]
-    assert told(run)["outcome"] == "finished"
+    assert report_of(run)["outcome"] == "finished"
 
 
 def full_from_step_2(recipe: Path, folder: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_disk_too_full_for_a_report(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("blocked", ["saves", "state"])
-def test_a_folder_that_is_blocked_meanwhile(blocked: str, data: Path, tmp_path: Path) -> None:
+def test_a_folder_that_a_file_blocks_during_the_run(blocked: str, data: Path, tmp_path: Path) -> None:
     recipe, run = tiny.recipe(data, tmp_path, "save.every=1"), tmp_path / "run"
 
     def do(done: int) -> None:
@@ -147,7 +147,7 @@ def test_an_output_folder_that_is_a_file(data: Path, tmp_path: Path) -> None:
         train(tiny.recipe(data, tmp_path / "file"), quiet=True)
 
 
-def test_one_bad_picture_is_skipped_and_told(data: Path, tmp_path: Path) -> None:
+def test_one_bad_picture_is_skipped_and_named(data: Path, tmp_path: Path) -> None:
     fill(tmp_path / "pictures", 4)
     good = (tmp_path / "pictures" / "001.png").read_bytes()
     (tmp_path / "pictures" / "cut.png").write_bytes(good[: len(good) // 2])
@@ -155,7 +155,7 @@ def test_one_bad_picture_is_skipped_and_told(data: Path, tmp_path: Path) -> None
     recipe = tiny.recipe(data, tmp_path, f"dataset.concepts.0.instance={tmp_path / 'pictures'}")
     result = train(recipe, quiet=True)
     assert result.outcome == "finished"
-    problems = told(result.folder)["dataset"]["problems"]
+    problems = report_of(result.folder)["dataset"]["problems"]
     assert {Path(problem["file"]).name: problem["skipped"] for problem in problems} == {
         "cut.png": True,
         "empty.png": True,
@@ -164,7 +164,7 @@ def test_one_bad_picture_is_skipped_and_told(data: Path, tmp_path: Path) -> None
     assert "cut.png" in page and "empty.png" in page
 
 
-def test_no_file_out_of_the_dataset_is_told_in_the_metadata(data: Path, tmp_path: Path) -> None:
+def test_no_file_outside_the_dataset_is_in_the_metadata(data: Path, tmp_path: Path) -> None:
     """A dataset of a stranger's holds a caption that is a link to a private file."""
     (tmp_path / "private.txt").write_text("SECRETKEY, other line")
     (picture, *_) = fill(tmp_path / "pictures", 2)
@@ -175,7 +175,7 @@ def test_no_file_out_of_the_dataset_is_told_in_the_metadata(data: Path, tmp_path
     assert b"SECRETKEY" not in result.saves[-1].read_bytes() or "link" in page
 
 
-def test_a_picture_that_goes_away_meanwhile(data: Path, tmp_path: Path) -> None:
+def test_a_picture_that_is_deleted_during_the_run(data: Path, tmp_path: Path) -> None:
     """It is needed again where crops are random: the run ends with a sentence, and goes on when it is back."""
     pictures, run = tmp_path / "pictures", tmp_path / "run"
     fill(pictures, 3, 80, 64)
@@ -247,7 +247,7 @@ def test_a_rank_larger_than_the_layers_is_noted(data: Path, tmp_path: Path) -> N
 
 def test_a_batch_larger_than_the_bucket(data: Path, tmp_path: Path) -> None:
     result = train(tiny.recipe(data, tmp_path, "train.batch_size=32", "train.length=2"), quiet=True)
-    assert result.outcome == "finished" and told(result.folder)["dataset"]["steps_per_epoch"] == 1
+    assert result.outcome == "finished" and report_of(result.folder)["dataset"]["steps_per_epoch"] == 1
     assert all(math.isfinite(line["loss"]) for line in tiny.losses(result.folder))
 
 
@@ -255,7 +255,7 @@ def test_a_batch_larger_than_the_bucket(data: Path, tmp_path: Path) -> None:
     ("content", "said"), [(None, "gone"), (b"", "empty"), (b"PK\x03\x04" + bytes(99), "zip"), (b"\xff" * 99, "header")]
 )
 def test_no_base_model(content: bytes | None, said: str, data: Path, tmp_path: Path) -> None:
-    """Said before anything is trained, in a sentence with the file's name."""
+    """The error comes before any training, and names the file."""
     path = tmp_path / "gone.safetensors"
     if content is not None:
         path.write_bytes(content)

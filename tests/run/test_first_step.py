@@ -38,10 +38,10 @@ def same(a: Image.Image, b: Image.Image) -> bool:
 def test_a_step_comes_before_the_first_pictures_and_changes_nothing_in_them(
     ema: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = recipe(data, tmp_path, f"train.ema={ema}", "train.learning_rate=1")
-    after = train(told, folder=tmp_path / "after", quiet=True).folder
+    made = recipe(data, tmp_path, f"train.ema={ema}", "train.learning_rate=1")
+    after = train(made, folder=tmp_path / "after", quiet=True).folder
     monkeypatch.setattr(weights, "MOST", 0)  # as for weights too large to keep: drawn before
-    before = train(told, folder=tmp_path / "before", quiet=True).folder
+    before = train(made, folder=tmp_path / "before", quiet=True).folder
     assert same(first(after), first(before))
     last = Image.open(after / "controls" / "concept" / "00" / "step-000004.png").convert("RGB")
     assert not same(first(after), last)
@@ -68,11 +68,11 @@ class Leaving(StandaloneHost):
             yield
 
 
-def test_first_pictures_that_could_not_be_drawn_are_drawn_when_it_goes_on(data: Path, tmp_path: Path) -> None:
-    told, control = recipe(data, tmp_path, "train.learning_rate=1"), RunControl()
-    whole = train(told, folder=tmp_path / "whole", quiet=True).folder
+def test_first_pictures_that_could_not_be_drawn_are_drawn_after_a_resume(data: Path, tmp_path: Path) -> None:
+    made, control = recipe(data, tmp_path, "train.learning_rate=1"), RunControl()
+    whole = train(made, folder=tmp_path / "whole", quiet=True).folder
     run = tmp_path / "run"
-    result = train(told, folder=run, control=control, host=Leaving(told, run, control), quiet=True)
+    result = train(made, folder=run, control=control, host=Leaving(made, run, control), quiet=True)
     assert result.outcome == "stopped" and "step 1 of 4" in result.message
     assert not (run / "controls").exists()
     assert resume(run, quiet=True).outcome == "finished"

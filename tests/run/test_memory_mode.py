@@ -29,7 +29,7 @@ from tests.run import tiny
 
 
 def full_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU, as far as a run can tell, in which the first step that is tried doesn't fit."""
+    """A fake GPU on which the first trial step doesn't fit."""
     real, tried = trial_step.measure, []
 
     def measure(*arguments: Any) -> Any:
@@ -38,7 +38,7 @@ def full_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
             raise trial_step.DoesNotFit("Too much.")
         return real(*arguments)
 
-    monkeypatch.setattr(trial_step, "wanted", lambda device: True)
+    monkeypatch.setattr(trial_step, "needed", lambda device: True)
     monkeypatch.setattr(trial_step, "measure", measure)
 
 
@@ -105,12 +105,12 @@ def test_what_steps_do_not_need_is_put_aside_and_comes_back(
 
 
 def test_a_run_that_fits_is_shared(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial_step, "wanted", lambda device: True)
+    monkeypatch.setattr(trial_step, "needed", lambda device: True)
     folder = train(tiny.recipe(data, tmp_path, "train.length=1"), quiet=True).folder
     assert read_facts(folder)["mode"] == "shared"
 
 
-def test_where_nothing_can_be_put_aside_the_run_says_what_to_lower(
+def test_where_nothing_can_be_offloaded_the_run_says_what_to_lower(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = tiny.recipe(data, tmp_path, "dataset.crop=random", "method.text_encoder=true")

@@ -37,7 +37,7 @@ HARD = (
     "method.embedding.norm_pull=0.1",
     "method.hypernetwork.dropout=0, 0.1, 0",
 )
-"""Whatever is left to chance, keeps something between steps, or moves the weights beside the optimizer."""
+"""Everything that is random, keeps a state between steps, or changes weights besides the optimizer."""
 
 
 WORDS = "dataset.template=[name] [filewords]"
@@ -98,7 +98,7 @@ def test_stopped_and_resumed_is_as_never_stopped(name: str, data: Path, tmp_path
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_another_run_goes_on_from_the_file(name: str, data: Path, tmp_path: Path) -> None:
+def test_another_run_continues_from_the_file(name: str, data: Path, tmp_path: Path) -> None:
     """With a learning rate of next to nothing, it ends with that file: rank, strength and values are the file's."""
     off = ("train.ema=0", "method.lora.norm_cap=0", "train.length=3")
     first = train(recipe(name, data, tmp_path, *off), folder=tmp_path / "first", quiet=True)
@@ -116,14 +116,14 @@ def test_another_run_goes_on_from_the_file(name: str, data: Path, tmp_path: Path
         assert torch.allclose(other[key], value, rtol=1e-4, atol=1e-7), key
 
 
-def test_what_stops_with_the_text_encoder_stands_still(data: Path, tmp_path: Path) -> None:
-    """Words too: nothing pulls at their lengths any more."""
+def test_what_stops_with_the_text_encoder_no_longer_changes(data: Path, tmp_path: Path) -> None:
+    """Words too: nothing changes the norms of their vectors any more."""
     settings = ("train.length=4", "train.ema=0", "train.text_encoder_stop=0.5", "save.every=2")
     run = train(recipe("pivotal", data, tmp_path, *settings), folder=tmp_path / "run", quiet=True)
     one, other = (load_file(path) for path in run.saves)
     still = {key for key in one if torch.equal(one[key], other[key])}
-    told = {key for key in one if key.startswith(("lora_te", "bundle_emb"))}
-    assert any(key.startswith("bundle_emb") for key in told) and told <= still
+    learned = {key for key in one if key.startswith(("lora_te", "bundle_emb"))}
+    assert any(key.startswith("bundle_emb") for key in learned) and learned <= still
     assert any(key.startswith("lora_unet") and key not in still for key in one)
 
 
@@ -156,7 +156,7 @@ def test_killed_and_resumed_is_as_never_killed(name: str, data: Path, tmp_path: 
     made = recipe(name, data, tmp_path, "train.length=6", "save.every=2", "save.state_every=2")
     recipe_file.write(tmp_path / "recipe.yaml", made)
     whole, run = train(made, folder=tmp_path / "whole", quiet=True).folder, tmp_path / "run"
-    process = killed.start(tmp_path / "recipe.yaml", run, ".step-000004.tmp/state.json", tmp_path / "told")
+    process = killed.start(tmp_path / "recipe.yaml", run, ".step-000004.tmp/state.json", tmp_path / "touches")
     process.join()
     assert process.exitcode == -signal.SIGKILL and not (run / "report.json").exists()
     assert [path.name for path in state.states(run / "state")] == ["step-000002"], "what it goes on from"

@@ -1,4 +1,4 @@
-"""Regularization pictures: as many as wanted, captioned, each once, and the same whether stopped, killed or not."""
+"""Regularization pictures: the full count, captioned, each once, and the same whether stopped, killed or not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,16 @@ from sdft_ext.dataset.trash import Trash
 from sdft_ext.host.base import Files, HostChanged, Sampling
 from sdft_ext.host.standalone import Shelf, StandaloneHost
 from sdft_ext.recipe import ModelRecipe
-from sdft_ext.run.regularization import RECORD, Made, RegularizeError, Wanted, caption, regularize, slug, there
+from sdft_ext.run.regularization import (
+    RECORD,
+    Made,
+    RegularizationSettings,
+    RegularizeError,
+    caption,
+    drawn_pictures,
+    regularize,
+    slug,
+)
 from sdft_ext.storage.file_lock import exclusive
 from sdft_ext.storage.hidden_folder import hidden_folder
 from sdft_ext.toy.install import CHECKPOINT
@@ -40,7 +49,7 @@ def shelf() -> Iterator[Shelf]:
 
 
 class CountingHost(StandaloneHost):
-    """The standalone host, told what to do after a number of pictures."""
+    """The standalone host, which calls a function after a number of pictures."""
 
     painted = 0
     after: tuple[int, RunControl] | None = None
@@ -60,9 +69,9 @@ def host(base: Path, shelf: Shelf) -> CountingHost:
     return CountingHost(ModelRecipe(base=str(base)), shelf=shelf)
 
 
-def wanted(base: Path, count: int = 6, **changes: object) -> Wanted:
+def settings_of(base: Path, count: int = 6, **changes: object) -> RegularizationSettings:
     sampling = Sampling("DDIM", steps=1, guidance=2.0, width=64, height=64)
-    plain = Wanted(PROMPTS, Files(str(base)), sampling, count, drop_duplicates=False)
+    plain = RegularizationSettings(PROMPTS, Files(str(base)), sampling, count, drop_duplicates=False)
     return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
 
 
@@ -72,61 +81,61 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_as_many_as_wanted_with_their_prompts_as_captions(base: Path, host: CountingHost, tmp_path: Path):
     heard: list[tuple[str, int, int, float]] = []
-    made = regularize(wanted(base), tmp_path / "class", host, on_progress=lambda *told: heard.append(told[:4]))
+    made = regularize(settings_of(base), tmp_path / "class", host, on_progress=lambda *shown: heard.append(shown[:4]))
     assert made == Made("finished", "6 pictures are ready.", 6)
-    found = there(tmp_path / "class", wanted(base))
+    found = drawn_pictures(tmp_path / "class", settings_of(base))
     assert list(found) == list(range(6))
     captions = [path.with_suffix(".txt").read_text() for path in found.values()]
     assert captions == ["a cat", "a large cat, sitting"] * 3
     assert all(Image.open(path).size == (64, 64) for path in found.values())
-    assert [told[:3] for told in heard] == [*(("drawing", done, 6) for done in range(1, 7)), ("finished", 6, 6)]
-    assert all(told[3] > 0 for told in heard[:5]), "it says how long it still takes"
+    assert [shown[:3] for shown in heard] == [*(("drawing", done, 6) for done in range(1, 7)), ("finished", 6, 6)]
+    assert all(shown[3] > 0 for shown in heard[:5]), "it shows the time left"
 
 
-def test_a_stopped_one_goes_on_to_the_same_pictures(base: Path, host: CountingHost, tmp_path: Path):
-    regularize(wanted(base), tmp_path / "whole", host)
+def test_a_stopped_one_continues_to_the_same_pictures(base: Path, host: CountingHost, tmp_path: Path):
+    regularize(settings_of(base), tmp_path / "whole", host)
     control = RunControl()
     host.painted, host.after = 0, (2, control)
-    made = regularize(wanted(base), tmp_path / "stopped", host, control=control)
+    made = regularize(settings_of(base), tmp_path / "stopped", host, control=control)
     assert made.outcome == "stopped" and made.pictures == 2 and "resume" in made.message
     host.after = None
-    assert regularize(wanted(base), tmp_path / "stopped", host).outcome == "finished"
+    assert regularize(settings_of(base), tmp_path / "stopped", host).outcome == "finished"
     assert host.painted == 6, "nothing was drawn twice"
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
 
 
 def test_more_of_the_same_draws_only_what_is_missing(base: Path, host: CountingHost, tmp_path: Path):
-    regularize(wanted(base, 4), tmp_path, host)
+    regularize(settings_of(base, 4), tmp_path, host)
     first = contents(tmp_path)
     host.painted = 0
-    regularize(wanted(base, 4), tmp_path, host)
+    regularize(settings_of(base, 4), tmp_path, host)
     assert host.painted == 0
-    regularize(wanted(base, 6, at_once=4), tmp_path, host)
+    regularize(settings_of(base, 6, at_once=4), tmp_path, host)
     assert host.painted == 2 and first.items() <= contents(tmp_path).items()
-    regularize(wanted(base, 2, seed=50), tmp_path, host)
+    regularize(settings_of(base, 2, seed=50), tmp_path, host)
     assert len(list(tmp_path.glob("*.png"))) == 8, "other settings are other pictures, in files of their own"
 
 
-def test_what_somebody_has_deleted_is_not_drawn_again(base: Path, host: CountingHost, tmp_path: Path):
-    regularize(wanted(base, 4), tmp_path, host)
-    there(tmp_path, wanted(base))[1].unlink()
-    regularize(wanted(base, 4), tmp_path, host)
-    assert sorted(there(tmp_path, wanted(base))) == [0, 2, 3, 4]
+def test_deleted_pictures_are_not_drawn_again(base: Path, host: CountingHost, tmp_path: Path):
+    regularize(settings_of(base, 4), tmp_path, host)
+    drawn_pictures(tmp_path, settings_of(base))[1].unlink()
+    regularize(settings_of(base, 4), tmp_path, host)
+    assert sorted(drawn_pictures(tmp_path, settings_of(base))) == [0, 2, 3, 4]
 
 
-def test_words_that_somebody_has_edited_stay(base: Path, host: CountingHost, tmp_path: Path):
-    regularize(wanted(base, 2), tmp_path, host)
-    first = there(tmp_path, wanted(base))[0]
+def test_captions_edited_by_the_user_stay(base: Path, host: CountingHost, tmp_path: Path):
+    regularize(settings_of(base, 2), tmp_path, host)
+    first = drawn_pictures(tmp_path, settings_of(base))[0]
     first.with_suffix(".txt").write_text("mine")
     (tmp_path / ".sdft" / RECORD).unlink()
-    regularize(wanted(base, 3), tmp_path, host)
+    regularize(settings_of(base, 3), tmp_path, host)
     assert host.painted == 3 and first.with_suffix(".txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("hurt", ["{", "[]", "[" * 100_000, "a folder"], ids=["cut off", "a list", "deep", "a folder"])
-def test_a_story_that_cannot_be_read_is_said_and_kept(base: Path, host: CountingHost, tmp_path: Path, hurt: str):
+def test_an_unreadable_journal_is_reported_and_kept(base: Path, host: CountingHost, tmp_path: Path, hurt: str):
     """Were it taken for none, what the user has deleted would come back, and the other stories would be gone."""
-    regularize(wanted(base, 2), tmp_path, host)
+    regularize(settings_of(base, 2), tmp_path, host)
     story = tmp_path / ".sdft" / RECORD
     story.unlink()
     if hurt == "a folder":
@@ -134,11 +143,11 @@ def test_a_story_that_cannot_be_read_is_said_and_kept(base: Path, host: Counting
     else:
         story.write_text(hurt)
     with pytest.raises((RegularizeError, OSError), match=RECORD):
-        regularize(wanted(base, 3), tmp_path, host)
+        regularize(settings_of(base, 3), tmp_path, host)
     assert host.painted == 2 and (story.is_dir() or story.read_text() == hurt)
 
 
-def test_near_duplicates_of_before_or_with_words_go_to_the_trash(base: Path, shelf: Shelf, tmp_path: Path):
+def test_old_or_recaptioned_near_duplicates_go_to_the_trash(base: Path, shelf: Shelf, tmp_path: Path):
     class Twice(CountingHost):
         def paint(
             self, prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling, model: Files
@@ -148,11 +157,11 @@ def test_near_duplicates_of_before_or_with_words_go_to_the_trash(base: Path, she
             return [image(64, 64, seed=min(seed, 3)) for seed in seeds]
 
     host = Twice(ModelRecipe(base=str(base)), shelf=shelf)
-    regularize(wanted(base, 4), tmp_path, host)
-    found = there(tmp_path, wanted(base))
+    regularize(settings_of(base, 4), tmp_path, host)
+    found = drawn_pictures(tmp_path, settings_of(base))
     found[3].with_suffix(".txt").write_text("mine")
-    regularize(wanted(base, 4, drop_duplicates=True), tmp_path, host)
-    assert sorted(there(tmp_path, wanted(base))) == [0, 1, 2]
+    regularize(settings_of(base, 4, drop_duplicates=True), tmp_path, host)
+    assert sorted(drawn_pictures(tmp_path, settings_of(base))) == [0, 1, 2]
     names = {name for removal in Trash(tmp_path).removals() for name in removal.files}
     assert names == {found[3].name, found[3].with_suffix(".txt").name}
     assert len(list(tmp_path.glob("*.txt"))) == 3
@@ -176,10 +185,10 @@ def test_near_duplicates_are_dropped_and_others_drawn(base: Path, shelf: Shelf, 
     host = Repeating(ModelRecipe(base=str(base)), shelf=shelf)
     (tmp_path / "mine.png").parent.mkdir(exist_ok=True)
     drawn(7).save(tmp_path / "mine.png")  # of the user's own: it stays, and ours like it goes
-    choice = wanted(base, 10, drop_duplicates=True)
+    choice = settings_of(base, 10, drop_duplicates=True)
     made = regularize(choice, tmp_path, host)
     assert made.outcome == "finished" and made.pictures == 10 and "dropped" in made.message
-    seeds = [choice.seed + number for number in there(tmp_path, choice)]
+    seeds = [choice.seed + number for number in drawn_pictures(tmp_path, choice)]
     assert not any(seed % 3 == 0 for seed in seeds) and 7 not in seeds and len(seeds) == 10
     assert len(list(tmp_path.glob("*.txt"))) == 10, "a dropped picture takes its caption with it"
     assert (tmp_path / "mine.png").is_file()
@@ -193,21 +202,21 @@ def test_a_prompt_that_gives_one_picture_again_and_again_ends_with_a_sentence(ba
             return [Image.radial_gradient("L").resize((64, 64)).convert("RGB") for _ in seeds]
 
     host = Same(ModelRecipe(base=str(base)), shelf=shelf)
-    made = regularize(wanted(base, 5, drop_duplicates=True), tmp_path, host)
+    made = regularize(settings_of(base, 5, drop_duplicates=True), tmp_path, host)
     assert made.outcome == "finished" and made.pictures == 1 and "again and again" in made.message
 
 
 def test_another_model_is_waited_for(base: Path, shelf: Shelf, tmp_path: Path):
     host = StandaloneHost(ModelRecipe(base=str(CHECKPOINT)), shelf=shelf)
     with pytest.raises(HostChanged, match="base.safetensors"):
-        host.paint(["a cat"], [1], wanted(base).sampling, Files(str(base)))
+        host.paint(["a cat"], [1], settings_of(base).sampling, Files(str(base)))
     control, heard = RunControl(), list[tuple[str, str]]()
 
     def tell(state: str, done: int, total: int, seconds: float, message: str) -> None:
         heard.append((state, message))
         control.stop()
 
-    assert regularize(wanted(base), tmp_path, host, control=control, on_progress=tell).outcome == "stopped"
+    assert regularize(settings_of(base), tmp_path, host, control=control, on_progress=tell).outcome == "stopped"
     assert heard[0][0] == "paused" and "base.safetensors" in heard[0][1]
 
 
@@ -215,7 +224,7 @@ def test_another_model_is_waited_for(base: Path, shelf: Shelf, tmp_path: Path):
 def test_a_full_memory_is_a_sentence_and_what_was_drawn_stays(
     error: Exception, base: Path, host: CountingHost, tmp_path: Path
 ):
-    """Whoever says so: torch's allocator, the driver or one of its libraries."""
+    """Whether torch's allocator, the driver or one of its libraries reports it."""
 
     class Full(CountingHost):
         def paint(
@@ -227,16 +236,16 @@ def test_a_full_memory_is_a_sentence_and_what_was_drawn_stays(
 
     full = Full(ModelRecipe(base=str(base)), shelf=host.shelf)
     with pytest.raises(RegularizeError, match=r"memory is full.*resume draws the rest"):
-        regularize(wanted(base), tmp_path, full)
-    assert len(there(tmp_path, wanted(base))) == 2
-    assert regularize(wanted(base), tmp_path, host).pictures == 6 and host.painted == 4
+        regularize(settings_of(base), tmp_path, full)
+    assert len(drawn_pictures(tmp_path, settings_of(base))) == 2
+    assert regularize(settings_of(base), tmp_path, host).pictures == 6 and host.painted == 4
 
 
 def test_one_program_at_a_time_draws_into_a_folder(base: Path, host: CountingHost, tmp_path: Path):
     lock = hidden_folder(tmp_path, make=True) / "drawing.lock"
     with exclusive(lock), pytest.raises(RegularizeError, match="Another program is drawing"):
-        regularize(wanted(base), tmp_path, host)
-    assert host.painted == 0 and regularize(wanted(base), tmp_path, host).pictures == 6
+        regularize(settings_of(base), tmp_path, host)
+    assert host.painted == 0 and regularize(settings_of(base), tmp_path, host).pictures == 6
 
 
 def test_any_other_error_of_the_host_is_raised_as_it_is(base: Path, shelf: Shelf, tmp_path: Path):
@@ -247,7 +256,7 @@ def test_any_other_error_of_the_host_is_raised_as_it_is(base: Path, shelf: Shelf
             raise RuntimeError("wrong shape")
 
     with pytest.raises(RuntimeError, match="wrong shape"):
-        regularize(wanted(base), tmp_path, Broken(ModelRecipe(base=str(base)), shelf=shelf))
+        regularize(settings_of(base), tmp_path, Broken(ModelRecipe(base=str(base)), shelf=shelf))
 
 
 def test_a_pause_holds_it(base: Path, host: CountingHost, tmp_path: Path):
@@ -256,7 +265,7 @@ def test_a_pause_holds_it(base: Path, host: CountingHost, tmp_path: Path):
     heard: list[str] = []
     thread = threading.Thread(
         target=lambda: regularize(
-            wanted(base, 2), tmp_path, host, control=control, on_progress=lambda s, *_: heard.append(s)
+            settings_of(base, 2), tmp_path, host, control=control, on_progress=lambda s, *_: heard.append(s)
         )
     )
     thread.start()
@@ -284,15 +293,15 @@ def test_a_pause_holds_it(base: Path, host: CountingHost, tmp_path: Path):
 )
 def test_settings_that_cannot_be_are_refused(base: Path, change: dict[str, object], says: str):
     with pytest.raises(RegularizeError, match=says):
-        wanted(base, **change)  # type: ignore[arg-type]
+        settings_of(base, **change)  # type: ignore[arg-type]
 
 
 def test_settings_come_back_as_they_were_written(base: Path):
-    choice = wanted(base, at_once=3)
-    assert Wanted.from_plain(choice.plain()) == choice
-    assert choice.signature == wanted(base, 99).signature != wanted(base, seed=2).signature
+    choice = settings_of(base, at_once=3)
+    assert RegularizationSettings.from_plain(choice.plain()) == choice
+    assert choice.signature == settings_of(base, 99).signature != settings_of(base, seed=2).signature
     with pytest.raises(RegularizeError, match="can't be read"):
-        Wanted.from_plain({"prompts": ["a cat"]})
+        RegularizationSettings.from_plain({"prompts": ["a cat"]})
 
 
 def test_names_and_captions():
@@ -301,11 +310,11 @@ def test_names_and_captions():
 
 
 @pytest.mark.slow
-def test_a_killed_one_leaves_no_half_file_and_goes_on_to_the_same_pictures(
+def test_a_killed_one_leaves_no_partial_file_and_continues_to_the_same_pictures(
     base: Path, host: CountingHost, tmp_path: Path
 ):
     """Killed at any moment, again and again, until it has come to its end."""
-    regularize(wanted(base, 12), tmp_path / "whole", host)
+    regularize(settings_of(base, 12), tmp_path / "whole", host)
     folder = tmp_path / "killed"
     command = [
         sys.executable, "-m", "sdft_ext", "dataset", "regularize", str(folder), "--base", str(base), "--count", "12",

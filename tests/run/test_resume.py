@@ -66,14 +66,14 @@ class Whole:
     def __init__(self, data: Path, folder: Path) -> None:
         self.recipe = folder / "recipe.yaml"
         recipe_file.write(self.recipe, tiny.recipe(data, folder, *EVERYTHING))
-        self.folder, told = folder / "whole", folder / "told"
+        self.folder, touches_file = folder / "whole", folder / "touches"
         began = time.monotonic()
         if os.name == "nt":
             train(recipe_file.read(self.recipe), folder=self.folder, quiet=True)
         else:
-            process = killed.start(self.recipe, self.folder, 0, told)
+            process = killed.start(self.recipe, self.folder, 0, touches_file)
             process.join()
-            self.touches = int(told.read_text())
+            self.touches = int(touches_file.read_text())
         self.seconds = time.monotonic() - began
         assert (self.folder / "report.json").exists()
 
@@ -85,7 +85,7 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
 def killed_at(whole: Whole, run: Path, moment: int | str) -> bool:
     """Train or go on, and be killed; False where the run came to its end before."""
-    process = killed.start(whole.recipe, run, moment, run.with_name("told"))
+    process = killed.start(whole.recipe, run, moment, run.with_name("touches"))
     process.join()
     assert process.exitcode in (0, -signal.SIGKILL)
     return bool(process.exitcode)
@@ -133,7 +133,7 @@ def test_killed_while_a_file_is_written_or_deleted(moment: str, whole: Whole, tm
 def test_killed_at_random_times(seed: int, whole: Whole, tmp_path: Path) -> None:
     draws, run = np.random.default_rng(100 + seed), tmp_path / "run"
     for _ in range(3):
-        process = killed.start(whole.recipe, run, 0, tmp_path / "told")
+        process = killed.start(whole.recipe, run, 0, tmp_path / "touches")
         while not (run / "recipe.yaml").exists():
             time.sleep(0.01)
         process.join(float(draws.uniform(0, whole.seconds)))
@@ -197,7 +197,7 @@ def test_stopped_twice(optimizer: str, precision: str, data: Path, tmp_path: Pat
     assert last[0] == last[1]
 
 
-def test_stop_saves_where_it_stands(data: Path, tmp_path: Path) -> None:
+def test_stop_saves_the_current_step(data: Path, tmp_path: Path) -> None:
     recipe = tiny.recipe(data, tmp_path, "train.length=6", "save.every=0")
     result = controlled(recipe, tmp_path / "run", lambda control, done: control.stop() if done == 3 else None)
     assert result.outcome == "stopped" and "step 3 of 6" in result.message and "resume" in result.message
@@ -229,7 +229,7 @@ def test_save_and_sample_when_asked(data: Path, tmp_path: Path) -> None:
     assert saves[0] == saves[1]
 
 
-def test_a_pause_holds_the_run_and_hands_the_model_back(data: Path, tmp_path: Path) -> None:
+def test_a_pause_stops_the_run_and_returns_the_model(data: Path, tmp_path: Path) -> None:
     recipe, run, control = tiny.recipe(data, tmp_path, "save.every=0"), tmp_path / "run", RunControl()
     host = Between(recipe, run, lambda done: control.pause() if done == 1 else None)
     results: list[RunResult] = []
@@ -270,7 +270,7 @@ def test_stopped_while_it_prepares(data: Path, tmp_path: Path) -> None:
     assert resume(run, quiet=True).outcome == "finished" and len(tiny.losses(run)) == 4
 
 
-def test_a_paused_run_gives_what_is_asked_for(data: Path, tmp_path: Path) -> None:
+def test_a_paused_run_saves_and_tries_on_request(data: Path, tmp_path: Path) -> None:
     recipe, run, control = tiny.recipe(data, tmp_path, "save.every=0"), tmp_path / "run", RunControl()
     host = Between(recipe, run, lambda done: control.pause() if done == 1 else None)
     results: list[RunResult] = []

@@ -39,7 +39,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
         found.append(tuple(batch.latents.shape))
         return batch
 
-    monkeypatch.setattr(trial_step, "wanted", lambda device: True)
+    monkeypatch.setattr(trial_step, "needed", lambda device: True)
     monkeypatch.setattr(trial_step, "largest", largest)
     return found
 
@@ -75,9 +75,7 @@ def test_every_optimizer_moves_as_without(
     assert kept(tmp_path / "with") == kept(tmp_path / "without")
 
 
-def test_weights_in_bfloat16_and_a_run_that_goes_on(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_in_bfloat16_and_a_resumed_run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = tiny.recipe(
         data, tmp_path, "method.name=full", "method.full.weights=bf16", "train.precision=bf16", "save.state_every=1"
     )
@@ -100,7 +98,7 @@ def test_weights_in_bfloat16_and_a_run_that_goes_on(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_the_optimizer_keeps_what_it_will_keep_while_the_step_goes_on(
+def test_the_trial_step_runs_with_the_optimizers_states(
     precision: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first step's highest moment comes before there is any of it; every later one's after."""
@@ -119,7 +117,7 @@ def test_the_optimizer_keeps_what_it_will_keep_while_the_step_goes_on(
     assert result.outcome == "finished" and there[-1] == 0
 
 
-def test_what_was_measured_is_told(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_measured_memory_is_reported(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried(monkeypatch)
     folder = train(tiny.recipe(data, tmp_path, "train.length=1"), quiet=True).folder
     (event,) = (line for line in read_log(folder) if line.get("event") == "memory")
@@ -218,7 +216,7 @@ def test_pictures_that_wait_to_be_encoded_take_their_part(
 
 
 def test_a_cpu_is_not_tried_and_advice_names_only_what_helps() -> None:
-    assert not trial_step.wanted(torch.device("cpu")) and trial_step.wanted(torch.device("cuda"))
+    assert not trial_step.needed(torch.device("cpu")) and trial_step.needed(torch.device("cuda"))
     made = tiny.recipe(Path("data"), Path("runs"))
     made.train.checkpointing, made.train.precision, made.train.batch_size = True, "bf16", 1
     assert advice(made) == "Lower dataset.resolution, or close other programs that use the GPU."

@@ -40,7 +40,7 @@ def test_smoothing_has_no_bias_at_its_start():
     assert [plain.add(value) for value in values] == values
 
 
-def test_a_smoother_goes_on_exactly():
+def test_a_smoother_continues_exactly():
     one, two = Smoother(0.98), Smoother(0.98)
     for n in range(50):
         one.add(math.sin(n))
@@ -69,7 +69,7 @@ def test_every_line_is_there_before_the_file_is_closed(tmp_path):
 
 
 @pytest.mark.parametrize("rest", ['{"step": 3, "lo', "12", "null", "[1]", '{"loss": 1}', "\x00\x00\x00", "\ufffd"])
-def test_half_lines_are_passed_over_and_mended(tmp_path, rest):
+def test_partial_lines_are_skipped_and_completed(tmp_path, rest):
     log = Log(tmp_path, QUIET)
     for step in (1, 2):
         log.write(step, {"loss": float(step)})

@@ -320,7 +320,7 @@ except OSError as error:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no limit on file sizes here")
-def test_a_full_disk_is_an_error_that_says_so_and_costs_nothing(tmp_path):
+def test_a_full_disk_is_an_error_message_and_nothing_is_lost(tmp_path):
     state.write(tmp_path, 10, {"weight": torch.ones(3)})
     done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, timeout=60)
     assert "can't write the state" in done.stdout and "step-000020" in done.stdout and "free space" in done.stdout
@@ -340,8 +340,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="KiB of the most memory held are told by Linux")
-def test_what_is_written_is_not_held_twice(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports peak memory in KiB")
+def test_written_tensors_are_not_in_memory_twice(tmp_path):
     """160 MB of weights; less than one of the five tensors comes on top while they are written."""
     done = subprocess.run([sys.executable, "-c", MEMORY, str(tmp_path)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

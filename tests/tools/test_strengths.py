@@ -152,7 +152,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path / "folder"
 
 
-def test_a_single_file_of_a_folder_says_what_it_predicts(folder: Path, tmp_path: Path) -> None:
+def test_a_single_file_of_a_folder_has_its_prediction_type(folder: Path, tmp_path: Path) -> None:
     lora = tmp_path / "lora.safetensors"
     root = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q"
     save_file({f"{root}.lora_down.weight": torch.ones(1, 128), f"{root}.lora_up.weight": torch.ones(128, 1)}, lora)

@@ -289,7 +289,7 @@ def test_a_configuration_of_another_model_is_not_overwritten(sd1: World, tmp_pat
 
 
 def with_words(path: Path, target: Path, *words: str, value: float = 0.0) -> Path:
-    """Write the LoRA with the vectors of new words in it."""
+    """Write the LoRA together with the vectors of new words."""
     vectors = {f"bundle_emb.{word}.emb_params": torch.full((1, 64), value) for word in words}
     save_file({**load_file(path), **vectors}, target, TensorFile(path).metadata)
     return target

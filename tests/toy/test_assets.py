@@ -1,4 +1,4 @@
-"""What lies in ``assets``: an SD 1.x file in LDM's layout, CLIP's own tokenizer, and two example concepts."""
+"""The files in ``assets``: an SD 1.x file in LDM's layout, CLIP's own tokenizer, and two example concepts."""
 
 from __future__ import annotations
 

@@ -51,14 +51,14 @@ def test_an_empty_picture_shows_nothing() -> None:
     assert (reading.shape, reading.colour, reading.background) == (checker.NONE, checker.NONE, "white")
 
 
-def test_noise_is_no_shape() -> None:
+def test_noise_is_not_a_shape() -> None:
     rng = np.random.default_rng(0)
     for _ in range(10):
         reading = checker.read(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
         assert reading.shape in (checker.UNKNOWN, checker.NONE)
 
 
-def test_two_objects_are_no_shape() -> None:
+def test_two_objects_are_not_a_shape() -> None:
     white, red = (250, 250, 250), (220, 35, 35)
     left = world.Scene("circle", "red", "white", 17.0, 20.0, 12.0, 0.0, red, white)
     right = world.Scene("square", "red", "white", 47.0, 44.0, 10.0, 0.0, red, white)
@@ -91,7 +91,7 @@ def test_a_plain_picture_half_way_to_the_star_is_less_sure() -> None:
     assert checker.read(between).shape_overlap < checker.read(drawing.draw(circle)).shape_overlap - 0.03
 
 
-def test_blotches_and_dark_edges_are_no_stripes() -> None:
+def test_blotches_and_dark_edges_are_not_stripes() -> None:
     """Of the amplitude alone half the blotched shapes would be called striped; a few do look so by chance."""
     draws = np.random.default_rng(14)
     blotched, edged = [], []

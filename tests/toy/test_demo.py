@@ -61,7 +61,7 @@ def test_what_a_newcomer_finds(shown: Path) -> None:
     assert (shown / "controls" / "bleeding" / "00" / "step-000000.png").exists()
 
 
-def test_a_rate_thirty_times_too_high_is_told(tmp_path: Path) -> None:
+def test_a_rate_thirty_times_too_high_is_advised_against(tmp_path: Path) -> None:
     recipe = recipe_file.override(
         demo.recipe(tmp_path / "hot"), ["train.learning_rate=0.12", "train.text_encoder_learning_rate=0.3"]
     )

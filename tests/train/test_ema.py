@@ -1,4 +1,4 @@
-"""The running mean of the weights, and that looking through it changes nothing."""
+"""The moving average of the weights, and that using it changes no weights."""
 
 import pytest
 import torch
@@ -72,7 +72,7 @@ def test_a_save_of_bf16_weights_sees_the_mean_as_it_is():
     assert places == [w.data_ptr() for w in weights] and all(w.requires_grad for w in weights)
 
 
-def test_a_loaded_mean_goes_on_as_if_never_stopped():
+def test_a_loaded_average_continues_as_if_never_stopped():
     weights = parameters()
     ema = EMA(weights, 0.99)
     for _ in range(3):

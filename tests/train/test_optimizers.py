@@ -161,7 +161,7 @@ def test_bad_options_are_refused_in_words(options, words):
     assert words in str(caught.value)
 
 
-def test_library_optimizers_refuse_in_words_too():
+def test_library_optimizers_refuse_with_a_message_too():
     with pytest.raises(RecipeError, match="did you mean 'growth_rate'"):
         make("prodigy", optimizer_options={"grow_rate": "2"})
     with pytest.raises(RecipeError, match="Lion can't work with these"):
@@ -208,7 +208,7 @@ def test_d_adaptation_by_hand():
     assert d > 0.01
 
 
-def test_schedule_free_shows_its_mean_and_goes_on_bit_for_bit():
+def test_schedule_free_shows_its_average_and_continues_bit_for_bit():
     optimizer, weight, _, loss = make("adamw_schedule_free")
     with evaluation_weights(optimizer):  # before the first step there is no mean yet
         assert torch.equal(weight, problem()[0])

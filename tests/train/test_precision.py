@@ -72,7 +72,7 @@ def test_a_gradient_that_is_not_finite_moves_nothing(name):
 
 
 @needs_cpu_scaler
-def test_fp16_skips_an_overflow_with_fused_adamw_and_goes_on():
+def test_fp16_skips_an_overflow_with_fused_adamw_and_continues():
     module, inputs = layer()
     computing = Precision("fp16", CPU)
     fused = fused_works([ParameterGroup("unet", list(module.parameters()), 0.1)])

@@ -122,7 +122,7 @@ def test_a_trigger_without_a_class_word_leaves_nothing_behind():
 
 @pytest.mark.parametrize(("name", "wanted"), [("pivotal", "a cat by a small dog, 1"), ("lora", "a cat by a ZWX, 1")])
 def test_new_words_are_left_out_like_triggers(model, name, wanted):
-    """The base doesn't know them: what they began as stands in their places."""
+    """The base doesn't know them: the words that they were initialized from take their places."""
     made, method = recipe(name, class_preservation=1.0), METHODS[name]()
     made.method.embedding.words = {"sks": "red cat", "zwx": "small dog"}
     found = prior(made, method, torch.ones(1000))

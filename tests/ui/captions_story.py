@@ -57,7 +57,7 @@ def cell(page: Any, number: int) -> Any:
 
 
 def wait_for_message(page: Any, text: str) -> None:
-    """Wait until the panel says this."""
+    """Wait until the panel shows this text."""
     page.locator("[data-role=message]").get_by_text(text).wait_for()
 
 

@@ -84,7 +84,7 @@ def chromium() -> Iterator[Any]:
 
 
 class Open:
-    """Opens the page, and remembers what its console says."""
+    """Opens the page, and records its console's messages."""
 
     def __init__(self, browser: Any, address: str) -> None:
         self.browser, self.address = browser, address

@@ -52,7 +52,7 @@ def short_example(page: Any, name: str, **settings: str) -> None:
 
 
 def start(page: Any) -> None:
-    """Press Train once the recipe has been looked at; the Monitor opens."""
+    """Press Train once the recipe has been checked; the Monitor opens."""
     page.wait_for_selector("[data-action=train]:enabled")
     page.click("[data-action=train]")
     page.wait_for_selector("[role=tab][data-panel=monitor][aria-selected=true]")
@@ -64,7 +64,7 @@ def state(page: Any, wanted: str, timeout: float = 120_000) -> None:
 
 
 def step(page: Any) -> int:
-    """The step that the Monitor tells."""
+    """Return the step that the Monitor shows."""
     text = page.locator("[data-role=facts]").inner_text()
     return int(text.split(" of ")[0].removeprefix("Step ")) if text.startswith("Step ") else 0
 

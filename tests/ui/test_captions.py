@@ -1,4 +1,4 @@
-"""The Captions panel in a browser: the story, the keyboard, what is typed while nobody answers, two programs, thousands."""
+"""The Captions panel in a browser: a whole session, the keyboard, typing while the server is down, two programs, thousands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shots(page: Any) -> Any:
 
 
 def typed(page: Any, text: str) -> None:
-    """Edit the active caption: the words go to its end."""
+    """Edit the active caption: append text."""
     page.keyboard.press("Enter")
     page.wait_for_function("() => document.activeElement.dataset.action === 'caption'")
     page.keyboard.press("Control+End")
@@ -104,7 +104,7 @@ def test_filters_of_tags_words_length_and_nothing(open_page, tmp_path):
     found.get_by_text("2 of 40").wait_for()
 
 
-def test_a_pattern_that_is_wrong_is_said_and_what_was_shown_stays(open_page, tmp_path):
+def test_a_wrong_pattern_is_an_error_message_and_the_shown_pictures_stay(open_page, tmp_path):
     open_page.refusals = True
     page = open_page()
     opened(page, make_folder(tmp_path / "dogs"))
@@ -116,7 +116,7 @@ def test_a_pattern_that_is_wrong_is_said_and_what_was_shown_stays(open_page, tmp
     page.locator("[role=search] [role=alert]").wait_for(state="hidden")
 
 
-def test_what_is_typed_outlives_a_server_that_goes_away_and_a_reload(open_page, tmp_path):
+def test_typed_text_survives_a_lost_server_and_a_reload(open_page, tmp_path):
     folder = make_folder(tmp_path / "dogs")
     page = open_page()
     opened(page, folder)
@@ -171,7 +171,7 @@ def test_a_caption_that_changes_while_it_is_typed_is_asked_about(open_page, tmp_
     cell(page, 4).click()
     typed(page, ", half")
     (folder / "dog04.txt").write_text("written meanwhile")
-    page.wait_for_timeout(4000)  # the panel looks at the disk
+    page.wait_for_timeout(4000)  # the panel checks the disk
     page.keyboard.type(" a word")
     page.keyboard.press("Escape")
     page.locator("dialog").get_by_role("heading", name="Your text").wait_for()

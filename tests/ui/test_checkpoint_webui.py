@@ -57,12 +57,12 @@ def loaded(webui: WebUI) -> str:
 
 
 def chosen(page: Any) -> str:
-    """What stands at the top of the page as the checkpoint."""
+    """Return the checkpoint that the top of the page shows."""
     return str(page.locator("#setting_sd_model_checkpoint input").first.input_value())
 
 
-def told(page: Any, name: str) -> None:
-    """The tab's head names this checkpoint at once, and nothing says that it is still to come."""
+def checkpoint_shown(page: Any, name: str) -> None:
+    """Check that the tab's header names this checkpoint at once, and not as still loading."""
     page.locator("#sdft_root .sdft-model-name").get_by_text(name, exact=True).wait_for(timeout=4_000)
     assert page.get_by_text(re.compile(r"^Loading .+ …$")).locator("visible=true").count() == 0
 
@@ -117,7 +117,7 @@ def test_a_dreambooth_save_is_the_checkpoint_with_one_click_and_another_run_wait
     )
     until(lambda: tab.chosen == "txt2img", 60)
     tab.top("Fine-tune")
-    told(page, "whole-000002.safetensors")
+    checkpoint_shown(page, "whole-000002.safetensors")
     panel(page, "monitor")
     changed = page.get_by_text("The checkpoint was changed to whole-000002.safetensors").locator("visible=true")
     changed.first.wait_for()
@@ -140,7 +140,7 @@ def test_a_dreambooth_save_is_the_checkpoint_with_one_click_and_another_run_wait
     page.wait_for_function(
         "() => document.querySelector('#setting_sd_model_checkpoint input').value.startsWith('toy.safetensors')"
     )
-    told(page, "toy.safetensors")
+    checkpoint_shown(page, "toy.safetensors")
 
 
 def test_what_a_tool_makes_is_in_the_webuis_lists(tab: Tab, webui: WebUI) -> None:

@@ -23,7 +23,7 @@ def schema(page: Any) -> dict[str, dict]:
 
 
 def another(described: dict, now: Any) -> Any:
-    """A value that differs from the one that stands, and that the setting may have."""
+    """Return another value that the setting may have."""
     kind, low, high = described["type"], described["low"], described["high"]
     if kind == "bool":
         return not now
@@ -128,7 +128,7 @@ def test_the_search_finds_settings_by_label_help_and_path(open_page):
 
 
 @pytest.mark.parametrize("typed", ["", "abc", "0", "1025", "2.5"])
-def test_a_number_that_cant_be_is_said_beside_its_control_and_keeps_from_training(open_page, typed):
+def test_an_impossible_number_is_an_error_at_its_control_and_blocks_training(open_page, typed):
     page = open_page()
     write(page, "method.lora.rank", typed)
     rank = field(page, "method.lora.rank")
@@ -137,7 +137,7 @@ def test_a_number_that_cant_be_is_said_beside_its_control_and_keeps_from_trainin
     assert page.locator("[data-action=train]").is_disabled()
 
 
-def test_what_the_server_finds_wrong_stands_beside_the_control_that_it_names(open_page, tmp_path):
+def test_server_errors_appear_at_the_control_that_they_name(open_page, tmp_path):
     page = open_page()
     page.click("[data-action=example]")
     write(page, "train.timestep_min", "900")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = "<img src=x onerror=hacked=1>"
 REPORT = 120_000
-"""Milliseconds until the pictures were looked at, on a busy machine."""
+"""Milliseconds until the pictures were inspected, on a busy machine."""
 
 
 def zipped(folder: Path) -> Path:
@@ -127,7 +127,7 @@ def test_concepts_are_added_shown_and_removed(open_page, tmp_path):
     assert page.locator("[data-action=dataset-remove-concept]").is_hidden()
 
 
-def test_folders_that_are_not_there_are_said(open_page, tmp_path):
+def test_missing_folders_are_named(open_page, tmp_path):
     open_page.refusals = True
     page = open_page()
     panel(page, "dataset")
@@ -153,7 +153,7 @@ def test_the_panel_fits_a_phone(open_page, theme):
 
 @pytest.mark.timed
 def test_five_thousand_pictures_leave_the_panel_usable(open_page, server: Server, tmp_path):
-    """The report is made in the background; meanwhile, and after it, the page answers at once."""
+    """The report is made in the background; during it, and afterwards, the page responds at once."""
     folder = tmp_path / "many"
     (first, *_), count = fill(folder, 100, 64, 64), 5000
     for number in range(100, count):

@@ -1,4 +1,4 @@
-"""Every panel in Firefox, on what version 0.1.0 left behind; Chromium's tests look closer."""
+"""Every panel in Firefox, with the files of version 0.1.0; Chromium's tests check the details."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_hostile_names_and_captions_are_text(open_page, tmp_path):
     assert page.locator(".sdft script").count() == 0
 
 
-def test_a_server_that_goes_away_is_said_and_found_again(open_page):
+def test_a_lost_server_is_reported_and_found_again(open_page):
     page = open_page()
     page.context.set_offline(True)
     page.get_by_text("The server doesn't answer. Trying again.").first.wait_for()
@@ -120,7 +120,7 @@ def test_a_server_that_goes_away_is_said_and_found_again(open_page):
     open_page.said[:] = [text for text in open_page.said if "ERR_INTERNET_DISCONNECTED" not in text]
 
 
-def test_another_model_is_told_as_soon_as_the_page_is_seen_again(open_page):
+def test_another_model_is_shown_once_the_page_is_visible_again(open_page):
     page = open_page()
     name, notices = page.locator(".sdft-model-name"), page.locator("[data-role=notices]")
     before = name.inner_text()
@@ -129,9 +129,9 @@ def test_another_model_is_told_as_soon_as_the_page_is_seen_again(open_page):
 
     def changed(route):
         answer = route.fetch()
-        told = answer.json()
-        told["host"]["model"] |= model
-        route.fulfill(response=answer, json=told)
+        session = answer.json()
+        session["host"]["model"] |= model
+        route.fulfill(response=answer, json=session)
 
     def come_back():
         page.evaluate("document.querySelector('#sdft_root').hidden = true")
@@ -148,7 +148,7 @@ def test_another_model_is_told_as_soon_as_the_page_is_seen_again(open_page):
     notices.evaluate("node => { node.firstChild.seen = true; }")
     come_back()
     page.wait_for_timeout(500)
-    assert notices.evaluate("node => node.firstChild.seen"), "a screen reader isn't told it again"
+    assert notices.evaluate("node => node.firstChild.seen"), "a screen reader doesn't read it again"
     model.clear()
     come_back()
     notices.get_by_text(why).wait_for(state="detached", timeout=5_000)

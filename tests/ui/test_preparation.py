@@ -168,7 +168,7 @@ def test_a_painted_mask_is_stored_as_training_reads_it(open_page: Any, folder: P
         return canvas
 
     def stored(name: str) -> None:
-        """The window is gone, and the pictures are drawn anew: a button that is just replaced takes no click."""
+        """The dialog is closed, and the pictures are drawn again: a button that is being replaced takes no click."""
         page.locator("canvas.sdft-mask").wait_for(state="detached")
         section.locator(f"[data-name='{name}'] [data-action=preparation-mask]").get_by_text("Mask ✓").wait_for()
 

@@ -28,7 +28,7 @@ def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
         yield ui
 
 
-def test_a_crop_lies_on_the_face_that_the_webui_finds(chromium: Any, webui: WebUI, tmp_path: Path) -> None:
+def test_a_crop_contains_the_face_that_the_webui_finds(chromium: Any, webui: WebUI, tmp_path: Path) -> None:
     data = pytest.importorskip("skimage.data", reason="scikit-image's photograph of an astronaut")
     folder = tmp_path / "pictures"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Regularization pictures from the page: asked for, watched, held, and the concept's in the end."""
+"""Regularization pictures from the page: started, watched, paused, and in the end used for the concept."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_drawn_on_request_and_then_the_concepts(open_page, server):
     state(page, "finished")
 
 
-def test_what_cannot_be_drawn_is_said_beside_the_button(open_page):
+def test_settings_that_cannot_be_drawn_are_an_error_next_to_the_button(open_page):
     open_page.refusals = True
     page = open_page()
     page.click("[data-action=example]")

@@ -26,7 +26,7 @@ def nothing_trains_after(server):
 
 
 def beyond(page, number: int) -> None:
-    """Wait until the Monitor tells a later step."""
+    """Wait until the Monitor shows a later step."""
     page.wait_for_function(
         r"number => Number(/Step (\d+)/.exec(document.querySelector('[data-role=facts]').textContent)?.[1]) > number",
         arg=number,
@@ -110,7 +110,7 @@ def test_the_example_is_trained_watched_and_its_saves_are_tried_out(open_page, s
     assert len(set(sources)) == 4
 
 
-def test_the_grid_after_the_last_step_is_told_as_what_it_is(open_page):
+def test_the_status_names_the_grid_after_the_last_step(open_page):
     page = open_page()
     short_example(page, "grid", watch__every="0", watch__sampler_steps="100")
     start(page)
@@ -247,7 +247,7 @@ def test_zooming_the_chart_holds_while_steps_come_and_goes_back(open_page):
     stop(page)
 
 
-def test_what_is_tried_takes_the_place_of_the_try_before_or_of_the_word(open_page):
+def test_a_try_replaces_the_previous_try_or_the_word(open_page):
     page = open_page()
     called = page.evaluate(
         """async () => {

@@ -30,7 +30,7 @@ def imported(file: Path) -> set[str]:
     return {path.relative_to(PAGE).as_posix() for path in found}
 
 
-def test_without_a_wish_the_first_free_port_is_taken():
+def test_without_a_port_setting_the_first_free_port_is_taken():
     first = standalone.listen(None)
     second = standalone.listen(None)
     with first, second:
@@ -38,7 +38,7 @@ def test_without_a_wish_the_first_free_port_is_taken():
         assert standalone.FIRST_PORT <= first.getsockname()[1] < second.getsockname()[1]
 
 
-def test_a_port_in_use_is_said():
+def test_a_port_in_use_is_an_error_message():
     with standalone.listen(0) as used:
         port = used.getsockname()[1]
         with pytest.raises(SystemExit, match=f"Port {port} is in use: choose another one with --port"):
@@ -47,7 +47,7 @@ def test_a_port_in_use_is_said():
         again.bind(("127.0.0.1", 0))
 
 
-def test_a_base_model_that_is_not_there_is_said(tmp_path):
+def test_a_missing_base_model_is_named(tmp_path):
     with pytest.raises(SystemExit, match=r"does not exist: name a checkpoint with --base\.$"):
         standalone.main(["--base", str(tmp_path / "none.safetensors"), "--no-browser"])
 
@@ -125,7 +125,7 @@ def test_connections_that_never_finish_their_request_are_closed(tmp_path, monkey
 
 
 def asked(port: int, text: str) -> bytes:
-    """All that a server sends on a connection until it closes it, or says nothing for two seconds after an answer."""
+    """Return all that a server sends until it closes the connection, or sends nothing for two seconds after an answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(text.encode())
         found = b""

@@ -1,4 +1,4 @@
-"""Automatic captions in the Captions panel: what is missing is said; what a tagger sees is previewed, applied, undone."""
+"""Automatic captions in the Captions panel: missing files are named; results are previewed, applied and undone."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def plugged(tmp_path: Path) -> Iterator[Server]:
     found.end()
 
 
-def test_looked_at_previewed_applied_and_undone(chromium, plugged, tmp_path):
+def test_tagged_previewed_applied_and_undone(chromium, plugged, tmp_path):
     opened = Open(chromium, plugged.address)
     page = opened()
     folder = tmp_path / "runs" / "datasets" / "mine"
@@ -62,9 +62,9 @@ def test_looked_at_previewed_applied_and_undone(chromium, plugged, tmp_path):
     page.locator("[data-action=tagger] option").nth(1).wait_for(state="attached")
     page.select_option("[data-action=tagger]", "lacking")
     assert "put it into the folder <taggers>" in page.locator("[data-role=tagger-why]").inner_text()
-    assert page.locator("[data-action=tagger-look]").is_disabled()
+    assert page.locator("[data-action=tagger-start]").is_disabled()
     page.select_option("[data-action=tagger]", "colours")
-    page.click("[data-action=tagger-look]")
+    page.click("[data-action=tagger-start]")
     page.wait_for_selector("[data-action=tagger-apply]:enabled")
     assert page.locator("[data-role=tagger-preview]").inner_text() == "12 of 12 captions will change."
     page.fill("[data-tagger=threshold]", "1")

@@ -1,4 +1,4 @@
-"""The Tools panel: a LoRA merged into the toy checkpoint and looked into, stopped and gone on with, on a phone too."""
+"""The Tools panel: a LoRA is merged into the toy checkpoint, inspected, stopped and resumed, on a phone too."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def lora(form: Any, number: int, path: Path, weight: str) -> None:
     row.locator("[data-tool=weight]").fill(weight)
 
 
-def test_a_lora_is_merged_and_its_result_looked_into(open_page, server, loras, tmp_path):
+def test_a_lora_is_merged_and_the_result_inspected(open_page, server, loras, tmp_path):
     page = open_page()
     form = opened(page, "merge")
     assert form.locator("[data-tool=base] select").input_value() == str(CHECKPOINT)
@@ -86,7 +86,7 @@ def test_a_lora_is_merged_and_its_result_looked_into(open_page, server, loras, t
     assert form.locator("[data-tool=file] select").input_value() == str(merged)
 
 
-def test_what_is_wrong_is_said_beside_the_button(open_page, server, loras):
+def test_errors_are_shown_next_to_the_button(open_page, server, loras):
     open_page.refusals = True
     page = open_page()
     form = opened(page, "resize")
@@ -106,7 +106,7 @@ def test_what_is_wrong_is_said_beside_the_button(open_page, server, loras):
 
 
 ODD = b"\x80\x04cnobody\nKnown\n0"
-"""The start of a pickle that wants to import what nobody knows."""
+"""The start of a pickle with an unknown import."""
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def waiting(chromium: Any, tmp_path: Path) -> Iterator[tuple[Open, Path]]:
     assert opened.said == []
 
 
-def test_a_working_tool_is_stopped_from_a_page_that_was_loaded_anew(waiting, loras, tmp_path):
+def test_a_running_tool_is_stopped_from_a_reloaded_page(waiting, loras, tmp_path):
     open_page, go = waiting
     page = open_page()
     form = opened(page, "merge")

@@ -32,7 +32,7 @@ pytestmark = [
 SCREENSHOTS = os.environ.get("SDFT_SCREENSHOTS", "")
 """A folder to keep pictures of the tab in, such as docs. Paths are seen in some: say --basetemp=/opt/stable-diffusion."""
 OUTSIDE = "ERR_NAME_NOT_RESOLVED"
-"""What the console says of the fonts that gradio's theme asks the internet for."""
+"""The console's messages about fonts that gradio's theme requests from the internet."""
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ class Tab:
         return self.page.locator("#tabs > .tab-nav > button.selected").inner_text().strip()
 
     def picture(self, name: str, top: str = "body") -> None:
-        """Keep a picture of the page, scrolled so that ``top`` stands there."""
+        """Save a screenshot of the page, scrolled to ``top``."""
         if SCREENSHOTS:
             self.page.locator(top).first.evaluate("node => node.scrollIntoView({ block: 'start' })")
             self.page.wait_for_timeout(500)
@@ -167,7 +167,7 @@ def test_from_the_example_to_txt2img_and_a_grid(tab: Tab, webui: WebUI) -> None:
     assert measure.concept_learned(columns[2]) >= 0.5
 
 
-def test_a_running_training_is_tried_in_txt2img_and_goes_on(tab: Tab, webui: WebUI) -> None:
+def test_a_run_is_tried_in_txt2img_and_continues(tab: Tab, webui: WebUI) -> None:
     page = tab.open()
     page.click("[data-action=example]")
     write(page, "save.name", "tried")

@@ -1,4 +1,4 @@
-"""The loss chart: what it draws lies where the numbers say."""
+"""The loss chart: what it draws is where the numbers are."""
 
 import math
 

@@ -41,7 +41,7 @@ def test_both_sets_are_drawn_with_seeds_that_count_on(tmp_path):
     assert index["prompts"][3] == {"set": "bleeding", "number": 1, "prompt": "", "seed": 53}
 
 
-def test_a_step_drawn_again_stands_once(tmp_path):
+def test_a_step_drawn_again_is_listed_once(tmp_path):
     controls = Controls(tmp_path, WATCH)
     for step in (0, 10, 0):
         controls.draw(step, lambda prompts, seeds: [plain("red") for _ in prompts])
@@ -93,7 +93,7 @@ LONG = "a red shape on a white background, seen from above, with a long shadow, 
         (["base", "w" * 60], (64, 64), 192, LONG),
     ],
 )
-def test_words_that_do_not_fit_into_a_line_take_more(monkeypatch, labels, size, cell, prompt):
+def test_labels_and_prompts_that_do_not_fit_into_a_line_wrap(monkeypatch, labels, size, cell, prompt):
     written = []
 
     def write(sheet, place, text, letters, colour):
@@ -117,7 +117,7 @@ def test_words_that_do_not_fit_into_a_line_take_more(monkeypatch, labels, size, 
     assert all(lettering.width(text, letters) <= sheet.width - 20 for _, _, text, letters, _ in written)
 
 
-def test_words_are_written_and_cut_to_their_room():
+def test_text_is_written_and_shortened_to_its_space():
     sheet = grid([("base", [plain("white")])], ["x" * 10_000])
     words = np.asarray(sheet.convert("L"))[:40]
     assert words.min() < 100  # dark letters on the light ground

@@ -1,4 +1,4 @@
-"""Whether a run broke: told from the noise of its losses, and the same after a resume."""
+"""Whether a run diverged is judged against the noise of its losses, and the same after a resume."""
 
 import json
 import math
@@ -64,7 +64,7 @@ def test_nan_is_noticed_at_once(loss):
     assert found is not None and found[0] == 2 and "learning rate" in found[1]
 
 
-def test_it_goes_on_exactly_after_a_resume():
+def test_it_continues_exactly_after_a_resume():
     losses = noisy([0.02 if n < 30 else 0.2 for n in range(200)], 0.3, 4)
     whole = seen(losses)
     assert whole is not None

@@ -134,7 +134,7 @@ def test_a_moved_run_can_be_reported(folder):
     assert all(str(moved) in path for path in data["saves"]) and data["save_table"][0]["bytes"] == 4
 
 
-def test_what_is_gone_is_said(folder):
+def test_missing_saves_are_reported(folder):
     (folder / "saves" / "my cat.safetensors").unlink()
     data = report(folder)
     assert data["save_table"][1]["bytes"] is None

@@ -29,7 +29,7 @@ export class TaggerPanel {
   #options = new TaggerOptions(() => this.#preview.soon());
   #choice = el("select.input", { "aria-label": "Tagger", data: { action: "tagger" } });
   #why = el("p.advice", { hidden: true, data: { role: "tagger-why" } });
-  #look = button("Tag the pictures", () => this.#start(), { data: { action: "tagger-look" } });
+  #startButton = button("Tag the pictures", () => this.#start(), { data: { action: "tagger-start" } });
   #stop = button("Stop", () => this.#end(), { kind: "small", hidden: true, data: { action: "tagger-stop" } });
   #bar = progressBar();
   #facts = el("p.help", { role: "status", data: { role: "tagger-facts" } });
@@ -70,7 +70,7 @@ export class TaggerPanel {
       this.#target.node,
       this.#choice,
       this.#why,
-      el("div.row.wrap", {}, this.#look, this.#stop),
+      el("div.row.wrap", {}, this.#startButton, this.#stop),
       this.#bar.node,
       this.#facts,
       this.#problem,
@@ -96,7 +96,7 @@ export class TaggerPanel {
     const tagger = this.#taggers.find(({ id }) => id === this.#choice.value);
     this.#why.textContent = tagger ? tagger.why : this.#help && `No tagger is installed. ${this.#help}`;
     this.#why.hidden = !this.#why.textContent;
-    this.#look.disabled = !tagger || Boolean(tagger.why) || this.#status.state === "looking" || this.#target.ids.length === 0;
+    this.#startButton.disabled = !tagger || Boolean(tagger.why) || this.#status.state === "tagging" || this.#target.ids.length === 0;
     this.#options.follow(Boolean(tagger?.sentences));
   }
 
@@ -136,7 +136,7 @@ export class TaggerPanel {
       /** @type {{ id: string }} */
       const { id } = await this.#app.api.post("taggers", { tagger: this.#choice.value, folder, opened, ids: this.#target.ids });
       this.#id = id;
-      this.#status = { ...NOTHING, state: "looking" };
+      this.#status = { ...NOTHING, state: "tagging" };
       this.#poll.now();
     } catch (error) {
       this.#fail(sentenceOf(error));
@@ -154,7 +154,7 @@ export class TaggerPanel {
   }
 
   async #ask() {
-    if (this.#status.state !== "looking") return;
+    if (this.#status.state !== "tagging") return;
     try {
       this.#status = await this.#app.api.get(this.#path);
     } catch (error) {
@@ -163,7 +163,7 @@ export class TaggerPanel {
       this.#fail(error.message);
     }
     this.#showProgress();
-    if (this.#status.state !== "looking" && this.#status.done > 0) {
+    if (this.#status.state !== "tagging" && this.#status.done > 0) {
       this.#results.hidden = false;
       this.#preview.update();
     }
@@ -172,14 +172,14 @@ export class TaggerPanel {
 
   #showProgress() {
     const { state, done, total, seconds_left: seconds, message = "", unreadable = [] } = this.#status;
-    const looking = state === "looking";
+    const tagging = state === "tagging";
     this.#bar.set(done, total, "");
     const left = seconds ? ` · ${duration(seconds)} left` : "";
     this.#facts.textContent = total ? `${thousands(done)} of ${count(total, "picture", "pictures")}${left}` : "";
     if (state === "failed") this.#fail(message);
     else if (unreadable.length) this.#fail(unreadable.slice(0, 3).join(" "));
-    this.#stop.hidden = !looking;
-    this.#bar.node.hidden = !looking;
+    this.#stop.hidden = !tagging;
+    this.#bar.node.hidden = !tagging;
   }
 
   /**

@@ -122,7 +122,7 @@ export interface CaptionConflict {
 }
 
 export interface DuplicateSearch {
-  state: "none" | "looking" | "finished" | "failed";
+  state: "none" | "searching" | "finished" | "failed";
   done: number;
   total: number;
   message: string;
@@ -187,7 +187,7 @@ export interface TaggersResponse {
 }
 
 export interface TaggingStatus {
-  state: "" | "looking" | "finished" | "stopped" | "failed";
+  state: "" | "tagging" | "finished" | "stopped" | "failed";
   done: number;
   total: number;
   seconds_left?: number;

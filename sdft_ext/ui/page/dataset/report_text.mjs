@@ -9,7 +9,7 @@ import { count, thousands } from "../shared/numbers.mjs";
 const STATES = {
   waiting: "Waiting for another report …",
   reading: "Reading names and headers …",
-  looking: "Inspecting the pictures",
+  inspecting: "Inspecting the pictures",
   comparing: "Comparing the pictures …",
 };
 
@@ -21,8 +21,8 @@ export const isOver = (state) => ["finished", "cancelled", "failed"].includes(st
  * @param {Pick<ReportAnswer, "state" | "done" | "total">} answer
  */
 export function progressOf({ state, done, total }) {
-  if (state !== "looking" || !total) return { share: null, text: STATES[state] ?? "" };
-  return { share: done / total, text: `${STATES.looking}: ${thousands(done)} of ${thousands(total)}` };
+  if (state !== "inspecting" || !total) return { share: null, text: STATES[state] ?? "" };
+  return { share: done / total, text: `${STATES.inspecting}: ${thousands(done)} of ${thousands(total)}` };
 }
 
 /** Gives what a report depends on, as text: if it changes, the report is out of date. @param {Recipe} recipe */

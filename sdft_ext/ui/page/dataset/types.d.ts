@@ -79,7 +79,7 @@ export interface DatasetReport {
 
 /** `GET datasets/report/ID` */
 export interface ReportAnswer {
-  state: "waiting" | "reading" | "looking" | "comparing" | "finished" | "cancelled" | "failed";
+  state: "waiting" | "reading" | "inspecting" | "comparing" | "finished" | "cancelled" | "failed";
   done: number;
   total: number;
   message: string;

@@ -1,4 +1,4 @@
-"""A bare script of an extension: routes that train on the WebUI's loaded model and tell what that did to it.
+"""A minimal extension script: routes that train on the WebUI's loaded model and report what that did to it.
 
 SDFT_ROOT names the project's folder. Routes wait in threads of their own (FastAPI's), so the lock is theirs to take.
 """
