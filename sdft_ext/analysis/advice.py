@@ -10,14 +10,10 @@ from ..dataset.buckets import FACTOR
 from ..dataset.folder import Picture, Scan
 from ..dataset.listing import unused_text
 from ..dataset.plan import Plan
-from ..recipe import Kind
+from ..recipe.advice import INSTANCE_PICTURES, REGULARIZATION_PICTURES
 from ..storage.text import printable
 from .findings import Finding, named, paths, pictures
 
-PICTURES: dict[Kind, tuple[int, int]] = {"subject": (5, 20), "style": (50, 200)}
-"""The least and the most instance pictures that the guide recommends."""
-REGULARIZATION = (20, 100)
-"""The least and the most regularization pictures for each instance picture that the guide recommends."""
 MUCH_MEMORY = 4 * 2**30
 """A cache in memory of more bytes than this is reported."""
 ENLARGED = 1.5
@@ -44,7 +40,7 @@ def _counts(scan: Scan, plan: Plan, number: int) -> list[Finding]:
     own = paths(scan.pictures, (i for i in scan.instances if scan.pictures[i].concept == number))
     others = paths(scan.pictures, (i for i in scan.regularization if scan.pictures[i].concept == number))
     name, count = printable(concept.name), len(own)
-    low, high = PICTURES[concept.kind]
+    low, high = INSTANCE_PICTURES[concept.kind]
     facts = {"pictures": count, "low": low, "high": high}
     found = []
     if not low <= count <= high:
@@ -53,18 +49,19 @@ def _counts(scan: Scan, plan: Plan, number: int) -> list[Finding]:
         found.append(Finding(kind, text, own, number, facts))
     if plan.train.prior_loss_weight == 0:
         return found
-    least, most = (times * count for times in REGULARIZATION)
+    least, most = (times * count for times in REGULARIZATION_PICTURES)
+    per_picture = "–".join(map(str, REGULARIZATION_PICTURES))
     facts = {"pictures": count, "regularization": len(others), "low": least, "high": most}
     if not others:
         text = (
             f"Concept {name!r} has no regularization pictures: its class may take on the concept (bleeding). "
-            f"{REGULARIZATION[0]}–{REGULARIZATION[1]} for each instance picture are recommended."
+            f"{per_picture} for each instance picture are recommended."
         )
         found.append(Finding("no_regularization", text, (), number, facts))
     elif not least <= len(others) <= most:
         text = (
             f"Concept {name!r} has {len(others)} regularization pictures for {pictures(count)}, "
-            f"{len(others) / count:.1f} for each; {REGULARIZATION[0]}–{REGULARIZATION[1]} for each are recommended."
+            f"{len(others) / count:.1f} for each; {per_picture} for each are recommended."
         )
         found.append(Finding("regularization_ratio", text, others, number, facts))
     return found

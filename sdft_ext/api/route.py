@@ -6,7 +6,6 @@ import asyncio
 import errno
 import json
 import logging
-import math
 from collections.abc import Callable, Coroutine
 from enum import Enum
 from typing import Any
@@ -19,6 +18,7 @@ from starlette.responses import Response
 
 from ..desk import DeskError, NotAllowed, NotFound, NotNow
 from ..errors import SdftError
+from ..storage.json_file import replace_nonfinite
 from .guard import JSON, Guard, Refused
 
 STATUS: tuple[tuple[type[Exception], int], ...] = ((NotAllowed, 403), (NotFound, 404), (NotNow, 409), (DeskError, 400))
@@ -109,7 +109,7 @@ def json_response(content: Any, status: int = 200, headers: dict[str, str] | Non
     try:
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError:
-        text = json.dumps(_finite(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(replace_nonfinite(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # A file name may hold half of a surrogate pair, which UTF-8 can't encode.
     data = text.encode("utf-8", "replace")
     return Response(data, status, {**HEADERS, **(headers or {})}, "application/json")
@@ -146,11 +146,3 @@ def _explain(error: RequestValidationError) -> str:
     where = ".".join(str(part) for part in first.get("loc", ()) if part not in ("body", "query", "path"))
     what = str(first.get("msg", "it can't be read")).rstrip(".")
     return f"{where or 'The request'}: {what}; see docs/api.md."
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -106,6 +106,11 @@ class MethodInformation(BaseModel):
     )
 
 
+class RecommendedPictures(BaseModel):
+    instance: dict[str, list[int]] = Field(description="At least and at most, by the kind of the concept.")
+    regularization: list[int] = Field(description="At least and at most, for each instance picture.")
+
+
 class SchemaResponse(BaseModel):
     sections: list[SettingSection]
     defaults: Plain = Field(description="The default recipe.")
@@ -113,6 +118,7 @@ class SchemaResponse(BaseModel):
     presets: list[Preset]
     methods: list[MethodInformation]
     thorough: list[Preset] = Field(description="How long to train, in three sizes.")
+    recommended: RecommendedPictures
 
 
 class GuideChapter(BaseModel):

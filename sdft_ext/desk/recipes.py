@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..formats.quick_look import model_kind
 from ..recipe import METHOD_INFO, Recipe, RecipeError, presets
 from ..recipe import file as recipe_file
+from ..recipe.advice import INSTANCE_PICTURES, REGULARIZATION_PICTURES
 from ..recipe.rules import fields, problems
 from . import calculator, example, schema
 from .errors import DeskError
@@ -45,7 +46,7 @@ class Recipes:
         self._library, self._scans, self._packages = library, scans, packages
 
     def schema(self) -> dict[str, Any]:
-        """Return every setting, the presets for the loaded model, and the methods."""
+        """Return every setting, the presets for the loaded model, the methods, and the recommended picture counts."""
         from ..host.base import default_precision
 
         model = self._host(None).describe()
@@ -57,6 +58,7 @@ class Recipes:
             "presets": presets.presets(kind.family, kind.resolution, default_precision(model.dtype, model.device)),
             "methods": [method.described() for method in METHOD_INFO.values()],
             "thorough": presets.thorough(kind.family),
+            "recommended": {"instance": INSTANCE_PICTURES, "regularization": REGULARIZATION_PICTURES},
         }
 
     def parse(self, values: Any) -> Recipe:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .concept import Concept
+from .concept import Concept, Kind
 from .method_info import FULL
 from .presets import start
 from .recipe import Recipe
 from .rules import FINDS_ITS_OWN_RATE, fields
 
+INSTANCE_PICTURES: dict[Kind, tuple[int, int]] = {"subject": (5, 20), "style": (50, 200)}
+"""The least and the most instance pictures that the guide recommends."""
+REGULARIZATION_PICTURES = (20, 100)
+"""The least and the most regularization pictures for each instance picture that the guide recommends."""
 HIGHEST_FULL_RATE = 2e-5
 """Highest usual learning rate of methods that train the model's own weights."""
 LEAST_SIZE, MOST_SIZE = 0.75, 1.5

@@ -71,6 +71,15 @@ def number(values: dict[str, Any], name: str) -> float:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
+def replace_nonfinite(value: Any) -> Any:
+    """Replace NaN and infinities, which JSON lacks, by None, in dicts and lists too."""
+    if isinstance(value, dict):
+        return {key: replace_nonfinite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [replace_nonfinite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def write(path: str | Path, value: Any) -> None:
     """Write a JSON file, whole or not at all. Raises OSError with the file's name where it can't be written."""
     atomic.text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")

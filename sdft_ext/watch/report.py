@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from dataclasses import asdict
 from functools import partial
@@ -50,7 +49,7 @@ def report(folder: Path) -> dict[str, Any]:
     }
     picture = chart(lines, f"Loss of {recipe.save.name}")
     atomic.write(folder / "loss.png", lambda file: picture.save(file, "PNG"))
-    data = _finite(data)
+    data = json_file.replace_nonfinite(data)
     json_file.write(folder / "report.json", data)
     atomic.text(folder / "report.md", _markdown(folder, recipe, data))
     return data
@@ -140,15 +139,6 @@ def _sha256(path: Path) -> str:
         while block := file.read(2**20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _finite(value: Any) -> Any:
-    """Replace NaN and infinities, which JSON lacks, by None."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(text: str) -> str:

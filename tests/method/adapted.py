@@ -20,8 +20,9 @@ KINDS = ("dora", "loha", "lokr")
 LINEAR, KERNEL = "unet.mid_block.attentions.0.proj_in", "unet.mid_block.resnets.0.conv1"
 
 
-def build(name: str = "sd1") -> Model:
+def build(name: str = "sd1", **unet: object) -> Model:
     family = ldm.family(name)
+    family.unet.update(unet)
     return borrow.build(family, ldm.state_dict(family))
 
 

@@ -12,37 +12,14 @@ from sdft_ext.method.adapters import AdapterConfig, Adapters, wrappable
 from sdft_ext.method.base import MethodError
 from sdft_ext.method.lora import LoraMethod, applied, read
 from sdft_ext.method.lora_layers import configured, most_rank
-from sdft_ext.model import borrow, text
+from sdft_ext.model import text
 from sdft_ext.model.base import Model, predict
 from sdft_ext.recipe import LoraRecipe, Recipe
-from tests.model import ldm
+from tests.method.adapted import build, near
 
 NOISE, TIMES = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([500])
 LINEAR, KERNEL = "unet.mid_block.attentions.0.proj_in", "unet.mid_block.resnets.0.conv1"
 TEXT = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj"
-
-
-def build(name: str = "sd1", **unet: object) -> Model:
-    family = ldm.family(name)
-    family.unet.update(unet)
-    return borrow.build(family, ldm.state_dict(family))
-
-
-@pytest.fixture(scope="module")
-def lent():
-    return build()
-
-
-@pytest.fixture
-def model(lent):
-    """A borrowed model that every test must give back as it was."""
-    before = [(parameter, parameter.detach().clone()) for part in lent.modules for parameter in part.parameters()]
-    modules = [id(part) for root in lent.modules for part in root.modules()]
-    yield lent
-    assert [id(part) for root in lent.modules for part in root.modules()] == modules
-    after = [parameter for part in lent.modules for parameter in part.parameters()]
-    assert [id(parameter) for parameter in after] == [id(parameter) for parameter, _ in before]
-    assert all(torch.equal(parameter, kept) and not parameter.requires_grad for parameter, kept in before)
 
 
 def recipe(**lora: object) -> Recipe:
@@ -72,13 +49,6 @@ class Attached:
 @torch.no_grad()
 def answer(model: Model) -> torch.Tensor:
     return predict(model, NOISE, TIMES, text.encode(model, ["a cat"]))
-
-
-def near(found: torch.Tensor, wanted: torch.Tensor, plain: torch.Tensor, share: float = 1e-3) -> bool:
-    """Whether two answers differ by a small share of what the LoRA changes at all, which must be something."""
-    change = float((wanted - plain).abs().max())
-    assert change > 1e-3 * float(plain.abs().max())
-    return float((found - wanted).abs().max()) < share * change
 
 
 def saved(model, made, path, precision="fp32"):

@@ -8,14 +8,16 @@ import { destinationText, newFolderName, resultText, uploadProgress } from "../.
 
 const reading = (values) => (path) => values[path];
 
-test("the guide's numbers of pictures", () => {
-  assert.deepEqual(instanceRange("style"), { low: 50, high: 200, text: "50–200 recommended" });
-  assert.deepEqual(instanceRange("subject").low, 5);
-  assert.deepEqual(regularizationRange(12), { low: 240, high: 1200, text: "240–1,200 recommended: 20–100 for each of 12" });
-  assert.equal(regularizationRange(0).text, "20–100 for each instance picture recommended");
-  assert.equal(drawingAdvice(12, 0), "The guide recommends 20–100 for each of your 12 pictures: 240–1,200. You have none yet.");
-  assert.match(drawingAdvice(1, 30), /each of your 1 picture: 20–100\. You have 30\.$/);
-  assert.equal(drawingAdvice(0, 30), "The guide recommends 20–100 for each picture of the concept.");
+test("the schema's recommended numbers of pictures are shown", () => {
+  const recommended = { instance: { subject: [5, 20], style: [50, 200] }, regularization: [20, 100] };
+  assert.deepEqual(instanceRange(recommended, "style"), { low: 50, high: 200, text: "50–200 recommended" });
+  assert.equal(instanceRange(recommended, "subject").low, 5);
+  assert.equal(instanceRange({ ...recommended, instance: { subject: [7, 9] } }, "subject").text, "7–9 recommended");
+  assert.deepEqual(regularizationRange(recommended, 12), { low: 240, high: 1200, text: "240–1,200 recommended: 20–100 for each of 12" });
+  assert.equal(regularizationRange(recommended, 0).text, "20–100 for each instance picture recommended");
+  assert.equal(drawingAdvice(recommended, 12, 0), "The guide recommends 20–100 for each of your 12 pictures: 240–1,200. You have none yet.");
+  assert.match(drawingAdvice(recommended, 1, 30), /each of your 1 picture: 20–100\. You have 30\.$/);
+  assert.equal(drawingAdvice(recommended, 0, 30), "The guide recommends 20–100 for each picture of the concept.");
 });
 
 test("the class prompt has its article; a style's stays as it is", () => {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { quotedLabels, settingNamed, withLabels } from "../../sdft_ext/ui/page/shared/setting_names.mjs";
 import { factsOf, memoryUse } from "../../sdft_ext/ui/page/train/calculation.mjs";
-import { matches, searchWords, usedBy } from "../../sdft_ext/ui/page/train/settings_filter.mjs";
+import { matcher } from "../../sdft_ext/ui/page/shared/search.mjs";
+import { searchedText, usedBy } from "../../sdft_ext/ui/page/train/settings_filter.mjs";
 import { promptChanges, suggestedPrompts } from "../../sdft_ext/ui/page/train/suggested_prompts.mjs";
 
 const FOUND = { pictures: 12, regularization: 0, steps: 1200, epochs: 100, steps_per_epoch: 12, saves: [400, 800, 1200], problems: [], memory: null };
@@ -57,7 +58,7 @@ test("paths become labels, and a sentence doesn't begin with its own setting", (
 
 test("a search needs all of its words, anywhere in a setting", () => {
   const field = { label: "Huber delta", help: "Where the loss becomes linear." };
-  const found = (typed) => matches(field, "train.huber_delta", "Loss", searchWords(typed));
+  const found = (typed) => matcher(typed)(searchedText(field, "train.huber_delta", "Loss"));
   assert.ok(found("HUBER linear") && found("loss train.") && found("  "));
   assert.ok(!found("huber nothing"));
 });

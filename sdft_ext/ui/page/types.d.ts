@@ -186,6 +186,13 @@ export interface Schema {
   presets: Preset[];
   methods: Method[];
   thorough: Preset[];
+  recommended: Recommended;
+}
+
+/** How many pictures the guide recommends: at least and at most; regularization pictures for each instance picture. */
+export interface Recommended {
+  instance: Record<string, [number, number]>;
+  regularization: [number, number];
 }
 
 /** A recipe as it is sent: nested, what has its default left out. */

@@ -129,7 +129,12 @@ function folderContents(app, panel) {
     const number = own?.pictures ?? 0;
     const drawn = others && "pictures" in others ? others.pictures : 0;
     const kind = draft.text(panel.path("kind"));
-    fill(counts, meter(`Instance pictures of a ${kind}`, number, instanceRange(kind)), meter("Regularization pictures", drawn, regularizationRange(number)));
+    const { recommended } = app.schema;
+    fill(
+      counts,
+      meter(`Instance pictures of a ${kind}`, number, instanceRange(recommended, kind)),
+      meter("Regularization pictures", drawn, regularizationRange(recommended, number)),
+    );
     fill(
       seen,
       problems,

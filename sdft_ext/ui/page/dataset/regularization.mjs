@@ -157,8 +157,9 @@ function adviceFor(app, form, path) {
     asked = now;
     const [instances, drawn] = await Promise.all(folders.map(countIn));
     if (asked !== now) return;
-    form.advice.textContent = drawingAdvice(instances, drawn);
-    if (instances) form.suggestCount(regularizationRange(instances).low - drawn);
+    const { recommended } = app.schema;
+    form.advice.textContent = drawingAdvice(recommended, instances, drawn);
+    if (instances) form.suggestCount(regularizationRange(recommended, instances).low - drawn);
   }
 
   return {

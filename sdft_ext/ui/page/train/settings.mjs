@@ -2,9 +2,10 @@
 
 import { button, el, fill } from "../shared/dom.mjs";
 import { settingField } from "../shared/field.mjs";
+import { matcher } from "../shared/search.mjs";
 import { contents } from "./pictures.mjs";
 import { loadRecipe, showYaml } from "./recipe_file.mjs";
-import { matches, searchWords, usedBy } from "./settings_filter.mjs";
+import { searchedText, usedBy } from "./settings_filter.mjs";
 
 /** @import { App, Child, Section } from "../types.d.ts" */
 
@@ -29,11 +30,11 @@ export function settings(app, elsewhere) {
   };
   const filter = () => {
     method = app.draft.text("method.name");
-    const words = searchWords(search.value);
-    const filtering = words.length > 0 || onlyChanged.checked;
+    const matches = matcher(search.value);
+    const filtering = search.value.trim() !== "" || onlyChanged.checked;
     let any = false;
     for (const section of sectionsIn(list)) {
-      const found = filterSection(app, section, words, onlyChanged.checked);
+      const found = filterSection(app, section, matches, onlyChanged.checked);
       section.hidden = found === 0 && filtering;
       if (filtering && found) section.open = true;
       any ||= found > 0;
@@ -85,16 +86,17 @@ const fieldsIn = (section) => [...section.querySelectorAll("[data-path]")].filte
  * Hides the fields of a section that the search doesn't find, or the method doesn't use. Returns how many stay.
  * @param {App} app
  * @param {HTMLElement} section
- * @param {string[]} words
+ * @param {(text: string) => boolean} matches
  * @param {boolean} onlyChanged
  */
-function filterSection({ draft }, section, words, onlyChanged) {
+function filterSection({ draft }, section, matches, onlyChanged) {
   const method = draft.text("method.name");
   let found = 0;
   for (const node of fieldsIn(section)) {
     const path = node.dataset.path ?? "";
     const field = draft.fieldOf(path);
-    const visible = usedBy(field, method) && matches(field, path, section.dataset.label ?? "", words) && (!onlyChanged || draft.changed(path));
+    const text = searchedText(field, path, section.dataset.label ?? "");
+    const visible = usedBy(field, method) && matches(text) && (!onlyChanged || draft.changed(path));
     node.hidden = !visible;
     found += visible ? 1 : 0;
   }
