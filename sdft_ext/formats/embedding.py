@@ -72,7 +72,7 @@ def read(path: str | Path, encoders: int) -> list[Tensor]:
         values = list(tensors.values())
     else:
         raise EmbeddingFileError(f"{path} is not an embedding for this kind of model: it contains {_names(tensors)}.")
-    return [value.detach().float().reshape(-1, value.shape[-1]) for value in values]
+    return [_vectors(path, value) for value in values]
 
 
 def metadata(path: Path) -> dict[str, str]:
@@ -97,9 +97,24 @@ def bundled(path: Path, encoders: int) -> dict[str, list[Tensor]]:
         raise EmbeddingFileError(str(error)) from error
     words = dict.fromkeys(key[len(BUNDLE) :].rpartition(".")[0] for key in tensors)
     try:
-        return {word: [tensors[f"{BUNDLE}{word}.{name}"].float() for name in NAMES[encoders]] for word in words}
+        return {word: [_vectors(path, tensors[f"{BUNDLE}{word}.{name}"]) for name in NAMES[encoders]] for word in words}
     except KeyError as error:
         raise EmbeddingFileError(f"{path} is for another kind of model: it lacks {error}.") from error
+
+
+def _vectors(path: Path, value: Tensor) -> Tensor:
+    """Return a tensor's vectors, float32 [n, D]. Raises EmbeddingFileError where it holds none that can be used."""
+    if value.ndim not in (1, 2) or not value.numel() or not value.is_floating_point():
+        raise EmbeddingFileError(
+            f"{path} is not an embedding: it has {str(value.dtype).removeprefix('torch.')} numbers of the shape "
+            f"{tuple(value.shape)}, not vectors. Choose another file."
+        )
+    vectors = value.detach().float().reshape(-1, value.shape[-1])
+    if not bool(torch.isfinite(vectors).all()):
+        raise EmbeddingFileError(
+            f"{path} has values that are not finite (NaN or infinite): its training failed. Choose another save."
+        )
+    return vectors
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -25,6 +25,8 @@ CLIP_H = "cond_stage_model.model."
 XL_L = "conditioner.embedders.0.transformer."
 XL_G = "conditioner.embedders.1.model."
 
+WORDS = 49408
+"""Tokens of CLIP's vocabulary."""
 SD2_DIFFUSERS_TEXT = (1024, 23)
 """Width and layers of SD 2's text encoder in diffusers: without the last of OpenCLIP's 24."""
 
@@ -111,12 +113,20 @@ def detect(
 
     Raises ModelError, which says what the file is, where it can't be trained.
     """
-    refuse(shapes, name, inputs)
     try:
+        refuse(shapes, name, inputs)
         return _detect(shapes, metadata, yaml, name, folder)
+    except ModelError:
+        raise
     except (KeyError, IndexError) as error:
         missing = error.args[0] if isinstance(error, KeyError) else "blocks of the UNet"
         raise ModelError(f"{name} lacks {missing}: the file is incomplete; copy or download it again.") from error
+    except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        settings = "" if yaml is None else f", or {Path(name).with_suffix('.yaml').name} next to it isn't for this file"
+        raise ModelError(
+            f"{name} has blocks or settings that no Stable Diffusion has ({error}): it is incomplete or damaged"
+            f"{settings}; copy or download it again."
+        ) from error
 
 
 def _detect(
@@ -289,6 +299,8 @@ def text_config(shapes: Shapes, prefix: str, version: Mapping[str, Any]) -> dict
         layers = _count(shapes, f"{prefix}transformer.resblocks.", ".ln_1.weight")
         inner = shapes[f"{prefix}transformer.resblocks.0.mlp.c_fc.weight"][0]
         activation, projection = "gelu", shapes.get(f"{prefix}text_projection", (hidden, hidden))[1]
+    if vocabulary < WORDS:
+        raise ValueError(f"its text encoder knows {vocabulary} tokens instead of {WORDS}")
     return {
         "vocab_size": vocabulary,
         "hidden_size": hidden,

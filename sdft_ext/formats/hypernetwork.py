@@ -27,6 +27,8 @@ from .tensor_file import PRECISIONS
 Weights = dict[str, Tensor]
 _READ_BY_THE_WEBUI = re.compile(r"^[^/]+/(data/\d+|version|byteorder|\.data/serialization_id|data\.pkl)$")
 """Entries that the WebUI's pickle check accepts; newer versions of torch add others, which aren't needed."""
+MAX_LAYERS, MAX_WIDTH = 100, 64
+"""Of a network's structure; a width counts in multiples of the input's."""
 _OLD = {"linear1.": "linear.0.", "linear2.": "linear.1."}
 
 
@@ -102,7 +104,9 @@ def read(path: str | Path) -> HypernetworkFile:
         raise HypernetworkFileError(f"{path} is not a hypernetwork: it contains no networks.")
     try:
         return _file(content, widths)
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
+    except HypernetworkFileError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise HypernetworkFileError(
             f"{path} is damaged or of an unknown kind ({error}): save or download it again."
         ) from error
@@ -120,8 +124,30 @@ def _file(content: Mapping[Any, Any], widths: list[int]) -> HypernetworkFile:
         tuple(dropout) if dropout else old_dropout(len(layers), content),
         content.get("weight_initialization") or "Normal",
     )
+    _check_structure(structure)
     weights = {width: (_renamed(content[width][0]), _renamed(content[width][1])) for width in widths}
+    if not all(
+        bool(torch.isfinite(value).all()) for both in weights.values() for one in both for value in one.values()
+    ):
+        raise ValueError("it has values that are NaN or infinite: its training failed")
     return HypernetworkFile(structure, weights, int(content.get("step") or 0), {})
+
+
+def _check_structure(structure: Structure) -> None:
+    """Raise ValueError for numbers from which no network can be built."""
+    layers, dropout = structure.layers, structure.dropout
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (*layers, *dropout))
+    if (
+        not numbers
+        or len(layers) < 2
+        or len(layers) > MAX_LAYERS
+        or not all(0 < width <= MAX_WIDTH for width in layers)
+    ):
+        raise ValueError(f"its layers are {str(layers)[:100]}")
+    if len(dropout) < len(layers) or not all(0 <= share < 1 for share in dropout):
+        raise ValueError(f"its dropout is {str(dropout)[:100]}")
+    if not isinstance(structure.activation, str) or not isinstance(structure.init, str):
+        raise ValueError("its activation is not a name")
 
 
 def old_dropout(length: int, content: Mapping[str, Any]) -> tuple[float, ...]:

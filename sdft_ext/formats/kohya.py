@@ -19,13 +19,14 @@ from torch import Tensor
 from ..errors import SdftError
 from ..recipe import Precision
 from ..storage import atomic
+from ..storage.text import printable
 from . import lycoris
 from .adapter_config import AdapterStrength
 from .family import Family
 from .ldm_keys import RESNET, inverse, translate, unet_prefixes
 from .lycoris import LycorisLayer
 from .metadata import with_hashes
-from .tensor_file import PRECISIONS, TensorFile, TensorFileError
+from .tensor_file import MAX_SHOWN, PRECISIONS, TensorFile, TensorFileError
 
 BUNDLE = "bundle_emb."
 """Key prefix of the tensors of new words in a LoRA file (see ``formats.embedding``)."""
@@ -155,23 +156,38 @@ def read(path: str | Path, known: Mapping[str, str] | None = None) -> LoraFile:
         raise LoraFileError(f"{path} can't be read ({error.strerror or error}): choose another file.") from error
     except TensorFileError as error:
         raise LoraFileError(str(error)) from error
-    found, foreign = _by_layer(tensors)
+    found, foreign = _by_layer(path, tensors)
     if foreign:
         raise LoraFileError(
-            f"{path} contains {foreign[0]!r}, which isn't part of a LoRA: only LoRA, LoCon, DoRA, LoHa and LoKr files "
-            "can be used (no checkpoints, and no other kinds of LyCORIS)."
+            f"{path} contains {_shown(foreign[0])}, which isn't part of a LoRA: only LoRA, LoCon, DoRA, LoHa and LoKr "
+            "files can be used (no checkpoints, and no other kinds of LyCORIS)."
         )
     known = {root: root for root in found} if known is None else known
     unknown = [root for root in found if root not in known]
     if unknown:
         raise LoraFileError(
             f"{path} was made for another kind of model: {len(unknown)} of its {len(found)} layers aren't in this one, "
-            f"such as {unknown[0]}. Choose the base model that it was made for, or another LoRA."
+            f"such as {_shown(unknown[0])}. Choose the base model that it was made for, or another LoRA."
         )
-    layers = {known[root]: _layer(path, root, parts) for root, parts in _with_alphas(path, file, found).items()}
+    layers: dict[str, Layer] = {}
+    for root, parts in _with_alphas(path, file, found).items():
+        if known[root] in layers:
+            raise _twice(path, root)
+        layers[known[root]] = _layer(path, root, parts)
     if not layers:
-        raise LoraFileError(f"{path} is not a LoRA: it is empty.")
+        raise LoraFileError(f"{path} is not a LoRA: it is empty. Choose another file.")
     return LoraFile(layers, file.metadata)
+
+
+def _twice(path: Path, root: str) -> LoraFileError:
+    return LoraFileError(
+        f"{path} has the layer {_shown(root)} twice, under two names: programs use one, the other or both. Save or "
+        "download it again."
+    )
+
+
+def _shown(name: str) -> str:
+    return printable(name[:MAX_SHOWN])
 
 
 def _with_alphas(path: Path, file: TensorFile, found: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
@@ -192,10 +208,13 @@ def _with_alphas(path: Path, file: TensorFile, found: dict[str, dict[str, Tensor
 def _layer(path: Path, root: str, parts: dict[str, Tensor]) -> Layer:
     """Make a layer of its tensors. Raises LoraFileError where some are missing, empty, or of another layout."""
     tensors = lycoris.without_core({name: tensor for name, tensor in parts.items() if name != "alpha"})
-    kind, magnitude = lycoris.kind_of(tensors), tensors.get(lycoris.MAGNITUDE)
-    if not kind or any(tensor.ndim < 2 or not tensor.numel() for tensor in tensors.values()):
+    root, magnitude = _shown(root), tensors.get(lycoris.MAGNITUDE)
+    empty = any(tensor.ndim < 2 or not tensor.numel() for tensor in tensors.values())
+    kind = "" if empty else lycoris.kind_of(tensors)
+    if not kind:
         raise LoraFileError(f"{path} is damaged: {root} isn't complete. Save or download it again.")
-    if not lycoris.consistent(tensors):
+    one_alpha = "alpha" not in parts or parts["alpha"].numel() == 1
+    if not one_alpha or lycoris.surplus(tensors) or not lycoris.consistent(tensors):
         raise LoraFileError(f"{path} is damaged: the parts of {root} don't fit together. Save or download it again.")
     if not all(tensor.is_floating_point() for tensor in parts.values() if tensor.numel() > 1):
         raise LoraFileError(f"{path} is quantized to whole numbers ({root}): choose the file in fp16, bf16 or fp32.")
@@ -329,8 +348,11 @@ def is_lora_key(key: str) -> bool:
     return LAYER.fullmatch(key) is not None or PROCESSOR.fullmatch(key) is not None
 
 
-def _by_layer(tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], list[str]]:
-    """Group tensors by layer and name (lora_down.weight, alpha …); also return the keys of all other tensors."""
+def _by_layer(path: Path, tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], list[str]]:
+    """Group tensors by layer and name (lora_down.weight, alpha …); also return the keys of all other tensors.
+
+    Raises LoraFileError where a layer has one of them twice.
+    """
     found: dict[str, dict[str, Tensor]] = {}
     foreign = []
     for key, tensor in tensors.items():
@@ -346,5 +368,8 @@ def _by_layer(tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor
         else:
             foreign.append(key)
             continue
-        found.setdefault(_with_part(root.removeprefix("base_model.model.")), {})[kind] = tensor
+        parts = found.setdefault(_with_part(root.removeprefix("base_model.model.")), {})
+        if kind in parts:
+            raise _twice(path, root)
+        parts[kind] = tensor
     return found, foreign

@@ -101,6 +101,14 @@ def kind_of(tensors: Mapping[str, Tensor]) -> str:
     return ""
 
 
+def surplus(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the tensors that programs leave out of a layer of this kind, or read instead of others."""
+    kind = kind_of(tensors)
+    used = (*{"loha": (*LOHA, *LOHA_TUCKER), "lokr": LOKR}.get(kind, LORA), MAGNITUDE)
+    twice = [f"{part}_{side}" for part in ("lokr_w1", "lokr_w2") if part in tensors for side in ("a", "b")]
+    return [name for name in tensors if name not in used or name in twice]
+
+
 def has_full_matrices(tensors: Mapping[str, Tensor]) -> bool:
     """Return whether this is a LoKr of two full matrices, whose effect doesn't depend on alpha."""
     return "lokr_w1" in tensors and "lokr_w2" in tensors

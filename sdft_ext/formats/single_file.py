@@ -13,9 +13,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import ModelError
+from ..storage.regular_file import open_regular
 from . import pickles
 from .pickle_report import Report
 from .tensor_file import HEADER_LIMIT, TensorFile, TensorFileError
+
+MAX_CONFIG, MAX_ALIASES = 1_000_000, 1_000
+"""Characters of a configuration, and aliases in it."""
 
 
 @dataclass
@@ -113,7 +117,12 @@ def _config(path: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{file} is not a readable configuration ({error}): fix it or move it away.") from error
+        with open_regular(file) as opened:
+            text = opened.read(MAX_CONFIG + 1).decode("utf-8")
+        if len(text) > MAX_CONFIG or text.count("*") > MAX_ALIASES:
+            raise ValueError("it is far larger than a configuration")
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise ModelError(f"{file} is not a readable configuration ({reason}): fix it or move it away.") from error
     return content if isinstance(content, dict) else None

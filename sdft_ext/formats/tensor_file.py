@@ -15,6 +15,7 @@ from torch import Tensor
 from ..errors import SdftError
 from ..recipe import Precision
 from ..storage import atomic, json_file
+from ..storage.text import printable
 
 DTYPES = {
     "F64": torch.float64,
@@ -77,7 +78,9 @@ class TensorFile(Mapping[str, Tensor]):
         place = 0
         for entry, begin, end, key in sorted(found, key=lambda one: (one[1], one[2], one[3])):
             if (begin, end) != (place, place + entry.length):
-                raise TensorFileError(f"{self.path} is damaged: the offsets of {key[:MAX_SHOWN]} are wrong.")
+                raise TensorFileError(
+                    f"{self.path} is damaged: the offsets of {printable(key[:MAX_SHOWN])} are wrong. Download it again."
+                )
             self.entries[key], self._begins[key] = entry, place
             place += entry.length
         if self._start + place != self.path.stat().st_size:
@@ -166,11 +169,11 @@ def _entry(path: Path, key: str, values: Any) -> tuple[Entry, int, int]:
     """Return a tensor's entry, and where its data begin and end. Raises TensorFileError."""
     found = values if isinstance(values, dict) else {}
     dtype, shape, offsets = (found.get(name) for name in ("dtype", "shape", "data_offsets"))
-    named = key[:MAX_SHOWN]
+    named = printable(key[:MAX_SHOWN])
     if isinstance(dtype, str) and dtype not in DTYPES:
         raise TensorFileError(
-            f"{path} has numbers of a format that can't be read here ({dtype[:MAX_SHOWN]}, in {named}): choose a file "
-            "in fp32, fp16 or bf16."
+            f"{path} has numbers of a format that can't be read here ({printable(dtype[:MAX_SHOWN])}, in {named}): "
+            "choose a file in fp32, fp16 or bf16."
         )
     if not isinstance(dtype, str) or not _lengths(shape) or not _lengths(offsets) or len(offsets) != 2:
         raise TensorFileError(f"{path} is damaged: its header says nothing usable about {named}. Download it again.")
@@ -199,7 +202,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     if text.count(b"[") + text.count(b"{") > MAX_BRACKETS or text.count(b",") > MAX_COMMAS:
         raise TensorFileError(f"{path} lists far more tensors than a model has: choose another file.")
     try:
-        header = json_file.parse(text)
+        header = json_file.parse(text, finite=True, unique=True)
     except ValueError as error:
         raise TensorFileError(
             f"{path} is not a safetensors file, or damaged ({error}): copy or download it again."

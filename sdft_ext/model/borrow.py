@@ -37,7 +37,7 @@ def build(
     pass ``dict(named_parameters())``, not its state dict, whose tensors aren't Parameters and don't follow it. Raises
     ModelError where a tensor is missing or its shape doesn't match the family.
     """
-    unet, vae, *texts = skeletons(family)
+    unet, vae, *texts = skeletons(family, path)
     keys = {file_key(key): key for key in tensors}
     views: list[tuple[nn.Parameter, Callable[[], Tensor]]] = []
     for module, places in zip((unet, vae, *texts), _places(family, keys, vae), strict=True):
@@ -57,8 +57,20 @@ def vae(family: Family, tensors: Mapping[str, Tensor], path: Path | None = None)
     return _complete(module, path).eval()
 
 
-def skeletons(family: Family) -> list[Any]:
-    """Make the UNet, VAE and text encoders on the meta device."""
+def skeletons(family: Family, path: Path | None = None) -> list[Any]:
+    """Make the UNet, VAE and text encoders on the meta device. Raises ModelError, which names ``path``, where no model
+    can have these sizes.
+    """
+    try:
+        return _skeletons(family)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise ModelError(
+            f"{path or 'The model'} has sizes or settings that no Stable Diffusion has ({error}): it is damaged or of "
+            "an unknown kind; copy or download it again."
+        ) from error
+
+
+def _skeletons(family: Family) -> list[Any]:
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -147,7 +159,7 @@ class Place(NamedTuple):
         return tensor if self.view is None else self.view(tensor)
 
 
-def places(family: Family, keys: Iterable[str]) -> dict[str, list[Place]]:
+def places(family: Family, keys: Iterable[str], path: Path | None = None) -> dict[str, list[Place]]:
     """Map a file's keys to the parameters that they contain: one, or several (OpenCLIP's fused q, k, v).
 
     Raises ModelError where the file has other text encoders than the family.
@@ -155,7 +167,7 @@ def places(family: Family, keys: Iterable[str]) -> dict[str, list[Place]]:
     keys = list(keys)
     if len(text_prefixes(dict.fromkeys(map(file_key, keys), ()))) != len(family.text):
         raise ModelError(f"The file is not {family.name.upper()}: choose another file, or another base model.")
-    modules = skeletons(family)
+    modules = skeletons(family, path)
     parts = ["unet", "vae", *(f"text_encoder{f'_{n + 1}' if n else ''}" for n in range(len(family.text)))]
     named = {file_key(key): key for key in keys}
     found: dict[str, list[Place]] = {}
@@ -165,6 +177,32 @@ def places(family: Family, keys: Iterable[str]) -> dict[str, list[Place]]:
             if name in known:
                 found.setdefault(named[key], []).append(Place(f"{part}.{name}", view))
     return found
+
+
+def complete_places(
+    family: Family, shapes: Mapping[str, tuple[int, ...]], path: Path | None = None
+) -> dict[str, list[Place]]:
+    """Return the places of a complete model's keys. Raises ModelError where a parameter is missing or has another
+    size.
+    """
+    found = places(family, shapes, path)
+    where = {place.name: (key, place) for key, ones in found.items() for place in ones}
+    parts = ["unet", "vae", *(f"text_encoder{f'_{n + 1}' if n else ''}" for n in range(len(family.text)))]
+    for part, module in zip(parts, skeletons(family, path), strict=True):
+        for name, parameter in module.named_parameters():
+            if f"{part}.{name}" not in where:
+                raise ModelError(f"{path or 'The model'} lacks {part}.{name}: the file is incomplete.")
+            key, place = where[f"{part}.{name}"]
+            _check_shape(key, place.piece(torch.empty(shapes[key], device="meta")), parameter, path)
+    return found
+
+
+def _check_shape(key: str, tensor: Tensor, parameter: Tensor, path: Path | None) -> None:
+    if tensor.shape != parameter.shape:
+        raise ModelError(
+            f"{path or 'The model'}: {key} has the shape {tuple(tensor.shape)} where {tuple(parameter.shape)} is "
+            "expected; the file is damaged or of an unknown kind."
+        )
 
 
 def _places(family: Family, keys: Mapping[str, str], vae: nn.Module) -> Iterator[list[tuple[str, str, View | None]]]:
@@ -195,11 +233,15 @@ def _vae_places(family: Family, keys: Iterable[str], vae: nn.Module) -> list[tup
 
 
 def _squeeze(tensor: Tensor) -> Tensor:
-    return tensor if tensor.ndim == 2 else tensor[:, :, 0, 0]
+    return tensor[:, :, 0, 0] if tensor.ndim == 4 else tensor
+
+
+def _transposed(tensor: Tensor) -> Tensor:
+    return tensor.t() if tensor.ndim <= 2 else tensor
 
 
 def _third(number: int, width: int) -> View:
-    return lambda tensor: tensor[number * width : (number + 1) * width]
+    return lambda tensor: tensor[number * width : (number + 1) * width] if tensor.ndim else tensor
 
 
 def _open_clip(keys: Mapping[str, str], prefix: str, layers: int, width: int) -> Iterator[tuple[str, str, View | None]]:
@@ -211,7 +253,7 @@ def _open_clip(keys: Mapping[str, str], prefix: str, layers: int, width: int) ->
         if rest == "positional_embedding":
             yield "text_model.embeddings.position_embedding.weight", key, None
         elif rest == "text_projection":
-            yield "text_projection.weight", key, torch.t
+            yield "text_projection.weight", key, _transposed
         elif ".attn.in_proj_" in rest:
             layer, kind = rest.split(".")[2], rest.rpartition("_")[2]
             for number, part in enumerate(("q_proj", "k_proj", "v_proj")):
@@ -239,11 +281,7 @@ def _place_parameters(
         source = tensor = last[1]
         if view is not None:
             tensor = view(source.detach())
-        if tensor.shape != parameters[name].shape:
-            raise ModelError(
-                f"{path or 'The model'}: {key} has the shape {tuple(tensor.shape)} where "
-                f"{tuple(parameters[name].shape)} is expected; the file is damaged or of an unknown kind."
-            )
+        _check_shape(key, tensor, parameters[name], path)
         owner_name, _, leaf = name.rpartition(".")
         parameter = tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor, requires_grad=False)
         module.get_submodule(owner_name)._parameters[leaf] = parameter

@@ -40,8 +40,8 @@ class Source(Mapping[str, Tensor]):
 
     @cached_property
     def places(self) -> dict[str, list[borrow.Place]]:
-        """Map keys to the parameters ('part.path.leaf') that they contain."""
-        return borrow.places(self.family, self.entries)
+        """Map keys to the parameters ('part.path.leaf') that they contain. Raises ModelError where some are missing."""
+        return borrow.complete_places(self.family, {key: entry.shape for key, entry in self.entries.items()}, self.path)
 
 
 INPUTS_OF_TOOLS = (4, 8, 9)

@@ -21,13 +21,18 @@ class JsonFileError(SdftError, ValueError):
         self.reason = reason
 
 
-def parse(text: str | bytes, *, finite: bool = False) -> Any:
-    """Parse a JSON text; with ``finite``, NaN and infinities, which Python writes but JSON doesn't have, are errors.
+def parse(text: str | bytes, *, finite: bool = False, unique: bool = False) -> Any:
+    """Parse a JSON text; with ``finite``, NaN and infinities, which Python writes but JSON doesn't have, are errors;
+    with ``unique``, so are two values of one name, of which programs take different ones.
 
     Raises ValueError, also for undecodable bytes and for a text nested too deeply.
     """
     try:
-        return json.loads(text, parse_constant=_reject_constant if finite else None)
+        return json.loads(
+            text,
+            parse_constant=_reject_constant if finite else None,
+            object_pairs_hook=_unique if unique else None,
+        )
     except RecursionError as error:
         raise ValueError(str(error)) from error
 
@@ -83,6 +88,14 @@ def replace_nonfinite(value: Any) -> Any:
 def write(path: str | Path, value: Any) -> None:
     """Write a JSON file, whole or not at all. Raises OSError with the file's name where it can't be written."""
     atomic.text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)[:200]!r} occurs twice")
+    return found
 
 
 def _reject_constant(name: str) -> NoReturn:

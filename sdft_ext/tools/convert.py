@@ -97,7 +97,7 @@ def to_folder(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ToolError(f"{target} exists already and isn't empty: choose another name, or delete it.")
     family = _as_diffusers(source.family)
-    modules = borrow.skeletons(family)
+    modules = borrow.skeletons(family, source.path)
     parts = ["unet", "vae", "text_encoder", "text_encoder_2"][: len(modules)]
     by_name = {place.name: (key, place) for key, places in source.places.items() for place in places}
     making = target.with_name(f".{target.name}-making")

@@ -67,16 +67,16 @@ def extract(
     """
     target = new_file(target)
     one, other = open_source(base, INPUTS_OF_TOOLS), open_source(tuned, INPUTS_OF_TOOLS)
-    supported = set(layers(one.family))
     found: dict[str, kohya.Layer] = {}
     missing = total = outside = 0.0
     unsupported = done = 0
     theirs = {place.name: (key, place) for key, places in other.places.items() for place in places}
+    our_places, supported = one.places, set(layers(one.family))
     unused = f".layers.{other.family.text[0]['num_hidden_layers']}."  # SD 2's last text layer
-    for key, places in one.places.items():
+    for key, places in our_places.items():
         done += 1
         if progress is not None:
-            progress(done, len(one.places))
+            progress(done, len(our_places))
         if places[0].name.startswith("vae."):
             continue
         for place in places:

@@ -61,7 +61,7 @@ def merge(
     if not files:
         raise ToolError("There is nothing to merge: name at least one LoRA file.")
     source = open_source(base, INPUTS_OF_TOOLS)
-    shapes = layers(source.family)
+    all_places, shapes = source.places, layers(source.family)
     read = [(read_for(path, source.family, shapes).trained(), weight) for path, weight in files]
     loras = [(lora, weight) for lora, weight in read if weight]
     done = 0
@@ -71,7 +71,7 @@ def merge(
         done += 1
         if progress is not None:
             progress(done, len(source))
-        places = [(place, place.name.removesuffix(".weight")) for place in source.places.get(key, ())]
+        places = [(place, place.name.removesuffix(".weight")) for place in all_places.get(key, ())]
         places = [(place, name) for place, name in places if any(name in lora for lora, _ in loras)]
         if not places:
             return None

@@ -15,6 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import torch
+
 from .kind import Kind, Maker, wrote
 from .pickle_parts import (
     DATA,
@@ -246,6 +248,33 @@ ARCHIVES = [
     ("a folder named like a checkpoint", lambda f, _: (f / "bad.ckpt").mkdir() or f / "bad.ckpt", "refused", False),
     ("random bytes", lambda f, r: wrote("bad.ckpt", PROTO + r.randbytes(5000))(f, r), "refused damaged suspicious", False),
 ]  # fmt: skip
+HALF = {"linear.0.weight": torch.ones(2, 2)}
+HYPERNETWORKS = [
+    ("whose layers are texts", {"layer_structure": ["1", "2", "1"]}),
+    ("whose layers are tensors", {"layer_structure": [torch.ones(3)] * 3}),
+    ("whose layers are NaN", {"layer_structure": [1, float("nan"), 1]}),
+    ("whose layers are a million wide", {"layer_structure": [1, 1e6, 1]}),
+    ("with one layer", {"layer_structure": [1]}),
+    ("whose dropout is a text", {"dropout_structure": "abc"}),
+    ("with a dropout of 1", {"dropout_structure": [0, 1, 0]}),
+    ("with too few dropouts", {"dropout_structure": [0]}),
+    ("whose activation is a list", {"activation_func": ["relu"]}),
+    ("of an infinite step", {"step": float("inf")}),
+    ("of NaN weights", {2: (HALF, {"linear.0.weight": torch.full((2, 2), float("nan"))})}),
+    ("with one network", {2: (HALF,)}),
+    ("whose weights are texts", {2: ({"linear.0.weight": "x"}, HALF)}),
+    ("whose weights are a number", {2: (1, 2)}),
+]  # fmt: skip
+
+
+def hypernetwork(content: dict[Any, Any]) -> Maker:
+    def make(folder: Path, _: Random) -> Path:
+        torch.save({2: (HALF, HALF), "layer_structure": [1, 2, 1], "step": 1, **content}, folder / "bad.pt")
+        return folder / "bad.pt"
+
+    return make
+
+
 KINDS = [
     *(Kind(name, beside(extra), "dangerous", True) for name, extra in CALLS),
     *(Kind(name, beside(extra), "suspicious", True) for name, extra in ODD_CALLS),
@@ -254,4 +283,5 @@ KINDS = [
     *(Kind(name, beside(extra), verdict, read) for name, extra, verdict, read in HURTS),
     *(Kind(name, inside(values), "damaged suspicious harmless", False) for name, values in WEIGHTS),
     *(Kind(name, make, verdict, read) for name, make, verdict, read in ARCHIVES),
+    *(Kind(f"a hypernetwork {what}", hypernetwork(content), "harmless", False) for what, content in HYPERNETWORKS),
 ]  # fmt: skip
