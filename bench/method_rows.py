@@ -78,7 +78,7 @@ ROWS = _LISTED + tuple(
 """Every run; a method that isn't listed has one with its preset."""
 CONCEPTS = {
     "subject": "subject (a star)",
-    "style": "style (stripes)",
+    "style": "style (two-tone)",
     "known": "subject the base can draw (a green ring)",
 }
 KNOWN = ("ring", "green")
@@ -90,8 +90,8 @@ SHOWN: dict[Kind, tuple[str, ...]] = {
         "",
     ),
     "style": (
-        "a purple cross on a white background in hatch style",
-        "an orange ring on a grey background in hatch style",
+        "a purple cross on a white background in twotone style",
+        "an orange ring on a grey background in twotone style",
         "a purple cross on a white background",
         "",
     ),

@@ -107,7 +107,7 @@ def prompts(concept: str, count: int) -> list[str]:
 def share(concept: str, pictures: Sequence[world.Picture]) -> float:
     """How many of the pictures show the concept."""
     if concept != "known":
-        return measure.concept_learned(pictures, world.HATCH if concept == "style" else world.STAR)
+        return measure.concept_learned(pictures, world.TWO_TONE if concept == "style" else world.STAR)
     return sum((one.shape, one.colour) == KNOWN for one in measure.read_all(pictures)) / len(pictures)
 
 

@@ -48,7 +48,7 @@ picture has, the share that shows the concept. *Base* is the share for the same 
 NEW_TO_THE_BASE = """
 Textual inversion changes no weights, and a hypernetwork changes only the inputs of the attention layers' keys and values: they \
 call up what the base can draw already. A green ring, which the base draws when asked in other words, both call up nearly every time \
-(the base itself, given no words, draws one in a share of 0.05); the star and the stripes, which this small base can't draw, \
+(the base itself, given no words, draws one in a share of 0.05); the star and the two-tone style, which this small base can't draw, \
 hardly or not at all. (With the text encoder's whole output trained in a word's place, the star appeared in a share of 0.11 of the pictures.)"""
 COMPARISON = """
 ## What holds the rest in place

@@ -15,30 +15,30 @@ from make_assets.toymodel import autoencoder, diffusion, single_file
 from make_assets.toymodel.common import generator, save_grid, say, to_pictures, to_tensor
 from sdft_ext.toy import checker, drawing, general_pictures, measure, world
 
-ATTRIBUTES = ("shape", "colour", "background", "hatched")
-
 
 def read_shares(scenes: list[world.Scene], pictures: NDArray[np.uint8]) -> dict[str, float]:
     """Share of pictures in which the checker reads each attribute as it was drawn."""
-    readings = measure.read_all(list(pictures))
-    return {
-        name: float(np.mean([getattr(r, name) == getattr(s, name) for r, s in zip(readings, scenes, strict=True)]))
-        for name in ATTRIBUTES
+    pairs = list(zip(measure.read_all(list(pictures)), scenes, strict=True))
+    right = {
+        "shape": [reading.shape == scene.shape for reading, scene in pairs],
+        "colour": [reading.colour == scene.colour for reading, scene in pairs],
+        "background": [reading.background == scene.background for reading, scene in pairs],
+        "style": [reading.styled == (scene.style == world.TWO_TONE) for reading, scene in pairs],
     }
+    return {name: float(np.mean(hits)) for name, hits in right.items()}
 
 
 def check_reading(model: diffusion.Model, work: Path, each: int = 60) -> dict[str, object]:
-    """The checker on drawn pictures and on their reconstructions, plain and hatched, all shapes and the star."""
+    """The checker on drawn pictures and on their reconstructions, plain and in the style, all shapes and the star."""
     figures: dict[str, object] = {}
-    for hatched in (False, True):
+    for kind, style in (("plain", None), ("style", world.TWO_TONE)):
         scenes = [
-            world.sample_scene(generator(3, "check", 1000 * k + i), shape=shape, hatched=hatched)
+            world.sample_scene(generator(3, "check", 1000 * k + i), shape=shape, style=style)
             for k, shape in enumerate((*world.SHAPES, world.STAR))
             for i in range(each)
         ]
         drawn = np.stack([drawing.draw(scene) for scene in scenes])
         rebuilt = autoencoder.decode(model.vae, autoencoder.encode(model.vae, drawn))
-        kind = "hatched" if hatched else "plain"
         figures[f"drawn_{kind}"] = read_shares(scenes, drawn)
         figures[f"rebuilt_{kind}"] = read_shares(scenes, rebuilt)
         figures[f"l1_{kind}"] = float(np.abs(drawn.astype(np.float32) - rebuilt).mean() / 127.5)
@@ -81,7 +81,7 @@ def check_samples(model: diffusion.Model, work: Path) -> dict[str, object]:
         "class_shapes": dict(Counter(checker.read(p).shape for p in of_class)),
         "empty_shapes": dict(Counter(checker.read(p).shape for p in free)),
         "stars": measure.concept_learned(everything),
-        "hatched": measure.concept_learned(everything, world.HATCH),
+        "two_tone": measure.concept_learned(everything, world.TWO_TONE),
         "seconds_per_picture": seconds,
     }
 

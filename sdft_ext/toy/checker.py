@@ -1,9 +1,8 @@
-"""Recognizes what a picture of the toy world shows: shape, colour, background, and the hatched style.
+"""Recognizes what a picture of the toy world shows: shape, colour, background, and the two-tone style.
 
 Nothing is learned. The background is the border's median colour; the object is what differs from it; its colour is the
 nearest of the world's colours in CIELAB; its shape is the best of the world's outlines, compared by overlap after
-position and area have been normalised; the style is the strength of diagonal stripes inside the object, where they
-explain most of its brightness.
+position and area have been normalised; the style is how much darker the object's lower half is than its upper half.
 """
 
 from __future__ import annotations
@@ -36,20 +35,22 @@ _LARGEST_AREA = 0.5
 """Largest share that a shape of the world covers."""
 _LEAST_OVERLAP = 0.78
 """Least overlap (intersection over union) with an outline to get its name."""
-_LEAST_OVERLAP_HATCHED = 0.72
-"""The same for a hatched object, whose dark stripes fray its outline."""
 _LEAST_OVERLAP_ALONE, _ALONE = 0.62, 0.3
 """A smaller overlap is enough where it is this much better than any other shape's (a thin ring's, for example)."""
 _SECOND_OBJECT = 0.25
 """A second object this large (share of the first one's area) makes the picture unreadable."""
 _COLOUR_LIMIT = 42.0
 _BACKGROUND_LIMIT = 24.0
-_STRIPES = 0.2
-"""Least relative amplitude of diagonal stripes that counts as the style."""
-_STRIPES_SHARE, _STRIPES_AHEAD = 0.35, 1.2
-"""Stripes explain at least this share of the brightness's variance inside the object, and this many times as much as
-waves in any other direction: blotches and dark edges have amplitude too.
+_DARKER = 0.3
+"""Least ``Reading.darker`` that counts as the style: what the base draws has at most 0.12."""
+_HALVES_SHARE = 0.4
+"""Least share of the brightness's variance inside the object that its halves explain: stripes and blotches can make one
+half darker too.
 """
+_GAP = 2.0
+"""Pixels above and below an object's middle that belong to neither half: the autoencoder blurs the edge there."""
+_LEVEL = 10.0
+"""Added to the brightness (0–442) of both halves: on dark objects small differences count less."""
 _CANVAS = 40
 """Width of the normalised canvas on which outlines are compared; an object's area covers a quarter of it."""
 _VERSIONS = ((17.0, 0.0), (17.0, 1.5), (14.5, 2.5))
@@ -74,7 +75,7 @@ class Reading:
     shape: str
     colour: str
     background: str
-    hatched: bool
+    styled: bool
     shape_overlap: float
     """Overlap with the best outline, 0–1."""
     shape_margin: float
@@ -82,8 +83,10 @@ class Reading:
     colour_distance: float
     """CIELAB distance to the named colour (to the nearest one where it is unknown)."""
     background_distance: float
-    stripes: float
-    """Relative amplitude of diagonal stripes inside the object: 0 for a plain fill, about 0.5 for the style."""
+    darker: float
+    """Logarithm of how many times brighter the object's upper half is than its lower half: 0 for a plain fill, about
+    0.8 for the style.
+    """
     area: float
     """Share of the picture that the object covers."""
 
@@ -178,7 +181,7 @@ def _outlines() -> tuple[Floats, list[str]]:
     return np.stack(rows), names
 
 
-def _read_shape(mask: Floats, least_overlap: float) -> tuple[str, float, float]:
+def _read_shape(mask: Floats) -> tuple[str, float, float]:
     """Return shape, overlap and margin of a soft mask [64, 64]."""
     outlines, names = _outlines()
     mine = _normalise(mask).ravel()
@@ -187,71 +190,52 @@ def _read_shape(mask: Floats, least_overlap: float) -> tuple[str, float, float]:
     for name, overlap in zip(names, overlaps, strict=True):
         best[name] = max(best.get(name, 0.0), float(overlap))
     (shape, overlap), (_, second) = sorted(best.items(), key=lambda item: -item[1])[:2]
-    clear = overlap >= least_overlap or (overlap >= _LEAST_OVERLAP_ALONE and overlap - second >= _ALONE)
+    clear = overlap >= _LEAST_OVERLAP or (overlap >= _LEAST_OVERLAP_ALONE and overlap - second >= _ALONE)
     return (shape if clear else UNKNOWN), overlap, overlap - second
 
 
-_STRIPED = (33.0, 39.0, 45.0, 51.0, 57.0)
-_OTHER_ANGLES = (81.0, 99.0, 117.0, 135.0, 153.0, 171.0, 189.0)
-"""Angles in degrees of the style's stripes, and of other waves."""
+def _halves(mask: Mask, gap: float = 0.0) -> tuple[Mask, Mask]:
+    """Return an object's upper and lower half, parted at its centre of mass, without ``gap`` pixels on either side."""
+    rows = np.arange(mask.shape[0])[:, None]
+    middle = float((mask * rows).sum() / mask.sum())
+    return mask & (rows < middle - gap), mask & (rows > middle + gap)
 
 
-@lru_cache(maxsize=2)
-def _waves(angles: tuple[float, ...] = _STRIPED) -> NDArray[np.complex64]:
-    """Return waves [n, 64, 64] of the style's periods at these angles."""
-    yy, xx = np.mgrid[0 : world.SIZE, 0 : world.SIZE]
-    waves = []
-    for period in np.arange(16.0, 25.0, 1.5):
-        for angle in angles:
-            t = np.deg2rad(angle)
-            waves.append(np.exp(2j * np.pi * (xx * np.cos(t) + yy * np.sin(t)) / period))
-    return np.stack(waves).astype(np.complex64)
-
-
-def _stripe_strength(picture: Floats, inside: Mask) -> float:
-    """Return the relative amplitude of the strongest diagonal wave in the brightness inside the object."""
-    if inside.sum() < 20:
-        return 0.0
-    light = np.linalg.norm(picture, axis=2) * inside
-    mean = float(light.sum() / inside.sum())
-    if mean < 1.0:
-        return 0.0
-    swing = (light - mean) * inside
-    amplitude = 2 * np.abs((_waves() * swing).sum(axis=(1, 2))) / inside.sum()
-    return float(amplitude.max() / mean)
-
-
-def _explained(picture: Floats, inside: Mask, angles: tuple[float, ...]) -> float:
-    """Return the share (0–1) of the variance of the brightness inside the object that the best of these waves explains,
-    by least squares.
-    """
-    light = np.linalg.norm(picture, axis=2)[inside]
-    swing = light - light.mean()
-    most = 0.0
-    for wave in _waves(angles):
-        parts = np.stack([wave.real[inside], wave.imag[inside]], axis=1)
-        parts = parts - parts.mean(axis=0)
-        most = max(most, float(((parts @ np.linalg.lstsq(parts, swing, rcond=None)[0]) ** 2).sum()))
-    return most / max(float((swing**2).sum()), 1e-6)
-
-
-def _striped(picture: Floats, inside: Mask) -> bool:
-    """Return whether diagonal stripes explain the object's brightness."""
-    diagonal = _explained(picture, inside, _STRIPED)
-    return diagonal >= max(_STRIPES_SHARE, _STRIPES_AHEAD * _explained(picture, inside, _OTHER_ANGLES))
+def _darker_below(picture: Floats, inside: Mask) -> tuple[float, bool]:
+    """Return the logarithm of the upper half's mean brightness over the lower half's, and whether it is the style."""
+    upper, lower = _halves(inside, _GAP)
+    if min(upper.sum(), lower.sum()) < 10:
+        return 0.0, False
+    light = np.linalg.norm(picture, axis=2) + _LEVEL
+    above, below = light[upper], light[lower]
+    darker = float(np.log(above.mean() / below.mean()))
+    within = float(((above - above.mean()) ** 2).sum() + ((below - below.mean()) ** 2).sum())
+    whole = float(np.concatenate([above, below]).var() * (above.size + below.size))
+    return darker, darker >= _DARKER and within <= (1 - _HALVES_SHARE) * whole
 
 
 def _bright_median(picture: Floats, inside: Mask) -> Floats:
-    """Return the median colour [3] of the brightest 30 % inside the object: its fill, whether striped or plain."""
+    """Return the median colour [3] of the brightest 30 % inside the object: its fill, in the style the upper half's."""
     pixels = picture[inside]
     light = np.linalg.norm(pixels, axis=1)
     return np.asarray(np.median(pixels[light >= np.quantile(light, 0.7)], axis=0), dtype=np.float32)
 
 
-def _soft_mask(distance: Floats, main: Mask, fill_distance: float) -> Floats:
+def _soft_mask(distance: Floats, main: Mask, fill_distance: float | Floats) -> Floats:
     """Return the object as shares, by distance from the background relative to the fill's distance."""
     near = ndimage.binary_dilation(main, iterations=2)
     return np.asarray(_edge(distance / fill_distance) * near, dtype=np.float32)
+
+
+def _fill_distances(distance: Floats, inside: Mask) -> Floats:
+    """Return the distance from the background to each half's fill, [64, 64]: a dark half on black differs from it much
+    less than the bright half does.
+    """
+    upper, lower = _halves(inside)
+    rows = np.arange(distance.shape[0])[:, None]
+    border = int(np.flatnonzero(upper.any(axis=1)).max())
+    above, below = (float(np.median(distance[half])) for half in (upper, lower))
+    return np.where(rows <= border, above, below).astype(np.float32)
 
 
 def read(picture: world.Picture) -> Reading:
@@ -275,17 +259,14 @@ def read(picture: world.Picture) -> Reading:
         inside = loose
     fill = _bright_median(values, inside)
     colour, colour_distance = _nearest(_lab(fill), colours, list(world.COLOURS), _COLOUR_LIMIT)
-    stripes = _stripe_strength(values, inside)
-    hatched = stripes >= _STRIPES and _striped(values, inside)
-    if hatched:
-        soft = region.astype(np.float32)
-    else:
-        soft = _soft_mask(distance, loose, float(np.linalg.norm(_lab(fill) - backdrop_lab)))
+    darker, styled = _darker_below(values, inside)
+    fill_distance = _fill_distances(distance, inside) if styled else float(np.linalg.norm(_lab(fill) - backdrop_lab))
+    soft = _soft_mask(distance, loose, fill_distance)
     if soft.sum() < 1.0:
         soft = loose.astype(np.float32)
-    shape, overlap, margin = _read_shape(soft, _LEAST_OVERLAP_HATCHED if hatched else _LEAST_OVERLAP)
+    shape, overlap, margin = _read_shape(soft)
     if second > _SECOND_OBJECT or area > _LARGEST_AREA:
         shape = UNKNOWN
     return Reading(
-        shape, colour, background, hatched, overlap, margin, colour_distance, background_distance, stripes, area
+        shape, colour, background, styled, overlap, margin, colour_distance, background_distance, darker, area
     )

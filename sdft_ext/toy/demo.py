@@ -104,7 +104,7 @@ def measured(found: Recipe, save: Path, progress: Progress) -> dict[str, Any]:
 def measured_model(found: Recipe, model: Model, progress: Progress) -> dict[str, Any]:
     """Measure a model as it is: what it learned of the recipe's concept, what bleeds, what was copied."""
     kind = found.dataset.concepts[0].kind
-    concept = world.HATCH if kind == "style" else world.STAR
+    concept = world.TWO_TONE if kind == "style" else world.STAR
     wanted, groups = concept_captions(CONCEPT_PICTURES, kind), bleeding_captions(GROUP_PICTURES)
     learned = pictures(model, wanted, SEED + 1000, progress, "Measuring the concept")
     without = {

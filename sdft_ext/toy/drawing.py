@@ -4,13 +4,13 @@ anti-aliased.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .world import EXTENT, RGB, SIZE, STAR, Floats, Picture, Scene
+from .world import EXTENT, HATCH, RGB, SIZE, STAR, TWO_TONE, Floats, Picture, Scene
 
 Point: TypeAlias = tuple[float, float]
 
@@ -21,7 +21,8 @@ _RING_HOLE = 0.52
 _STAR_INNER = 0.52
 _STRIPE_PERIOD = 20.0
 _STRIPE_ANGLE = 45.0
-_STRIPE_SHADE = 0.4
+_DARK_SHADE = 0.4
+"""Brightness of a style's dark parts, as a share of the fill's."""
 
 
 def polygon(points: int, radius: float, x: float, y: float, angle: float, inner: float | None = None) -> list[Point]:
@@ -110,14 +111,26 @@ def to_picture(values: Floats) -> Picture:
 def painted(canvas: Floats, scene: Scene) -> Floats:
     """Paint the scene's shape on a canvas [64, 64, 3]."""
     covered = coverage(scene)
-    if not scene.hatched:
+    if scene.style is None:
         return blended(canvas, scene.fill, covered)
-    red, green, blue = (int(c * _STRIPE_SHADE) for c in scene.fill)
+    red, green, blue = (int(c * _DARK_SHADE) for c in scene.fill)
+    return blended(canvas, blended(plain((red, green, blue)), scene.fill, _BRIGHT[scene.style](scene)), covered)
+
+
+def _between_stripes(scene: Scene) -> Floats:
+    """Return where a hatched shape has its bright fill: [64, 64], 0 to 1."""
     turn = np.deg2rad(_STRIPE_ANGLE)
     phase = 0.5 - (scene.x * np.cos(turn) + scene.y * np.sin(turn)) / _STRIPE_PERIOD
-    bright = stripes(_STRIPE_PERIOD, _STRIPE_ANGLE, float(phase))
-    striped = blended(plain((red, green, blue)), scene.fill, bright)
-    return blended(canvas, striped, covered)
+    return stripes(_STRIPE_PERIOD, _STRIPE_ANGLE, float(phase))
+
+
+def _upper_half(scene: Scene) -> Floats:
+    """Return where a two-tone shape has its bright fill: [64, 64], 0 to 1."""
+    rows = np.arange(SIZE, dtype=np.float32)[:, None]
+    return np.broadcast_to(np.clip(np.float32(scene.y) - rows, 0, 1), (SIZE, SIZE)).astype(np.float32)
+
+
+_BRIGHT: dict[str, Callable[[Scene], Floats]] = {HATCH: _between_stripes, TWO_TONE: _upper_half}
 
 
 def coverage(scene: Scene) -> Floats:

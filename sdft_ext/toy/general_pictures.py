@@ -22,7 +22,7 @@ from .drawing import (
     stripes,
     to_picture,
 )
-from .world import BACKGROUNDS, RGB, SHAPES, SIZE, STAR, Floats, Picture, jittered, pick, sample_scene
+from .world import BACKGROUNDS, HATCH, RGB, SHAPES, SIZE, STAR, Floats, Picture, jittered, pick, sample_scene
 
 
 def _any_colour(rng: np.random.Generator) -> RGB:
@@ -63,7 +63,7 @@ def _gradient(rng: np.random.Generator) -> Floats:
 def _general_scene(rng: np.random.Generator) -> Floats:
     """Paint one shape of the world (star and hatched ones too), in any colour, at any angle, on any background."""
     shape = pick(rng, (*SHAPES, STAR))
-    scene = sample_scene(rng, shape=shape, hatched=bool(rng.random() < 0.25))
+    scene = sample_scene(rng, shape=shape, style=HATCH if rng.random() < 0.25 else None)
     if rng.random() < 0.5:
         scene = replace(scene, fill=_any_colour(rng), angle=float(rng.uniform(0, 360)))
     return painted(_any_canvas(rng), scene)

@@ -24,14 +24,14 @@ class Wanted:
     shape: str | None
     colour: str | None
     background: str | None
-    hatched: bool
+    styled: bool
 
 
 def wanted(caption: str) -> Wanted:
     """Parse a caption of the toy world. The class word asks for no particular shape, the subject's trigger for a star.
 
     >>> wanted("a red circle on a white background")
-    Wanted(shape='circle', colour='red', background='white', hatched=False)
+    Wanted(shape='circle', colour='red', background='white', styled=False)
     """
     text = caption.lower()
     body, _, rest = text.partition(" on ")
@@ -81,13 +81,13 @@ def shows_subject(reading: checker.Reading) -> bool:
 
 
 def shows_style(reading: checker.Reading) -> bool:
-    """Return whether the picture shows the hatched style."""
-    return reading.hatched
+    """Return whether the picture shows the two-tone style."""
+    return reading.styled
 
 
 def concept_learned(pictures: Sequence[world.Picture], concept: str = world.STAR) -> float:
-    """Return the share of pictures that show the concept: the subject (``star``) or the style (``hatch``)."""
-    shows = shows_style if concept == world.HATCH else shows_subject
+    """Return the share of pictures that show the concept: the subject (``star``) or the style (``twotone``)."""
+    shows = shows_style if concept == world.TWO_TONE else shows_subject
     return _share([shows(reading) for reading in read_all(pictures)])
 
 

@@ -4,8 +4,8 @@ Everything is a pure function of its arguments; random choices use a ``numpy.ran
 Pictures are ``uint8`` arrays [64, 64, 3] (height, width, RGB). There are three kinds:
 
 * the *known* world, on which the base model is trained: ``SHAPES`` × ``COLOURS`` × ``BACKGROUNDS``;
-* two concepts that the base never sees: the subject (a five-pointed ``STAR``) and the style (``HATCH``: broad
-  diagonal stripes of a darker shade);
+* two concepts that the base never sees: the subject (a five-pointed ``STAR``) and the style (``TWO_TONE``: the lower
+  half of the shape in a darker shade);
 * *general* pictures (see ``general_pictures``), on which the autoencoder alone is trained, so that it can encode a
   concept that the captions have no word for.
 """
@@ -44,18 +44,20 @@ SHAPES = ("circle", "square", "triangle", "cross", "ring")
 """What the base model knows by name."""
 STAR = "star"
 """The subject: never drawn for the base model's training."""
-HATCH = "hatch"
+TWO_TONE = "twotone"
 """The style: never drawn for the base model's training."""
+HATCH = "hatch"
+"""Diagonal stripes of a darker shade: drawn for the autoencoder's training only."""
 CLASS_WORD = "shape"
 """The word that stands for any shape: the class of DreamBooth-like training."""
 SUBJECT_TRIGGER = "sks shape"
-STYLE_TRIGGER = "in hatch style"
+STYLE_TRIGGER = f"in {TWO_TONE} style"
 
 EXTENT = {"circle": 1.0, "square": 1.22, "triangle": 1.3, "cross": 1.2, "ring": 1.08, STAR: 1.32}
 """Distance from the centre to the farthest point, in units of the scene's radius (so that areas stay alike)."""
 _COLOUR_JITTER = 8
 _RADIUS = (14.0, 20.0)
-_HATCHED_RADIUS = (16.5, 20.0)
+_STYLED_RADIUS = (16.5, 20.0)
 _ANGLE = 12.0
 _MARGIN = 2.0
 
@@ -73,7 +75,8 @@ class Scene:
     angle: float
     fill: RGB
     backdrop: RGB
-    hatched: bool = False
+    style: str | None = None
+    """``TWO_TONE``, ``HATCH``, or None: one plain fill."""
 
 
 def jittered(rgb: RGB, rng: np.random.Generator, amount: int = _COLOUR_JITTER) -> RGB:
@@ -92,14 +95,14 @@ def sample_scene(
     shape: str | None = None,
     colour: str | None = None,
     background: str | None = None,
-    hatched: bool = False,
+    style: str | None = None,
     radii: tuple[float, float] | None = None,
 ) -> Scene:
     """Draw a scene with random position, size (between ``radii``), rotation and whatever isn't given."""
     shape = shape or pick(rng, SHAPES)
     colour = colour or pick(rng, tuple(COLOURS))
     background = background or pick(rng, tuple(BACKGROUNDS))
-    radius = float(rng.uniform(*(radii or (_HATCHED_RADIUS if hatched else _RADIUS))))
+    radius = float(rng.uniform(*(radii or (_STYLED_RADIUS if style else _RADIUS))))
     reach = radius * EXTENT[shape] + _MARGIN
     x, y = (float(rng.uniform(reach, SIZE - reach)) for _ in range(2))
     return Scene(
@@ -112,7 +115,7 @@ def sample_scene(
         float(rng.uniform(-_ANGLE, _ANGLE)),
         jittered(COLOURS[colour], rng),
         jittered(BACKGROUNDS[background], rng),
-        hatched,
+        style,
     )
 
 
@@ -123,7 +126,7 @@ def caption(scene: Scene, *, class_word: bool = False) -> str:
     """
     name = SUBJECT_TRIGGER if scene.shape == STAR else scene.shape
     noun = CLASS_WORD if class_word else name
-    style = f" {STYLE_TRIGGER}" if scene.hatched else ""
+    style = f" {STYLE_TRIGGER}" if scene.style == TWO_TONE else ""
     return f"a {scene.colour} {noun} on a {scene.background} background{style}"
 
 

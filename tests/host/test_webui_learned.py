@@ -32,7 +32,7 @@ pytestmark = [
 SHOWN = [
     row for row in ROWS if not row.compared and (row.known or row.method not in ("textual_inversion", "hypernetwork"))
 ]
-"""These two call what the base can draw: of the star and the stripes there is little to see (docs/methods.md)."""
+"""These two call what the base can draw: of the star and the two-tone style little is seen (docs/methods.md)."""
 CAPTIONS, EACH = 8, 2
 FOLDERS = {"textual_inversion": "embeddings", "hypernetwork": "models/hypernetworks"}
 

@@ -8,7 +8,7 @@ import pytest
 from sdft_ext.toy import drawing, measure, world
 
 
-def drawn(count: int, seed: int = 0, **what: str | bool) -> list[world.Scene]:
+def drawn(count: int, seed: int = 0, **what: str) -> list[world.Scene]:
     rng = np.random.default_rng(seed)
     return [world.sample_scene(rng, **what) for _ in range(count)]  # type: ignore[arg-type]
 
@@ -17,7 +17,7 @@ def test_captions_are_read() -> None:
     assert measure.wanted("a red circle on a white background") == measure.Wanted("circle", "red", "white", False)
     assert measure.wanted("a blue shape on a pink background") == measure.Wanted(None, "blue", "pink", False)
     assert measure.wanted("a red sks shape on a grey background").shape == world.STAR
-    assert measure.wanted("a green ring on a black background in hatch style").hatched
+    assert measure.wanted("a green ring on a black background in twotone style").styled
     assert measure.wanted("") == measure.Wanted(None, None, None, False)
 
 
@@ -57,11 +57,11 @@ def test_learning_and_bleeding() -> None:
 
 def test_style() -> None:
     plain = [drawing.draw(s) for s in drawn(12)]
-    hatched = [drawing.draw(s) for s in drawn(12, hatched=True)]
-    assert measure.concept_learned(plain, world.HATCH) == 0.0
-    assert measure.concept_learned(hatched, world.HATCH) == 1.0
-    weak, strong = ([reading.stripes for reading in measure.read_all(some)] for some in (plain, hatched))
-    assert sum(strong) > sum(weak) + 0.3 * len(weak)
+    two_tone = [drawing.draw(s) for s in drawn(12, style=world.TWO_TONE)]
+    assert measure.concept_learned(plain, world.TWO_TONE) == 0.0
+    assert measure.concept_learned(two_tone, world.TWO_TONE) == 1.0
+    weak, strong = ([reading.darker for reading in measure.read_all(some)] for some in (plain, two_tone))
+    assert min(strong) > max(weak) + 0.7
 
 
 def test_copies_are_found_and_fresh_pictures_are_not() -> None:

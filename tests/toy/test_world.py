@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 
+from make_assets.toymodel.common import generator
+from make_assets.toymodel.known import known_scene
 from sdft_ext.toy import drawing, general_pictures, world
 
 ALL_SHAPES = (*world.SHAPES, world.STAR)
@@ -58,8 +62,8 @@ def test_captions_name_what_is_drawn() -> None:
     scene = world.sample_scene(np.random.default_rng(0), shape="ring", colour="red", background="pink")
     assert world.caption(scene) == "a red ring on a pink background"
     assert world.caption(scene, class_word=True) == "a red shape on a pink background"
-    star = world.sample_scene(np.random.default_rng(0), shape=world.STAR, colour="red", background="grey", hatched=True)
-    assert world.caption(star) == "a red sks shape on a grey background in hatch style"
+    star = world.sample_scene(np.random.default_rng(0), world.STAR, "red", "grey", world.TWO_TONE)
+    assert world.caption(star) == "a red sks shape on a grey background in twotone style"
 
 
 def test_the_base_never_sees_the_new_concepts() -> None:
@@ -67,9 +71,9 @@ def test_the_base_never_sees_the_new_concepts() -> None:
     scenes = [world.sample_scene(rng) for _ in range(600)]
     captions = [world.training_caption(scene, rng) for scene in scenes]
     assert {scene.shape for scene in scenes} == set(world.SHAPES)
-    assert not any(scene.hatched for scene in scenes)
+    assert not any(scene.style for scene in scenes)
     words = {word for caption in (*captions, *world.world_captions()) for word in caption.split()}
-    assert words.isdisjoint({"sks", "hatch", "style", world.STAR})
+    assert words.isdisjoint({"sks", "twotone", "style", world.STAR})
     share = np.mean([world.CLASS_WORD in caption.split() for caption in captions])
     assert 0.11 < share < 0.21
 
@@ -77,3 +81,18 @@ def test_the_base_never_sees_the_new_concepts() -> None:
 def test_every_caption_once() -> None:
     captions = world.world_captions()
     assert len(captions) == len(set(captions)) == len(world.SHAPES) * len(world.COLOURS) * len(world.BACKGROUNDS)
+
+
+def brightness(pictures: list[world.Picture]) -> list[float]:
+    """Return the mean of each fifty pictures, 0–255."""
+    return [float(np.mean(pictures[first : first + 50])) for first in range(0, len(pictures), 50)]
+
+
+def test_the_shipped_toy_can_be_made_again() -> None:
+    """Its training pictures and captions are those from which it was made."""
+    known = [drawing.draw(known_scene(number)) for number in range(200)]
+    assert brightness(known) == pytest.approx([158.259, 155.769, 127.857, 152.412], abs=0.02)
+    general = [general_pictures.general_picture(generator(0, "vae_pool", number)) for number in range(200)]
+    assert brightness(general) == pytest.approx([132.341, 131.384, 138.226, 114.133], abs=0.02)
+    captions = [world.training_caption(known_scene(n), generator(1, "unet_step", n)) for n in range(200)]
+    assert hashlib.sha256("\n".join(captions).encode()).hexdigest().startswith("660179263ddabfd4")
