@@ -1,9 +1,15 @@
 """python -m bench faults [--json FILE] [--only METHOD …] [--moments 20] [--errors 20] [--seed 0]
+python -m bench faults --every [--json FILE] [--only STORY …]
 
 Runs of every method are killed (SIGKILL) at moments spread over all that they do with files, some twice, and resumed:
 each must end with the saves, losses, states and control pictures of a run that was never killed, to the bit. Then the
 disk fails (no space, input/output error) at further moments: the run must end with a sentence, and resume to the same
 end. The runs are the tests' tiny ones, so that hundreds of them take minutes; tests/run/test_faults.py is a sample.
+
+With --every, what users do (training, captions, tools, datasets, the queue, uploads …) is done in this process, and
+the disk fails at the n-th call that changes a file, for every n: once; from then on; and once where files are read,
+too. What was acknowledged before must still be there, each file whole, the error a sentence, and the same done once
+more must end as if nothing had happened. tests/storage/test_every_fault.py is a sample.
 """
 
 from __future__ import annotations
@@ -22,6 +28,8 @@ from typing import Any
 from sdft_ext.recipe import METHOD_INFO
 from sdft_ext.recipe import file as recipe_file
 from tests.run import killed, tiny
+from tests.storage import fault_pages, fault_stories
+from tests.storage.every_fault import Story, Tried
 
 from .table import show
 
@@ -95,15 +103,45 @@ def measure(method: str, kills: int, errors: int, seed: int = 0) -> dict[str, An
         }
 
 
+def measure_every(story: Story, work: Path) -> dict[str, Any]:
+    """Fail every call of a story in every way; return how many there were. Raises AssertionError."""
+    began = time.monotonic()
+    tried = Tried(story, work)
+    tried.every()
+    return {
+        "story": story.name,
+        "calls": tried.hits,
+        "without_an_error": tried.swallowed,
+        "storage": sorted(tried.through),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def _every(only: list[str] | None, json: str | None) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        data.mkdir()
+        found = [*fault_stories.stories(data), *fault_pages.stories(data)]
+        chosen = [story for story in found if only is None or story.name in only]
+        figures = [measure_every(story, Path(folder) / story.name) for story in chosen]
+    rows = [(f["story"], f["calls"], f["without_an_error"], f["seconds"]) for f in figures]
+    show(("story", "calls that failed", "of them without an error", "seconds"), rows, figures, json)
+    return 0
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench faults", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=tuple(METHOD_INFO), default=tuple(METHOD_INFO), help="methods")
+    parser.add_argument("--only", nargs="+", help="methods, or with --every stories (default: all)")
+    parser.add_argument("--every", action="store_true", help="fail every call of what users do, in this process")
     parser.add_argument("--moments", type=int, default=20, help="kills of each method's run")
     parser.add_argument("--errors", type=int, default=20, help="failures of the disk in each method's run")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--json", help="write the figures there")
     options = parser.parse_args(argv)
-    figures = [measure(method, options.moments, options.errors, options.seed) for method in options.only]
+    if options.every:
+        return _every(options.only, options.json)
+    methods = options.only or tuple(METHOD_INFO)
+    figures = [measure(method, options.moments, options.errors, options.seed) for method in methods]
     rows = [(f["method"], f["touches"], f["runs"], f["ends_alike"], f["seconds"]) for f in figures]
     show(("method", "touches of files", "runs hit", "ended alike", "seconds"), rows, figures, options.json)
     return 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..dataset.folder import Scan
 from ..storage import json_file
@@ -39,26 +40,37 @@ class AcceptedDuplicates:
 
 
 def accept(folder: Path, digests: Digests) -> None:
-    """Store a group. Raises HiddenFolderError where the folder can't be written."""
-    _write(folder, [*(group for group in _read(folder) if sorted(group) != sorted(digests)), list(digests)])
+    """Store a group. Raises HiddenFolderError where the folder can't be read or written."""
+    _change(folder, digests, [list(digests)])
 
 
 def revoke(folder: Path, digests: Digests) -> None:
-    """Remove a group, so that it is reported again. Raises HiddenFolderError where the folder can't be written."""
-    _write(folder, [group for group in _read(folder) if sorted(group) != sorted(digests)])
+    """Remove a group, so that it is reported again. Raises HiddenFolderError where the folder can't be read or
+    written.
+    """
+    _change(folder, digests, [])
 
 
 def _read(folder: Path) -> list[list[str]]:
     try:
-        content = json_file.read(hidden_folder(folder) / FILE)
-        return [[str(digest) for digest in group] for group in content["copies"] if group]
-    except (OSError, ValueError, KeyError, TypeError):
+        return _groups(json_file.read_or(hidden_folder(folder) / FILE, {}))
+    except HiddenFolderError:
         return []
 
 
-def _write(folder: Path, groups: Sequence[Sequence[str]]) -> None:
-    hidden = hidden_folder(folder, make=True)
+def _groups(content: dict[str, Any]) -> list[list[str]]:
+    """Return the groups of a file, without what is damaged in it."""
+    groups = content.get("copies")
+    listed = groups if isinstance(groups, list) else []
+    return [[str(digest) for digest in group] for group in listed if isinstance(group, list) and group]
+
+
+def _change(folder: Path, digests: Digests, added: list[list[str]]) -> None:
+    """Store ``added`` in place of the group of these checksums."""
+    path = hidden_folder(folder, make=True) / FILE
     try:
-        json_file.write(hidden / FILE, {"copies": [list(group) for group in groups[-MAX_GROUPS:]]})
+        groups = _groups(json_file.read_to_extend(path, {}))
+        kept = [group for group in groups if sorted(group) != sorted(digests)] + added
+        json_file.write(path, {"copies": kept[-MAX_GROUPS:]})
     except OSError as error:
         raise HiddenFolderError(f"The choice was not saved: {error}.") from error

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from ..desk import DeskError, NotAllowed, NotFound, NotNow
 from ..errors import SdftError
 from ..storage.json_file import replace_nonfinite
+from ..storage.text import printable
 from .guard import JSON, Guard, Refused
 
 STATUS: tuple[tuple[type[Exception], int], ...] = ((NotAllowed, 403), (NotFound, 404), (NotNow, 409), (DeskError, 400))
@@ -34,6 +35,7 @@ HEADERS = {
 MOST_BYTES = 32 * 2**20
 """Of a JSON body: the captions of thousands of pictures take a few."""
 TOO_LARGE = f"The request is larger than {MOST_BYTES // 2**20} MB: send it in parts."
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 BODY_SECONDS = 30.0
 """In which a JSON body must have arrived whole."""
 TAGS: list[str | Enum] = ["Fine-tune"]
@@ -134,10 +136,23 @@ def _respond_to(error: Exception) -> Response:
         return error_response(400, "A name in the request holds a character that no file name can hold: remove it.")
     if isinstance(error, RecursionError):
         return error_response(400, "The request is nested too deeply: send a recipe as GET schema gives it.")
+    if isinstance(error, OSError) and error.errno is not None:
+        return error_response(507 if error.errno in FULL_DISK else 500, _of_the_disk(error))
     logging.getLogger(__name__).error("A request failed.", exc_info=error)
     if isinstance(error, ImportError):
         return error_response(503, f"A package is missing ({error.name}): install what the Fine-tune tab asks for.")
     return error_response(500, f"Unexpected {type(error).__name__}; the server's console shows where.")
+
+
+def _of_the_disk(error: OSError) -> str:
+    """A sentence about a file that can't be read or written; the project's own sentences stand as they are."""
+    if error.filename is None and ":" in str(error.strerror):
+        return f"{error.strerror}."
+    what = "A file" if error.filename is None else printable(error.filename)
+    return (
+        f"{what} can't be read or written ({error.strerror}): free space, or check the disk and the folder's "
+        "permissions, and try again."
+    )
 
 
 def _explain(error: RequestValidationError) -> str:

@@ -64,6 +64,7 @@ class Journal:
         self.root = root
         self.history = History()
         self._read: tuple[int, int] = (0, 0)
+        self._last: tuple[Edit, list[Change]] | None = None
 
     @property
     def path(self) -> Path:
@@ -85,7 +86,7 @@ class Journal:
 
     def load(self) -> None:
         """Read all lines again. Raises CaptionsError where they can't be read."""
-        self.history = History()
+        self.history, self._last = History(), None
         now = self._stamp()
         try:
             start = self._read_lines()
@@ -166,13 +167,22 @@ class Journal:
         self._read = (path.stat().st_ino, end)
 
     def changes(self, edit: Edit) -> list[Change]:
-        """Read what an edit changed. Raises CaptionsError where another program has changed the journal."""
-        with open(self.path, "rb") as file:
-            file.seek(edit.start)
-            line = parse(decompressed(file.read(edit.length)))
+        """Read what an edit changed; what was read last is kept, so that an undo that is recorded needn't read again.
+
+        Raises CaptionsError where the journal can't be read, or another program has changed it.
+        """
+        if self._last is not None and self._last[0] == edit:
+            return self._last[1]
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(edit.start)
+                line = parse(decompressed(file.read(edit.length)))
+        except OSError as error:
+            raise CaptionsError(f"{printable(self.path)} can't be read ({error.strerror}); try again.") from error
         if line is None:
             raise CaptionsError(f"{printable(self.path)} was changed by another program; open the folder again.")
-        return line_changes(line)
+        self._last = edit, line_changes(line)
+        return self._last[1]
 
     def shorten(self) -> None:
         """Rewrite a journal that has grown large, with the latest edits; the caller holds ``locked``."""

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -53,6 +54,7 @@ class Trash:
             dict.fromkeys(file for path in paths for file in (self._with_sidecars(path) if sidecars else [path]))
         )
         relative = [self._relative(path) for path in files]
+        self._sweep()
         try:
             folder = hidden_folder(self.root, TRASH, f"{time.time_ns():x}-{secrets.token_hex(3)}", make=True)
         except HiddenFolderError as error:
@@ -67,15 +69,25 @@ class Trash:
                 shutil.move(source, target)
                 moved.append((source, target))
         except OSError as error:
-            for source, target in reversed(moved):
-                shutil.move(target, source)
-            shutil.rmtree(folder, ignore_errors=True)
+            self._put_back(moved, folder)
             what = printable(getattr(error, "filename", None) or self.root)
             raise TrashError(
                 f"Nothing was removed: {what} can't be moved ({error.strerror or error}); change the folder's "
                 "permissions, or scan the folder again if the file is gone."
             ) from error
         return removal
+
+    def _put_back(self, moved: Sequence[tuple[Path, Path]], folder: Path) -> None:
+        """Undo a removal that failed. Raises TrashError where that fails too: the files are in the trash then."""
+        try:
+            for source, target in reversed(moved):
+                shutil.move(target, source)
+        except OSError as error:
+            raise TrashError(
+                f"Some of the pictures are in the trash, {printable(folder)}, and can't be moved back now "
+                f"({error.strerror or error}): restore them from there."
+            ) from error
+        shutil.rmtree(folder, ignore_errors=True)
 
     def removals(self) -> list[Removal]:
         """Return the removals in the trash, newest first; those with an unreadable record are skipped."""
@@ -93,6 +105,7 @@ class Trash:
         removal = next((removal for removal in self.removals() if removal.id == id), None)
         if removal is None:
             raise TrashError("This removal is no longer in the trash; reload the list.")
+        self._sweep()
         folder = hidden_folder(self.root, TRASH, removal.id)
         pairs = [(self.file(removal, name), self.root / name) for name in removal.files]
         waiting = [(source, target) for source, target in pairs if os.path.lexists(source)]
@@ -121,6 +134,17 @@ class Trash:
         if not _within(path.parent, folder):
             raise TrashError(f"{printable(path.parent)} is a link that leads out of the trash; remove the link first.")
         return path
+
+    def _sweep(self) -> None:
+        """Remove what earlier removals left in the trash when they were restored: folders without a record or files."""
+        try:
+            left = [folder for folder in hidden_folder(self.root, TRASH).iterdir() if not (folder / RECORD).exists()]
+        except (OSError, HiddenFolderError):
+            return
+        for top in left:
+            for folder, _, _ in os.walk(top, topdown=False):
+                with suppress(OSError):  # it holds a file: that stays
+                    os.rmdir(folder)
 
     def _read(self, folder: Path) -> Removal | None:
         try:

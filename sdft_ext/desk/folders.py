@@ -67,9 +67,9 @@ class Folders:
         return self.may_add() or self.holds(path)
 
     def remember(self, folder: Path) -> None:
-        """Make a folder a root, for later starts too."""
+        """Make a folder a root, for later starts too. Raises OSError where the list can't be read or written."""
         with self._lock:
-            known = [str(path) for path in self._remembered()]
+            known = [text for text in json_file.read_to_extend(self.file, []) if isinstance(text, str)]
             newest = [*(path for path in known if path != str(folder)), str(folder)][-MOST_REMEMBERED:]
             json_file.write(self.file, newest)
 

@@ -226,7 +226,7 @@ class Library:
         source, target = self.control(run, name, number, step), self.save_path(run, save)
         preview = target.with_name(f"{target.stem}.preview.png")
         made = self.path(run) / "previews.json"
-        known = json_file.read_or(made, {})
+        known = json_file.read_to_extend(made, {})
         ours = not preview.exists() or known.get(preview.name) == _identity(preview)
         if not ours and not replace and not self._drawn_by_run(run, save, preview):
             raise NotNow(f"{preview.name} already exists; replace it, or keep it.")

@@ -49,7 +49,9 @@ class RunQueue:
         self._control: RunControl | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._read()
+        self._unread = True
+        """The queue's file couldn't be read yet: it must not be written anew."""
+        self._try(self._read)
         self._held = bool(self._waiting)
 
     @property
@@ -74,32 +76,34 @@ class RunQueue:
             return run == self._current or run in self._waiting
 
     def add(self, run: str, *, first: bool = False) -> None:
-        """Queue a run, with ``first`` at the front, even if it waits already; end a hold. Raises NotNow."""
+        """Queue a run, with ``first`` at the front, even if it waits already; end a hold.
+
+        Raises NotNow, OSError where the queue's file can't be read or written.
+        """
         with self._changed:
             if run == self._current:
                 raise NotNow(f"{run} is already {_verb(run)}.")
             if is_at_work(self.folder / run):
                 raise NotNow(f"{run} is being trained by another program; stop it there.")
-            if run not in self._waiting:
-                self._waiting.insert(0 if first else len(self._waiting), run)
+            if self._unread:
+                self._read()
+            others, new = [one for one in self._waiting if one != run], run not in self._waiting
+            if first or new:
+                self._store([run, *others] if first else [*others, run])
+            if new:
                 self._set_status(run, "waiting", "")
-            elif first:
-                self._waiting.remove(run)
-                self._waiting.insert(0, run)
             self._held = False
-            self._write()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="sdft-trainer", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
     def order(self, runs: Sequence[str]) -> None:
-        """Reorder the waiting runs. Raises NotNow where ``runs`` aren't exactly those."""
+        """Reorder the waiting runs. Raises NotNow where ``runs`` aren't exactly those, OSError as ``add`` does."""
         with self._changed:
             if sorted(runs) != sorted(self._waiting):
                 raise NotNow("The queue has changed meanwhile; reload it.")
-            self._waiting = list(runs)
-            self._write()
+            self._store(runs)
 
     def remove(self, run: str) -> bool:
         """Remove a waiting run from the queue; return whether it was there."""
@@ -203,11 +207,15 @@ class RunQueue:
             )
 
     def _read(self) -> None:
-        """Read the queue that an earlier program left; the run that it was training was interrupted."""
+        """Read the queue that an earlier program left; the run that it was training was interrupted.
+
+        Raises OSError where the file can't be read at present.
+        """
+        stored = json_file.read_to_extend(self.file, {})
+        self._unread = False
         try:
-            stored = json_file.read(self.file)
             waiting, current = list(stored["waiting"]), stored["current"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             return
         self._waiting = [run for run in waiting if any((self.folder / str(run) / name).is_file() for name in FILES)]
         if isinstance(current, str) and _status(self.folder / current / "status.json").get("state") in (
@@ -219,10 +227,16 @@ class RunQueue:
         ):
             self._set_status(current, "stopped", INTERRUPTED_DRAWING if draws(current) else INTERRUPTED)
 
+    def _store(self, waiting: Sequence[str]) -> None:
+        """Have these runs wait: first on disk, so that what is answered outlives the program. Raises OSError."""
+        self._write_file(waiting)
+        self._waiting = list(waiting)
+
     def _write(self) -> None:
-        self._try(
-            lambda: json_file.write(self.file, {"waiting": self._waiting, "current": self._current, **this_process()})
-        )
+        self._try(lambda: self._write_file(self._waiting))
+
+    def _write_file(self, waiting: Sequence[str]) -> None:
+        json_file.write(self.file, {"waiting": list(waiting), "current": self._current, **this_process()})
 
     @staticmethod
     def _try(write: Callable[[], None]) -> None:

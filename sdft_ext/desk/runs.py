@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +60,14 @@ class Runs:
                 if text:
                     self._folders.folder(text, remember=True)
         folder = self._new_folder(recipe.save.name)
-        recipe_file.write(folder / "recipe.yaml", recipe)
-        self._queue.add(folder.name)
+        try:
+            recipe_file.write(folder / "recipe.yaml", recipe)
+            self._queue.add(folder.name)
+        except OSError:
+            with suppress(OSError):
+                (folder / "recipe.yaml").unlink(missing_ok=True)
+                folder.rmdir()
+            raise
         return folder.name
 
     def train(self, folder: Path, control: RunControl) -> object:

@@ -44,16 +44,9 @@ def read(folder: Path) -> dict[str, tuple[Crop, tuple[int, int]]]:
     left out.
     """
     try:
-        listed = json_file.read(hidden_folder(folder) / FILE)["crops"]
-        pairs = list(listed.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _read(folder)
+    except (OSError, ValueError):
         return {}
-    found: dict[str, tuple[Crop, tuple[int, int]]] = {}
-    for name, entry in pairs:
-        crop = _crop(entry)
-        if crop is not None:
-            found[name] = crop
-    return found
 
 
 def find(crops: Mapping[str, tuple[Crop, tuple[int, int]]], name: str, picture: Picture) -> Crop | None:
@@ -63,8 +56,10 @@ def find(crops: Mapping[str, tuple[Crop, tuple[int, int]]], name: str, picture: 
 
 
 def store(folder: Path, name: str, picture: Picture, crop: Crop | None) -> None:
-    """Store a crop, or delete it with None. Raises HiddenFolderError or OSError where the folder can't be written."""
-    crops = read(folder)
+    """Store a crop, or delete it with None. Raises HiddenFolderError or OSError where the folder can't be read or
+    written.
+    """
+    crops = _read(folder)
     crops.pop(name, None)
     if crop is not None:
         crops[name] = crop, (picture.width, picture.height)
@@ -74,6 +69,13 @@ def store(folder: Path, name: str, picture: Picture, crop: Crop | None) -> None:
     }
     # As ASCII, because a name may contain bytes that aren't UTF-8.
     atomic.text(hidden_folder(folder, make=True) / FILE, json.dumps({"crops": listed}, indent=1) + "\n")
+
+
+def _read(folder: Path) -> dict[str, tuple[Crop, tuple[int, int]]]:
+    """Read the crops as ``read`` does. Raises HiddenFolderError or OSError where the file can't be read."""
+    listed = json_file.read_to_extend(hidden_folder(folder) / FILE, {}).get("crops")
+    found = {str(name): _crop(entry) for name, entry in (listed.items() if isinstance(listed, dict) else ())}
+    return {name: crop for name, crop in found.items() if crop is not None}
 
 
 def _crop(entry: Any) -> tuple[Crop, tuple[int, int]] | None:

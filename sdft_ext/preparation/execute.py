@@ -20,6 +20,7 @@ from ..dataset.pairing import CAPTION_ENDINGS
 from ..dataset.pictures import PictureError
 from ..dataset.trash import TrashError
 from ..storage import atomic
+from ..storage.hidden_folder import NAME
 from ..storage.regular_file import read_start
 from ..storage.text import printable
 from .focus import CropFinder
@@ -84,7 +85,9 @@ def check(plan: Plan) -> Record:
         )
     if not record.exists:
         try:
-            content = next((entry.name for entry in os.scandir(out)), None) if out.exists() else None
+            # The hidden folder of a preparation that ended before it could write its record is no obstacle.
+            names = os.listdir(out) if out.exists() else []
+            content = next((name for name in sorted(names) if name != NAME), None)
         except OSError as error:
             raise PreparationError(
                 f"{printable(out)} can't be listed ({error.strerror}); change its permissions or choose another folder."

@@ -206,6 +206,8 @@ class _Drawing:
         self.folder.mkdir(parents=True, exist_ok=True)
         atomic.clear(self.folder)
         self.next = self.read_next()
+        if self.next:
+            self.write_next()
         most = self.settings.count * TRIES + MORE_TRIES
         try:
             while True:
@@ -332,10 +334,14 @@ class _Drawing:
         return Made(outcome, message, count)
 
     def read_next(self) -> int:
-        """Read the first number that was never drawn here: pictures that somebody has deleted stay deleted."""
+        """Read the first number that was never drawn here: pictures that somebody has deleted stay deleted.
+
+        Pictures beyond that of the record were drawn by a program that ended before it could write it.
+        """
         entry = _record(self.folder).get(self.settings.signature)
         number = entry.get("next") if isinstance(entry, dict) else None
-        return number if isinstance(number, int) and number >= 0 else 0
+        recorded = number if isinstance(number, int) and number >= 0 else 0
+        return max([recorded, *(n + 1 for n in drawn_pictures(self.folder, self.settings))])
 
     def write_next(self) -> None:
         record = _record(self.folder)

@@ -70,6 +70,18 @@ def read_or(path: Path, default: Any) -> Any:
     return found if default is None or isinstance(found, type(default)) else default
 
 
+def read_to_extend(path: Path, default: Any) -> Any:
+    """Read a JSON file that is then written with more in it; ``default`` where it is absent, damaged or another type.
+
+    Raises OSError where it can't be read at present: written from ``default``, it would lose what it holds.
+    """
+    try:
+        found = read(path, missing=default)
+    except JsonFileError:
+        return default
+    return found if isinstance(found, type(default)) else default
+
+
 def number(values: dict[str, Any], name: str) -> float:
     """Return a number of an object whose file may be damaged; 0 where there is no finite number."""
     value = values.get(name)
