@@ -33,6 +33,9 @@ ONE_FILE = {"meta_cap": "meta_cap.json", "meta_lat": "meta_lat.json", "jsonl": "
 """Formats with one file for all captions, and its usual name."""
 MAX_NAME = 180
 """Bytes of a file name without its extension."""
+MAX_LIST = 64 * 2**20
+"""Bytes of a file with all captions."""
+_NOT_IN_TEXTS = re.compile("[\0\ud800-\udfff]")
 _NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
 
 
@@ -82,11 +85,39 @@ def read_beside(format: str, pictures: Sequence[Picture], may_read: MayRead) -> 
     return Imported(texts)
 
 
-def read_file(format: str, content: str | bytes, pictures: Sequence[Picture]) -> Imported:
-    """Read one file with the captions of these pictures. Raises CaptionsError where it isn't of that format."""
+def read_list(path: Path) -> bytes:
+    """Return the bytes of a file with all captions. Raises CaptionsError where there are none, or too many."""
+    try:
+        content = read_start(path, MAX_LIST + 1)
+    except OSError as error:
+        raise CaptionsError(f"{printable(path)} can't be read ({error.strerror}); choose another file.") from error
+    if len(content) > MAX_LIST:
+        raise CaptionsError(f"{printable(path)} is larger than {MAX_LIST // 2**20} MB; split it.")
+    if not content.strip(b"\xff\xfe\xef\xbb\xbf\0 \t\r\n"):
+        raise CaptionsError(f"{printable(path)} is empty; choose another file.")
+    return content
+
+
+def read_file(format: str, content: str | bytes, pictures: Sequence[Picture], path: Path | None = None) -> Imported:
+    """Read one file with the captions of these pictures. Raises CaptionsError, which names ``path``, where it isn't of
+    that format.
+    """
     if isinstance(content, bytes):
         content = decode(content)[0]
-    texts = PARSERS[format](content.lstrip("\ufeff"))
+    try:
+        texts = PARSERS[format](content.lstrip("\ufeff"))
+        if not texts:
+            raise CaptionsError("The file has no captions; choose another one.")
+        for name, text in texts.items():
+            if _NOT_IN_TEXTS.search(text):
+                raise CaptionsError(
+                    f"The caption of {printable(name[:200])} has characters that no text file can hold, such as a NUL "
+                    "or half a pair of surrogates; correct it."
+                )
+    except CaptionsError as error:
+        if path is None:
+            raise
+        raise CaptionsError(f"{printable(path)}: {error}") from error
     matcher = _Matcher(pictures)
     matches = {name: matcher.match(name) for name in texts}
     best: dict[int, int] = {}

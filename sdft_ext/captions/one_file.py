@@ -18,7 +18,7 @@ _TEXT_COLUMNS = ("text", "caption", "captions", "prompt", "tags")
 
 def _json(content: str) -> dict[str, str]:
     try:
-        entries = json_file.parse(content)
+        entries = json_file.parse(content, unique=True)
     except ValueError as error:
         raise CaptionsError(
             f"The file is not JSON ({error}); choose kohya's meta_cap.json or meta_lat.json."
@@ -30,10 +30,15 @@ def _json(content: str) -> dict[str, str]:
         if isinstance(entry, str):
             found[name] = entry
         elif isinstance(entry, dict):
-            parts = [_first(entry, [key]) for key in ("caption", "tags")]
-            text = ", ".join(part.strip() for part in parts if part is not None and part.strip())
+            parts = [(key, _first(entry, [key])) for key in ("caption", "tags") if entry.get(key) is not None]
+            wrong = next((key for key, part in parts if part is None), None)
+            if wrong is not None:
+                raise CaptionsError(f"The {wrong} of {printable(name[:200])} is not a text; correct it.")
+            text = ", ".join(part.strip() for _, part in parts if part is not None and part.strip())
             if text:
                 found[name] = text
+        else:
+            raise CaptionsError(f"The entry of {printable(name[:200])} is neither a text nor an object; correct it.")
     return found
 
 
@@ -43,7 +48,7 @@ def _jsonl(content: str) -> dict[str, str]:
         if not line.strip():
             continue
         try:
-            entry = json_file.parse(line)
+            entry = json_file.parse(line, unique=True)
         except ValueError as error:
             raise CaptionsError(
                 f"Line {number} is not JSON ({error}); choose a metadata.jsonl with one object per line."
@@ -67,7 +72,7 @@ def _csv(content: str) -> dict[str, str]:
     if re.fullmatch(r"sep=.\r?", lines[0]):  # Excel's own first line
         content = lines[1] if len(lines) > 1 else ""
     for delimiter in (",", ";", "\t"):
-        reader = csv.reader(io.StringIO(content, newline=""), strict=False, delimiter=delimiter)
+        reader = csv.reader(io.StringIO(content, newline=""), strict=True, delimiter=delimiter)
         try:
             head = [cell.strip().lower() for cell in next((row for row in reader if row), [])]
             file = next((head.index(name) for name in _FILE_COLUMNS if name in head), None)
@@ -79,11 +84,16 @@ def _csv(content: str) -> dict[str, str]:
                 return found
         except csv.Error as error:
             raise CaptionsError(
-                f"The file is not CSV ({error}); choose one with the columns file_name and text."
+                f"Line {reader.line_num} of the file is not CSV ({_reason(error)}); put captions in quotes, and quotes "
+                "in them twice."
             ) from error
     if not content.strip():
         return {}
     raise CaptionsError("The CSV's first line doesn't name the columns file_name and text; add it.")
+
+
+def _reason(error: csv.Error) -> str:
+    return "a quote isn't closed" if str(error) == "unexpected end of data" else str(error)
 
 
 def _rows(reader: Any, columns: int, file: int, text: int, delimiter: str) -> Iterator[tuple[str, str]]:

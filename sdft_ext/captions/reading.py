@@ -6,7 +6,6 @@ of the tokens: what a caption spends on one thing, it can't spend on another.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +17,6 @@ from ..dataset.captions import tags
 CHUNK = 75
 MAX_TEXT = 100_000
 """Characters that are shown as tokens."""
-MAX_WORD = 400
-"""Characters; longer words are split, as the tokenizer's time grows with the square of a word's length."""
-_LONG_WORD = re.compile(rf"\S{{{MAX_WORD}}}(?=\S)")
 KNOWN_WORDS = 200_000
 """Words whose token counts are kept."""
 FEW_WORDS, LONG_PART = 3, 5
@@ -121,11 +117,11 @@ class Counter:
 
 @lru_cache(maxsize=8_192)
 def _ids(text: str) -> tuple[int, ...]:
-    """Return a text's token ids; words of more than ``MAX_WORD`` characters are split."""
+    """Return a text's token ids."""
     from ..model import text as model_text
     from ..model.borrow import tokenizer
 
-    return tuple(model_text.tokens(tokenizer(), _LONG_WORD.sub(r"\g<0> ", text)))
+    return tuple(model_text.tokens(tokenizer(), text))
 
 
 def read(caption: str) -> Reading:

@@ -226,13 +226,13 @@ def import_(options: argparse.Namespace) -> int:
             else f"{options.format} is read from files beside the pictures: give no file."
         )
     found = _open(options.folder)
-    content = options.file.read_bytes() if one_file else b""
+    content = interchange.read_list(options.file) if one_file else b""
     unmatched: list[str] = []
 
     def plan() -> EditPlan:
         pictures = found.in_order
         read = (
-            interchange.read_file(options.format, content, pictures)
+            interchange.read_file(options.format, content, pictures, options.file)
             if one_file
             else interchange.read_beside(options.format, pictures, found.may_read)
         )

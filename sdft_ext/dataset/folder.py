@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -217,12 +218,18 @@ def _read_text(path: Path, problems: list[Problem]) -> str | None:
         return None
     decoded, encoding = text_files.decode(data)
     caption = " ".join(decoded.replace("\0", " ").split())
+    if not caption.strip(" ,"):
+        caption = ""
     if not caption:
         note("is empty: its picture is trained with trigger and class word alone; write a caption or delete the file.")
     elif (lines := sum(bool(line.strip()) for line in decoded.splitlines())) > 1:
         note(f"has {lines:,} lines, which are trained as one caption: if each line is a caption of its own, keep one.")
     if len(caption) > LONG_CAPTION:
         note(f"is a caption of {len(caption):,} characters: every 75 tokens need another pass; shorten it.")
+    if caption and any(unicodedata.category(letter) == "Cc" and not letter.isspace() for letter in decoded):
+        note("has control characters: they are trained as written; check that it is a text.")
+    if "\ufffd" in caption:
+        note(f"has letters that can't be read as {encoding.removesuffix('-sig').upper()}; save it as UTF-8.")
     if encoding in ("cp1252", "latin-1"):
         note(f"is not UTF-8 and was read as {encoding}; check its letters and save it as UTF-8.")
     return caption

@@ -119,6 +119,7 @@ class Listing:
                     self._skip(path, links.left_out(path))
                 elif entry.is_dir():
                     folders.append(entry)
+                    self._remark_folder(path)
                 elif entry.is_file():
                     files.append(entry)
                 else:
@@ -158,6 +159,12 @@ class Listing:
         mask_of = {stem: folder / name for name, stem in masks.items()}
         captions, unused = pairing.captions(own, texts, others)
         self.unused_texts += [folder / name for name in unused]
+        for name, other in pairing.doubles(texts, captions, unused).items():
+            self._remark(
+                folder / name,
+                f"{printable(folder / name)} isn't read, because {printable(other)} is the caption of the same "
+                "picture: remove one of them.",
+            )
         repeats, folder_caption = inherited
         for name in own:
             text_file = folder / captions[name] if name in captions else None
@@ -176,6 +183,15 @@ class Listing:
                     "it is trained as a picture: if it is a mask, rename or remove it.",
                 )
         return found
+
+    def _remark_folder(self, path: Path) -> None:
+        """Remark a folder whose name is that of a file."""
+        ending = path.suffix.lower()
+        if ending in CAPTION_ENDINGS or ending in pictures.EXTENSIONS:
+            what = "caption" if ending in CAPTION_ENDINGS else "picture"
+            self._remark(
+                path, f"{printable(path)} is a folder, not a {what}: rename it, or put the {what} itself in its place."
+            )
 
     def _skip(self, path: Path, text: str) -> None:
         self.problems.append(Problem(path, text, True))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from .names import is_mask_label, mask_of
 
@@ -57,6 +57,13 @@ def captions(
     used = {_stem(name) for name in found.values()}
     unused = [name for name in texts if (stem := _stem(name)) not in used and stem not in others]
     return found, [name for name in unused if _stem(name).lower() not in NO_CAPTIONS]
+
+
+def doubles(texts: Sequence[str], used: Mapping[str, str], unused: Collection[str]) -> dict[str, str]:
+    """Return the caption files of pictures that have another one: each with the one that is used."""
+    by_stem = {_folded(_stem(name)): name for name in used.values()}
+    left = [name for name in texts if name not in used.values() and name not in unused]
+    return {name: by_stem[_folded(_stem(name))] for name in left if _folded(_stem(name)) in by_stem}
 
 
 def masks(files: Sequence[str]) -> dict[str, str]:

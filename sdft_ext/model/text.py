@@ -5,6 +5,7 @@ Captions are literal: the WebUI's emphasis, ``(word:1.2)``, and its keyword BREA
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,11 +20,18 @@ CHUNK = 75
 BACKTRACK = 20
 """A chunk ends at a comma among its last 20 tokens rather than within a phrase (the WebUI's default)."""
 
+MAX_WORD = 400
+"""Letters of a word that is tokenized as a whole."""
+_LONG_WORD = re.compile(rf"\S{{{MAX_WORD}}}(?=\S)")
+
 Ids = list[int]
 
 
 def tokens(tokenizer: Any, prompt: str) -> Ids:
-    """Return the token ids of a prompt, without start and end."""
+    """Return the token ids of a prompt, without start and end. Words of more than ``MAX_WORD`` letters are split: the
+    tokenizer's time grows with the square of a word's length.
+    """
+    prompt = _LONG_WORD.sub(r"\g<0> ", prompt)
     ids: Ids = tokenizer(prompt, add_special_tokens=False, truncation=False).input_ids
     return ids
 

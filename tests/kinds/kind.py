@@ -66,7 +66,7 @@ def run(capsys: Any, *arguments: str | Path) -> tuple[int, str, str]:
     except SystemExit as error:  # argparse's own
         code = int(error.code or 0)
     printed = capsys.readouterr()
-    assert "Traceback" not in printed.err and "unexpected" not in printed.err, printed.err
+    assert "Traceback" not in printed.err and "sdft: unexpected" not in printed.err, printed.err
     assert len(printed.err) < 4000
     return code, printed.out, printed.err
 
