@@ -26,14 +26,15 @@ def quality(scan: Scan, thumbnails: Thumbnails) -> list[Finding]:
     _, low, high = thumbnails.levels[:, rows]
     kinds = (
         ("blurred", sharpness < BLURRED, "blurred", "use sharper ones, or the model learns the blur."),
-        ("very_dark", high < DARK, "very dark", "brighten or replace, unless this is intended."),
-        ("very_bright", low > BRIGHT, "very bright", "darken or replace, unless this is intended."),
+        ("very_dark", high < DARK, "very dark", "unless this is intended, brighten or replace {them}."),
+        ("very_bright", low > BRIGHT, "very bright", "unless this is intended, darken or replace {them}."),
     )
     found = []
     for kind, which, adjective, remedy in kinds:
         files = paths(scan.pictures, (thumbnails.pictures[rows[int(n)]] for n in np.flatnonzero(which)))
         if files:
-            text = f"{pictures(len(files))} {'is' if len(files) == 1 else 'are'} {adjective} ({named(files)}): {remedy}"
+            are, them = ("is", "it") if len(files) == 1 else ("are", "them")
+            text = f"{pictures(len(files))} {are} {adjective} ({named(files)}): {remedy.format(them=them)}"
             found.append(Finding(kind, text, files))
     return found
 

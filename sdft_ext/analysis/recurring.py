@@ -179,7 +179,7 @@ def _position(these: _Pictures) -> list[Finding]:
     if len(near) < (FEW_PLACE_SHARE if len(known) < overlays.FEW else PLACE_SHARE) * len(known):
         return []
     return these.finding(
-        "position", "recurring_position", near.tolist(), "The object is at the same place",
+        "position", "recurring_position", near.tolist(), "The object is in the same place",
         "crop some so that it is elsewhere, and add pictures from nearer and farther away.",
         x=round(float(median[0]), 3), y=round(float(median[1]), 3),
     )  # fmt: skip

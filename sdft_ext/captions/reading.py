@@ -31,7 +31,7 @@ STRATEGIES = {
         "Trigger only",
         "Every caption is the trigger and perhaps the class word. Everything the pictures show goes into these few "
         "tokens: "
-        "quick, and right for a subject in front of varied backgrounds. What recurs beside it is learned as part of "
+        "quick, and right for a subject in front of varied backgrounds. What recurs next to it is learned as part of "
         "it, and "
         "can't be prompted away.",
     ),

@@ -110,7 +110,7 @@ def _text(needed: float, free: float, fits: bool | None, device: str, recipe: Re
     verdict = {True: "that fits", False: "that does not fit", None: "that is close"}[fits]
     if device in ("cpu", ""):
         text = (
-            f"Needs about {gigabytes(needed)} of memory besides what is in use; {gigabytes(free)} are free: {verdict}."
+            f"Needs about {gigabytes(needed)} of memory beyond what is in use; {gigabytes(free)} are free: {verdict}."
         )
     else:
         text = (

@@ -131,7 +131,7 @@ _LISTED = (
     MethodInfo(
         "textual_inversion",
         "Textual inversion",
-        "A new word, in a file of a few kilobytes, and not a weight of the model changed: nothing can bleed. "
+        "A new word, in a file of a few kilobytes. No weight of the model changes, so nothing can bleed. "
         "Recombines what the model knows already.",
         difficulty="easy",
         subject="fair",
@@ -184,7 +184,7 @@ _LISTED = (
     MethodInfo(
         "hypernetwork",
         "Hypernetwork",
-        "Small networks beside the attention layers, as the WebUI had them before LoRA. Only the WebUI reads the file; "
+        "Small networks in front of the attention layers, from the time before LoRA. Only the WebUI reads the file; "
         "it breaks easily at high learning rates.",
         difficulty="hard",
         subject="fair",

@@ -47,7 +47,7 @@ class SaveRecipe:
     every: int = setting(
         5,
         label="Save every",
-        help="In the unit below; with “times”, that many saves in all, evenly spread. 0 saves at the end only.",
+        help="In the unit that follows; with “times”, that many saves in all, evenly spread. 0 saves at the end only.",
         low=0,
         high=10_000_000,
         folded=False,

@@ -34,7 +34,7 @@ LengthUnit = Literal["steps", "epochs", "pictures"]
 @dataclass
 class TrainRecipe:
     length: int = setting(
-        1000, label="Length", help="How long to train, in the unit below.", low=1, high=10_000_000, folded=False
+        1000, label="Length", help="How long to train, in the unit that follows.", low=1, high=10_000_000, folded=False
     )
     length_unit: LengthUnit = setting(
         "steps",
@@ -102,7 +102,7 @@ class TrainRecipe:
         help="Further arguments of the optimizer by name, e.g. {betas: '0.9, 0.99'}.",
     )
     clip_norm: float = setting(
-        1.0, label="Gradient clipping", help="Longest gradient allowed; 0 doesn't clip.", low=0.0, high=1e6
+        1.0, label="Gradient clipping", help="Largest norm of the gradient; 0 doesn't clip.", low=0.0, high=1e6
     )
     ema: float = setting(
         0.0,
@@ -196,7 +196,7 @@ class TrainRecipe:
     zero_terminal_snr: bool = setting(
         False,
         label="Zero-terminal SNR",
-        help="Make the last timestep pure noise (Lin 2023), for v-prediction models. Models marked so do it anyway.",
+        help="Make the last timestep pure noise (Lin 2023), for v-prediction models. Models marked so need no setting.",
     )
     masked_loss: bool = setting(
         False, label="Masked loss", help="Train only where the mask (NAME-mask.png, or alpha) is white."

@@ -36,7 +36,7 @@ class DiskUse:
     def text(self, free_mb: float) -> str:
         """Say it in a sentence, and whether it fits into ``free_mb`` megabytes."""
         parts = [f"{self.saves} save{'' if self.saves == 1 else 's'} of {_size(self.save_mb)}"]
-        parts.append(f"{KEEP} states to resume from, of {_size(self.state_mb)}")
+        parts.append(f"{KEEP} states of {_size(self.state_mb)} to resume from")
         if self.cache_mb >= 1:
             parts.append(f"{_size(self.cache_mb)} of cached pictures")
         text = f"On disk it needs about {_size(self.total_mb)}: {', '.join(parts)}. {_size(free_mb)} are free."

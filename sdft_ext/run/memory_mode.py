@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .setup import Session
 
 SENTENCES = {
-    "shared": "Mode: shared. Pictures asked for meanwhile are drawn between two steps.",
+    "shared": "Mode: shared. Pictures that you request meanwhile are drawn between two steps.",
     "exclusive": (
         "Mode: exclusive. While the run steps, {what} in the computer's memory, and pictures asked for wait until "
         "the run draws, "

@@ -76,7 +76,7 @@ test("a report is summed up over its concepts", () => {
   const concepts = [{ instance_pictures: 12, regularization_pictures: 240 }, { instance_pictures: 3, regularization_pictures: 0 }];
   assert.equal(
     summaryOf({ concepts, figures: { sizes: 1 }, showings_per_epoch: 1024, steps_per_epoch: 256 }),
-    "15 instance pictures of 1 size, 240 regularization pictures. An epoch shows 1,024 in 256 steps.",
+    "15 instance pictures of 1 size, 240 regularization pictures. An epoch shows 1,024 pictures in 256 steps.",
   );
 });
 

@@ -14,7 +14,7 @@ test("a recipe's figures are written for people", () => {
     Pictures: "12",
     Steps: "1,200",
     Epochs: "100 of 12 steps",
-    Saves: "3, at step 400, 800, 1200",
+    Saves: "3, at steps 400, 800, 1200",
     Time: "about 3 min 10 s",
   });
   assert.equal(facts({ regularization: 240 }).Pictures, "12 + 240 regularization");
@@ -23,7 +23,8 @@ test("a recipe's figures are written for people", () => {
 });
 
 test("of many saves the first three and the last are named", () => {
-  assert.equal(facts({ saves: [1, 2, 3, 4, 5, 6], saves_count: 9000 }).Saves, "9000, at step 1, 2, 3 … 6");
+  assert.equal(facts({ saves: [1200] }).Saves, "1, at step 1200");
+  assert.equal(facts({ saves: [1, 2, 3, 4, 5, 6], saves_count: 9000 }).Saves, "9000, at steps 1, 2, 3 … 6");
 });
 
 test("without pictures there are no figures", () => {

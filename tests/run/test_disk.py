@@ -53,7 +53,7 @@ def test_too_small_a_disk_is_reported(tmp_path: Path) -> None:
     use = DiskUse(saves=5, save_mb=2000, state_mb=6000, cache_mb=100)
     assert use.total_mb == 22_100
     assert use.text(100_000).endswith("97.7 GB are free.")
-    assert "21.6 GB: 5 saves of 2.0 GB, 2 states to resume from, of 5.9 GB, 100 MB of cached" in use.text(100_000)
+    assert "21.6 GB: 5 saves of 2.0 GB, 2 states of 5.9 GB to resume from, 100 MB of cached" in use.text(100_000)
     assert "doesn't fit" in use.text(22_500)
     assert free_megabytes(tmp_path / "not" / "there") == pytest.approx(free_megabytes(tmp_path), rel=0.1)
 

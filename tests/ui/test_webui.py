@@ -120,7 +120,7 @@ def test_from_the_example_to_txt2img_and_a_grid(tab: Tab, webui: WebUI) -> None:
     write(page, "train.length", "240")
     write(page, "save.every", "120")
     page.wait_for_selector("[data-action=train]:enabled")
-    page.locator(".sdft-facts").get_by_text("2, at step 120, 240").wait_for()
+    page.locator(".sdft-facts").get_by_text("2, at steps 120, 240").wait_for()
     tab.picture("tab-train.png", "[aria-label='Name and trigger']")
     clicked = time.time()
     start(page)

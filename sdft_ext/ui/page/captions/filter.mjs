@@ -295,7 +295,7 @@ export class FilterBar {
 
 function filterFields() {
   const offeredId = freshId("sdft-tags");
-  const words = "Words in the caption or file name";
+  const words = "Caption or file name";
   return {
     text: el("input.input.search", {
       type: "search",

@@ -35,7 +35,7 @@ class ImportDialog {
   #say;
   #close;
   #format = menu("Format", FORMATS, "import-format");
-  #how = menu("Captions that are there", HOW, "import-how");
+  #how = menu("Existing captions", HOW, "import-how");
   #file = el("input.input", { type: "file", id: freshId("sdft-file"), data: { action: "import-file" } });
   #source = el(
     "div.field",

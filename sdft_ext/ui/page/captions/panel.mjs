@@ -54,6 +54,7 @@ class CaptionsPanel {
   #sides;
   #toolbar;
   #notices = el("div.stack.tight");
+  #none = el("p.quiet", { role: "status", hidden: true }, "No pictures match the filter.");
   #empty = el("section.card.empty", {}, el("p.quiet", {}, "Choose a folder of pictures to see and edit their captions."));
   #tools;
   #work;
@@ -86,7 +87,7 @@ class CaptionsPanel {
       message: this.#message,
       view: this.#view.nodes,
     });
-    this.#tools = el("div.stack.tight", { hidden: true }, this.#toolbar.node, this.#filter.node);
+    this.#tools = el("div.stack.tight", { hidden: true }, this.#toolbar.node, this.#filter.node, this.#none);
     this.#work = el("div.cap-work", { hidden: true }, this.#grid.node, this.#sides.node);
     const head = el(
       "section.card.cap-head",
@@ -166,6 +167,7 @@ class CaptionsPanel {
       },
       shown: () => {
         this.#grid.show(store.shown);
+        this.#none.hidden = store.shown.length > 0;
         this.#filter.follow();
         this.#edits.follow();
         this.#tagger.follow();
@@ -194,6 +196,7 @@ class CaptionsPanel {
     fill(this.#empty, el("p.quiet", {}, "There are no pictures in this folder."));
     this.#folder.value = store.folder;
     this.#message.textContent = "";
+    this.#none.hidden = true;
     this.#grid.show(store.shown);
     this.#grid.redraw();
     this.#grid.go(store.active, { focus: false });

@@ -45,7 +45,7 @@ export class TaggerOptions {
     this.node = el(
       "div.stack.tight",
       {},
-      labelled("Captions that are there", fields.how),
+      labelled("Existing captions", fields.how),
       labelled("Text in front", fields.prefix),
       this.#forTags,
     );

@@ -37,6 +37,6 @@ export function summaryOf({ concepts, figures, showings_per_epoch, steps_per_epo
   return [
     `${count(instance, "instance picture", "instance pictures")} of ${count(figures.sizes, "size", "sizes")},`,
     `${count(others, "regularization picture", "regularization pictures")}.`,
-    `An epoch shows ${thousands(showings_per_epoch)} in ${count(steps_per_epoch, "step", "steps")}.`,
+    `An epoch shows ${count(showings_per_epoch, "picture", "pictures")} in ${count(steps_per_epoch, "step", "steps")}.`,
   ].join(" ");
 }

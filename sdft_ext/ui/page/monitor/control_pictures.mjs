@@ -7,7 +7,7 @@ import { el, fill } from "../shared/dom.mjs";
 
 /** The sets of prompts: their name, title, and what to look for. */
 const SETS = [
-  ["concept", "With the trigger", "These should come to show the concept."],
+  ["concept", "With the trigger", "These should approach the concept."],
   ["bleeding", "Without the trigger", "These should stay as they were at step 0."],
 ];
 /** Pictures up to this side are enlarged without blur [pixels]. */

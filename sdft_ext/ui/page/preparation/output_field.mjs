@@ -29,7 +29,7 @@ export function outputField(app, changed) {
       {},
       el("label.label", { htmlFor: id }, "Folder for the results"),
       el("div.row.together", {}, input, browse),
-      el("p.help", {}, "A new folder, or one from an earlier preparation: files that are there already aren't made again."),
+      el("p.help", {}, "A new folder, or one from an earlier preparation: files that exist already aren't made again."),
     ),
     get value() {
       return input.value.trim();

@@ -32,7 +32,7 @@ class ToolsPanel {
   constructor(app) {
     this.#app = app;
     this.#job = new JobCard(app, { ended: (job) => this.#ended(job), inspect: (path) => this.#inspect(path) });
-    const help = "These work on finished files. The loaded model isn't needed, and training goes on.";
+    const help = "These work on finished files. The loaded model isn't needed, and training continues.";
     this.node = el(
       "div.stack.tools",
       {},

@@ -27,7 +27,8 @@ export function factsOf(found) {
 function savesText(steps, total) {
   if (!steps.length) return null;
   const places = steps.length > 4 ? `${steps.slice(0, 3).join(", ")} … ${steps.at(-1)}` : steps.join(", ");
-  return `${total ?? steps.length}, at step ${places}`;
+  const number = total ?? steps.length;
+  return `${number}, at ${number === 1 ? "step" : "steps"} ${places}`;
 }
 
 /**

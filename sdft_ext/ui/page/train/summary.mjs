@@ -16,8 +16,9 @@ export function summary(app) {
   const facts = el("dl.facts");
   const memory = el("div.forecast");
   const advice = el("div.stack.tight");
+  const blocked = el("p.advice", { role: "status", hidden: true }, "Fix the highlighted settings first.");
   const train = button("Train", start, { kind: "primary large", data: { action: "train" } });
-  const node = el("aside.card.summary", { "aria-label": "This run" }, el("h2.title", {}, "This run"), facts, memory, advice, train);
+  const node = el("aside.card.summary", { "aria-label": "This run" }, el("h2.title", {}, "This run"), facts, memory, advice, blocked, train);
   let request = new AbortController();
   /** Sentences that keep the recipe from starting; null until the server has checked it for the first time. @type {string[] | null} */
   let problems = null;
@@ -54,7 +55,8 @@ export function summary(app) {
   function updateButton() {
     const wrong = draft.invalid.size > 0;
     train.disabled = wrong || problems === null || problems.length > 0 || Boolean(app.session.missing);
-    train.title = wrong ? "Fix the highlighted settings first." : problems?.[0] ?? "";
+    train.title = wrong ? "" : problems?.[0] ?? "";
+    blocked.hidden = !wrong;
   }
 
   async function start() {
