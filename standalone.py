@@ -3,7 +3,8 @@
 python3 standalone.py [ui] [--port N]        the Fine-tune page on this machine, with the embedded toy model
 python3 standalone.py demo [--out FOLDER]    fine-tune a LoRA of a new subject on the embedded toy model
 python3 standalone.py test [--all] [...]     the tests (--all: the slow ones too); further arguments go to pytest
-python3 standalone.py run ARGUMENTS ...      the command line: train, resume, sample, report, scan, convert, recipe
+python3 standalone.py run ARGUMENTS ...      the command line: train, resume, sample, report, recipe, scan, convert,
+                                             dataset, captions, tools
 """
 
 from __future__ import annotations
