@@ -1,11 +1,11 @@
-"""python -m bench step | start | dataset | captions | memory | merge | methods | faults | gpu  [--json FILE]"""
+"""python -m bench step | start | dataset | captions | memory | merge | methods | faults | load | gpu  [--json FILE]"""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-BENCHES = ("step", "start", "dataset", "captions", "memory", "merge", "methods", "faults", "gpu")
+BENCHES = ("step", "start", "dataset", "captions", "memory", "merge", "methods", "faults", "load", "gpu")
 
 
 def main(argv: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from ..captions import frequency, reading
@@ -27,8 +28,8 @@ class CaptionStatistics:
 
         Raises DeskError for another order.
         """
-        captions = [picture.caption for picture in self._sets.select(selection)]
-        table = frequency.count_tags(captions, trigger)
+        captions = tuple(picture.caption for picture in self._sets.select(selection))
+        table = _count_tags(captions, trigger)
         rows = list(table.tags)
         if order == "tag":
             rows.sort(key=lambda row: row.tag.lower())
@@ -67,6 +68,12 @@ class CaptionStatistics:
             "strategy": read.strategy,
             "advice": read.advice,
         }
+
+
+@lru_cache(maxsize=4)
+def _count_tags(captions: tuple[str, ...], trigger: str) -> frequency.TagCounts:
+    """Count as ``frequency.count_tags`` does; a page asks again whenever it is shown."""
+    return frequency.count_tags(captions, trigger)
 
 
 def strategies() -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,16 @@ WHAT = ("dataset.concepts.", "watch.concept_prompts", "watch.bleeding_prompts", 
 
 def example(family: str, left_out: tuple[str, ...]) -> dict[str, Any] | None:
     """Return ``help`` and ``settings`` (by path) of the example for a family; None where it isn't installed."""
-    if not FILE.is_file():
+    try:
+        written = FILE.stat().st_mtime_ns
+    except OSError:
         return None
+    return _read(family, left_out, written)
+
+
+@lru_cache(maxsize=4)
+def _read(family: str, left_out: tuple[str, ...], _written: int) -> dict[str, Any]:
+    """Read the example as it was written then: a page asks for it whenever it is loaded."""
     defaults = {setting.path: setting.value for setting in fields(Recipe)}
     preset_paths = {path for method in METHOD_INFO for path in start(method, "subject", family, 64)}
     settings = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Collection
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..recipe import Recipe
@@ -102,7 +102,8 @@ NO_CONTROL = ("version",)
 """Settings for the reader of the file, not for its user."""
 
 
-def sections(without: Collection[str] = ()) -> list[dict[str, Any]]:
+@lru_cache(maxsize=4)
+def sections(without: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """List every section with its fields, in the recipe's order, without the paths in ``without``.
 
     The settings of a concept have the paths of the first one (``dataset.concepts.0.trigger``), and their section is
