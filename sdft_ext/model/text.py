@@ -93,13 +93,7 @@ def encode(model: Model, prompts: Sequence[str], clip_skip: int = 1, least_chunk
         length = max(least_chunks, *(len(row) for row in rows))
         ids = [[padded(chunk, 0 if open_clip else END) for chunk in row + [[]] * (length - len(row))] for row in rows]
         batch = torch.tensor(ids, device=encoder.device).flatten(0, 1)
-        layer = max(model.family.text_layer[number], clip_skip - model.family.missing_text_layers)
-        layers = encoder.config.num_hidden_layers
-        if layer > layers:
-            raise ModelError(
-                f"Clip skip {clip_skip} is more than the {layers} layers of this model's text encoder: "
-                "lower model.clip_skip."
-            )
+        layer = _layer(model, number, clip_skip)
         features, last = _run(encoder, batch, layer, final_norm=model.family.name != "sdxl")
         context.append(features.unflatten(0, (len(unique), length)).flatten(1, 2))
         if hasattr(encoder, "text_projection"):
@@ -108,6 +102,23 @@ def encode(model: Model, prompts: Sequence[str], clip_skip: int = 1, least_chunk
     if len(unique) == len(prompts):
         return result
     return result.rows([unique.index(prompt) for prompt in prompts])
+
+
+def check_clip_skip(model: Model, clip_skip: int) -> None:
+    """Raise ModelError where ``clip_skip`` is more than a text encoder's layers."""
+    for number in range(len(model.text_encoders)):
+        _layer(model, number, clip_skip)
+
+
+def _layer(model: Model, number: int, clip_skip: int) -> int:
+    """Return the layer of a text encoder whose output is used, counted from the end. Raises ModelError."""
+    layer = max(model.family.text_layer[number], clip_skip - model.family.missing_text_layers)
+    layers = model.text_encoders[number].config.num_hidden_layers
+    if layer > layers:
+        raise ModelError(
+            f"model.clip_skip is {clip_skip}, more than the {layers} layers of this model's text encoder: lower it."
+        )
+    return layer
 
 
 def _run(encoder: Any, ids: Tensor, layer: int, final_norm: bool) -> tuple[Tensor, Tensor]:

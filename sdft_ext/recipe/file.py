@@ -22,6 +22,8 @@ from typing import Any, cast
 import yaml
 
 from ..storage import atomic
+from ..storage.regular_file import read_start
+from ..storage.text import printable
 from .field import RecipeError
 from .recipe import VERSION, Recipe
 from .rules import allowed, choices, fields, section_in_list, types, validate
@@ -34,8 +36,13 @@ Raw = dict[str, Any]
 MIGRATIONS: Mapping[int, Callable[[Raw], Raw]] = {}
 """For each older version n, the function that turns a raw recipe of it into one of version n + 1."""
 
+MAX_BYTES, MAX_BRACKETS = 500_000, 10_000
+"""Of a recipe: YAML is read at some hundred kilobytes a second, and brackets inside brackets far more slowly."""
+_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map")}
 _INT = re.compile(r"[+-]?[0-9]{1,30}")
 _FLOAT = re.compile(r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,10})?")
+MAX_NAME = 100
+"""Characters of a name from a file that a message shows."""
 _BOOL = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
@@ -47,9 +54,11 @@ def read(path: str | Path) -> Recipe:
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
+        content = read_start(path, MAX_BYTES + 1)
     except OSError as error:
         raise RecipeError(f"The recipe {path} can't be read: {error.strerror}.") from error
+    if len(content) > MAX_BYTES:
+        raise RecipeError(f"{path} is larger than {MAX_BYTES // 1000} kB: it is no recipe, choose another file.")
     try:
         recipe = loads(_decoded(content))
     except RecipeError as error:
@@ -133,7 +142,15 @@ def quoted(text: str) -> str:
 
 
 class _Loader(yaml.BaseLoader):
-    """Load all scalars as text, and refuse a key that occurs twice in a mapping."""
+    """Load all scalars as text, and refuse a key that occurs twice in a mapping, and tags, which programs run."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if node.tag not in _TAGS:
+            line = node.start_mark.line + 1
+            raise RecipeError(
+                f"line {line} has the tag {_name(node.tag)}: a recipe has sections and settings only; remove it."
+            )
+        return super().construct_object(node, deep)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -141,7 +158,7 @@ class _Loader(yaml.BaseLoader):
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 line = key.start_mark.line + 1
                 raise RecipeError(
-                    f"{key.value} occurs twice in the same section (again in line {line}): keep one of them."
+                    f"{_name(key.value)} occurs twice in the same section (again in line {line}): keep one of them."
                 )
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
@@ -156,6 +173,8 @@ def _decoded(content: bytes) -> str:
 
 
 def _parse(text: str) -> Any:
+    if text.count("[") + text.count("{") > MAX_BRACKETS:
+        raise RecipeError("it is not YAML (it has far more brackets than a recipe).")
     try:
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
@@ -231,7 +250,8 @@ def _scalar(hint: Any, text: str) -> Any:
 
 def _unknown(cls: Any, key: str, prefix: str) -> str:
     """Say that a setting doesn't exist, and name the most similar one: of its section first, then of any."""
-    here = difflib.get_close_matches(str(key), types(cls), 1, cutoff=0.75)
+    key = str(key)[:MAX_NAME]
+    here = difflib.get_close_matches(key, types(cls), 1, cutoff=0.75)
     elsewhere = {setting.path.rpartition(".")[2]: setting.path for setting in fields(Recipe)}
     there = difflib.get_close_matches(str(key), elsewhere, 1, cutoff=0.75)
     far = difflib.get_close_matches(str(key), types(cls), 1, cutoff=0.5)
@@ -240,7 +260,12 @@ def _unknown(cls: Any, key: str, prefix: str) -> str:
     )
     near = next(iter(candidates), "")
     known = ", ".join(types(cls))
-    return f"{prefix}{key} is not a setting. " + (f"Did you mean {near}?" if near else f"There are: {known}.")
+    return f"{prefix}{_name(key)} is not a setting. " + (f"Did you mean {near}?" if near else f"There are: {known}.")
+
+
+def _name(key: object) -> str:
+    """Write a name from a file for a message."""
+    return printable(str(key)[:MAX_NAME])
 
 
 def _assign(hint: Any, raw: Any, names: list[str], value: str, path: str) -> Any:
@@ -258,9 +283,9 @@ def _assign(hint: Any, raw: Any, names: list[str], value: str, path: str) -> Any
         return raw
     if origin is list and names:
         number, items = names[0], list(raw)
-        if not number.isdecimal() or int(number) > len(items):
+        if not re.fullmatch("[0-9]{1,6}", number) or int(number) > len(items):
             raise RecipeError(
-                f"{prefix}{number} is not an item of the list {path}: write a number from 0 to {len(items)}."
+                f"{prefix}{_name(number)} is not an item of the list {path}: write a number from 0 to {len(items)}."
             )
         item = typing.get_args(hint)[0]
         if int(number) == len(items):
@@ -270,8 +295,13 @@ def _assign(hint: Any, raw: Any, names: list[str], value: str, path: str) -> Any
     if origin is dict and names:
         return {**(raw or {}), ".".join(names): value}
     if names:
-        raise RecipeError(f"{prefix}{'.'.join(names)} is not a setting: {path} is {allowed(hint)}.")
-    return _parse(value) if origin in (list, dict) else value
+        raise RecipeError(f"{prefix}{_name('.'.join(names))} is not a setting: {path} is {allowed(hint)}.")
+    if origin not in (list, dict):
+        return value
+    try:
+        return _parse(value)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from error
 
 
 def _raw(value: Any) -> Any:

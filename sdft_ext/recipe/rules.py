@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 import re
+import reprlib
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
@@ -21,7 +22,10 @@ TOGETHER = (*FINDS_ITS_OWN_RATE, "adamw_schedule_free")
 """Optimizers whose step for one parameter depends on the others."""
 HIGHEST_RATE = 1.0
 """Learning rate above which the other optimizers break any model within a step or two."""
-_NOT_IN_FILE_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
+_NOT_IN_FILE_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\ud800-\udfff]')
+_SURROGATE = re.compile("[\ud800-\udfff]")
+MAX_PATH, MAX_PART = 4_096, 255
+"""Characters of a path, and of one name in it."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -151,7 +155,7 @@ def _value_problem(setting: Setting) -> str | None:
     """Return a sentence about what is wrong with one value; None where it is valid."""
     value, path = setting.value, setting.path
     if not _has_type(value, setting.type):
-        return f"{path} is {value!r}, but must be {setting.allowed}."
+        return f"{path} is {reprlib.repr(value)}, but must be {setting.allowed}."
     if setting.type is float and not math.isfinite(value):
         return f"{path} is {value!r}, but must be a finite number{_range(setting.low, setting.high)}."
     if setting.type in (int, float):
@@ -159,8 +163,29 @@ def _value_problem(setting: Setting) -> str | None:
         if too_low or (setting.high is not None and value > setting.high):
             return f"{path} is {value!r}, which is out of range: write {setting.allowed}."
     if setting.is_path and "\0" in value:
-        return f"{path} is {value!r}: a path can't contain a NUL character."
+        return f"{path} is {reprlib.repr(value)}: a path can't contain a NUL character."
+    if setting.is_path and (len(value) > MAX_PATH or any(len(part) > MAX_PART for part in re.split(r"[/\\]", value))):
+        return f"{path} is {reprlib.repr(value)}, which is longer than any path: correct it."
     return None
+
+
+def check_texts(recipe: Recipe) -> None:
+    """Raise RecipeError for a text with half a pair of surrogates, which no saved file can hold."""
+    for setting in fields(recipe):
+        if not setting.is_path and any(_SURROGATE.search(text) for text in _texts(setting.value)):
+            raise RecipeError(
+                f"{setting.path} is {reprlib.repr(setting.value)}, which has half a pair of surrogates: no saved file "
+                "can hold it; remove it."
+            )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield all texts of a setting: itself, or a list's and a mapping's."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in (*value, *(value.values() if isinstance(value, dict) else ())):
+            yield from _texts(item)
 
 
 def _has_type(value: Any, hint: Any) -> bool:
@@ -250,7 +275,7 @@ def not_a_file_name(name: str) -> str:
     """Say why a text can't be a file's name (without extension) on every system, to follow "The name"; else empty."""
     if not name or name != name.strip(" .") or _NOT_IN_FILE_NAMES.search(name) or _RESERVED.fullmatch(name):
         return (
-            f"is {name!r}, which isn't a file name on every system: use letters, digits, spaces, - and _, "
+            f"is {reprlib.repr(name)}, which isn't a file name on every system: use letters, digits, spaces, - and _, "
             'none of / \\ : * ? " < > |, and no dot or space at either end.'
         )
     if len(name.encode("utf-8", "surrogatepass")) > 150:

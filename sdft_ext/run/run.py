@@ -16,8 +16,9 @@ from torch.profiler import record_function
 from ..control import RunControl
 from ..host.base import Host
 from ..host.standalone import StandaloneHost
-from ..recipe import Recipe
+from ..recipe import Recipe, RecipeError
 from ..recipe import file as recipe_file
+from ..recipe.rules import check_texts
 from ..run_folder.folder import new_folder
 from ..run_folder.lock import run_lock
 from ..run_folder.log import Log
@@ -55,7 +56,12 @@ def train(
     Once it trains, a failure is the result's outcome, and what was saved stays.
     """
     recipe_file.validate(recipe)
-    folder = new_folder(Path(recipe.save.output).expanduser(), recipe.save.name) if folder is None else folder
+    check_texts(recipe)
+    if folder is None:
+        try:
+            folder = new_folder(Path(recipe.save.output).expanduser(), recipe.save.name)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise RecipeError(f"save.output is {recipe.save.output}, a file or below one: choose a folder.") from error
     recipe_file.write(folder / "recipe.yaml", recipe)
     with run_lock(folder), memory_released():
         return Run(folder, recipe, control, host, quiet, processes).go()

@@ -12,6 +12,7 @@ from ..dataset.shard import ALL, Shard
 from ..method import METHODS
 from ..method.base import Method
 from ..model.base import Model
+from ..model.text import check_clip_skip
 from ..recipe import Recipe
 from ..recipe.advice import advice, length_advice, resolution_advice
 from ..run_folder import dataset as dataset_file
@@ -59,6 +60,7 @@ def set_up(
     """
     model = settings.as_trained(recipe.train, turns.borrow(loan.lent_files(folder) if processes.main else None))
     at_the_end.callback(turns.host.give_back)
+    check_clip_skip(model, recipe.model.clip_skip)
     if processes.main:
         recipe = loan.record_files(folder, recipe, turns.host)
         loan.check_hashes(folder, model.path, recipe.model.vae)

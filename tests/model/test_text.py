@@ -103,7 +103,7 @@ def test_captions_are_tokenized_like_clip_with_and_without_ftfy(sd1):
 
 
 def test_clip_skip_past_the_layers_is_refused(sd1):
-    with pytest.raises(ModelError, match=r"Clip skip 3 is more than the 2 layers"):
+    with pytest.raises(ModelError, match=r"clip_skip is 3, more than the 2 layers"):
         text.encode(sd1, ["a"], 3)
 
 
