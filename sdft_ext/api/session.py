@@ -69,6 +69,7 @@ class SettingField(BaseModel):
     allowed: str = Field(description="The range in words.")
     default: Any = None
     guide: str | None = Field(None, description="The id of the guide's entry.")
+    at_resume: bool = Field(description="Whether a run can be resumed with another value.")
     methods: list[str] = Field(description="The methods that use it; empty for all.")
 
 

@@ -174,7 +174,7 @@ class Journal:
         if self._last is not None and self._last[0] == edit:
             return self._last[1]
         try:
-            with open(self.path, "rb") as file:
+            with open(self.path, "rb", opener=open_no_follow) as file:
                 file.seek(edit.start)
                 line = parse(decompressed(file.read(edit.length)))
         except OSError as error:
@@ -190,7 +190,7 @@ class Journal:
             return
         kept: list[bytes] = []
         left = KEEP_BYTES
-        with open(self.path, "rb") as file:
+        with open(self.path, "rb", opener=open_no_follow) as file:
             for kind, edits in (("future", self.history.redo), ("past", self.history.undo)):
                 lines = []
                 for edit in reversed(edits):
@@ -292,7 +292,7 @@ _TEXTS: dict[str, Callable[[History, Line], None]] = {
 
 
 def _ends_line(path: Path, size: int) -> bool:
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_no_follow) as file:
         file.seek(size - 1)
         return file.read(1) == b"\n"
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..recipe import Recipe
 from ..recipe.docs import sections as recipe_sections
 from ..recipe.rules import Setting, choices, fields
+from ..run.changed_settings import CHANGEABLE
 from . import guide
 
 
@@ -152,6 +153,7 @@ def _field(setting: Setting) -> dict[str, Any]:
         "default": setting.value,
         "allowed": setting.allowed,
         "guide": guide.entry_of(setting.path),
+        "at_resume": setting.path in CHANGEABLE,
     }
 
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..errors import SdftError
+from .regular_file import check_regular
 
 SECONDS = 20.0
 """How long to wait for the lock; no program needs it that long unless something is wrong."""
@@ -21,8 +22,12 @@ class Locked(SdftError, RuntimeError):
 
 
 def open_no_follow(path: str, flags: int) -> int:
-    """Open a file (an ``opener`` for ``open``), but follow no symbolic link. Raises OSError."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    """Open a regular file (an ``opener`` for ``open``), but follow no symbolic link. Raises OSError at once for a link,
+    a pipe or a device.
+    """
+    handle = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    check_regular(handle, path)
+    return handle
 
 
 def is_locked(path: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, overload
 
 from ..errors import SdftError
 from . import atomic
+from .regular_file import open_regular
 
 _REQUIRED = object()
 
@@ -43,7 +44,8 @@ def read(path: Path, *, missing: Any = _REQUIRED) -> Any:
     Raises OSError where the file can't be read, JsonFileError where it is damaged.
     """
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:  # a file in a dataset's hidden folder may be anything
+            return parse(file.read().decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         if missing is _REQUIRED:
             raise

@@ -27,10 +27,15 @@ def open_regular(path: str | Path) -> BinaryIO:
         if error.errno == errno.ENXIO:  # a socket, or a device that isn't there
             raise _refusal(path) from error
         raise
+    check_regular(handle, path)
+    return os.fdopen(handle, "rb")
+
+
+def check_regular(handle: int, path: str | Path) -> None:
+    """Close an opened file that isn't a regular one, and raise NotRegularFile."""
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise _refusal(path)
-        return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)
         raise

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sdft_ext.analysis import accepted_duplicates
+from sdft_ext.captions.store import CaptionStore
 from sdft_ext.dataset import links, pictures
 from sdft_ext.dataset.folder import DatasetError, Scan, scan
 from sdft_ext.dataset.pictures import PictureError
 from sdft_ext.dataset.trash import Trash, TrashError
+from sdft_ext.errors import SdftError
+from sdft_ext.preparation import crops, record
+from sdft_ext.storage import json_file
 from sdft_ext.storage.regular_file import NotRegularFile, open_regular
 from tests.analysis.images import image, recipe, save
 
@@ -129,6 +137,40 @@ def test_what_takes_a_file_s_place_after_the_scan_is_not_read(tmp_path: Path, ki
     for read in (pictures.read_header, pictures.open_picture):
         with pytest.raises(PictureError, match="not a file"):
             read(tmp_path / "a.png")
+
+
+HIDDEN: dict[str, Callable[[Path], object]] = {
+    "kept.json": lambda folder: accepted_duplicates.AcceptedDuplicates([folder]).groups,
+    "crops.json": crops.read,
+    "prepared.json": record.written,
+    "trash/1/removal.json": lambda folder: Trash(folder).removals(),
+    "captions/journal.jsonl": CaptionStore,
+    "captions/lock": CaptionStore,
+    "regularization.json": lambda folder: json_file.read_or(folder / ".sdft" / "regularization.json", {}),
+}
+"""Readers of the files in a dataset's hidden folder."""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+@pytest.mark.parametrize("name", HIDDEN)
+def test_special_files_in_the_hidden_folder_hold_nothing_up(tmp_path: Path, name: str, kind: str) -> None:
+    save(tmp_path / "a.png")
+    path = tmp_path / ".sdft" / name
+    path.parent.mkdir(parents=True)
+    make(path, kind)
+    found: list[object] = []
+
+    def read() -> None:
+        with suppress(SdftError, OSError):
+            found.append(HIDDEN[name](tmp_path))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(20)
+    assert not reader.is_alive(), "it waits for the pipe's other end, or reads without end"
+    assert all(isinstance(one, CaptionStore) or not one for one in found)
+    assert [p.path.name for p in scan(recipe(tmp_path)).pictures] == ["a.png"]
 
 
 def test_a_file_of_any_size_is_not_read_into_memory(tmp_path: Path) -> None:

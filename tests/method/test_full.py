@@ -19,10 +19,12 @@ from sdft_ext.method.full import DreamboothMethod, FullMethod
 from sdft_ext.model import borrow, text
 from sdft_ext.model.base import Model, predict
 from sdft_ext.model.copies import parameters
+from sdft_ext.model.load import load
 from sdft_ext.model.share import replace_parameters, share
 from sdft_ext.recipe import Recipe, RecipeError
 from sdft_ext.run import train
 from sdft_ext.run_folder.facts import read_facts
+from sdft_ext.tools.convert import convert
 from sdft_ext.train.loop import refuse_compile
 from sdft_ext.train.rounding import Rounding, rounded
 from tests.method.perturbed import moved
@@ -102,6 +104,26 @@ def test_half_precision_stays_half_and_its_untouched_tensors_bit_for_bit(tmp_pat
     for key, places in borrow.places(model.family, held).items():
         same = torch.equal(one[key], other[key])
         assert one[key].dtype == other[key].dtype and same == (not any(place.name in trained for place in places)), key
+
+
+@pytest.mark.parametrize("zero", [True, False])
+def test_a_checkpoint_of_a_folder_has_its_prediction_type(zero: bool, tmp_path: Path) -> None:
+    base = {key: value.contiguous() for key, value in ldm.state_dict(ldm.family("sdxl")).items()}
+    marks = {"v_pred": torch.empty(0), **({"ztsnr": torch.empty(0)} if zero else {})}
+    save_file({**base, **marks}, tmp_path / "base.safetensors")
+    convert(tmp_path / "base.safetensors", tmp_path / "folder")
+    model, method, path = load(tmp_path / "folder"), DreamboothMethod(), tmp_path / "save.safetensors"
+    method.attach(model, Recipe())
+    moved(method)
+    method.save(path, {"ss_steps": "3"}, "fp16")
+    method.detach()
+    saved = TensorFile(path)
+    assert {name: saved.entries[name].shape for name in saved if name in ("v_pred", "ztsnr")} == {
+        name: (0,) for name in marks
+    }
+    assert saved.metadata["modelspec.prediction_type"] == "v" and ("ztsnr" in saved.metadata) == zero
+    family = load(path).family
+    assert (family.prediction, family.zero_terminal_snr) == ("v_prediction", zero)
 
 
 @pytest.mark.parametrize("weights", ["fp32", "bf16"])

@@ -76,7 +76,7 @@ test("a run offers what makes sense in its state", () => {
   assert.deepEqual(names("drawing"), []);
   assert.deepEqual(names("waiting"), ["stop"]);
   assert.deepEqual(names("finished"), ["evaluate"]);
-  assert.deepEqual(names("stopped", { whole: true }), ["resume", "use", "evaluate"]);
-  assert.deepEqual(names("failed", { txt2img: false, whole: true }), ["resume", "evaluate"]);
+  assert.deepEqual(names("stopped", { whole: true }), ["resume", "resume-with", "use", "evaluate"]);
+  assert.deepEqual(names("failed", { txt2img: false, whole: true }), ["resume", "resume-with", "evaluate"]);
   assert.deepEqual(names("finished", { saves: 0 }), []);
 });

@@ -65,12 +65,22 @@ def contents(folder: Path, *without: str) -> dict[str, bytes]:
     """Return every file below a folder, hidden ones included, but those whose names contain one of ``without``."""
     found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
     kept = {name: path for name, path in found.items() if not any(part in name for part in without)}
-    return {name: path.read_bytes() if path.is_file() else b"(folder)" for name, path in kept.items()}
+    return {name: steady(path) if path.is_file() else b"(folder)" for name, path in kept.items()}
 
 
 def is_file(path: Path, data: bytes) -> Callable[[], bool]:
     """Return a function that tells whether a file holds these bytes."""
     return lambda: path.read_bytes() == data
+
+
+def steady(path: Path) -> bytes:
+    """Return a file's bytes; those of a safetensors file with its header sorted, whose order is by chance."""
+    data = path.read_bytes()
+    if path.suffix != ".safetensors":
+        return data
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True)
+    return header.encode() + data[8 + length :]
 
 
 class Tried:

@@ -39,7 +39,7 @@ from sdft_ext.tools.work import work
 from tests.analysis import images
 from tests.captions import folders
 from tests.run import tiny
-from tests.storage.every_fault import Promises, Refused, Story, contents, is_file
+from tests.storage.every_fault import Promises, Refused, Story, contents, is_file, steady
 
 LAYER = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
 SIZES = (("down", (4, 32)), ("up", (32, 4)))
@@ -139,11 +139,13 @@ class Tools(Story):
             tensors = {f"{LAYER}.lora_{end}.weight": torch.randn(*size) for end, size in SIZES}
             save_file(tensors, folder / f"{name}.safetensors")
         torch.save({"state_dict": {"a.weight": torch.ones(3)}}, folder / "old.ckpt")
-        (folder / "mine.safetensors").write_bytes(b"mine")
+        save_file({"mine": torch.ones(1)}, folder / "mine.safetensors")
         (folder / "old.yaml").write_text("model: {}\n")
 
     def go(self, folder: Path, promise: Promises) -> None:
-        promise("a file of the user's own", is_file(folder / "mine.safetensors", b"mine"))
+        promise(
+            "a file of the user's own", is_file(folder / "mine.safetensors", (folder / "mine.safetensors").read_bytes())
+        )
         a, b = folder / "a.safetensors", folder / "b.safetensors"
         size = {"rank": 1, "error": 0.0, "precision": "fp16"}
         jobs: dict[str, tuple[str, dict[str, Any]]] = {
@@ -164,7 +166,7 @@ class Tools(Story):
                     continue
                 raise AssertionError(f"{name} was written over")
             assert str(target) in work(tool, values, target)
-            made = contents(target) if target.is_dir() else {"": target.read_bytes()}
+            made = contents(target) if target.is_dir() else {"": steady(target)}
             promise(name, lambda target=target, made=made: _there(target, made))  # type: ignore[misc]
 
     def end(self, folder: Path) -> Any:
@@ -172,7 +174,7 @@ class Tools(Story):
 
 
 def _there(target: Path, made: dict[str, bytes]) -> bool:
-    return (contents(target) if target.is_dir() else {"": target.read_bytes()}) == made
+    return (contents(target) if target.is_dir() else {"": steady(target)}) == made
 
 
 class Dataset(Story):

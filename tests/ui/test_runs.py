@@ -289,3 +289,41 @@ def test_a_try_replaces_the_previous_try_or_the_word(open_page):
         "a two by a one",
         "a $& (b)",
     ]
+
+
+def test_after_a_nan_the_message_leads_to_resuming_with_a_lower_rate(open_page, server):
+    page = open_page()
+    short_example(page, "nan", **{**LONG, "save__state_every": "1"})
+    start(page)
+    beyond(page, 1)
+    stop(page)
+    folder = server.runs / "nan"
+    assert page.locator("[data-action=lead-on]").count() == 0
+    status = json.loads((folder / "status.json").read_text())
+    step = status["step"]
+    message = f"The loss is NaN. Resume the run with a lower train.learning_rate: it goes on from step {step}."
+    (folder / "status.json").write_text(json.dumps({**status, "state": "failed", "message": message}))
+    page.wait_for_selector("[data-action=lead-on]")
+    if SCREENSHOTS:
+        page.screenshot(path=f"{SCREENSHOTS}/after-nan.png")
+    page.click("[data-action=lead-on]")
+    page.wait_for_selector("dialog [data-resume='train.learning_rate']")
+    resume = page.locator("[data-action=resume-changed]")
+    assert resume.is_disabled(), "nothing is changed yet"
+    rate = page.locator("dialog [data-resume='train.learning_rate'] input")
+    before = rate.input_value()
+    rate.fill("lots")
+    assert resume.is_disabled() and "Enter" in page.locator("dialog [role=alert]:visible").inner_text()
+    rate.fill("0.000123")
+    assert f"It was {before}." in page.locator("dialog [data-resume='train.learning_rate']").inner_text()
+    if SCREENSHOTS:
+        page.screenshot(path=f"{SCREENSHOTS}/resume-with.png")
+    resume.click()
+    beyond(page, step + 1)
+    page.wait_for_selector("[data-action=stop]:enabled")
+    stop(page)
+    logged = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    rates = {line["step"] <= step: line["lr/unet"] for line in logged if "lr/unet" in line}
+    assert rates[False] == pytest.approx(0.000123, rel=0.01) and rates[True] > 0.0002  # the schedule falls a little
+    assert any("learning_rate is 0.000123 instead of" in str(line.get("text")) for line in logged)
+    assert recipe_file.read(folder / "recipe.yaml").train.learning_rate == 0.000123

@@ -148,6 +148,7 @@ export interface Field {
   default: Value;
   allowed: string;
   guide: string | null;
+  at_resume: boolean;
 }
 
 export interface Section {

@@ -70,10 +70,21 @@ export class ActionButtons {
   async #act(name, done, pressed) {
     const run = this.#run;
     if (name === "evaluate") return this.#app.evaluate(run);
+    if (name === "resume-with") return this.resumeWith(run);
     if (name === "try" || name === "use") return this.#app.attempt(() => (name === "try" ? this.#try(run) : this.#use(run)), pressed);
     const worked = await this.#app.attempt(() => this.#app.api.post(`runs/${part(run)}/${name}`), pressed);
     if (worked && done) this.#app.say(done);
     this.#asked();
+  }
+
+  /**
+   * Resumes a run with other settings, if its user changes some.
+   * @param {string} run
+   * @param {string[]} [first] settings to show first
+   */
+  async resumeWith(run, first) {
+    const { resumeWith } = await import("../shared/resume_dialog.mjs");
+    if (await resumeWith(this.#app, run, first)) this.#asked();
   }
 
   /** @param {string} run */

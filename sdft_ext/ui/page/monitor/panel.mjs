@@ -3,7 +3,8 @@
 import { ApiError, part, sentenceOf } from "../shared/api.mjs";
 import { button, el, fill } from "../shared/dom.mjs";
 import { Poll } from "../shared/poll.mjs";
-import { active, badge, progressBar, runMenu } from "../shared/run_widgets.mjs";
+import { changeable, namedSettings } from "../shared/resume_changes.mjs";
+import { active, badge, progressBar, resumable, runMenu } from "../shared/run_widgets.mjs";
 import { ActionButtons } from "./action_buttons.mjs";
 import { LossChart } from "./chart.mjs";
 import { ControlHistory } from "./control_pictures.mjs";
@@ -191,6 +192,7 @@ class MonitorPanel {
     this.#bar.set(status.step, status.total, status.state);
     this.#facts.textContent = progressText(status, this.#last);
     this.#tell(status.message, status.state === "failed" ? "bad" : "plain");
+    if (resumable(status)) this.#leadOn(id, status.message);
     this.#chart.draw();
     this.#buttons.draw(id, status, this.#detail);
   }
@@ -203,6 +205,19 @@ class MonitorPanel {
     this.#message.hidden = !text;
     this.#message.textContent = text ?? "";
     this.#message.className = `sdft-notice sdft-${kind}`;
+  }
+
+  /**
+   * Where a message names settings that the run can be resumed with (a learning rate that was too high), adds the way there.
+   * @param {string} id
+   * @param {string} message
+   */
+  #leadOn(id, message) {
+    if (!this.#detail) return;
+    const named = namedSettings(message, changeable(this.#app.schema, this.#detail.recipe.method.name));
+    if (!named.length) return;
+    const way = button("Change it and resume …", () => this.#buttons.resumeWith(id, named), { kind: "small", data: { action: "lead-on" } });
+    this.#message.append(" ", way);
   }
 
   /** @param {RunDetail} detail */

@@ -58,7 +58,7 @@ function runningActions({ state }, { txt2img, whole }) {
 function endedActions(status, { txt2img, whole, saves }) {
   /** @type {RunAction[]} */
   const found = [];
-  if (resumable(status)) found.push({ name: "resume", label: "Resume", kind: "primary" });
+  if (resumable(status)) found.push({ name: "resume", label: "Resume", kind: "primary" }, { name: "resume-with", label: "Resume with …" });
   if (saves && txt2img && whole) found.push({ name: "use", label: "Use in txt2img" });
   if (saves) found.push({ name: "evaluate", label: "Evaluate the saves", kind: resumable(status) ? "plain" : "primary" });
   return found;

@@ -4,6 +4,7 @@ import { part } from "../shared/api.mjs";
 import { confirm } from "../shared/dialog.mjs";
 import { button, el } from "../shared/dom.mjs";
 import { count, when } from "../shared/numbers.mjs";
+import { resumeWith } from "../shared/resume_dialog.mjs";
 import { active, badge, progressBar, resumable } from "../shared/run_widgets.mjs";
 
 /** @import { App, Recipe, Run } from "../types.d.ts" */
@@ -53,6 +54,7 @@ function actions(app, run, busy) {
     run.saves > 0 && small("Evaluate", "evaluate", () => app.evaluate(id)),
     small("Load recipe", "recipe", () => loadRecipe(app, run)),
     resumable(run) && small("Resume", "resume", () => resume(app, id)),
+    resumable(run) && small("Resume with …", "resume-with", () => resumeWith(app, id)),
     !busy && small("Trash", "trash", () => trash(app, run)),
   ];
 }
