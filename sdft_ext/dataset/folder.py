@@ -163,6 +163,10 @@ def _read_folder(listing: Listing, concept: int, regularization: bool, recipe: D
                 "picture's size."
             )
             problems.append(Problem(file.path, text, False))
+        if header.several:
+            name = printable(file.path)
+            text = f"{name} has several frames, of which the first is trained: save the one you want as PNG."
+            problems.append(Problem(file.path, text, False))
         stat = file.entry.stat()
         caption = _caption(file, recipe, problems)
         found.append(

@@ -68,6 +68,8 @@ UNREADABLE = frozenset(
         ".hdr",
         ".tga",
         ".jxr",
+        *(".ico", ".icns", ".pcx", ".sgi", ".wmf", ".eps", ".ai", ".pdf", ".raf", ".pef", ".sr2", ".indd"),
+        *(".mp4", ".mov", ".mkv", ".webm", ".avi"),
     }
 )
 """Extensions of common picture formats that can't be read; such files are reported as problems."""
@@ -94,12 +96,13 @@ class PictureError(SdftError, ValueError):
 
 @dataclass(frozen=True)
 class Header:
-    """A picture's header. Width and height in pixels, upright."""
+    """A picture's header. Width and height in pixels, upright; ``several``: whether it has more frames than one."""
 
     width: int
     height: int
     has_alpha: bool
     format: str
+    several: bool = False
 
 
 def read_header(path: Path) -> Header:
@@ -110,7 +113,7 @@ def read_header(path: Path) -> Header:
     try:
         with _opened(path) as (image, file):
             width, height = _upright_size(image, _orientation(image, file))
-            header = Header(width, height, _has_alpha(image), str(image.format))
+            header = Header(width, height, _has_alpha(image), str(image.format), _has_several_frames(image))
     except UnidentifiedImageError as error:
         raise PictureError(
             f"{printable(path)} {_what_it_is(path)}; replace it with a JPEG or PNG, or remove it."
@@ -229,6 +232,17 @@ def _has_alpha(image: Any) -> bool:
     return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
 
 
+def _has_several_frames(image: Any) -> bool:
+    """Return whether a picture moves or has several pages; no further frame is decoded, and no list of them is read."""
+    try:
+        if image.format == "TIFF":
+            image.seek(1)
+            return True
+        return image.format in ("GIF", "WEBP", "PNG", "AVIF") and bool(getattr(image, "is_animated", False))
+    except _BROKEN:
+        return False
+
+
 def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise PictureError(
@@ -258,7 +272,11 @@ def _decode(path: Path, at_least: tuple[int, int] | None) -> Any:
             if at_least is not None and image.format in ("JPEG", "MPO"):
                 sides = at_least if (width, height) == image.size else at_least[::-1]
                 image.draft(None, (2 * sides[0], 2 * sides[1]))
+            if image.format == "PNG" and image.mode == "P" and image.palette is None:
+                raise OSError("its palette is missing")
             image.load()
+            if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
+                raise OSError("it has numbers that are NaN or infinite")
             if ImageFile.LOAD_TRUNCATED_IMAGES and _lacks_end(path, str(image.format)):
                 raise OSError("image file is truncated")
             _scale_transparent(image, *pixels)
