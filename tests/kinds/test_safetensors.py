@@ -78,14 +78,13 @@ def test_a_damaged_file_is_named_by_every_reader(kind, tmp_path, capsys, base, s
         refused(capsys, path, "tools", "metadata", path)
         refused(capsys, path, "tools", "resize", path, "--rank", 1, "--out", out)
         refused(capsys, path, "tools", "merge-loras", sound, path, "--out", out)
-        refused(capsys, path, "tools", "merge", base, path, "--out", out)
         refused(capsys, path, "tools", "merge", path, sound, "--out", out)
         refused(capsys, path, "tools", "extract", base, path, "--out", out)
         refused(capsys, path, "tools", "convert", path, out)
 
 
 @of("lora")
-def test_a_bad_lora_is_named(kind, tmp_path, capsys, base, sound):
+def test_a_bad_lora_is_named(kind, tmp_path, capsys, sound):
     path = made(kind, tmp_path)
     out = tmp_path / "out.safetensors"
     with bounded():
@@ -96,7 +95,6 @@ def test_a_bad_lora_is_named(kind, tmp_path, capsys, base, sound):
         assert code == OK and path.name in printed and "\x1b" not in printed
         refused(capsys, path, "tools", "resize", path, "--rank", 1, "--out", out)
         refused(capsys, path, "tools", "merge-loras", sound, path, "--out", out)
-        refused(capsys, path, "tools", "merge", base, path, "--out", out)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.expected == "right"], ids=lambda kind: kind.name)
