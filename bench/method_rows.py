@@ -12,6 +12,8 @@ from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.rules import fields
 from sdft_ext.toy import demo, world
 
+from .method_concepts import CONCEPTS, Concept
+
 LEARNED = 0.9
 """Runs are compared with each other at the save where they have learned this much."""
 EVERY = 50
@@ -20,42 +22,49 @@ EVERY = 50
 
 @dataclass(frozen=True)
 class Row:
-    """One run. ``changes``: where it differs from its preset. ``compared``: at the first save that has learned
-    ``LEARNED``.
+    """Runs of one recipe, one for each seed. ``changes``: where it differs from its preset.
 
-    ``known``: its subject is one that the base can draw, but has no such word for.
+    ``compared``: measured at the first save that has learned ``LEARNED``.
     """
 
     name: str
     label: str
     method: str
-    kind: Kind = "subject"
+    concept: str = "subject"
     changes: tuple[str, ...] = ()
     compared: bool = False
-    known: bool = False
 
     @property
-    def concept(self) -> str:
-        return "known" if self.known else self.kind
+    def taught(self) -> Concept:
+        return CONCEPTS[self.concept]
+
+    @property
+    def kind(self) -> Kind:
+        return self.taught.kind
 
 
-_LISTED = (
-    Row("lora", "LoRA", "lora"),
-    Row("locon", "LoRA, convolutions at rank 8 (LoCon)", "lora", changes=("method.lora.conv_rank=8",)),
-    Row("dora", "DoRA", "dora"),
-    Row("loha", "LoHa", "loha"),
-    Row("lokr", "LoKr", "lokr"),
-    Row("pivotal", "Pivotal tuning", "pivotal"),
-    Row("dreambooth", "DreamBooth, a checkpoint", "dreambooth"),
-    Row("dreambooth-lora", "DreamBooth, saved as a LoRA", "dreambooth", changes=("method.full.save_as=lora",)),
-    Row("full", "Full fine-tune", "full"),
-    Row("textual_inversion-known", "Textual inversion", "textual_inversion", known=True),
-    Row("textual_inversion", "Textual inversion", "textual_inversion"),
-    Row("hypernetwork-known", "Hypernetwork", "hypernetwork", known=True),
-    Row("hypernetwork", "Hypernetwork", "hypernetwork"),
-    Row("lora-style", "LoRA", "lora", "style"),
-    Row("textual_inversion-style", "Textual inversion", "textual_inversion", "style"),
-    Row("hypernetwork-style", "Hypernetwork", "hypernetwork", "style"),
+def _both(name: str, label: str, method: str, *changes: str) -> tuple[Row, Row]:
+    """Return the rows of the subject and of the style."""
+    return Row(name, label, method, changes=changes), Row(f"{name}-style", label, method, "style", changes)
+
+
+_TAUGHT = (
+    _both("lora", "LoRA", "lora"),
+    _both("locon", "LoRA, convolutions at rank 8 (LoCon)", "lora", "method.lora.conv_rank=8"),
+    _both("dora", "DoRA", "dora"),
+    _both("loha", "LoHa", "loha"),
+    _both("lokr", "LoKr", "lokr"),
+    _both("pivotal", "Pivotal tuning", "pivotal"),
+    _both("dreambooth", "DreamBooth, a checkpoint", "dreambooth"),
+    _both("dreambooth-lora", "DreamBooth, saved as a LoRA", "dreambooth", "method.full.save_as=lora"),
+    _both("full", "Full fine-tune", "full"),
+)
+_CALLED = tuple(
+    Row(f"{method}{ending}", label, method, concept)
+    for method, label in (("textual_inversion", "Textual inversion"), ("hypernetwork", "Hypernetwork"))
+    for ending, concept in (("-known", "known"), ("-known-style", "known-style"), ("", "subject"), ("-style", "style"))
+)
+_HELD = (
     Row("held-by-nothing", "Nothing", "lora", changes=("dataset.concepts.0.regularization=",), compared=True),
     Row("held-by-pictures", "Regularization pictures", "lora", compared=True),
     Row(
@@ -70,36 +79,17 @@ _LISTED = (
         compared=True,
     ),
 )
+_LISTED = (*(one for one, _ in _TAUGHT), *(one for _, one in _TAUGHT), *_CALLED, *_HELD)
 ROWS = _LISTED + tuple(
-    Row(info.name, info.label, info.name)
+    row
     for info in METHOD_INFO.values()
     if info.name not in {row.method for row in _LISTED}
+    for row in _both(info.name, info.label, info.name)
 )
-"""Every run; a method that isn't listed has one with its preset."""
-CONCEPTS = {
-    "subject": "subject (a star)",
-    "style": "style (two-tone)",
-    "known": "subject the base can draw (a green ring)",
-}
-KNOWN = ("ring", "green")
-SHOWN: dict[Kind, tuple[str, ...]] = {
-    "subject": (
-        "a green sks shape on a pink background",
-        "an orange sks shape on a grey background",
-        "a green shape on a pink background",
-        "",
-    ),
-    "style": (
-        "a purple cross on a white background in twotone style",
-        "an orange ring on a grey background in twotone style",
-        "a purple cross on a white background",
-        "",
-    ),
-}
-"""Prompts of the pictures in the page; no dataset has such pictures."""
+"""Every row; a method that isn't listed has its preset's."""
 
 
-def default_recipe(row: Row) -> Recipe:
+def default_recipe(row: Row, seed: int = 1) -> Recipe:
     """Build the recipe that the page begins with: the method's preset, the normal length, and the rest from the
     example.
 
@@ -109,10 +99,12 @@ def default_recipe(row: Row) -> Recipe:
     settings = {setting.path: setting.value for setting in fields(example)}
     settings |= presets.start(row.method, row.kind, "toy", world.SIZE)
     settings |= {
+        "dataset.concepts.0.trigger": row.taught.trigger,
         "watch.concept_prompts": [],
         "watch.bleeding_prompts": [],
         "save.every": EVERY if row.compared else 0,
         "save.keep_last": 0,
+        "train.seed": seed,
     }
     return recipe_file.override(Recipe(), [*map("=".join, _texts(settings)), *row.changes])
 

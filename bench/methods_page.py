@@ -5,58 +5,66 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from sdft_ext.method import METHODS
-from sdft_ext.recipe import METHOD_INFO, Kind
-from sdft_ext.storage import atomic, json_file
-from sdft_ext.toy import demo
+from sdft_ext.storage import atomic
+from sdft_ext.toy import demo, world
 from sdft_ext.watch.controls import grid
 
-from .method_rows import CONCEPTS, EVERY, LEARNED, ROWS, SHOWN, Row
+from .method_concepts import CONCEPTS
+from .method_figures import Figures, RowFigures, of_row, read_figures, run_folder
+from .method_rows import EVERY, LEARNED, ROWS, Row
+from .shares import Share, worst
 
 COMMAND = "python -m bench methods"
-PICTURES: dict[Kind, str] = {"subject": "methods.png", "style": "methods-style.png"}
+PICTURES = {"subject": "methods.png", "style": "methods-style.png"}
 GROUPS = ("class word", "empty prompt", "own captions")
-Figures = Mapping[str, Mapping[str, Any]]
-"""Of each row and of the base, by name."""
 
 INTRODUCTION = """\
 # The methods, measured
 
-What each method learns on the embedded toy model, from the two examples that come with the program. Every run begins as the page \
-begins: the method's preset, the normal length, the example's pictures; nothing else is tuned. The toy's presets were chosen by \
-these same figures, so a row flatters its method a little; each is one run with one seed, and the ring is learned from twelve \
-pictures drawn for it. A small checker (`sdft_ext/toy/checker.py`) reads off the pixels what a picture shows, so these are counts, \
-not impressions. The toy model is small: compare the methods with each other, not with what they do on a real one.
+What each method learns on the embedded toy model, from the two examples that come with the program: a subject (a star, from 12 \
+pictures) and a style (two-tone: the lower half of a shape is darker, from 60 pictures). Every run begins as the page begins: the \
+method's preset, the normal length, the example's pictures; nothing else is tuned. Each row is {seeds} runs with different seeds. \
+The toy's presets were chosen by such figures, so a row flatters its method a little. A small checker \
+(`sdft_ext/toy/checker.py`) reads off the pixels what a picture shows, so these are counts, not impressions. The toy model is \
+small: compare the methods with each other, not with what they do on a real one.
 
     {command}
 
-trains and measures all of this again (about an hour on one core) and writes this page; `--only NAME …` does so for some rows.
+trains and measures all of this again (some hours on one core; it goes on where it was stopped, and started twice it shares the \
+work) and writes this page; `--only NAME …` does so for some rows.
 
-- **Learned**: of {concept_pictures} pictures with the trigger, most of them in colours and on backgrounds that no training \
-picture has, the share that shows the concept. *Base* is the share for the same prompts before training.
-- **Bleeding**: the share of pictures *without* the trigger that show the concept all the same, in the worst of three groups of \
-{group_pictures} pictures (the class word, no words at all, the base's own captions). 0 is the aim.
-- **Seconds**: processor time of the whole run ({machines}).
-- **File**: what the WebUI loads. For real models, the subject and style columns of the page's method chooser say what to expect.
+- **Learned**: of {concept_pictures} pictures with the trigger, the share that shows the concept, with its 95 % interval. Most of \
+them are in colours and on backgrounds that no training picture has. *Each seed* is every run's own share; *base* is the share for \
+the same prompts before training.
+- **Bleeding**: the share of pictures *without* the trigger that show the concept all the same, in the worst of three groups of up \
+to {group_pictures} pictures (the class word, no words at all, the base's own captions), with its 95 % interval. 0 is the aim.
+- **Seconds**: processor time of one run ({machines}).
+- **File**: what the WebUI loads. For real models, the subject and style columns of the page's method chooser say what to expect."""
+HEADER = """
+| method | name for `--only` | learned | interval | each seed | base | bleeding | interval | steps | seconds | file |
+|---|---|---|---|---|---|---|---|---|---|---|"""
+SUBJECT = "\n## The subject: a star"
+STYLE = """
+## The style: two-tone
 
-| method | name for `--only` | concept | learned | base | bleeding | steps | seconds | file |
-|---|---|---|---|---|---|---|---|---|"""
-NEW_TO_THE_BASE = """
+Colours {held_out} are in none of the style's pictures: there, only the style itself can be what was learned."""
+CALLED = """
+## What changes no weights
+
 Textual inversion changes no weights, and a hypernetwork changes only the inputs of the attention layers' keys and values: they \
-call up what the base can draw already. A green ring, which the base draws when asked in other words, both call up nearly every time \
-(the base itself, given no words, draws one in a share of 0.05); the star and the two-tone style, which this small base can't draw, \
-hardly or not at all. (With the text encoder's whole output trained in a word's place, the star appeared in a share of 0.11 of the pictures.)"""
+call up what the base can draw already. So each learns, beside the two examples, a subject and a style that the base can draw when \
+it is asked in other words: a green ring (12 pictures), and any shape in purple on pink (60 pictures of three of the five shapes). \
+What the small base can't draw, the star and the two-tone style, they learn hardly or not at all."""
 COMPARISON = """
 ## What holds the rest in place
 
-A LoRA of the subject with its preset, three times: with nothing that holds the class in place, with regularization pictures, and \
-with the frozen base's own answers (`train.class_preservation` and `train.blank_preservation`, both 1, no pictures). What holds the \
-rest in place also slows the learning, so the runs are compared where they have learned equally much: each row is the first of the \
-run's saves, one every {every} steps, that shows the star in at least {learned:.0%} of the pictures.
+A LoRA of the subject with its preset: with nothing that holds the class in place, with regularization pictures, and with the \
+frozen base's own answers (`train.class_preservation` and `train.blank_preservation`, both 1, no pictures). What holds the rest in \
+place also slows the learning, so the runs are compared where they have learned equally much: each is the first of the run's saves, \
+one every {every} steps, that shows the star in at least {learned:.0%} of the pictures.
 
 | held in place by | name for `--only` | steps | learned | bleeding | class word | empty prompt | own captions | seconds, whole run |
 |---|---|---|---|---|---|---|---|---|"""
@@ -69,78 +77,104 @@ def size(count: int) -> str:
 
 def page(figures: Figures) -> str:
     """Write docs/methods.md from the figures of the rows that there are."""
-    rows = [row for row in ROWS if row.name in figures and not row.compared]
-    compared = [row for row in ROWS if row.name in figures and row.compared]
-    introduction = INTRODUCTION.format(
-        command=COMMAND,
-        concept_pictures=demo.CONCEPT_PICTURES,
-        group_pictures=demo.GROUP_PICTURES,
-        machines="; ".join(sorted({figures[row.name]["machine"] for row in (*rows, *compared)})),
-    )
-    text = [
-        introduction,
-        *(_line(row, figures[row.name], figures[f"base-{row.concept}"]) for row in rows),
-        NEW_TO_THE_BASE,
-        *_missing(rows),
-        *_pictures(figures),
-        COMPARISON.format(every=EVERY, learned=LEARNED),
-        *(_compared_line(row, figures[row.name]) for row in compared),
-    ]
+    found = {row: of_row(figures[row.name]) for row in ROWS if row.name in figures}
+    base = {name: of_row(figures[f"base-{name}"]) for name in CONCEPTS if f"base-{name}" in figures}
+    taught = [row for row in found if not row.compared]
+    weak = {row.method for row in taught if row.concept.startswith("known")}
+    sections = {
+        SUBJECT: [row for row in taught if row.concept == "subject" and row.method not in weak],
+        STYLE.format(held_out=_held_out()): [
+            row for row in taught if row.concept == "style" and row.method not in weak
+        ],
+        CALLED: [row for row in taught if row.method in weak],
+    }
+    text = [_introduction(list(found.values()))]
+    for title, rows in sections.items():
+        text += [title, HEADER, *(_line(row, found[row], base[row.concept]) for row in rows)]
+        text += _picture(title, base)
+    compared = [row for row in found if row.compared]
+    text += [*_missing(taught), COMPARISON.format(every=EVERY, learned=LEARNED)]
+    text += [_compared_line(row, found[row]) for row in compared]
     lines = "\n".join(text).split("\n")
-    return "\n".join(line if line.startswith(("|", "!", " ")) else _wrapped(line) for line in lines) + "\n"
+    return "\n".join(line if line.startswith(("|", "!", " ", "#")) else _wrapped(line) for line in lines) + "\n"
+
+
+def _introduction(found: Sequence[RowFigures]) -> str:
+    seeds = max((one.seeds for one in found), default=0)
+    return INTRODUCTION.format(
+        command=COMMAND,
+        seeds=seeds,
+        concept_pictures=max((one.learned.of for one in found), default=0),
+        group_pictures=max((group.of for one in found for group in one.bleeding.values()), default=0),
+        machines="; ".join(sorted({name for one in found for name in one.machines})),
+    )
+
+
+def _held_out() -> str:
+    shown = {word for path in (demo.EXAMPLES / "style" / "instance").glob("*.txt") for word in path.read_text().split()}
+    return " and ".join(colour for colour in world.COLOURS if colour not in shown)
 
 
 def write_page(work: Path, docs: Path) -> None:
     """Write the page and its pictures from what is in the work folder."""
     figures = read_figures(work)
     atomic.text(docs / "methods.md", page(figures))
-    for kind, name in PICTURES.items():
-        if f"base-{kind}" not in figures:
+    for concept, name in PICTURES.items():
+        if f"base-{concept}" not in figures:
             continue
-        rows = [row.name for row in ROWS if row.concept == kind and not row.compared and row.name in figures]
+        rows = [row for row in ROWS if row.concept == concept and not row.compared and row.name in figures]
+        prompts = CONCEPTS[concept].shown
         columns = [
-            (label, [Image.open(work / folder / f"shown-{number}.png") for number in range(len(SHOWN[kind]))])
-            for folder, label in ((f"base-{kind}", "base"), *zip(rows, rows, strict=True))
+            (label, _shown(work, folder, min(figures[folder]), len(prompts)))
+            for folder, label in (
+                (f"base-{concept}", "base"),
+                *((row.name, row.name.removesuffix("-style")) for row in rows),
+            )
         ]
-        sheet = grid(columns, SHOWN[kind])
+        sheet = grid(columns, prompts)
         atomic.write(docs / name, lambda file, sheet=sheet: sheet.quantize(256).save(file, "PNG"))  # type: ignore[misc]
 
 
-def read_figures(work: Path) -> dict[str, dict[str, Any]]:
-    """Read the figures of all rows and bases that are in the work folder."""
-    names = [*(row.name for row in ROWS), *(f"base-{concept}" for concept in CONCEPTS)]
-    files = {name: work / name / "figures.json" for name in names}
-    return {name: json_file.read(path) for name, path in files.items() if path.exists()}
+def _shown(work: Path, name: str, seed: int, count: int) -> list[Image.Image]:
+    return [Image.open(run_folder(work, name, seed) / f"shown-{number}.png") for number in range(count)]
 
 
-def _line(row: Row, one: Mapping[str, Any], base: Mapping[str, Any]) -> str:
+def _span(share: Share) -> str:
+    low, high = share.interval
+    return f"{low:.2f}–{high:.2f}"
+
+
+def _line(row: Row, one: RowFigures, base: RowFigures) -> str:
+    bleeding = worst(one.bleeding.values())
+    seeds = " ".join(f"{value:.2f}" for value in one.of_seeds)
+    label = row.label if row.concept in PICTURES else f"{row.label}, {row.taught.title}"
     return (
-        f"| {row.label} | `{row.name}` | {CONCEPTS[row.concept]} | {one['concept_learned']:.2f} | "
-        f"{base['concept_learned']:.2f} "
-        f"| {one['bleeding']:.3f} | {one['steps']} | {one['seconds']} | {size(one['bytes'])} |"
+        f"| {label} | `{row.name}` | {one.learned.value:.2f} | {_span(one.learned)} | {seeds} | {base.learned.value:.2f} | "
+        f"{bleeding.value:.3f} | {_span(bleeding)} | {one.steps[0]} | {one.seconds} | {size(one.bytes)} |"
     )
 
 
-def _compared_line(row: Row, one: Mapping[str, Any]) -> str:
-    groups = " | ".join(f"{one['bleeding_groups'][name]:.3f}" for name in GROUPS)
+def _compared_line(row: Row, one: RowFigures) -> str:
+    groups = " | ".join(f"{one.bleeding[name].value:.3f}" for name in GROUPS)
+    steps = " ".join(map(str, one.steps))
+    bleeding = worst(one.bleeding.values())
     return (
-        f"| {row.label} | `{row.name}` | {one['steps']} | {one['concept_learned']:.2f} | {one['bleeding']:.3f} | "
-        f"{groups} "
-        f"| {one['seconds']} |"
+        f"| {row.label} | `{row.name}` | {steps} | {one.learned.value:.2f} | {bleeding.value:.3f} ({_span(bleeding)}) | "
+        f"{groups} | {one.seconds} |"
     )
 
 
 def _missing(rows: Sequence[Row]) -> Iterator[str]:
-    missing = set(METHODS) - {row.method for row in rows}
+    missing = [row.name for row in ROWS if not row.compared and row not in rows]
     if missing:
-        yield "\nNot measured yet: " + ", ".join(METHOD_INFO[name].label for name in METHODS if name in missing) + "."
+        yield "\nNot measured yet: " + ", ".join(f"`{name}`" for name in missing) + "."
 
 
-def _pictures(figures: Figures) -> Iterator[str]:
-    for kind, name in PICTURES.items():
-        if f"base-{kind}" in figures:
-            what = f"The same prompts and seeds: the base, then the methods in the order of the table; {CONCEPTS[kind]}"
-            yield f"\n![{what}]({name})"
+def _picture(title: str, base: Mapping[str, RowFigures]) -> Iterator[str]:
+    concept = {SUBJECT: "subject", CALLED: ""}.get(title, "style")
+    if concept in base:
+        what = f"The same prompts and seeds: the base, then the methods by their names; {CONCEPTS[concept].title}"
+        yield f"\n![{what}]({PICTURES[concept]})"
 
 
 def _wrapped(text: str) -> str:

@@ -6,18 +6,19 @@ row was made there with today's settings; other rows are trained here first, som
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
 
-from bench import method_rows, methods, methods_page
+from bench import method_rows, methods
+from bench.method_concepts import CONCEPTS
+from bench.method_figures import read_figures, run_folder
 from bench.method_rows import ROWS, Row
+from bench.shares import Share
 from sdft_ext.method import METHODS
 from sdft_ext.tools.merge import merge
 from sdft_ext.toy import demo
@@ -30,9 +31,11 @@ pytestmark = [
     pytest.mark.skipif(not WEBUI, reason="SDFT_WEBUI_DIR names no WebUI"),
 ]
 SHOWN = [
-    row for row in ROWS if not row.compared and (row.known or row.method not in ("textual_inversion", "hypernetwork"))
+    row
+    for row in ROWS
+    if not row.compared and (row.concept.startswith("known") or row.method not in ("textual_inversion", "hypernetwork"))
 ]
-"""These two call what the base can draw: of the star and the two-tone style little is seen (docs/methods.md)."""
+"""These two call what the base can draw: of the other two there is little to see (docs/methods.md)."""
 CAPTIONS, EACH = 8, 2
 FOLDERS = {"textual_inversion": "embeddings", "hypernetwork": "models/hypernetworks"}
 
@@ -46,18 +49,19 @@ def webui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
 @pytest.fixture(scope="module")
 def base(webui: WebUI) -> dict[str, float]:
     """Of each concept, what the WebUI's pictures show without any file."""
-    return {concept: share(webui, concept, methods.prompts(concept, CAPTIONS)) for concept in method_rows.CONCEPTS}
+    return {name: share(webui, name, concept.prompts(CAPTIONS)) for name, concept in CONCEPTS.items()}
 
 
-def made(row: Row, otherwise: Path) -> tuple[Path, dict[str, Any]]:
+def made(row: Row, otherwise: Path) -> tuple[Path, float]:
     """The save of a row, and what was measured of it outside the WebUI; it is trained where there is none."""
     work = Path(os.environ.get("SDFT_TRAINED") or ROOT / "out" / "methods")
-    figures = methods_page.read_figures(work).get(row.name, {})
-    if figures.get("settings") != json.loads(json.dumps(method_rows.settings_of(method_rows.default_recipe(row)))):
+    figures = read_figures(work)
+    if not methods.is_measured(figures, row, 1):
         work = otherwise
-        methods.make(row, work, Progress())
-        figures = methods_page.read_figures(work)[row.name]
-    return work / row.name / "saves" / f"{row.name}{METHODS[row.method].suffix}", figures
+        methods.make(row, 1, work, Progress())
+        figures = read_figures(work)
+    file = run_folder(work, row.name, 1) / "saves" / f"{row.name}{METHODS[row.method].suffix}"
+    return file, Share(*figures[row.name][1]["learned"]).value
 
 
 def share(webui: WebUI, concept: str, prompts: list[str], **settings: str) -> float:
@@ -70,7 +74,7 @@ def share(webui: WebUI, concept: str, prompts: list[str], **settings: str) -> fl
             override_settings=settings,
         )
     ]  # fmt: skip
-    return methods.share(concept, pictures)
+    return CONCEPTS[concept].count(pictures) / len(pictures)
 
 
 def is_checkpoint(row: Row) -> bool:
@@ -78,7 +82,7 @@ def is_checkpoint(row: Row) -> bool:
 
 
 def put(webui: WebUI, file: Path, row: Row, folder: str) -> str:
-    """Put the file where the WebUI looks for its kind, under the name that prompts use."""
+    """The file where the WebUI looks for its kind, under the name that prompts call it by."""
     name = f"learned-{row.name.replace('_', '-')}"
     target = webui.data / folder / f"{name}{file.suffix}"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -101,8 +105,8 @@ def seen(row: Row, found: float, without: float, ours: float) -> None:
 
 @pytest.mark.parametrize("row", SHOWN, ids=lambda row: row.name)
 def test_the_concept_is_in_the_webuis_pictures(webui: WebUI, base: dict[str, float], row: Row, tmp_path: Path) -> None:
-    file, figures = made(row, tmp_path)
-    prompts, without = methods.prompts(row.concept, CAPTIONS), base[row.concept]
+    file, outside = made(row, tmp_path)
+    prompts, without = row.taught.prompts(CAPTIONS), base[row.concept]
     if is_checkpoint(row):
         name = put(webui, file, row, "models/Stable-diffusion")
         found = share(webui, row.concept, prompts, sd_model_checkpoint=f"{name}.safetensors")
@@ -115,7 +119,7 @@ def test_the_concept_is_in_the_webuis_pictures(webui: WebUI, base: dict[str, flo
             tag = "hypernet" if row.method == "hypernetwork" else "lora"
             prompts = [f"{prompt} <{tag}:{name}:1>" for prompt in prompts]
         found = share(webui, row.concept, prompts)
-    seen(row, found, without, figures["concept_learned"])
+    seen(row, found, without, outside)
 
 
 def test_the_concept_is_in_pictures_of_a_merged_checkpoint(
@@ -123,9 +127,9 @@ def test_the_concept_is_in_pictures_of_a_merged_checkpoint(
 ) -> None:
     """Its LoRA in the base's own number format, by the tool."""
     row = next(row for row in ROWS if row.name == "lora")
-    file, figures = made(row, tmp_path)
+    file, outside = made(row, tmp_path)
     toy = webui.data / "models" / "Stable-diffusion" / "toy.safetensors"
     merged = merge(toy, [(file, 1.0)], tmp_path / "merged.safetensors").path
     name = put(webui, merged, row, "models/Stable-diffusion")
-    found = share(webui, row.concept, methods.prompts(row.concept, CAPTIONS), sd_model_checkpoint=f"{name}.safetensors")
-    seen(row, found, base[row.concept], figures["concept_learned"])
+    found = share(webui, row.concept, row.taught.prompts(CAPTIONS), sd_model_checkpoint=f"{name}.safetensors")
+    seen(row, found, base[row.concept], outside)
