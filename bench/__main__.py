@@ -1,16 +1,16 @@
-"""python -m bench step | start | dataset | captions | memory | merge | methods | faults | load | gpu  [--json FILE]"""
+"""Run a bench: python -m bench BENCH [--json FILE]. Without a name, the benches are listed."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-BENCHES = ("step", "start", "dataset", "captions", "memory", "merge", "methods", "faults", "load", "gpu")
+BENCHES = ("step", "start", "dataset", "captions", "memory", "merge", "methods", "together", "faults", "load", "gpu")
 
 
 def main(argv: list[str]) -> int:
     if not argv or argv[0] not in BENCHES:
-        print(__doc__, file=sys.stderr)
+        print(f"python -m bench {' | '.join(BENCHES)}  [--json FILE]", file=sys.stderr)
         return 2
     result: int = importlib.import_module(f"bench.{argv[0]}").main(argv[1:])
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -12,6 +13,7 @@ from sdft_ext.storage import atomic
 from sdft_ext.toy import demo, world
 from sdft_ext.watch.controls import grid
 
+from . import together_figures
 from .method_concepts import CONCEPTS
 from .method_figures import Figures, RowFigures, of_row, read_figures, run_folder
 from .method_rows import EVERY, LEARNED, ROWS, Row
@@ -69,13 +71,28 @@ one every {every} steps, that shows the star in at least {learned:.0%} of the pi
 | held in place by | name for `--only` | steps | learned | bleeding | class word | empty prompt | own captions | seconds, whole run |
 |---|---|---|---|---|---|---|---|---|"""
 
+TOGETHER = """
+## A subject and a style together
+
+Both examples in one run with two triggers (a LoRA with the subject's preset, twice the normal length), and the LoRAs of two runs \
+in one prompt; `{command}` measures both, with {seeds} seeds. Shares of pictures that show a star, and that are two-tone:
+
+| asked for with | one run: star | two-tone | two LoRAs: star | two-tone |
+|---|---|---|---|---|"""
+WEIGHTS = """
+The style's LoRA at rising weights, prompts with its trigger. *Darker* is the logarithm of how many times brighter a shape's upper \
+half is than its lower half (about 0.8 in the style's pictures):
+
+| weight | two-tone | darker |
+|---|---|---|"""
+
 
 def size(count: int) -> str:
     """Write a number of bytes for people."""
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
-def page(figures: Figures) -> str:
+def page(figures: Figures, both: Mapping[str, Any] | None = None) -> str:
     """Write docs/methods.md from the figures of the rows that there are."""
     found = {row: of_row(figures[row.name]) for row in ROWS if row.name in figures}
     base = {name: of_row(figures[f"base-{name}"]) for name in CONCEPTS if f"base-{name}" in figures}
@@ -95,6 +112,7 @@ def page(figures: Figures) -> str:
     compared = [row for row in found if row.compared]
     text += [*_missing(taught), COMPARISON.format(every=EVERY, learned=LEARNED)]
     text += [_compared_line(row, found[row]) for row in compared]
+    text += _together(both)
     lines = "\n".join(text).split("\n")
     return "\n".join(line if line.startswith(("|", "!", " ", "#")) else _wrapped(line) for line in lines) + "\n"
 
@@ -118,7 +136,7 @@ def _held_out() -> str:
 def write_page(work: Path, docs: Path) -> None:
     """Write the page and its pictures from what is in the work folder."""
     figures = read_figures(work)
-    atomic.text(docs / "methods.md", page(figures))
+    atomic.text(docs / "methods.md", page(figures, together_figures.together(work)))
     for concept, name in PICTURES.items():
         if f"base-{concept}" not in figures:
             continue
@@ -162,6 +180,19 @@ def _compared_line(row: Row, one: RowFigures) -> str:
         f"| {row.label} | `{row.name}` | {steps} | {one.learned.value:.2f} | {bleeding.value:.3f} ({_span(bleeding)}) | "
         f"{groups} | {one.seconds} |"
     )
+
+
+def _together(found: Mapping[str, Any] | None) -> Iterator[str]:
+    if not found:
+        return
+    yield TOGETHER.format(command=together_figures.COMMAND, seeds=found["seeds"])
+    for name in together_figures.ASKED:
+        shares = [share.value for kind in ("one_run", "two_files") for share in found[kind][name]]
+        yield f"| {name} | " + " | ".join(f"{value:.2f}" for value in shares) + " |"
+    yield WEIGHTS
+    for weight, one in found["weights"].items():
+        darker = sum(one["darker"]) / len(one["darker"])
+        yield f"| {weight} | {one['share'].value:.2f} ({_span(one['share'])}) | {darker:.2f} |"
 
 
 def _missing(rows: Sequence[Row]) -> Iterator[str]:
