@@ -35,7 +35,7 @@ SHOWN = [
     for row in ROWS
     if not row.compared and (row.concept.startswith("known") or row.method not in ("textual_inversion", "hypernetwork"))
 ]
-"""These two call what the base can draw: of the other two there is little to see (docs/methods.md)."""
+"""These two call what the base can draw: little is seen of the other two (docs/methods.md)."""
 CAPTIONS, EACH = 8, 2
 FOLDERS = {"textual_inversion": "embeddings", "hypernetwork": "models/hypernetworks"}
 
@@ -82,7 +82,7 @@ def is_checkpoint(row: Row) -> bool:
 
 
 def put(webui: WebUI, file: Path, row: Row, folder: str) -> str:
-    """The file where the WebUI looks for its kind, under the name that prompts call it by."""
+    """Put the file where the WebUI looks for its kind, under the name that prompts use."""
     name = f"learned-{row.name.replace('_', '-')}"
     target = webui.data / folder / f"{name}{file.suffix}"
     target.parent.mkdir(parents=True, exist_ok=True)
