@@ -14,6 +14,7 @@ from .common import Plain, Thumbnail
 class OpenRequest(BaseModel):
     folder: str
     start: int = Field(0, ge=0, description="The first picture of the answer.")
+    linked_folder: str = Field("", description="The recipe's `dataset.linked_folder`: links may lead there, too.")
 
 
 class OpenedRequest(BaseModel):

@@ -65,7 +65,7 @@ def _add_views(router: APIRouter, desk: Desk) -> None:
     @router.post("/open", response_model=OpenResponse, summary="Open a folder's captions")
     def open_(body: OpenRequest) -> Response:
         """Every picture with its caption."""
-        return json_response(desk.captions.open(body.folder, body.start))
+        return json_response(desk.captions.open(body.folder, body.start, body.linked_folder))
 
     @router.post("/state", response_model=ChangedResponse, summary="Get what has changed since a revision")
     def state(body: StateRequest) -> Response:

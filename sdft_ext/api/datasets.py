@@ -63,9 +63,10 @@ def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
     def datasets(
         folder: str,
         count: int = Query(24, ge=0, le=2000, description="Thumbnails in the answer."),
+        linked_folder: str = Query("", description="The recipe's `dataset.linked_folder`: links may lead there, too."),
     ) -> Response:
         """A folder that a local user names becomes an allowed root."""
-        return json_response(desk.datasets.open(folder, count))
+        return json_response(desk.datasets.open(folder, count, linked_folder))
 
     @router.get("/pictures/{token}", responses=JPEG, summary="Get a thumbnail")
     def picture(

@@ -25,13 +25,14 @@ from .saver import Saver
 
 class CaptionStore:
     """The captions below ``root``. ``may_read`` says which places links may lead to; by default only ``root`` itself.
+    ``linked_folder``: the one of these that isn't ``root``, to tell stores of one folder apart.
 
     Nothing is written through a link. Raises CaptionsError where the folder is missing or contains no pictures. All
     methods may be called from any thread; ``lock`` keeps other threads away for longer.
     """
 
-    def __init__(self, root: Path, may_read: MayRead | None = None) -> None:
-        self.root = Path(root).absolute()
+    def __init__(self, root: Path, may_read: MayRead | None = None, linked_folder: str = "") -> None:
+        self.root, self.linked_folder = Path(root).absolute(), linked_folder
         self.opened = secrets.token_hex(8)
         self.lock = threading.RLock()
         self._journal = Journal(self.root)

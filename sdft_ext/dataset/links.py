@@ -34,7 +34,10 @@ def within(folders: Iterable[str | Path]) -> MayRead:
 
 
 def readable(recipe: DatasetRecipe) -> MayRead:
-    """Return a test for what a recipe's dataset may read: its concepts' folders and ``dataset.linked_folder``."""
+    """Return a test for what a recipe's dataset may read: its concepts' folders and ``dataset.linked_folder``.
+
+    Panels that show one folder ask with a recipe of that folder alone, so that they show what training would read.
+    """
     folders = [folder for concept in recipe.concepts for folder in (concept.instance, concept.regularization)]
     return within([*folders, recipe.linked_folder])
 

@@ -16,7 +16,7 @@ from ..captions.filters import FilterContext, filter_pictures
 from ..captions.planning import plan_edit
 from ..captions.reading import Counter
 from ..captions.store import CaptionStore
-from ..dataset.links import within
+from ..dataset.links import readable
 from ..storage.text import printable
 from . import caption_answers
 from .caption_answers import MOST_SHOWN, CaptionAnswers, Plain
@@ -60,16 +60,18 @@ class CaptionSets:
         self._answers = CaptionAnswers(thumbnails, self._counter)
         self._lock = threading.Lock()
 
-    def open(self, text: str, start: int) -> Plain:
-        """Return a folder's captions from the ``start``-th on. Raises DeskError or CaptionsError."""
+    def open(self, text: str, start: int, linked_folder: str = "") -> Plain:
+        """Return a folder's captions from the ``start``-th on. Links in it may lead into ``linked_folder``, too.
+
+        Raises DeskError or CaptionsError.
+        """
         folder = self._folders.folder(text)
         self._folders.check_links(folder)
+        dataset = self._folders.alone(folder, linked_folder)
         with self._lock:
             found = self._sets.get(str(folder))
-        if found is None:
-            own = within([folder])  # not yet among the roots, where a local user opens it for the first time
-            made = CaptionStore(folder, lambda path: own(path) or self._folders.holds(path))
-            found = self._add(str(folder), made)
+        if found is None or found.linked_folder != dataset.linked_folder:
+            found = self._add(str(folder), CaptionStore(folder, readable(dataset), dataset.linked_folder))
         else:
             found.refresh()
         self._folders.folder(text, remember=True)
@@ -240,7 +242,11 @@ class CaptionSets:
 
     def _add(self, folder: str, made: CaptionStore) -> CaptionStore:
         with self._lock:
-            found = self._sets.setdefault(folder, made)
+            found = self._sets.get(folder)
+            if found is None or found.linked_folder != made.linked_folder:
+                if found is not None:
+                    self._duplicates.forget(found.opened)
+                found = self._sets[folder] = made
             self._sets.move_to_end(folder)
             while len(self._sets) > MOST_OPEN:
                 self._duplicates.forget(self._sets.popitem(last=False)[1].opened)

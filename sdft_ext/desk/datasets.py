@@ -6,7 +6,6 @@ from typing import Any
 
 from ..dataset.pictures import EXTENSIONS
 from ..dataset.trash import Removal, Trash, TrashError
-from ..recipe import Concept, DatasetRecipe
 from ..storage.hidden_folder import HiddenFolderError
 from .errors import DeskError
 from .folders import Folders
@@ -32,14 +31,13 @@ class Datasets:
         """List a folder for a picker; without a path, the allowed roots. Raises DeskError."""
         return self._folders.listing(path, count_pictures)
 
-    def open(self, text: str, count: int) -> dict[str, Any]:
-        """Describe a folder of pictures: how many, thumbnails of the first ``count``, and problems.
-
-        Raises DeskError or DatasetError.
+    def open(self, text: str, count: int, linked_folder: str = "") -> dict[str, Any]:
+        """Describe a folder of pictures: how many, thumbnails of the first ``count``, and problems. Links in it may
+        lead into ``linked_folder``, too. Raises DeskError or DatasetError.
         """
         folder = self._folders.folder(text)
         self._folders.check_links(folder)
-        found = self._scans.get(DatasetRecipe(concepts=[Concept(instance=str(folder))]))
+        found = self._scans.get(self._folders.alone(folder, linked_folder))
         # Remembered only after the scan: a half-typed name may be a folder, too.
         self._folders.folder(text, remember=True)
         return {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset.links import MayRead
+from ..recipe import Concept, DatasetRecipe
 from ..storage import json_file
 from .errors import DeskError, NotAllowed, NotFound
 
@@ -61,6 +62,14 @@ class Folders:
     def place(self, text: str) -> Path:
         """Return a folder that a request names and that needn't exist yet. Raises DeskError as ``folder`` does."""
         return self._allowed_path(text)
+
+    def alone(self, folder: Path, linked_folder: str) -> DatasetRecipe:
+        """Return a dataset of one folder, whose links may lead into ``linked_folder``, too: what training would read.
+
+        Raises DeskError as ``folder`` does.
+        """
+        linked = str(self.folder(linked_folder)) if linked_folder.strip() else ""
+        return DatasetRecipe(concepts=[Concept(instance=str(folder))], linked_folder=linked)
 
     def may_show(self, path: Path) -> bool:
         """Return whether the picture at this path may be shown now."""

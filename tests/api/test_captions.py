@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from sdft_ext.dataset.folder import scan
+from sdft_ext.recipe import Concept, DatasetRecipe
 from tests.captions import folders
 
 
@@ -206,3 +208,22 @@ def test_line_breaks_that_an_export_flattens_are_mentioned(page: Page, tmp_path:
         assert "line" in page("export", format=format)["notes"][0]
         assert "line" in page("export", format=format, to=str(tmp_path / "set"))["notes"][0]
     assert page("export", ids=[1], format="csv")["notes"] == []
+
+
+def test_links_are_read_where_training_reads_them_in_both_panels(client: TestClient, tmp_path: Path) -> None:
+    root, outside = folders.make(tmp_path / "set", {"a": None}), tmp_path / "outside"
+    folders.make(outside, {"b": "linked"})
+    for name in ("b.png", "b.txt"):
+        (root / name).symlink_to(outside / name)
+    (root / "a.txt").symlink_to(outside / "b.txt")
+    client.post("/sdft/v1/captions/open", json={"folder": str(outside)})  # a root now: that changes nothing
+    for linked, seen in (("", {"a.png": ""}), (str(outside), {"a.png": "linked", "b.png": "linked"})):
+        asked = {"folder": str(root), "linked_folder": linked}
+        opened = client.post("/sdft/v1/captions/open", json=asked).json()
+        assert {one["name"]: one["caption"] for one in opened["pictures"]} == seen
+        scanned = client.get("/sdft/v1/datasets", params=asked).json()
+        assert sorted(one["name"] for one in scanned["thumbnails"]) == sorted(seen)
+        recipe = DatasetRecipe(concepts=[Concept(instance=str(root))], linked_folder=linked)
+        assert sorted(picture.path.name for picture in scan(recipe).pictures) == sorted(seen)
+        again = client.post("/sdft/v1/captions/open", json=asked).json()
+        assert again["opened"] == opened["opened"], "the same folder with the same links stays open"

@@ -46,7 +46,7 @@ function store(t, routes, localStorage = new MemoryStorage()) {
     if (answer instanceof Error) throw answer;
     return structuredClone(await answer);
   };
-  const made = new CaptionStore({ api: { post } });
+  const made = new CaptionStore({ api: { post }, draft: { get: () => "" } });
   const heard = [];
   made.listen((event, ids) => heard.push(ids ? `${event} ${ids}` : event));
   return { made, sent, heard, routes: all, localStorage };

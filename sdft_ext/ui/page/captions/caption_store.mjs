@@ -1,6 +1,7 @@
 // The captions of one folder, as the server has them: which there are, which are shown and selected, and every change in its turn.
 
 import { ApiError } from "../shared/api.mjs";
+import { linksOf } from "../shared/folders.mjs";
 import { thousands } from "../shared/numbers.mjs";
 import { idsByName, mergeChanges, mergeTokens, renewRequest } from "./caption_merge.mjs";
 import { readFolder } from "./folder_reading.mjs";
@@ -141,9 +142,9 @@ export class CaptionStore {
     const request = (this.#requests.open = new AbortController());
     this.#setBusy("Reading the folder …");
     try {
-      const found = await readFolder(this.app.api, folder, request.signal, (done, total) => {
-        this.#setBusy(`Reading the folder … ${thousands(done)} of ${thousands(total)}`);
-      });
+      /** @param {number} done @param {number} total */
+      const progress = (done, total) => this.#setBusy(`Reading the folder … ${thousands(done)} of ${thousands(total)}`);
+      const found = await readFolder(this.app.api, folder, request.signal, progress, linksOf(this.app));
       this.#replace(found.first, found.pictures);
       this.#notify("open");
       this.#countTokens();

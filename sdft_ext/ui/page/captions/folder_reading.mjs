@@ -9,9 +9,10 @@
  * @param {string} folder
  * @param {AbortSignal} signal
  * @param {(done: number, total: number) => void} progress called between two answers
+ * @param {{ linked_folder?: string }} [links] where links in it may lead
  * @returns {Promise<{ first: OpenResponse, pictures: CaptionedPicture[] }>}
  */
-export async function readFolder(api, folder, signal, progress) {
+export async function readFolder(api, folder, signal, progress, links = {}) {
   /** @type {CaptionedPicture[]} */
   let pictures = [];
   /** @type {OpenResponse | null} */
@@ -19,7 +20,7 @@ export async function readFolder(api, folder, signal, progress) {
   let start = 0;
   for (;;) {
     /** @type {OpenResponse} */
-    const found = await api.post("captions/open", { folder, start }, signal);
+    const found = await api.post("captions/open", { folder, start, ...links }, signal);
     first ??= found;
     if (found.opened !== first.opened) {
       // The server has reloaded the folder between two answers: begin again.

@@ -3,6 +3,7 @@
 import { aborted, sentenceOf } from "../shared/api.mjs";
 import { button, debounced, el, fill } from "../shared/dom.mjs";
 import { settingField } from "../shared/field.mjs";
+import { linksOf } from "../shared/folders.mjs";
 import { count } from "../shared/numbers.mjs";
 import { thumbnails } from "../shared/thumbnails.mjs";
 import { meter } from "./charts.mjs";
@@ -151,7 +152,7 @@ async function readFolder(app, folder, shown, signal) {
   if (!folder) return null;
   try {
     /** @type {Dataset} */
-    const found = await app.api.get("datasets", { folder, count: shown }, signal);
+    const found = await app.api.get("datasets", { folder, count: shown, ...linksOf(app) }, signal);
     return found;
   } catch (error) {
     if (aborted(error)) throw error;

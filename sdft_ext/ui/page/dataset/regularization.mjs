@@ -2,6 +2,7 @@
 
 import { sentenceOf } from "../shared/api.mjs";
 import { button, debounced, el, keyed } from "../shared/dom.mjs";
+import { linksOf } from "../shared/folders.mjs";
 import { Poll } from "../shared/poll.mjs";
 import { drawingAdvice, regularizationRange } from "./recommended.mjs";
 import { RegularizationForm } from "./regularization_form.mjs";
@@ -143,7 +144,7 @@ function adviceFor(app, form, path) {
     if (!folder) return 0;
     try {
       /** @type {Dataset} */
-      const { pictures } = await app.api.get("datasets", { folder, count: 0 });
+      const { pictures } = await app.api.get("datasets", { folder, count: 0, ...linksOf(app) });
       return pictures;
     } catch {
       return 0; // the folder's own control says what is wrong with it

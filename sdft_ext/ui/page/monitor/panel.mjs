@@ -51,6 +51,8 @@ class MonitorPanel {
   #detail = null;
   /** @type {Status | null} */
   #status = null;
+  /** The run and the message that is shown. */
+  #told = "";
   /** The last line with a step's numbers. @type {Partial<LogLine>} */
   #last = {};
 
@@ -119,7 +121,7 @@ class MonitorPanel {
     this.#buttons.clear();
     this.#gridCard.hidden = true;
     this.#facts.textContent = "";
-    this.#message.hidden = true;
+    this.#tell("", "plain");
     this.#history.show(id, null);
     this.#follow();
     this.#poll.now();
@@ -191,10 +193,13 @@ class MonitorPanel {
     fill(this.#state, badge(status.state));
     this.#bar.set(status.step, status.total, status.state);
     this.#facts.textContent = progressText(status, this.#last);
-    this.#tell(status.message, status.state === "failed" ? "bad" : "plain");
-    if (resumable(status)) this.#leadOn(id, status.message);
+    const told = JSON.stringify([id, status.state, status.message]);
     this.#chart.draw();
     this.#buttons.draw(id, status, this.#detail);
+    if (told === this.#told) return; // the button in the message keeps the keyboard
+    this.#tell(status.message, status.state === "failed" ? "bad" : "plain");
+    if (resumable(status)) this.#leadOn(id, status.message);
+    this.#told = told;
   }
 
   /**
@@ -202,6 +207,7 @@ class MonitorPanel {
    * @param {"bad" | "plain"} kind
    */
   #tell(text, kind) {
+    this.#told = "";
     this.#message.hidden = !text;
     this.#message.textContent = text ?? "";
     this.#message.className = `sdft-notice sdft-${kind}`;

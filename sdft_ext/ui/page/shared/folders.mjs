@@ -13,6 +13,16 @@ import { count } from "./numbers.mjs";
  */
 
 /**
+ * Says where links in a folder may lead besides the folder itself: where the recipe says, so that what is shown is what is trained.
+ * @param {Pick<App, "draft">} app
+ * @returns {{ linked_folder?: string }}
+ */
+export function linksOf(app) {
+  const folder = app.draft.get("dataset.linked_folder");
+  return folder ? { linked_folder: String(folder) } : {};
+}
+
+/**
  * Lets the user pick a folder on the server's machine. Returns its path, or null.
  * @param {App} app
  * @param {string} from the folder to begin with

@@ -4,6 +4,7 @@ import { regularization } from "../dataset/regularization.mjs";
 import { aborted, sentenceOf } from "../shared/api.mjs";
 import { debounced, el, fill } from "../shared/dom.mjs";
 import { settingField } from "../shared/field.mjs";
+import { linksOf } from "../shared/folders.mjs";
 import { count } from "../shared/numbers.mjs";
 import { thumbnails } from "../shared/thumbnails.mjs";
 
@@ -49,7 +50,7 @@ export function contents(app, path, shown) {
     request = new AbortController();
     try {
       /** @type {Dataset} */
-      const found = await app.api.get("datasets", { folder: now, count: shown }, request.signal);
+      const found = await app.api.get("datasets", { folder: now, count: shown, ...linksOf(app) }, request.signal);
       fill(
         node,
         el("p.help", {}, `${count(found.pictures, "picture", "pictures")}, ${count(found.captions, "caption", "captions")}`),
