@@ -16,10 +16,11 @@ from ..formats.adapter_config import IN_METADATA
 from ..formats.kohya import BUNDLE, LoraFile, LoraLayer
 from ..formats.lora_names import KOHYA, is_text, same_layer, underscored
 from ..formats.lycoris import LABELS, MAGNITUDE, LycorisLayer, size
-from ..formats.tensor_file import PRECISIONS, TensorFile
+from ..formats.tensor_file import MAX_SHOWN, PRECISIONS, TensorFile
 from ..method.lowrank import approximated, resized
 from ..method.weight_deltas import difference
 from ..recipe import Precision
+from ..storage.text import printable
 from .files import Progress, ToolError, names_and_weights, new_file
 
 THREE = re.compile(
@@ -80,7 +81,7 @@ def resize(
     target = new_file(target)
     if not rank and not error:
         raise ToolError("Set a rank, an error, or both.")
-    file = kohya.read(source)
+    file = _read(source)
     parts = {name: [(layer, 1.0)] for name, layer in file.layers.items()}
     _refuse_dora(source, file)
     return _write(target, parts, file.metadata, Limit(rank, error), precision, new_word_tensors(source), progress)
@@ -103,7 +104,7 @@ def merge_loras(
     target = new_file(target)
     if len(files) < 2:
         raise ToolError("There is nothing to merge: name at least two LoRA files.")
-    read = [(path, kohya.read(path), weight) for path, weight in files]
+    read = [(path, _read(path), weight) for path, weight in files]
     unet = [{same_layer(name) for name in file.layers if not is_text(name)} for _, file, _ in read]
     if any(names and unet[0] and not names & unet[0] for names in unet[1:]):
         raise ToolError(
@@ -125,6 +126,20 @@ def merge_loras(
     bundle, notes = _merge_new_words([path for path, _, _ in read])
     made = _write(target, parts, metadata, Limit(rank, error), precision, bundle, progress)
     return replace(made, notes=notes)
+
+
+def _read(path: str | Path) -> LoraFile:
+    """Read a LoRA file. Raises ToolError where it has a layer under two names, of which programs use one or both."""
+    file = kohya.read(path)
+    names: dict[str, str] = {}
+    for name in file.layers:
+        other = names.setdefault(same_layer(name), name)
+        if other != name:
+            raise ToolError(
+                f"{path} has one layer under two names, {printable(other[:MAX_SHOWN])} and "
+                f"{printable(name[:MAX_SHOWN])}: programs use one or both of them. Save or download it again."
+            )
+    return file
 
 
 def _one_name_each(files: Sequence[LoraFile]) -> dict[str, str]:
