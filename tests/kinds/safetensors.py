@@ -202,7 +202,7 @@ EMBEDDINGS = [
 ]  # fmt: skip
 YAMLS = [
     ("that isn't YAML", "a: [\n"),
-    ("nested 5,000 deep", "a: " + "[" * 5000),
+    ("nested 1,500 deep", "a: " + "[" * 1500),
     ("with a date that doesn't exist", "a: 2001-99-99"),
     ("with a number of 5,000 digits", "a: " + "9" * 5000),
     ("with a tag of Python", "a: !!python/object/apply:os.system [true]"),

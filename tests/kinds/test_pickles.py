@@ -30,7 +30,7 @@ def test_the_kinds_are_many_and_their_witness_works(tmp_path):
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_a_pickle_is_judged_and_never_run(kind, tmp_path, capsys, monkeypatch):
     for module in (pickle_machine, pickles):
-        monkeypatch.setattr(module, "MAX_STEPS", 200_000)
+        monkeypatch.setattr(module, "MAX_STEPS", 60_000)
     path = made(kind, tmp_path)
     with bounded():
         try:
