@@ -20,11 +20,12 @@ from ..recipe import Recipe, RecipeError
 from ..recipe import file as recipe_file
 from ..recipe.rules import check_texts
 from ..run_folder.folder import new_folder
-from ..run_folder.lock import run_lock
+from ..run_folder.lock import RunLocked, run_lock
 from ..run_folder.log import Log
 from ..run_folder.repair import repair
 from ..train.loop import StepResult
 from ..train.processes import ALONE, Processes
+from ..watch.progress import Progress
 from ..watch.surroundings import memory_released
 from . import memory_mode
 from .changed_settings import change
@@ -76,16 +77,21 @@ def resume(
     quiet: bool = False,
     processes: Processes = ALONE,
 ) -> RunResult:
-    """Go on with a stopped or killed run as if it had never stopped. Raises as ``train``, and RunLocked.
+    """Go on with a stopped or killed run as if it had never stopped. Raises as ``train``. Where another program is
+    training it, nothing is done, and the outcome is a failure that says so.
 
     ``settings`` (``section.key=value``) change what the state doesn't depend on: the learning rate, saves, pictures.
     """
     folder = Path(folder)
-    with run_lock(folder), memory_released():
-        notes = repair(folder)
-        change(folder, settings)
-        recipe = recipe_file.read(folder / "recipe.yaml")
-        return Run(folder, recipe, control, host, quiet, processes, notes).go()
+    try:
+        with run_lock(folder), memory_released():
+            notes = repair(folder)
+            change(folder, settings)
+            recipe = recipe_file.read(folder / "recipe.yaml")
+            return Run(folder, recipe, control, host, quiet, processes, notes).go()
+    except RunLocked as error:
+        Progress(quiet=quiet).say(str(error))
+        return RunResult(folder, "failed", str(error))
 
 
 class Run:

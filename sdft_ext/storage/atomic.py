@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ def write(path: str | Path, writer: Callable[[Path], None]) -> None:
             error.errno, f"can't write {path}: {error.strerror or error}; free space or choose another folder"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it is there only where writing has failed, which is reported
+            temporary.unlink(missing_ok=True)
 
 
 def clear(folder: Path, stem: str = "*") -> None:

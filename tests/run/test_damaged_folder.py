@@ -20,6 +20,7 @@ from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import resume, train
 from sdft_ext.run.loan import stems
 from sdft_ext.run_folder import state
+from sdft_ext.run_folder.lock import run_lock
 from sdft_ext.run_folder.repair import repair
 from sdft_ext.run_folder.saves import INDEX, read_index
 from tests.analysis.images import fill, image, save
@@ -170,6 +171,19 @@ def test_facts_of_another_kind_are_computed_again(
 def test_garbage_in_the_log_is_passed_over(stopped: Path, whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open(stopped / "log.jsonl", "ab") as log:
         log.write(b'\xff\xfe\0garbage\n{"step": 1e400}\n{"step": true}\n')
+    assert resumed(stopped, capsys)[0] == OK and ends_alike(stopped, whole)
+
+
+def test_a_run_that_another_program_trains_is_left_alone(
+    stopped: Path, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (stopped / "status.json").read_bytes()
+    with run_lock(stopped):
+        result = resume(stopped, quiet=True)
+        assert (result.outcome, "is being trained by another program" in result.message) == ("failed", True)
+        code, said = resumed(stopped, capsys)
+        assert code != OK and said.count("is being trained by another program") == 1 and "Traceback" not in said
+    assert (stopped / "status.json").read_bytes() == before
     assert resumed(stopped, capsys)[0] == OK and ends_alike(stopped, whole)
 
 

@@ -136,8 +136,9 @@ class Queue(Story):
                     page.post(f"runs/{name}/resume")
                 promise(f"the run {name}", lambda name=name: self._is_run(runs, name))  # type: ignore[misc]
                 self._queued(runs, name)
-            waiting = page.get("runs")["queue"]
-            page.post("queue", ids=waiting[::-1])
+            while (found := page.get("runs"))["current"] is None and found["queue"]:
+                time.sleep(0.005)  # the queue's thread takes the first one
+            page.post("queue", ids=found["queue"][::-1])
             promise("the order", lambda: True)
             self._remember(page, folder, promise)
         states = {run: json_file.read_or(runs / run / "status.json", {}).get("state") for run in "abc"}
