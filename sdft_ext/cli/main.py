@@ -19,6 +19,8 @@ from . import tools as cli_tools
 from . import train as cli_train
 from .signals import FAILED, INTERRUPTED, OK, USAGE
 
+IN_THE_WAY = NotADirectoryError | FileExistsError
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.debug:
             traceback.print_exc()
         print(f"sdft: {_sentence(error)}", file=sys.stderr)
-        wrong_input = isinstance(error, FileNotFoundError) or (
+        wrong_input = isinstance(error, FileNotFoundError | IN_THE_WAY) or (
             isinstance(error, ValueError) and isinstance(error, SdftError)
         )
         return USAGE if wrong_input else FAILED
@@ -61,6 +63,8 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _sentence(error: Exception) -> str:
     """Return the message of an error; for an unexpected one, the type and how to see more."""
+    if isinstance(error, IN_THE_WAY) and error.filename:
+        return f"{error.filename}: a file is where a folder is needed. Choose another folder, or move the file away."
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}."
     if isinstance(error, SdftError | OSError):

@@ -16,7 +16,7 @@ from torch.profiler import record_function
 from ..control import RunControl
 from ..host.base import Host
 from ..host.standalone import StandaloneHost
-from ..recipe import Recipe, RecipeError
+from ..recipe import Recipe
 from ..recipe import file as recipe_file
 from ..recipe.rules import check_texts
 from ..run_folder.folder import new_folder
@@ -58,11 +58,7 @@ def train(
     """
     recipe_file.validate(recipe)
     check_texts(recipe)
-    if folder is None:
-        try:
-            folder = new_folder(Path(recipe.save.output).expanduser(), recipe.save.name)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise RecipeError(f"save.output is {recipe.save.output}, a file or below one: choose a folder.") from error
+    folder = new_folder(Path(recipe.save.output).expanduser(), recipe.save.name) if folder is None else folder
     recipe_file.write(folder / "recipe.yaml", recipe)
     with run_lock(folder), memory_released():
         return Run(folder, recipe, control, host, quiet, processes).go()

@@ -79,7 +79,7 @@ def test_a_caption_is_edited_and_undone_without_loss(kind, tmp_path, capsys):
         changed = [path for path in before if after.get(path) != before[path]]
         assert all(path.name in " ".join([*notes, *saved.notes, out, err]) for path in changed), saved
         assert not outside.exists() or outside.read_text() == "secret words"
-        for format in ("jsonl", "csv", "meta_lat"):
+        for format in ("jsonl", "meta_lat"):
             assert run(capsys, "captions", "export", folder, format, tmp_path / f"out.{format}")[0] == OK
             assert (tmp_path / f"out.{format}").read_bytes().decode("utf-8")
 
