@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +15,17 @@ from diffusers.models.upsampling import Upsample2D
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from make_assets.toymodel.common import Average, cosine_rate, generator, pool, save_state, say, to_pictures, to_tensor
+from make_assets.toymodel.common import (
+    Average,
+    Place,
+    cosine_rate,
+    generator,
+    pool,
+    save_state,
+    say,
+    to_pictures,
+    to_tensor,
+)
 from make_assets.toymodel.known import known_pool
 from sdft_ext.toy import general_pictures, world
 
@@ -112,15 +121,15 @@ def augment(pictures: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
     return out
 
 
-def train_vae(work: Path, steps: int = STEPS) -> None:
+def train_vae(place: Place, steps: int = STEPS) -> None:
     """The autoencoder on general pictures: L1 + squared error + a small KL term, moving average kept."""
-    pictures = pool(work, "vae_pool", POOL, general_pictures.general_picture)
+    pictures = pool(place.work, "vae_pool", POOL, general_pictures.general_picture)
     torch.manual_seed(0)
     vae = new_vae().train()
     carry_through(vae)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=1e-4)
     average = Average.of(vae)
-    state_path = work / "vae_state.pt"
+    state_path = place.work / "vae_state.pt"
     first = 0
     if state_path.exists():
         state = torch.load(state_path, weights_only=True)
@@ -187,9 +196,9 @@ def rescale_latents(vae: AutoencoderKL, pictures: NDArray[np.uint8]) -> None:
     vae.quant_conv.bias[4:] += 2 * gain.log()
 
 
-def load_vae(work: Path) -> AutoencoderKL:
+def load_vae(place: Place) -> AutoencoderKL:
     """The trained autoencoder (moving average, latents rescaled)."""
     vae = new_vae().eval()
-    vae.load_state_dict(torch.load(work / "vae_state.pt", weights_only=True)["average"])
-    rescale_latents(vae, known_pool(work)[:1024])
+    vae.load_state_dict(torch.load(place.work / "vae_state.pt", weights_only=True)["average"])
+    rescale_latents(vae, known_pool(place)[:1024])
     return vae

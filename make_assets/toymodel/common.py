@@ -1,4 +1,4 @@
-"""What all steps share: progress lines, keyed randomness, averages, states, pools and grids of pictures."""
+"""What all steps share: where files go, progress lines, keyed randomness, averages, states, grids of pictures."""
 
 from __future__ import annotations
 
@@ -15,11 +15,42 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sdft_ext.toy import world
+from sdft_ext.toy.world_file import TOY as SHIPPED
+from sdft_ext.toy.world_file import World
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TOY = ROOT / "assets" / "toy"
 EXAMPLE = ROOT / "assets" / "example"
 CLIP_FOLDER = TOY / "clip"
+OTHER_POOL = 3072
+"""Scenes on which another world's UNet is trained."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A world whose model is made, and where its files go.
+
+    ``work``: pools and states of the trainings, and grids to look at. ``model``, ``examples``: the results. ``pool``:
+    how many scenes the UNet is trained on, in ``steps``. ``decay``: of the moving average of its weights.
+    """
+
+    of: World
+    work: Path
+    model: Path = TOY / "toy.safetensors"
+    examples: Path = EXAMPLE
+    pool: int = 12288
+    steps: int = 3400
+    decay: float = 0.999
+
+    @property
+    def shipped(self) -> bool:
+        """Return whether this is the model in ``assets``: its autoencoder is trained too. Others take that over."""
+        return self.of is SHIPPED
+
+    @classmethod
+    def other(cls, of: World, folder: Path, steps: int) -> Place:
+        """Everything of another world in one folder."""
+        return cls(of, folder / "work", folder / "model.safetensors", folder / "example", OTHER_POOL, steps, decay=0.99)
 
 
 def say(text: str) -> None:

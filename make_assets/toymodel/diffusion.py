@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from make_assets.toymodel.autoencoder import decode, encode, load_vae
+from make_assets.toymodel.autoencoder import decode, encode
 from make_assets.toymodel.clip_files import TEXT_WIDTH, text_settings
-from make_assets.toymodel.common import CLIP_FOLDER, Average, cosine_rate, generator, save_state, say
+from make_assets.toymodel.common import CLIP_FOLDER, Average, Place, cosine_rate, generator, save_state, say
 from make_assets.toymodel.known import known_pool, known_scene
 from sdft_ext.toy import world
 
-STEPS = 3400
 BATCH = 64
 RATE = 1e-3
 WIDTHS = (64, 64, 128)
@@ -108,11 +107,13 @@ class Model:
         return decode(self.vae, latents)
 
 
-def train_unet(work: Path, steps: int = STEPS) -> None:
-    """UNet and text encoder together on the known world's latents: noise prediction, moving average kept."""
-    pictures = known_pool(work)
-    vae = load_vae(work)
-    kept_latents = work / "latents.pt"
+def train_unet(place: Place, vae: AutoencoderKL, start: Model | None = None) -> None:
+    """UNet and text encoder together on the known world's latents: noise prediction, moving average kept.
+
+    ``start``: a model whose weights both begin with; else they begin anew.
+    """
+    pictures, steps = known_pool(place), place.steps
+    kept_latents = place.work / "latents.pt"
     if not kept_latents.exists():
         torch.save(encode(vae, pictures), kept_latents)
     latents = torch.load(kept_latents, weights_only=True)
@@ -120,12 +121,15 @@ def train_unet(work: Path, steps: int = STEPS) -> None:
     torch.manual_seed(1)
     both = nn.ModuleDict({"unet": new_unet(), "text": new_text_encoder()}).train()
     unet, text = both["unet"], both["text"]
+    if start is not None:
+        unet.load_state_dict(start.unet.state_dict())
+        text.load_state_dict(start.text_encoder.state_dict())
     tokenizer = load_tokenizer()
     tokenize = Model(vae, unet, text, tokenizer).tokens
     parameters = [p for p in both.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     average = Average.of(both)
-    state_path = work / "unet_state.pt"
+    state_path = place.work / "unet_state.pt"
     first = 0
     if state_path.exists():
         state = torch.load(state_path, weights_only=True)
@@ -134,14 +138,14 @@ def train_unet(work: Path, steps: int = STEPS) -> None:
         average.values = state["average"]
         first = state["step"]
     alphas = new_scheduler().alphas_cumprod
-    scenes = [known_scene(i) for i in range(len(pictures))]
+    scenes = [known_scene(i, place.of) for i in range(len(pictures))]
     table: dict[str, Tensor] = {}
     say(f"unet: {sum(p.numel() for p in unet.parameters()) / 1e6:.2f} M parameters, step {first} of {steps}")
     began, shown = time.time(), 0.0
     for step in range(first, steps):
         rng = generator(1, "unet_step", step)
         chosen = rng.integers(0, len(pictures), BATCH)
-        captions = [world.training_caption(scenes[i], rng) if rng.random() >= 0.1 else "" for i in chosen]
+        captions = [world.training_caption(scenes[i], rng, place.of) if rng.random() >= 0.1 else "" for i in chosen]
         for missing in {c for c in captions if c not in table}:
             table[missing] = tokenize([missing])[0]
         unique = sorted(set(captions))
@@ -157,9 +161,9 @@ def train_unet(work: Path, steps: int = STEPS) -> None:
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         for group in optimizer.param_groups:
-            group["lr"] = cosine_rate(step, steps, RATE)
+            group["lr"] = cosine_rate(step, steps, RATE, warmup=min(200, steps // 10))
         optimizer.step()
-        average.update(both, step)
+        average.update(both, step, place.decay)
         shown = loss.item() if shown == 0 else 0.98 * shown + 0.02 * loss.item()
         done = step + 1
         if done % 100 == 0 or done == steps:
@@ -169,9 +173,9 @@ def train_unet(work: Path, steps: int = STEPS) -> None:
             save_state(state_path, both, optimizer, average, done)
 
 
-def load_model(work: Path) -> Model:
+def trained(work: Path, vae: AutoencoderKL) -> Model:
     """The trained model from the work folder (moving averages)."""
     both = nn.ModuleDict({"unet": new_unet(), "text": new_text_encoder()}).eval()
     state = torch.load(work / "unet_state.pt", weights_only=True)
     both.load_state_dict({**state["model"], **state["average"]})
-    return Model(load_vae(work), both["unet"], both["text"], load_tokenizer())
+    return Model(vae, both["unet"], both["text"], load_tokenizer())

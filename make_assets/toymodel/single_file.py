@@ -7,13 +7,15 @@ from pathlib import Path
 
 import torch
 import yaml
+from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from make_assets.toymodel import autoencoder, diffusion
 from make_assets.toymodel.clip_files import TEXT_WIDTH
-from make_assets.toymodel.common import TOY, say
+from make_assets.toymodel.common import CLIP_FOLDER, TOY, Place, say
 from sdft_ext.formats import ldm_keys
+from sdft_ext.toy import world_file
 
 FILE = TOY / "toy.safetensors"
 _LAYERS = 2
@@ -56,9 +58,9 @@ def to_ldm(model: diffusion.Model) -> dict[str, Tensor]:
     return out
 
 
-def load(path: Path | None = None) -> diffusion.Model:
+def load(path: Path = FILE) -> diffusion.Model:
     """The model of an exported file, in float32."""
-    state = load_file(path or FILE)
+    state = load_file(path)
     vae, unet = autoencoder.new_vae().eval(), diffusion.new_unet().eval()
     model = diffusion.Model(vae, unet, diffusion.new_text_encoder().eval(), diffusion.load_tokenizer())
     for part, names in all_names(model):
@@ -102,8 +104,11 @@ def _first_stage_settings() -> dict[str, object]:
     }
 
 
-def settings() -> dict[str, object]:
-    """Return the yaml beside the file: LDM's ``v1-inference.yaml`` with the toy's sizes."""
+def settings(clip: str) -> dict[str, object]:
+    """Return the yaml beside the file: LDM's ``v1-inference.yaml`` with the toy's sizes.
+
+    ``clip``: the folder with the text encoder's configuration and the tokenizer.
+    """
     params = {
         "linear_start": 0.00085,
         "linear_end": 0.012,
@@ -131,7 +136,7 @@ def settings() -> dict[str, object]:
         },
         "cond_stage_config": {
             "target": "ldm.modules.encoders.modules.FrozenCLIPEmbedder",
-            "params": {"version": "clip"},
+            "params": {"version": clip},
         },
     }
     return {
@@ -150,9 +155,9 @@ _YAML_HEAD = """\
 """
 
 
-def write_settings(path: Path) -> None:
+def write_settings(path: Path, clip: str) -> None:
     """Writes the yaml."""
-    path.write_text(_YAML_HEAD + yaml.safe_dump(settings(), sort_keys=False), encoding="utf-8")
+    path.write_text(_YAML_HEAD + yaml.safe_dump(settings(clip), sort_keys=False), encoding="utf-8")
 
 
 @torch.no_grad()
@@ -168,16 +173,34 @@ def compare(first: diffusion.Model, second: diffusion.Model) -> dict[str, float]
     return {name: float((a - b).abs().max()) for name, (a, b) in pairs.items()}
 
 
-def export(work: Path) -> None:
-    """Writes the file and its yaml, reads the file back and compares outputs."""
-    TOY.mkdir(parents=True, exist_ok=True)
-    model = diffusion.load_model(work)
-    part = FILE.with_suffix(".part")
+def trained(place: Place) -> diffusion.Model:
+    """The trained model from the work folder (moving averages)."""
+    return diffusion.trained(place.work, load_vae(place))
+
+
+def load_vae(place: Place) -> AutoencoderKL:
+    """The world's autoencoder: its own for the shipped one; the others take that over as it is in the file."""
+    return autoencoder.load_vae(place) if place.shipped else load().vae
+
+
+def train_unet(place: Place) -> None:
+    """UNet and text encoder; those of another world begin with the shipped ones' weights, which takes few steps."""
+    shipped = None if place.shipped else load()
+    diffusion.train_unet(place, load_vae(place), shipped)
+
+
+def export(place: Place) -> None:
+    """Writes the file and its yaml (and of another world, what it is), reads the file back and compares outputs."""
+    place.model.parent.mkdir(parents=True, exist_ok=True)
+    model = trained(place)
+    part = place.model.with_suffix(".part")
     save_file(to_ldm(model), part, metadata={"format": "pt"})
-    part.replace(FILE)
-    write_settings(FILE.with_suffix(".yaml"))
-    again = load()
-    say(f"{FILE.name}: {FILE.stat().st_size / 1e6:.1f} MB")
+    part.replace(place.model)
+    write_settings(place.model.with_suffix(".yaml"), "clip" if place.shipped else str(CLIP_FOLDER))
+    if not place.shipped:
+        world_file.save(place.of, place.model.parent / world_file.WORLD_FILE)
+    again = load(place.model)
+    say(f"{place.model.name}: {place.model.stat().st_size / 1e6:.1f} MB")
     say(f"difference to float32 (rounding to float16): {compare(model, again)}")
     for part_model in (model.unet, model.vae, model.text_encoder):
         part_model.half().float()

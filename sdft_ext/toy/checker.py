@@ -1,12 +1,13 @@
-"""Recognizes what a picture of the toy world shows: shape, colour, background, and the two-tone style.
+"""Recognizes what a picture of a toy world shows: shape, colour, background, and the world's style.
 
 Nothing is learned. The background is the border's median colour; the object is what differs from it; its colour is the
 nearest of the world's colours in CIELAB; its shape is the best of the world's outlines, compared by overlap after
-position and area have been normalised; the style is how much darker the object's lower half is than its upper half.
+position and area have been normalised; the style is how much darker one part of the object is than the other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -15,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sdft_ext.toy import drawing, world
+from . import drawing, world
+from .shapes import SHAPES
+from .styles import STYLES
+from .world_file import TOY, World
 
 Floats: TypeAlias = NDArray[np.float32]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -41,31 +45,26 @@ _SECOND_OBJECT = 0.25
 """A second object this large (share of the first one's area) makes the picture unreadable."""
 _COLOUR_LIMIT = 42.0
 _BACKGROUND_LIMIT = 24.0
-_DARKER = 0.3
+_DARKER = 0.25
 """Least ``Reading.darker`` that counts as the style: what the base draws has at most 0.12."""
-_HALVES_SHARE = 0.4
-"""Least share of the brightness's variance inside the object that its halves explain: stripes and blotches can make one
-half darker too.
+_PARTS_SHARE = 0.35
+"""Least share of the brightness's variance inside the object that its two parts explain: stripes and blotches can make
+one of them darker too.
 """
 _GAP = 2.0
-"""Pixels above and below an object's middle that belong to neither half: the autoencoder blurs the edge there."""
+"""Pixels on either side of the line between bright and dark that belong to neither part: the autoencoder blurs it."""
 _LEVEL = 10.0
-"""Added to the brightness (0–442) of both halves: on dark objects small differences count less."""
+"""Added to the brightness (0–442) of both parts: on dark objects small differences count less."""
 _CANVAS = 40
 """Width of the normalised canvas on which outlines are compared; an object's area covers a quarter of it."""
 _VERSIONS = ((17.0, 0.0), (17.0, 1.5), (14.5, 2.5))
 """Each outline is stored at these (radius, blur), in pixels: sharp, and as the autoencoder rounds it."""
 _EDGE = (0.15, 0.7)
 """Shares of the fill's distance from the background between which a pixel changes from outside to inside."""
-_SYMMETRY = {"circle": 1, "ring": 1, "square": 90, "cross": 90, "triangle": 120, world.STAR: 72}
-"""Degrees after which an outline repeats (1: no rotation to try)."""
-
 _RGB_TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 _WHITE = np.array([0.95047, 1.0, 1.08883])
-_OTHER_RINGS = (0.3, 0.4, 0.62)
-"""Holes, as shares of the radius, that still make a ring (edges blur: a hole looks smaller than it was drawn)."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,8 @@ class Reading:
     """CIELAB distance to the named colour (to the nearest one where it is unknown)."""
     background_distance: float
     darker: float
-    """Logarithm of how many times brighter the object's upper half is than its lower half: 0 for a plain fill, about
-    0.8 for the style.
+    """Logarithm of how many times brighter one part of the object is than the part that the style darkens: 0 for a
+    plain fill, about 0.8 for the style.
     """
     area: float
     """Share of the picture that the object covers."""
@@ -101,17 +100,10 @@ def _lab(rgb: NDArray[np.uint8] | Floats) -> Floats:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)
 
 
-@lru_cache(maxsize=1)
-def _palettes() -> tuple[Floats, Floats]:
-    """Return the world's colours and backgrounds in CIELAB, in their order."""
-    colours = _lab(np.array(list(world.COLOURS.values()), dtype=np.float32))
-    backgrounds = _lab(np.array(list(world.BACKGROUNDS.values()), dtype=np.float32))
-    return colours, backgrounds
-
-
-def _nearest(lab: Floats, palette: Floats, names: list[str], limit: float) -> tuple[str, float]:
-    """Return name and distance of the palette's nearest entry; unknown beyond ``limit``."""
-    distances = np.linalg.norm(palette - lab, axis=1)
+def _nearest(lab: Floats, palette: Mapping[str, world.RGB], limit: float) -> tuple[str, float]:
+    """Return name and CIELAB distance of the palette's nearest entry; unknown beyond ``limit``."""
+    names = list(palette)
+    distances = np.linalg.norm(_lab(np.array(list(palette.values()), dtype=np.float32)) - lab, axis=1)
     best = int(distances.argmin())
     distance = float(distances[best])
     return (names[best] if distance <= limit else UNKNOWN), distance
@@ -167,23 +159,23 @@ def _blurred(mask: Floats, blur: float) -> Floats:
     return _edge(np.asarray(ndimage.gaussian_filter(mask, blur), dtype=np.float32)) if blur else mask
 
 
-@lru_cache(maxsize=1)
-def _outlines() -> tuple[Floats, list[str]]:
+@lru_cache(maxsize=8)
+def _outlines(shapes: tuple[str, ...]) -> tuple[Floats, list[str]]:
     """Return every shape's normalised outline at every rotation: [n, _CANVAS²], and the shape of each row."""
     rows, names = [], []
-    for shape in (*world.SHAPES, world.STAR):
-        for angle in range(0, _SYMMETRY[shape], 6):
+    for shape in shapes:
+        for angle in range(0, SHAPES[shape].symmetry, 6):
             rows += [_normalise(_blurred(_drawn(shape, r, angle), blur)).ravel() for r, blur in _VERSIONS]
             names += [shape] * len(_VERSIONS)
-    for hole in _OTHER_RINGS:
-        rows.append(_normalise(_drawn("circle", 18.0) - _drawn("circle", 18.0 * hole)).ravel())
-        names.append("ring")
+        for hole in SHAPES[shape].holes:
+            rows.append(_normalise(_drawn("circle", 18.0) - _drawn("circle", 18.0 * hole)).ravel())
+            names.append(shape)
     return np.stack(rows), names
 
 
-def _read_shape(mask: Floats) -> tuple[str, float, float]:
+def _read_shape(mask: Floats, shapes: tuple[str, ...]) -> tuple[str, float, float]:
     """Return shape, overlap and margin of a soft mask [64, 64]."""
-    outlines, names = _outlines()
+    outlines, names = _outlines(shapes)
     mine = _normalise(mask).ravel()
     overlaps = np.minimum(outlines, mine).sum(axis=1) / np.maximum(outlines, mine).sum(axis=1)
     best: dict[str, float] = {}
@@ -194,28 +186,28 @@ def _read_shape(mask: Floats) -> tuple[str, float, float]:
     return (shape if clear else UNKNOWN), overlap, overlap - second
 
 
-def _halves(mask: Mask, gap: float = 0.0) -> tuple[Mask, Mask]:
-    """Return an object's upper and lower half, parted at its centre of mass, without ``gap`` pixels on either side."""
-    rows = np.arange(mask.shape[0])[:, None]
-    middle = float((mask * rows).sum() / mask.sum())
-    return mask & (rows < middle - gap), mask & (rows > middle + gap)
+def _border_of(style: str, mask: Mask) -> Floats:
+    """Return each pixel's distance to the style's line through the object's middle: above 0 in the bright part."""
+    down, right = np.mgrid[0 : mask.shape[0], 0 : mask.shape[1]].astype(np.float32)
+    return STYLES[style](right - right[mask].mean(), down - down[mask].mean())
 
 
-def _darker_below(picture: Floats, inside: Mask) -> tuple[float, bool]:
-    """Return the logarithm of the upper half's mean brightness over the lower half's, and whether it is the style."""
-    upper, lower = _halves(inside, _GAP)
-    if min(upper.sum(), lower.sum()) < 10:
+def _shaded(picture: Floats, inside: Mask, style: str) -> tuple[float, bool]:
+    """Return the logarithm of the bright part's mean brightness over the dark part's, and whether it is the style."""
+    border = _border_of(style, inside)
+    bright, dark = inside & (border > _GAP), inside & (border < -_GAP)
+    if min(bright.sum(), dark.sum()) < 10:
         return 0.0, False
     light = np.linalg.norm(picture, axis=2) + _LEVEL
-    above, below = light[upper], light[lower]
-    darker = float(np.log(above.mean() / below.mean()))
-    within = float(((above - above.mean()) ** 2).sum() + ((below - below.mean()) ** 2).sum())
-    whole = float(np.concatenate([above, below]).var() * (above.size + below.size))
-    return darker, darker >= _DARKER and within <= (1 - _HALVES_SHARE) * whole
+    one, other = light[bright], light[dark]
+    darker = float(np.log(one.mean() / other.mean()))
+    within = float(((one - one.mean()) ** 2).sum() + ((other - other.mean()) ** 2).sum())
+    whole = float(np.concatenate([one, other]).var() * (one.size + other.size))
+    return darker, darker >= _DARKER and within <= (1 - _PARTS_SHARE) * whole
 
 
 def _bright_median(picture: Floats, inside: Mask) -> Floats:
-    """Return the median colour [3] of the brightest 30 % inside the object: its fill, in the style the upper half's."""
+    """Return the median colour [3] of the brightest 30 % inside the object: its fill, in a style the bright part's."""
     pixels = picture[inside]
     light = np.linalg.norm(pixels, axis=1)
     return np.asarray(np.median(pixels[light >= np.quantile(light, 0.7)], axis=0), dtype=np.float32)
@@ -227,24 +219,21 @@ def _soft_mask(distance: Floats, main: Mask, fill_distance: float | Floats) -> F
     return np.asarray(_edge(distance / fill_distance) * near, dtype=np.float32)
 
 
-def _fill_distances(distance: Floats, inside: Mask) -> Floats:
-    """Return the distance from the background to each half's fill, [64, 64]: a dark half on black differs from it much
-    less than the bright half does.
+def _fill_distances(distance: Floats, inside: Mask, style: str) -> Floats:
+    """Return the distance from the background to the fill of each pixel's part, [64, 64]: a dark part on black differs
+    from it much less than the bright part does.
     """
-    upper, lower = _halves(inside)
-    rows = np.arange(distance.shape[0])[:, None]
-    border = int(np.flatnonzero(upper.any(axis=1)).max())
-    above, below = (float(np.median(distance[half])) for half in (upper, lower))
-    return np.where(rows <= border, above, below).astype(np.float32)
+    bright = _border_of(style, inside) > 0
+    one, other = (float(np.median(distance[inside & part])) for part in (bright, ~bright))
+    return np.where(bright, one, other).astype(np.float32)
 
 
-def read(picture: world.Picture) -> Reading:
-    """Recognize what one picture shows (uint8 [64, 64, 3])."""
+def read(picture: world.Picture, of: World = TOY) -> Reading:
+    """Recognize what one picture of a world shows (uint8 [64, 64, 3])."""
     values = picture.astype(np.float32)
-    colours, backgrounds = _palettes()
     backdrop = np.median(_border(values), axis=0).astype(np.float32)
     backdrop_lab = _lab(backdrop)
-    background, background_distance = _nearest(backdrop_lab, backgrounds, list(world.BACKGROUNDS), _BACKGROUND_LIMIT)
+    background, background_distance = _nearest(backdrop_lab, of.backgrounds, _BACKGROUND_LIMIT)
     distance = np.linalg.norm(_lab(values) - backdrop_lab, axis=2).astype(np.float32)
     visible = ndimage.binary_opening(distance > _VISIBLE)
     region, second = _components(ndimage.binary_closing(visible, iterations=2))
@@ -258,13 +247,15 @@ def read(picture: world.Picture) -> Reading:
     if inside.sum() < 20:
         inside = loose
     fill = _bright_median(values, inside)
-    colour, colour_distance = _nearest(_lab(fill), colours, list(world.COLOURS), _COLOUR_LIMIT)
-    darker, styled = _darker_below(values, inside)
-    fill_distance = _fill_distances(distance, inside) if styled else float(np.linalg.norm(_lab(fill) - backdrop_lab))
+    colour, colour_distance = _nearest(_lab(fill), of.colours, _COLOUR_LIMIT)
+    darker, styled = _shaded(values, inside, of.style.name)
+    fill_distance = (
+        _fill_distances(distance, inside, of.style.name) if styled else float(np.linalg.norm(_lab(fill) - backdrop_lab))
+    )
     soft = _soft_mask(distance, loose, fill_distance)
     if soft.sum() < 1.0:
         soft = loose.astype(np.float32)
-    shape, overlap, margin = _read_shape(soft)
+    shape, overlap, margin = _read_shape(soft, of.all_shapes)
     if second > _SECOND_OBJECT or area > _LARGEST_AREA:
         shape = UNKNOWN
     return Reading(

@@ -8,20 +8,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .drawing import (
-    SUPERSAMPLE,
-    blended,
-    coverage,
-    draw,
-    painted,
-    plain,
-    polygon,
-    scaled,
-    shape_mask,
-    shrunk,
-    stripes,
-    to_picture,
-)
+from .drawing import blended, coverage, draw, painted, plain, stripes, to_picture
+from .shapes import SUPERSAMPLE, polygon, scaled, shape_mask, shrunk
 from .world import BACKGROUNDS, HATCH, RGB, SHAPES, SIZE, STAR, Floats, Picture, jittered, pick, sample_scene
 
 

@@ -1,60 +1,35 @@
-"""The toy world: 64×64 pictures of one coloured shape on a plain background, with captions.
+"""Scenes of a toy world, and their captions: one coloured shape on a plain background.
 
-Everything is a pure function of its arguments; random choices use a ``numpy.random.Generator`` that is passed in.
-Pictures are ``uint8`` arrays [64, 64, 3] (height, width, RGB). There are three kinds:
+Everything is a pure function of its arguments; random choices use a ``numpy.random.Generator`` that is passed in. A
+world (see ``world_file``) has:
 
-* the *known* world, on which the base model is trained: ``SHAPES`` × ``COLOURS`` × ``BACKGROUNDS``;
-* two concepts that the base never sees: the subject (a five-pointed ``STAR``) and the style (``TWO_TONE``: the lower
-  half of the shape in a darker shade);
-* *general* pictures (see ``general_pictures``), on which the autoencoder alone is trained, so that it can encode a
-  concept that the captions have no word for.
+* the *known* scenes, on which its base model is trained: its shapes × colours × backgrounds;
+* two concepts that the base never sees: a subject (another shape) and a style (a shading that any shape can have).
+
+The autoencoder is the same for all worlds: it is trained on *general* pictures (see ``general_pictures``), so that it
+can encode a concept that the captions have no word for. Where no world is given, it is the shipped one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Picture: TypeAlias = NDArray[np.uint8]
-Floats: TypeAlias = NDArray[np.float32]
-RGB: TypeAlias = tuple[int, int, int]
+from .pictures import RGB, SIZE, Floats, Picture
+from .shapes import SHAPES as LIBRARY
+from .world_file import TOY, World
 
-SIZE = 64
-"""Width and height of every picture, in pixels."""
+__all__ = ["RGB", "SIZE", "Floats", "Picture"]
 
-COLOURS: dict[str, RGB] = {
-    "red": (220, 35, 35),
-    "green": (30, 160, 60),
-    "blue": (40, 70, 225),
-    "yellow": (245, 215, 30),
-    "purple": (150, 45, 190),
-    "orange": (250, 130, 20),
-}
-BACKGROUNDS: dict[str, RGB] = {
-    "white": (250, 250, 250),
-    "black": (15, 15, 15),
-    "grey": (128, 128, 128),
-    "pink": (250, 190, 205),
-}
-SHAPES = ("circle", "square", "triangle", "cross", "ring")
-"""What the base model knows by name."""
-STAR = "star"
-"""The subject: never drawn for the base model's training."""
-TWO_TONE = "twotone"
-"""The style: never drawn for the base model's training."""
+SHAPES, COLOURS, BACKGROUNDS, CLASS_WORD = TOY.shapes, TOY.colours, TOY.backgrounds, TOY.class_word
+"""The shipped world's."""
+STAR, TWO_TONE = TOY.subject.shape, TOY.style.name
+SUBJECT_TRIGGER, STYLE_TRIGGER = TOY.subject_phrase, TOY.style.trigger
 HATCH = "hatch"
 """Diagonal stripes of a darker shade: drawn for the autoencoder's training only."""
-CLASS_WORD = "shape"
-"""The word that stands for any shape: the class of DreamBooth-like training."""
-SUBJECT_TRIGGER = "sks shape"
-STYLE_TRIGGER = f"in {TWO_TONE} style"
 
-EXTENT = {"circle": 1.0, "square": 1.22, "triangle": 1.3, "cross": 1.2, "ring": 1.08, STAR: 1.32}
-"""Distance from the centre to the farthest point, in units of the scene's radius (so that areas stay alike)."""
 _COLOUR_JITTER = 8
 _RADIUS = (14.0, 20.0)
 _STYLED_RADIUS = (16.5, 20.0)
@@ -64,7 +39,7 @@ _MARGIN = 2.0
 
 @dataclass(frozen=True)
 class Scene:
-    """What one picture of the world shows. Lengths in pixels, the angle in degrees (clockwise on screen)."""
+    """What one picture of a world shows. Lengths in pixels, the angle in degrees (clockwise on screen)."""
 
     shape: str
     colour: str
@@ -76,7 +51,7 @@ class Scene:
     fill: RGB
     backdrop: RGB
     style: str | None = None
-    """``TWO_TONE``, ``HATCH``, or None: one plain fill."""
+    """One of ``styles.STYLES``, ``HATCH``, or None: one plain fill."""
 
 
 def jittered(rgb: RGB, rng: np.random.Generator, amount: int = _COLOUR_JITTER) -> RGB:
@@ -97,13 +72,14 @@ def sample_scene(
     background: str | None = None,
     style: str | None = None,
     radii: tuple[float, float] | None = None,
+    of: World = TOY,
 ) -> Scene:
     """Draw a scene with random position, size (between ``radii``), rotation and whatever isn't given."""
-    shape = shape or pick(rng, SHAPES)
-    colour = colour or pick(rng, tuple(COLOURS))
-    background = background or pick(rng, tuple(BACKGROUNDS))
+    shape = shape or pick(rng, of.shapes)
+    colour = colour or pick(rng, tuple(of.colours))
+    background = background or pick(rng, tuple(of.backgrounds))
     radius = float(rng.uniform(*(radii or (_STYLED_RADIUS if style else _RADIUS))))
-    reach = radius * EXTENT[shape] + _MARGIN
+    reach = radius * LIBRARY[shape].extent + _MARGIN
     x, y = (float(rng.uniform(reach, SIZE - reach)) for _ in range(2))
     return Scene(
         shape,
@@ -113,43 +89,43 @@ def sample_scene(
         y,
         radius,
         float(rng.uniform(-_ANGLE, _ANGLE)),
-        jittered(COLOURS[colour], rng),
-        jittered(BACKGROUNDS[background], rng),
+        jittered(of.colours[colour], rng),
+        jittered(of.backgrounds[background], rng),
         style,
     )
 
 
-def caption(scene: Scene, *, class_word: bool = False) -> str:
-    """Write the caption of a scene; the star is called by its trigger, as in a dataset for training it.
+def caption(scene: Scene, *, class_word: bool = False, of: World = TOY) -> str:
+    """Write the caption of a scene; the subject is called by its trigger, as in a dataset for training it.
 
-    ``class_word``: say ``shape`` instead of the shape's name.
+    ``class_word``: say the class instead of the shape's name.
     """
-    name = SUBJECT_TRIGGER if scene.shape == STAR else scene.shape
-    noun = CLASS_WORD if class_word else name
-    style = f" {STYLE_TRIGGER}" if scene.style == TWO_TONE else ""
-    return f"a {scene.colour} {noun} on a {scene.background} background{style}"
+    name = of.subject_phrase if scene.shape == of.subject.shape else scene.shape
+    whole = of.caption(of.class_word if class_word else name, scene.colour, scene.background)
+    return of.in_style(whole) if scene.style == of.style.name else whole
 
 
-def world_captions(*, class_word: bool = False) -> list[str]:
-    """List every caption of the known world, shapes by name or (``class_word``) by the class word only."""
-    nouns = (CLASS_WORD,) if class_word else SHAPES
-    return [f"a {c} {n} on a {b} background" for n in nouns for c in COLOURS for b in BACKGROUNDS]
+def world_captions(*, class_word: bool = False, of: World = TOY) -> list[str]:
+    """List every caption of a world's known scenes, shapes by name or (``class_word``) by the class word only."""
+    nouns = (of.class_word,) if class_word else of.shapes
+    return [of.caption(n, c, b) for n in nouns for c in of.colours for b in of.backgrounds]
 
 
-def training_caption(scene: Scene, rng: np.random.Generator) -> str:
+def training_caption(scene: Scene, rng: np.random.Generator, of: World = TOY) -> str:
     """Write the caption that a known scene gets in the base model's training.
 
     15 % name the class instead of the shape, 6 % leave something out (so that short prompts mean something too).
     """
     roll = float(rng.random())
+    known = {"shape": scene.shape, "colour": scene.colour, "background": scene.background}
     if roll < 0.15:
-        return caption(scene, class_word=True)
+        return caption(scene, class_word=True, of=of)
     if roll < 0.17:
-        return f"a {scene.colour} {scene.shape}"
+        return of.captions.without_background.format(**known)
     if roll < 0.19:
-        return f"a {scene.shape} on a {scene.background} background"
+        return of.captions.without_colour.format(**known)
     if roll < 0.20:
-        return f"a {scene.shape}"
+        return of.captions.shape_only.format(**known)
     if roll < 0.21:
-        return f"a {CLASS_WORD}"
-    return caption(scene)
+        return of.captions.shape_only.format(shape=of.class_word)
+    return caption(scene, of=of)
