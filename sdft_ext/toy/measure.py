@@ -75,14 +75,24 @@ def base_quality(pictures: Sequence[world.Picture], captions: Sequence[str], of:
     return {"colour": _share(colour), "background": _share(background), "shape": _share(shape)}
 
 
+def shows_subject(reading: checker.Reading, of: World = TOY) -> bool:
+    """Return whether the picture shows the world's subject."""
+    return reading.shape == of.subject.shape
+
+
+def shows_style(reading: checker.Reading) -> bool:
+    """Return whether the picture shows the style of the world that it was read in."""
+    return reading.styled
+
+
 def concept_learned(pictures: Sequence[world.Picture], concept: str | None = None, of: World = TOY) -> float:
     """Return the share of pictures that show the concept: the world's style, by its name, or else its subject."""
     if concept not in (None, of.subject.shape, of.style.name):
         raise ValueError(f"{concept!r} is no concept of the world {of.name}")
     readings = read_all(pictures, of)
     if concept == of.style.name:
-        return _share([reading.styled for reading in readings])
-    return _share([reading.shape == of.subject.shape for reading in readings])
+        return _share([shows_style(reading) for reading in readings])
+    return _share([shows_subject(reading, of) for reading in readings])
 
 
 def bleeding(
