@@ -107,6 +107,16 @@ class Model:
         return decode(self.vae, latents)
 
 
+def _parts(start: Model | None) -> nn.ModuleDict:
+    """The UNet and the text encoder to train: new ones, or with the weights of ``start``."""
+    torch.manual_seed(1)
+    both = nn.ModuleDict({"unet": new_unet(), "text": new_text_encoder()}).train()
+    if start is not None:
+        both["unet"].load_state_dict(start.unet.state_dict())
+        both["text"].load_state_dict(start.text_encoder.state_dict())
+    return both
+
+
 def train_unet(place: Place, vae: AutoencoderKL, start: Model | None = None) -> None:
     """UNet and text encoder together on the known world's latents: noise prediction, moving average kept.
 
@@ -118,12 +128,8 @@ def train_unet(place: Place, vae: AutoencoderKL, start: Model | None = None) -> 
         torch.save(encode(vae, pictures), kept_latents)
     latents = torch.load(kept_latents, weights_only=True)
     say(f"latents: mean {latents.mean():.3f}, deviation {latents.std():.3f}")
-    torch.manual_seed(1)
-    both = nn.ModuleDict({"unet": new_unet(), "text": new_text_encoder()}).train()
+    both = _parts(start)
     unet, text = both["unet"], both["text"]
-    if start is not None:
-        unet.load_state_dict(start.unet.state_dict())
-        text.load_state_dict(start.text_encoder.state_dict())
     tokenizer = load_tokenizer()
     tokenize = Model(vae, unet, text, tokenizer).tokens
     parameters = [p for p in both.parameters() if p.requires_grad]
