@@ -29,7 +29,7 @@ from make_assets.toymodel.common import Place  # noqa: E402
 from sdft_ext.toy import world_file  # noqa: E402
 
 OTHER_STEPS = 400
-"""Steps of another world's UNet: see docs/toy-worlds.md for what they teach."""
+"""Steps of another world's UNet, which begins with the shipped weights."""
 
 
 def main(argv: list[str] | None = None) -> None:
