@@ -178,3 +178,10 @@ def test_the_command_makes_a_model_of_another_world(tmp_path: Path, monkeypatch:
         assert not any(words in caption for caption in recipe.watch.bleeding_prompts)
     with pytest.raises(SystemExit):
         make_toy_model.main(["--world", "signs", "--work", str(made), "vae"])
+
+
+@needs_the_toy
+def test_the_demonstration_of_a_world_that_was_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo.main(["--world", str(tmp_path / "signs"), "--out", str(tmp_path / "run")]) == 2
+    assert "There is no world" in capsys.readouterr().err
+    assert list((tmp_path / "run").iterdir()) == []
