@@ -159,7 +159,7 @@ def _rgb(values: Any) -> RGB:
 
 
 def _problems(world: World) -> list[str]:
-    """Say what doesn't go together, in sentences without a full stop."""
+    """List what doesn't go together, in sentences without a full stop."""
     found = [
         f"there is no shape {name!r} (only {', '.join(SHAPES)})" for name in world.all_shapes if name not in SHAPES
     ]
@@ -177,7 +177,7 @@ def _problems(world: World) -> list[str]:
 
 
 def _template_problems(captions: Captions) -> list[str]:
-    """Say which templates lack a field, or have one that isn't theirs."""
+    """List the templates that lack a field, or have one that isn't theirs."""
     needed = {
         "whole": {"colour", "shape", "background"},
         "without_background": {"colour", "shape"},
@@ -196,7 +196,7 @@ def _template_problems(captions: Captions) -> list[str]:
 
 
 def _word_problems(world: World) -> list[str]:
-    """Say where words can't be told apart in captions: every name must be one word that stands for one thing."""
+    """List the words that would be ambiguous in captions: every name must be one word that stands for one thing."""
     given = [*world.all_shapes, *world.colours, *world.backgrounds, world.class_word]
     found = [f"{word!r} must be a single word in small letters" for word in given if not re.fullmatch("[a-z]+", word)]
     found += [f"{word!r} stands for two things" for word in dict.fromkeys(given) if given.count(word) > 1]
