@@ -111,7 +111,7 @@ def opened(data: Path, folder: Path) -> Iterator[Page]:
 class Queue(Story):
     """Runs started, reordered, removed and resumed; a folder that is remembered."""
 
-    name, sample = "queue", 9
+    name, sample = "queue", 40
 
     def __init__(self, data: Path) -> None:
         self.data = data

@@ -48,7 +48,7 @@ SIZES = (("down", (4, 32)), ("up", (32, 4)))
 class Training(Story):
     """A run with a save every two steps, states and a control picture; it is resumed after the fault."""
 
-    name, sample = "training", 97
+    name, sample = "training", 230
 
     def __init__(self, data: Path, *settings: str) -> None:
         more = ("save.every=2", "save.keep_last=2", "save.state_every=2", 'watch.concept_prompts=["a sks cat"]')
@@ -128,7 +128,7 @@ class Captions(Story):
 class Tools(Story):
     """LoRA files merged, resized and extracted, checkpoints merged and converted; never over a file that exists."""
 
-    name, sample = "tools", 29
+    name, sample = "tools", 150
 
     def __init__(self, data: Path) -> None:
         self.base = data / "base.safetensors"

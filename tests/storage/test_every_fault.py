@@ -84,7 +84,7 @@ def test_nothing_is_lost_whichever_call_fails(name: str, stories: dict[str, Stor
     story = stories[name]
     tried = Tried(story, tmp_path)
     tried.every(story.sample, random.Random(name).randint(1, story.sample))
-    assert tried.hits > 3
+    assert tried.hits >= 3
 
 
 def test_every_story_is_tried(stories: dict[str, Story]) -> None:
