@@ -87,6 +87,7 @@ class Checkpoints:
         for folder in (session.folder, *(path for path in session.folder.rglob("*") if path.is_dir())):
             atomic.clear(folder)
         exports.saves.clear()
+        state.remove_unfinished(session.folder / "state")
         found = state.read_last(session.folder / "state", notes.append)
         done, tree = found or (0, None)
         if tree is None:

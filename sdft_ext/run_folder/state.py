@@ -16,6 +16,7 @@ import re
 import shutil
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,12 @@ from ..storage import json_file
 KEEP = 2
 """States kept: the newest, and the one before in case the newest is damaged."""
 TENSORS, VALUES = "tensors.safetensors", "state.json"
-_NAME = re.compile(r"step-(\d+)|\.step-(\d+)\.old")
+_NAME = re.compile(r"step-(\d+)|\.step-(\d+)\.old", re.ASCII)
+_UNFINISHED = re.compile(r"\.step-\d+\.tmp", re.ASCII)
+
+
+_NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+"""A part of a state is missing, or something else has its name."""
 
 
 class StateError(SdftError, ValueError):
@@ -43,8 +49,9 @@ def write(folder: Path, step: int, tree: Mapping[str, Any]) -> Path:
     all.
 
     It is written tensor by tensor, so that a whole model's weights and optimizer state are never copied in memory.
-    Older states are deleted when the new one is complete. Raises OSError that names the folder where it can't be
-    written; the existing states stay then.
+    When the new one is complete, older states are deleted, and so is what is left of later ones: damaged ones, which
+    the run couldn't go on from, and unfinished ones. Raises OSError that names the folder where it can't be written;
+    the existing states stay then.
     """
     target, temporary, replaced = (
         folder / name.format(step) for name in ("step-{:06d}", ".step-{:06d}.tmp", ".step-{:06d}.old")
@@ -73,7 +80,10 @@ def write(folder: Path, step: int, tree: Mapping[str, Any]) -> Path:
             f"can't write the state {target}: {error.strerror or error}; free space or make the folder writable"
         ) from error
     shutil.rmtree(replaced, ignore_errors=True)
+    for later in [path for path in states(folder) if step_of(path) > step]:
+        _remove(later)
     remove_old(folder, step)
+    remove_unfinished(folder)
     return target
 
 
@@ -128,7 +138,7 @@ def read(path: Path) -> tuple[int, dict[str, Any]]:
         )
         if sound:
             return step, _unflatten(values, load_file(path / TENSORS))
-    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError, FileNotFoundError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError, *_NOT_THERE) as error:
         raise StateError(f"The state {path} is damaged ({error or type(error).__name__}).") from error
     raise StateError(f"The state {path} is damaged (its checksums don't agree).")
 
@@ -142,10 +152,26 @@ def remove_old(folder: Path, step: int) -> None:
     """Delete older states than that of ``step``, so that ``KEEP`` are left.
 
     A resumed run calls it too: it may have been killed just before the older ones were deleted. Later states exist only
-    where they couldn't be read; the run comes to their steps again and replaces them.
+    where they couldn't be read; they stay until the run has written its next one.
     """
     for old in [path for path in states(folder) if _order(path)[0] <= step][:-KEEP]:
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete states that a killed program left half written: each may take as much of the disk as a whole one."""
+    for path in folder.glob(".step-*.tmp"):
+        if _UNFINISHED.fullmatch(path.name):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Delete a state's folder, or the file or link that has its name; one that can't be deleted stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _flush(path: Path) -> None:

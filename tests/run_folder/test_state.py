@@ -225,6 +225,32 @@ def test_a_damaged_state_is_passed_over_for_the_one_before(how, tmp_path):
     assert state.read_last(tmp_path)[0] == 20
 
 
+def test_two_states_are_left_whatever_was_damaged_or_unfinished(tmp_path):
+    """The run goes on from step 20, and writes its states at other steps than before, as those by the time do."""
+    for step in (10, 20, 30):
+        state.write(tmp_path, step, {"weight": torch.full((8,), float(step))})
+    damage(tmp_path / "step-000030", "one bit")
+    (tmp_path / "step-000031").write_bytes(b"a file")
+    for name in (".step-000031.tmp", ".step-000007.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / state.TENSORS).write_bytes(b"half")
+    assert state.read_last(tmp_path)[0] == 20
+    state.write(tmp_path, 25, {"weight": torch.full((8,), 25.0)})
+    assert sorted(os.listdir(tmp_path)) == ["step-000020", "step-000025"]
+    state.write(tmp_path, 33, {"weight": torch.full((8,), 33.0)})
+    damage(tmp_path / "step-000033", "tensors cut")
+    assert state.read_last(tmp_path)[0] == 25, "the one before is whole"
+
+
+@pytest.mark.parametrize("name", [state.TENSORS, state.VALUES])
+def test_a_folder_in_the_place_of_a_states_file_is_a_damaged_state(name, tmp_path):
+    for step in (10, 20):
+        state.write(tmp_path, step, {"weight": torch.full((8,), float(step))})
+    (tmp_path / "step-000020" / name).unlink()
+    (tmp_path / "step-000020" / name).mkdir()
+    assert state.read_last(tmp_path)[0] == 10
+
+
 def test_none_is_a_new_beginning_and_all_damaged_are_refused(tmp_path):
     assert state.read_last(tmp_path / "missing") is None
     for step in (10, 20):
