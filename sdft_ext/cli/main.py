@@ -17,7 +17,7 @@ from . import captions as cli_captions
 from . import dataset as cli_dataset
 from . import tools as cli_tools
 from . import train as cli_train
-from .signals import FAILED, INTERRUPTED, OK, USAGE
+from .signals import FAILED, INTERRUPTED, OK, USAGE, say
 
 IN_THE_WAY = NotADirectoryError | FileExistsError
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        print("sdft: interrupted.", file=sys.stderr)
+        say("sdft: interrupted.", sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader has closed the pipe (recipe | head): that is no error, and Python must not flush into it again.
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             traceback.print_exc()
-        print(f"sdft: {_sentence(error)}", file=sys.stderr)
+        say(f"sdft: {_sentence(error)}", sys.stderr)
         wrong_input = isinstance(error, FileNotFoundError | IN_THE_WAY) or (
             isinstance(error, ValueError) and isinstance(error, SdftError)
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -22,6 +23,27 @@ HANGUPS = [getattr(signal, name) for name in ("SIGHUP", "SIGBREAK") if hasattr(s
 """Signals of a closed terminal; on Windows, of the console's close event, which leaves five seconds."""
 
 
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line to ``stream`` (stdout). One whose terminal is closed, or whose reader has gone, discards it, and all
+    that follows: a command's exit code tells how the command itself ended.
+    """
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        if error.errno not in (errno.EIO, errno.EPIPE):
+            raise
+        _discard([stream.fileno()])
+
+
+def _discard(outputs: Iterable[int]) -> None:
+    """Send what is written to these descriptors nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for number in outputs:
+        os.dup2(null, number)
+    os.close(null)
+
+
 def on_hangup(stop: Callable[[], None]) -> dict[int, Any]:
     """Call ``stop`` when the terminal is closed, unless that is ignored (``nohup``); return the handlers before.
 
@@ -30,10 +52,7 @@ def on_hangup(stop: Callable[[], None]) -> dict[int, Any]:
     terminals = [stream.fileno() for stream in (sys.stdout, sys.stderr) if _is_terminal(stream)]
 
     def hung_up(_number: int, _frame: FrameType | None) -> None:
-        null = os.open(os.devnull, os.O_WRONLY)
-        for number in terminals:
-            os.dup2(null, number)
-        os.close(null)
+        _discard(terminals)
         stop()
 
     found = [number for number in HANGUPS if signal.getsignal(number) is not signal.SIG_IGN]
@@ -51,23 +70,26 @@ def _is_terminal(stream: TextIO | None) -> bool:
 def stopped_by_signals(message: str, repeated: float = 0.0) -> Iterator[RunControl]:
     """Give a control that Ctrl-C, SIGTERM or a closed terminal stops, printing ``message``.
 
-    A second Ctrl-C or SIGTERM aborts. A launcher may pass on a signal that the terminal has sent already: within
-    ``repeated`` seconds, both count as one.
+    A second Ctrl-C or SIGTERM aborts; one that comes with a closed terminal's signal, as when a session is ended, is
+    the first. A launcher may pass on a signal that the terminal has sent already: within ``repeated`` seconds, both
+    count as one.
     """
     from ..control import RunControl
 
-    control, asked = RunControl(), 0.0
+    control = RunControl()
+    asked: float | None = None
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         nonlocal asked
-        if control.stopping:
+        if asked is not None:
             if time.monotonic() - asked < repeated:
                 return
             raise KeyboardInterrupt
         asked = time.monotonic()
-        if message:
-            print(f"\n{message}", file=sys.stderr)
         control.stop()
+        if message:
+            with suppress(RuntimeError):  # the signal came while a line was being written there
+                say(f"\n{message}", sys.stderr)
 
     before: dict[int, Any] = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     before |= on_hangup(control.stop)

@@ -12,7 +12,7 @@ from ..recipe import MethodName, Recipe, RecipeError, presets
 from ..recipe import file as recipe_file
 from ..recipe.advice import advice
 from ..recipe.docs import help_text, markdown
-from .signals import FAILED, INTERRUPTED, OK, stopped_by_signals
+from .signals import FAILED, INTERRUPTED, OK, say, stopped_by_signals
 
 if TYPE_CHECKING:
     from ..control import RunControl
@@ -86,7 +86,7 @@ def _train(options: argparse.Namespace) -> int:
     def train(control: RunControl, processes: Processes) -> RunResult:
         recipe = recipe_file.override(recipe_file.read(options.recipe), options.settings)
         for sentence in advice(recipe):
-            print(f"sdft: note: {sentence}", file=sys.stderr)
+            say(f"sdft: note: {sentence}", sys.stderr)
         from .. import run
 
         return run.train(recipe, control=control, quiet=options.quiet, processes=processes)
@@ -124,8 +124,8 @@ def _run_to_end(start: Callable[[RunControl, Processes], RunResult], quiet: bool
                 return OK
             result = start(control, processes)
     if quiet:  # else the progress has printed it
-        print(result.message)
-    print(f"Report: {result.folder / 'report.md'}")
+        say(result.message)
+    say(f"Report: {result.folder / 'report.md'}")
     return {"finished": OK, "stopped": INTERRUPTED, "failed": FAILED}[result.outcome]
 
 
