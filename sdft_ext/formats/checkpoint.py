@@ -12,6 +12,9 @@ from ..errors import SdftError
 from . import tensor_file
 from .tensor_file import Entry
 
+HASHES = ("modelspec.hash_sha256", "sshs_model_hash", "sshs_legacy_hash")
+"""Metadata about a file's bytes, which are wrong in any other file."""
+
 
 class CheckpointError(SdftError, ValueError):
     """A checkpoint can't be written in this format; the message names it."""
@@ -24,7 +27,7 @@ def write(
     changed: Callable[[str, Tensor], Tensor | None],
     metadata: Mapping[str, str],
 ) -> int:
-    """Write the tensors of ``get``, one at a time, with the values of ``changed``; return how many were changed.
+    """Write the tensors of ``get``, one at a time, with the values of ``changed``; return how many differ in the file.
 
     Keys, sizes, number formats and order are those of ``entries``. ``changed`` is called with a key and its tensor, and
     returns None for one that stays equal bit for bit. Raises CheckpointError where a value is too large for the number
@@ -38,8 +41,9 @@ def write(
         values = changed(key, tensor)
         if values is None:
             return tensor if tensor.dtype == entry.dtype else converted(path, key, tensor, entry.dtype)
-        count += 1
-        return converted(path, key, values, entry.dtype)
+        written = converted(path, key, values, entry.dtype)
+        count += not torch.equal(written, tensor.to(entry.dtype))  # a small change may be lost in rounding
+        return written
 
     tensor_file.write(path, entries, next_tensor, metadata)
     return count
@@ -62,6 +66,4 @@ def model_metadata(metadata: Mapping[str, str], base: Mapping[str, str]) -> dict
     architecture = found.get("modelspec.architecture", "").partition("/")[0]
     if architecture:
         found["modelspec.architecture"] = architecture
-    for name in ("modelspec.usage_hint", "modelspec.hash_sha256", "sshs_model_hash", "sshs_legacy_hash"):
-        found.pop(name, None)
-    return found
+    return {name: value for name, value in found.items() if name not in ("modelspec.usage_hint", *HASHES)}

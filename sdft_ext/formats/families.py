@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..storage import json_file
+from . import reference_families
 from .family import Family, Prediction
 from .ldm_keys import UNET, VAE
 
@@ -57,9 +58,9 @@ def text_prefixes(shapes: Shapes) -> tuple[str, ...]:
     return ()
 
 
-def refuse(shapes: Shapes, name: str, inputs: Sequence[int] = (4,)) -> None:
+def refuse(shapes: Shapes, name: str, inputs: Sequence[int] = (4,), vae: bool = True) -> None:
     """Raise ModelError, which says what the file is, for anything but a complete SD 1, SD 2 or SDXL checkpoint whose
-    UNet has one of these numbers of input channels.
+    UNet has one of these numbers of input channels. ``vae``: whether a VAE is needed.
     """
     if f"{UNET}input_blocks.0.0.weight" not in shapes:
         _refuse_without_unet(shapes, name)
@@ -71,7 +72,7 @@ def refuse(shapes: Shapes, name: str, inputs: Sequence[int] = (4,)) -> None:
         raise ModelError(f"{name} is {what}, which can't be trained yet: choose a plain text-to-image checkpoint.")
     if not text_prefixes(shapes):
         raise ModelError(f"{name} has no text encoder: choose a complete checkpoint.")
-    if not any(key.startswith(VAE) for key in shapes):
+    if vae and not any(key.startswith(VAE) for key in shapes):
         raise ModelError(f"{name} has no VAE: choose a complete checkpoint.")
 
 
@@ -107,14 +108,15 @@ def detect(
     name: str,
     folder: Path | None = None,
     inputs: Sequence[int] = (4,),
+    vae: bool = True,
 ) -> Family:
     """Detect the family of an LDM-layout checkpoint. ``shapes``: of every key; ``folder``: the yaml's folder;
-    ``inputs``: as in ``refuse``.
+    ``inputs``, ``vae``: as in ``refuse``. A VAE that is missing is taken as the usual one.
 
     Raises ModelError, which says what the file is, where it can't be trained.
     """
     try:
-        refuse(shapes, name, inputs)
+        refuse(shapes, name, inputs, vae)
         return _detect(shapes, metadata, yaml, name, folder)
     except ModelError:
         raise
@@ -149,14 +151,14 @@ def _detect(
         ) // 6
     # Files that other programs made of diffusers folders lack the last text layer, which SD 2 doesn't use.
     shorter = family == "sd2" and (text[0]["hidden_size"], text[0]["num_hidden_layers"]) == SD2_DIFFUSERS_TEXT
-    vae = vae_config({key[len(VAE) :]: shape for key, shape in shapes.items() if key.startswith(VAE)})
+    vae = {key[len(VAE) :]: shape for key, shape in shapes.items() if key.startswith(VAE)}
     prediction, zero_snr = prediction_of(shapes, metadata, yaml)
     return Family(
         name=family,  # type: ignore[arg-type]
         prediction=prediction,
         zero_terminal_snr=zero_snr,
         unet=unet,
-        vae=vae,
+        vae=vae_config(vae) if vae else reference_families.VAE,
         text=text,
         text_layer=(1,) if shorter else {"sd1": (1,), "sd2": (2,), "sdxl": (2, 2)}[family],
         latent_scale=float(params.get("scale_factor", 0.13025 if family == "sdxl" else 0.18215)),
@@ -178,6 +180,7 @@ def prediction_of(
         params.get("parameterization") == "v",
         "VScaling" in scaling,
         metadata.get("modelspec.prediction_type", "").lower() in ("v", "v_prediction"),
+        metadata.get("ss_v_parameterization", "").lower() == "true",
         "768-v" in metadata.get("modelspec.architecture", ""),
     )
     zero = "ztsnr" in shapes or any(
@@ -203,7 +206,8 @@ def prediction_metadata(family: Family) -> dict[str, str]:
 
 def declares_prediction(shapes: Shapes, metadata: Mapping[str, str], yaml: Mapping[str, Any] | None) -> bool:
     """Return whether a file or its yaml declares a prediction type. (Nearly every file has some metadata.)"""
-    declared = "modelspec.prediction_type" in metadata or "-v2-" in metadata.get("modelspec.architecture", "")
+    named = "modelspec.prediction_type" in metadata or "ss_v_parameterization" in metadata
+    declared = named or "-v2-" in metadata.get("modelspec.architecture", "")
     return declared or "v_pred" in shapes or _get(yaml, "model", "params") is not None
 
 

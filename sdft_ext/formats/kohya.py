@@ -21,7 +21,7 @@ from ..recipe import Precision
 from ..storage import atomic
 from ..storage.text import printable
 from . import lycoris
-from .adapter_config import AdapterStrength
+from .adapter_config import PEFT_PREFIX, AdapterStrength
 from .family import Family
 from .ldm_keys import RESNET, inverse, translate, unet_prefixes
 from .lycoris import LycorisLayer
@@ -193,11 +193,16 @@ def _shown(name: str) -> str:
 def _with_alphas(path: Path, file: TensorFile, found: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
     """Return the layers with the alphas that are only in peft's configuration. Raises LoraFileError."""
     try:
-        strength = AdapterStrength(path, file.metadata)
+        strength = AdapterStrength(path, file.metadata, any(key.startswith(PEFT_PREFIX) for key in file))
         for root, parts in found.items():
-            down = parts.get(DOWN)
-            if "alpha" not in parts and down is not None and down.ndim:
-                parts["alpha"] = torch.tensor(strength.alpha(root, down.shape[0]), dtype=torch.float64)
+            if "alpha" in parts:
+                continue
+            rank = next((len(parts[name]) for name in lycoris.WITH_RANK if name in parts and parts[name].ndim), None)
+            if rank is not None:
+                parts["alpha"] = torch.tensor(strength.alpha(root, rank), dtype=torch.float64)
+            elif lycoris.has_full_matrices(parts) and (rank := strength.rank(root)) is not None:
+                # All other programs' LoKr of full matrices has the strength 1.
+                parts["lokr_w1"] = parts["lokr_w1"].float() * (strength.alpha(root, rank) / rank)
     except (OSError, ValueError) as error:
         raise LoraFileError(
             f"{path}: its strength can't be read from peft's configuration ({error}). Save or download it again."
@@ -297,6 +302,8 @@ def known_names(names: Iterable[str], family: Family) -> dict[str, str]:
         part, _, path = name.partition(".")
         known[name] = name
         known[file_name(name, family)] = name
+        if part == "text_encoder":
+            known["lora_te1_" + path.replace(".", "_")] = name
         if part == "unet":
             known["lora_unet_" + path.replace(".", "_")] = name
             known["lora_unet_" + (translate(path, back) or path).replace(".", "_")] = name
@@ -368,7 +375,7 @@ def _by_layer(path: Path, tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict
         else:
             foreign.append(key)
             continue
-        parts = found.setdefault(_with_part(root.removeprefix("base_model.model.")), {})
+        parts = found.setdefault(_with_part(root.removeprefix(PEFT_PREFIX)), {})
         if kind in parts:
             raise _twice(path, root)
         parts[kind] = tensor

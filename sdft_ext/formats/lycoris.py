@@ -29,6 +29,8 @@ CORE = "lora_mid.weight"
 MAGNITUDE = "dora_scale"
 NAMES = (*LOHA, *LOHA_TUCKER, *LOKR, MAGNITUDE)
 """Tensor names that a plain LoRA layer doesn't have."""
+WITH_RANK = ("hada_w1_b", "lora_down.weight", "lokr_w2_b", "lokr_w1_b")
+"""Tensors whose first size is the rank that alpha is divided by; of several, the first counts."""
 LABELS = {"lora": "LoRA", "dora": "DoRA", "loha": "LoHa", "lokr": "LoKr"}
 """Kinds of files that programs load as LoRAs, and their names for users."""
 
@@ -48,9 +50,9 @@ class LycorisLayer:
     @property
     def rank(self) -> int:
         """Return the rank that alpha is divided by; for full matrices, the largest that their product can have."""
-        for name, side in (("hada_w1_b", 0), ("lora_down.weight", 0), ("lokr_w2_b", 0), ("lokr_w1_b", 0)):
+        for name in WITH_RANK:
             if name in self.tensors:
-                return int(self.tensors[name].shape[side])
+                return int(self.tensors[name].shape[0])
         out, inputs = size(self.tensors)
         return min(out, inputs)
 

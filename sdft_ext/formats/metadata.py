@@ -163,6 +163,7 @@ def _loss(recipe: Recipe, family: Family) -> dict[str, Any]:
         "ss_ip_noise_gamma": train.input_perturbation or None,
         "ss_min_snr_gamma": train.snr_gamma if train.snr_weighting == "min_snr" else None,
         "ss_debiased_estimation": train.snr_weighting == "debiased",
+        "ss_v_parameterization": family.prediction == "v_prediction",
         "ss_zero_terminal_snr": family.zero_terminal_snr or train.zero_terminal_snr,
         "ss_loss_type": train.loss,
     }

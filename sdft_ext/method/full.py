@@ -174,7 +174,7 @@ class FullMethod:
     def save(self, path: Path, metadata: Mapping[str, str], precision: Precision) -> None:
         """Write the checkpoint in the base file's layout and dtypes, or the LoRA. Raises CheckpointError too."""
         assert self.model.path is not None
-        source = open_source(self.model.path)
+        source = open_source(self.model.path, vae=False)
         if self.recipe.method.full.save_as == "lora":
             self._save_lora(path, source, metadata, precision)
             return

@@ -182,13 +182,16 @@ def places(family: Family, keys: Iterable[str], path: Path | None = None) -> dic
 def complete_places(
     family: Family, shapes: Mapping[str, tuple[int, ...]], path: Path | None = None
 ) -> dict[str, list[Place]]:
-    """Return the places of a complete model's keys. Raises ModelError where a parameter is missing or has another
-    size.
+    """Return the places of a complete model's keys, with or without a VAE. Raises ModelError where a parameter is
+    missing or has another size.
     """
     found = places(family, shapes, path)
+    without_vae = not any(file_key(key).startswith(VAE) for key in shapes)
     where = {place.name: (key, place) for key, ones in found.items() for place in ones}
     parts = ["unet", "vae", *(f"text_encoder{f'_{n + 1}' if n else ''}" for n in range(len(family.text)))]
     for part, module in zip(parts, skeletons(family, path), strict=True):
+        if part == "vae" and without_vae:
+            continue
         for name, parameter in module.named_parameters():
             if f"{part}.{name}" not in where:
                 raise ModelError(f"{path or 'The model'} lacks {part}.{name}: the file is incomplete.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +115,11 @@ def probe_v(model: Model) -> bool:
     return float((answer - latents).mean()) < -1
 
 
-def load_folder(path: Path) -> Model:
-    """Load a diffusers folder (``model_index.json`` and a subfolder for each part). Raises ModelError."""
+def load_folder(path: Path, inputs: Sequence[int] = (4,)) -> Model:
+    """Load a diffusers folder (``model_index.json`` and a subfolder for each part). Raises ModelError.
+
+    ``inputs``: the numbers of input channels that its UNet may have.
+    """
     import diffusers
     import transformers
 
@@ -125,9 +128,8 @@ def load_folder(path: Path) -> Model:
     xl = "StableDiffusionXL" in name
     if index.get("text_encoder", [""])[0] is None:
         raise ModelError(f"{path} has no first text encoder, as the SDXL refiner: choose the SDXL base.")
-    if "StableDiffusion" not in name or any(
-        word in name for word in ("Inpaint", "Refiner", "InstructPix2Pix", "Upscale", "Depth", "3Pipeline")
-    ):
+    foreign = ("Refiner", "Upscale", "Depth", "3Pipeline", *(() if len(inputs) > 1 else ("Inpaint", "InstructPix2Pix")))
+    if "StableDiffusion" not in name or any(word in name for word in foreign):
         raise ModelError(
             f"{path} is a {name or 'folder without a pipeline'}, which can't be trained yet: choose an SD 1, SD 2 or "
             "SDXL folder."
@@ -136,15 +138,17 @@ def load_folder(path: Path) -> Model:
     if xl:
         configs["text_encoder_2"] = _json(path / "text_encoder_2" / "config.json", path)
     channels = configs["unet"].get("in_channels", 4)
-    if channels != 4:
+    if channels not in inputs:
         raise ModelError(f"{path} has {channels} input channels: choose a plain text-to-image model.")
     schedule = _json(path / "scheduler" / "scheduler_config.json", path)
+    velocity = schedule.get("prediction_type") == "v_prediction"
     text = [configs["text_encoder"], *([configs["text_encoder_2"]] if xl else [])]
     sd2 = not xl and text[0].get("hidden_act") == "gelu"
     family = Family(
         name="sdxl" if xl else "sd2" if sd2 else "sd1",
-        prediction="v_prediction" if schedule.get("prediction_type") == "v_prediction" else "epsilon",
-        zero_terminal_snr=bool(schedule.get("rescale_betas_zero_snr", False)),
+        prediction="v_prediction" if velocity else "epsilon",
+        # At pure noise, ε says nothing about the picture.
+        zero_terminal_snr=velocity and bool(schedule.get("rescale_betas_zero_snr", False)),
         unet=_plain_config(configs["unet"], diffusers.UNet2DConditionModel),
         vae=_plain_config(configs["vae"], diffusers.AutoencoderKL),
         text=tuple(_plain_config(config, transformers.CLIPTextConfig) for config in text),

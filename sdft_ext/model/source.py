@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,13 +11,13 @@ from pathlib import Path
 from torch import Tensor
 
 from ..formats import single_file, single_file_layout
-from ..formats.families import detect, prediction_marks, prediction_metadata
+from ..formats.families import declares_prediction, detect, prediction_marks, prediction_metadata
 from ..formats.family import Family
 from ..formats.quantized import refuse_quantized
 from ..formats.tensor_file import Entry, TensorFile
 from . import borrow
 from .copies import parameters
-from .load import load_folder
+from .load import load, load_folder
 
 
 @dataclass
@@ -28,6 +29,8 @@ class Source(Mapping[str, Tensor]):
     entries: dict[str, Entry]
     metadata: dict[str, str]
     _get: Callable[[str], Tensor]
+    declared: bool = True
+    """Whether it says what it predicts."""
 
     def __getitem__(self, key: str) -> Tensor:
         return self._get(key)
@@ -48,27 +51,35 @@ INPUTS_OF_TOOLS = (4, 8, 9)
 """Input channels of the UNets that LoRAs can be merged into and extracted from: inpainting and editing models' too."""
 
 
-def open_source(path: str | Path, inputs: Sequence[int] = (4,)) -> Source:
-    """Open a model. ``inputs``: the numbers of input channels that its UNet may have.
+def open_source(path: str | Path, inputs: Sequence[int] = (4,), vae: bool = True) -> Source:
+    """Open a model. ``inputs``: the numbers of input channels that its UNet may have; ``vae``: whether it needs a VAE.
 
     Raises ModelError where it isn't a complete SD 1, SD 2 or SDXL model.
     """
     path = Path(path).expanduser()
     if path.is_dir():
-        return _folder(path)
+        return _folder(path, inputs)
     checkpoint = single_file.read(path)
     refuse_quantized(checkpoint.dtypes, str(path))
     shapes = {borrow.file_key(key): shape for key, shape in checkpoint.shapes.items()}
-    family = detect(shapes, checkpoint.metadata, checkpoint.config, str(path), path.parent, inputs)
+    family = detect(shapes, checkpoint.metadata, checkpoint.config, str(path), path.parent, inputs, vae)
+    declared = declares_prediction(shapes, checkpoint.metadata, checkpoint.config)
     if hasattr(checkpoint._tensors, "get_tensor"):
         file = TensorFile(path)
-        return Source(path, family, file.entries, file.metadata, file.__getitem__)
+        return Source(path, family, file.entries, file.metadata, file.__getitem__, declared)
     entries = {key: Entry(checkpoint[key].dtype, tuple(shape)) for key, shape in checkpoint.shapes.items()}
-    return Source(path, family, entries, {}, checkpoint.__getitem__)
+    return Source(path, family, entries, {}, checkpoint.__getitem__, declared)
 
 
-def _folder(path: Path) -> Source:
-    model = load_folder(path)
+def with_prediction(source: Source) -> Source:
+    """Return the model with what it predicts: an SD 2 whose file doesn't say it is asked, which loads it."""
+    if source.family.name != "sd2" or source.declared:
+        return source
+    return dataclasses.replace(source, family=load(source.path).family)
+
+
+def _folder(path: Path, inputs: Sequence[int]) -> Source:
+    model = load_folder(path, inputs)
     by_name = dict(parameters(model))
     layout = single_file_layout.keys(model.family, by_name)
     marks = prediction_marks(model.family)

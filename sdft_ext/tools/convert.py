@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from ..formats import pickles, single_file
+from ..formats.checkpoint import HASHES
 from ..formats.families import prediction_metadata
 from ..formats.family import Family
 from ..formats.quantized import refuse_quantized
 from ..formats.single_file import Checkpoint
-from ..formats.tensor_file import PRECISIONS, Entry, aligned, finite, write
+from ..formats.tensor_file import MAX_SHOWN, PRECISIONS, Entry, aligned, finite, write
 from ..model import borrow
-from ..model.source import Source, open_source
+from ..model.source import Source, open_source, with_prediction
 from ..recipe import Precision
 from ..storage import json_file
+from ..storage.text import printable
 from .files import Progress, ToolError, counted, new_file, with_config
 from .merge import in_precision
 
@@ -44,7 +46,7 @@ def convert(
         return to_tensors(source, new_file(target), precision, keep_ema, progress)
     if target.suffix.lower() in pickles.ENDINGS:
         raise ToolError(f"{target} would be a pickle, which can contain code: use the extension .safetensors.")
-    return to_folder(open_source(source), target, precision, progress)
+    return to_folder(with_prediction(open_source(source)), target, precision, progress)
 
 
 def to_tensors(
@@ -62,7 +64,8 @@ def to_tensors(
         refuse_quantized(file.dtypes, str(source))
     kept = [key for key in file if keep_ema or not key.startswith("model_ema.")]
     entries = aligned(in_precision({key: Entry(file[key].dtype, file.shapes[key]) for key in kept}, precision))
-    result = _write(file, entries, target, {"format": "pt", **file.metadata}, progress)
+    metadata = {name: value for name, value in file.metadata.items() if name not in HASHES}
+    result = _write(file, entries, target, {"format": "pt", **metadata}, progress)
     if file.dangerous:
         result += (
             " The old file could run programs if it were loaded unsafely: none was run here, and the new file contains "
@@ -102,7 +105,7 @@ def to_folder(
     by_name = {place.name: (key, place) for key, places in source.places.items() for place in places}
     making = target.with_name(f".{target.name}-making")
     shutil.rmtree(making, ignore_errors=True)
-    count = 0
+    count, spoilt = 0, list[str]()
     total = sum(len(list(module.named_parameters())) for module in modules)
     try:
         for part, module in zip(parts, modules, strict=True):
@@ -117,7 +120,7 @@ def to_folder(
 
             def get(name: str, part: str = part, entries: dict[str, Entry] = entries) -> Tensor:
                 key, place = by_name[f"{part}.{name}"]
-                return _cast(source.path, key, place.piece(source[key]), entries[name].dtype)
+                return _cast(source.path, key, place.piece(source[key]), entries[name].dtype, spoilt)
 
             write(folder / file, aligned(entries), counted(get, total, progress, count), {"format": "pt"})
             json_file.write(folder / "config.json", _config(module, part, family))
@@ -128,7 +131,7 @@ def to_folder(
         making.rename(target)
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    return f"{target}: {count} tensors in {len(parts)} parts from {source.path}."
+    return f"{target}: {count} tensors in {len(parts)} parts from {source.path}.{_spoilt(spoilt)}"
 
 
 def _write(
@@ -138,16 +141,32 @@ def _write(
     metadata: dict[str, str],
     progress: Progress | None,
 ) -> str:
+    spoilt: list[str] = []
+
     def get(key: str) -> Tensor:
-        return _cast(source.path, key, source[key], entries[key].dtype)
+        return _cast(source.path, key, source[key], entries[key].dtype, spoilt)
 
     with with_config(source.path, target):
         write(target, entries, counted(get, len(entries), progress), metadata)
-    return f"{target}: {len(entries)} tensors from {source.path}."
+    return f"{target}: {len(entries)} tensors from {source.path}.{_spoilt(spoilt)}"
 
 
-def _cast(source: Path, key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Convert a tensor to another number format. Raises ToolError where finite numbers would become infinite."""
+def _spoilt(keys: list[str]) -> str:
+    """Return a sentence about tensors with values that aren't finite; empty where there are none."""
+    if not keys:
+        return ""
+    count = "1 of them has" if len(keys) == 1 else f"{len(keys)} of them have"
+    first = printable(keys[0][:MAX_SHOWN])
+    return f" {count} values that are not finite (NaN or infinite), such as {first}: the source is damaged."
+
+
+def _cast(source: Path, key: str, tensor: Tensor, dtype: torch.dtype, spoilt: list[str]) -> Tensor:
+    """Convert a tensor to another number format; add its key to ``spoilt`` where it has values that aren't finite.
+
+    Raises ToolError where finite numbers would become infinite.
+    """
+    if tensor.dtype.is_floating_point and not bool(finite(tensor).all()):
+        spoilt.append(key)
     if tensor.dtype == dtype:
         return tensor
     changed = tensor.to(dtype)
@@ -191,6 +210,7 @@ def _write_configs(folder: Path, family: Family) -> None:
             "prediction_type": family.prediction,
             "rescale_betas_zero_snr": family.zero_terminal_snr,
             "steps_offset": 1,
+            **({"timestep_spacing": "trailing"} if family.zero_terminal_snr else {}),
             **({} if family.name == "sdxl" else {"clip_sample": False, "set_alpha_to_one": False}),
         },
     )

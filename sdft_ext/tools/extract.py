@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..formats import kohya
+from ..formats.families import prediction_metadata
 from ..formats.metadata import VERSIONS
 from ..formats.tensor_file import PRECISIONS
 from ..method.full import NOT_IN_FILES
@@ -66,7 +67,7 @@ def extract(
     kinds of models, or the same.
     """
     target = new_file(target)
-    one, other = open_source(base, INPUTS_OF_TOOLS), open_source(tuned, INPUTS_OF_TOOLS)
+    one, other = (open_source(path, INPUTS_OF_TOOLS, vae=False) for path in (base, tuned))
     found: dict[str, kohya.Layer] = {}
     missing = total = outside = 0.0
     unsupported = done = 0
@@ -145,4 +146,5 @@ def _metadata(one: Source, other: Source, target: Path, ranks: Sequence[int]) ->
         "ss_network_dim": rank,
         "ss_network_alpha": rank,
         "sdft_extracted_from": other.path.name,
+        **prediction_metadata(other.family),
     }

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..formats import kohya
 from ..formats.adapter_config import IN_METADATA
 from ..formats.kohya import BUNDLE, LoraFile, LoraLayer
-from ..formats.lora_names import KOHYA, is_text, same_layer, underscored
+from ..formats.lora_names import KOHYA, is_text, of_sdxl, same_layer, underscored
 from ..formats.lycoris import LABELS, MAGNITUDE, LycorisLayer, size
 from ..formats.tensor_file import MAX_SHOWN, PRECISIONS, TensorFile
 from ..method.lowrank import approximated, resized
@@ -152,8 +152,9 @@ def _one_name_each(files: Sequence[LoraFile]) -> dict[str, str]:
     if all(len(ways) == 1 for ways in names.values()):
         return first
     kohya_names = {layer: sorted(name for name in ways if name.startswith(KOHYA)) for layer, ways in names.items()}
+    text = "lora_te1_" if any(of_sdxl(file.layers) for file in files) else "lora_te_"
     return {
-        layer: name if name.startswith(KOHYA) else next(iter(kohya_names[layer]), underscored(name))
+        layer: name if name.startswith(KOHYA) else next(iter(kohya_names[layer]), underscored(name, text))
         for layer, name in first.items()
     }
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..formats import checkpoint
 from ..formats.kohya import new_words
-from ..formats.tensor_file import PRECISIONS, Entry, TensorFile, aligned
+from ..formats.tensor_file import PRECISIONS, Entry, TensorFile, aligned, finite
 from ..method.lora import read_for
 from ..method.weight_deltas import changed_weight
 from ..model.source import INPUTS_OF_TOOLS, open_source
@@ -60,7 +60,7 @@ def merge(
     target = new_file(target)
     if not files:
         raise ToolError("There is nothing to merge: name at least one LoRA file.")
-    source = open_source(base, INPUTS_OF_TOOLS)
+    source = open_source(base, INPUTS_OF_TOOLS, vae=False)
     all_places, shapes = source.places, layers(source.family)
     read = [(read_for(path, source.family, shapes).trained(), weight) for path, weight in files]
     loras = [(lora, weight) for lora, weight in read if weight]
@@ -74,6 +74,10 @@ def merge(
         places = [(place, place.name.removesuffix(".weight")) for place in all_places.get(key, ())]
         places = [(place, name) for place, name in places if any(name in lora for lora, _ in loras)]
         if not places:
+            if key in all_places and not bool(finite(tensor).all()):
+                raise ToolError(
+                    f"{source.path} has values in {key} that are not finite (NaN or infinite): choose another."
+                )
             return None
         copy = tensor.to(torch.float32, copy=True)
         for place, name in places:
