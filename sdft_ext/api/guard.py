@@ -12,6 +12,7 @@ import base64
 import binascii
 import inspect
 import ipaddress
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 TOKEN_HEADER = "X-SDFT-Token"
 JSON, BYTES = "application/json", "application/octet-stream"
+HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)(?:%[\w.~-]+)?\]|(?P<name>[^\[\]:@/?#%\\\s]+))(?::[0-9]*)?")
+"""An address or a name, and a port (RFC 9110 §7.2)."""
 PROCESS_TOKEN = secrets.token_urlsafe(32)
 """One for the whole process, so that an open page keeps working when the host makes a new app."""
 
@@ -69,7 +72,7 @@ class Guard:
 
     async def check(self, request: Request, content: str = JSON) -> None:
         """Raises Refused where a request must not be answered. ``content``: the type of body that a POST needs."""
-        self._host(request)
+        self.check_host(request)
         _same_site(request)
         by_password = await self._credentials(request)
         if request.method not in ("GET", "HEAD"):
@@ -94,19 +97,20 @@ class Guard:
         sent = request.headers.get(TOKEN_HEADER, "")
         return secrets.compare_digest(sent.encode("utf-8", "replace"), self.access.token.encode())
 
-    def _host(self, request: Request) -> None:
-        """Raises Refused for a foreign name, where no login protects the server.
+    def check_host(self, request: Request) -> None:
+        """Raises Refused for a foreign name, or for what is no name at all, where no login protects the server.
 
         A foreign page can point its own name at this server, and then counts as the same site; addresses and local
         names can't be redirected so.
         """
         if self._asks_login() or self.access.users:
             return
-        name = _host_name(request.headers.get("host", ""))
+        sent = request.headers.getlist("host")
+        name = _host_name(sent[0]) if len(sent) == 1 else ""
         if name in ("localhost", *(known.lower() for known in self.access.names)) or name.endswith(".localhost"):
             return
         try:
-            ipaddress.ip_address(name.partition("%")[0])
+            ipaddress.ip_address(name)
         except ValueError:
             where = "This server is local: open it as http://127.0.0.1 or http://localhost."
             if not self.access.local:
@@ -197,8 +201,6 @@ def _same_origin(request: Request) -> None:
 
 
 def _host_name(header: str) -> str:
-    """A Host header without its port, an IPv6 address without its brackets."""
-    header = header.strip().lower()
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.rpartition(":")[0] if header.count(":") == 1 else header
+    """A Host header without its port, an IPv6 address without its brackets and zone; empty for anything else."""
+    found = HOST.fullmatch(header.strip().lower())
+    return "" if found is None else found["address"] or found["name"] or ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+
 from fastapi import APIRouter, Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
@@ -11,10 +14,13 @@ from starlette.responses import Response
 
 from ..desk import Desk, DeskError
 from .common import OK, EmptyRequest, OkResponse
+from .guard import Refused
 from .route import TAGS, json_response
 
 BLOCK = 2**20
 """Bytes that are gathered before they are written."""
+BLOCK_SECONDS = 120.0
+"""In which so many bytes, or the rest of a file, must have arrived."""
 
 
 class UploadRequest(BaseModel):
@@ -56,14 +62,9 @@ def routes(desk: Desk, route_class: type[APIRoute], bytes_route_class: type[APIR
         receiver = await run_in_threadpool(desk.uploads.receive, id, name)
         if receiver is None:
             return json_response({"taken": False})
-        gathered = bytearray()
         try:
-            async for chunk in request.stream():
-                gathered += chunk
-                if len(gathered) >= BLOCK:
-                    await run_in_threadpool(receiver.write, bytes(gathered))
-                    gathered.clear()
-            await run_in_threadpool(receiver.write, bytes(gathered))
+            async for block in _blocks(request):
+                await run_in_threadpool(receiver.write, block)
             await run_in_threadpool(receiver.end)
         except ClientDisconnect as error:
             raise DeskError("The browser stopped sending; send the file again.") from error
@@ -73,6 +74,28 @@ def routes(desk: Desk, route_class: type[APIRoute], bytes_route_class: type[APIR
 
     router.include_router(files)
     return router
+
+
+async def _blocks(request: Request) -> AsyncIterator[bytes]:
+    """Yield a request's body in blocks. Raises Refused where one doesn't arrive in time: such a request would stay."""
+    stream, ended = request.stream().__aiter__(), False
+
+    async def block() -> bytes:
+        nonlocal ended
+        gathered = bytearray()
+        while len(gathered) < BLOCK:
+            try:
+                gathered += await stream.__anext__()
+            except StopAsyncIteration:
+                ended = True
+                break
+        return bytes(gathered)
+
+    while not ended:
+        try:
+            yield await asyncio.wait_for(block(), BLOCK_SECONDS)
+        except asyncio.TimeoutError:
+            raise Refused(408, "The file arrives too slowly, or not any more: send it again.") from None
 
 
 def _json_routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:

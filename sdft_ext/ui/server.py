@@ -1,14 +1,52 @@
-"""The standalone page's HTTP: uvicorn's own, which in addition waits only so long for the rest of a request."""
+"""The standalone page's HTTP: uvicorn's own, which waits only so long for the rest of a request, and what holds for
+every answer of the server.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ..api.guard import Refused
 
 HEADER_SECONDS = 20.0
 """In which a request's headers must have arrived, from its first byte on; a connection may stay silent so long too."""
+
+
+class Sealed:
+    """Answers only requests to names of this server, and gives every answer, errors included, the standard headers.
+
+    ``check`` raises Refused for a foreign name, ``refused`` makes that an answer.
+    """
+
+    def __init__(
+        self, app: Any, check: Callable[[Request], None], refused: Callable[[Refused], Any], headers: Mapping[str, str]
+    ) -> None:
+        self.app, self.check, self.refused, self.headers = app, check, refused, headers
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_sealed(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self.headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            self.check(Request(scope))
+        except Refused as error:
+            await self.refused(error)(scope, receive, send)
+            return
+        await self.app(scope, receive, send_sealed)
 
 
 class ImpatientProtocol(H11Protocol):

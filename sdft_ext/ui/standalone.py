@@ -23,6 +23,9 @@ except ModuleNotFoundError as error:
     ) from error
 
 from .. import api
+from ..api.guard import Guard
+from ..api.route import HEADERS as API_HEADERS
+from ..api.route import error_response
 from ..cli.signals import on_hangup
 from ..desk import Desk
 from ..errors import ModelError
@@ -30,7 +33,7 @@ from ..host.base import Host
 from ..host.standalone import Shelf, StandaloneHost
 from ..recipe import ModelRecipe, Recipe
 from ..toy.install import CHECKPOINT, require_toy
-from .server import ImpatientProtocol
+from .server import ImpatientProtocol, Sealed
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
@@ -69,6 +72,12 @@ def application(base: Path = CHECKPOINT, runs: Path = RUNS) -> tuple[FastAPI, De
     # Its own pages of the API load scripts from elsewhere, which could then use the API: docs/api.md describes it.
     app = FastAPI(title="Fine-tune", docs_url=None, redoc_url=None)
     api.mount(app, desk, api.Access())
+    app.add_middleware(
+        Sealed,
+        check=Guard(app, api.Access()).check_host,
+        refused=lambda error: error_response(error.status, error.detail),
+        headers=API_HEADERS,
+    )
 
     @app.get("/", include_in_schema=False)
     def index() -> HTMLResponse:

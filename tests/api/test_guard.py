@@ -127,6 +127,17 @@ def test_gradio_without_a_login_is_open_to_its_own_page_only(desk: Desk):
         {"Host": "127.0.0.1.evil.example"},
         {"Host": "localhost.evil.example"},
         {"Host": ""},
+        {"Host": "127.0.0.1.nip.io:7860"},
+        {"Host": "[::1].evil.example"},
+        {"Host": "[::1]evil.example:7860"},
+        {"Host": "[::1"},
+        {"Host": "127.0.0.1:evil.example"},
+        {"Host": "127.0.0.1%evil.example"},
+        {"Host": "127.0.0.1@evil.example"},
+        {"Host": "user:127.0.0.1@evil.example"},
+        {"Host": "127.0.0.1/evil.example"},
+        {"Host": "127.0.0.1 evil.example"},
+        {"Host": "localhost:7860:7860"},
     ],
 )
 def test_other_pages_start_nothing_and_read_nothing(
@@ -139,12 +150,31 @@ def test_other_pages_start_nothing_and_read_nothing(
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost:7860", "127.0.0.1", "127.8.9.1:80", "[::1]:7860", "sd.localhost", "192.168.1.7:7860"]
+    "host",
+    [
+        "localhost:7860",
+        "LOCALHOST:7860",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "127.8.9.1:80",
+        "[::1]:7860",
+        "[::1]",
+        "[FE80::1%eth0]:7860",
+        "sd.localhost",
+        "192.168.1.7:7860",
+    ],
 )
 def test_local_names_are_answered(client: TestClient, host: str):
     assert client.get("/sdft/v1/session", headers={"Host": host}).status_code == 200
     page = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
     assert client.post("/sdft/v1/calculate", json={"recipe": {}}, headers=page).status_code == 200
+
+
+def test_two_host_headers_are_refused(client: TestClient):
+    """A proxy may read the one, and this server the other."""
+    for hosts in (("127.0.0.1", "evil.example"), ("evil.example", "127.0.0.1"), ("127.0.0.1", "127.0.0.1")):
+        answer = client.get("/sdft/v1/session", headers=[("Host", host) for host in hosts])
+        assert answer.status_code == 403, hosts
 
 
 def test_without_a_login_only_the_servers_own_names_are_answered(desk: Desk):

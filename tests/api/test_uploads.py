@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import stat
@@ -22,6 +23,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from sdft_ext.api import mount
+from sdft_ext.api import uploads as api_uploads
 from sdft_ext.desk import Desk, unpack, uploads
 from sdft_ext.desk.errors import NotNow
 from tests.analysis.images import fill, image, save
@@ -432,3 +434,31 @@ def test_abandoned_uploads_are_removed(client: TestClient, desk: Desk, tmp_path:
     monkeypatch.setattr(uploads, "STALE", -1.0)
     client.post(f"{V1}/uploads", json={"folder": "", "name": "x"})
     assert client.post(f"{V1}/uploads/{upload}/finish", json={}).status_code == 404
+
+
+@pytest.mark.parametrize("drop", [b"", b"x"], ids=["silent", "a byte at a time"])
+def test_a_file_that_never_ends_is_given_up(client: TestClient, tmp_path: Path, monkeypatch: Any, drop: bytes):
+    monkeypatch.setattr(api_uploads, "BLOCK_SECONDS", 0.3)
+    fill(tmp_path / "cats", 1)
+    upload = client.post(f"{V1}/uploads", json={"folder": str(tmp_path / "cats")}).json()["id"]
+    sent = {"host": HOME.partition("//")[2], "content-type": BYTES["Content-Type"]}
+    headers = [(key.encode(), value.encode()) for key, value in {**client.headers, **sent}.items()]
+    path = f"{V1}/uploads/{upload}/files"
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"name=a.png"}
+    answers: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.sleep(0.02 if drop else 60)
+        return {"type": "http.request", "body": drop, "more_body": True}
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    async def ask() -> None:
+        whole = {**scope, "headers": headers, "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 80)}
+        await asyncio.wait_for(client.app({**whole, "root_path": "", "client": None}, receive, send), 20)
+
+    asyncio.run(ask())
+    assert answers[0]["status"] == 408 and b"too slowly" in answers[1]["body"]
+    client.post(f"{V1}/uploads/{upload}/finish", json={})
+    assert tree(tmp_path / "cats") == ["000.png"]

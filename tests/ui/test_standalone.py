@@ -93,6 +93,19 @@ def test_the_page_has_the_standard_headers_and_no_page_of_the_api(tmp_path):
     desk.close()
 
 
+def test_everything_that_is_served_has_the_headers_and_asks_for_the_name(tmp_path):
+    app, desk = standalone.application(runs=tmp_path)
+    client = TestClient(app, base_url="http://127.0.0.1")
+    for method in ("GET", "HEAD", "OPTIONS", "POST", "TRACE"):
+        for path in ("/", "/favicon.ico", "/openapi.json", "/nothing", "/sdft/v1/nothing", "/sdft/page/..%2fx"):
+            answer = client.request(method, path)
+            for name in ("Content-Security-Policy", "X-Frame-Options", "X-Content-Type-Options", "Referrer-Policy"):
+                assert name in answer.headers, (method, path)
+            foreign = client.request(method, path, headers={"Host": "evil.example"})
+            assert foreign.status_code == 403 and "X-Frame-Options" in foreign.headers, (method, path)
+    desk.close()
+
+
 def test_connections_that_never_finish_their_request_are_closed(tmp_path, monkeypatch):
     """Half a header, half a body, and nothing at all; a slow answer and a whole request are not in their way."""
     monkeypatch.setattr(server, "HEADER_SECONDS", 0.5)
