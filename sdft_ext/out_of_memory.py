@@ -11,17 +11,28 @@ from .recipe import Recipe
 
 MESSAGES = (
     "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "CUDA_ERROR_OUT_OF_MEMORY",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_NOT_INITIALIZED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "CUSOLVER_STATUS_ALLOC_FAILED",
 )
 """Messages of the driver and of libraries that bypass torch's allocator and so raise no OutOfMemoryError. cuBLAS
 reports that it isn't initialized where it finds no room for its own buffers.
 """
-MESSAGES_OF_OTHERS = ("HIP out of memory", "MPS backend out of memory", "XPU out of memory")
+MESSAGES_OF_OTHERS = (
+    *("HIP out of memory", "HIP error: out of memory", "HIPBLAS_STATUS_ALLOC_FAILED"),
+    *("MPS backend out of memory", "XPU out of memory", "OUT_OF_DEVICE_MEMORY", "not enough GPU video memory"),
+)
 """Those of other GPUs' allocators, where torch has no error class of its own for them."""
-ON_CPU = ("DefaultCPUAllocator", "alloc_cpu.cpp", "could not create a primitive", "could not create a memory object")
-"""Messages of torch's allocator for the computer's memory, and of oneDNN, which has no word for a full memory."""
+ON_CPU = (
+    *("DefaultCPUAllocator", "alloc_cpu.cpp", "bad_alloc", "Cannot allocate memory", "OUT_OF_HOST_MEMORY"),
+    *("could not create a primitive", "could not create a memory object", "could not execute a primitive"),
+)
+"""Messages of torch's allocator for the computer's memory, of C++ and the system, and of oneDNN, which has no word for
+a full memory.
+"""
 SIDES = (768, 512, 384, 256)
 """Resolutions in pixels that are suggested instead of a larger one."""
 CLOSE_OTHERS = "close other programs that use the GPU"

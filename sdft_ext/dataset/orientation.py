@@ -13,8 +13,11 @@ TAG = 0x0112
 """EXIF's orientation (Exif 2.32, §4.6.4): 1 to 8."""
 MOST = 2**22
 """Bytes of a chunk, packed and unpacked, that are read."""
-_RAW, _XMP = "Raw profile type exif", "XML:com.adobe.xmp"
-"""Keywords of PNG texts: ImageMagick's way of keeping EXIF, and XMP."""
+_RAW = tuple(f"Raw profile type {name}" for name in ("exif", "APP1", "xmp"))
+_XMP = "XML:com.adobe.xmp"
+"""Keywords of PNG texts: ImageMagick's way of keeping EXIF and XMP (APP1 may be either), and XMP."""
+_EXIF = (b"Exif\0\0", b"II*\0", b"MM\0*")
+"""How EXIF data begin."""
 _IN_XMP = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*([1-8])""")
 
 
@@ -29,13 +32,18 @@ def orientation(image: Any, file: BinaryIO) -> int:
     info = dict(image.info)
     if image.format == "PNG":
         info = {**_late_chunks(file), **info}
-    exifs = [info.get("exif"), _unpacked(info[_RAW]) if _RAW in info else None]
+    raw = [_unpacked(info[name]) for name in _RAW if name in info]
+    exifs = [info.get("exif"), *(data for data in raw if data.startswith(_EXIF))]
     found = next((value for data in exifs if data and (value := _in_exif(data)) is not None), None)
     if found is None:
-        xmp = info.get(_XMP) or info.get("xmp") or b""
-        match = _IN_XMP.search(xmp.encode("utf-8", "replace") if isinstance(xmp, str) else bytes(xmp))
-        found = int(match[1]) if match else None
+        xmps = [info.get(_XMP) or info.get("xmp") or b"", *(data for data in raw if not data.startswith(_EXIF))]
+        found = next((value for xmp in xmps if (value := _in_xmp(xmp)) is not None), None)
     return 1 if found is None else found
+
+
+def _in_xmp(xmp: str | bytes) -> int | None:
+    match = _IN_XMP.search(xmp.encode("utf-8", "replace") if isinstance(xmp, str) else bytes(xmp))
+    return int(match[1]) if match else None
 
 
 def _in_exif(data: bytes) -> int | None:
@@ -46,7 +54,7 @@ def _in_exif(data: bytes) -> int | None:
 
 
 def _unpacked(profile: str | bytes) -> bytes:
-    """Return the EXIF data of a raw profile: a line break, its name, its length, and hexadecimal digits."""
+    """Return the data of a raw profile: a line break, its name, its length, and hexadecimal digits."""
     text = profile.decode("latin-1") if isinstance(profile, bytes) else str(profile)
     return bytes.fromhex("".join(text.split("\n")[3:]))
 
@@ -69,7 +77,7 @@ def _late_chunks(file: BinaryIO) -> dict[str, Any]:
                     found["exif"] = file.read(length)
                 elif kind in (b"tEXt", b"zTXt", b"iTXt"):
                     name, text = _text(kind, file.read(length))
-                    if name in (_RAW, _XMP):
+                    if name in (*_RAW, _XMP):
                         found[name] = text
             place += 12 + length
     finally:

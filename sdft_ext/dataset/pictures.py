@@ -228,6 +228,17 @@ def _scale_transparent(image: Any, depth: int, kind: int) -> None:
         image.info["transparency"] = tuple(part >> 8 for part in value)
 
 
+def _scaled_tiff(image: Any, bits: int, white_is_zero: bool) -> Any:
+    """Scale a TIFF's greys of 12 bits to 16, and invert those of 16 bits whose white is 0, both of which Pillow leaves
+    as they are stored (TIFF 6.0, PhotometricInterpretation).
+    """
+    if not image.mode.startswith("I;16") or (bits == 16 and not white_is_zero):
+        return image
+    most = 2**bits - 1
+    values = np.asarray(image).astype(np.uint32) * 65535 // most
+    return Image.fromarray((65535 - values if white_is_zero else values).astype(np.uint16))
+
+
 def _has_alpha(image: Any) -> bool:
     return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
 
@@ -280,6 +291,9 @@ def _decode(path: Path, at_least: tuple[int, int] | None) -> Any:
             if ImageFile.LOAD_TRUNCATED_IMAGES and _lacks_end(path, str(image.format)):
                 raise OSError("image file is truncated")
             _scale_transparent(image, *pixels)
+            if image.format == "TIFF":
+                bits, white = image.tag_v2.get(258, (1,)), image.tag_v2.get(262, 1)
+                return _scaled_tiff(image.copy(), int(bits[0]), white == 0)
             return image.copy() if turn is None else image.transpose(turn)
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise PictureError(f"{printable(path)} {_what_it_is(path)}; replace or remove it.") from error

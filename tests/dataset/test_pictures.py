@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,27 @@ def test_sixteen_bit_greys_with_a_transparent_one_keep_their_order(tmp_path: Pat
     assert pictures.read_header(transparent).has_alpha
     wanted, got = (np.asarray(open_picture(path)[0]).mean() for path in (plain, transparent))
     assert abs(got - wanted) <= 6
+
+
+@pytest.mark.parametrize(
+    ("bits", "white_is_zero", "stored", "grey"),
+    [
+        (12, False, b"\xff\xff\xff", 255),
+        (12, False, b"\x80\x08\x00", 128),
+        (16, False, b"\x00\x40", 64),
+        (16, True, b"\x00\x40", 191),
+    ],
+)
+def test_greys_of_tiffs(tmp_path: Path, bits: int, white_is_zero: bool, stored: bytes, grey: int) -> None:
+    """Scanners and microscopes write them; Pillow reads them as they are stored, dark or inverted."""
+    data = stored * (32 * 32 * bits // 8 // len(stored))
+    tags = [(256, 32), (257, 32), (258, bits), (259, 1), (262, 0 if white_is_zero else 1), (273, 8), (277, 1)]
+    tags += [(278, 32), (279, len(data))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    end = struct.pack("<H", len(tags)) + entries + bytes(4)
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(data)) + data + end)
+    assert abs(np.asarray(open_picture(path)[0]).astype(int) - grey).max() <= 1
 
 
 @pytest.mark.parametrize("kind", ["RGBA", "LA", "palette", "RGB with a transparent colour"])

@@ -17,6 +17,8 @@ from tests.analysis.images import image, save
 
 XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6" xmlns:tiff="http://ns.adobe.com/tiff/1.0/"/></x:xmpmeta>'
 
+NAMESPACE = b"http://ns.adobe.com/xap/1.0/\0"
+
 
 def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data) & 0xFFFFFFFF)
@@ -28,16 +30,21 @@ def exif() -> bytes:
     return made.tobytes().removeprefix(b"Exif\0\0")
 
 
-def raw_profile() -> bytes:
-    digits = (b"Exif\0\0" + exif()).hex()
+def raw_profile(data: bytes = b"", name: str = "exif") -> bytes:
+    digits = (data or b"Exif\0\0" + exif()).hex()
     lines = "\n".join(digits[start : start + 72] for start in range(0, len(digits), 72))
-    return f"\nexif\n{len(digits) // 2:8}\n{lines}\n".encode()
+    return f"\n{name}\n{len(digits) // 2:8}\n{lines}\n".encode()
 
 
 CHUNKS = {
     "eXIf": chunk(b"eXIf", exif()),
     "raw profile": chunk(b"tEXt", b"Raw profile type exif\0" + raw_profile()),
     "packed raw profile": chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(raw_profile())),
+    "raw APP1 of EXIF": chunk(b"zTXt", b"Raw profile type APP1\0\0" + zlib.compress(raw_profile(name="app1"))),
+    "raw APP1 of XMP": chunk(
+        b"tEXt", b"Raw profile type APP1\0" + raw_profile(b"http://ns.adobe.com/xap/1.0/\0" + XMP, "app1")
+    ),
+    "raw XMP": chunk(b"tEXt", b"Raw profile type xmp\0" + raw_profile(XMP, "xmp")),
     "XMP": chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP),
     "packed XMP": chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP)),
 }

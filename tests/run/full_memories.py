@@ -15,6 +15,9 @@ ON_GPU: list[Exception] = [
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB, other allocations: 1.00 GB)"),
     RuntimeError("HIP out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("HIP error: out of memory"),
+    RuntimeError("CUDA driver error: out of memory"),
+    RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`"),
 ]
 ON_CPU: list[Exception] = [
     MemoryError(),
@@ -25,4 +28,7 @@ ON_CPU: list[Exception] = [
     RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8589934592 bytes."),
     RuntimeError("could not create a primitive"),
     RuntimeError("could not create a memory object"),
+    RuntimeError("could not execute a primitive"),
+    RuntimeError("std::bad_alloc"),
+    RuntimeError("unable to mmap 4265146304 bytes from file <model.safetensors>: Cannot allocate memory (12)"),
 ]
