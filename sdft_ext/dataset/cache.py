@@ -127,6 +127,10 @@ class Latents:
             self._try_writing(self._hashes.save)
         return scan.without(list(bad.values())) if bad else scan
 
+    def contents(self, scan: Scan) -> str:
+        """Return a hash of what the prepared pictures and masks of a scan hold, whatever their names and dates are."""
+        return self._contents.digest(scan.pictures)
+
     def encode_waiting(self) -> None:
         """Encode the pictures that wait; then no step needs the VAE, except with random crops or cache 'none'."""
         while self._waiting:
@@ -182,8 +186,7 @@ class Latents:
         together, and with that the last bit, doesn't depend on the cache's content. Runs in the pool; changes nothing.
         """
         for view in chunk:
-            if self._disk is not None or not self._cacheable(view):  # others stay in memory
-                self._contents.note(view.picture)
+            self._contents.note(view.picture)
         found = [encoded for view in chunk if (encoded := self._find(view)) is not None]
         if len(found) == len(chunk):
             return found

@@ -17,6 +17,7 @@ from safetensors.torch import save as to_bytes
 from ..errors import SdftError
 from ..storage import atomic, json_file
 from ..storage.regular_file import open_regular
+from ..storage.stamp import Stamp, stamp
 
 Tensors = dict[str, torch.Tensor]
 Progress = Callable[[int, int], None]
@@ -51,33 +52,33 @@ class DamagedCacheFile(SdftError, ValueError):
 
 
 class Hashes:
-    """Content hashes of files, stored with each file's size and date, so that unchanged files aren't read again."""
+    """Content hashes of files, stored with each file's stamp, so that unchanged files aren't read again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known: dict[str, tuple[int, int, str]] = {}
+        self._known: dict[str, tuple[Stamp, str]] = {}
         self._changed = False
         try:
-            for name, (size, mtime, digest) in json_file.read(path).items():
-                self._known[name] = (int(size), int(mtime), str(digest))
+            for name, (size, mtime, ctime, number, digest) in json_file.read(path).items():
+                self._known[name] = ((int(size), int(mtime), int(ctime), int(number)), str(digest))
         except (OSError, ValueError, TypeError, AttributeError):
             self._known = {}  # missing or damaged: files are read again
 
     def get(self, path: Path) -> str:
         """Return a file's content hash. Raises OSError where the file can't be read."""
-        stat = path.stat()
+        now = stamp(path)
         name = key(str(path.absolute()))
         known = self._known.get(name)
-        if known is None or known[:2] != (stat.st_size, stat.st_mtime_ns):
-            known = (stat.st_size, stat.st_mtime_ns, file_hash(path))
+        if known is None or known[0] != now:
+            known = (now, file_hash(path))
             self._known[name] = known
             self._changed = True
-        return known[2]
+        return known[1]
 
     def save(self) -> None:
         """Write the hashes. Raises OSError where they can't be written."""
         if self._changed:
-            atomic.text(self.path, json.dumps(self._known))
+            atomic.text(self.path, json.dumps({name: [*now, digest] for name, (now, digest) in self._known.items()}))
             self._changed = False
 
 

@@ -30,7 +30,9 @@ Lend = Callable[[Callable[[], Any]], Any]
 
 @dataclass(frozen=True)
 class Dataset:
-    """The dataset of a run. ``text``: captions as the untrained text encoder encodes them; ``notes``: the caches'."""
+    """The dataset of a run. ``text``: captions as the untrained text encoder encodes them; ``notes``: the caches';
+    ``fingerprint``: that of the scan, "-", and a hash of what the files hold.
+    """
 
     scan: Scan
     held_out: list[int]
@@ -38,6 +40,7 @@ class Dataset:
     batches: Batches
     text: TextCache[Conditioning]
     notes: list[str]
+    fingerprint: str
 
 
 def at_once(work: Callable[[], Any]) -> Any:
@@ -67,7 +70,8 @@ def prepare(
     vae_name = lend(lambda: _vae_name(model))
     latents = Latents(dataset, lambda pixels: lend(lambda: encode_pictures(model, pixels)), vae_name, where)
     found = latents.prepare(scan(dataset), _phase(progress, "Encoding pictures"), WAITING)
-    if began_with not in (None, found.fingerprint):
+    fingerprint = f"{found.fingerprint}-{latents.contents(found)}"
+    if began_with not in (None, found.fingerprint, fingerprint):  # version 0.1.0 kept only that of the scan
         raise DatasetError(
             "The pictures or captions are not the ones that the run began with; restore them, or start a new run "
             "(which can continue from this one's last save)."
@@ -77,7 +81,9 @@ def prepare(
     text = text_cache(recipe, model, lend)
     if not recipe.method.trains_text:
         text.prepare(plan.all_captions(), _phase(progress, "Encoding captions"))
-    return Dataset(found, held_out, plan, Batches(plan, latents, shard), text, [*latents.notes, *text.notes])
+    return Dataset(
+        found, held_out, plan, Batches(plan, latents, shard), text, [*latents.notes, *text.notes], fingerprint
+    )
 
 
 def text_cache(recipe: Recipe, model: Model, lend: Lend = at_once) -> TextCache[Conditioning]:

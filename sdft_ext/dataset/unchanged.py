@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ..storage.stamp import Stamp, stamp
 from ..storage.text import printable
 from .folder import Picture
 from .listing import DatasetError
@@ -14,22 +15,30 @@ from .listing import DatasetError
 class FirstContents:
     """What the files of pictures and masks held when they were noted. ``digest`` hashes a file's content.
 
-    A check compares size and date, and reads a file again only where its date alone has changed.
+    A check compares stamps, and reads a file again only where its size is the same and something else has changed.
     """
 
     def __init__(self, digest: Callable[[Path], str]) -> None:
         self._digest = digest
-        self._known: dict[Path, tuple[int, int, str]] = {}
+        self._known: dict[Path, tuple[Stamp, str]] = {}
 
     def note(self, picture: Picture) -> None:
         """Note what a picture's files hold, once. A file that can't be read is left to whoever opens it."""
         for path in _files(picture):
             if path not in self._known:
                 try:
-                    stat = os.stat(path)
-                    self._known[path] = (stat.st_size, stat.st_mtime_ns, self._digest(path))
+                    now = stamp(path)
+                    self._known[path] = (now, self._digest(path))
                 except OSError:
                     continue
+
+    def digest(self, pictures: Iterable[Picture]) -> str:
+        """Return a hash of what the files of these pictures, in their order, held when they were noted."""
+        digest = hashlib.blake2b(digest_size=16)
+        for picture in pictures:
+            for path in _files(picture):
+                digest.update((self._known[path][1] if path in self._known else "").encode() + b"\n")
+        return digest.hexdigest()
 
     def check(self, picture: Picture) -> None:
         """Raise DatasetError where a file holds something else than when it was noted."""
@@ -38,12 +47,11 @@ class FirstContents:
             if known is None:
                 continue
             try:
-                stat = os.stat(path)
-                now = (stat.st_size, stat.st_mtime_ns)
-                if now == known[:2]:
+                now = stamp(path)
+                if now == known[0]:
                     continue
-                if now[0] == known[0] and self._digest(path) == known[2]:
-                    self._known[path] = (*now, known[2])
+                if now[0] == known[0][0] and self._digest(path) == known[1]:
+                    self._known[path] = (now, known[1])
                     continue
             except OSError:
                 continue  # opening it says what is wrong

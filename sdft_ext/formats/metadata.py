@@ -17,6 +17,7 @@ from torch import Tensor
 from .. import __version__
 from ..recipe import METHOD_INFO, Recipe
 from ..storage import atomic
+from ..storage.stamp import Stamp, stamp
 from .family import Family
 
 VERSIONS = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}
@@ -226,12 +227,11 @@ def base_hashes(path: Path) -> dict[str, str]:
     """
     if not path.is_file():
         return {}
-    stat = path.stat()
-    return dict(_hashes_of(path.resolve(), stat.st_size, stat.st_mtime_ns))
+    return dict(_hashes_of(path.resolve(), stamp(path)))
 
 
 @lru_cache(maxsize=32)
-def _hashes_of(path: Path, _length: int, _modified: int) -> dict[str, str]:
+def _hashes_of(path: Path, _stamp: Stamp) -> dict[str, str]:
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 22):
@@ -248,6 +248,19 @@ def weights_hash(path: Path) -> str:
     files = sorted(file for file in path.rglob("*") if file.suffix in WEIGHTS and file.is_file())
     listed = [f"{file.relative_to(path).as_posix()} {base_hashes(file)['ss_new_sd_model_hash']}" for file in files]
     return hashlib.sha256("\n".join(listed).encode()).hexdigest() if listed else ""
+
+
+def config_hash(path: Path) -> str:
+    """Return the sha256 of what says how a model's weights are used: the ``.yaml`` next to a file, the ``.json`` files
+    of a folder. Without any, that of nothing.
+    """
+    files = sorted(path.rglob("*.json")) if path.is_dir() else [path.with_suffix(".yaml")]
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            name = file.relative_to(path).as_posix() if path.is_dir() else ""
+            digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode("utf-8", "replace"))
+    return digest.hexdigest()
 
 
 def save_preview(lora: Path, picture: Any) -> Path:

@@ -16,6 +16,7 @@ from ..model.load import load
 from ..model.sample import SamplerSettings, sample
 from ..model.share import replace_parameters, share
 from ..recipe import ModelRecipe, Recipe
+from ..storage.stamp import Stamp, stamp
 from .base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, dtype_name
 from .fifo_lock import FifoLock
 from .flags import Flags
@@ -37,13 +38,31 @@ class Shelf:
         self.files: Files | None = None
         self.lent = 0
         """How many runs have borrowed the model."""
+        self._dates: list[Stamp | None] = []
 
     def take(self, files: Files) -> Model:
-        """Give the model of these files, loaded where it isn't (or was unloaded). Call it with the lock held."""
-        if self.model is None or self.files != files or next(self.model.unet.parameters()).is_meta:
+        """Give the model of these files, loaded where it isn't (or was unloaded), and again where a file was replaced
+        since and no run trains with it. Call it with the lock held.
+        """
+        dates = _dates(files)
+        replaced = not self.lent and None not in dates[:1] and dates != self._dates
+        if self.model is None or self.files != files or replaced or next(self.model.unet.parameters()).is_meta:
             self.model = self.files = None  # two models may not fit
             self.model, self.files = load(files.base, vae=files.vae, device=self.device), files
+            self._dates = dates
         return self.model
+
+
+def _dates(files: Files) -> list[Stamp | None]:
+    """Return the stamps of a model's files and of their configurations; None for one that isn't there."""
+    found: list[Stamp | None] = []
+    for path in (Path(text).expanduser() for text in (files.base, files.vae) if text):
+        for file in (path, path.with_suffix(".yaml")):
+            try:
+                found.append(stamp(file))
+            except OSError:
+                found.append(None)
+    return found
 
 
 class StandaloneHost:

@@ -75,7 +75,8 @@ class Checkpoints:
             add_facts(session.folder, train_seconds=self.clock.seconds)
         self._since = time.monotonic()
         self._seconds = self._since - began
-        loan.record_hashes(session.folder, session.model.path, session.recipe.model.vae)
+        for text in loan.record_hashes(session.folder, session.model.path, session.recipe.model.vae):
+            self.monitor.warn(step, text)
 
     def restore(self, session: Session, exports: Exports, notes: Sequence[str] = ()) -> int:
         """Put the last state back, and remove what a killed run left half written; returns how many steps are done.

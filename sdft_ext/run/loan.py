@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..errors import ModelError
-from ..formats.metadata import weights_hash
+from ..formats.metadata import config_hash, weights_hash
 from ..host.base import Files, Host
 from ..method import METHODS
 from ..recipe import Recipe
@@ -16,6 +16,10 @@ from ..recipe import file as recipe_file
 from ..run_folder.facts import add_facts, read_facts
 from ..run_folder.save_names import free_save_name
 from ..run_folder.saves import Saves
+from ..storage.stamp import stamp
+
+REPLACED = "replaced"
+"""Stands for the hash of a file that was replaced before it was hashed."""
 
 
 def lent_files(folder: Path) -> Files | None:
@@ -38,31 +42,81 @@ def record_files(folder: Path, recipe: Recipe, host: Host) -> Recipe:
     return recipe
 
 
-def record_hashes(folder: Path, base: Path | None, vae: str) -> None:
-    """Remember the hashes of the model's weights, once: a large file takes seconds to read."""
+def record_dates(folder: Path, base: Path | None, vae: str) -> None:
+    """Remember size and date of the files that were just loaded, until their weights are hashed (``record_hashes``)."""
     if "model_hashes" not in read_facts(folder):
-        add_facts(folder, model_hashes=_hashes(base, vae))
+        add_facts(folder, model_dates=_dates(base, vae))
+
+
+def record_hashes(folder: Path, base: Path | None, vae: str) -> list[str]:
+    """Remember the hashes of the model's weights, once: a large file takes seconds to read.
+
+    Returns a sentence for each file that isn't the loaded one any more: its hash would be another model's.
+    """
+    facts = read_facts(folder)
+    if "model_hashes" in facts:
+        return []
+    hashes, now = _hashes(base, vae), _dates(base, vae)
+    loaded = facts.get("model_dates", now)
+    replaced = [part for part, date in now.items() if loaded.get(part, date) != date]
+    for part in replaced:
+        hashes |= {part: REPLACED, f"{part}_config": REPLACED}
+    add_facts(folder, model_hashes=hashes)
+    return [
+        f"{base if part == 'base' else vae} was replaced after it was loaded: the run goes on with what it loaded. Put "
+        "the first file back before you resume it."
+        for part in replaced
+    ]
 
 
 def check_hashes(folder: Path, base: Path | None, vae: str) -> None:
-    """Check that the model's files still hold the weights that the run began with. Raises ModelError."""
-    recorded = read_facts(folder).get("model_hashes")
+    """Check that the model's files still hold what the run began with: weights, and how they are used. Raises
+    ModelError.
+    """
+    facts = read_facts(folder)
+    recorded = facts.get("model_hashes")
     if recorded is None:
         return
+    dates = _dates(base, vae)
     for part, found in _hashes(base, vae).items():
-        if found and recorded.get(part) and found != recorded[part]:
-            path, what = (base, "base model") if part == "base" else (vae, "VAE")
+        kind, _, config = part.partition("_")
+        first = recorded.get(part)
+        path, what = (base, "base model") if kind == "base" else (vae, "VAE")
+        if not found or not first or found == first:
+            continue
+        if first == REPLACED:
+            if dates[kind] == facts.get("model_dates", {}).get(kind):
+                continue  # it was put back
             raise ModelError(
-                f"{path} has changed since this run began: the {what} in it is another one (sha256 {found[:10]}, not "
-                f"{recorded[part][:10]}). Put the first file back and resume, or start a new run on this one."
+                f"{path} was replaced while this run trained, and isn't the {what} that it began with. Put the first "
+                "file back, with its date, and resume, or start a new run on this one."
             )
+        if config:
+            raise ModelError(
+                f"The configuration of {path} has changed since this run began (the .yaml next to it, or the .json "
+                "files in it). Put the first one back and resume, or start a new run on this one."
+            )
+        raise ModelError(
+            f"{path} has changed since this run began: the {what} in it is another one (sha256 {found[:10]}, not "
+            f"{first[:10]}). Put the first file back and resume, or start a new run on this one."
+        )
 
 
 def _hashes(base: Path | None, vae: str) -> dict[str, str]:
-    return {
-        "base": weights_hash(base) if base is not None else "",
-        "vae": weights_hash(Path(vae).expanduser()) if vae else "",
-    }
+    found = {}
+    for part, path in (("base", base), ("vae", Path(vae).expanduser() if vae else None)):
+        found[part] = weights_hash(path) if path is not None else ""
+        found[f"{part}_config"] = config_hash(path) if path is not None else ""
+    return found
+
+
+def _dates(base: Path | None, vae: str) -> dict[str, list[list[int]]]:
+    """Return size and date (nanoseconds) of each file that makes up the model."""
+    found = {}
+    for part, path in (("base", base), ("vae", Path(vae).expanduser() if vae else None)):
+        files = [] if path is None else sorted(path.rglob("*")) if path.is_dir() else [path, path.with_suffix(".yaml")]
+        found[part] = [list(stamp(file)[:2]) for file in files if file.is_file()]
+    return found
 
 
 def exports(folder: Path, recipe: Recipe, host: Host) -> Saves:

@@ -128,7 +128,7 @@ class Run:
                 total = session.schedule.total_steps
                 done = self.checkpoints.restore(session, self.exports, self.notes)
                 memory_mode.choose(session, done, self.monitor)
-                self.processes.send(Ready(done, session.dataset.scan.fingerprint))
+                self.processes.send(Ready(done, session.dataset.fingerprint))
                 self.processes.broadcast(session.loop.parameters)
                 began = True
                 outcome = self.train_steps(session, done)

@@ -64,6 +64,7 @@ def set_up(
     if processes.main:
         recipe = loan.record_files(folder, recipe, turns.host)
         loan.check_hashes(folder, model.path, recipe.model.vae)
+        loan.record_dates(folder, model.path, recipe.model.vae)
     dataset, summary = prepare_dataset(
         recipe, model, folder if processes.main else None, progress, turns.do, processes.shard
     )
@@ -103,5 +104,5 @@ def prepare_dataset(
     disk = disk_use(recipe, model.family, saves, summary.data["cache_bytes"])
     summary = replace(summary, text=f"{summary.text}\n{disk.text(free_megabytes(Path(recipe.save.output)))}\n")
     if folder is not None:
-        dataset_file.write(folder, summary.data, dataset.scan.fingerprint)
+        dataset_file.write(folder, summary.data, dataset.fingerprint)
     return dataset, summary

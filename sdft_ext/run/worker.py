@@ -55,7 +55,7 @@ def run_worker(processes: Processes) -> None:
         ready = processes.receive()
         if ready is None:
             return
-        if ready.fingerprint != session.dataset.scan.fingerprint:
+        if ready.fingerprint != session.dataset.fingerprint:
             raise DatasetError(
                 "The pictures or captions are not those of the main process: give all computers the same."
             )

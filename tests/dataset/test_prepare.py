@@ -62,7 +62,7 @@ def test_prepare(tmp_path: Path, model: Model) -> None:
     batch = ready.batches.at(0)
     assert batch.latents.shape == (2, 4, 8, 8) and not set(batch.pictures) & set(ready.held_out)
     written = json.loads((tmp_path / "run" / "dataset.json").read_text())
-    assert written["fingerprint"] == ready.scan.fingerprint and written["pictures"] == 8
+    assert written["fingerprint"] == ready.fingerprint and written["pictures"] == 8
     assert "008.png" in summary.text
 
 

@@ -54,6 +54,17 @@ def test_a_file_is_read_again_only_where_its_date_has_changed(tmp_path: Path) ->
     assert len(read) == 2
 
 
+def test_a_file_of_the_same_size_and_date_is_read_again(tmp_path: Path) -> None:
+    path = save(tmp_path / "in" / "a.bmp", image(64, 64, 1))
+    latents, (view,) = begun(recipe(tmp_path / "in", cache="none"), tmp_path / "cache")
+    before = path.stat()
+    save(path, image(64, 64, 2))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    with pytest.raises(DatasetError, match="was replaced while the run trains"):
+        latents.get([view])
+
+
 def test_pictures_that_stay_in_memory_may_be_replaced(tmp_path: Path) -> None:
     save(tmp_path / "in" / "a.png")
     latents, (view,) = begun(recipe(tmp_path / "in"), tmp_path / "cache")
