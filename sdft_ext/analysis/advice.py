@@ -94,6 +94,13 @@ def _unused_texts(scan: Scan, plan: Plan) -> list[Finding]:
 def _masks(scan: Scan, plan: Plan) -> list[Finding]:
     alpha = plan.dataset.alpha == "mask"
     masked = any(p.mask_path is not None or (alpha and p.has_alpha) for p in scan.pictures)
+    files = [p.path for p in scan.pictures if p.mask_path is not None]
+    if files and not plan.train.masked_loss:
+        text = (
+            f"{pictures(len(files))} {'has' if len(files) == 1 else 'have'} a mask ({named(files)}), but "
+            "train.masked_loss is off, so masks change nothing: switch it on to train only what is white in them."
+        )
+        return [Finding("masks_not_used", text, tuple(files))]
     if not plan.train.masked_loss or masked:
         return []
     text = (

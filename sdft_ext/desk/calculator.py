@@ -87,7 +87,7 @@ def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str]]:
     saves, count = save_steps(recipe, plan.steps_per_epoch, steps)
     summary = summarize(found, plan).data
     warnings = [
-        *length_advice(recipe, steps, plan.steps_per_epoch),
+        *length_advice(recipe, steps, plan.steps_per_epoch, count),
         *_division(recipe, plan.showings_per_epoch),
         *summary["advice"],
         *(p["text"] for p in summary["problems"]),

@@ -39,6 +39,11 @@ class Family:
         return {"sd1": 512, "sd2": 768 if self.prediction == "v_prediction" else 512, "sdxl": 1024}[self.name]
 
     @property
+    def full_size(self) -> bool:
+        """Return whether its UNet is as wide as those of the published models; models for tests are smaller."""
+        return int(self.unet["block_out_channels"][0]) >= 320
+
+    @property
     def missing_text_layers(self) -> int:
         """Return how many of OpenCLIP's last text layers are missing: one in SD 2 from diffusers, else none."""
         return int(self.name == "sd2" and self.text_layer == (1,))

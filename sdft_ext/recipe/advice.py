@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from .concept import Concept, Kind
-from .method_info import FULL
+from .method_info import FULL, IN_PARTS, WORDS
 from .presets import start
 from .recipe import Recipe
 from .rules import FINDS_ITS_OWN_RATE, fields
@@ -25,6 +25,8 @@ SMALL = 256
 """Pixels a side; models for smaller pictures are small themselves, and tolerate higher rates."""
 
 
+LIONS_SHARE = 0.2
+"""Lion's learning rate as a share of AdamW's (Chen 2023: three to ten times lower)."""
 FAR_ABOVE = 10
 """A learning rate so many times the one that its method starts with is unlikely to be meant."""
 LONG_WARMUP = 0.5
@@ -40,7 +42,7 @@ def advice(recipe: Recipe) -> list[str]:
             f"train.learning_rate is {train.learning_rate:g}, but {train.optimizer} finds its own and takes this as a "
             "factor: 1 is usual."
         )
-    found += [*_full_rates(recipe), *_rates(recipe), *_warmup(recipe)]
+    found += [*_full_rates(recipe), *_rates(recipe), *_warmup(recipe), *_multiple(recipe)]
     if train.schedule_steps and train.schedule != "steps":
         found.append("train.schedule_steps is only used with train.schedule=steps.")
     if watch.validation_share and not watch.validation_every:
@@ -51,17 +53,40 @@ def advice(recipe: Recipe) -> list[str]:
         if unused and setting.value != defaults[setting.path]:
             found.append(f"{setting.path} is only used with method.name={' or '.join(setting.methods)}.")
     found += [sentence for concept in recipe.dataset.concepts for sentence in _prompt_advice(recipe, concept)]
-    found += [
-        f"dataset.concepts.{number} has no trigger: no word calls the concept, so every picture of the model changes a "
-        "little. Choose one, unless that is what you want."
-        for number, concept in enumerate(recipe.dataset.concepts)
-        if concept.instance and not concept.trigger.strip()
-    ]
-    return found
+    return [*found, *_triggers(recipe)]
 
 
-def length_advice(recipe: Recipe, total_steps: int, steps_per_epoch: int) -> list[str]:
-    """Return a sentence for each setting that is unlikely to be meant in a run of this length."""
+def _triggers(recipe: Recipe) -> Iterator[str]:
+    """Advise where a concept has no word of its own."""
+    method, seen = recipe.method, dict[str, int]()
+    has_words = method.name in WORDS and any(word.strip() for word in method.embedding.words)
+    for number, concept in enumerate(recipe.dataset.concepts):
+        path, trigger = f"dataset.concepts.{number}", " ".join(concept.trigger.split()).casefold()
+        if not concept.instance:
+            continue
+        if not trigger and not has_words:
+            yield (
+                f"{path} has no trigger: no word calls the concept, so every picture of the model changes a little. "
+                "Choose one, unless that is what you want."
+            )
+        elif trigger and trigger == " ".join(concept.class_word.split()).casefold():
+            yield (
+                f"{path}.trigger is the class word {concept.class_word.strip()!r} itself: everything of this class "
+                "will show the concept. Choose a rare word, such as 'sks', unless that is what you want."
+            )
+        elif trigger in seen and trigger:
+            yield (
+                f"{path}.trigger is that of dataset.concepts.{seen[trigger]} too ({concept.trigger.strip()!r}): the "
+                "two concepts will be mixed. Choose another word for one of them."
+            )
+        seen.setdefault(trigger, number)
+
+
+def length_advice(recipe: Recipe, total_steps: int, steps_per_epoch: int, saves: int | None = None) -> list[str]:
+    """Return a sentence for each setting that is unlikely to be meant in a run of this length.
+
+    ``saves``: how many there will be with the last, where that is known.
+    """
     save, warmup, found = recipe.save, recipe.train.warmup, []
     if _warms_up(recipe) and warmup >= total_steps:
         found.append(
@@ -79,7 +104,7 @@ def length_advice(recipe: Recipe, total_steps: int, steps_per_epoch: int) -> lis
             f"save.first_epoch is {save.first_epoch}, but the run has {epochs} epoch{'' if epochs == 1 else 's'}: "
             "there will be no save before the end. Lower it."
         )
-    elif not save.every or (save.every_unit != "times" and _period(recipe, steps_per_epoch) >= total_steps):
+    elif saves == 1 or not save.every or _period(recipe, total_steps, steps_per_epoch) >= total_steps:
         found.append(
             "There will be only one save, at the end: if the training goes too far, there is no earlier save to go "
             "back to. Set save.every and save.every_unit, for example to 5 times."
@@ -87,12 +112,12 @@ def length_advice(recipe: Recipe, total_steps: int, steps_per_epoch: int) -> lis
     return found
 
 
-def resolution_advice(recipe: Recipe, native: int) -> list[str]:
+def resolution_advice(recipe: Recipe, native: int, full_size: bool = False) -> list[str]:
     """Return a sentence where the pictures are much smaller or larger than those that the model was made for, in
-    pixels a side; none for models for small pictures.
+    pixels a side; none for models for small pictures, which none of ``full_size`` is.
     """
     size = recipe.dataset.resolution
-    if size < SMALL or native * LEAST_SIZE <= size <= native * MOST_SIZE:
+    if (size < SMALL and not full_size) or native * LEAST_SIZE <= size <= native * MOST_SIZE:
         return []
     what = "draw blurred or cropped" if size < native else "repeat what is in the picture, and take far more memory"
     return [
@@ -100,9 +125,12 @@ def resolution_advice(recipe: Recipe, native: int) -> list[str]:
     ]
 
 
-def _period(recipe: Recipe, steps_per_epoch: int) -> int:
+def _period(recipe: Recipe, total_steps: int, steps_per_epoch: int) -> int:
     """Return the steps from one save to the next."""
-    return recipe.save.every * (steps_per_epoch if recipe.save.every_unit == "epochs" else 1)
+    save = recipe.save
+    if save.every_unit == "times":
+        return total_steps // save.every
+    return save.every * (steps_per_epoch if save.every_unit == "epochs" else 1)
 
 
 def _warms_up(recipe: Recipe) -> bool:
@@ -122,21 +150,45 @@ def _warmup(recipe: Recipe) -> Iterator[str]:
         )
 
 
+def _multiple(recipe: Recipe) -> Iterator[str]:
+    """Advise where pictures are made smaller than the resolution says."""
+    size = recipe.dataset.resolution
+    if size % 8 and size > 8:
+        yield (
+            f"dataset.resolution is {size}, but a picture's sides must be multiples of 8: they will be at most "
+            f"{size // 8 * 8}."
+        )
+
+
 def _rates(recipe: Recipe) -> Iterator[str]:
     """Advise against learning rates far above those that the method starts with, except in models for small pictures.
 
     Methods that train the model's own weights have a limit of their own.
     """
     method, train = recipe.method, recipe.train
-    small = recipe.dataset.resolution < SMALL
-    if method.name in FULL or train.optimizer in FINDS_ITS_OWN_RATE or small:
+    if train.optimizer in FINDS_ITS_OWN_RATE:
+        if train.learning_rate > FAR_ABOVE:
+            yield (
+                f"train.learning_rate is {train.learning_rate:g}, but {train.optimizer} finds its own and takes this "
+                "as a factor: 1 is usual. The training may diverge; lower it."
+            )
         return
-    usual = float(start(method.name, "subject", "sd1", 512)["train.learning_rate"])
-    if train.learning_rate > FAR_ABOVE * usual:
-        yield (
-            f"train.learning_rate is {train.learning_rate:g}, more than {FAR_ABOVE} times what {method.name} is "
-            f"usually trained with ({usual:g}): the training may diverge. Lower it."
-        )
+    if method.name in FULL or recipe.dataset.resolution < SMALL:
+        return
+    usual = start(method.name, "subject", "sd1", 512)
+    rates = {"train.learning_rate": train.learning_rate}
+    if method.name in IN_PARTS and method.text_encoder:
+        rates["train.text_encoder_learning_rate"] = train.text_encoder_learning_rate
+    if method.name == "pivotal":
+        rates["method.embedding.learning_rate"] = method.embedding.learning_rate
+    share = LIONS_SHARE if train.optimizer == "lion" else 1.0
+    for path, rate in rates.items():
+        normal = share * float(usual.get(path, usual["train.learning_rate"]))
+        if rate > FAR_ABOVE * normal:
+            yield (
+                f"{path} is {rate:g}, more than {FAR_ABOVE} times what {method.name} is usually trained with "
+                f"({normal:g}): the training may diverge. Lower it."
+            )
 
 
 def _full_rates(recipe: Recipe) -> Iterator[str]:

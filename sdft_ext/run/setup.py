@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..analysis.summary import Report, summarize
+from ..dataset import black_masks
 from ..dataset.prepare import Dataset, Lend, Progress, at_once, prepare
 from ..dataset.shard import ALL, Shard
 from ..method import METHODS
@@ -97,10 +98,11 @@ def prepare_dataset(
     dataset = prepare(recipe, model, began_with, progress, lend, shard)
     plan = dataset.plan
     steps = schedules.length(recipe.train, plan.total_steps)
-    notes = [*dataset.notes, *advice(recipe), *length_advice(recipe, steps, plan.steps_per_epoch)]
-    notes += resolution_advice(recipe, model.family.native_resolution)
-    summary = summarize(dataset.scan, plan, notes)
     saves = len(Schedule(recipe, plan.steps_per_epoch, steps).saves_before_the_end) + 1
+    notes = [*dataset.notes, *advice(recipe), *length_advice(recipe, steps, plan.steps_per_epoch, saves)]
+    notes += resolution_advice(recipe, model.family.native_resolution, model.family.full_size)
+    notes += [] if folder is None else black_masks.notes(dataset.scan, recipe)
+    summary = summarize(dataset.scan, plan, notes)
     disk = disk_use(recipe, model.family, saves, summary.data["cache_bytes"])
     summary = replace(summary, text=f"{summary.text}\n{disk.text(free_megabytes(Path(recipe.save.output)))}\n")
     if folder is not None:

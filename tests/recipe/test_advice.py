@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import pytest
 
 from sdft_ext.recipe import Recipe
@@ -13,10 +16,18 @@ from sdft_ext.recipe.presets import start
 CONCEPT = ["dataset.concepts.0.instance=pictures", "dataset.concepts.0.trigger=sks"]
 
 
-def said(*settings: str, steps: int = 1000, epoch: int = 100, native: int = 512) -> list[str]:
+def said(
+    *settings: str,
+    steps: int = 1000,
+    epoch: int = 100,
+    saves: int | None = None,
+    native: int = 512,
+    full_size: bool = False,
+) -> list[str]:
     """Return all advice on a recipe with these settings."""
     recipe = recipe_file.override(Recipe(), [*CONCEPT, *settings])
-    return [*advice(recipe), *length_advice(recipe, steps, epoch), *resolution_advice(recipe, native)]
+    length = length_advice(recipe, steps, epoch, saves)
+    return [*advice(recipe), *length, *resolution_advice(recipe, native, full_size)]
 
 
 @pytest.mark.parametrize(
@@ -29,6 +40,7 @@ def said(*settings: str, steps: int = 1000, epoch: int = 100, native: int = 512)
         (["save.first_epoch=11"], {}, "has 10 epochs"),
         (["save.every=0"], {}, "only one save"),
         (["save.every=10", "save.every_unit=epochs"], {}, "only one save"),
+        (["save.every=1", "save.every_unit=times"], {}, "only one save"),
         (["save.every=1000", "save.every_unit=steps"], {}, "only one save"),
         (["dataset.concepts.0.trigger="], {}, "no trigger"),
         (["dataset.resolution=512"], {"native": 1024}, "made for 1024"),
@@ -37,9 +49,23 @@ def said(*settings: str, steps: int = 1000, epoch: int = 100, native: int = 512)
         (["train.learning_rate=2e-3"], {}, "more than 10 times"),
         (["method.name=hypernetwork", "train.learning_rate=1e-3"], {}, "more than 10 times"),
         (["method.name=full", "train.learning_rate=1e-4"], {}, "2e-6 is usual"),
+        (["method.text_encoder=true", "train.text_encoder_learning_rate=2e-2"], {}, "train.text_encoder_learning_rate"),
+        (
+            ["method.name=pivotal", "method.embedding.learning_rate=0.5"],
+            {},
+            "method.embedding.learning_rate is 0.5, more than 10 times",
+        ),
+        (["train.optimizer=lion", "train.learning_rate=1e-3"], {}, "more than 10 times"),
+        (["train.optimizer=prodigy", "train.learning_rate=100"], {}, "1 is usual"),
+        (["train.optimizer=dadaptadam", "train.learning_rate=1000"], {}, "1 is usual"),
+        (["dataset.concepts.0.trigger=  "], {}, "no trigger"),
+        (["dataset.concepts.0.trigger=Dog ", "dataset.concepts.0.class_word=dog"], {}, "the class word 'dog' itself"),
+        (["dataset.resolution=500"], {}, "at most 496"),
+        (["dataset.resolution=128"], {"full_size": True}, "made for 512"),
+        (["save.first_epoch=10"], {"saves": 1}, "only one save"),
     ],
 )
-def test_unlikely_settings_get_one_sentence_of_advice(settings: list[str], figures: dict[str, int], word: str) -> None:
+def test_unlikely_settings_get_one_sentence_of_advice(settings: list[str], figures: dict[str, Any], word: str) -> None:
     (sentence,) = said(*settings, **figures)
     assert word in sentence
 
@@ -56,10 +82,25 @@ def test_unlikely_settings_get_one_sentence_of_advice(settings: list[str], figur
         (["dataset.resolution=768"], {"native": 1024}),
         (["dataset.resolution=64", "train.learning_rate=1e-2"], {"native": 512}),
         (["train.learning_rate=1e-3"], {}),
+        (["train.optimizer=prodigy", "train.learning_rate=1"], {}),
+        (["train.optimizer=dadaptadam", "train.learning_rate=2"], {}),
+        (["train.optimizer=lion", "train.learning_rate=3e-5"], {}),
+        (["method.text_encoder=false", "train.text_encoder_learning_rate=1"], {}),
+        (["dataset.concepts.0.trigger=", "method.name=textual_inversion", "method.embedding.words={sks: dog}"], {}),
+        (["dataset.concepts.0.trigger=sks dog", "dataset.concepts.0.class_word=dog"], {}),
+        (["save.first_epoch=9"], {"saves": 2}),
     ],
 )
-def test_usual_settings_get_no_advice(settings: list[str], figures: dict[str, int]) -> None:
+def test_usual_settings_get_no_advice(settings: list[str], figures: dict[str, Any]) -> None:
     assert said(*settings, **figures) == []
+
+
+def test_two_concepts_with_one_trigger() -> None:
+    recipe = recipe_file.override(Recipe(), CONCEPT)
+    second = dataclasses.replace(recipe.dataset.concepts[0], instance="others", trigger="SKS ")
+    recipe.dataset.concepts.append(second)
+    (sentence,) = advice(recipe)
+    assert "dataset.concepts.1.trigger" in sentence and "mixed" in sentence
 
 
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
