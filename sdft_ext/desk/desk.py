@@ -79,15 +79,15 @@ class Desk:
         files = ModelFiles(self.library, self.folders, self._host, self.folder / MADE)
         self.tools = Tools(hidden / "tool.json", files, self._host, self.packages)
 
-    def close(self) -> None:
-        """Stop the run that trains, with its save, and end all background work."""
+    def close(self, seconds: float = 30.0) -> None:
+        """Stop the run that trains, wait at most ``seconds`` for its save, and end all background work."""
         self.reports.close()
         self.uploads.close()
         self.tagging.close()
         self.duplicates.close()
         self.preparation.close()
         self.tools.close()
-        self.queue.close()
+        self.queue.close(seconds)
 
     def session(self) -> dict[str, Any]:
         """Return what a page needs at its start, except its token."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
 import threading
@@ -56,6 +57,8 @@ SWITCH_SECONDS = 0.0005
 """After which one thread lets another use Python: a run trains in this process, and waits so long after each of its
 operations while a request is answered (Python's own 0.005 would halve its speed meanwhile).
 """
+SAVE_SECONDS = 600.0
+"""How long the server waits at its end for the run that trains: a large model's weights and state take minutes."""
 FIRST_PORT, PORTS = 7861, 100
 
 
@@ -130,12 +133,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
     threading.Thread(target=_announce, args=(server, address, not options.no_browser), daemon=True).start()
     on_hangup(lambda: setattr(server, "should_exit", True))
+    # Newer versions of uvicorn end by sending the signal that stopped them once more.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
         pass
     finally:
-        desk.close()
+        # asyncio has put back the default, which would end the program before the run has saved. Ctrl-C still does.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        desk.close(SAVE_SECONDS)
     return 0
 
 
