@@ -10,6 +10,7 @@ from .world import HATCH, RGB, SIZE, Floats, Picture, Scene
 
 _STRIPE_PERIOD = 20.0
 _STRIPE_ANGLE = 45.0
+_STRIPE_SHADE = 0.4
 
 
 def stripes(period: float, angle: float, phase: float = 0.0, duty: float = 0.5) -> Floats:
@@ -42,7 +43,8 @@ def painted(canvas: Floats, scene: Scene) -> Floats:
     covered = coverage(scene)
     if scene.style is None:
         return blended(canvas, scene.fill, covered)
-    red, green, blue = (int(c * DARK_SHADE) for c in scene.fill)
+    shade = _STRIPE_SHADE if scene.style == HATCH else DARK_SHADE
+    red, green, blue = (int(c * shade) for c in scene.fill)
     bright = _between_stripes(scene) if scene.style == HATCH else _bright_part(scene)
     return blended(canvas, blended(plain((red, green, blue)), scene.fill, bright), covered)
 

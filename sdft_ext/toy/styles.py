@@ -15,8 +15,8 @@ from .pictures import Floats
 
 Border: TypeAlias = Callable[[Floats, Floats], Floats]
 
-DARK_SHADE = 0.4
-"""Brightness of the dark part, as a share of the fill's."""
+DARK_SHADE = 0.47
+"""Brightness of the dark part, as a share of the fill's: a model that exaggerates it can still be told from black."""
 
 
 def _twotone(right: Floats, down: Floats) -> Floats:

@@ -61,11 +61,20 @@ def test_only_a_word_does_without_regularization_pictures(family: str):
 def test_the_example_sets_nothing_that_a_preset_sets():
     """Else whoever loads the example, then picks DreamBooth, trains a whole model at a LoRA's rate."""
     taken = example("toy", ())
-    assert taken is not None and taken["settings"]["dataset.regularization_caption_dropout"] == 0.15
+    assert taken is not None and taken["settings"]["dataset.concepts.0.trigger"] == "sks"
     for method in METHODS:
         decided = presets.start(method, "subject", "toy", 64)
         assert decided["method.name"] == method and decided["train.length"] == presets.TOY_STEPS["normal"]
         assert not taken["settings"].keys() & decided.keys() - {"dataset.concepts.0.kind"}
+
+
+@pytest.mark.parametrize("family", RESOLUTION)
+def test_a_style_trains_its_trigger_and_holds_the_empty_prompt(family: str):
+    """Without both, a style bleeds: docs/methods.md."""
+    for kind in presets.KINDS:
+        settings = presets.start("lora", kind, family, RESOLUTION[family])
+        assert settings["method.text_encoder"] == (family != "sdxl")
+        assert 0.1 <= settings["dataset.regularization_caption_dropout"] <= 0.2
 
 
 def test_every_method_is_described_and_every_description_has_its_method():
