@@ -8,9 +8,10 @@ rank. peft's LoHa and LoKr have no alpha in their tensors either.
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,16 @@ class AdapterStrength:
 
     def _of(self, name: str) -> Mapping[str, Any]:
         return self._parts.get(name.partition(".")[0]) or self._parts.get("") or {}
+
+
+def peft_metadata(path: Path, keys: Iterable[str]) -> dict[str, str]:
+    """Return the metadata by which a copy of peft's file, away from its configuration, keeps its strength; none for
+    other files.
+    """
+    file = path.with_name(NEXT_TO_FILE)
+    if not any(key.startswith(PEFT_PREFIX) for key in keys) or not file.is_file():
+        return {}
+    return {IN_METADATA: json.dumps(json_file.read(file))}
 
 
 def _number(found: Mapping[str, Any], table: str, value: Any, name: str) -> float | None:

@@ -37,6 +37,8 @@ INPUTS = {
     7: "an upscaler (7 input channels)",
     5: "a depth-to-image model (5 input channels)",
 }
+EDM = ("edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min")
+"""Keys by which ComfyUI recognizes models with another schedule of noise: Playground 2.5 and CosXL."""
 FOREIGN = {
     "joint_blocks.": "Stable Diffusion 3",
     "double_blocks.": "Flux",
@@ -72,6 +74,8 @@ def refuse(shapes: Shapes, name: str, inputs: Sequence[int] = (4,), vae: bool = 
         raise ModelError(f"{name} is {what}, which can't be trained yet: choose a plain text-to-image checkpoint.")
     if not text_prefixes(shapes):
         raise ModelError(f"{name} has no text encoder: choose a complete checkpoint.")
+    if len(inputs) == 1 and any(key in shapes for key in EDM):
+        raise ModelError(f"{name} is an EDM model (such as CosXL), which can't be trained yet: choose a plain one.")
     if vae and not any(key.startswith(VAE) for key in shapes):
         raise ModelError(f"{name} has no VAE: choose a complete checkpoint.")
 

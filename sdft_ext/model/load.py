@@ -19,6 +19,7 @@ from ..formats.family import Family
 from ..formats.ldm_keys import VAE, inverse, translate, vae_prefixes
 from ..formats.quantized import refuse_quantized
 from ..storage import json_file
+from ..storage.text import printable
 from . import borrow
 from .base import Model
 
@@ -141,7 +142,7 @@ def load_folder(path: Path, inputs: Sequence[int] = (4,)) -> Model:
     if channels not in inputs:
         raise ModelError(f"{path} has {channels} input channels: choose a plain text-to-image model.")
     schedule = _json(path / "scheduler" / "scheduler_config.json", path)
-    velocity = schedule.get("prediction_type") == "v_prediction"
+    velocity = _predicts_v(schedule, path)
     text = [configs["text_encoder"], *([configs["text_encoder_2"]] if xl else [])]
     sd2 = not xl and text[0].get("hidden_act") == "gelu"
     family = Family(
@@ -166,6 +167,21 @@ def load_folder(path: Path, inputs: Sequence[int] = (4,)) -> Model:
             owner, _, leaf = key.rpartition(".")
             module.get_submodule(owner)._parameters[leaf] = nn.Parameter(tensors[key], requires_grad=False)
     return borrow.finish(family, modules[0], modules[1], modules[2:], path)
+
+
+def _predicts_v(schedule: Mapping[str, Any], path: Path) -> bool:
+    """Return whether a folder's model predicts v instead of ε. Raises ModelError where it predicts something else, or
+    has another schedule of noise.
+    """
+    kind, predicts = str(schedule.get("_class_name", "")), schedule.get("prediction_type", "epsilon")
+    betas = schedule.get("beta_schedule", "scaled_linear")
+    other = kind.startswith(("FlowMatch", "EDM")) or betas != "scaled_linear"
+    if other or predicts not in ("epsilon", "v_prediction"):
+        raise ModelError(
+            f"{path} has a schedule of noise that can't be trained yet ({printable(kind)}, {printable(str(predicts))}, "
+            f"{printable(str(betas))}): choose a model that predicts epsilon or v_prediction with scaled_linear betas."
+        )
+    return bool(predicts == "v_prediction")
 
 
 def _part(folder: Path) -> dict[str, Tensor]:

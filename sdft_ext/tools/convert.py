@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..formats import pickles, single_file
+from ..formats.adapter_config import peft_metadata
 from ..formats.checkpoint import HASHES
 from ..formats.families import prediction_metadata
 from ..formats.family import Family
@@ -64,7 +65,9 @@ def to_tensors(
         refuse_quantized(file.dtypes, str(source))
     kept = [key for key in file if keep_ema or not key.startswith("model_ema.")]
     entries = aligned(in_precision({key: Entry(file[key].dtype, file.shapes[key]) for key in kept}, precision))
-    metadata = {name: value for name, value in file.metadata.items() if name not in HASHES}
+    metadata = {name: value for name, value in file.metadata.items() if name not in HASHES} | peft_metadata(
+        source, file
+    )
     result = _write(file, entries, target, {"format": "pt", **metadata}, progress)
     if file.dangerous:
         result += (

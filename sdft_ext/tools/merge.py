@@ -105,7 +105,12 @@ def in_precision(entries: dict[str, Entry], precision: Precision | None) -> dict
         return entries
     wanted = PRECISIONS[precision]
     changed = {
-        key: Entry(wanted, entry.shape) if entry.dtype.is_floating_point and entry.shape and "." in key else entry
+        key: Entry(wanted, entry.shape) if entry.dtype.is_floating_point and entry.shape and _is_weight(key) else entry
         for key, entry in entries.items()
     }
     return aligned(changed)
+
+
+def _is_weight(key: str) -> bool:
+    """Return whether a tensor belongs to a module: schedules (``alphas_cumprod``, ``denoiser.sigmas``) don't."""
+    return "." in key and not key.startswith("denoiser.")

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sdft_ext.errors import ModelError
 from sdft_ext.formats import kohya
 from sdft_ext.formats.families import declares_prediction, prediction_of
 from sdft_ext.formats.kohya import LoraFileError
@@ -105,6 +106,14 @@ def test_a_file_of_peft_may_have_another_name(tmp_path: Path) -> None:
     assert [layer.scale for layer in kohya.read(other).layers.values()] == [1.0]
 
 
+def test_a_converted_file_of_peft_keeps_its_strength(tmp_path: Path) -> None:
+    path = lora(tmp_path / "adapter_model.safetensors", f"base_model.model.{QUERY}")
+    (tmp_path / "adapter_config.json").write_text('{"r": 4, "lora_alpha": 16}')
+    (tmp_path / "other").mkdir()
+    convert(path, tmp_path / "other" / "half.safetensors", "fp16")
+    assert [layer.scale for layer in kohya.read(tmp_path / "other" / "half.safetensors").layers.values()] == [4.0]
+
+
 @pytest.mark.parametrize("start", ["pissa", "pissa_niter_16", "olora", "loftq"])
 def test_adapters_that_changed_the_base_are_refused(start: str, tmp_path: Path) -> None:
     path = lora(tmp_path / "adapter_model.safetensors", f"base_model.model.{QUERY}")
@@ -188,6 +197,35 @@ def test_v_parameterization_of_kohyas_metadata_is_read() -> None:
     assert prediction_of({}, {"ss_v_parameterization": "False"}, None) == ("epsilon", False)
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"prediction_type": "sample"},
+        {"prediction_type": "flow_prediction"},
+        {"_class_name": "FlowMatchEulerDiscreteScheduler"},
+        {"_class_name": "EDMDPMSolverMultistepScheduler"},
+        {"beta_schedule": "squaredcos_cap_v2"},
+    ],
+)
+def test_folders_with_another_schedule_of_noise_are_refused(
+    schedule: dict[str, str], base: Path, tmp_path: Path
+) -> None:
+    convert(base, tmp_path / "folder")
+    file = tmp_path / "folder" / "scheduler" / "scheduler_config.json"
+    json_file.write(file, {**json_file.read(file), **schedule})
+    with pytest.raises(ModelError, match="schedule of noise"):
+        load.load(tmp_path / "folder")
+
+
+def test_edm_models_are_refused_where_they_would_be_trained(tensors: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "cosxl.safetensors"
+    save_file({**tensors, "edm_vpred.sigma_max": torch.tensor(120.0)}, path)
+    with pytest.raises(ModelError, match="EDM model"):
+        load.load(path)
+    done = merge(path, [(lora(tmp_path / "lora.safetensors", KOHYA), 1.0)], tmp_path / "out.safetensors")
+    assert done.changed == 1 and "edm_vpred.sigma_max" in TensorFile(done.path)
+
+
 # -- models
 # ----------------------------------------------------------------------------------------------------------------
 
@@ -222,5 +260,5 @@ def test_folders_of_inpainting_models_are_merged_into(
     json_file.write(folder / "model_index.json", {**index, "_class_name": "StableDiffusionInpaintPipeline"})
     done = merge(folder, [(lora(tmp_path / "lora.safetensors", KOHYA), 1.0)], tmp_path / "merged.safetensors")
     assert done.changed == 1 and load_file(done.path)[first].shape[1] == 9
-    with pytest.raises(load.ModelError, match="can't be trained yet"):
+    with pytest.raises(ModelError, match="can't be trained yet"):
         load.load(folder)
