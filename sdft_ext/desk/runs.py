@@ -94,9 +94,9 @@ class Runs:
             self._queue.settle(run)
             if self._queue.owns(run):
                 raise NotNow(f"{run} is training or waiting: stop it, then resume it with other settings.")
-            from ..run.changed_settings import change
+            from ..run.changed_settings import change_stopped
 
-            change(self._library.path(run), [f"{path}={json.dumps(value)}" for path, value in settings.items()])
+            change_stopped(self._library.path(run), [f"{path}={json.dumps(value)}" for path, value in settings.items()])
         self._queue.resume(run)
 
     def stop(self, run: str) -> None:

@@ -14,6 +14,8 @@ from ..recipe import RecipeError
 from ..recipe import file as recipe_file
 from ..recipe.rules import fields
 from ..run_folder.facts import add_facts, read_facts
+from ..run_folder.lock import run_lock
+from ..run_folder.repair import keep_notes, repair
 
 CHANGEABLE = (
     "train.learning_rate",
@@ -72,6 +74,15 @@ def change(folder: Path, settings: Sequence[str]) -> None:
         recipe_file.write(path, after)
         news = [{"setting": name, "before": old[name], "after": new[name]} for name in changed]
         add_facts(folder, **{FACT: [*recorded(folder), *news]})
+
+
+def change_stopped(folder: Path, settings: Sequence[str]) -> None:
+    """Change settings of a run that is resumed later, with its damaged files repaired first. Raises as ``change``, and
+    RunLocked, with nothing changed, where a program is training the run.
+    """
+    with run_lock(folder):
+        keep_notes(folder, repair(folder))
+        change(folder, settings)
 
 
 def recorded(folder: Path) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from ..recipe.rules import check_texts
 from ..run_folder.folder import new_folder
 from ..run_folder.lock import RunLocked, run_lock
 from ..run_folder.log import Log
-from ..run_folder.repair import repair
+from ..run_folder.repair import repair, take_notes
 from ..train.loop import StepResult
 from ..train.processes import ALONE, Processes
 from ..watch.progress import Progress
@@ -81,7 +81,7 @@ def resume(
     folder = Path(folder)
     try:
         with run_lock(folder), memory_released():
-            notes = repair(folder)
+            notes = [*repair(folder), *take_notes(folder)]
             change(folder, settings)
             recipe = recipe_file.read(folder / "recipe.yaml")
             return Run(folder, recipe, control, host, quiet, processes, notes).go()

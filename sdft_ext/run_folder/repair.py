@@ -1,4 +1,6 @@
-"""Damaged files of a run are set aside and made anew from what else the folder holds: the run stays resumable."""
+"""Damaged files of a run are set aside; they, and missing ones, are made anew from what else the folder holds: the run
+stays resumable.
+"""
 
 from __future__ import annotations
 
@@ -14,28 +16,57 @@ from .save_names import TRY
 from .saves import INDEX, Save, sound_entries
 
 CONTROLS = "controls/index.json"
+NOTES = "repaired"
+KINDS: dict[str, type] = {facts.FILE: dict, dataset.FILE: dict, INDEX: list, CONTROLS: dict}
+LOST = {
+    facts.FILE: "the time trained so far, and which model files the run began with, aren't known any more",
+    dataset.FILE: "whether pictures or captions have changed since the run began can't be checked",
+    INDEX: "the list of saves was made anew from the log",
+    CONTROLS: "the list of control pictures was made anew from their files",
+}
 _NUMBERED = re.compile(r"-\d{6}$")
 
 
 def repair(folder: Path) -> list[str]:
-    """Set what is damaged aside, as ``NAME.damaged``, and rebuild it; return a sentence for each file.
+    """Set what is damaged aside, as ``NAME.damaged``, and rebuild it and what is missing; return a sentence for each
+    file.
 
     Raises OSError where a file can't be read at present: nothing is changed then.
     """
-    damaged = [
-        name
-        for name, kind in ((facts.FILE, dict), (dataset.FILE, dict), (INDEX, list), (CONTROLS, dict))
-        if _is_damaged(folder / name, kind)
-    ]
-    sentences = [_set_aside(folder, name) for name in damaged]
+    damaged = [name for name, kind in KINDS.items() if _is_damaged(folder / name, kind)]
     lines = log.read(folder)
-    if INDEX in damaged:
-        json_file.write(folder / INDEX, _listed_saves(lines))
-    if CONTROLS in damaged:
-        json_file.write(folder / CONTROLS, {"steps": _control_steps(folder / "controls"), "prompts": []})
-    if facts.FILE in damaged and (stem := _stem(lines)):
+    saves, controls = _listed_saves(lines), _control_steps(folder / "controls")
+    expected = {facts.FILE: bool(lines), dataset.FILE: bool(lines), INDEX: bool(saves), CONTROLS: bool(controls)}
+    missing = [name for name in KINDS if expected[name] and not os.path.lexists(folder / name)]
+    sentences = [_set_aside(folder, name) for name in damaged]
+    sentences += [f"{name} was missing: {LOST[name]}." for name in missing]
+    lost = {*damaged, *missing}
+    if INDEX in lost:
+        json_file.write(folder / INDEX, saves)
+    if CONTROLS in lost:
+        json_file.write(folder / CONTROLS, {"steps": controls, "prompts": []})
+    if facts.FILE in lost and (stem := _stem(lines)):
         facts.add_facts(folder, stem=stem)
     return sentences
+
+
+def keep_notes(folder: Path, sentences: list[str]) -> None:
+    """Keep what ``repair`` returned until the run is resumed, which logs it."""
+    if sentences:
+        facts.add_facts(folder, **{NOTES: [*_notes(folder), *sentences]})
+
+
+def take_notes(folder: Path) -> list[str]:
+    """Return the sentences that were kept, and forget them."""
+    found = _notes(folder)
+    if found:
+        facts.add_facts(folder, **{NOTES: []})
+    return found
+
+
+def _notes(folder: Path) -> list[str]:
+    found = facts.read_facts(folder).get(NOTES)
+    return [str(text) for text in found] if isinstance(found, list) else []
 
 
 def _is_damaged(path: Path, kind: type) -> bool:
@@ -52,13 +83,7 @@ def _set_aside(folder: Path, name: str) -> str:
     path = folder / name
     aside = path.with_name(free_name(f"{path.name}.damaged", lambda taken: path.with_name(taken).exists()))
     os.replace(path, aside)
-    lost = {
-        facts.FILE: "the time trained so far, and which model files the run began with, aren't known any more",
-        dataset.FILE: "whether pictures or captions have changed since the run began can't be checked",
-        INDEX: "the list of saves was made anew from the log",
-        CONTROLS: "the list of control pictures was made anew from their files",
-    }[name]
-    return f"{name} was damaged and is now {aside.name}: {lost}."
+    return f"{name} was damaged and is now {aside.name}: {LOST[name]}."
 
 
 def _listed_saves(lines: list[log.Line]) -> list[dict[str, object]]:

@@ -18,9 +18,10 @@ from sdft_ext.cli.main import OK, main
 from sdft_ext.control import RunControl
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import resume, train
+from sdft_ext.run.changed_settings import change_stopped
 from sdft_ext.run.loan import stems
 from sdft_ext.run_folder import state
-from sdft_ext.run_folder.lock import run_lock
+from sdft_ext.run_folder.lock import RunLocked, run_lock
 from sdft_ext.run_folder.repair import repair
 from sdft_ext.run_folder.saves import INDEX, read_index
 from tests.analysis.images import fill, image, save
@@ -133,6 +134,40 @@ def test_a_truncated_index_is_rebuilt(
     """It only lists the files next to it: a run can be resumed without it."""
     cut_off(stopped / name)
     assert resumed(stopped, capsys)[0] == OK and ends_alike(stopped, whole)
+
+
+@pytest.mark.parametrize("name", ["facts.json", "dataset.json", "saves/index.json", "controls/index.json"])
+@pytest.mark.parametrize("content", [None, b"", b"\0" * 60, b"[]x"], ids=["missing", "empty", "zeros", "garbage"])
+def test_a_file_that_is_missing_or_empty_is_named_and_rebuilt(
+    name: str, content: bytes | None, stopped: Path, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (stopped / name).unlink()
+    if content is not None:
+        (stopped / name).write_bytes(content)
+    code, said = resumed(stopped, capsys)
+    state = "missing" if content is None else "damaged"
+    assert code == OK and ends_alike(stopped, whole) and f"{name} was {state}" in said
+    assert [save.step for save in read_index(stopped)] == [2, 3, 4, 5]
+
+
+def test_settings_that_are_changed_before_a_resume_lose_no_damaged_file(
+    stopped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page changes them when it queues the run; what was damaged is said when the run goes on."""
+    cut_off(stopped / "facts.json")
+    cut = (stopped / "facts.json").read_bytes()
+    change_stopped(stopped, ["train.learning_rate=0.001"])
+    assert (stopped / "facts.json.damaged").read_bytes() == cut
+    code, said = resumed(stopped, capsys)
+    assert code == OK and "facts.json was damaged and is now facts.json.damaged" in said
+    assert "0.001 instead of 0.01" in said
+
+
+def test_settings_of_a_run_that_is_being_trained_are_not_changed(stopped: Path) -> None:
+    before = (stopped / "recipe.yaml").read_bytes()
+    with run_lock(stopped), pytest.raises(RunLocked, match="is being trained by another program"):
+        change_stopped(stopped, ["train.learning_rate=0.001"])
+    assert (stopped / "recipe.yaml").read_bytes() == before and not (stopped / "recipe-first.yaml").exists()
 
 
 def test_the_list_of_saves_is_rebuilt_as_it_was(whole: Path, tmp_path: Path) -> None:
