@@ -6,13 +6,15 @@ What the state was made with (dataset, method, optimizer, batch size, seed) stay
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..recipe import RecipeError
+from ..recipe import Recipe, RecipeError
 from ..recipe import file as recipe_file
 from ..recipe.rules import fields
+from ..run_folder import dataset, state
 from ..run_folder.facts import add_facts, read_facts
 from ..run_folder.lock import run_lock
 from ..run_folder.repair import keep_notes, repair
@@ -68,6 +70,7 @@ def change(folder: Path, settings: Sequence[str]) -> None:
                 f"{name} can't be changed when a run is resumed: its state was made with the present value. Start a "
                 f"new run instead. What can be changed: {', '.join(CHANGEABLE)}."
             )
+    _check_effect(folder, after, changed)
     if changed:
         if not (folder / FIRST).exists():
             recipe_file.write(folder / FIRST, before)
@@ -83,6 +86,32 @@ def change_stopped(folder: Path, settings: Sequence[str]) -> None:
     with run_lock(folder):
         keep_notes(folder, repair(folder))
         change(folder, settings)
+
+
+def _check_effect(folder: Path, after: Recipe, changed: Sequence[str]) -> None:
+    """Raise RecipeError for a change that would have no effect, or a length that the run has passed."""
+    train = after.train
+    if train.schedule == "steps" and "train.learning_rate" in changed and "train.schedule_steps" not in changed:
+        raise RecipeError(
+            "train.learning_rate changes nothing with train.schedule=steps: change train.schedule_steps, which names "
+            "the rates."
+        )
+    found = state.states(folder / "state")
+    done = state.step_of(found[-1]) if found else 0
+    if {"train.length", "train.length_unit"} & set(changed) and _steps(folder, after) <= done:
+        raise RecipeError(
+            f"train.length is {train.length} {train.length_unit}, but the run has trained {done:,} steps already: set "
+            "a longer one."
+        )
+
+
+def _steps(folder: Path, recipe: Recipe) -> float:
+    """Return the length of a run in steps; infinite where the steps of its epochs aren't known yet."""
+    train = recipe.train
+    if train.length_unit == "pictures":
+        return math.ceil(train.length / (train.batch_size * train.accumulation))
+    per_epoch = dataset.steps_per_epoch(folder) or math.inf
+    return train.length * (per_epoch if train.length_unit == "epochs" else 1)
 
 
 def recorded(folder: Path) -> list[dict[str, Any]]:

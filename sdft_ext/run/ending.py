@@ -48,7 +48,7 @@ def outcome_of(error: BaseException, folder: Path, recipe: Recipe, began: bool) 
     Faults of the program are raised on, to be seen in full, and until training ``began`` so are errors of the recipe.
     """
     if isinstance(error, NotFinite | Diverged):
-        return "failed", f"{error} {_way_on(folder)}"
+        return "failed", f"{error} {_way_on(folder, recipe)}"
     if isinstance(error, DoesNotFit | ProcessLost):
         return "failed", str(error)
     if isinstance(error, Stopped | ModelUnavailable):
@@ -62,12 +62,15 @@ def outcome_of(error: BaseException, folder: Path, recipe: Recipe, began: bool) 
     return None
 
 
-def _way_on(folder: Path) -> str:
+def _way_on(folder: Path, recipe: Recipe) -> str:
     """Say how a run whose learning rate was too high can go on."""
     steps = [state.step_of(path) for path in state.states(folder / "state")]
     if not steps:
         return "No state was written before that: start again."
-    text = f"Resume the run with a lower train.learning_rate: it goes on from step {steps[-1]}. Or start again."
+    setting = (
+        "lower rates in train.schedule_steps" if recipe.train.schedule == "steps" else "a lower train.learning_rate"
+    )
+    text = f"Resume the run with {setting}: it goes on from step {steps[-1]}. Or start again."
     if len(steps) > 1:
         text += f" If it fails at once, delete state/step-{steps[-1]:06d}: the run then goes on from step {steps[-2]}."
     return text

@@ -11,10 +11,13 @@ from safetensors import safe_open
 
 from sdft_ext.cli.main import OK, USAGE, main
 from sdft_ext.control import RunControl
-from sdft_ext.recipe import RecipeError
+from sdft_ext.recipe import Recipe, RecipeError
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import resume, train
+from sdft_ext.run.changed_settings import change
+from sdft_ext.run.ending import outcome_of
 from sdft_ext.run_folder import state
+from sdft_ext.train.loop import NotFinite
 from tests.run import tiny
 from tests.run.step_hooks import Between
 
@@ -74,6 +77,39 @@ def test_what_the_state_depends_on_is_refused(setting: str, stopped: Path, capsy
     assert (stopped / "recipe.yaml").read_bytes() == before
     with pytest.raises(RecipeError):
         resume(stopped, settings=["train.learning_rate=-1"], quiet=True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["train.length=2"],
+        ["train.length=1", "train.length_unit=epochs"],
+        ["train.length=4", "train.length_unit=pictures"],
+    ],
+)
+def test_a_length_that_the_run_has_passed_is_refused(settings: list[str], stopped: Path) -> None:
+    path = stopped / "dataset.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "steps_per_epoch": 2}))
+    before = (stopped / "recipe.yaml").read_bytes()
+    with pytest.raises(RecipeError, match="has trained 2 steps already"):
+        resume(stopped, settings=settings, quiet=True)
+    assert (stopped / "recipe.yaml").read_bytes() == before
+
+
+def test_a_rate_that_the_schedule_does_not_use_is_refused(stopped: Path) -> None:
+    change(stopped, ["train.schedule=steps", "train.schedule_steps=1e-3"])
+    with pytest.raises(RecipeError, match=r"change train\.schedule_steps"):
+        change(stopped, ["train.learning_rate=1e-4"])
+    change(stopped, ["train.schedule_steps=1e-4"])
+    assert resume(stopped, quiet=True).outcome == "finished"
+    assert rates(stopped) == pytest.approx([RATE, RATE, 1e-4, 1e-4])
+
+
+@pytest.mark.parametrize(("schedule", "setting"), [("constant", "train.learning_rate"), ("steps", "schedule_steps")])
+def test_after_a_nan_the_message_names_the_rate_in_use(schedule: str, setting: str, stopped: Path) -> None:
+    recipe = recipe_file.override(Recipe(), [f"train.schedule={schedule}", "train.schedule_steps=1e-3"])
+    ended = outcome_of(NotFinite("The loss became NaN."), stopped, recipe, True)
+    assert ended is not None and ended[0] == "failed" and setting in ended[1]
 
 
 @pytest.mark.parametrize("every", [0, 1])
