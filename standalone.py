@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import venv
@@ -22,6 +23,7 @@ VENV = Path(os.environ.get("SDFT_VENV", HERE / ".venv"))
 NOTHING_CHOSEN = 5
 """pytest's exit status where no test was chosen."""
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def ensure_environment(group: str) -> None:
@@ -50,8 +52,22 @@ def ensure_environment(group: str) -> None:
 
 
 def run(module: str, *arguments: str) -> int:
+    """Run a module to its end, and return its exit status. Signals that would end this program go to that one, which
+    may save first.
+    """
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
-    return subprocess.call([str(PYTHON), "-m", module, *arguments], env=environment)
+    with subprocess.Popen([str(PYTHON), "-m", module, *arguments], env=environment) as process:
+        before = {number: signal.getsignal(number) for number in ENDING}
+        for number in ENDING:
+            if before[number] is not signal.SIG_IGN:
+                signal.signal(number, lambda number, _: process.send_signal(number))
+        # Ctrl-C is sent to both.
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: None)
+        try:
+            return process.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def run_tests(slow_too: bool, rest: list[str]) -> int:

@@ -218,13 +218,10 @@ class RunQueue:
         except (KeyError, TypeError):
             return
         self._waiting = [run for run in waiting if any((self.folder / str(run) / name).is_file() for name in FILES)]
-        if isinstance(current, str) and _status(self.folder / current / "status.json").get("state") in (
-            "waiting",
-            "preparing",
-            "training",
-            DRAWING,
-            "paused",
-        ):
+        states = ("waiting", "preparing", "training", DRAWING, "paused")
+        if not isinstance(current, str) or is_at_work(self.folder / current):
+            return  # another program may have resumed it
+        if _status(self.folder / current / "status.json").get("state") in states:
             self._set_status(current, "stopped", INTERRUPTED_DRAWING if draws(current) else INTERRUPTED)
 
     def _store(self, waiting: Sequence[str]) -> None:

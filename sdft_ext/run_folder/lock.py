@@ -16,6 +16,7 @@ from ..storage import file_lock, json_file
 from ..storage.text import printable
 
 FILE = ".lock"
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 SECONDS = 2.0
 """How long a run waits for its lock: a program that only asks whether it is held holds it for a moment."""
 
@@ -49,8 +50,13 @@ def is_at_work(folder: Path) -> bool:
 
 
 def this_process() -> dict[str, Any]:
-    """Describe this process for ``process_lives``: its id, when it started (seconds since 1970), and its computer."""
-    return {"pid": os.getpid(), "pid_started": psutil.Process().create_time(), "computer": platform.node()}
+    """Describe this process for ``process_lives``: its id, when it started, and its computer.
+
+    ``pid_started`` is in seconds since 1970, and another time once the clock is set; ``pid_since`` depends on no clock.
+    """
+    pid = os.getpid()
+    started = {"pid_started": psutil.Process().create_time(), "pid_since": _since(pid)}
+    return {"pid": pid, **started, "computer": platform.node()}
 
 
 def process_lives(status: dict[str, Any]) -> bool:
@@ -58,10 +64,25 @@ def process_lives(status: dict[str, Any]) -> bool:
     pid = status.get("pid")
     if not isinstance(pid, int) or status.get("computer") != platform.node() or pid == os.getpid():
         return False
+    since = _since(pid)
+    if since and status.get("pid_since"):
+        return bool(since == status["pid_since"])
     try:
         return abs(psutil.Process(pid).create_time() - float(status.get("pid_started", 0))) < 1
-    except (psutil.Error, TypeError, ValueError):
+    except (psutil.Error, TypeError, ValueError, OverflowError):
         return False
+
+
+def _since(pid: int) -> str:
+    """Return the boot of the system and the clock ticks from then until a process began (proc(5)); empty where there is
+    no such process, or the system doesn't tell.
+    """
+    try:
+        boot = BOOT.read_text(encoding="ascii").strip()
+        ticks = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode("ascii")
+    except (OSError, IndexError, ValueError):
+        return ""
+    return f"{boot} {ticks}"
 
 
 def _locked(folder: Path) -> RunLocked:

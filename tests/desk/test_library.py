@@ -18,10 +18,11 @@ from sdft_ext.desk.differences import differences
 from sdft_ext.desk.errors import NotNow
 from sdft_ext.desk.library import Library
 from sdft_ext.desk.logs import MOST_LINES, Logs
+from sdft_ext.desk.run_queue import RunQueue
 from sdft_ext.recipe import Concept, Recipe
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import train
-from sdft_ext.run_folder.lock import run_lock
+from sdft_ext.run_folder.lock import process_lives, run_lock
 from sdft_ext.storage import json_file
 from tests.run import tiny
 from tests.run.step_hooks import Between
@@ -100,6 +101,42 @@ def test_a_run_that_waits_in_another_program_waits(tmp_path: Path):
         json_file.write(tmp_path / ".desk" / "queue.json", queue)
         other.communicate()
     assert Library(tmp_path).status("waits")["state"] == "stopped"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a process's start is a time")
+def test_a_program_lives_whatever_the_clock_is_set_to(tmp_path: Path):
+    """When a process started, in seconds since 1970, changes with the clock."""
+    say = (
+        "import json; from sdft_ext.run_folder.lock import this_process; print(json.dumps(this_process()), flush=True)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{say}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        process = json.loads(other.stdout.readline())
+        boot, ticks = process["pid_since"].split()
+        for changed, lives in (
+            ({}, True),
+            ({"pid_started": process["pid_started"] - 3600}, True),
+            ({"pid_since": f"{boot} {int(ticks) - 1}"}, False),
+            ({"pid_since": f"another-boot {ticks}"}, False),
+            ({"computer": "another"}, False),
+        ):
+            assert process_lives({**process, **changed}) is lives, changed
+        other.communicate("\n")
+    assert not process_lives(process)
+
+
+def test_a_run_that_another_program_has_resumed_keeps_its_status_when_a_page_is_restarted(tmp_path: Path):
+    run(tmp_path, "taken", state="training", step=7)
+    queue = tmp_path / ".desk" / "queue.json"
+    json_file.write(queue, {"waiting": [], "current": "taken"})
+    status = (tmp_path / "taken" / "status.json").read_bytes()
+    with run_lock(tmp_path / "taken"):
+        RunQueue(tmp_path, queue, lambda folder, control: None).close()
+        assert (tmp_path / "taken" / "status.json").read_bytes() == status
+    RunQueue(tmp_path, queue, lambda folder, control: None).close()
+    assert json.loads((tmp_path / "taken" / "status.json").read_text())["state"] == "stopped"
 
 
 def test_a_run_that_was_killed_before_the_clock_was_set_back_is_no_longer_training(tmp_path: Path):

@@ -59,3 +59,28 @@ def test_a_server_that_is_ended_saves_its_run_whatever_more_is_sent(names: str, 
     run = runs / "tiny"
     assert json.loads((run / "status.json").read_text())["state"] == "stopped"
     assert state.step_of(state.states(run / "state")[-1]) == tiny.losses(run)[-1]["step"]
+
+
+@pytest.mark.parametrize("names", ["SIGTERM", "SIGHUP SIGTERM", "SIGINT"])
+def test_the_launcher_passes_signals_on_and_waits(names: str, tmp_path: Path) -> None:
+    """``standalone.py`` trains in another process, which saves; a terminal sends Ctrl-C to that one, too."""
+    (tmp_path / "saving.py").write_text(
+        "import signal, sys, time\n"
+        "def save(number, _):\n"
+        "    time.sleep(0.5); print('saved', flush=True); sys.exit(7)\n"
+        "for number in (signal.SIGTERM, signal.SIGINT): signal.signal(number, save)\n"
+        "signal.signal(signal.SIGHUP, lambda *_: None)\n"
+        "print('ready', flush=True); time.sleep(60)\n"
+    )
+    code = f"import sys, standalone; standalone.PYTHON = {sys.executable!r}; sys.exit(standalone.run('saving'))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        for name in names.split():
+            if name == "SIGINT":
+                os.killpg(process.pid, signal.SIGINT)
+            else:
+                process.send_signal(getattr(signal, name))
+        assert process.stdout.read() == "saved\n" and process.wait(60) == 7
