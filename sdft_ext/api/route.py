@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import logging
+import re
 from collections.abc import Callable, Coroutine
 from enum import Enum
 from typing import Any
@@ -79,7 +80,11 @@ def guarded_route_class(guard: Guard, content: str = JSON) -> type[APIRoute]:
 
 async def _read_body(request: Request) -> None:
     """Read a request's body; FastAPI then finds it read. Raises Refused where it is too large, or too slow to come."""
-    if int(request.headers.get("content-length") or 0) > MOST_BYTES:
+    length = request.headers.get("content-length") or "0"
+    if not re.fullmatch(r"[0-9]+", length):
+        raise Refused(400, "The request's Content-Length is not a number: leave it out, or correct it.")
+    digits = length.lstrip("0")
+    if len(digits) > 18 or int(digits or 0) > MOST_BYTES:
         raise Refused(413, TOO_LARGE)
 
     async def read() -> bytes:

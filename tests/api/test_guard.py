@@ -236,6 +236,17 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(client: TestClient
     assert client.post(path, content=b'{"recipe": {}}' + b" " * 900, headers=kind).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [("many", 400), ("-1", 400), ("²", 400), ("1e3", 400), ("9" * 5000, 413), ("0" * 5000, 200)],
+    ids=["a word", "negative", "a raised digit", "an exponent", "nines", "zeros"],
+)
+def test_a_length_that_is_no_number_is_refused(client: TestClient, length: str, status: int):
+    """Most servers refuse it before; not all read the header."""
+    headers = {"Content-Type": "application/json", "Content-Length": length.encode("latin-1")}
+    assert client.post("/sdft/v1/calculate", content=b'{"recipe": {}}', headers=headers).status_code == status
+
+
 @pytest.mark.parametrize("token", ["", "wrong", "é" * 43, "x" * 10_000])
 def test_what_changes_something_needs_the_token(client: TestClient, token: str):
     headers = {"X-SDFT-Token": token.encode()}
