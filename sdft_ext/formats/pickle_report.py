@@ -6,12 +6,15 @@ import io
 import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 MAX_IMPORTS = 10_000
 """Imports that a report lists; a checkpoint has some dozens."""
 MAX_NAME = 1_000
 """Characters of a name that is looked up."""
+MAX_DOTS = 10
+"""Of a name whose parts are looked up one by one."""
 TENSORS = {
     "collections": ("OrderedDict",),
     "torch._utils": ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter"),
@@ -158,4 +161,9 @@ def verdict(module: str, name: str) -> str:
     strings = b"".join(b"X" + struct.pack("<I", len(text)) + text for text in encoded)
     found = scan_pickle_bytes(io.BytesIO(b"\x80\x04" + strings + b"\x93."), name).globals
     known = found[0].safety.value if found else "suspicious"
+    if known == "suspicious" and "." in name and name.count(".") < MAX_DOTS:
+        # Since protocol 4, a name may lead through other modules: torch's serialization.os.system is os' system.
+        parts = [module, *name.split(".")]
+        if any(verdict(*pair) == "dangerous" for pair in pairwise(parts)):
+            return "dangerous"
     return "harmless" if known == "innocuous" else known

@@ -18,6 +18,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -174,6 +175,18 @@ def _note_other_kinds(path: Path, start: bytes, report: Report) -> None:
     with suppress(tarfile.HeaderError, ValueError):
         tarfile.TarInfo.frombuf(start.ljust(512, b"\0"), "utf-8", "surrogateescape")
         report.oddities.append(f"{path} is a tar archive, whose pickles old versions of torch run.")
+        _judge_tar(path, report)
+
+
+def _judge_tar(path: Path, report: Report) -> None:
+    """List the imports of a tar archive's members, each as if it were a pickle; of very many, of the first."""
+    limits = Limits()
+    with suppress(tarfile.TarError, OSError, *ERRORS), tarfile.open(path, "r:") as archive:
+        for member in islice(archive, MAX_PICKLES):
+            file = archive.extractfile(member) if member.isreg() else None
+            if file is not None:
+                with suppress(*ERRORS):
+                    _run(io.BytesIO(file.read(MAX_BYTES)), _no_storage, report, limits)
 
 
 class _ZipReader:

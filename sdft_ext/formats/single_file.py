@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,20 @@ def read(path: str | Path) -> Checkpoint:
 
 
 def scan(path: str | Path) -> Report:
-    """List what a checkpoint file would import; for one with safetensors in it, nothing. Raises ModelError."""
+    """List what a checkpoint file would import; for one with safetensors in it, nothing. Raises ModelError.
+
+    The error of a pickle that is called .safetensors says so where it could run programs: some programs go by a file's
+    content.
+    """
     path = Path(path)
+    if path.is_file() and path.suffix.lower() == ".safetensors" and not is_tensor_file(_start(path)):
+        dangerous = False
+        with suppress(ModelError):
+            dangerous = pickles.scan(path).dangerous
+        if dangerous:
+            raise ModelError(
+                f"{path} is called .safetensors, but is a pickle that could run programs: don't open it elsewhere."
+            )
     named_pickle = path.suffix.lower() in pickles.ENDINGS
     if path.is_file() and (path.suffix.lower() == ".safetensors" or (named_pickle and is_tensor_file(_start(path)))):
         report = Report(path, tensors=len(read(path)))

@@ -60,7 +60,7 @@ def merge(
     target = new_file(target)
     if not files:
         raise ToolError("There is nothing to merge: name at least one LoRA file.")
-    source = open_source(base, INPUTS_OF_TOOLS, vae=False)
+    source = open_source(base, INPUTS_OF_TOOLS)
     all_places, shapes = source.places, layers(source.family)
     read = [(read_for(path, source.family, shapes).trained(), weight) for path, weight in files]
     loras = [(lora, weight) for lora, weight in read if weight]
