@@ -34,7 +34,16 @@ def model() -> Model:
         ).eval()
         config = CLIPTextConfig(hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2)
         text = CLIPTextModel(config).eval()
-    family = Family("sd1", "epsilon", False, unet={}, vae={}, text=({},), text_layer=(1,), latent_scale=0.18215)
+    family = Family(
+        "sd1",
+        "epsilon",
+        False,
+        unet={"block_out_channels": (320,)},
+        vae={},
+        text=({},),
+        text_layer=(1,),
+        latent_scale=0.18215,
+    )
     unet = torch.nn.Linear(1, 1)  # only asked for its device
     return Model(family, unet, vae, [text], [tokenizer()], clean_alphas_cumprod())
 
