@@ -38,7 +38,7 @@ def model() -> Model:
         "sd1",
         "epsilon",
         False,
-        unet={"block_out_channels": (320,)},
+        unet={"block_out_channels": (320, 640, 1280, 1280)},
         vae={},
         text=({},),
         text_layer=(1,),
