@@ -43,7 +43,7 @@ def calculate(recipe: Recipe, scans: Scans, speed: Speed | None) -> dict[str, An
         **figures,
         "seconds": seconds,
         "measured": "" if speed is None else speed.where,
-        "warnings": warnings + more,
+        "warnings": list(dict.fromkeys([*warnings, *more])),
         "problems": [],
     }
 

@@ -34,7 +34,10 @@ LONG_WARMUP = 0.5
 
 
 def advice(recipe: Recipe) -> list[str]:
-    """Return a sentence for each setting that is allowed, but unlikely to be meant."""
+    """Return a sentence for each setting that is allowed, but unlikely to be meant.
+
+    Where the recipe alone says how many steps it has, ``length_advice`` has the same sentence on its warm-up.
+    """
     train, watch = recipe.train, recipe.watch
     found = []
     if train.optimizer in FINDS_ITS_OWN_RATE and 0 < train.learning_rate < 0.01:
@@ -43,6 +46,8 @@ def advice(recipe: Recipe) -> list[str]:
             "factor: 1 is usual."
         )
     found += [*_full_rates(recipe), *_rates(recipe), *_warmup(recipe), *_multiple(recipe)]
+    if train.length_unit == "steps":
+        found += _long_warmup(recipe, train.length)
     if train.schedule_steps and train.schedule != "steps":
         found.append("train.schedule_steps is only used with train.schedule=steps.")
     if watch.validation_share and not watch.validation_every:
@@ -87,17 +92,8 @@ def length_advice(recipe: Recipe, total_steps: int, steps_per_epoch: int, saves:
 
     ``saves``: how many there will be with the last, where that is known.
     """
-    save, warmup, found = recipe.save, recipe.train.warmup, []
-    if _warms_up(recipe) and warmup >= total_steps:
-        found.append(
-            f"train.warmup ({warmup:,} steps) is longer than the run ({total_steps:,} steps): the learning rate never "
-            "reaches its value. 5 % of the steps are usual."
-        )
-    elif _warms_up(recipe) and warmup > LONG_WARMUP * total_steps:
-        found.append(
-            f"train.warmup takes {warmup:,} of {total_steps:,} steps: little is left at the full learning rate. 5 % of "
-            "the steps are usual."
-        )
+    save, found = recipe.save, list[str]()
+    found += _long_warmup(recipe, total_steps)
     epochs = -(-total_steps // steps_per_epoch)
     if save.every and save.first_epoch > epochs:
         found.append(
@@ -147,6 +143,21 @@ def _warmup(recipe: Recipe) -> Iterator[str]:
                 if recipe.train.schedule == "constant"
                 else "begin train.schedule_steps with a low rate instead."
             )
+        )
+
+
+def _long_warmup(recipe: Recipe, total_steps: int) -> Iterator[str]:
+    """Advise where the warm-up takes all of the run, or most of it."""
+    warmup = recipe.train.warmup
+    if _warms_up(recipe) and warmup >= total_steps:
+        yield (
+            f"train.warmup ({warmup:,} steps) is longer than the run ({total_steps:,} steps): the learning rate never "
+            "reaches its value. 5 % of the steps are usual."
+        )
+    elif _warms_up(recipe) and warmup > LONG_WARMUP * total_steps:
+        yield (
+            f"train.warmup takes {warmup:,} of {total_steps:,} steps: little is left at the full learning rate. 5 % of "
+            "the steps are usual."
         )
 
 

@@ -27,7 +27,7 @@ def said(
     """Return all advice on a recipe with these settings."""
     recipe = recipe_file.override(Recipe(), [*CONCEPT, *settings])
     length = length_advice(recipe, steps, epoch, saves)
-    return [*advice(recipe), *length, *resolution_advice(recipe, native, full_size)]
+    return list(dict.fromkeys([*advice(recipe), *length, *resolution_advice(recipe, native, full_size)]))
 
 
 @pytest.mark.parametrize(
@@ -112,3 +112,10 @@ def test_every_preset_passes_without_advice(method: str, family: str) -> None:
         recipe_file.put(recipe, path, value)
     steps = recipe.train.length
     assert advice(recipe) + length_advice(recipe, steps, 15) + resolution_advice(recipe, size) == []
+
+
+def test_a_warm_up_longer_than_the_recipes_own_steps_is_known_without_its_pictures() -> None:
+    for length, unit, found in (("1000", "steps", True), ("3000", "steps", False), ("1000", "epochs", False)):
+        settings = [*CONCEPT, "train.warmup=1000", f"train.length={length}", f"train.length_unit={unit}"]
+        sentences = advice(recipe_file.override(Recipe(), settings))
+        assert any("never reaches" in sentence for sentence in sentences) == found
