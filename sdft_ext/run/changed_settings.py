@@ -14,7 +14,7 @@ from typing import Any
 from ..recipe import Recipe, RecipeError
 from ..recipe import file as recipe_file
 from ..recipe.rules import fields
-from ..run_folder import dataset, state
+from ..run_folder import dataset
 from ..run_folder.facts import add_facts, read_facts
 from ..run_folder.lock import run_lock
 from ..run_folder.repair import keep_notes, repair
@@ -96,6 +96,8 @@ def _check_effect(folder: Path, after: Recipe, changed: Sequence[str]) -> None:
             "train.learning_rate changes nothing with train.schedule=steps: change train.schedule_steps, which names "
             "the rates."
         )
+    from ..run_folder import state  # needs torch, which whoever asks for the list of settings does without
+
     found = state.states(folder / "state")
     done = state.step_of(found[-1]) if found else 0
     if {"train.length", "train.length_unit"} & set(changed) and _steps(folder, after) <= done:
