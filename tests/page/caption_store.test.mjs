@@ -362,3 +362,56 @@ test("token counts come later, and a missing tokenizer is no error", async (t) =
   await settled();
   assert.equal(made.entry(3).tokens, null);
 });
+
+const CATS = [picture(1, "cat.png", "a cat"), picture(2, "kitten.png", "a kitten")];
+const cats = (more = {}) => opening(CATS, { folder: "/cats", opened: "two", ...more });
+
+test("what was typed while another folder was read goes to its own folder, before that one is shown", async (t) => {
+  const slow = later();
+  const { made, sent } = store(t, {
+    open: ({ folder }) => (folder === "/cats" ? slow.promise : opening(DOGS)),
+    edit: () => changed(2, [picture(2, "b.png", "b dog, typed", { revision: 2 })]),
+  });
+  await made.open("/dogs");
+  const opened = made.open("/cats", async () => {
+    for (const [id, text] of made.unsent.list()) await made.send(id, text);
+  });
+  await settled();
+  made.keepUnsent(2, "b dog, typed");
+  slow.resolve(cats());
+  await opened;
+  const [, edit] = sent.find(([path]) => path === "edit");
+  assert.deepEqual([edit.folder, edit.opened, edit.ids], ["/dogs", "one", [2]]);
+  assert.deepEqual(captions(made), ["a cat", "a kitten"]);
+  assert.equal(made.unsent.size, 0);
+});
+
+test("a change that waits for its turn reaches its own folder before another one is shown", async (t) => {
+  const slow = later();
+  const answers = [slow.promise, changed(3, [picture(2, "b.png", "two", { revision: 2 })])];
+  const { made, sent } = store(t, { open: ({ folder }) => (folder === "/cats" ? cats() : opening(DOGS)), edit: () => answers.shift() });
+  await made.open("/dogs");
+  const first = made.send(1, "one");
+  const second = made.send(2, "two");
+  const opened = made.open("/cats");
+  await settled();
+  assert.equal(made.folder, "/dogs");
+  slow.resolve(changed(2, [picture(1, "a.png", "one", { revision: 2 })]));
+  await Promise.all([first, second, opened]);
+  assert.deepEqual(sent.filter(([path]) => path === "edit").map(([, body]) => body.folder), ["/dogs", "/dogs"]);
+  assert.deepEqual(captions(made), ["a cat", "a kitten"]);
+});
+
+test("a text that couldn't be sent waits in the browser until its folder is opened again, whatever is typed elsewhere", async (t) => {
+  const { made } = store(t, { open: ({ folder }) => (folder === "/cats" ? cats() : opening(DOGS)) });
+  await made.open("/dogs");
+  made.keepUnsent(2, "b dog, typed");
+  await made.open("/cats");
+  assert.equal(made.unsent.size, 0);
+  made.keepUnsent(1, "a cat, typed");
+  await made.open("/dogs");
+  assert.deepEqual(made.unsent.list(), [[2, "b dog, typed"]]);
+  made.forgetUnsent(2);
+  await made.open("/cats");
+  assert.deepEqual(made.unsent.list(), [[1, "a cat, typed"]]);
+});

@@ -45,11 +45,12 @@ def files(folder: Path) -> Files:
 
 
 def opened(page: Any, folder: Path) -> None:
-    """The folder in the Captions panel, its pictures in sight."""
+    """The folder in the Captions panel, its pictures in sight: those of the recipe's folder may have come before them."""
     panel(page, "captions")
     page.fill("[data-action=captions-folder]", str(folder))
     page.click("[data-action=captions-open]")
-    page.wait_for_selector(".sdft-cap-cell")
+    first = min(path.name for path in folder.iterdir() if path.suffix != ".txt" and path.is_file())
+    page.locator(".sdft-cap-name").get_by_text(first, exact=True).first.wait_for()
 
 
 def cell(page: Any, number: int) -> Any:

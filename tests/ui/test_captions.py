@@ -295,6 +295,37 @@ FOUND = "document.querySelector('[data-role=found]').textContent"
 USABLE = f"{FOUND} === '5,000 pictures' && document.querySelectorAll('.sdft-cap-cell').length > 5"
 
 
+def test_what_is_typed_while_another_folder_is_read_stays_in_its_own(open_page, tmp_path):
+    """The other folder has pictures with the same ids: they get none of it."""
+    dogs, cats = make_folder(tmp_path / "dogs"), tmp_path / "cats"
+    cats.mkdir()
+    for number in range(6):
+        Image.new("RGB", (96, 96), (number, 0, 0)).save(cats / f"cat{number}.png")
+        (cats / f"cat{number}.txt").write_text(f"cat {number}")
+    page = open_page()
+    opened(page, dogs)
+    waiting: list[Any] = []
+    page.route("**/captions/open", lambda route: waiting.append(route))
+    cell(page, 3).click()
+    page.fill("[data-action=captions-folder]", str(cats))
+    page.click("[data-action=captions-open]")
+    cell(page, 3).focus()
+    typed(page, ", typed late")
+    page.fill("[data-action=captions-folder]", "a folder that is being typed")
+    for route in waiting:
+        route.continue_()
+    page.unroute("**/captions/open")
+    page.locator(".sdft-cap-name").get_by_text("cat0.png", exact=True).first.wait_for()
+    assert page.input_value("[data-action=captions-folder]") == "a folder that is being typed"
+    assert page.input_value("[data-action=caption]") == "cat 0"
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(500)
+    assert [path.read_text() for path in sorted(cats.glob("*.txt"))] == [f"cat {number}" for number in range(6)]
+    opened(page, dogs)
+    cell(page, 3).click()
+    assert page.input_value("[data-action=caption]") == "sks dog, Red  Sofa, scene 3, typed late"
+
+
 @pytest.mark.timed
 def test_five_thousand_pictures_stay_quick(open_page, server, tmp_path, capsys):
     folder = many_pictures(tmp_path / "many")

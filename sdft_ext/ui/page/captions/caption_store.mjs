@@ -1,10 +1,8 @@
 // The captions of one folder, as the server has them: which there are, which are shown and selected, and every change in its turn.
 
 import { ApiError } from "../shared/api.mjs";
-import { linksOf } from "../shared/folders.mjs";
-import { thousands } from "../shared/numbers.mjs";
 import { idsByName, mergeChanges, mergeTokens, renewRequest } from "./caption_merge.mjs";
-import { readFolder } from "./folder_reading.mjs";
+import { FolderReader } from "./folder_reading.mjs";
 import { UnsentTexts } from "./unsent_texts.mjs";
 
 /** @import { App } from "../types.d.ts" */
@@ -51,12 +49,17 @@ export class CaptionStore {
   #listeners = [];
   /** @type {Promise<void>} */
   #turn = Promise.resolve();
-  /** @type {{ open: AbortController | null, filter: AbortController | null }} */
-  #requests = { open: null, filter: null };
+  /** @type {AbortController | null} */
+  #filtering = null;
+  #reader;
 
   /** @param {App} app */
   constructor(app) {
     this.app = app;
+    this.#reader = new FolderReader(app, {
+      busy: (text) => this.#setBusy(text),
+      show: ({ first, pictures }) => this.#replace(first, pictures),
+    });
   }
 
   /**
@@ -97,7 +100,7 @@ export class CaptionStore {
       // 409 also means that an outcome isn't the previewed one: only `state` tells the two apart.
       if (await this.#isOpen(opened)) throw error;
       const before = this.entries;
-      await this.open(this.folder);
+      await this.#reader.again(this.folder);
       if (body.preview) throw new ApiError("The captions have been reloaded: check the preview again.", CONFLICT);
       const renewed = renewRequest(body, before, this.entries);
       if (!renewed) throw error;
@@ -133,24 +136,19 @@ export class CaptionStore {
   }
 
   /**
-   * Reads a folder's pictures and captions. Raises ApiError; what was open stays open then.
+   * Opens a folder. What is changed in the open one meanwhile reaches it first. Raises ApiError; what was open stays open then.
    * @param {string} folder
+   * @param {() => Promise<unknown>} [leave] sends what is typed in the folder that is left
    */
-  async open(folder) {
-    this.#requests.open?.abort();
-    this.#requests.filter?.abort();
-    const request = (this.#requests.open = new AbortController());
-    this.#setBusy("Reading the folder …");
-    try {
-      /** @param {number} done @param {number} total */
-      const progress = (done, total) => this.#setBusy(`Reading the folder … ${thousands(done)} of ${thousands(total)}`);
-      const found = await readFolder(this.app.api, folder, request.signal, progress, linksOf(this.app));
-      this.#replace(found.first, found.pictures);
-      this.#notify("open");
-      this.#countTokens();
-    } finally {
-      if (this.#requests.open === request) this.#setBusy("");
-    }
+  async open(folder, leave = async () => {}) {
+    await this.#reader.open(folder, async () => {
+      /** @type {Promise<void> | null} */
+      let turn = null;
+      while (turn !== this.#turn) {
+        await leave();
+        await (turn = this.#turn);
+      }
+    });
   }
 
   /**
@@ -159,6 +157,7 @@ export class CaptionStore {
    * @param {CaptionedPicture[]} pictures
    */
   #replace(first, pictures) {
+    this.#filtering?.abort();
     const again = first.folder === this.folder;
     const chosen = again ? new Set([...this.selected].map((id) => this.entry(id)?.name)) : new Set();
     const active = again && this.active !== null ? this.entry(this.active)?.name : undefined;
@@ -172,6 +171,8 @@ export class CaptionStore {
     this.selected = new Set(pictures.filter((entry) => chosen.has(entry.name)).map((entry) => entry.id));
     this.active = pictures.find((entry) => entry.name === active)?.id ?? this.order[0] ?? null;
     this.unsent.restore(this.folder, this.entries);
+    this.#notify("open");
+    this.#countTokens();
   }
 
   /** Asks what other programs have changed. Raises ApiError. */
@@ -183,7 +184,7 @@ export class CaptionStore {
       if (this.opened === opened) this.#merge(found);
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== CONFLICT) throw error;
-      if (this.opened === opened) await this.open(this.folder);
+      if (this.opened === opened) await this.#reader.again(this.folder);
     }
   }
 
@@ -323,11 +324,11 @@ export class CaptionStore {
    * @param {FilterTree | null} tree
    */
   async filter(tree) {
-    this.#requests.filter?.abort();
+    this.#filtering?.abort();
     if (tree === null) {
       this.shown = this.order;
     } else {
-      const { signal } = (this.#requests.filter = new AbortController());
+      const { signal } = (this.#filtering = new AbortController());
       /** @type {{ ids: number[] }} */
       const { ids } = await this.ask("filter", { filter: tree }, signal);
       if (signal.aborted) return;

@@ -90,6 +90,15 @@ export class CaptionEditor {
   }
 
   /**
+   * Shows the first caption of a folder that was read. What was typed before it is the store's: ids are other pictures' now.
+   * @param {number | null} id
+   */
+  begin(id) {
+    this.#shown = null;
+    this.show(id);
+  }
+
+  /**
    * Shows a picture's caption; what was typed into another one is sent.
    * @param {number | null} id
    */

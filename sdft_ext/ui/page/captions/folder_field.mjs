@@ -19,6 +19,8 @@ export class FolderField {
     data: { action: "captions-folder" },
   });
   #busy = el("span.quiet", { role: "status", data: { role: "busy" } });
+  /** What the field held when a folder was asked for last. */
+  #asked = "";
   /** Shown below the field. */
   problem = el("p.problem", { role: "alert", hidden: true });
 
@@ -49,9 +51,17 @@ export class FolderField {
     );
   }
 
+  /**
+   * Shows the name of the folder that is open now, unless the user has begun to type another one.
+   * @param {string} folder
+   */
+  opened(folder) {
+    if (this.#input.value.trim() === this.#asked) this.#ask(folder);
+  }
+
   /** @param {string} folder */
-  set value(folder) {
-    this.#input.value = folder;
+  #ask(folder) {
+    this.#input.value = this.#asked = folder;
   }
 
   /** @param {string} text what is going on */
@@ -65,7 +75,7 @@ export class FolderField {
    */
   async open(path) {
     const folder = path.trim();
-    this.value = folder;
+    this.#ask(folder);
     if (!folder) return;
     try {
       await this.#open(folder);

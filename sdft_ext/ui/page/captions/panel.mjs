@@ -194,13 +194,13 @@ class CaptionsPanel {
     this.#work.hidden = this.#tools.hidden = !any;
     this.#empty.hidden = any;
     fill(this.#empty, el("p.quiet", {}, "There are no pictures in this folder."));
-    this.#folder.value = store.folder;
+    this.#folder.opened(store.folder);
     this.#message.textContent = "";
     this.#none.hidden = true;
     this.#grid.show(store.shown);
     this.#grid.redraw();
     this.#grid.go(store.active, { focus: false });
-    this.#editor.show(store.active);
+    this.#editor.begin(store.active);
     this.#filter.begin();
     this.#filter.follow();
     this.#edits.suggestTrigger();
@@ -236,8 +236,7 @@ class CaptionsPanel {
 
   /** @param {string} folder */
   async #open(folder) {
-    await this.#autosend.sendAll();
-    await this.#store.open(folder);
+    await this.#store.open(folder, () => this.#autosend.sendAll());
   }
 
   /** @param {number} by */

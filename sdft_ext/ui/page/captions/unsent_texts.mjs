@@ -68,7 +68,7 @@ export class UnsentTexts {
   }
 
   /**
-   * Writes the texts to the browser's storage, by the pictures' names.
+   * Writes the folder's texts to the browser's storage, by the pictures' names; those of other folders stay there.
    * @param {string} folder
    * @param {Entries} entries
    */
@@ -76,7 +76,9 @@ export class UnsentTexts {
     const names = this.list()
       .map(([id, text]) => [entries.get(id)?.name, text])
       .filter(([name]) => name !== undefined);
-    if (names.length) writeJson(this.#place, KEPT, { folder, names });
+    const { [folder]: _, ...others } = this.#kept();
+    const kept = names.length ? { ...others, [folder]: names } : others;
+    if (Object.keys(kept).length) writeJson(this.#place, KEPT, kept);
     else writeText(this.#place, KEPT, null);
   }
 
@@ -87,13 +89,19 @@ export class UnsentTexts {
    */
   restore(folder, entries) {
     this.#texts.clear();
-    const kept = /** @type {{ folder?: unknown, names?: unknown } | null} */ (readJson(this.#place, KEPT));
-    if (kept?.folder !== folder || !Array.isArray(kept.names)) return;
-    const pairs = /** @type {[unknown, unknown][]} */ (kept.names.filter(Array.isArray));
+    const names = this.#kept()[folder];
+    if (!Array.isArray(names)) return;
+    const pairs = /** @type {[unknown, unknown][]} */ (names.filter(Array.isArray));
     const texts = new Map(pairs);
     for (const entry of entries.values()) {
       const text = texts.get(entry.name);
       if (typeof text === "string" && text !== entry.caption) this.#texts.set(entry.id, { text, revision: entry.revision });
     }
+  }
+
+  /** Returns what the browser keeps: pairs of a picture's name and its text, by folder. */
+  #kept() {
+    const kept = readJson(this.#place, KEPT);
+    return kept instanceof Object ? /** @type {Record<string, unknown>} */ (kept) : {};
   }
 }
