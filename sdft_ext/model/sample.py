@@ -61,7 +61,8 @@ def sample(
                     )
                     drawn = [initial_noise(model, seeds[i], settings.width, settings.height) for i in part]
                     noise = torch.stack(drawn).to(model.device)
-                    latents = ddim(model, noise, conditioning, settings)
+                    guided = [prompts[i] != negative for i in part]
+                    latents = ddim(model, noise, conditioning, settings, guided)
                     pictures |= dict(zip(part, map(to_picture, decode(model, latents)), strict=True))
                     if progress is not None:
                         progress(len(pictures), len(prompts))
@@ -97,9 +98,14 @@ def initial_noise(model: Model, seed: int, width: int, height: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))
 
 
-def ddim(model: Model, noise: Tensor, conditioning: Conditioning, settings: SamplerSettings) -> Tensor:
+def ddim(
+    model: Model, noise: Tensor, conditioning: Conditioning, settings: SamplerSettings, guided: Sequence[bool]
+) -> Tensor:
     """Denoise [B, C, h, w] with DDIM, η = 0 (Song 2021, eq. 12); the last row of ``conditioning`` is the negative
     prompt.
+
+    ``guided``: for each picture, whether its prompt differs from the negative one. Guidance leads a picture away from
+    the negative prompt's; where the two are the same, the model is asked once, not twice.
 
     Timesteps are spaced as in Stable Diffusion's own sampler ('leading', offset 1); with zero-terminal SNR they are
     'trailing', so that the first one is pure noise (Lin 2023 §3.3).
@@ -114,19 +120,19 @@ def ddim(model: Model, noise: Tensor, conditioning: Conditioning, settings: Samp
         times = [min(i * (1000 // steps) + 1, 999) for i in reversed(range(steps))]
         following = [time - 1000 // steps for time in times]
     count = len(noise)
-    guided = guidance > 1.0
-    rows = list(range(count)) + ([count] * count if guided else [])
+    found = [row for row in range(count) if guided[row] and guidance > 1.0]
+    led = torch.tensor(found, dtype=torch.long).to(noise.device)
+    rows = [*range(count), *[count] * len(found)]
     conditioning = conditioning.rows(rows)
     size = [settings.height, settings.width]
     time_ids = torch.tensor([[*size, 0, 0, *size]], device=noise.device).expand(len(rows), -1)
     latents = noise.float()
     for time, after in zip(times, following, strict=True):
-        doubled = torch.cat([latents, latents]) if guided else latents
+        doubled = torch.cat([latents, latents.index_select(0, led)])
         timestep = torch.full((len(rows),), time, device=noise.device)
         answer = predict(model, doubled.to(model.dtype), timestep, conditioning, time_ids).float()
-        if guided:
-            with_prompt, without = answer.chunk(2)
-            answer = without + guidance * (with_prompt - without)
+        answer, without = answer[:count], answer[count:]
+        answer = answer.index_copy(0, led, without + guidance * (answer.index_select(0, led) - without))
         a, b = float(alphas[time]), float(alphas[max(after, 0)])
         if model.family.prediction == "v_prediction":
             clean = a**0.5 * latents - (1 - a) ** 0.5 * answer
