@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from ..desk import Desk
 from ..desk.guide import guide as read_guide
+from ..recipe import Kind
 from .common import Plain, RecipeRequest
 from .guard import Guard
 from .route import TAGS, json_response
@@ -115,7 +116,9 @@ class RecommendedPictures(BaseModel):
 class SchemaResponse(BaseModel):
     sections: list[SettingSection]
     defaults: Plain = Field(description="The default recipe.")
-    example: Example | None = Field(None, description="The example that comes with the program.")
+    examples: dict[Kind, Example] = Field(
+        description="The examples that come with the program, by the kind of concept."
+    )
     presets: list[Preset]
     methods: list[MethodInformation]
     thorough: list[Preset] = Field(description="How long to train, in three sizes.")

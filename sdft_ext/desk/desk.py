@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..recipe import Recipe
-from . import example, run_queue
+from . import examples, run_queue
 from .caption_duplicates import DuplicateSearches
 from .caption_exchange import CaptionExchange
 from .caption_statistics import CaptionStatistics
@@ -141,7 +141,7 @@ class Desk:
         return cache_folder(recipe.dataset, self.folder) / "looks"
 
     def _allowed(self) -> list[Path]:
-        return [*self.roots, *self._host().allowed_folders(), self.folder, example.FILE.parent]
+        return [*self.roots, *self._host().allowed_folders(), self.folder, examples.FOLDER]
 
     def _may_add(self) -> bool:
         return self._host().may_add_folders()

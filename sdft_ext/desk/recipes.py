@@ -12,7 +12,7 @@ from ..recipe import METHOD_INFO, Recipe, RecipeError, presets
 from ..recipe import file as recipe_file
 from ..recipe.advice import INSTANCE_PICTURES, REGULARIZATION_PICTURES
 from ..recipe.rules import fields, problems
-from . import calculator, example, schema
+from . import calculator, examples, schema
 from .errors import DeskError
 from .folders import Folders
 from .library import Library
@@ -54,7 +54,7 @@ class Recipes:
         return {
             "sections": schema.sections(DECIDED_HERE),
             "defaults": dataclasses.asdict(Recipe()),
-            "example": example.example(kind.family, DECIDED_HERE),
+            "examples": examples.examples(kind.family, DECIDED_HERE),
             "presets": presets.presets(kind.family, kind.resolution, default_precision(model.dtype, model.device)),
             "methods": [method.described() for method in METHOD_INFO.values()],
             "thorough": presets.thorough(kind.family),

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sdft_ext.desk.example import example
+from sdft_ext.desk.examples import examples
 from sdft_ext.formats.quick_look import RESOLUTION, model_kind
 from sdft_ext.method import METHODS
-from sdft_ext.recipe import FULL, METHOD_INFO, Precision, Recipe, presets
+from sdft_ext.recipe import FULL, METHOD_INFO, Kind, Precision, Recipe, presets
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.rules import fields
 
@@ -58,12 +58,14 @@ def test_only_a_word_does_without_regularization_pictures(family: str):
     assert without == {"subject-textual_inversion", "style-textual_inversion"}
 
 
-def test_the_example_sets_nothing_that_a_preset_sets():
+@pytest.mark.parametrize(("kind", "trigger"), [("subject", "sks"), ("style", "in twotone style")])
+def test_an_example_sets_nothing_that_a_preset_sets(kind: Kind, trigger: str):
     """Else whoever loads the example, then picks DreamBooth, trains a whole model at a LoRA's rate."""
-    taken = example("toy", ())
-    assert taken is not None and taken["settings"]["dataset.concepts.0.trigger"] == "sks"
+    taken = examples("toy", ())[kind]
+    assert taken["settings"]["dataset.concepts.0.trigger"] == trigger
+    assert taken["settings"]["dataset.concepts.0.kind"] == kind
     for method in METHODS:
-        decided = presets.start(method, "subject", "toy", 64)
+        decided = presets.start(method, kind, "toy", 64)
         assert decided["method.name"] == method and decided["train.length"] == presets.TOY_STEPS["normal"]
         assert not taken["settings"].keys() & decided.keys() - {"dataset.concepts.0.kind"}
 

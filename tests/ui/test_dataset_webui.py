@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sdft_ext.dataset.folder import scan
-from sdft_ext.desk import example
+from sdft_ext.desk import examples
 from sdft_ext.recipe import Concept, DatasetRecipe
 from tests.host.webui_process import WEBUI, WebUI, started
 
@@ -81,7 +81,7 @@ def test_a_generated_picture_becomes_a_picture_of_the_dataset(chromium: Any, web
 def stars(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example's pictures with their captions, one of them twice, one mirrored, one far too dark."""
     folder = tmp_path_factory.mktemp("dataset") / "stars"
-    shutil.copytree(Path(example.FILE).parent / "subject" / "instance", folder)
+    shutil.copytree(examples.FOLDER / "subject" / "instance", folder)
     one, other, third, *_ = sorted(folder.glob("*.png"))
     shutil.copy(one, folder / "again.png")
     with Image.open(other) as picture:

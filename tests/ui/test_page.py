@@ -179,6 +179,19 @@ def test_news_of_another_model_that_comes_twice_at_once_draws_one_page(open_page
     assert drawn == 1
 
 
+def test_the_example_is_that_of_the_chosen_kind(open_page):
+    page = open_page()
+    kind = field(page, "dataset.concepts.0.kind")
+    for value, count, name, steps in (("style", 60, "twotone", "450"), ("subject", 12, "star", "450")):
+        kind.locator(f"input[value={value}]").check()
+        page.click("[data-action=example]")
+        page.locator("[data-contents$=instance]").get_by_text(f"{count} pictures, {count} captions").wait_for()
+        assert kind.locator(f"input[value={value}]").is_checked()
+        assert field(page, "save.name").locator("input").input_value() == name
+        assert field(page, "train.length").locator("input").input_value() == steps
+        page.wait_for_selector("[data-action=train]:enabled")
+
+
 @pytest.mark.parametrize("width", [360, 768, 1600])
 def test_no_panel_is_wider_than_the_screen(open_page, width):
     page = open_page(width=width, height=800)

@@ -113,41 +113,50 @@ def tab(chromium: Any, webui: WebUI) -> Iterator[Tab]:
     assert [text for text in opened.said if OUTSIDE not in text] == []
 
 
-def test_from_the_example_to_txt2img_and_a_grid(tab: Tab, webui: WebUI) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name", "count", "steps"), [("subject", "star", 12, 240), ("style", "twotone", 60, 450)]
+)
+def test_from_the_example_to_txt2img_and_a_grid(
+    tab: Tab, webui: WebUI, kind: str, name: str, count: int, steps: int
+) -> None:
     page = tab.open()
+    field(page, "dataset.concepts.0.kind").locator(f"input[value={kind}]").check()
     page.click("[data-action=example]")
-    page.locator("[data-contents$=instance]").get_by_text("12 pictures, 12 captions").wait_for()
-    write(page, "train.length", "240")
-    write(page, "save.every", "120")
+    page.locator("[data-contents$=instance]").get_by_text(f"{count} pictures, {count} captions").wait_for()
+    write(page, "train.length", str(steps))
+    write(page, "save.every", str(steps // 2))
     page.wait_for_selector("[data-action=train]:enabled")
-    page.locator(".sdft-facts").get_by_text("2, at steps 120, 240").wait_for()
-    tab.picture("tab-train.png", "[aria-label='Name and trigger']")
+    page.locator(".sdft-facts").get_by_text(f"2, at steps {steps // 2}, {steps}").wait_for()
+    picture = tab.picture if kind == "subject" else lambda file, *where: tab.picture(f"style-{file}", *where)
+    picture("tab-train.png", "[aria-label='Name and trigger']")
     clicked = time.time()
     start(page)
     page.wait_for_selector("[data-role=chart] canvas")
     page.wait_for_function("() => document.querySelector('.sdft-slider').max === '1'", timeout=600_000)
-    tab.picture("tab-monitor.png")
-    state(page, "finished", 600_000)
-    first = read_log(next(webui.data.rglob("star/log.jsonl")).parent)[0]
+    picture("tab-monitor.png")
+    state(page, "finished", 900_000)
+    first = read_log(next(webui.data.rglob(f"{name}/log.jsonl")).parent)[0]
     print(f"first step {first['time'] - clicked:.2f} s after the click on Train")
     assert first["step"] == 1 and first["time"] - clicked <= 3
-    assert sorted(path.name for path in (webui.data / "models" / "Lora").glob("*.safetensors")) == [
-        "star-000120.safetensors",
-        "star.safetensors",
+    assert sorted(path.name for path in (webui.data / "models" / "Lora").glob(f"{name}*.safetensors")) == [
+        f"{name}-{steps // 2:06}.safetensors",
+        f"{name}.safetensors",
     ]
 
     page.click(".sdft-monitor [data-action=evaluate]")
-    page.get_by_label("Send star to txt2img", exact=True).click()
-    page.wait_for_function("() => document.querySelector('#txt2img_prompt textarea').value.includes('<lora:star:1>')")
+    page.get_by_label(f"Send {name} to txt2img", exact=True).click()
+    page.wait_for_function(
+        f"() => document.querySelector('#txt2img_prompt textarea').value.includes('<lora:{name}:1>')"
+    )
     assert tab.chosen == "txt2img"
     page.fill("#txt2img_batch_size input[type=number]", "4")
     drawn = [one for one in tab.generate(5) if one.shape == (64, 64, 3)]
     assert len(drawn) == 4
-    assert measure.concept_learned(drawn) >= 0.5
+    assert measure.concept_learned(drawn, name) >= 0.5
 
     page.fill("#txt2img_batch_size input[type=number]", "1")
     tab.top("Fine-tune")
-    tab.picture("tab-evaluate.png")
+    picture("tab-evaluate.png")
     page.click("[data-action=xyz-prompts]")
     page.wait_for_function(
         "() => document.querySelector('#script_txt2img_xyz_plot_x_type input').value === '[Fine-tune] Save'"
@@ -158,13 +167,13 @@ def test_from_the_example_to_txt2img_and_a_grid(tab: Tab, webui: WebUI) -> None:
     page.wait_for_timeout(1500)  # the axes' values follow their types
     assert tab.chosen == "txt2img"
     grid = tab.generate(1)[0]
-    tab.picture("tab-grid.png")
+    picture("tab-grid.png")
     # Three prompts down; across none, which is the base model, and two saves. Words stand above and to the left.
     assert min(grid.shape[:2]) >= 3 * 64
     pictures = grid[-3 * 64 :, -3 * 64 :]
     columns = [[pictures[y : y + 64, x : x + 64] for y in (0, 64, 128)] for x in (0, 64, 128)]
-    assert measure.concept_learned(columns[0]) == 0
-    assert measure.concept_learned(columns[2]) >= 0.5
+    assert measure.concept_learned(columns[0], name) == 0
+    assert measure.concept_learned(columns[2], name) >= 0.5
 
 
 def test_a_run_is_tried_in_txt2img_and_continues(tab: Tab, webui: WebUI) -> None:

@@ -183,7 +183,8 @@ export interface Method {
 export interface Schema {
   sections: Section[];
   defaults: Recipe;
-  example: { help: string; settings: Record<string, Value> } | null;
+  /** By the kind of the concept. */
+  examples: Record<string, { help: string; settings: Record<string, Value> }>;
   presets: Preset[];
   methods: Method[];
   thorough: Preset[];

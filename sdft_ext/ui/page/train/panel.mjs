@@ -132,13 +132,21 @@ function lengthCards(app) {
   return node;
 }
 
-/** Makes the button that fills in the example's folders, name and trigger; nothing where there is no example. @param {App} app */
+/** Makes the button that fills in the folders, name and trigger of the example of the chosen kind. @param {App} app */
 function exampleButton(app) {
-  const { example } = app.schema;
-  if (!example) return null;
+  const chosen = () => app.schema.examples[String(app.draft.get(`${FIRST}kind`))];
   const use = () => {
+    const example = chosen();
     app.draft.clear();
     app.draft.setAll(example.settings);
   };
-  return button("Use the example", use, { kind: "small", title: example.help, data: { action: "example" } });
+  const node = button("Use the example", use, { kind: "small", data: { action: "example" } });
+  const follow = () => {
+    const example = chosen();
+    node.hidden = !example;
+    node.title = example?.help ?? "";
+  };
+  app.whenDraft(node, follow);
+  follow();
+  return node;
 }
