@@ -13,6 +13,7 @@ from ..dataset.plan import Plan
 from ..recipe.advice import INSTANCE_PICTURES, REGULARIZATION_PICTURES
 from ..storage.text import printable
 from .findings import Finding, named, paths, pictures
+from .missing_captions import empty_texts
 
 MUCH_MEMORY = 4 * 2**30
 """A cache in memory of more bytes than this is reported."""
@@ -25,7 +26,7 @@ CUT = 0.75
 def advice(scan: Scan, plan: Plan) -> list[Finding]:
     """Return the findings on a scanned dataset and the plan made from it."""
     found = [finding for number in range(len(scan.concepts)) for finding in _counts(scan, plan, number)]
-    found += [*_triggers(scan, plan), *_unused_texts(scan, plan), *_masks(scan, plan)]
+    found += [*empty_texts(scan, plan), *_triggers(scan, plan), *_unused_texts(scan, plan), *_masks(scan, plan)]
     return [*found, *_sizes(scan, plan), *_memory(plan), *_buckets(scan, plan)]
 
 

@@ -178,6 +178,11 @@ class CalculateResponse(BaseModel):
     problems: list[str] = Field(
         description="Sentences that say what keeps the recipe from starting; one about a setting begins with its path."
     )
+    suggested_triggers: dict[str, str] = Field(
+        {},
+        description="A rare word for each concept without a trigger, by the setting's path: one token of the "
+        "vocabulary, and in no caption.",
+    )
     memory: MemoryForecast | None = Field(None, description="Null where there are problems.")
     disk: str = Field("", description="A sentence: what a run writes, and what is free. Empty if there are problems.")
 

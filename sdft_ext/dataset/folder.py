@@ -225,7 +225,7 @@ def _read_text(path: Path, problems: list[Problem]) -> str | None:
     if not caption.strip(" ,"):
         caption = ""
     if not caption:
-        note("is empty: its picture is trained with trigger and class word alone; write a caption or delete the file.")
+        note("is empty: its picture is trained without a caption; write one, or delete the file.")
     elif (lines := sum(bool(line.strip()) for line in decoded.splitlines())) > 1:
         note(f"has {lines:,} lines, which are trained as one caption: if each line is a caption of its own, keep one.")
     if len(caption) > LONG_CAPTION:

@@ -7,13 +7,16 @@ counted by the same code that a run uses.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..dataset.folder import DatasetError, Scan
-from ..recipe import Recipe, RecipeError
+from ..recipe import METHOD_INFO, Recipe, RecipeError
 from ..recipe.advice import advice, length_advice
 from .errors import DeskError
 from .scans import Scans
+
+if TYPE_CHECKING:
+    from ..dataset.plan import Plan
 
 MOST_LISTED = 2_000
 """Saves that are listed; further ones are only counted."""
@@ -32,7 +35,7 @@ def calculate(recipe: Recipe, scans: Scans, speed: Speed | None) -> dict[str, An
     warnings = advice(recipe)
     try:
         found = scans.get(recipe.dataset)
-        figures, more = _figures(recipe, found)
+        figures, more, problems = _figures(recipe, found)
     except (DatasetError, DeskError, RecipeError) as error:
         return {**EMPTY, "warnings": warnings, "problems": [f"{_setting(recipe, str(error))}{error}"]}
     seconds = None
@@ -44,7 +47,7 @@ def calculate(recipe: Recipe, scans: Scans, speed: Speed | None) -> dict[str, An
         "seconds": seconds,
         "measured": "" if speed is None else speed.where,
         "warnings": list(dict.fromkeys([*warnings, *more])),
-        "problems": [],
+        "problems": problems,
     }
 
 
@@ -73,11 +76,36 @@ EMPTY: dict[str, Any] = {
     "measured": "",
     "warnings": [],
     "problems": [],
+    "suggested_triggers": {},
 }
 
 
-def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str]]:
-    """Return the figures, and warnings. Raises DatasetError where nothing can be trained on."""
+def suggested_triggers(recipe: Recipe, scans: Scans) -> dict[str, str]:
+    """Return a rare word for each concept that has pictures but no trigger, by the path of that setting.
+
+    None of them is in a caption, or has another meaning in the recipe.
+    """
+    from ..captions.rare_words import suggest
+
+    concepts = recipe.dataset.concepts
+    paths = [
+        f"dataset.concepts.{number}.trigger"
+        for number, concept in enumerate(concepts)
+        if concept.instance and not concept.trigger.strip()
+    ]
+    if not paths:
+        return {}
+    try:
+        found = scans.get(recipe.dataset)
+    except (DatasetError, DeskError):
+        return {}
+    taken = [word for concept in concepts for word in (concept.trigger, concept.class_word)]
+    taken += [*recipe.method.embedding.words, *(picture.caption for picture in found.pictures)]
+    return dict(zip(paths, suggest(len(paths), taken), strict=False))
+
+
+def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Return the figures, warnings, and problems. Raises DatasetError where nothing can be trained on."""
     from ..analysis.summary import summarize
     from ..dataset.plan import Plan, hold_out
     from ..train import schedules
@@ -86,25 +114,40 @@ def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str]]:
     steps = schedules.length(recipe.train, plan.total_steps)
     saves, count = save_steps(recipe, plan.steps_per_epoch, steps)
     summary = summarize(found, plan).data
+    problems = _without_text(recipe, found, plan)
     warnings = [
         *length_advice(recipe, steps, plan.steps_per_epoch, count),
         *_division(recipe, plan.showings_per_epoch),
-        *summary["advice"],
+        *(text for text in summary["advice"] if not any(problem.endswith(text) for problem in problems)),
         *(p["text"] for p in summary["problems"]),
     ]
     if len(warnings) > MOST_SENTENCES:
         left = len(warnings) - MOST_SENTENCES
         warnings = [*warnings[:MOST_SENTENCES], f"And {left:,} more: see the dataset's report."]
-    return {
-        "pictures": len(found.instances),
-        "regularization": len(found.regularization),
-        "showings": plan.showings_per_epoch,
-        "steps_per_epoch": plan.steps_per_epoch,
-        "steps": steps,
-        "epochs": round(steps / plan.steps_per_epoch, 2),
-        "saves": saves,
-        "saves_count": count,
-    }, warnings
+    return (
+        {
+            "pictures": len(found.instances),
+            "regularization": len(found.regularization),
+            "showings": plan.showings_per_epoch,
+            "steps_per_epoch": plan.steps_per_epoch,
+            "steps": steps,
+            "epochs": round(steps / plan.steps_per_epoch, 2),
+            "saves": saves,
+            "saves_count": count,
+        },
+        warnings,
+        problems,
+    )
+
+
+def _without_text(recipe: Recipe, found: Scan, plan: Plan) -> list[str]:
+    """Return a sentence for each concept that no word could call up, where the method needs one."""
+    from ..analysis.missing_captions import empty_texts
+
+    if not METHOD_INFO[recipe.method.name].needs_text:
+        return []
+    findings = [finding for finding in empty_texts(found, plan) if finding.facts["pictures"] == finding.facts["all"]]
+    return [f"dataset.concepts.{finding.concept}.trigger: {finding.text}" for finding in findings]
 
 
 def save_steps(recipe: Recipe, steps_per_epoch: int, steps: int) -> tuple[list[int], int]:

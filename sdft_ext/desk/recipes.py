@@ -118,6 +118,7 @@ class Recipes:
         return {
             **figures,
             "problems": [*figures["problems"], *self.host_problems(recipe)],
+            "suggested_triggers": {} if missing else calculator.suggested_triggers(recipe, self._scans),
             "memory": None if missing else forecast(recipe, model, host.memory(), pictures),
             "disk": "" if missing or not figures["saves_count"] else self._disk(recipe, model, figures),
         }

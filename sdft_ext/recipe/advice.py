@@ -71,8 +71,8 @@ def _triggers(recipe: Recipe) -> Iterator[str]:
             continue
         if not trigger and not has_words:
             yield (
-                f"{path} has no trigger: no word calls the concept, so every picture of the model changes a little. "
-                "Choose one, unless that is what you want."
+                f"{path}.trigger is empty: no word calls up the concept, so every picture changes a little. Choose "
+                "one, unless that is what you want."
             )
         elif trigger and trigger == " ".join(concept.class_word.split()).casefold():
             yield (

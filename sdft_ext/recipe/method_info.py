@@ -40,6 +40,10 @@ class MethodInfo:
     """Whether ``method.unet`` and ``method.text_encoder`` decide what trains."""
     removable: bool = True
     """Whether its trained weights can be taken out for a step, so that the base's own prediction is available."""
+    needs_text: bool = True
+    """Whether a word has to call up what it learned; not where the file acts on every picture once it is loaded, and
+    is not meant for a single subject.
+    """
     start: Mapping[str, Any] = field(default_factory=dict)
     """Settings to start with, by path, where they differ from a LoRA's; empty: no preset of its own."""
     toy_start: Mapping[str, Any] = field(default_factory=dict)
@@ -192,6 +196,7 @@ _LISTED = (
         memory="8 GB for SD 1",
         saved_as="hypernetwork",
         trains_parts=False,
+        needs_text=False,
         # The WebUI's discussion 2670: 5e-5 and falling, 1-2-1 to 1-2-2-1. Warm-up and gradient clipping keep it from
         # diverging.
         start={
@@ -230,6 +235,7 @@ _LISTED = (
         style="excellent",
         memory="24 GB for SD 1; 12 GB with bf16 weights, checkpointing and an 8-bit optimizer",
         saved_as="checkpoint",
+        needs_text=False,
         start=WHOLE_MODEL,
         toy_start=WHOLE_TOY_MODEL,
     ),

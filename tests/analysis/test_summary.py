@@ -24,7 +24,7 @@ def advice(settings: DatasetRecipe, **train: object) -> str:
 def test_a_dataset_by_the_guide_gets_no_advice(tmp_path: Path) -> None:
     fill(tmp_path / "a", 8)
     fill(tmp_path / "b", 160)
-    assert advice(recipe(tmp_path / "a", tmp_path / "b"), batch_size=4) == ""
+    assert advice(recipe(tmp_path / "a", tmp_path / "b", concept_class_word="dog"), batch_size=4) == ""
 
 
 def test_counts_against_the_guide(tmp_path: Path) -> None:
@@ -46,6 +46,18 @@ def test_sizes_and_shapes(tmp_path: Path) -> None:
     assert "tiny.png" in text and "enlarged" in text
     assert "long.png" in text and "cropped" in text
     assert "1 bucket (128×32) would not fill a batch of 4" in text
+
+
+def test_pictures_that_would_be_trained_without_any_text(tmp_path: Path) -> None:
+    fill(tmp_path, 5)
+    none, some = "No picture has a caption", "would be trained without any text"
+    assert none in advice(recipe(tmp_path))
+    for text in ({"concept_trigger": "sks"}, {"concept_class_word": "dog"}, {"prefix": "a photo"}, {"template": "it"}):
+        assert none not in advice(recipe(tmp_path, **text)) and some not in advice(recipe(tmp_path, **text)), text
+    for n in range(3):
+        (tmp_path / f"{n:03}.txt").write_text("a dog")
+    assert "2 pictures of 5 would be trained without any text (003.png, 004.png)" in advice(recipe(tmp_path))
+    assert none not in advice(recipe(tmp_path))
 
 
 def test_a_missing_trigger(tmp_path: Path) -> None:

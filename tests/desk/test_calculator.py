@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from sdft_ext.captions.rare_words import CANDIDATES, suggest
 from sdft_ext.dataset.links import within
 from sdft_ext.desk import Desk, DeskError
 from sdft_ext.desk.calculator import save_steps
 from sdft_ext.desk.folders import walk
+from sdft_ext.model.borrow import tokenizer
 from sdft_ext.recipe import Recipe
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run.schedule import Schedule
@@ -74,6 +76,56 @@ def test_a_batch_size_that_does_not_divide_the_dataset_is_mentioned(desk: Desk, 
     (sentence,) = _division(desk.recipes.calculate(values(data, *plain, "train.batch_size=2", "train.accumulation=2")))
     assert "6 pictures" in sentence and "2 × accumulation 2 = 4" in sentence
     assert "the 2 left over" in sentence and "With 3, none" in sentence
+
+
+@pytest.fixture
+def bare(data: Path, tmp_path: Path) -> tuple[str, ...]:
+    """Settings with six pictures without captions, trigger, and class word."""
+    folder = tmp_path / "bare"
+    for number in range(6):
+        save(folder / f"IMG_{number}.png", image(64, 64, seed=number))
+    first = "dataset.concepts.0."
+    return (f"{first}instance={folder}", f"{first}regularization=", f"{first}trigger=", f"{first}class_word=")
+
+
+def test_a_run_that_no_word_could_call_up_does_not_start(desk: Desk, data: Path, bare: tuple[str, ...]):
+    (problem,) = desk.recipes.calculate(values(data, *bare))["problems"]
+    assert problem.startswith("dataset.concepts.0.trigger: No picture has a caption")
+    with pytest.raises(DeskError, match="neither a trigger nor a class word"):
+        desk.runs.start(values(data, *bare))
+    for settings in (("dataset.concepts.0.trigger=sks",), ("dataset.suffix=a cat",)):
+        assert desk.recipes.calculate(values(data, *bare, *settings))["problems"] == [], settings
+
+
+@pytest.mark.parametrize(
+    ("method", "starts"), [("lora", False), ("dreambooth", False), ("hypernetwork", True), ("full", True)]
+)
+def test_a_method_without_words_is_only_warned(
+    desk: Desk, data: Path, bare: tuple[str, ...], method: str, starts: bool
+):
+    found = desk.recipes.calculate(values(data, *bare, f"method.name={method}"))
+    assert (found["problems"] == []) == starts
+    warned = [sentence for sentence in found["warnings"] if "No picture has a caption" in sentence]
+    assert bool(warned) == starts
+
+
+def test_a_trigger_is_suggested_that_is_one_rare_token_and_in_no_caption(desk: Desk, data: Path, bare: tuple[str, ...]):
+    first, vocabulary = "dataset.concepts.0.trigger", tokenizer().get_vocab()
+    word = desk.recipes.calculate(values(data, *bare))["suggested_triggers"][first]
+    assert vocabulary[f"{word}</w>"] >= 40_000
+    folder = Path(bare[0].partition("=")[2])
+    (folder / "IMG_0.txt").write_text(f"a cat,{word.upper()}, on grass")
+    other = desk.recipes.calculate(values(data, *bare))["suggested_triggers"][first]
+    assert other != word and vocabulary[f"{other}</w>"] >= 40_000
+    assert desk.recipes.calculate(values(data, *bare, f"{first}=mine"))["suggested_triggers"] == {}
+    second = f"dataset.concepts.1.instance={folder}"
+    assert len(set(desk.recipes.calculate(values(data, *bare, second))["suggested_triggers"].values())) == 2
+
+
+@pytest.mark.parametrize("word", CANDIDATES)
+def test_every_candidate_is_one_rare_token(word: str):
+    assert suggest(len(CANDIDATES), []) == list(CANDIDATES)
+    assert len(tokenizer()(word, add_special_tokens=False).input_ids) == 1
 
 
 def _division(figures: dict) -> list[str]:

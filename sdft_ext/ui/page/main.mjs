@@ -80,6 +80,8 @@ class Page {
   over = false;
   /** Sentences of the server about single settings, by path. @type {Map<string, string>} */
   problems = new Map();
+  /** Values that the server suggests for empty settings, by path. @type {Record<string, string>} */
+  suggestions = {};
   /** Whether the model has changed, so that a new page should take this one's place. */
   #outdated = false;
   #message = new Message();
@@ -201,9 +203,10 @@ class Page {
     this.#forecastWatchers.notify(memory);
   }
 
-  /** @param {Map<string, string>} problems by path */
-  setProblems(problems) {
+  /** @param {Map<string, string>} problems by path @param {Record<string, string>} suggestions by path */
+  setProblems(problems, suggestions = {}) {
     this.problems = problems;
+    this.suggestions = suggestions;
     this.#problemWatchers.notify();
   }
 

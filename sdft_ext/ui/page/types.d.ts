@@ -232,6 +232,8 @@ export interface Calculation {
   measured?: string;
   warnings?: string[];
   problems: string[];
+  /** A rare word for each concept without a trigger, by the setting's path. */
+  suggested_triggers?: Record<string, string>;
   memory: Memory | null;
   disk?: string;
 }
@@ -276,6 +278,8 @@ export interface App {
   readonly visible: boolean;
   /** Sentences of the server about single settings, by path. */
   problems: Map<string, string>;
+  /** Values that the server suggests for empty settings, by path. */
+  suggestions: Record<string, string>;
   poll: { now(): void };
   can(feature: string): boolean;
   refresh(): Promise<void>;
@@ -285,7 +289,7 @@ export interface App {
   whenRuns(node: Node, act: () => unknown): void;
   whenForecast(node: Node, act: (memory: Memory | null) => unknown): void;
   setForecast(memory: Memory | null): void;
-  setProblems(problems: Map<string, string>): void;
+  setProblems(problems: Map<string, string>, suggestions?: Record<string, string>): void;
   attempt(act: () => unknown, button?: HTMLButtonElement | null): Promise<boolean>;
   say(text: string, kind?: "good" | "bad" | "plain" | "warn"): () => void;
   show(panel: string): void;

@@ -4,7 +4,7 @@ import { button, el, freshId } from "./dom.mjs";
 import { inputOf } from "./field_inputs.mjs";
 import { rangeOf, shown } from "./setting_text.mjs";
 
-/** @import { App, Field } from "../types.d.ts" */
+/** @import { App, Child, Field } from "../types.d.ts" */
 /** @import { Card } from "./field_inputs.mjs" */
 
 /**
@@ -12,6 +12,7 @@ import { rangeOf, shown } from "./setting_text.mjs";
  * @property {string} [label] instead of the field's own
  * @property {string} [help] instead of the field's own; empty for none
  * @property {Card[]} [cards] shows a choice as cards
+ * @property {Child} [tail] shown below the control and its help
  * @property {string} [mark] the data attribute that holds the path: only one place of the page has `path`
  */
 
@@ -21,7 +22,7 @@ import { rangeOf, shown } from "./setting_text.mjs";
  * @param {string} path
  * @param {FieldOptions} options
  */
-export function settingField(app, path, { label, help, cards, mark = "path" } = {}) {
+export function settingField(app, path, { label, help, cards, tail = null, mark = "path" } = {}) {
   const { draft } = app;
   const field = draft.fieldOf(path);
   const id = freshId("sdft-field");
@@ -38,6 +39,7 @@ export function settingField(app, path, { label, help, cards, mark = "path" } = 
     head(app, field, { id, name, reset, grouped: Boolean(cards) || field.type === "list" || field.type === "map" }),
     input.node,
     text && el("p.help", { id: `${id}-help` }, text),
+    tail,
     problem,
   );
 

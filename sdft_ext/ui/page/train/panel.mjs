@@ -6,16 +6,18 @@ import { datasetFolders } from "./pictures.mjs";
 import { settings } from "./settings.mjs";
 import { suggestPrompts } from "./suggested_prompts.mjs";
 import { summary } from "./summary.mjs";
+import { triggerSuggestion } from "./trigger.mjs";
 
 /** @import { App, Child, Method } from "../types.d.ts" */
 
 const FIRST = "dataset.concepts.0.";
+const TRIGGER = `${FIRST}trigger`;
 /** The settings that the five choices hold; the folded sections hold the rest. */
 export const CHOICES = [
   `${FIRST}kind`,
   `${FIRST}instance`,
   `${FIRST}regularization`,
-  `${FIRST}trigger`,
+  TRIGGER,
   `${FIRST}class_word`,
   "save.name",
   "method.name",
@@ -77,7 +79,7 @@ function nameFields(app) {
     "div.fields",
     {},
     settingField(app, "save.name"),
-    settingField(app, `${FIRST}trigger`, { help: "A rare word that calls the concept in prompts, such as sks." }),
+    settingField(app, TRIGGER, { help: "A rare word that calls up the concept in prompts, such as sks.", tail: triggerSuggestion(app, TRIGGER) }),
     settingField(app, `${FIRST}class_word`, { help: "What the model already calls such things, for example dog." }),
   );
 }

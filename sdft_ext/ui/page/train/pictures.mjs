@@ -2,7 +2,7 @@
 
 import { regularization } from "../dataset/regularization.mjs";
 import { aborted, sentenceOf } from "../shared/api.mjs";
-import { debounced, el, fill } from "../shared/dom.mjs";
+import { button, debounced, el, fill } from "../shared/dom.mjs";
 import { settingField } from "../shared/field.mjs";
 import { linksOf } from "../shared/folders.mjs";
 import { count } from "../shared/numbers.mjs";
@@ -53,7 +53,12 @@ export function contents(app, path, shown) {
       const found = await app.api.get("datasets", { folder: now, count: shown, ...linksOf(app) }, request.signal);
       fill(
         node,
-        el("p.help", {}, `${count(found.pictures, "picture", "pictures")}, ${count(found.captions, "caption", "captions")}`),
+        el(
+          "p.help",
+          {},
+          `${count(found.pictures, "picture", "pictures")}, ${count(found.captions, "caption", "captions")} `,
+          path.endsWith(".instance") && found.captions < found.pictures && button("Write captions", () => app.showCaptions(now), { kind: "link" }),
+        ),
         thumbnails(app, found),
         found.problems.map((text) => el("p.advice", {}, text)),
       );

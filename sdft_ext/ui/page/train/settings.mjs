@@ -6,6 +6,7 @@ import { matcher } from "../shared/search.mjs";
 import { contents } from "./pictures.mjs";
 import { loadRecipe, showYaml } from "./recipe_file.mjs";
 import { searchedText, usedBy } from "./settings_filter.mjs";
+import { isTrigger, triggerSuggestion } from "./trigger.mjs";
 
 /** @import { App, Child, Section } from "../types.d.ts" */
 
@@ -131,7 +132,7 @@ function sectionNode(app, section, paths, { title = section.label, tail = null, 
       "details.section",
       { data: { section: section.path, label: title } },
       el("summary", {}, el("span.section-name", {}, title), el("span.quiet", {}, section.help), el("span.spring"), changed),
-      el("div.fields", {}, paths.map((path) => settingField(app, path))),
+      el("div.fields", {}, paths.map((path) => settingField(app, path, isTrigger(path) ? { tail: triggerSuggestion(app, path) } : {}))),
       pictures.map((path) => contents(app, path, SHOWN)),
       tail,
     ),

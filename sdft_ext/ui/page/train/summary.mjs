@@ -5,6 +5,7 @@ import { button, debounced, el, fill } from "../shared/dom.mjs";
 import { megabytes } from "../shared/numbers.mjs";
 import { settingNamed, withLabels } from "../shared/setting_names.mjs";
 import { factsOf, memoryUse } from "./calculation.mjs";
+import { isTrigger, triggerRemedies } from "./trigger.mjs";
 
 /** @import { App, Calculation, Memory } from "../types.d.ts" */
 
@@ -37,7 +38,7 @@ export function summary(app) {
       problems = [sentenceOf(error)];
       fill(facts);
       fill(memory);
-      showAdvice(app, advice, [], problems);
+      showAdvice(app, advice, { problems });
     }
     node.removeAttribute("aria-busy");
     updateButton();
@@ -49,7 +50,7 @@ export function summary(app) {
     if (found.measured && found.seconds != null) facts.title = found.measured;
     app.setForecast(found.memory);
     fill(memory, memoryMeter(found.memory), found.disk ? el("p.help", {}, found.disk) : null);
-    showAdvice(app, advice, found.warnings ?? [], found.problems);
+    showAdvice(app, advice, found);
   }
 
   function updateButton() {
@@ -102,13 +103,12 @@ function memoryMeter(found) {
 }
 
 /**
- * Lists problems and warnings; a problem is shown with the control that it names, too.
+ * Lists problems and warnings. A problem is shown with the control that it names, too, and hides warnings about that setting.
  * @param {App} app
  * @param {HTMLElement} node
- * @param {string[]} warnings
- * @param {string[]} problems
+ * @param {Pick<Calculation, "problems" | "warnings" | "suggested_triggers">} found
  */
-function showAdvice(app, node, warnings, problems) {
+function showAdvice(app, node, { problems, warnings = [], suggested_triggers: triggers = {} }) {
   const { draft } = app;
   /** @param {string} path */
   const find = (path) => draft.field(path);
@@ -116,16 +116,21 @@ function showAdvice(app, node, warnings, problems) {
   const byPath = new Map();
   /** @param {string} sentence @param {string | undefined} path */
   const linked = (sentence, path) => (path ? settingLink(app, path, withLabels(sentence, path, find)) : sentence);
+  /** @param {string} path */
+  const remedies = (path) => isTrigger(path) && triggerRemedies(app, path, triggers[path]);
   const listed = problems.map((sentence) => {
     const path = settingNamed(sentence, find);
     // Nothing is wrong yet where nothing has been chosen.
     if (path === INSTANCE && !draft.text(INSTANCE)) return el("p.help", {}, settingLink(app, INSTANCE, "Choose the folder with your pictures to begin."));
     if (path) byPath.set(path, withLabels(sentence, path, find));
-    return el("p.problem", {}, linked(sentence, path));
+    return [el("p.problem", {}, linked(sentence, path)), path && remedies(path)];
   });
-  const advised = warnings.map((sentence) => el("p.advice", {}, linked(sentence, settingNamed(sentence, find))));
-  fill(node, listed, advised);
-  app.setProblems(byPath);
+  const advised = warnings.map((sentence) => {
+    const path = settingNamed(sentence, find);
+    return path && byPath.has(path) ? [] : [el("p.advice", {}, linked(sentence, path)), path && !app.draft.text(path) && remedies(path)];
+  });
+  fill(node, listed.flat(), advised.flat());
+  app.setProblems(byPath, triggers);
 }
 
 /** Makes a sentence that leads to its setting. @param {App} app @param {string} path @param {string} sentence */

@@ -1,0 +1,49 @@
+"""The Train panel: what it says and offers before a run starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.analysis.images import fill
+
+from .page import field, scrolls_sideways, short_example, write
+
+pytestmark = pytest.mark.slow
+
+TRIGGER = "dataset.concepts.0.trigger"
+
+
+def bare(page: Any, folder: Path) -> None:
+    """Six pictures without captions, and a concept without a trigger and a class word."""
+    fill(folder, 6)
+    short_example(page, "bare")
+    for path in (TRIGGER, "dataset.concepts.0.class_word"):
+        write(page, path, "")
+    write(page, "dataset.concepts.0.instance", str(folder))
+    page.locator("[data-contents$=instance]").get_by_text("6 pictures, 0 captions").wait_for()
+
+
+def test_a_run_without_any_word_is_refused_with_two_ways_on(open_page, tmp_path):
+    page = open_page(width=420)
+    bare(page, tmp_path / "pictures")
+    summary = page.locator(".sdft-summary")
+    summary.get_by_text("No picture has a caption").wait_for()
+    train = page.locator("[data-action=train]")
+    assert train.is_disabled() and "No picture has a caption" in (train.get_attribute("title") or "")
+    assert field(page, TRIGGER).locator(".sdft-problem").is_visible()
+    assert not scrolls_sideways(page)
+    # A click on the suggestion is enough.
+    assert field(page, TRIGGER).locator("[data-action=use-trigger]").is_visible()
+    summary.locator("[data-action=use-trigger]").click()
+    word = field(page, TRIGGER).locator("input").input_value()
+    assert word and field(page, TRIGGER).locator("[data-action=use-trigger]").is_hidden()
+    page.wait_for_selector("[data-action=train]:enabled")
+    # Or captions: the panel opens with this folder.
+    write(page, TRIGGER, "")
+    summary.locator("[data-action=write-captions]").click()
+    page.wait_for_selector("[role=tab][data-panel=captions][aria-selected=true]")
+    page.get_by_text("000.png").first.wait_for()
+    assert page.locator("[role=tabpanel]:visible .sdft-input").first.input_value() == str(tmp_path / "pictures")
