@@ -48,7 +48,7 @@ def go(recipe: Path, folder: Path, moment: int | str, touches_file: Path, error:
 def start(*arguments: Any, target: Callable[..., None] = go) -> Any:
     """Start ``go(*arguments)`` in a new process, without importing torch again each time."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sdft_ext.run.run", "tests.run.killed", "peft", "diffusers", "transformers"])
+    context.set_forkserver_preload(["tests.run.preloaded"])
     process = context.Process(target=target, args=arguments)
     process.start()
     return process
