@@ -27,7 +27,7 @@ class RunStatus(BaseModel):
     )
     step: int
     total: int = Field(description="While it is `preparing`, `step` and `total` count encoded pictures.")
-    seconds_left: float
+    seconds_left: float = Field(description="Until the end of the run, its grid included; 0 where it isn't known.")
     message: str
 
 

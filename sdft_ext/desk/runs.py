@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..recipe import FULL, Recipe
 from ..recipe import file as recipe_file
+from ..run_folder.facts import FILE as FACTS
+from ..run_folder.facts import add_facts
 from ..storage.free_name import new_folder
 from . import calculator
 from .errors import DeskError, NotNow
@@ -20,6 +22,7 @@ from .packages import Packages
 from .recipes import Recipes
 from .run_queue import RunQueue
 from .scans import Scans
+from .speed import measured
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,7 +56,10 @@ class Runs:
         recipe_file.validate(recipe)
         wrong = [*self._recipes.host_problems(recipe), *self._recipes.path_problems(recipe)]
         self._packages.wait()
-        for sentence in wrong or calculator.calculate(recipe, self._scans, None)["problems"]:
+        for sentence in wrong:
+            raise DeskError(sentence)
+        figures = calculator.calculate(recipe, self._scans, measured(self._library, recipe))
+        for sentence in figures["problems"]:
             raise DeskError(sentence)
         for concept in recipe.dataset.concepts:
             for text in (concept.instance, concept.regularization):
@@ -62,10 +68,13 @@ class Runs:
         folder = self._new_folder(recipe.save.name)
         try:
             recipe_file.write(folder / "recipe.yaml", recipe)
+            if figures["seconds"]:
+                add_facts(folder, forecast_seconds=figures["seconds"])
             self._queue.add(folder.name)
         except OSError:
             with suppress(OSError):
-                (folder / "recipe.yaml").unlink(missing_ok=True)
+                for name in ("recipe.yaml", FACTS):
+                    (folder / name).unlink(missing_ok=True)
                 folder.rmdir()
             raise
         return folder.name

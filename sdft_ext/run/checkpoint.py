@@ -17,15 +17,15 @@ from ..storage import atomic
 from ..train.loop import NotFinite
 from . import changed_settings, loan
 from .clock import Clock
+from .disk import BYTES_PER_SECOND
 from .exports import Exports
 from .monitor import Monitor
+from .pace import Pace
 from .previews import Previews
 from .setup import Session
 
 LEAST_SECONDS = 60.0
 """Between two states that are due by the time alone: a kill costs no more where states are quickly written."""
-BYTES_PER_SECOND = 200e6
-"""How fast the first state is expected to be written: as slowly as an old disk takes it."""
 
 
 class Checkpoints:
@@ -35,8 +35,8 @@ class Checkpoints:
     the time: a killed run goes on from the last one.
     """
 
-    def __init__(self, recipe: Recipe, monitor: Monitor, previews: Previews, clock: Clock) -> None:
-        self.monitor, self.previews, self.clock = monitor, previews, clock
+    def __init__(self, recipe: Recipe, monitor: Monitor, previews: Previews, clock: Clock, pace: Pace) -> None:
+        self.monitor, self.previews, self.clock, self.pace = monitor, previews, clock, pace
         self._share = recipe.save.state_share / 100
         self._seconds: float | None = None
         """Seconds that the last state took to write."""
@@ -70,7 +70,7 @@ class Checkpoints:
         if not all(bool(torch.isfinite(parameter).all()) for parameter in session.loop.parameters):
             raise NotFinite(f"A trained weight became NaN or infinite by step {step}. Lower the learning rate.")
         began = time.monotonic()
-        with record_function("run.state"):
+        with self.pace.work("state"), record_function("run.state"):
             state.write(session.folder / "state", step, self._tree(session))
             add_facts(session.folder, train_seconds=self.clock.seconds)
         self._since = time.monotonic()

@@ -15,6 +15,8 @@ from ..run_folder.state import KEEP
 from ..train.optimizer_memory import stored_numbers
 
 MB = 2**20
+BYTES_PER_SECOND = 200e6
+"""How fast a run's first save and state are expected to be written: as slowly as an old disk takes them."""
 ROOM = 0.95
 """Share of the free disk that a run may need and still fit."""
 

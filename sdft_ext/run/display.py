@@ -35,11 +35,11 @@ class Display:
         """Show that the user has paused the run."""
         self.status.set("paused", self.done, self.total)
 
-    def training(self, done: int, seconds_per_step: float, figures: str) -> None:
+    def training(self, done: int, seconds_left: float, figures: str) -> None:
         """Show a finished step. ``figures`` are shown on the terminal only."""
         self.done = done
-        self.status.set("training", done, self.total, seconds_per_step * (self.total - done))
-        self.progress.show("Training", done, self.total, figures)
+        self.status.set("training", done, self.total, seconds_left)
+        self.progress.show("Training", done, self.total, figures, seconds_left)
 
     def verifying(self) -> None:
         """Show that the last step is done."""

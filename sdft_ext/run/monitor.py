@@ -31,8 +31,8 @@ class Monitor:
         """The smoothed loss; None before the first step."""
         return None if math.isnan(self.smoother.value) else self.smoother.value
 
-    def step(self, session: Session, result: StepResult, seconds_per_step: float) -> None:
-        """Log and show a finished step. Raises Diverged."""
+    def step(self, session: Session, result: StepResult, seconds_left: float) -> None:
+        """Log and show a finished step. ``seconds_left``: 0 where it isn't known. Raises Diverged."""
         smoothed, schedule = self.smoother.add(result.loss), session.schedule
         rate = len(result.pictures) * session.loop.processes.count / result.seconds
         if schedule.log(result.step):
@@ -48,7 +48,7 @@ class Monitor:
                     "memory_mb": memory_mb(),
                 },
             )
-        self.display.training(result.step, seconds_per_step, f"loss {smoothed:.4f}, {rate:.1f} pictures/s")
+        self.display.training(result.step, seconds_left, f"loss {smoothed:.4f}, {rate:.1f} pictures/s")
         trouble = self.divergence.seen(result.loss)
         if trouble:
             raise Diverged(trouble)

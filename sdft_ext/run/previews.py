@@ -18,6 +18,7 @@ from ..watch.controls import Controls
 from ..watch.painter import Painter
 from ..watch.validation import Validation
 from .display import Display
+from .pace import Pace
 from .setup import Session
 from .turns import ModelUnavailable
 
@@ -30,8 +31,8 @@ class Previews:
     What can't be drawn because the host has another model loaded stays due, and the resumed run draws it.
     """
 
-    def __init__(self, folder: Path, recipe: WatchRecipe, log: Log, display: Display) -> None:
-        self.controls, self.log, self.display = Controls(folder, recipe), log, display
+    def __init__(self, folder: Path, recipe: WatchRecipe, log: Log, display: Display, pace: Pace) -> None:
+        self.controls, self.log, self.display, self.pace = Controls(folder, recipe), log, display, pace
         self.due: set[str] = set()
         """The names of previews that are due with the present weights."""
         self.first: FirstWeights | None = None
@@ -67,10 +68,12 @@ class Previews:
         """Make the ``due`` previews with the weights as they are; what is done is removed from ``due``."""
         with record_function("run.previews"):
             if "controls" in due:
-                self._draw_controls(session, step)
+                with self.pace.work("controls"):
+                    self._draw_controls(session, step)
                 due.discard("controls")
             if "validation" in due:
-                self._validate(session, step)
+                with self.pace.work("validation"):
+                    self._validate(session, step)
                 due.discard("validation")
 
     def state(self) -> dict[str, Any]:

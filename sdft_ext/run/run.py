@@ -6,7 +6,6 @@ and the state from which it can be resumed. The page, the command line and other
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,10 +30,12 @@ from . import memory_mode
 from .changed_settings import change
 from .checkpoint import Checkpoints
 from .clock import Clock
+from .disk import disk_use
 from .display import Display
 from .ending import Ending, Outcome, RunResult, Stopped, outcome_of
 from .exports import Exports
 from .monitor import Monitor
+from .pace import Pace
 from .previews import Previews
 from .proof import prove_and_draw_grid
 from .setup import Session, set_up
@@ -105,12 +106,12 @@ class Run:
     ) -> None:
         check_count(folder, processes)
         self.folder, self.recipe, self.processes, self.notes = folder, recipe, processes, notes
-        self.control, self.clock = control or RunControl(), Clock.of(folder)
+        self.control, self.clock, self.pace = control or RunControl(), Clock.of(folder), Pace.of(folder)
         self.log, self.display = Log(folder, recipe.watch), Display(folder, quiet)
         self.turns = Turns(host or StandaloneHost(recipe.model, processes.device), self.control, self.display.on_wait)
         self.monitor = Monitor(recipe.watch, self.log, self.display)
-        self.previews = Previews(folder, recipe.watch, self.log, self.display)
-        self.checkpoints = Checkpoints(recipe, self.monitor, self.previews, self.clock)
+        self.previews = Previews(folder, recipe.watch, self.log, self.display, self.pace)
+        self.checkpoints = Checkpoints(recipe, self.monitor, self.previews, self.clock, self.pace)
         self.exports = Exports(folder, recipe, self.turns, self.log, self.clock.started)
         self.ending = Ending(folder, self.log, self.display, self.exports.saves, self.clock)
 
@@ -126,6 +127,7 @@ class Run:
                 self.processes.send(Begin(self.folder, self.recipe))
                 session = set_up(self.folder, self.recipe, self.turns, self.processes, at_the_end, self.on_prepare)
                 total = session.schedule.total_steps
+                self.pace.expect_writing(disk_use(self.recipe, session.model.family, saves=1, cache_bytes=0))
                 done = self.checkpoints.restore(session, self.exports, self.notes)
                 memory_mode.choose(session, done, self.monitor)
                 self.processes.send(Ready(done, session.dataset.fingerprint))
@@ -150,7 +152,6 @@ class Run:
     def train_steps(self, session: Session, done: int) -> tuple[Outcome, str]:
         """Step after step until the end, a stop, or a failure; between two steps, whatever is due or asked for."""
         schedule, total = session.schedule, session.schedule.total_steps
-        first, started = done, time.perf_counter()
         self.display.done, self.display.total = done, total
         if done == 0:
             self.display.say(session.summary.text)
@@ -162,7 +163,7 @@ class Run:
             result = self.step(session, done)
             if result is not None:
                 done = result.step
-                self.monitor.step(session, result, (time.perf_counter() - started) / (done - first))
+                self.monitor.step(session, result, self.pace.seconds_left(schedule, done))
                 self.previews.draw_first(session)
                 self.previews.due |= schedule.previews(done)
             stopping = self.control.stopping and done < total
@@ -183,7 +184,7 @@ class Run:
             return session.loop.step(done)
 
         try:
-            with record_function("run.step"):
+            with self.pace.step(), record_function("run.step"):
                 return self.turns.do(work, session.loop.abandon, step=True)
         except ModelUnavailable:
             return None
@@ -200,7 +201,8 @@ class Run:
     def handle_requests(self, session: Session, done: int, save: bool = False) -> None:
         """Write the files, and note the previews, that are due or asked for."""
         if self.control.take_save() or save:
-            self.exports.save(session, done, self.monitor.loss)
+            with self.pace.work("save"):
+                self.exports.save(session, done, self.monitor.loss)
         if self.control.take_try():
             self.exports.write_try(session, done)
         if self.control.take_sample():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,6 +69,23 @@ class Schedule:
         """Name the previews that are due: "controls", "validation"."""
         due = {"controls": self.controls(step), "validation": self.validation(step)}
         return {name for name, now in due.items() if now}
+
+    def left(self, done: int) -> dict[str, int]:
+        """Count what is due from step ``done`` on, what is due after that step included."""
+        save, watch, last = self.recipe.save, self.recipe.watch, self.total_steps
+
+        def periods(every: int) -> int:
+            """Count the multiples of ``every`` from ``done`` on, without the last step."""
+            return (last - 1) // every - (max(done, 1) - 1) // every if every else 0
+
+        saves = self.saves_before_the_end
+        saves_left = len(saves) - bisect_left(saves, max(done, 1)) + 1
+        return {
+            "save": saves_left,
+            "state": saves_left + periods(save.state_every),
+            "controls": periods(watch.every) + 1 if watch.every else saves_left,
+            "validation": periods(watch.validation_every) + 1 if watch.validation_every else 0,
+        }
 
     def log(self, step: int) -> bool:
         """Tell whether the step is logged."""

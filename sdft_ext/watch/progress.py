@@ -22,9 +22,9 @@ class Progress:
         self._first = 0
         self._width = 0
 
-    def show(self, label: str, done: int, total: int, extra: str = "") -> None:
-        """Show that ``label`` is at ``done`` of ``total``; the time left is estimated from when the label first
-        appeared.
+    def show(self, label: str, done: int, total: int, extra: str = "", left: float | None = None) -> None:
+        """Show that ``label`` is at ``done`` of ``total``. Unless the seconds ``left`` are given (0: not known), they
+        are estimated from when the label first appeared.
         """
         if self.quiet:
             return
@@ -34,7 +34,8 @@ class Progress:
         if done < total and now - self._shown < EVERY[self._terminal]:
             return
         self._shown = now
-        left = seconds_left(now - self._started, done - self._first, total - self._first)
+        if left is None:
+            left = seconds_left(now - self._started, done - self._first, total - self._first)
         text = (
             f"{label}: {done} of {total}"
             + (f", {duration(left)} left" if left else "")

@@ -1,0 +1,84 @@
+"""How fast a run goes, and from that the time left."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from ..run_folder.facts import read_facts
+from ..watch.painter import GRID_SAVES
+from .disk import BYTES_PER_SECOND, MB, DiskUse
+from .schedule import Schedule
+
+RECENT_STEPS = 50
+"""Steps whose durations count: the pace changes when the text encoder stops training, or others use the GPU."""
+ENOUGH_STEPS = 3
+"""With fewer steps, the forecast is nearer: the first one is slow."""
+RECENT_WORK = 5
+"""Saves, control pictures and so on whose durations count, of each kind."""
+
+
+class Pace:
+    """The recent durations of steps, and of the work between them. Pauses belong to neither.
+
+    Medians are used: a step that waits for another picture to be drawn, or for another model, says nothing of the rest.
+    ``expected``: the forecast's seconds for all steps of the run, 0 where there is none. ``now`` returns seconds.
+    """
+
+    def __init__(self, expected: float = 0.0, now: Callable[[], float] = time.perf_counter) -> None:
+        self.expected, self._now = expected, now
+        self._steps: deque[float] = deque(maxlen=RECENT_STEPS)
+        self._work: dict[str, deque[float]] = {}
+        self._disk: dict[str, float] = {}
+
+    @classmethod
+    def of(cls, folder: Path) -> Pace:
+        """Make the pace of a run, with the forecast that was noted when it was queued."""
+        found = read_facts(folder).get("forecast_seconds")
+        return cls(float(found) if isinstance(found, int | float) else 0.0)
+
+    def expect_writing(self, use: DiskUse) -> None:
+        """Expect this of saves and states until the first ones are written."""
+        self._disk = {"save": use.save_mb * MB / BYTES_PER_SECOND, "state": use.state_mb * MB / BYTES_PER_SECOND}
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Measure one step; one that fails isn't counted."""
+        began = self._now()
+        yield
+        self._steps.append(self._now() - began)
+
+    @contextmanager
+    def work(self, kind: str) -> Iterator[None]:
+        """Measure what is done between steps: "save", "state", "controls" or "validation"."""
+        began = self._now()
+        yield
+        self._work.setdefault(kind, deque(maxlen=RECENT_WORK)).append(self._now() - began)
+
+    def seconds_left(self, schedule: Schedule, done: int) -> float:
+        """Estimate the seconds until the end of the run after ``done`` steps, before the work due after them; 0 where
+        nothing is known yet.
+        """
+        total = schedule.total_steps
+        if len(self._steps) >= ENOUGH_STEPS:
+            per_step = median(self._steps)
+        elif self.expected:
+            per_step = self.expected / total
+        else:
+            return 0.0
+        due = schedule.left(done)
+        saves = len(schedule.saves_before_the_end) + 1
+        columns = 1 + min(saves, schedule.recipe.save.keep_last or saves, GRID_SAVES)
+        return (
+            per_step * (total - done)
+            + sum(count * self._seconds_of(kind) for kind, count in due.items())
+            + columns * self._seconds_of("controls")  # the grid
+        )
+
+    def _seconds_of(self, kind: str) -> float:
+        measured = self._work.get(kind)
+        return median(measured) if measured else self._disk.get(kind, 0.0)
