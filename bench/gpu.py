@@ -29,7 +29,7 @@ from sdft_ext.memory.forecast import forecast
 from sdft_ext.recipe import Recipe, presets
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import run
-from sdft_ext.run.ending import Outcome
+from sdft_ext.run.ending import Ended
 from sdft_ext.run.setup import Session
 from sdft_ext.run_folder.facts import read_facts
 from sdft_ext.train.loop import StepResult
@@ -128,7 +128,7 @@ class Watched(run.Run):
         super().__init__(*arguments)
         self.before, self.most, self.seconds = 0, 0, list[float]()
 
-    def train_steps(self, session: Session, done: int) -> tuple[Outcome, str]:
+    def train_steps(self, session: Session, done: int) -> Ended:
         torch.cuda.synchronize()
         self.before = torch.cuda.memory_allocated()
         return super().train_steps(session, done)

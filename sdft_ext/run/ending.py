@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..errors import SdftError
 from ..out_of_memory import out_of_memory, training_failed
@@ -28,6 +28,14 @@ Outcome = Literal["finished", "stopped", "failed"]
 INTACT = "Earlier saves are intact; fix that, then resume."
 
 
+class Ended(NamedTuple):
+    """How training ended, with a sentence for the user."""
+
+    outcome: Outcome
+    message: str
+    diverged: bool = False
+
+
 class Stopped(SdftError, RuntimeError):
     """The run was told to stop while it was still preparing."""
 
@@ -42,23 +50,23 @@ class RunResult:
     saves: list[Path] = field(default_factory=list)
 
 
-def outcome_of(error: BaseException, folder: Path, recipe: Recipe, began: bool) -> tuple[Outcome, str] | None:
+def outcome_of(error: BaseException, folder: Path, recipe: Recipe, began: bool) -> Ended | None:
     """Decide how an error ends a run, with a sentence for the user; None where the error is to be raised on.
 
     Faults of the program are raised on, to be seen in full, and until training ``began`` so are errors of the recipe.
     """
     if isinstance(error, NotFinite | Diverged):
-        return "failed", f"{error} {_way_on(folder, recipe)}"
+        return Ended("failed", f"{error} {_way_on(folder, recipe)}", diverged=True)
     if isinstance(error, DoesNotFit | ProcessLost):
-        return "failed", str(error)
+        return Ended("failed", str(error))
     if isinstance(error, Stopped | ModelUnavailable):
-        return "stopped", "Stopped before training began; resume begins it."
+        return Ended("stopped", "Stopped before training began; resume begins it.")
     if isinstance(error, OSError):
-        return "failed", f"{_without_number(error)}. {INTACT}"
+        return Ended("failed", f"{_without_number(error)}. {INTACT}")
     if out_of_memory(error):
-        return "failed", training_failed(recipe, error)
+        return Ended("failed", training_failed(recipe, error))
     if began and isinstance(error, SdftError) and isinstance(error, ValueError):
-        return "failed", f"{error} {INTACT}"
+        return Ended("failed", f"{error} {INTACT}")
     return None
 
 
@@ -86,13 +94,14 @@ class Ending:
     saves: Saves
     clock: Clock
 
-    def end(self, outcome: Outcome, message: str, total: int) -> RunResult:
+    def end(self, ended: Ended, total: int) -> RunResult:
         """Write the outcome, the report and the status; where even that can't be written, the result says so.
 
         ``total``: the steps of the whole run; 0 where they aren't known yet.
         """
+        outcome, message, _ = ended
         try:
-            self._write(outcome, message, total)
+            self._write(ended, total)
         except OSError as error:
             if outcome != "failed":
                 outcome, message = "failed", f"{message} But: {_without_number(error)}. {INTACT}"
@@ -107,11 +116,12 @@ class Ending:
         with suppress(OSError):
             self.display.status.set("failed", message=message)
 
-    def _write(self, outcome: Outcome, message: str, total: int) -> None:
+    def _write(self, ended: Ended, total: int) -> None:
+        outcome, message, diverged = ended
         step = max((line["step"] for line in read_log(self.folder)), default=0)
         add_facts(self.folder, outcome=outcome, message=message, train_seconds=self.clock.seconds)
         if outcome == "failed":
-            self.log.event(step, "warning", text=message)
+            self.log.event(step, "warning", text=message, **({"diverged": True} if diverged else {}))
         self.log.close()
         report(self.folder)
         self.display.status.set(outcome, step, total, message=message)

@@ -32,7 +32,7 @@ from .checkpoint import Checkpoints
 from .clock import Clock
 from .disk import disk_use
 from .display import Display
-from .ending import Ending, Outcome, RunResult, Stopped, outcome_of
+from .ending import Ended, Ending, RunResult, Stopped, outcome_of
 from .exports import Exports
 from .monitor import Monitor
 from .pace import Pace
@@ -133,15 +133,15 @@ class Run:
                 self.processes.send(Ready(done, session.dataset.fingerprint))
                 self.processes.broadcast(session.loop.parameters)
                 began = True
-                outcome = self.train_steps(session, done)
+                ended = self.train_steps(session, done)
                 prove_and_draw_grid(session, self.exports.saves, self.previews.controls, self.display)
-                return self.ending.end(*outcome, total)
+                return self.ending.end(ended, total)
             except BaseException as error:
-                ended = outcome_of(error, self.folder, self.recipe, began)
-                if ended is None:
+                failure = outcome_of(error, self.folder, self.recipe, began)
+                if failure is None:
                     self.ending.failed(str(error) or type(error).__name__)
                     raise
-                return self.ending.end(*ended, total)
+                return self.ending.end(failure, total)
 
     def on_prepare(self, what: str, done: int, total: int) -> None:
         """Show how far the preparation is. Raises Stopped: a run can be stopped from here on."""
@@ -149,7 +149,7 @@ class Run:
         if self.control.stopping:
             raise Stopped(what)
 
-    def train_steps(self, session: Session, done: int) -> tuple[Outcome, str]:
+    def train_steps(self, session: Session, done: int) -> Ended:
         """Step after step until the end, a stop, or a failure; between two steps, whatever is due or asked for."""
         schedule, total = session.schedule, session.schedule.total_steps
         self.display.done, self.display.total = done, total
@@ -171,8 +171,8 @@ class Run:
             self.previews.draw_due(session, done)
             self.checkpoints.write_due(session, done, stopping)
             if stopping:
-                return "stopped", f"Stopped after step {done} of {total}; resume goes on from there."
-        return "finished", f"Finished after {total} steps."
+                return Ended("stopped", f"Stopped after step {done} of {total}; resume goes on from there.")
+        return Ended("finished", f"Finished after {total} steps.")
 
     def step(self, session: Session, done: int) -> StepResult | None:
         """Take one step in a turn with the model; None where the run was told to stop before its turn came."""

@@ -17,6 +17,7 @@ from sdft_ext.run import resume, train
 from sdft_ext.run.changed_settings import change
 from sdft_ext.run.ending import outcome_of
 from sdft_ext.run_folder import state
+from sdft_ext.storage import json_file
 from sdft_ext.train.loop import NotFinite
 from tests.run import tiny
 from tests.run.step_hooks import Between
@@ -144,3 +145,19 @@ class Spoiled(Between):
         parameter = next(self.shelf.model.unet.parameters())
         with torch.no_grad():
             parameter.fill_(float("nan"))
+
+
+def test_the_reports_word_after_a_nan_is_diverged_until_the_run_goes_on(data: Path, tmp_path: Path) -> None:
+    recipe, folder = tiny.recipe(data, tmp_path, "train.length=4", "save.state_every=1"), tmp_path / "run"
+    spoiled: list[int] = []
+
+    def broken(done: int) -> None:
+        if done == 2 and not spoiled:
+            spoiled.append(done)
+            host.spoil()
+
+    host = Spoiled(recipe, folder, broken)
+    assert train(recipe, folder=folder, host=host, quiet=True).outcome == "failed"
+    assert json_file.read(folder / "report.json")["verdict"] == "diverged"
+    assert resume(folder, quiet=True).outcome == "finished"
+    assert json_file.read(folder / "report.json")["verdict"] == "fine"

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,6 +74,56 @@ def test_it_continues_exactly_after_a_resume():
         assert seen(losses[:cut], before) is None
         after.load(json.loads(json.dumps(before.state())))
         assert seen(losses[cut:], after) == (whole[0] - cut, whole[1])
+
+
+RESIDUALS = {
+    int(batch): np.array(found)
+    for batch, found in json.loads(Path(__file__).with_name("loss_residuals.json").read_text()).items()
+}
+"""What is left of the loss's logarithm, of real runs at batch 1, 4 and 12, without its trend."""
+
+
+def curve(batch, seed, logarithms):
+    """Losses of a real run's noise around a level."""
+    return [
+        float(one) for one in np.exp(np.random.default_rng(seed).choice(RESIDUALS[batch], len(logarithms)) + logarithms)
+    ]
+
+
+STEP = np.arange(500)
+STEADY = {
+    "level": 0 * STEP,
+    "falling": -math.log(8) * (1 - np.exp(-STEP / 80)),
+    "warm-up": -math.log(4) * (1 - np.exp(-np.maximum(STEP - 100, 0) / 60)),
+    "restarts": -math.log(2) * np.abs(np.sin(STEP / 500 * 3 * math.pi)),
+    "twice as high from 250 on": math.log(2.1) * (STEP >= 250),
+}
+
+
+@pytest.mark.parametrize("batch", RESIDUALS)
+@pytest.mark.parametrize("shape", STEADY)
+def test_steady_runs_go_on(batch, shape):
+    ended = sum(seen(curve(batch, seed, STEADY[shape])) is not None for seed in range(14))
+    assert ended == 0
+
+
+@pytest.mark.parametrize("batch", RESIDUALS)
+def test_a_tenfold_rise_is_noticed_within_fifty_steps(batch):
+    found = [seen(curve(batch, seed, math.log(10) * (np.arange(400) >= 150 + seed))) for seed in range(20)]
+    assert sum(one is not None and 150 + seed <= one[0] < 200 + seed for seed, one in enumerate(found)) >= 19
+
+
+@pytest.mark.parametrize("batch", RESIDUALS)
+def test_a_rise_after_a_fall_is_noticed_even_to_the_first_level(batch):
+    levels = -math.log(8) * np.minimum(STEP / 150, 1) + math.log(8) * (STEP >= 300)
+    found = [seen(curve(batch, seed, levels)) for seed in range(20)]
+    assert sum(one is not None and 300 <= one[0] < 400 for one in found) >= 19
+
+
+def test_states_of_older_versions_begin_anew():
+    check = Divergence()
+    check.load({"first": [0.1], "last": [0.1, 0.2], "too_high": 3})
+    assert check.seen(0.1) is None and check.too_high == 0
 
 
 def log(losses, rate=1e-4):
