@@ -11,6 +11,7 @@ from typing import Any
 from ..dataset.links import MayRead
 from ..recipe import Concept, DatasetRecipe
 from ..storage import json_file
+from ..storage.text import unquoted
 from .errors import DeskError, NotAllowed, NotFound
 
 MOST_FILES = 100_000
@@ -120,6 +121,7 @@ class Folders:
         }
 
     def _allowed_path(self, text: str) -> Path:
+        text = unquoted(text)
         if not text.strip() or "\0" in text:
             raise DeskError("No folder is given; type or choose one.")
         if not self.may_add() and text.startswith(("\\\\", "//")):

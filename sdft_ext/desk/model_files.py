@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..recipe import METHOD_INFO
 from ..recipe.rules import not_a_file_name
+from ..storage.text import unquoted
 from .errors import DeskError, NotAllowed
 from .folders import Folders
 from .library import Library
@@ -56,6 +57,7 @@ class ModelFiles:
 
     def requested(self, text: str, label: str) -> Path:
         """Return the file or model folder that a request names: listed, or else readable. Raises DeskError."""
+        text = unquoted(text)
         if not text.strip():
             raise DeskError(f"{label}: choose a file from the list, or type its path.")
         try:

@@ -12,6 +12,7 @@ from ..recipe import METHOD_INFO, Recipe, RecipeError, presets
 from ..recipe import file as recipe_file
 from ..recipe.advice import INSTANCE_PICTURES, REGULARIZATION_PICTURES
 from ..recipe.rules import fields, problems
+from ..storage.text import unquoted
 from . import calculator, examples, schema
 from .errors import DeskError
 from .folders import Folders
@@ -64,6 +65,7 @@ class Recipes:
     def parse(self, values: Any) -> Recipe:
         """Convert nested values to a recipe for this desk's folder and the loaded model. Raises RecipeError."""
         recipe = recipe_file.from_plain(values)
+        _unquote_paths(recipe)
         recipe.save.output = str(self._output)
         model = self._host(None).describe()
         if not recipe.model.base:
@@ -142,3 +144,14 @@ class Recipes:
             self._folders.folder(text)
         elif not (setting.startswith("model.") and text == self._host(None).describe().path):
             self._folders.file_of(text)  # the loaded model is in use, wherever it lies
+
+
+def _unquote_paths(recipe: Recipe) -> None:
+    """Remove the quotes around paths in a recipe: they come with Windows' "Copy as path"."""
+    for setting in fields(recipe):
+        if setting.is_path and setting.value != unquoted(setting.value):
+            *sections, name = setting.path.split(".")
+            section: Any = recipe
+            for part in sections:
+                section = section[int(part)] if part.isdigit() else getattr(section, part)
+            setattr(section, name, unquoted(setting.value))

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from ..storage.free_name import new_folder
 from ..storage.hidden_folder import HiddenFolderError, hidden_folder
 from ..storage.text import printable
+from . import examples
 from .errors import DeskError, NotFound, NotNow
 from .folders import Folders
 from .placement import place_files
@@ -193,6 +194,10 @@ class Uploads:
     def _named_folder(self, text: str) -> tuple[Path, bool]:
         """Return the folder that a request names, and whether it was made for it."""
         path = self._folders.place(text)
+        if path == examples.FOLDER or examples.FOLDER in path.parents:
+            raise DeskError(
+                f"{printable(path)} belongs to the example that comes with the program; choose a folder of your own."
+            )
         if path.is_dir():
             return path, False
         if path.exists():

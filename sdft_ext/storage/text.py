@@ -1,4 +1,6 @@
-"""Decode text that other programs wrote: UTF-8 with or without a byte order mark, UTF-16, Windows-1252, Latin-1."""
+"""Read text as other programs write it: UTF-8 with or without a byte order mark, UTF-16, Windows-1252, Latin-1; and
+paths as they are copied.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +35,16 @@ def decode(data: bytes) -> tuple[str, str]:
 def printable(name: object) -> str:
     """Write a file name for a message: line breaks, control characters and undecodable bytes become escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(name))
+
+
+def unquoted(path: str) -> str:
+    """Return a path without the quotes around it, as Windows' "Copy as path" adds them.
+
+    >>> unquoted(' "C:\\\\dogs" ')
+    'C:\\\\dogs'
+    """
+    inner = path.strip()
+    return inner[1:-1] if len(inner) > 1 and inner[0] == inner[-1] and inner[0] in "\"'" else path
 
 
 def _guesses(data: bytes) -> tuple[str, ...]:

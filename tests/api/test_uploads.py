@@ -24,7 +24,7 @@ from fastapi.testclient import TestClient
 
 from sdft_ext.api import mount
 from sdft_ext.api import uploads as api_uploads
-from sdft_ext.desk import Desk, unpack, uploads
+from sdft_ext.desk import Desk, examples, unpack, uploads
 from sdft_ext.desk.errors import NotNow
 from tests.analysis.images import fill, image, save
 from tests.api.conftest import HOME, our_page
@@ -463,3 +463,11 @@ def test_a_file_that_never_ends_is_given_up(client: TestClient, tmp_path: Path, 
     assert answers[0]["status"] == 408 and b"too slowly" in answers[1]["body"]
     client.post(f"{V1}/uploads/{upload}/finish", json={})
     assert tree(tmp_path / "cats") == ["000.png"]
+
+
+def test_nothing_is_sent_into_the_examples_of_the_program(client: TestClient):
+    before = sorted(path for path in examples.FOLDER.rglob("*"))
+    for folder in (examples.FOLDER, examples.FOLDER / "subject" / "instance", examples.FOLDER / "new"):
+        answer = client.post(f"{V1}/uploads", json={"folder": str(folder)})
+        assert answer.status_code == 400 and "choose a folder of your own" in answer.json()["detail"]
+    assert sorted(path for path in examples.FOLDER.rglob("*")) == before

@@ -9,6 +9,7 @@ import pytest
 from sdft_ext.desk import Desk, DeskError, NotAllowed, NotFound
 from sdft_ext.desk.folders import Folders
 from tests.analysis.images import image, save
+from tests.desk.setting import values
 
 
 def folders(tmp_path: Path, *, may_add: bool) -> Folders:
@@ -84,3 +85,18 @@ def test_only_a_folder_of_pictures_is_remembered(desk: Desk, tmp_path: Path):
     assert not desk.folders.file.exists()
     assert desk.datasets.open(str(tmp_path / "mine" / "cats"), 4)["pictures"] == 1
     assert tmp_path / "mine" / "cats" in desk.folders.roots()
+
+
+@pytest.mark.parametrize("quoted", ['"{}"', "'{}'", ' "{}" '])
+def test_a_path_may_be_in_quotes(desk: Desk, data: Path, tmp_path: Path, quoted: str):
+    """As Windows' "Copy as path" puts it into the clipboard."""
+    shared = folders(tmp_path, may_add=False)
+    assert shared.folder(quoted.format(tmp_path / "allowed" / "inner")) == tmp_path / "allowed" / "inner"
+    with pytest.raises(NotAllowed):
+        shared.folder(quoted.format(tmp_path))
+    instance = quoted.format(data / "instance")
+    sent = values(data)
+    sent["dataset"]["concepts"][0]["instance"] = instance
+    found = desk.recipes.calculate(sent)
+    assert found["problems"] == [] and found["pictures"] == 6
+    assert desk.recipes.parse(sent).dataset.concepts[0].instance == str(data / "instance")

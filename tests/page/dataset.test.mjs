@@ -4,7 +4,7 @@ import { drawingAdvice, instanceRange, regularizationRange } from "../../sdft_ex
 import { classPrompt, limitText, promptLines, suggestedValues } from "../../sdft_ext/ui/page/dataset/regularization_settings.mjs";
 import { settingRemedy, smallestBucket } from "../../sdft_ext/ui/page/dataset/remedies.mjs";
 import { isOver, progressOf, subjectOf, summaryOf } from "../../sdft_ext/ui/page/dataset/report_text.mjs";
-import { destinationText, newFolderName, resultText, uploadProgress } from "../../sdft_ext/ui/page/dataset/upload_text.mjs";
+import { destinationText, newFolderName, resultText, uploadFolder, uploadProgress } from "../../sdft_ext/ui/page/dataset/upload_text.mjs";
 
 const reading = (values) => (path) => values[path];
 
@@ -88,6 +88,9 @@ test("what was sent is said in one sentence", () => {
   assert.equal(uploadProgress({ sent: 5, total: 5, file: 2, files: 2, name: "" }).text, "Checking what has arrived …");
   assert.equal(uploadProgress({ sent: 0, total: 0, file: 1, files: 1, name: "" }).share, 1);
   assert.match(destinationText("/cats"), /^They go into \/cats\./);
+  const draft = { text: (path) => ({ a: "/mine", b: "/example/star" })[path] ?? "" };
+  const schema = { examples: { subject: { settings: { "dataset.concepts.0.instance": "/example/star", "save.name": "/mine" } } } };
+  assert.deepEqual(["a", "b", "c"].map((path) => uploadFolder({ draft, schema }, path)), ["/mine", "", ""], "the example stays as it is");
   assert.equal(newFolderName("my cats", "instance"), "my cats");
   assert.equal(newFolderName("", "regularization"), "pictures regularization");
 });

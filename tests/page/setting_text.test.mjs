@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { choiceLabel, inRange, mapOf, rangeOf, readNumber, shown } from "../../sdft_ext/ui/page/shared/setting_text.mjs";
+import { choiceLabel, inRange, mapOf, rangeOf, readNumber, shown, unquoted } from "../../sdft_ext/ui/page/shared/setting_text.mjs";
 
 test("what is typed as a whole number", () => {
   const read = (text) => readNumber(text, true);
@@ -59,4 +59,9 @@ test("a map leaves out rows without a name, and checks whole numbers", () => {
   for (const value of ["", "1.5", "-1", "x"]) assert.match(mapOf([["a", "1"], ["b", value]], true).problem, /"b"/, value);
   assert.deepEqual(mapOf([["a", "1"], ["a", "2"]], true), { value: { a: 2 } }, "the last of two rows with one name");
   assert.deepEqual(mapOf([], true), { value: {} });
+});
+
+test("a path loses the quotes that it was copied with", () => {
+  for (const typed of ['"C:\\\\my dogs"', ` 'C:\\\\my dogs' `, "C:\\\\my dogs"]) assert.equal(unquoted(typed), "C:\\\\my dogs");
+  for (const typed of ["", '"', '"a', "a'b'"]) assert.equal(unquoted(typed), typed);
 });

@@ -64,6 +64,8 @@ def test_tagged_previewed_applied_and_undone(chromium, plugged, tmp_path):
     assert "put it into the folder <taggers>" in page.locator("[data-role=tagger-why]").inner_text()
     assert page.locator("[data-action=tagger-start]").is_disabled()
     page.select_option("[data-action=tagger]", "colours")
+    where = page.locator("[data-role=tagger-where]").inner_text()
+    assert str(tmp_path / "runs") in where and "model.onnx" in where, "further taggers have a place, too"
     page.click("[data-action=tagger-start]")
     page.wait_for_selector("[data-action=tagger-apply]:enabled")
     assert page.locator("[data-role=tagger-preview]").inner_text() == "12 of 12 captions will change."

@@ -47,3 +47,33 @@ def test_a_run_without_any_word_is_refused_with_two_ways_on(open_page, tmp_path)
     page.wait_for_selector("[role=tab][data-panel=captions][aria-selected=true]")
     page.get_by_text("000.png").first.wait_for()
     assert page.locator("[role=tabpanel]:visible .sdft-input").first.input_value() == str(tmp_path / "pictures")
+
+
+def test_a_path_that_was_copied_with_quotes_is_a_path(open_page, tmp_path):
+    fill(tmp_path / "my cats", 3)
+    page = open_page()
+    instance = "dataset.concepts.0.instance"
+    write(page, instance, f'"{tmp_path / "my cats"}"')
+    page.locator("[data-contents$=instance]").get_by_text("3 pictures, 0 captions").wait_for()
+    field(page, instance).locator("input").first.press("Tab")
+    assert field(page, instance).locator("input").first.input_value() == str(tmp_path / "my cats")
+
+
+def test_pictures_are_uploaded_where_the_run_is_set_up_and_never_into_the_example(open_page, server, tmp_path):
+    page = open_page()
+    upload = page.locator("[data-role=train-upload]")
+    assert upload.locator("[data-action=train-choose-files]").is_visible(), "nothing is chosen yet"
+    page.click("[data-action=example]")
+    page.locator("[data-contents$=instance]").get_by_text("12 pictures, 12 captions").wait_for()
+    example = Path(field(page, "dataset.concepts.0.instance").locator("input").first.input_value())
+    before = sorted(path.name for path in example.iterdir())
+    upload.get_by_text("They go into a new folder next to the runs.").wait_for()
+    page.set_input_files("[data-action=train-files]", fill(tmp_path / "mine", 4))
+    page.locator("[data-contents$=instance]").get_by_text("4 pictures, 0 captions").wait_for()
+    page.locator("[data-role=train-uploaded]").get_by_text("4 pictures and 0 captions added to").wait_for()
+    folder = Path(field(page, "dataset.concepts.0.instance").locator("input").first.input_value())
+    assert folder.parent == server.runs / "datasets"
+    # Now that the folder is the user's own, further pictures join them.
+    page.set_input_files("[data-action=train-files]", fill(tmp_path / "more", 2, first=50))
+    page.locator("[data-contents$=instance]").get_by_text("6 pictures, 0 captions").wait_for()
+    assert sorted(path.name for path in example.iterdir()) == before

@@ -29,6 +29,8 @@ export class TaggerPanel {
   #options = new TaggerOptions(() => this.#preview.soon());
   #choice = el("select.input", { "aria-label": "Tagger", data: { action: "tagger" } });
   #why = el("p.advice", { hidden: true, data: { role: "tagger-why" } });
+  /** Where taggers are put. */
+  #where = el("p.help", { data: { role: "tagger-where" } });
   #startButton = button("Tag the pictures", () => this.#start(), { data: { action: "tagger-start" } });
   #stop = button("Stop", () => this.#end(), { kind: "small", hidden: true, data: { action: "tagger-stop" } });
   #bar = progressBar();
@@ -70,6 +72,7 @@ export class TaggerPanel {
       this.#target.node,
       this.#choice,
       this.#why,
+      this.#where,
       el("div.row.wrap", {}, this.#startButton, this.#stop),
       this.#bar.node,
       this.#facts,
@@ -94,8 +97,9 @@ export class TaggerPanel {
   follow() {
     this.#target.draw();
     const tagger = this.#taggers.find(({ id }) => id === this.#choice.value);
-    this.#why.textContent = tagger ? tagger.why : this.#help && `No tagger is installed. ${this.#help}`;
+    this.#why.textContent = tagger ? tagger.why : this.#help && "No tagger is installed.";
     this.#why.hidden = !this.#why.textContent;
+    this.#where.textContent = this.#help;
     this.#startButton.disabled = !tagger || Boolean(tagger.why) || this.#status.state === "tagging" || this.#target.ids.length === 0;
     this.#options.follow(Boolean(tagger?.sentences));
   }

@@ -1,11 +1,11 @@
-// Adds pictures to the chosen concept: dropped, chosen as files or a folder, or packed in a zip.
+// Adds pictures to a concept: dropped, chosen as files or a folder, or packed in a zip.
 
 import { aborted, sentenceOf } from "../shared/api.mjs";
 import { button, el, fill } from "../shared/dom.mjs";
 import { dropped, picked, upload } from "../shared/upload.mjs";
-import { destinationText, newFolderName, resultText, uploadProgress } from "./upload_text.mjs";
+import { destinationText, newFolderName, resultText, uploadFolder, uploadProgress } from "./upload_text.mjs";
 
-/** @import { App } from "../types.d.ts" */
+/** @import { App, Child } from "../types.d.ts" */
 /** @import { NamedFile, Uploaded } from "../shared/upload.mjs" */
 /** @import { DatasetPanel, DatasetSection } from "./types.d.ts" */
 
@@ -22,18 +22,39 @@ export function addSection(app, panel) {
     el("option", { value: "instance" }, "Instance pictures"),
     el("option", { value: "regularization" }, "Regularization pictures"),
   );
+  const area = uploadArea(app, {
+    prefix: "dataset",
+    setting: () => panel.path(target.value),
+    into: [el("span.quiet", {}, "into"), target],
+    added: ({ pictures }) => panel.notify("pictures", { added: pictures }),
+  });
+  const node = el("section.card", { "aria-label": "Add pictures", data: { section: "add" } }, el("h2.title", {}, "Add pictures"), ...area.nodes);
+  target.addEventListener("change", area.follow);
+  app.whenDraft(node, area.follow);
+  panel.listen("concept", area.follow);
+  area.follow();
+  return { name: "add", node };
+}
+
+/**
+ * Makes the area that takes pictures for a folder of a concept, with the progress and the result of sending them.
+ * @param {App} app
+ * @param {object} options
+ * @param {string} options.prefix of the actions' names
+ * @param {() => string} options.setting gives the path of the setting that names the folder
+ * @param {Child[]} [options.into] the choice of the folder, where there is one
+ * @param {(done: Uploaded) => unknown} options.added is called when pictures were added
+ */
+export function uploadArea(app, { prefix, setting, into = [], added }) {
   const where = el("p.help");
-  const zone = dropZone(app, target, where, add);
-  const progress = progressView(() => sending?.abort());
-  const result = el("div.stack.tight", { "aria-live": "polite", data: { role: "uploaded" } });
-  const node = el("section.card", { "aria-label": "Add pictures", data: { section: "add" } }, el("h2.title", {}, "Add pictures"), zone, progress.node, result);
+  const zone = dropZone(app, { prefix, into, where, add });
+  const progress = progressView(prefix, () => sending?.abort());
+  const result = el("div.stack.tight", { "aria-live": "polite", data: { role: prefix === "dataset" ? "uploaded" : `${prefix}-uploaded` } });
   /** @type {AbortController | null} */
   let sending = null;
 
-  const path = () => panel.path(target.value);
-
   function follow() {
-    where.textContent = destinationText(app.draft.text(path()));
+    where.textContent = destinationText(uploadFolder(app, setting()));
   }
 
   /** @param {NamedFile[]} files */
@@ -46,13 +67,13 @@ export function addSection(app, panel) {
     sending = new AbortController();
     progress.node.hidden = false;
     fill(result);
-    const setting = path();
-    const name = newFolderName(app.draft.text(panel.path("name")), target.value);
+    const path = setting();
+    const name = newFolderName(app.draft.text(path.replace(/\w+$/, "name")), path.split(".").at(-1) ?? "");
     try {
-      const done = await upload(app, { folder: app.draft.text(setting), name, files, progress: progress.show, signal: sending.signal });
+      const done = await upload(app, { folder: uploadFolder(app, path), name, files, progress: progress.show, signal: sending.signal });
       fill(result, resultView(done));
-      if (done.pictures + done.captions + done.same > 0) app.draft.set(setting, done.folder);
-      panel.notify("pictures", { added: done.pictures });
+      if (done.pictures + done.captions + done.same > 0) app.draft.set(path, done.folder);
+      added(done);
     } catch (error) {
       if (aborted(error)) fill(result, el("p.help", {}, "Cancelled: nothing was added."));
       else fill(result, el("p.problem", { role: "alert" }, sentenceOf(error)));
@@ -62,32 +83,26 @@ export function addSection(app, panel) {
     }
   }
 
-  target.addEventListener("change", follow);
-  app.whenDraft(node, follow);
-  panel.listen("concept", follow);
-  follow();
-  return { name: "add", node };
+  return { nodes: [zone, progress.node, result], follow };
 }
 
 /**
  * Makes the area that takes files, and the buttons that choose them.
  * @param {App} app
- * @param {HTMLSelectElement} target
- * @param {HTMLElement} where
- * @param {(files: NamedFile[]) => unknown} add
+ * @param {{ prefix: string, into: Child[], where: HTMLElement, add: (files: NamedFile[]) => unknown }} parts
  */
-function dropZone(app, target, where, add) {
-  const files = el("input", { type: "file", multiple: true, accept: ACCEPT, hidden: true, "aria-label": "Files", data: { action: "dataset-files" } });
-  const folder = el("input", { type: "file", multiple: true, webkitdirectory: true, hidden: true, "aria-label": "Folder", data: { action: "dataset-folder" } });
+function dropZone(app, { prefix, into, where, add }) {
+  const files = el("input", { type: "file", multiple: true, accept: ACCEPT, hidden: true, "aria-label": "Files", data: { action: `${prefix}-files` } });
+  const folder = el("input", { type: "file", multiple: true, webkitdirectory: true, hidden: true, "aria-label": "Folder", data: { action: `${prefix}-folder` } });
   const choose = [
-    button("Choose files…", () => files.click(), { data: { action: "dataset-choose-files" } }),
-    button("Choose a folder…", () => folder.click(), { data: { action: "dataset-choose-folder" } }),
+    button("Choose files…", () => files.click(), { data: { action: `${prefix}-choose-files` } }),
+    button("Choose a folder…", () => folder.click(), { data: { action: `${prefix}-choose-folder` } }),
   ];
   const zone = el(
     "div.drop",
-    { data: { role: "drop" } },
+    { data: { role: prefix === "dataset" ? "drop" : `${prefix}-drop` } },
     el("p", {}, "Drop pictures, folders or a zip here"),
-    el("div.row.wrap.middle", {}, ...choose, el("span.quiet", {}, "into"), target),
+    el("div.row.wrap.middle", {}, ...choose, ...into),
     where,
     files,
     folder,
@@ -117,12 +132,12 @@ function dropZone(app, target, where, add) {
   return zone;
 }
 
-/** Makes the bar that shows how much is sent. @param {() => unknown} cancel */
-function progressView(cancel) {
+/** Makes the bar that shows how much is sent. @param {string} prefix @param {() => unknown} cancel */
+function progressView(prefix, cancel) {
   const filled = el("div.bar-fill");
   const bar = el("div.bar", {}, filled);
   const facts = el("p.progress-facts", { role: "status" });
-  const stop = button("Cancel", cancel, { kind: "small", data: { action: "dataset-upload-cancel" } });
+  const stop = button("Cancel", cancel, { kind: "small", data: { action: `${prefix}-upload-cancel` } });
   return {
     node: el("div.stack.tight", { hidden: true }, bar, el("div.row", {}, facts, el("span.spring"), stop)),
     /** @param {Parameters<typeof uploadProgress>[0]} progress */

@@ -3,21 +3,20 @@
 import { dialog } from "../shared/dialog.mjs";
 import { button, el } from "../shared/dom.mjs";
 import { upload } from "../shared/upload.mjs";
-import { newFolderName } from "./upload_text.mjs";
+import { newFolderName, uploadFolder } from "./upload_text.mjs";
 
 /** @import { App, SentPicture } from "../types.d.ts" */
 /** @import { DatasetPanel } from "./types.d.ts" */
 
 /** Asks where a picture goes, and puts it there. @param {App} app @param {DatasetPanel} panel @param {SentPicture} picture */
 export async function sendPicture(app, panel, { blob, name, caption }) {
-  const { draft } = app;
   const address = URL.createObjectURL(blob);
   const target = targetMenu(app, panel);
   const text = el("textarea.input", { rows: 4, "aria-label": "Caption", data: { field: "caption" } });
   text.value = caption;
   const where = el("p.help");
   const follow = () => {
-    const folder = draft.text(`dataset.concepts.${target.value}`);
+    const folder = uploadFolder(app, `dataset.concepts.${target.value}`);
     where.textContent = folder ? `Into ${folder}` : "Into a new folder next to the runs";
   };
   target.addEventListener("change", follow);
@@ -66,7 +65,7 @@ async function addPicture(app, panel, target, { blob, name, caption }, close) {
   const files = [{ name, blob }];
   if (caption) files.push({ name: name.replace(/\.[^.]+$/, ".txt"), blob: new Blob([caption], { type: "text/plain" }) });
   const folderName = newFolderName(draft.text(`dataset.concepts.${number}.name`), which);
-  const done = await upload(app, { folder: draft.text(path), name: folderName, files });
+  const done = await upload(app, { folder: uploadFolder(app, path), name: folderName, files });
   close();
   if (done.pictures) {
     draft.set(path, done.folder);

@@ -3,12 +3,24 @@
 import { count, megabytes } from "../shared/numbers.mjs";
 
 /** @import { Progress, Uploaded } from "../shared/upload.mjs" */
+/** @import { App } from "../types.d.ts" */
 
 const MEGABYTE = 2 ** 20;
 
+/**
+ * Returns the folder that pictures for a setting go into; empty for a new one. The examples' folders belong to the program.
+ * @param {Pick<App, "draft" | "schema">} app
+ * @param {string} path
+ */
+export function uploadFolder({ draft, schema }, path) {
+  const folder = draft.text(path);
+  const examples = Object.values(schema.examples).flatMap(({ settings }) => Object.entries(settings));
+  return examples.some(([name, value]) => /\.(instance|regularization)$/.test(name) && value === folder) ? "" : folder;
+}
+
 /** Says where pictures go. @param {string} folder empty for a new one */
 export function destinationText(folder) {
-  if (!folder) return "They go into a new folder next to the runs; enter a folder above to choose another.";
+  if (!folder) return "They go into a new folder next to the runs. To use another, enter it above.";
   return `They go into ${folder}. Captions (.txt) and masks next to the pictures are added too; no file there is overwritten.`;
 }
 

@@ -3,7 +3,7 @@
 import { button, el, fill, freshId } from "./dom.mjs";
 import { chooseFolder } from "./folders.mjs";
 import { plain } from "./numbers.mjs";
-import { choiceLabel, inRange, mapOf, readNumber } from "./setting_text.mjs";
+import { choiceLabel, inRange, mapOf, readNumber, unquoted } from "./setting_text.mjs";
 
 /** @import { App, Child, Field, Value } from "../types.d.ts" */
 
@@ -39,6 +39,10 @@ const INPUTS = {
 function textInput({ app, path, field, id, name }) {
   const input = el("input.input", { id, type: "text", spellcheck: "false", autocomplete: "off", "aria-describedby": describedBy(id) });
   input.addEventListener("input", () => app.draft.set(path, input.value));
+  input.addEventListener("change", () => {
+    const plainPath = unquoted(input.value);
+    if (field.is_path && plainPath !== input.value) app.draft.set(path, plainPath);
+  });
   /** @param {Value} value */
   const show = (value) => {
     if (input.value !== String(value)) input.value = String(value);

@@ -39,6 +39,11 @@ export function readNumber(typed, whole) {
   return Number.isSafeInteger(value) ? value : String(BigInt(text));
 }
 
+/** Removes the quotes around a path: Windows' "Copy as path" adds them. @param {string} typed */
+export function unquoted(typed) {
+  return /^\s*(["'])(.+)\1\s*$/.exec(typed)?.[2] ?? typed;
+}
+
 /** Whether a number lies in a field's range. @param {number | string} value @param {Pick<Field, "low" | "high">} field */
 export function inRange(value, { low, high }) {
   return Number(value) >= (low ?? -Infinity) && Number(value) <= (high ?? Infinity);

@@ -1,5 +1,6 @@
 // The pictures: their folders, what is in them, and what is wrong with it.
 
+import { uploadArea } from "../dataset/add.mjs";
 import { regularization } from "../dataset/regularization.mjs";
 import { aborted, sentenceOf } from "../shared/api.mjs";
 import { button, debounced, el, fill } from "../shared/dom.mjs";
@@ -22,9 +23,22 @@ export function datasetFolders(app) {
   return el(
     "div.stack",
     {},
-    el("div.stack", {}, instance, contents(app, INSTANCE, INSTANCE_SHOWN)),
+    el("div.stack", {}, instance, contents(app, INSTANCE, INSTANCE_SHOWN), uploads(app)),
     el("div.stack", {}, settingField(app, REGULARIZATION, { help }), contents(app, REGULARIZATION, REGULARIZATION_SHOWN), regularization(app).node),
   );
+}
+
+/** Makes the fold that sends pictures to the instance folder. @param {App} app */
+function uploads(app) {
+  const area = uploadArea(app, {
+    prefix: "train",
+    setting: () => INSTANCE,
+    added: ({ folder }) => app.root.dispatchEvent(new CustomEvent("sdft-pictures", { detail: { folder } })),
+  });
+  const fold = el("details.fold", { open: !app.draft.text(INSTANCE), data: { role: "train-upload" } }, el("summary", {}, "Upload pictures"), el("div.stack.tight", {}, ...area.nodes));
+  app.whenDraft(fold, area.follow);
+  area.follow();
+  return fold;
 }
 
 /**
