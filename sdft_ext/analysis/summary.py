@@ -10,7 +10,7 @@ from typing import Any
 from ..dataset import captions
 from ..dataset.folder import Scan
 from ..dataset.plan import Plan
-from ..storage.text import printable
+from ..storage.text import printable, quantity
 from .advice import advice, cache_bytes
 from .findings import pictures
 
@@ -105,8 +105,8 @@ def _text(data: dict[str, Any]) -> str:
             line += f", {concept['masks']:,} with a mask"
         lines.append(f"{line}; {concept['regularization_pictures']:,} for regularization.")
     lines.append(
-        f"An epoch shows {pictures(data['showings_per_epoch'])} in {data['steps_per_epoch']:,} steps of "
-        f"{data['batch_size']} × {data['accumulation']}; the run has {data['total_steps']:,} steps."
+        f"An epoch shows {pictures(data['showings_per_epoch'])} in {quantity(data['steps_per_epoch'], 'step')} of "
+        f"{data['batch_size']} × {data['accumulation']}; the run has {quantity(data['total_steps'], 'step')}."
     )
     lines += ["", "Bucket        Pictures  Regularization  Showings  Left over"]
     for b in data["buckets"]:

@@ -91,7 +91,7 @@ class _Skipped:
             )
         if self.conflicts:
             found.append(
-                f"{count_captions(self.conflicts)} were also changed by another program: choose first whose text to "
-                f"keep."
+                f"{count_captions(self.conflicts)} {'was' if self.conflicts == 1 else 'were'} also changed by another "
+                "program: choose first whose text to keep."
             )
         return found

@@ -15,7 +15,7 @@ from ..captions.errors import CaptionsError
 from ..captions.filters import FilterContext, filter_pictures
 from ..captions.planning import plan_edit
 from ..captions.store import CaptionStore
-from ..storage.text import printable
+from ..storage.text import printable, quantity
 from .signals import FAILED, OK
 
 
@@ -70,7 +70,7 @@ def filter(options: argparse.Namespace) -> int:
     for picture in some:
         print(printable(picture.name) if options.names else f"{printable(picture.name)}: {_line(picture.caption)}")
     if not options.names:
-        print(f"{len(some):,} of {len(found.pictures):,} pictures.")
+        print(f"{len(some):,} of {quantity(len(found.pictures), 'picture')}.")
     return OK
 
 
@@ -122,7 +122,7 @@ def _apply(found: CaptionStore, what: str, plan: Any, options: argparse.Namespac
     if len(outcome.changes) > options.show:
         print(f"… and {len(outcome.changes) - options.show:,} more.")
     if options.dry_run:
-        print("\n".join([*outcome.notes, f"{len(outcome.changes):,} captions would change."]))
+        print("\n".join([*outcome.notes, f"{quantity(len(outcome.changes), 'caption')} would change."]))
         return OK
     names = {name for name, _, _ in outcome.changes}
     done = found.edit(what, plan)
@@ -188,7 +188,7 @@ def tags(options: argparse.Namespace) -> int:
             f"{row.count:7,} {row.count / table.captions:7.1%} {row.position:6.1f}{together}  "
             f"{printable(row.tag)}{mark}"
         )
-    print(f"{len(table.tags):,} different tags in {table.captions:,} captions.")
+    print(f"{quantity(len(table.tags), 'different tag')} in {quantity(table.captions, 'caption')}.")
     if table.text:
         print(table.text)
     return OK
@@ -200,7 +200,8 @@ def tokens(options: argparse.Namespace) -> int:
     counts = reading.Counter().counts([picture.caption for picture in some])
     for picture in some[: max(options.most, 0)]:
         read = reading.read(picture.caption)
-        print(f"{printable(picture.name)}: {read.count} tokens in {len(read.chunks)} chunk(s) of 75, {read.strategy}")
+        chunks = quantity(len(read.chunks), "chunk")
+        print(f"{printable(picture.name)}: {quantity(read.count, 'token')} in {chunks} of 75, {read.strategy}")
         for number, chunk in enumerate(read.chunks, 1):
             print(f"  chunk {number}: {' '.join(printable(piece.text) for piece in chunk)}")
         for part in read.parts:
@@ -209,7 +210,8 @@ def tokens(options: argparse.Namespace) -> int:
             print(f"  {sentence}")
     if counts:
         print(
-            f"{len(counts):,} captions: {min(counts)} to {max(counts)} tokens, {sum(counts) / len(counts):.1f} on "
+            f"{quantity(len(counts), 'caption')}: {min(counts)} to {max(counts)} tokens, "
+            f"{sum(counts) / len(counts):.1f} on "
             f"average, {sum(count > reading.CHUNK for count in counts):,} longer than {reading.CHUNK}."
         )
     else:
@@ -245,7 +247,10 @@ def import_(options: argparse.Namespace) -> int:
 
     code = _apply(found, f"import {options.format}", plan, options)
     if unmatched:
-        print(f"{len(unmatched):,} names match no picture here, such as {', '.join(map(printable, unmatched[:3]))}.")
+        print(
+            f"{quantity(len(unmatched), 'name matches', 'names match')} no picture here, such as "
+            f"{', '.join(map(printable, unmatched[:3]))}."
+        )
     return code
 
 
@@ -265,7 +270,8 @@ def export(options: argparse.Namespace) -> int:
     if done.left:
         left = ", ".join(printable(name) for name in done.left[:3])
         print(
-            f"sdft: {len(done.left):,} files exist with other content ({left}); --replace overwrites them.",
+            f"sdft: {quantity(len(done.left), 'file exists', 'files exist')} with other content ({left}); --replace "
+            f"overwrites {'it' if len(done.left) == 1 else 'them'}.",
             file=sys.stderr,
         )
     print(f"{done.written:,} file{'' if done.written == 1 else 's'} written.")

@@ -10,6 +10,7 @@ from typing import Any
 from ..preparation.options import CHOICES, from_plain
 from ..recipe import Recipe
 from ..recipe import file as recipe_file
+from ..storage.text import quantity
 from .signals import FAILED, INTERRUPTED, OK, stopped_by_signals
 
 
@@ -161,7 +162,7 @@ def _prepare(options: argparse.Namespace) -> int:
     else:
         for sentence in [*(problem.text for problem in found.problems), *made.notes, *done.problems]:
             print(sentence)
-        print(f"{done.written} pictures written to {out}, {done.skipped} existed already.")
+        print(f"{quantity(done.written, 'picture')} written to {out}, {done.skipped} existed already.")
     return INTERRUPTED if done.cancelled else FAILED if done.problems else OK
 
 

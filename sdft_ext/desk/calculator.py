@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..dataset.folder import DatasetError, Scan
 from ..recipe import METHOD_INFO, Recipe, RecipeError
 from ..recipe.advice import advice, length_advice
+from ..storage.text import quantity
 from .errors import DeskError
 from .scans import Scans
 
@@ -168,6 +169,7 @@ def _division(recipe: Recipe, showings: int) -> list[str]:
     written = f"batch size {batch}" + (f" × accumulation {accumulation} = {size}" if accumulation > 1 else "")
     fits = [number for number in range(min(size, showings), 0, -1) if showings % number == 0][:1]
     return [
-        f"An epoch shows {showings:,} pictures, which is not a multiple of {written}: the {left_over} left over go "
+        f"An epoch shows {quantity(showings, 'picture')}, which is not a multiple of {written}: the {left_over} "
+        f"left over {'goes' if left_over == 1 else 'go'} "
         f"into the next epoch's first step. With {fits[0]}, none would be left over."
     ]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..dataset import names
 from ..dataset.links import LinkError, check_write
-from ..storage.text import printable
+from ..storage.text import printable, quantity
 from .errors import NotAllowed
 from .unpack import Refusals, kind
 
@@ -51,7 +51,9 @@ def place_files(root: Path, files: Sequence[tuple[tuple[str, ...], Path]], refus
         except OSError as error:
             left = len(groups) - number
             refusals.add(
-                f"{printable(path)} can't be written ({error.strerror or error}): {left:,} pictures were not added; "
+                f"{printable(path)} can't be written ({error.strerror or error}): "
+                f"{quantity(left, 'picture was', 'pictures were')} not "
+                "added; "
                 "change its permissions or free space, and send them again."
             )
             break

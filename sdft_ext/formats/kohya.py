@@ -166,8 +166,9 @@ def read(path: str | Path, known: Mapping[str, str] | None = None) -> LoraFile:
     unknown = [root for root in found if root not in known]
     if unknown:
         raise LoraFileError(
-            f"{path} was made for another kind of model: {len(unknown)} of its {len(found)} layers aren't in this one, "
-            f"such as {_shown(unknown[0])}. Choose the base model that it was made for, or another LoRA."
+            f"{path} was made for another kind of model: {len(unknown)} of its {len(found)} layers "
+            f"{'isn' if len(unknown) == 1 else 'aren'}'t in this one, such as {_shown(unknown[0])}. Choose the "
+            f"base model that it was made for, or another LoRA."
         )
     layers: dict[str, Layer] = {}
     for root, parts in _with_alphas(path, file, found).items():

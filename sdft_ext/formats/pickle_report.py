@@ -9,6 +9,8 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
+from ..storage.text import quantity
+
 MAX_IMPORTS = 10_000
 """Imports that a report lists; a checkpoint has some dozens."""
 MAX_NAME = 1_000
@@ -124,7 +126,10 @@ class Report:
     @property
     def text(self) -> str:
         """Write the report as lines of text."""
-        lines = [f"{self.path}: {self.tensors} tensors, {len(self.imports)} imports listed, none run."]
+        lines = [
+            f"{self.path}: {quantity(self.tensors, 'tensor')}, {quantity(len(self.imports), 'import')} listed, "
+            f"none run."
+        ]
         lines += [
             f"  {i.verdict:10} {printable(i.name)}" for i in sorted(self.imports, key=lambda i: (i.verdict, i.name))
         ]

@@ -21,6 +21,7 @@ from ..formats.family import Family
 from ..formats.tensor_file import TensorFile
 from ..model.base import Model
 from ..recipe import LoraRecipe, Precision, Recipe
+from ..storage.text import quantity
 from . import lora_layers
 from .adapters import AdapterConfig, Adapters, weight_shape, wrappable
 from .base import (
@@ -205,7 +206,8 @@ class LoraMethod:
         extra = [name for name in start if name not in chosen]
         if extra:
             raise MethodError(
-                f"{lora.continue_from} holds {len(extra)} layers that this recipe doesn't train, such as {extra[0]}: "
+                f"{lora.continue_from} holds {quantity(len(extra), 'layer')} that this recipe doesn't train, "
+                f"such as {extra[0]}: "
                 "set method.lora.layers to 'all', method.unet and method.text_encoder to what it was trained with, and "
                 "no rank in method.lora.block_ranks to 0."
             )
@@ -219,7 +221,8 @@ class LoraMethod:
         if other:
             shape = own[other[0]]
             self.notes.append(
-                f"{len(other)} layers have the rank and alpha of {lora.continue_from}, not those of the recipe: "
+                f"{quantity(len(other), 'layer has', 'layers have')} the rank and alpha of "
+                f"{lora.continue_from}, not those of the recipe: "
                 f"{other[0]} has rank {shape.rank} and alpha {shape.alpha:g}."
             )
         return {**chosen, **own}
@@ -294,9 +297,9 @@ def read_for(path: str | Path, family: Family, shapes: Mapping[str, tuple[int, .
     wrong = [name for name, layer in file.layers.items() if not layer.fits(shapes[name])]
     if wrong:
         raise kohya.LoraFileError(
-            f"{path} was made for another kind of model: {len(wrong)} of its {len(file.layers)} layers have other "
-            f"sizes, "
-            f"such as {wrong[0]}. Choose a LoRA for {family.name.upper()}, or another base model."
+            f"{path} was made for another kind of model: {len(wrong)} of its {len(file.layers)} layers "
+            f"{'has another size' if len(wrong) == 1 else 'have other sizes'}, such as {wrong[0]}. Choose a "
+            f"LoRA for {family.name.upper()}, or another base model."
         )
     return file
 

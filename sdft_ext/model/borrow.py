@@ -22,6 +22,7 @@ from ..errors import ModelError
 from ..formats.families import text_prefixes
 from ..formats.family import Family
 from ..formats.ldm_keys import UNET, VAE, open_clip_prefixes, translate, unet_prefixes, vae_prefixes
+from ..storage.text import quantity
 from .base import Model, clean_alphas_cumprod
 
 CLIP_FOLDER = Path(__file__).resolve().parent / "clip"
@@ -105,7 +106,9 @@ def _complete(module: Any, path: Path | None) -> Any:
     """Return the module. Raises ModelError where a tensor is still on the meta device."""
     left = [name for name, tensor in [*module.named_parameters(), *module.named_buffers()] if tensor.is_meta]
     if left:
-        raise ModelError(f"{path or 'The model'} lacks {len(left)} tensors, such as {left[0]}: the file is incomplete.")
+        raise ModelError(
+            f"{path or 'The model'} lacks {quantity(len(left), 'tensor')}, such as {left[0]}: the file is incomplete."
+        )
     return module
 
 

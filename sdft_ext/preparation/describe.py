@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..storage.text import printable
+from ..storage.text import printable, quantity
 from .plan import Plan
 
 MAX_LINES = 200
@@ -29,7 +29,10 @@ def describe(plan: Plan) -> dict[str, Any]:
     if len(actions) > MAX_LINES:
         lines.append(f"… and {len(actions) - MAX_LINES} more")
     sources = len({action.source for action in plan.actions})
-    lines += [f"{sources} pictures from {plan.folder} would become {len(actions)} in {plan.out}.", *plan.notes]
+    lines += [
+        f"{quantity(sources, 'picture')} from {plan.folder} would become {len(actions)} in {plan.out}.",
+        *plan.notes,
+    ]
     return {
         "folder": str(plan.folder),
         "out": str(plan.out),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ..storage.text import quantity
 from .concept import Concept, Kind
-from .method_info import FULL, IN_PARTS, WORDS
+from .method_info import FULL, IN_PARTS, METHOD_INFO, WORDS
 from .presets import start
 from .recipe import Recipe
-from .rules import FINDS_ITS_OWN_RATE, fields
+from .rules import FINDS_ITS_OWN_RATE, any_of, fields
 
 INSTANCE_PICTURES: dict[Kind, tuple[int, int]] = {"subject": (5, 20), "style": (50, 200)}
 """The least and the most instance pictures that the guide recommends."""
@@ -56,7 +57,7 @@ def advice(recipe: Recipe) -> list[str]:
     for setting in fields(recipe):
         unused = setting.methods and recipe.method.name not in setting.methods
         if unused and setting.value != defaults[setting.path]:
-            found.append(f"{setting.path} is only used with method.name={' or '.join(setting.methods)}.")
+            found.append(f"{setting.path} is only used with method.name={any_of(setting.methods)}.")
     found += [sentence for concept in recipe.dataset.concepts for sentence in _prompt_advice(recipe, concept)]
     return [*found, *_triggers(recipe)]
 
@@ -151,7 +152,8 @@ def _long_warmup(recipe: Recipe, total_steps: int) -> Iterator[str]:
     warmup = recipe.train.warmup
     if _warms_up(recipe) and warmup >= total_steps:
         yield (
-            f"train.warmup ({warmup:,} steps) is longer than the run ({total_steps:,} steps): the learning rate never "
+            f"train.warmup ({quantity(warmup, 'step')}) is longer than the run "
+            f"({quantity(total_steps, 'step')}): the learning rate never "
             "reaches its value. 5 % of the steps are usual."
         )
     elif _warms_up(recipe) and warmup > LONG_WARMUP * total_steps:
@@ -197,8 +199,8 @@ def _rates(recipe: Recipe) -> Iterator[str]:
         normal = share * float(usual.get(path, usual["train.learning_rate"]))
         if rate > FAR_ABOVE * normal:
             yield (
-                f"{path} is {rate:g}, more than {FAR_ABOVE} times what {method.name} is usually trained with "
-                f"({normal:g}): the training may diverge. Lower it."
+                f"{path} is {rate:g}, more than {FAR_ABOVE} times what {METHOD_INFO[method.name].label} is usually "
+                f"trained with ({normal:g}): the training may diverge. Lower it."
             )
 
 
@@ -213,8 +215,8 @@ def _full_rates(recipe: Recipe) -> Iterator[str]:
         rate = getattr(train, name)
         if used and rate > HIGHEST_FULL_RATE:
             yield (
-                f"train.{name} is {rate:g}, but {method.name} trains the model's own weights, which forget what they "
-                "knew at rates above 2e-5: 2e-6 is usual."
+                f"train.{name} is {rate:g}, but {METHOD_INFO[method.name].label} trains the model's own weights, which "
+                "forget what they knew at rates above 2e-5: 2e-6 is usual."
             )
 
 

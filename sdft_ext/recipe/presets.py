@@ -10,6 +10,8 @@ from typing import Any
 from .concept import Kind
 from .method import Precision
 from .method_info import METHOD_INFO, MethodInfo
+from .recipe import Recipe
+from .rules import fields
 
 KINDS: dict[Kind, tuple[str, str]] = {
     "subject": ("Subject", "A person, an animal or a thing that should look the same in every picture: 5–20 pictures."),
@@ -42,6 +44,7 @@ def presets(family: str, resolution: int, precision: Precision) -> list[dict[str
     ``host.base.suited``).
     """
     found = []
+    used_by = {setting.path: setting.methods for setting in fields(Recipe) if setting.methods}
     for name, method in METHOD_INFO.items():
         if name != "lora" and not method.start:
             continue
@@ -51,8 +54,7 @@ def presets(family: str, resolution: int, precision: Precision) -> list[dict[str
                 settings |= {"method.name": name, **_of_method(method, kind, family)}
                 if method.whole_model:
                     settings = _whole(settings, family)
-                if not method.trains_parts:
-                    settings = {k: v for k, v in settings.items() if k not in ("method.unet", "method.text_encoder")}
+                settings = {path: value for path, value in settings.items() if name in used_by.get(path, (name,))}
                 label = f"{label} · {method.label}"
             found.append({"name": f"{kind}-{name}", "label": label, "help": help_, "settings": settings})
     return found
@@ -129,8 +131,8 @@ def _of_method(method: MethodInfo, kind: Kind, family: str) -> dict[str, Any]:
 
 
 def _whole(settings: dict[str, Any], family: str) -> dict[str, Any]:
-    """Drop a LoRA's own settings; keep SDXL's weights in bf16 where the device computes in half precision."""
-    found = {path: value for path, value in settings.items() if not path.startswith("method.lora.")}
+    """Keep SDXL's weights in bf16 where the device computes in half precision."""
+    found = dict(settings)
     if family == "sdxl" and found["train.precision"] != "fp32":
         found["train.precision"] = found["method.full.weights"] = "bf16"
     return found

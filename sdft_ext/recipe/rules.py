@@ -8,7 +8,7 @@ import math
 import re
 import reprlib
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from .field import RecipeError
@@ -303,7 +303,7 @@ def _preservation(recipe: Recipe) -> Iterator[str]:
         if getattr(recipe.train, name) and recipe.method.name not in ADAPTERS:
             yield (
                 f"train.{name} is {getattr(recipe.train, name):g}, but with method.name={recipe.method.name} there is "
-                f"no base model's answer to preserve: set it to 0, or choose one of {', '.join(ADAPTERS)}."
+                f"no base model's answer to preserve: set it to 0, or set method.name to {any_of(ADAPTERS)}."
             )
     if recipe.train.class_preservation and not any(concept.trigger.strip() for concept in recipe.dataset.concepts):
         yield (
@@ -312,13 +312,18 @@ def _preservation(recipe: Recipe) -> Iterator[str]:
         )
 
 
+def any_of(names: Sequence[str]) -> str:
+    """Write 'a, b or c'."""
+    return " or ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+
+
 def _words(recipe: Recipe) -> Iterator[str]:
     if recipe.method.name not in WORDS or any(word.strip() for word in recipe.method.embedding.words):
         return
     if not any(concept.trigger.strip() for concept in recipe.dataset.concepts):
         yield (
-            f"method.name is {recipe.method.name}, but there is no word to train: set dataset.concepts.0.trigger, or "
-            "name words in method.embedding.words."
+            f"dataset.concepts.0.trigger is empty, but there must be a word to train with method.name="
+            f"{recipe.method.name}: choose one, or name words in method.embedding.words."
         )
 
 

@@ -43,7 +43,7 @@ class DiskUse:
             parts.append(f"{_size(self.cache_mb)} of cached pictures")
         text = f"On disk it needs about {_size(self.total_mb)}: {', '.join(parts)}. {_size(free_mb)} are free."
         if self.total_mb > ROOM * free_mb:
-            text += " That doesn't fit: free space, choose another save.output, or set save.keep_last."
+            text += " That doesn't fit: free space, or set save.keep_last."
         return text
 
 

@@ -30,7 +30,7 @@ from ..recipe import Concept, DatasetRecipe
 from ..storage import atomic, json_file
 from ..storage.file_lock import Locked, exclusive
 from ..storage.hidden_folder import HiddenFolderError, hidden_folder
-from ..storage.text import printable
+from ..storage.text import printable, quantity
 from .turns import ModelUnavailable, wait_for_model
 
 if TYPE_CHECKING:
@@ -329,7 +329,7 @@ class _Drawing:
                 "again and again; add prompts that differ more."
             )
         else:
-            message = f"{count} pictures are ready{again}."
+            message = f"{quantity(count, 'picture is', 'pictures are')} ready{again}."
         self.on_progress(outcome, count, self.settings.count, 0.0, message)
         return Made(outcome, message, count)
 

@@ -22,6 +22,7 @@ from ..run_folder.folder import new_folder
 from ..run_folder.lock import RunLocked, run_lock
 from ..run_folder.log import Log
 from ..run_folder.repair import repair, take_notes
+from ..storage.text import quantity
 from ..train.loop import StepResult
 from ..train.processes import ALONE, Processes
 from ..watch.progress import Progress
@@ -172,7 +173,7 @@ class Run:
             self.checkpoints.write_due(session, done, stopping)
             if stopping:
                 return Ended("stopped", f"Stopped after step {done} of {total}; resume goes on from there.")
-        return Ended("finished", f"Finished after {total} steps.")
+        return Ended("finished", f"Finished after {quantity(total, 'step')}.")
 
     def step(self, session: Session, done: int) -> StepResult | None:
         """Take one step in a turn with the model; None where the run was told to stop before its turn came."""

@@ -37,6 +37,11 @@ def printable(name: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(name))
 
 
+def quantity(number: int, one: str, many: str = "") -> str:
+    """Write a number of things: '1 picture', '1,200 pictures'. ``many``: a plural that isn't made with an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def unquoted(path: str) -> str:
     """Return a path without the quotes around it, as Windows' "Copy as path" adds them.
 

@@ -21,7 +21,7 @@ from ..model import borrow
 from ..model.source import Source, open_source, with_prediction
 from ..recipe import Precision
 from ..storage import json_file
-from ..storage.text import printable
+from ..storage.text import printable, quantity
 from .files import Progress, ToolError, counted, new_file, with_config
 from .merge import in_precision
 
@@ -134,7 +134,9 @@ def to_folder(
         making.rename(target)
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    return f"{target}: {count} tensors in {len(parts)} parts from {source.path}.{_spoilt(spoilt)}"
+    return (
+        f"{target}: {quantity(count, 'tensor')} in {quantity(len(parts), 'part')} from {source.path}.{_spoilt(spoilt)}"
+    )
 
 
 def _write(
@@ -151,7 +153,7 @@ def _write(
 
     with with_config(source.path, target):
         write(target, entries, counted(get, len(entries), progress), metadata)
-    return f"{target}: {len(entries)} tensors from {source.path}.{_spoilt(spoilt)}"
+    return f"{target}: {quantity(len(entries), 'tensor')} from {source.path}.{_spoilt(spoilt)}"
 
 
 def _spoilt(keys: list[str]) -> str:

@@ -13,6 +13,7 @@ from ..formats import kohya
 from ..formats.lycoris import LABELS
 from ..formats.tensor_file import NAMES, TensorFile
 from ..storage import json_file
+from ..storage.text import quantity
 
 FIRST = ("modelspec.title", "modelspec.architecture", "ss_output_name", "ss_sd_model_name", "ss_network_module")
 MAX_DEPTH = 20
@@ -57,7 +58,9 @@ def _layers(path: str | Path) -> dict[str, Any]:
 
 def text(found: dict[str, Any]) -> str:
     """Write a description as lines of text."""
-    lines = [f"{found['file']}: {found['kind']}, {found['bytes'] / 2**20:,.1f} MB, {found['tensors']} tensors"]
+    lines = [
+        f"{found['file']}: {found['kind']}, {found['bytes'] / 2**20:,.1f} MB, {quantity(found['tensors'], 'tensor')}"
+    ]
     for name in ("formats", "layers", "ranks", "alphas", "problem"):
         if name in found:
             value = found[name]

@@ -17,6 +17,7 @@ from ..method.full import NOT_IN_FILES
 from ..method.lowrank import approximated
 from ..model.source import INPUTS_OF_TOOLS, Source, open_source
 from ..recipe import Precision
+from ..storage.text import quantity
 from .files import Progress, ToolError, layers, new_file
 
 
@@ -39,7 +40,8 @@ class Extracted:
     def text(self) -> str:
         """Describe the result in sentences."""
         found = (
-            f"{self.path}: {self.layers} layers, rank up to {self.largest_rank}; {self.error:.2%} of the change of "
+            f"{self.path}: {quantity(self.layers, 'layer')}, rank up to {self.largest_rank}; {self.error:.2%} "
+            f"of the change of "
             "these weights is missing (by norm)."
         )
         if self.unsupported:

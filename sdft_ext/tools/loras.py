@@ -20,7 +20,7 @@ from ..formats.tensor_file import MAX_SHOWN, PRECISIONS, TensorFile
 from ..method.lowrank import approximated, resized
 from ..method.weight_deltas import difference
 from ..recipe import Precision
-from ..storage.text import printable
+from ..storage.text import printable, quantity
 from .files import Progress, ToolError, names_and_weights, new_file
 
 THREE = re.compile(
@@ -56,7 +56,8 @@ class Made:
     def text(self) -> str:
         """Describe the result in sentences."""
         found = (
-            f"{self.path}: {self.layers} layers, rank up to {self.largest_rank}; {self.error:.2%} of the change is "
+            f"{self.path}: {quantity(self.layers, 'layer')}, rank up to {self.largest_rank}; {self.error:.2%} "
+            f"of the change is "
             "missing (by norm)."
         )
         if self.new_words:

@@ -71,7 +71,7 @@ def prior(recipe: Recipe, method: Method, weights: Tensor) -> Prior | None:
     if not isinstance(method, Removable):
         raise MethodError(
             "train.class_preservation and train.blank_preservation need the base model's own predictions, which "
-            f"method.name={recipe.method.name} can't give: set both to 0, or choose lora."
+            f"method.name={recipe.method.name} can't give: set both to 0, or set method.name to lora."
         )
     return Prior(recipe, method, weights)
 

@@ -190,7 +190,8 @@ def test_what_another_program_writes_is_taken_over_or_a_conflict(tmp_path: Path)
     assert state(CaptionStore(tmp_path), "b") == "conflict", "after a restart too"
     saved = found.save()
     assert (saved.count, saved.conflicts) == (1, ("b",)) and (tmp_path / "b.txt").read_text() == "theirs"
-    assert change(found, "b", do="add", tags=["x"]).notes, "a conflict is settled first"
+    (note,) = change(found, "b", do="add", tags=["x"]).notes
+    assert "1 caption was also changed by another program" in note, "a conflict is settled first"
     assert found.resolve(["b"], mine=False).count == 1
     assert shown(found)["b"] == "theirs" and state(found, "b") == "saved"
     found.undo()

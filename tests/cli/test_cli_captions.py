@@ -57,7 +57,7 @@ def test_count(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "4  100.0%" in output and "'outdoors' is in all 4 captions" in output
     assert json.loads(said(capsys, "tags", root, "--json"))["captions"] == 4
     output = said(capsys, "tokens", root, "--most", 1)
-    assert "7 tokens in 1 chunk(s)" in output and "42.9%  sks dog" in output and "0 longer than 75" in output
+    assert "7 tokens in 1 chunk of 75" in output and "42.9%  sks dog" in output and "0 longer than 75" in output
 
 
 def test_in_and_out(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

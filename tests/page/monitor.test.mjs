@@ -65,7 +65,8 @@ test("a run's progress is one line of what is known", () => {
 test("an event is said by its kind, else in its own words", () => {
   assert.equal(eventText({ step: 3, event: "save", file: "a.safetensors" }), "Step 3: Save a.safetensors");
   assert.equal(eventText({ step: 3, event: "warning", text: "The loss is NaN." }), "Step 3: The loss is NaN.");
-  assert.equal(eventText({ step: 3, event: "something" }), "Step 3: something");
+  assert.equal(eventText({ step: 3, event: "try", file: "cat-try-000003.safetensors" }), "Step 3: Temporary save cat-try-000003.safetensors");
+  assert.equal(eventText({ step: 3, event: "some_thing" }), "Step 3: some thing");
 });
 
 test("a run offers what makes sense in its state", () => {

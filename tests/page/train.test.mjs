@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { quotedLabels, settingNamed, withLabels } from "../../sdft_ext/ui/page/shared/setting_names.mjs";
+import { inWords, namesOf, settingNamed, withLabels } from "../../sdft_ext/ui/page/shared/setting_names.mjs";
 import { factsOf, memoryUse } from "../../sdft_ext/ui/page/train/calculation.mjs";
 import { matcher } from "../../sdft_ext/ui/page/shared/search.mjs";
 import { searchedText, usedBy } from "../../sdft_ext/ui/page/train/settings_filter.mjs";
@@ -41,8 +41,16 @@ test("memory is a share of what is free, and serious from 85 % on", () => {
   assert.equal(memoryUse({ ...memory, free_mb: 0 }).share, 0);
 });
 
-const FIELDS = { "train.batch_size": { label: "Batch size" }, "dataset.concepts.0.instance": { label: "Pictures" }, "watch.prompts": { label: "Prompts" } };
-const find = (path) => FIELDS[path];
+const FIELDS = {
+  "train.batch_size": { label: "Batch size" },
+  "dataset.concepts.0.instance": { label: "Pictures" },
+  "watch.prompts": { label: "Prompts" },
+  "method.name": { label: "Method", choices: ["lora", "textual_inversion", "pivotal"] },
+  "train.schedule": { label: "Schedule", choices: ["steps", "constant_with_warmup"] },
+  "train.checkpointing": { label: "Checkpointing", type: "bool" },
+};
+const SCHEMA = { methods: [{ name: "lora", label: "LoRA" }, { name: "textual_inversion", label: "Textual inversion" }, { name: "pivotal", label: "Pivotal tuning" }] };
+const find = namesOf({ draft: { field: (path) => FIELDS[path] && { path, ...FIELDS[path] } }, schema: SCHEMA });
 
 test("a sentence's setting is found by its path, in a concept and in a list too", () => {
   assert.equal(settingNamed("train.batch_size: write a whole number.", find), "train.batch_size");
@@ -53,8 +61,23 @@ test("a sentence's setting is found by its path, in a concept and in a list too"
 
 test("paths become labels, and a sentence doesn't begin with its own setting", () => {
   assert.equal(withLabels("train.batch_size: write a whole number.", "train.batch_size", find), "write a whole number.");
-  assert.equal(withLabels("Choose train.batch_size for dataset.concepts.0.instance.", "train.batch_size", find), "Choose Batch size for Pictures.");
-  assert.equal(quotedLabels("Lower train.batch_size, not train.nothing.", find), "Lower “Batch size”, not train.nothing.");
+  assert.equal(withLabels("Choose train.batch_size for dataset.concepts.0.instance.", "train.batch_size", find), "Choose “Batch size” for “Pictures”.");
+  assert.equal(inWords("Lower train.batch_size, not train.nothing.", find), "Lower “Batch size”, not train.nothing.");
+});
+
+test("a setting's value has the name that its control shows", () => {
+  for (const [sentence, shown] of [
+    ["train.warmup is only used with method.name=lora or pivotal.", "train.warmup is only used with LoRA or Pivotal tuning."],
+    ["method.name is textual_inversion, but has no words.", "Method is Textual inversion, but has no words."],
+    ["Set method.name to lora, textual_inversion or pivotal.", "Set “Method” to LoRA, Textual inversion or Pivotal tuning."],
+    ["It is only used with train.schedule=steps.", "It is only used with “Schedule” set to steps."],
+    ["train.schedule is 'constant_with_warmup', not another.", "Schedule is constant with warmup, not another."],
+    ["Set train.checkpointing to true, or lower train.batch_size to 1.", "Set “Checkpointing” to on, or lower “Batch size” to 1."],
+    ["train.batch_size is 3, or more.", "Batch size is 3, or more."],
+    ["train.schedule is wrong.", "Schedule is wrong."],
+  ]) {
+    assert.equal(inWords(sentence, find), shown);
+  }
 });
 
 test("a search needs all of its words, anywhere in a setting", () => {

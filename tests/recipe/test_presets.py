@@ -39,6 +39,15 @@ def test_every_preset_and_length_makes_a_recipe_that_may_train(family: str, prec
 
 
 @pytest.mark.parametrize("family", RESOLUTION)
+def test_a_preset_sets_only_what_its_method_uses(family: str):
+    """Else a newcomer would be warned of settings that he never touched."""
+    used_by = {setting.path: setting.methods for setting in fields(Recipe) if setting.methods}
+    for preset in presets.presets(family, RESOLUTION[family], "fp32"):
+        method = preset["settings"]["method.name"]
+        assert [path for path in preset["settings"] if method not in used_by.get(path, (method,))] == []
+
+
+@pytest.mark.parametrize("family", RESOLUTION)
 def test_a_whole_model_does_not_start_at_a_loras_rate(family: str):
     found = {preset["name"]: preset["settings"] for preset in presets.presets(family, RESOLUTION[family], "fp16")}
     for name in ("subject-dreambooth", "style-dreambooth", "subject-full", "style-full"):

@@ -341,7 +341,7 @@ def test_advice():
 def test_a_loras_rate_for_a_whole_model_is_advised_against():
     whole = ["method.name=dreambooth", "train.learning_rate=1e-4", "train.text_encoder_learning_rate=1e-6"]
     (sentence,) = advice(recipe_file.override(Recipe(), whole))
-    assert sentence.startswith("train.learning_rate is 0.0001, but dreambooth") and "2e-6" in sentence
+    assert sentence.startswith("train.learning_rate is 0.0001, but DreamBooth trains") and "2e-6" in sentence
     (sentence,) = advice(
         recipe_file.override(Recipe(), [*whole, "train.learning_rate=2e-6", "train.text_encoder_learning_rate=1e-4"])
     )
@@ -355,4 +355,4 @@ def test_a_setting_of_another_method_is_reported_as_unused():
     found = advice(recipe_file.override(Recipe(), settings))
     assert [sentence.partition(" is only used")[0] for sentence in found] == ["method.lora.factor"]
     found = advice(recipe_file.override(Recipe(), [*settings, "method.name=lokr"]))
-    assert found == ["method.lora.up_ratio is only used with method.name=lora or dora or pivotal."]
+    assert found == ["method.lora.up_ratio is only used with method.name=lora, dora or pivotal."]

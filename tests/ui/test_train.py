@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,25 @@ def test_pictures_are_uploaded_where_the_run_is_set_up_and_never_into_the_exampl
     page.set_input_files("[data-action=train-files]", fill(tmp_path / "more", 2, first=50))
     page.locator("[data-contents$=instance]").get_by_text("6 pictures, 0 captions").wait_for()
     assert sorted(path.name for path in example.iterdir()) == before
+
+
+INTERNAL = re.compile(r"\b[a-z]+_[a-z_]+\b|\b(?:train|method|dataset|save|watch|model)\.[a-z]")
+"""Names of settings and choices in a recipe's file, such as ``textual_inversion`` and ``method.lora.rank``."""
+
+
+def test_no_method_is_described_in_internal_names_or_warned_of_what_nobody_set(open_page):
+    page = open_page()
+    page.click("[data-action=example]")
+    methods = field(page, "method.name").locator("input").evaluate_all("nodes => nodes.map(node => node.value)")
+    summary = page.locator(".sdft-summary")
+    for trigger in ("sks", ""):
+        write(page, TRIGGER, trigger)
+        for method in methods:
+            with page.expect_response("**/v1/calculate"):
+                field(page, "method.name").locator(f"input[value={method}]").check()
+            page.wait_for_selector(".sdft-summary:not([aria-busy])")
+            text = summary.inner_text()
+            assert not INTERNAL.search(text), (method, trigger, text)
+            assert "is only used with" not in text, (method, text)
+    field(page, "method.name").locator("input[value=textual_inversion]").check()
+    summary.get_by_text("Trigger is empty, but there must be a word to train with Textual inversion").wait_for()

@@ -11,6 +11,7 @@ import { button, el, fill } from "./shared/dom.mjs";
 import { Draft } from "./shared/draft.mjs";
 import { Message } from "./shared/message.mjs";
 import { Poll } from "./shared/poll.mjs";
+import { inWords, namesOf } from "./shared/setting_names.mjs";
 import { SessionView } from "./shared/session_view.mjs";
 import { tabs } from "./shared/tabs.mjs";
 import { Watchers } from "./shared/watchers.mjs";
@@ -104,6 +105,7 @@ class Page {
     this.schema = schema;
     this.guide = guide;
     this.draft = new Draft(schema);
+    api.inWords = (sentence) => inWords(sentence, namesOf(this));
     this.draft.listen((paths) => this.#draftWatchers.notify(paths));
     this.panels = {
       dataset: datasetPanel(this),

@@ -1,6 +1,7 @@
 // One picture of the captions' grid: the picture, its caption as tags or as a sentence, and its state.
 
 import { el } from "../shared/dom.mjs";
+import { count } from "../shared/numbers.mjs";
 import { plainTag, tagsOf } from "./tags.mjs";
 
 /** @import { App } from "../types.d.ts" */
@@ -48,7 +49,7 @@ export function cell(app, entry, { view, size, wanted, unsent }) {
       "div.cap-foot",
       {},
       el("span.cap-name", {}, name),
-      entry.tokens !== undefined && entry.tokens !== null && el("span", {}, `${entry.tokens} tokens`),
+      entry.tokens !== undefined && entry.tokens !== null && el("span", {}, count(entry.tokens, "token", "tokens")),
     ),
   );
 }

@@ -1,7 +1,7 @@
 // Small charts of a dataset, drawn with plain elements: a meter against the guide, histograms, buckets, what batches leave over.
 
 import { el } from "../shared/dom.mjs";
-import { short, thousands } from "../shared/numbers.mjs";
+import { count, short, thousands } from "../shared/numbers.mjs";
 
 /** @import { Bucket, Histogram, Spread } from "./types.d.ts" */
 
@@ -22,7 +22,7 @@ export function meter(label, value, { low, high, text }) {
     el("div.row", {}, el("span.label", {}, label), el("span.spring"), el(`span.guide-number.${state}`, { data: { count: label } }, thousands(value))),
     el(
       "div.guide-line",
-      { role: "img", "aria-label": `${thousands(value)} pictures; ${text}` },
+      { role: "img", "aria-label": `${count(value, "picture", "pictures")}; ${text}` },
       high > 0 && el("div.guide-range", { style: `left: ${share(low)}; width: calc(${share(high)} - ${share(low)})` }),
       el(`div.guide-fill.${state}`, { style: `width: ${share(value)}` }),
     ),

@@ -2,7 +2,6 @@
 
 import { button, el, fill } from "../shared/dom.mjs";
 import { count, thousands } from "../shared/numbers.mjs";
-import { quotedLabels } from "../shared/setting_names.mjs";
 import { IN_CAPTIONS, REMOVABLE, settingRemedy, USELESS } from "./remedies.mjs";
 import { pictureTile } from "./tiles.mjs";
 
@@ -34,7 +33,7 @@ function findingView(app, panel, open, report, finding) {
     if (press && (await remedy?.act(press))) press.disabled = true;
   };
   const press = remedy && button(remedy.label, act, { kind: "small", data: { action: "dataset-remedy" } });
-  const text = el("p.finding-text", {}, quotedLabels(finding.text, (path) => app.draft.field(path)));
+  const text = el("p.finding-text", {}, app.api.inWords(finding.text));
   return el(
     "li.finding",
     { data: { kind: finding.kind, finding: String(finding.number) } },

@@ -59,7 +59,7 @@ export function jobView(app, job, path, changed) {
     el("div.row.wrap", {}, badge(job.state), el("span.prompt", {}, job.wanted.prompts.join(" / ")), el("span.spring"), ...buttons, use),
     bar.node,
     el("p.progress-facts", {}, facts.filter(Boolean).join(" · ")),
-    job.message && el("p", { class: job.state === "failed" ? "sdft-problem" : "sdft-help" }, job.message),
+    job.message && el("p", { class: job.state === "failed" ? "sdft-problem" : "sdft-help" }, app.api.inWords(job.message)),
     job.newest.length > 0 && el("div.thumbnails", {}, job.newest.map(({ name, picture }) => thumbnail(app, { picture, text: name, width, height }))),
     el("p.help", {}, job.folder),
   );

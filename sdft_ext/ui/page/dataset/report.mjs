@@ -105,7 +105,7 @@ class ReportSection {
   #take(found) {
     this.parts.progress.show(found);
     if (!isOver(found.state)) this.#timer = setTimeout(() => this.#follow(), EVERY);
-    else if (found.state === "failed") this.#fail(found.message);
+    else if (found.state === "failed") this.#fail(this.app.api.inWords(found.message));
     else if (found.state === "cancelled") this.#fail("Cancelled: not all pictures were inspected.");
     else {
       this.open.data = found.report;

@@ -166,7 +166,7 @@ class MonitorPanel {
   #addLines(lines) {
     this.#chart.add(lines);
     for (const line of lines) {
-      if (line.event) this.#events.prepend(el("li", { class: line.event === "warning" ? "sdft-problem" : "" }, eventText(line)));
+      if (line.event) this.#events.prepend(el("li", { class: line.event === "warning" ? "sdft-problem" : "" }, this.#app.api.inWords(eventText(line))));
       else if ("pictures_per_second" in line) this.#last = line;
     }
   }
@@ -197,7 +197,7 @@ class MonitorPanel {
     this.#chart.draw();
     this.#buttons.draw(id, status, this.#detail);
     if (told === this.#told) return; // the button in the message keeps the keyboard
-    this.#tell(status.message, status.state === "failed" ? "bad" : "plain");
+    this.#tell(this.#app.api.inWords(status.message), status.state === "failed" ? "bad" : "plain");
     if (resumable(status)) this.#leadOn(id, status.message);
     this.#told = told;
   }
@@ -228,7 +228,7 @@ class MonitorPanel {
 
   /** @param {RunDetail} detail */
   #showVerdict({ id, verdict, advice, grid, saves }) {
-    fill(this.#verdict, advice && el(verdict === "fine" ? "p.help" : "p.advice", { data: { verdict } }, advice));
+    fill(this.#verdict, advice && el(verdict === "fine" ? "p.help" : "p.advice", { data: { verdict } }, this.#app.api.inWords(advice)));
     this.#gridCard.hidden = !grid;
     if (!grid) return;
     const url = this.#app.api.url(`runs/${part(id)}/grid`, { saves: saves.length });

@@ -1,6 +1,7 @@
 // What the Monitor says of a run: its progress in one line, its events.
 
 import { duration, megabytes, short } from "../shared/numbers.mjs";
+import { choiceLabel } from "../shared/setting_text.mjs";
 
 /** @import { LogLine, Status } from "../types.d.ts" */
 
@@ -28,9 +29,10 @@ export function eventText({ step, event = "", file = "", text }) {
   /** @type {Record<string, string>} */
   const texts = {
     save: `Save ${file}`,
+    try: `Temporary save ${file}`,
     controls: "Control pictures",
     warning: text ?? "Warning",
     "turn-retried": text ?? "A step was repeated",
   };
-  return `Step ${step}: ${texts[event] ?? text ?? event}`;
+  return `Step ${step}: ${texts[event] ?? text ?? choiceLabel(event)}`;
 }

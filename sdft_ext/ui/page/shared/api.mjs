@@ -22,6 +22,8 @@ const WITHOUT_DETAIL = {
 
 export class Api {
   token = "";
+  /** Writes a sentence of the server for the page's user. @type {(sentence: string) => string} */
+  inWords = (sentence) => sentence;
 
   /**
    * Gives the address of something below /sdft/v1/, such as a picture. A server's answer can't lead anywhere else.
@@ -80,7 +82,7 @@ export class Api {
       if (aborted(error)) throw error;
       if (answer.ok) throw new ApiError("The server's answer can't be read: reload the page.", answer.status);
     }
-    if (!answer.ok) throw new ApiError(refusal(data, answer.status), answer.status);
+    if (!answer.ok) throw new ApiError(this.inWords(refusal(data, answer.status)), answer.status);
     return data;
   }
 }

@@ -3,7 +3,7 @@
 import { aborted, sentenceOf } from "../shared/api.mjs";
 import { button, debounced, el, fill } from "../shared/dom.mjs";
 import { megabytes } from "../shared/numbers.mjs";
-import { settingNamed, withLabels } from "../shared/setting_names.mjs";
+import { namesOf, settingNamed, withLabels } from "../shared/setting_names.mjs";
 import { factsOf, memoryUse } from "./calculation.mjs";
 import { isTrigger, triggerRemedies } from "./trigger.mjs";
 
@@ -49,14 +49,14 @@ export function summary(app) {
     fill(facts, factsOf(found).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
     if (found.measured && found.seconds != null) facts.title = found.measured;
     app.setForecast(found.memory);
-    fill(memory, memoryMeter(found.memory), found.disk ? el("p.help", {}, found.disk) : null);
+    fill(memory, memoryMeter(app, found.memory), found.disk ? el("p.help", {}, app.api.inWords(found.disk)) : null);
     showAdvice(app, advice, found);
   }
 
   function updateButton() {
     const wrong = draft.invalid.size > 0;
     train.disabled = wrong || problems === null || problems.length > 0 || Boolean(app.session.missing);
-    train.title = wrong ? "" : problems?.[0] ?? "";
+    train.title = wrong ? "" : app.api.inWords(problems?.[0] ?? "");
     blocked.hidden = !wrong;
   }
 
@@ -87,10 +87,10 @@ export function summary(app) {
   return node;
 }
 
-/** Shows the memory forecast. @param {Memory | null | undefined} found */
-function memoryMeter(found) {
+/** Shows the memory forecast. @param {App} app @param {Memory | null | undefined} found */
+function memoryMeter(app, found) {
   if (!found) return [];
-  const explanation = found.text && el("p.help", {}, found.text);
+  const explanation = found.text && el("p.help", {}, app.api.inWords(found.text));
   if (found.needed_mb == null) return [explanation];
   const { share, level, text } = memoryUse(found);
   const parts = Object.entries(found.parts ?? {}).map(([name, mb]) => `${name}: ${megabytes(mb)}`);
@@ -110,23 +110,22 @@ function memoryMeter(found) {
  */
 function showAdvice(app, node, { problems, warnings = [], suggested_triggers: triggers = {} }) {
   const { draft } = app;
-  /** @param {string} path */
-  const find = (path) => draft.field(path);
+  const names = namesOf(app);
   /** @type {Map<string, string>} */
   const byPath = new Map();
   /** @param {string} sentence @param {string | undefined} path */
-  const linked = (sentence, path) => (path ? settingLink(app, path, withLabels(sentence, path, find)) : sentence);
+  const linked = (sentence, path) => (path ? settingLink(app, path, withLabels(sentence, path, names)) : app.api.inWords(sentence));
   /** @param {string} path */
   const remedies = (path) => isTrigger(path) && triggerRemedies(app, path, triggers[path]);
   const listed = problems.map((sentence) => {
-    const path = settingNamed(sentence, find);
+    const path = settingNamed(sentence, names);
     // Nothing is wrong yet where nothing has been chosen.
     if (path === INSTANCE && !draft.text(INSTANCE)) return el("p.help", {}, settingLink(app, INSTANCE, "Choose the folder with your pictures to begin."));
-    if (path) byPath.set(path, withLabels(sentence, path, find));
+    if (path) byPath.set(path, withLabels(sentence, path, names));
     return [el("p.problem", {}, linked(sentence, path)), path && remedies(path)];
   });
   const advised = warnings.map((sentence) => {
-    const path = settingNamed(sentence, find);
+    const path = settingNamed(sentence, names);
     return path && byPath.has(path) ? [] : [el("p.advice", {}, linked(sentence, path)), path && !app.draft.text(path) && remedies(path)];
   });
   fill(node, listed.flat(), advised.flat());
