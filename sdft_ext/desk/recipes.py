@@ -104,9 +104,11 @@ class Recipes:
             recipe = self.parse(values)
         except RecipeError as error:
             return {**calculator.EMPTY, "problems": [str(error)], "memory": None}
-        wrong = [*problems(recipe), *self.path_problems(recipe)]
-        if wrong:
-            return {**calculator.EMPTY, "problems": [*wrong, *self.host_problems(recipe)], "memory": None}
+        wrong, paths = list(problems(recipe)), self.path_problems(recipe)
+        if wrong or paths:
+            found = [*wrong, *paths, *self.host_problems(recipe)]
+            suggested = {} if paths else self._suggested_triggers(recipe)
+            return {**calculator.EMPTY, "problems": found, "suggested_triggers": suggested, "memory": None}
         self._packages.wait()
         figures = calculator.calculate(recipe, self._scans, measured(self._library, recipe))
         host = self._host(recipe)
@@ -120,10 +122,15 @@ class Recipes:
         return {
             **figures,
             "problems": [*figures["problems"], *self.host_problems(recipe)],
-            "suggested_triggers": {} if missing else calculator.suggested_triggers(recipe, self._scans),
+            "suggested_triggers": self._suggested_triggers(recipe),
             "memory": None if missing else forecast(recipe, model, host.memory(), pictures),
             "disk": "" if missing or not figures["saves_count"] else self._disk(recipe, model, figures),
         }
+
+    def _suggested_triggers(self, recipe: Recipe) -> dict[str, str]:
+        """Return a rare word for each concept without a trigger; none where the tokenizer's package is missing."""
+        self._packages.wait()
+        return {} if self._packages.missing else calculator.suggested_triggers(recipe, self._scans)
 
     def _disk(self, recipe: Recipe, model: Described, figures: dict[str, Any]) -> str:
         """Say how much of the disk a run would need, and how much is free in the runs' folder."""

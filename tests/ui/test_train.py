@@ -100,3 +100,6 @@ def test_no_method_is_described_in_internal_names_or_warned_of_what_nobody_set(o
             assert "is only used with" not in text, (method, text)
     field(page, "method.name").locator("input[value=textual_inversion]").check()
     summary.get_by_text("Trigger is empty, but there must be a word to train with Textual inversion").wait_for()
+    assert summary.locator("[data-action=write-captions]").count() == 0, "captions are no word to train"
+    summary.locator("[data-action=use-trigger]").click()
+    page.wait_for_selector("[data-action=train]:enabled")

@@ -115,18 +115,18 @@ function showAdvice(app, node, { problems, warnings = [], suggested_triggers: tr
   const byPath = new Map();
   /** @param {string} sentence @param {string | undefined} path */
   const linked = (sentence, path) => (path ? settingLink(app, path, withLabels(sentence, path, names)) : app.api.inWords(sentence));
-  /** @param {string} path */
-  const remedies = (path) => isTrigger(path) && triggerRemedies(app, path, triggers[path]);
+  /** @param {string} path @param {string} sentence */
+  const remedies = (path, sentence) => isTrigger(path) && triggerRemedies(app, path, { word: triggers[path], captions: sentence.includes("caption") });
   const listed = problems.map((sentence) => {
     const path = settingNamed(sentence, names);
     // Nothing is wrong yet where nothing has been chosen.
     if (path === INSTANCE && !draft.text(INSTANCE)) return el("p.help", {}, settingLink(app, INSTANCE, "Choose the folder with your pictures to begin."));
     if (path) byPath.set(path, withLabels(sentence, path, names));
-    return [el("p.problem", {}, linked(sentence, path)), path && remedies(path)];
+    return [el("p.problem", {}, linked(sentence, path)), path && remedies(path, sentence)];
   });
   const advised = warnings.map((sentence) => {
     const path = settingNamed(sentence, names);
-    return path && byPath.has(path) ? [] : [el("p.advice", {}, linked(sentence, path)), path && !app.draft.text(path) && remedies(path)];
+    return path && byPath.has(path) ? [] : [el("p.advice", {}, linked(sentence, path)), path && !app.draft.text(path) && remedies(path, sentence)];
   });
   fill(node, listed.flat(), advised.flat());
   app.setProblems(byPath, triggers);

@@ -24,14 +24,19 @@ export function triggerSuggestion(app, path) {
   return node;
 }
 
-/** Makes the buttons under a sentence that says that a trigger is missing. @param {App} app @param {string} path @param {string | undefined} word */
-export function triggerRemedies(app, path, word) {
+/**
+ * Makes the buttons under a sentence that says that a trigger is missing.
+ * @param {App} app
+ * @param {string} path
+ * @param {{ word: string | undefined, captions: boolean }} remedies captions: whether these would do, too
+ */
+export function triggerRemedies(app, path, { word, captions }) {
   const folder = app.draft.text(path.replace(/trigger$/, "instance"));
   return el(
     "div.row.wrap",
     {},
     word && useTrigger(app, path, word),
-    folder && button("Write captions", () => app.showCaptions(folder), { kind: "small", data: { action: "write-captions" } }),
+    captions && folder && button("Write captions", () => app.showCaptions(folder), { kind: "small", data: { action: "write-captions" } }),
   );
 }
 
