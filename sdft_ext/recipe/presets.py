@@ -139,18 +139,17 @@ def _whole(settings: dict[str, Any], family: str) -> dict[str, Any]:
 
 
 def _toy(kind: Kind) -> dict[str, Any]:
-    subject = kind == "subject"
     return {
         "method.lora.rank": 16,
         "method.lora.alpha": 16.0,
         "method.lora.text_rank": 8,
         "method.text_encoder": True,
         "train.batch_size": 12,
-        "train.learning_rate": 4e-3 if subject else 3e-3,
+        "train.learning_rate": 4e-3,
         "train.text_encoder_learning_rate": 1e-2,
         "train.snr_weighting": "min_snr",
         "train.snr_gamma": 1.0,
-        "train.prior_loss_weight": 0.7 if subject else 1.2,
+        "train.prior_loss_weight": 0.7 if kind == "subject" else 1.5,
         "dataset.regularization_caption_dropout": 0.15,
         "dataset.bucket_min": 32,
         "dataset.bucket_max": 128,
