@@ -21,7 +21,8 @@ test("the chart's height leaves out a few wild steps, lines that are off, and st
   data.add(Array.from({ length: 1000 }, (_, step) => ({ step, loss: step === 500 ? 1e9 : 1, smoothed: 3 })));
   assert.deepEqual(data.valueRange(new Set(["smoothed"]), null, false), [0, 1.1]);
   assert.deepEqual(data.valueRange(new Set(), null, true), [1, 3.5999999999999996]);
-  assert.deepEqual(data.valueRange(new Set(), { min: 5000, max: 6000 }, false), [0, 1]);
+  assert.deepEqual(data.valueRange(new Set(), { min: 5000, max: 6000 }, false), data.valueRange(new Set(), null, false), "nothing in sight: as if all were");
+  assert.deepEqual(new ChartData().valueRange(new Set(), null, false), [0, 1]);
 });
 
 test("a logarithmic scale begins above zero", () => {

@@ -57,12 +57,35 @@ def test_every_control_has_a_name(open_page):
     assert len(ids) == len(set(ids))
 
 
-def test_each_setting_leads_to_its_term_and_back(open_page):
+def test_a_setting_is_explained_in_place(open_page):
+    page = open_page(width=420)
+    rate = field(page, "train.learning_rate")
+    for setting in (rate, field(page, "method.name")):
+        explain, text = setting.locator("[data-action=explain]"), setting.locator("[data-role=explanation]")
+        assert text.is_hidden() and explain.get_attribute("aria-expanded") == "false"
+        explain.click()
+        assert text.is_visible() and explain.get_attribute("aria-expanded") == "true"
+        assert page.evaluate("document.activeElement.dataset.action") == "explain", "the keyboard stays where it was"
+    assert "1e-4 is a good start for a LoRA" in rate.locator("[data-role=explanation]").inner_text()
+    assert not scrolls_sideways(page)
+    assert page.locator("[data-panel=train]").first.get_attribute("aria-selected") == "true"
+    rate.locator("[data-action=explain]").click()
+    assert rate.locator("[data-role=explanation]").is_hidden()
+
+
+def test_each_setting_leads_to_its_term_and_back_to_where_one_was(open_page):
     page = open_page()
+    field(page, "train.learning_rate").locator("[data-action=explain]").click()
+    field(page, "train.learning_rate").locator("[data-action=guide]").scroll_into_view_if_needed()
+    before = page.evaluate("window.scrollY")
+    assert before > 0
     field(page, "train.learning_rate").locator("[data-action=guide]").click()
     term = page.locator("[data-entry=learning-rate]")
     term.wait_for(state="visible")
     page.wait_for_function("() => document.activeElement.dataset.entry === 'learning-rate'")
+    panel(page, "train")
+    page.wait_for_function("y => Math.abs(window.scrollY - y) < 2", arg=before)
+    panel(page, "guide")
     term.locator("[data-setting='train.learning_rate']").click()
     page.wait_for_function(
         "() => document.activeElement.closest('[data-path]')?.dataset.path === 'train.learning_rate'"

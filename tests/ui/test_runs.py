@@ -92,6 +92,8 @@ def test_the_example_is_trained_watched_and_its_saves_are_tried_out(open_page, s
     )
     slider = page.get_by_label("Step of the control pictures")
     assert slider.get_attribute("max") == "2"
+    slider.fill("0")
+    assert page.locator("[data-set] [data-role=now]:visible").count() == 0, "step 0 is shown once"
     slider.fill("1")
     assert page.locator("[data-set=concept] [data-role=now] img").get_attribute("src").endswith("controls/concept/0/3")
 

@@ -103,3 +103,77 @@ def test_no_method_is_described_in_internal_names_or_warned_of_what_nobody_set(o
     assert summary.locator("[data-action=write-captions]").count() == 0, "captions are no word to train"
     summary.locator("[data-action=use-trigger]").click()
     page.wait_for_selector("[data-action=train]:enabled")
+
+
+def test_train_says_which_settings_are_wrong_and_leads_to_them(open_page):
+    page = open_page()
+    page.click("[data-action=example]")
+    page.wait_for_selector("[data-action=train]:enabled")
+    write(page, "train.learning_rate", "fast")
+    write(page, "method.lora.rank", "-")
+    field(page, "train.learning_rate").evaluate("node => { node.closest('details').open = false; }")
+    blocked, train = page.locator("[data-role=blocked]"), page.locator("[data-action=train]")
+    assert train.is_disabled() and (train.get_attribute("title") or "").startswith("Learning rate: Enter a number")
+    assert blocked.locator(".sdft-sentence").count() == 2
+    blocked.get_by_text("Learning rate: Enter a number").click()
+    page.wait_for_function(
+        "() => document.activeElement.closest('[data-path]')?.dataset.path === 'train.learning_rate'"
+    )
+    write(page, "train.learning_rate", "1e-4")
+    assert blocked.locator(".sdft-sentence").count() == 1 and train.is_disabled()
+    # The other one isn't used, and isn't shown, with a method that has no rank.
+    field(page, "method.name").locator("input[value=hypernetwork]").check()
+    assert blocked.is_hidden()
+    page.wait_for_selector("[data-action=train]:enabled")
+
+
+def test_a_slow_answer_does_not_take_one_out_of_the_next_recipe(open_page, server):
+    page = open_page()
+    short_example(page, "slow")
+    page.wait_for_selector("[data-action=train]:enabled")
+
+    def later(route):
+        page.wait_for_timeout(1500)
+        route.continue_()
+
+    page.route("**/v1/runs", lambda route: later(route) if route.request.method == "POST" else route.continue_())
+    page.click("[data-action=train]")
+    write(page, "save.name", "the next one")
+    page.get_by_text("slow was started; the Monitor shows it.").wait_for()
+    assert page.locator("[role=tab][data-panel=train]").get_attribute("aria-selected") == "true"
+    assert field(page, "save.name").locator("input").input_value() == "the next one"
+    server.quiet()
+
+
+CHART = """async () => {
+    const { LossChart } = await import(new URL('sdft/page/monitor/chart.mjs', document.baseURI).href);
+    const chart = new LossChart();
+    document.querySelector('.sdft-body').append(chart.node);
+    const seen = [];
+    const draw = async (lines) => {
+        chart.add(lines);
+        chart.draw();
+        await new Promise((drawn) => setTimeout(drawn, 200));
+        seen.push(chart.node.querySelector('[data-role=chart]').getAttribute('aria-label'));
+    };
+    const line = (step, loss) => ({ step, loss, smoothed: loss });
+    await draw([line(1, 0.04)]);
+    const canvas = chart.node.querySelector('canvas');
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    let blue = 0;
+    for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200 && data[i + 2] > data[i] + 80) blue += 1;
+    await draw([line(2, 0.05)]);
+    await draw([line(3, 0.5), line(4, 0.4)]);
+    return { seen, blue };
+}"""
+
+
+def test_the_chart_opens_on_the_values_that_it_has(open_page):
+    page = open_page()
+    found = page.evaluate(CHART)
+    assert found["blue"] > 5, "a single step is a dot"
+    assert found["seen"] == [
+        "Loss at steps 0 to 2, from 0 to 0.044",
+        "Loss at steps 1 to 2, from 0 to 0.055",
+        "Loss at steps 1 to 4, from 0 to 0.55",
+    ]

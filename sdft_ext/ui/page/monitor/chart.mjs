@@ -8,6 +8,7 @@ import { drawLegend } from "./chart_legend.mjs";
 import { drawMarks } from "./chart_marks.mjs";
 
 /** @import { LogLine } from "../types.d.ts" */
+/** @import { Span } from "./chart_data.mjs" */
 
 /** In pixels. */
 const HEIGHT = 280;
@@ -17,6 +18,8 @@ const INCREMENTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4,
 /** One turn of the wheel. */
 const ZOOM = 0.75;
 const LOGARITHMIC = 3;
+/** So few steps are shown as dots. */
+const FEW = 2;
 
 export class LossChart {
   #box = el("div.chart", { data: { role: "chart" } });
@@ -32,6 +35,8 @@ export class LossChart {
   /** The colours that the plot was made with. */
   #theme = "";
   #zoomed = false;
+  /** The steps in sight. @type {Span | null} */
+  #span = null;
   /** Keys of the lines that are switched off. @type {Set<string>} */
   #hidden = new Set();
 
@@ -109,7 +114,7 @@ export class LossChart {
       width: Math.max(this.#box.clientWidth, LEAST_WIDTH),
       height: HEIGHT,
       legend: { show: false },
-      scales: { x: { time: false }, y: { range: (_, low, high) => this.#range(low, high), distr: this.#log.checked ? LOGARITHMIC : 1 } },
+      scales: { x: { time: false }, y: { range: () => this.#range(), distr: this.#log.checked ? LOGARITHMIC : 1 } },
       axes: [
         { ...axis, size: 34, incrs: INCREMENTS },
         { ...axis, size: 64, values: (_, ticks) => ticks.map((value) => (value === null ? "" : short(value))) },
@@ -117,7 +122,8 @@ export class LossChart {
       cursor: { drag: { x: true, y: false }, points: { size: 7 } },
       series: [{}, ...this.#series()],
       hooks: {
-        draw: [(plot) => drawMarks(plot, this.#data, (name) => this.#colour(name))],
+        draw: [(plot) => this.#drawn(plot)],
+        setScale: [(plot, key) => key === "x" && this.#follow(plot)],
         setCursor: [(plot) => this.#drawLegend(plot)],
         setSelect: [
           (plot) => {
@@ -136,21 +142,33 @@ export class LossChart {
       width,
       show: !this.#hidden.has(key),
       spanGaps: true,
-      points: dots ? { show: true, size: 6, fill: this.#colour(colour) } : { show: false },
+      // Of two steps, a line shows nothing or little.
+      points: { show: (_plot, _series, from, to) => dots || to - from < FEW, size: 6, fill: this.#colour(colour) },
     }));
   }
 
   /**
-   * Returns the values that the chart reaches from and to.
-   * @param {number | null} low
-   * @param {number | null} high
+   * Returns the values that the chart reaches from and to: of all steps, or of those in sight.
    * @returns {[number, number]}
    */
-  #range(low, high) {
-    if (low === null || high === null) return [0, 1];
-    const { min, max } = this.#plot?.scales.x ?? {};
-    const steps = min == null || max == null ? null : { min, max };
-    return this.#data.valueRange(this.#hidden, steps, this.#log.checked);
+  #range() {
+    return this.#data.valueRange(this.#hidden, this.#zoomed ? this.#span : null, this.#log.checked);
+  }
+
+  /** Fits the values to the steps in sight, when these have changed. @param {uPlot} plot */
+  #follow(plot) {
+    const { min, max } = plot.scales.x;
+    if (min == null || max == null || (this.#span?.min === min && this.#span?.max === max)) return;
+    this.#span = { min, max };
+    if (this.#zoomed) plot.redraw(true, true);
+  }
+
+  /** Draws what the chart itself doesn't, and describes it for readers of the page. @param {uPlot} plot */
+  #drawn(plot) {
+    drawMarks(plot, this.#data, (name) => this.#colour(name));
+    const { x, y } = plot.scales;
+    this.#box.setAttribute("role", "img");
+    this.#box.setAttribute("aria-label", `Loss at steps ${x.min} to ${x.max}, from ${short(y.min)} to ${short(y.max)}`);
   }
 
   /** @param {boolean} on */

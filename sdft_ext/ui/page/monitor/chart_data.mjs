@@ -73,7 +73,7 @@ export class ChartData {
         if (!hidden.has(key) && typeof value === "number") values.push(value);
       }
     }
-    if (!values.length) return [0, 1];
+    if (!values.length) return steps ? this.valueRange(hidden, null, logarithmic) : [0, 1];
     values.sort((a, b) => a - b);
     const top = values[Math.min(Math.floor(values.length * SHARE), values.length - 1)];
     if (logarithmic) return [Math.max(values.find((value) => value > 0) ?? LEAST, LEAST), Math.max(top, 10 * LEAST) * 1.2];

@@ -26,7 +26,7 @@ export class ControlHistory {
   #controls = { steps: [], prompts: [] };
   /** Whether the slider goes along with the newest step. */
   #follows = true;
-  /** The pictures that follow the slider. @type {{ prompt: ControlPrompt, image: HTMLImageElement, caption: HTMLElement }[]} */
+  /** The pictures that follow the slider. @type {{ prompt: ControlPrompt, image: HTMLImageElement, caption: HTMLElement, node: HTMLElement }[]} */
   #images = [];
 
   /** @param {App} app */
@@ -51,7 +51,8 @@ export class ControlHistory {
     this.#run = run;
     this.#controls = { steps, prompts };
     const any = steps.length > 0 && prompts.length > 0;
-    this.#bar.hidden = this.#rows.hidden = !any;
+    this.#rows.hidden = !any;
+    this.#bar.hidden = !any || steps.length < 2;
     this.#empty.hidden = any;
     if (!any) return;
     if (another) this.#follows = true;
@@ -83,7 +84,8 @@ export class ControlHistory {
     const [first] = this.#controls.steps;
     const image = this.#picture(prompt, this.#controls.steps.at(-1) ?? first);
     const caption = el("span.quiet", {}, "");
-    this.#images.push({ prompt, image, caption });
+    const node = el("div.of-step", { data: { role: "now" } }, image, caption);
+    this.#images.push({ prompt, image, caption, node });
     return el(
       "figure.control-row",
       {},
@@ -92,7 +94,7 @@ export class ControlHistory {
         "div.pair",
         {},
         el("div.of-step", {}, this.#picture(prompt, first), el("span.quiet", {}, `Step ${first}`)),
-        el("div.of-step", { data: { role: "now" } }, image, caption),
+        node,
       ),
     );
   }
@@ -120,7 +122,9 @@ export class ControlHistory {
     this.#label.textContent = step === undefined ? "" : `Step ${step}`;
     this.#slider.setAttribute("aria-valuetext", this.#label.textContent);
     if (step === undefined) return;
-    for (const { prompt, image, caption } of this.#images) {
+    for (const { prompt, image, caption, node } of this.#images) {
+      // The first step's picture is there already.
+      node.hidden = step === this.#controls.steps[0];
       const url = this.#address(prompt, step);
       if (image.src !== url) image.src = url;
       image.alt = `${promptText(prompt)}, step ${step}`;

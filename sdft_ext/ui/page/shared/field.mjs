@@ -1,6 +1,6 @@
-// Shows one setting of the recipe: label, help, range, its control, the way into the guide, and the way back to the default.
+// Shows one setting of the recipe: label, help, range, its control, the guide's explanation, and the way back to the default.
 
-import { button, el, freshId } from "./dom.mjs";
+import { button, el, fill, freshId } from "./dom.mjs";
 import { inputOf } from "./field_inputs.mjs";
 import { rangeOf, shown } from "./setting_text.mjs";
 
@@ -36,7 +36,7 @@ export function settingField(app, path, { label, help, cards, tail = null, mark 
   const node = el(
     empty ? "div.field.plain" : "div.field",
     { data: { [mark]: path } },
-    head(app, field, { id, name, reset, grouped: Boolean(cards) || field.type === "list" || field.type === "map" }),
+    ...head(app, field, { id, name, reset, grouped: Boolean(cards) || field.type === "list" || field.type === "map" }),
     input.node,
     text && el("p.help", { id: `${id}-help` }, text),
     tail,
@@ -67,23 +67,56 @@ export function settingField(app, path, { label, help, cards, tail = null, mark 
 }
 
 /**
- * Makes the line above a control: its name, range, guide and reset.
+ * Makes the line above a control (its name, range, "?" and reset), and the explanation below that line.
  * @param {App} app
  * @param {Field} field
  * @param {{ id: string, name: string, reset: HTMLElement, grouped: boolean }} parts grouped: of several inputs, which no single label names
  */
 function head(app, field, { id, name, reset, grouped }) {
   const range = rangeOf(field);
-  const entry = field.guide && app.guide.entries.find((one) => one.id === field.guide);
-  const title = entry ? `Guide: ${entry.term}` : "";
-  const explain = entry && button("?", () => app.showGuide(entry.id), { kind: "explain", title, "aria-label": title, data: { action: "guide" } });
-  return el(
-    "div.field-head",
-    {},
-    grouped ? el("span.label", { id: `${id}-label` }, name) : el("label.label", { htmlFor: id }, name),
-    range && el("span.range", {}, range),
-    explain,
-    el("span.spring"),
-    reset,
-  );
+  const explanation = explanationOf(app, field, id, name);
+  return [
+    el(
+      "div.field-head",
+      {},
+      grouped ? el("span.label", { id: `${id}-label` }, name) : el("label.label", { htmlFor: id }, name),
+      range && el("span.range", {}, range),
+      explanation?.button,
+      el("span.spring"),
+      reset,
+    ),
+    explanation?.node,
+  ];
+}
+
+/**
+ * Makes the "?" of a setting and the guide's text that it shows below; null where the guide has none.
+ * @param {App} app
+ * @param {Field} field
+ * @param {string} id
+ * @param {string} name
+ */
+function explanationOf(app, { guide }, id, name) {
+  const entry = guide && app.guide.entries.find((one) => one.id === guide);
+  if (!entry) return null;
+  const node = el("div.explanation", { id: `${id}-explanation`, hidden: true, data: { role: "explanation" } });
+  const pressed = button("?", toggle, {
+    kind: "explain",
+    title: `What is this? ${entry.term}`,
+    "aria-label": `Explain ${name}`,
+    "aria-expanded": "false",
+    "aria-controls": node.id,
+    data: { action: "explain" },
+  });
+
+  function toggle() {
+    if (!entry) return;
+    node.hidden = !node.hidden;
+    pressed.setAttribute("aria-expanded", String(!node.hidden));
+    if (node.children.length) return;
+    const more = button("More in the guide", () => app.showGuide(entry.id), { kind: "link", data: { action: "guide" } });
+    fill(node, el("p", {}, el("strong", {}, `${entry.term}. `), entry.text), more);
+  }
+
+  return { button: pressed, node };
 }

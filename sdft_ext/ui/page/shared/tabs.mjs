@@ -25,8 +25,13 @@ export function tabs(panels, opened, first = panels[0].name) {
     return { name, tab, panel };
   });
 
+  /** How far each panel was scrolled when it was left. @type {Map<string, number>} */
+  const scrolled = new Map();
+
   /** @param {string} name */
   function show(name) {
+    const before = all.find((one) => !one.panel.hidden)?.name;
+    if (before) scrolled.set(before, window.scrollY);
     for (const one of all) {
       const chosen = one.name === name;
       one.panel.hidden = !chosen;
@@ -35,6 +40,8 @@ export function tabs(panels, opened, first = panels[0].name) {
     }
     writeText(storage, KEPT, name);
     opened(name);
+    const place = scrolled.get(name);
+    if (before && before !== name && place !== undefined) window.scrollTo({ top: place });
   }
 
   bar.addEventListener("keydown", (event) => {

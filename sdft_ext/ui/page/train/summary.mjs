@@ -1,10 +1,12 @@
 // What the recipe comes to: steps, saves, time, memory, what keeps it from starting, and the button that starts it.
 
 import { aborted, sentenceOf } from "../shared/api.mjs";
+import { same } from "../shared/draft.mjs";
 import { button, debounced, el, fill } from "../shared/dom.mjs";
 import { megabytes } from "../shared/numbers.mjs";
 import { namesOf, settingNamed, withLabels } from "../shared/setting_names.mjs";
 import { factsOf, memoryUse } from "./calculation.mjs";
+import { usedBy } from "./settings_filter.mjs";
 import { isTrigger, triggerRemedies } from "./trigger.mjs";
 
 /** @import { App, Calculation, Memory } from "../types.d.ts" */
@@ -17,12 +19,13 @@ export function summary(app) {
   const facts = el("dl.facts");
   const memory = el("div.forecast");
   const advice = el("div.stack.tight");
-  const blocked = el("p.advice", { role: "status", hidden: true }, "Fix the highlighted settings first.");
+  const blocked = el("div.stack.tight", { role: "status", hidden: true, data: { role: "blocked" } });
   const train = button("Train", start, { kind: "primary large", data: { action: "train" } });
   const node = el("aside.card.summary", { "aria-label": "This run" }, el("h2.title", {}, "This run"), facts, memory, advice, blocked, train);
   let request = new AbortController();
   /** Sentences that keep the recipe from starting; null until the server has checked it for the first time. @type {string[] | null} */
   let problems = null;
+  let shownInvalid = "[]";
 
   async function calculate() {
     request.abort();
@@ -54,18 +57,33 @@ export function summary(app) {
   }
 
   function updateButton() {
-    const wrong = draft.invalid.size > 0;
+    const invalid = invalidSettings(app);
+    const wrong = invalid.length > 0;
     train.disabled = wrong || problems === null || problems.length > 0 || Boolean(app.session.missing);
-    train.title = wrong ? "" : app.api.inWords(problems?.[0] ?? "");
+    showInvalid(invalid);
+    train.title = wrong ? invalid[0].sentence : app.api.inWords(problems?.[0] ?? "");
     blocked.hidden = !wrong;
+  }
+
+  /** @param {ReturnType<typeof invalidSettings>} invalid */
+  function showInvalid(invalid) {
+    const text = JSON.stringify(invalid);
+    if (text === shownInvalid) return; // a link keeps the keyboard while others are typed into
+    shownInvalid = text;
+    const links = invalid.map(({ path, sentence }) => el("p.problem", {}, settingLink(app, path, sentence)));
+    fill(blocked, links.length > 0 && el("p.advice", {}, "Correct these settings to train:"), links);
   }
 
   async function start() {
     await app.attempt(async () => {
+      const recipe = draft.nested();
       /** @type {{ id: string }} */
-      const { id } = await app.api.post("runs", { recipe: draft.nested() });
+      const { id } = await app.api.post("runs", { recipe });
       await app.refresh();
-      app.showRun(id);
+      // A slow server answers when its user is elsewhere, or at work on the next recipe.
+      const stayed = node.offsetParent !== null && same(draft.nested(), recipe) && !draft.invalid.size;
+      if (stayed) app.showRun(id);
+      else app.say(`${id} was started; the Monitor shows it.`);
     }, train);
     updateButton();
   }
@@ -85,6 +103,15 @@ export function summary(app) {
   calculate();
   updateButton();
   return node;
+}
+
+/** Lists the settings whose controls hold what can't be read, those that the page hides left out. @param {App} app */
+function invalidSettings({ draft }) {
+  const method = draft.text("method.name");
+  return [...draft.invalid].flatMap(([path, problem]) => {
+    const field = draft.field(path);
+    return field && usedBy(field, method) ? [{ path, sentence: `${field.label}: ${problem}` }] : [];
+  });
 }
 
 /** Shows the memory forecast. @param {App} app @param {Memory | null | undefined} found */
