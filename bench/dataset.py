@@ -1,8 +1,10 @@
-"""python -m bench dataset [--json FILE] [--counts 100 1000 10000]
+"""python -m bench dataset [--json FILE] [--counts 100 1000 10000] [--copies [--seed N]]
 
-How fast a folder is scanned, planned and cached. Pictures are drawn into a temporary folder (JPEG and PNG, 150–300
-pixels a side, EXIF turns, captions); the VAE is an 8 × 8 mean, so that what is timed is this project's own work:
-opening, resizing, hashing, writing. ``first batch`` is the time from the start of scanning to the first batch's list.
+``--copies``: how many altered copies the dataset report finds, and what it takes for a copy but isn't
+(``bench/copies``); a few minutes. Otherwise, how fast a folder is scanned, planned and cached: pictures are drawn into
+a temporary folder (JPEG and PNG, 150–300 pixels a side, EXIF turns, captions); the VAE is an 8 × 8 mean, so that what
+is timed is this project's own work: opening, resizing, hashing, writing. ``first batch`` is the time from the start of
+scanning to the first batch's list.
 """
 
 from __future__ import annotations
@@ -98,7 +100,15 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench dataset", description=__doc__)
     parser.add_argument("--json", metavar="FILE", help="write the figures here too")
     parser.add_argument("--counts", type=int, nargs="+", default=list(COUNTS), help="numbers of pictures")
+    parser.add_argument("--copies", action="store_true", help="count the altered copies that are found instead")
+    parser.add_argument("--pictures", type=int, default=20, help="photographs, and drawings, for --copies")
+    parser.add_argument("--seed", type=int, default=0, help="for the drawings and the bursts of --copies")
     options = parser.parse_args(argv)
+    if options.copies:
+        from . import copies
+
+        copies.show_figures(copies.measure(options.pictures, seed=options.seed), options.json)
+        return 0
     figures = []
     for count in options.counts:
         with tempfile.TemporaryDirectory() as work:

@@ -48,3 +48,34 @@ def _depths(thumbs: np.ndarray) -> np.ndarray:
         if 0 < depth <= deepest and other[row, depth : depth + 2].any():
             depths[row] = depth
     return depths
+
+
+FRAME_STEP, FRAME_SHARE = 16.0, 0.4
+"""Of a frame to be removed: beyond it, at least this share of the line differs by at least this much …"""
+LEAST_INSIDE = 0.35
+""" … and at least this share of each side is inside."""
+
+
+def inside(pixels: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Return what the bars or the frame of a picture (uint8 [height, width, 3]) enclose: left, top, right and bottom in
+    pixels; None where it has neither.
+    """
+    height, width = pixels.shape[:2]
+    top, bottom = _bar(pixels), _bar(pixels[::-1])
+    between = pixels[top : height - bottom].swapaxes(0, 1)
+    left, right = _bar(between), _bar(between[::-1])
+    box = left, top, width - right, height - bottom
+    if box == (0, 0, width, height) or box[2] - left < LEAST_INSIDE * width or box[3] - top < LEAST_INSIDE * height:
+        return None
+    return box
+
+
+def _bar(pixels: np.ndarray) -> int:
+    """Return how many lines at the top are of one colour, if the picture begins abruptly below them; else 0."""
+    deepest = len(pixels) - 2
+    colour = np.median(pixels[0], axis=0)
+    depth = 0
+    while depth < deepest and (np.abs(pixels[depth] - colour).max(axis=1) <= BORDER_TOLERANCE).mean() >= LINE_SHARE:
+        depth += 1
+    beyond = np.abs(pixels[depth : depth + 3] - colour).max(axis=2) >= FRAME_STEP
+    return depth if depth and depth < deepest and beyond.mean(axis=1).max() >= FRAME_SHARE else 0

@@ -1,8 +1,8 @@
-"""Find duplicates: the same file twice, or copies that are mirrored, resized, re-encoded, slightly cropped, brightened
-or darkened.
+"""Find duplicates: the same file twice, or copies that are mirrored, rotated by quarter turns or by up to 3°, resized,
+stretched, re-encoded, cropped, padded, brightened, darkened, faded, grey, or have a logo.
 
-Perceptual hashes (pHash) give candidate pairs, all against all by one matrix product for each hashed window; then each
-pair is aligned and compared pixel by pixel (``similarity``). Pairs that share a picture form a group.
+Perceptual hashes give candidate pairs (``candidates``), all against all by matrix products; then each pair is aligned
+and compared pixel by pixel (``similarity``). Pairs that share a picture form a group.
 """
 
 from __future__ import annotations
@@ -14,29 +14,22 @@ from typing import Literal
 
 import numpy as np
 
-from .similarity import WHOLE, cells, compare
-from .thumbnails import HASHES, MIRRORED, WINDOWS, Thumbnails
+from .candidates import ORIENTATIONS, Candidates, candidates, oriented
+from .similarity import compare
+from .thumbnails import Thumbnails
 
-Relation = Literal["exact", "mirrored", "cropped", "near"]
+Relation = Literal["exact", "mirrored", "rotated", "cropped", "near"]
 
-MAX_DISTANCE = 14
-"""Hashes of candidates differ in at most this many of 64 bits."""
-NEIGHBOURS = 24
-"""Candidates for each picture and window; copies beyond that number are found through the others of their group."""
 COMPARED, COMPARED_PER_PICTURE = 2000, 3
 """Pairs compared before the search ends, in all and for each picture. So it ends for thousands of look-alikes too; the
 most likely pairs come first.
 """
-COARSE = 40.0
-"""Pairs whose colours differ by more than this (of 255, without mean brightness) in one of 4 × 4 cells are skipped."""
 TRIES = 3
-"""Windows tried for each pair."""
-MIN_MIRRORED_CORRELATION = 0.9
-"""Least correlation of details with a mirrored picture: symmetrical pictures are not copies of each other."""
+"""Windows and orientations tried for each pair."""
+CROPPED = 0.975
+"""A part with a side below this share of the whole's is cropped."""
 AT_ONCE = 64
 """Pairs compared in one call."""
-BLOCK = 1024
-"""Pictures or pairs in one array operation."""
 
 
 @dataclass(frozen=True)
@@ -114,15 +107,14 @@ def _relation(one: int, other: int, thumbnails: Thumbnails, related: Related) ->
 def _compare_candidates(thumbnails: Thumbnails, rows: np.ndarray, joined: _Groups) -> Related:
     """Compare candidate pairs, the most likely first, and join those that are copies."""
     related: Related = {}
-    wholes, parts, windows = _candidates(thumbnails.hashes[rows])
-    wholes, parts = rows[wholes], rows[parts]
-    similar = _coarsely_similar(thumbnails.thumbs, wholes, parts, windows)
-    wholes, parts, windows = wholes[similar], parts[similar], windows[similar]
+    thumbs, owners = thumbnails.without_borders(rows)
+    pairs = candidates(thumbs, owners)
+    wholes, parts = owners[pairs.wholes], owners[pairs.parts]
     left = COMPARED + COMPARED_PER_PICTURE * len(rows)
     tried: Counter[tuple[int, int]] = Counter()
     start = 0
     while start < len(wholes) and left > 0:
-        # A pair comes up once for each window; pairs that have been joined meanwhile are skipped.
+        # A pair comes up for several windows; pairs that have been joined meanwhile are skipped.
         chosen: list[int] = []
         seen: set[tuple[int, int]] = set()
         while start < len(wholes) and len(chosen) < AT_ONCE:
@@ -133,63 +125,29 @@ def _compare_candidates(thumbnails: Thumbnails, rows: np.ndarray, joined: _Group
                 seen.add(pair)
                 tried[pair] += 1
             start += 1
-        if not chosen:
-            continue
         left -= len(chosen)
-        one, other, window = wholes[chosen], parts[chosen], windows[chosen]
-        pictures = thumbnails.thumbs[one]
-        mirrored = window == MIRRORED
-        pictures[mirrored] = pictures[mirrored, :, ::-1]
-        starts = np.array([WINDOWS[int(n)] if n != MIRRORED else WHOLE for n in window])
-        similarity = compare(pictures, thumbnails.thumbs[other], starts)
-        same = similarity.same & (~mirrored | (similarity.details >= MIN_MIRRORED_CORRELATION))
-        for place in np.flatnonzero(same):
-            a, b = int(one[place]), int(other[place])
+        for place, kind in _copies(thumbs, pairs, np.array(chosen, dtype=np.int64)):
+            a, b = int(wholes[place]), int(parts[place])
             joined.join(a, b)
-            cropped = float(similarity.window[place, 2:].min()) < 0.975
-            kind: Relation = "mirrored" if mirrored[place] else "cropped" if cropped else "near"
             related[min(a, b), max(a, b)] = kind
     return related
 
 
-def _coarsely_similar(thumbs: np.ndarray, one: np.ndarray, other: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Return which pairs have about the same colours in about the same places, bool [pairs]."""
-    whole = cells(thumbs, WHOLE)
-    similar = np.zeros(len(one), dtype=bool)
-    for number in np.unique(window):
-        part = whole[:, :, ::-1] if number == MIRRORED else cells(thumbs, WINDOWS[int(number)])
-        places = np.flatnonzero(window == number)
-        for start in range(0, len(places), BLOCK):
-            block = places[start : start + BLOCK]
-            a, b = part[one[block]], whole[other[block]]
-            a, b = (each - each.mean(axis=(1, 2, 3), keepdims=True) for each in (a, b))
-            difference = np.abs(a - b)
-            similar[block] = difference.max(axis=(1, 2, 3)) <= COARSE
-    return similar
-
-
-def _candidates(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return pairs with close hashes, closest first: rows of the whole, rows of the part, the window; int32 [pairs]."""
-    count = len(hashes)
-    if not count:
-        return (np.zeros(0, np.int64),) * 3
-    signs = np.unpackbits(hashes, axis=2).astype(np.float32) * 2 - 1  # [n, windows, 64]
-    found: list[np.ndarray] = []
-    for window in range(HASHES):
-        for start in range(0, count, BLOCK):
-            # 64 minus twice the number of bits that differ.
-            product = signs[:, window] @ signs[start : start + BLOCK, 0].T
-            rows = np.arange(start, min(start + BLOCK, count))
-            product[rows, rows - start] = -64
-            if window in (0, MIRRORED):  # of two whole pictures, each pair once
-                product[np.arange(count)[:, None] > rows[None, :]] = -64
-            if count > NEIGHBOURS:
-                least = np.partition(product, count - NEIGHBOURS, axis=0)[count - NEIGHBOURS]
-                product[product < least] = -64
-            one, other = np.nonzero(product >= 64 - 2 * MAX_DISTANCE)
-            distance = (64 - product[one, other]) / 2
-            places = [distance, one, other + start, np.full(len(one), window)]
-            found.append(np.stack(places).astype(np.int32))
-    every = np.concatenate(found, axis=1)
-    every = every[:, np.lexsort((every[3], every[0]))]
-    return every[1], every[2], every[3]
+def _copies(thumbs: np.ndarray, pairs: Candidates, chosen: np.ndarray) -> list[tuple[int, Relation]]:
+    """Compare some of the candidate pairs; return those that are copies, and how they relate."""
+    if not len(chosen):
+        return []
+    parts = thumbs[pairs.parts[chosen]]
+    orientations = pairs.orientations[chosen]
+    for number in np.unique(orientations):
+        those = orientations == number
+        parts[those] = oriented(parts[those], ORIENTATIONS[number])
+    similarity = compare(thumbs[pairs.wholes[chosen]], parts, pairs.windows[chosen])
+    turns = np.array([turned or down for turned, _, down in ORIENTATIONS])[orientations]
+    found: list[tuple[int, Relation]] = []
+    for place in np.flatnonzero(similarity.same(orientations > 0, turns)).tolist():
+        kind: Relation = "cropped" if similarity.sides[place].min() < CROPPED else "near"
+        if orientations[place]:
+            kind = "rotated" if turns[place] else "mirrored"
+        found.append((int(chosen[place]), kind))
+    return found

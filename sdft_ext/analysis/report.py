@@ -114,8 +114,8 @@ def _digests(thumbnails: Thumbnails, group: Group) -> list[str]:
 
 
 def _how(group: Group) -> str:
-    kinds = sorted({relation for relation in group.relations if relation in ("mirrored", "cropped")})
-    return f" ({' and '.join(kinds)})" if kinds else ""
+    kinds = sorted({relation for relation in group.relations if relation in ("mirrored", "rotated", "cropped")})
+    return f" ({', '.join(kinds)})" if kinds else ""
 
 
 def _is(files: Sequence[Path]) -> str:

@@ -1,4 +1,4 @@
-"""Measure each picture: a thumbnail, perceptual hashes, sharpness, and the checksum of its file.
+"""Measure each picture: a thumbnail, another without a border, sharpness, and the checksum of its file.
 
 Findings about pixels (duplicates, recurring features, sharpness) are computed from these, so each picture is decoded
 once. They are cached in one file for the set of pictures, by each picture's path, size and date: the second time, 5,000
@@ -10,12 +10,11 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import imagehash
 import numpy as np
 from PIL import Image
 from scipy.ndimage import uniform_filter1d
@@ -24,7 +23,7 @@ from ..dataset import cache_files, pictures
 from ..dataset.folder import Picture, Problem
 from ..dataset.pictures import PictureError
 from ..storage import atomic
-from .similarity import WHOLE, Window
+from . import borders
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
@@ -37,38 +36,24 @@ AT_ONCE = 256
 """Thumbnails that are converted to floats at a time."""
 BLUR = 11
 """Width in pixels of the blur that sharpness is measured with."""
-VERSION = 1
+VERSION = 2
 """Increases when what is measured changes; older files are then replaced."""
-
-_CUT = 0.08
-_LEFT = 1 - _CUT
-WINDOWS: tuple[Window, ...] = (
-    WHOLE,
-    (_CUT / 2, _CUT / 2, _LEFT, _LEFT),
-    (_CUT, _CUT, _LEFT - _CUT, _LEFT - _CUT),
-    *((x, y, _LEFT, _LEFT) for x in (0.0, _CUT) for y in (0.0, _CUT)),
-    *((x, 0.0, _LEFT, 1.0) for x in (0.0, _CUT)),
-    *((0.0, y, 1.0, _LEFT) for y in (0.0, _CUT)),
-)
-"""The parts of a picture that are hashed, because a cropped copy resembles one of them; then the mirrored whole."""
-MIRRORED = len(WINDOWS)
-HASHES = MIRRORED + 1
 
 
 @dataclass(frozen=True)
 class Thumbnails:
     """Measurements of the n pictures that could be read, in the order given; ``problems`` are about the others.
 
-    ``pictures``: indices into the pictures given; ``thumbs``: uint8 [n, side, side, 3]; ``hashes``: uint8 [n, 12, 8],
-    64 bits for each window and for the mirrored whole; ``sharpness``: from 0 (blurred) to 1; ``digests``: checksums of
-    the files (``cache_files.file_hash``), as bytes.
+    ``pictures``: indices into the pictures given; ``thumbs``: uint8 [n, side, side, 3]; ``sharpness``: from 0 (blurred)
+    to 1; ``digests``: checksums of the files (``cache_files.file_hash``), as bytes; ``insides``: by row, the thumbnails
+    of pictures that have a border, without it.
     """
 
     pictures: tuple[int, ...]
     thumbs: np.ndarray
-    hashes: np.ndarray
     sharpness: np.ndarray
     digests: np.ndarray
+    insides: dict[int, np.ndarray] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
@@ -94,11 +79,23 @@ class Thumbnails:
     def select(self, rows: Sequence[int]) -> Thumbnails:
         """Return the thumbnails of some rows."""
         chosen = list(rows)
-        arrays = (self.thumbs[chosen], self.hashes[chosen], self.sharpness[chosen], self.digests[chosen])
-        return Thumbnails(tuple(self.pictures[row] for row in chosen), *arrays)
+        arrays = (self.thumbs[chosen], self.sharpness[chosen], self.digests[chosen])
+        insides = {new: self.insides[old] for new, old in enumerate(chosen) if old in self.insides}
+        return Thumbnails(tuple(self.pictures[row] for row in chosen), *arrays, insides)
+
+    def without_borders(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the thumbnails of some rows, then those of them without a border, and the row of each."""
+        framed = [row for row in rows.tolist() if row in self.insides]
+        if not framed:
+            return self.thumbs[rows], rows
+        inside = np.stack([self.insides[row] for row in framed])
+        return np.concatenate([self.thumbs[rows], inside]), np.concatenate([rows, framed])
 
 
-_Row = tuple[np.ndarray, np.ndarray, float, bytes]
+STORED = ("keys", "thumbs", "sharpness", "digests", "framed", "insides")
+"""The arrays of a cache file."""
+
+_Row = tuple[np.ndarray, float, bytes, np.ndarray | None]
 
 
 def make_thumbnails(
@@ -159,24 +156,14 @@ def _measure(path: Path, background: str) -> _Row:
     if scale < 1:
         reduced = tuple(max(round(side * scale), 1) for side in image.size)
         image = image.resize(reduced, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    grey = image.convert("L")
-    return np.asarray(_resized(image, SIDE), dtype=np.uint8), _hashes(grey), _sharpness(grey), digest
+    box = borders.inside(np.asarray(image))
+    inside = np.asarray(_resized(image.crop(box), SIDE)) if box is not None else None
+    return np.asarray(_resized(image, SIDE)), _sharpness(image.convert("L")), digest, inside
 
 
 def _resized(image: Any, side: int) -> Any:
     kind = Image.Resampling.BOX if min(image.size) >= side else Image.Resampling.BICUBIC
     return image.resize((side, side), kind)
-
-
-def _hashes(grey: Any) -> np.ndarray:
-    """Return the pHashes of the windows and of the mirrored whole, packed: uint8 [12, 8]."""
-    small = _resized(grey, 2 * SIDE)
-    parts = []
-    for left, top, width, height in WINDOWS:
-        box = tuple(2 * SIDE * share for share in (left, top, left + width, top + height))
-        parts.append(small.resize((32, 32), Image.Resampling.LANCZOS, box=box))
-    parts.append(parts[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT))
-    return np.stack([np.packbits(np.asarray(imagehash.phash(part).hash).reshape(-1)) for part in parts])
 
 
 def _sharpness(grey: Any) -> float:
@@ -203,9 +190,9 @@ def _gather(good: Sequence[int], rows: Sequence[_Row | PictureError], found: Seq
     return Thumbnails(
         tuple(good),
         np.stack([row[0] for row in chosen]) if chosen else np.zeros((0, SIDE, SIDE, 3), np.uint8),
-        np.stack([row[1] for row in chosen]) if chosen else np.zeros((0, HASHES, 8), np.uint8),
-        np.array([row[2] for row in chosen], np.float32),
-        np.array([row[3] for row in chosen], "S20"),
+        np.array([row[1] for row in chosen], np.float32),
+        np.array([row[2] for row in chosen], "S20"),
+        {number: row[3] for number, row in enumerate(chosen) if row[3] is not None},
         problems,
     )
 
@@ -214,15 +201,16 @@ def _read(file: Path) -> dict[str, _Row]:
     """Read cached rows by key; none where the file is missing or damaged."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            keys, thumbs, hashes, sharpness, digests = (
-                arrays[name] for name in ("keys", "thumbs", "hashes", "sharpness", "digests")
-            )
+            keys, thumbs, sharpness, digests, framed, insides = (arrays[name] for name in STORED)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return {}
     count = len(keys)
-    if thumbs.shape != (count, SIDE, SIDE, 3) or hashes.shape != (count, HASHES, 8):
+    if thumbs.shape != (count, SIDE, SIDE, 3) or insides.shape != (len(framed), SIDE, SIDE, 3):
         return {}
-    rows = zip(thumbs, hashes, sharpness.tolist(), (bytes(digest) for digest in digests), strict=True)
+    inside = dict(zip(framed.tolist(), insides, strict=True))
+    rows = zip(
+        thumbs, sharpness.tolist(), (bytes(digest) for digest in digests), map(inside.get, range(count)), strict=True
+    )
     return dict(zip((str(key) for key in keys), rows, strict=True))
 
 
@@ -231,14 +219,10 @@ def _write(file: Path, keys: Sequence[str], thumbnails: Thumbnails) -> None:
 
     def writer(path: Path) -> None:
         with open(path, "wb") as handle:
-            np.savez(
-                handle,
-                keys=np.array(keys),
-                thumbs=thumbnails.thumbs,
-                hashes=thumbnails.hashes,
-                sharpness=thumbnails.sharpness,
-                digests=thumbnails.digests,
-            )
+            framed = np.array(list(thumbnails.insides), dtype=np.int64)
+            insides = np.array(list(thumbnails.insides.values()), np.uint8).reshape(-1, SIDE, SIDE, 3)
+            measured = thumbnails.thumbs, thumbnails.sharpness, thumbnails.digests
+            np.savez(handle, **dict(zip(STORED, (np.array(keys), *measured, framed, insides), strict=True)))
 
     try:
         atomic.write(file, writer)

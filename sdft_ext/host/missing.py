@@ -27,7 +27,6 @@ PACKAGES = (
     Package("peft", "0.13.2"),
     Package("pytorch-optimizer", "3.4.0"),
     Package("tensorboardX", "2.6.5"),
-    Package("ImageHash", "4.3.2"),
     Package("picklescan", "1.0.4"),
 )
 """Each is installed without its dependencies, as every WebUI has those."""

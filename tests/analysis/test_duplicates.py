@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sdft_ext.analysis import thumbnails as thumbnails_module
 from sdft_ext.analysis.duplicates import duplicates
@@ -94,6 +94,38 @@ def test_small_drawn_pictures_and_their_copies(tmp_path: Path) -> None:
     assert len(found) >= 11
 
 
+def test_figures_of_the_example_are_no_copies_of_each_other() -> None:
+    """Its regularization pictures show alike figures in other places and sizes: not one is a copy of another."""
+    folder = Path(__file__).parents[2] / "assets" / "example" / "subject"
+    assert len(measured(folder)[0]) == 252 and groups(folder) == []
+
+
+def test_a_picture_with_a_frame_or_bars_is_a_copy_of_what_is_inside(photographs: list[Path], tmp_path: Path) -> None:
+    original = open_picture(next(path for path in photographs if path.stem == "chelsea"))[0]
+    save(tmp_path / "original.png", original)
+    save(tmp_path / "framed.png", ImageOps.expand(original, 60, fill=(255, 255, 255)))
+    save(tmp_path / "squared.png", ImageOps.pad(original, (460, 460), color=(0, 0, 0)))
+    assert groups(tmp_path) == [{"original", "framed", "squared"}]
+    assert sorted(measured(tmp_path)[1].insides) == [0, 2], "the original has no border"
+
+
+def test_how_a_copy_is_turned_is_named(photographs: list[Path], tmp_path: Path) -> None:
+    original = open_picture(next(path for path in photographs if path.stem == "coffee"))[0]
+    save(tmp_path / "0.png", original)
+    for name, turn in (("1", "ROTATE_90"), ("2", "ROTATE_180"), ("3", "FLIP_LEFT_RIGHT"), ("4", "TRANSPOSE")):
+        save(tmp_path / f"{name}.png", original.transpose(Image.Transpose[turn]))
+    (group,) = duplicates(measured(tmp_path)[1], [(-n,) for n in range(5)])
+    assert group.rows[0] == 0 and {"mirrored", "rotated"} >= set(group.relations)
+
+
+def test_neighbouring_views_of_one_scene_are_no_copies(photographs: list[Path], tmp_path: Path) -> None:
+    """Two parts of a photograph that share two thirds: neither is cropped from the other."""
+    original = open_picture(next(path for path in photographs if path.stem == "astronaut"))[0]
+    save(tmp_path / "left.png", original.crop((0, 0, 384, 384)))
+    save(tmp_path / "right.png", original.crop((128, 0, 512, 384)))
+    assert groups(tmp_path) == []
+
+
 def test_nothing_and_one_picture() -> None:
     nothing = make_thumbnails([])
     assert len(nothing) == 0 and duplicates(nothing) == []
@@ -123,7 +155,7 @@ def test_thumbnails_are_cached_and_only_new_and_changed_pictures_are_decoded(
     assert len(opened) == 6
     _, again = measured(tmp_path / "p", tmp_path / "cache")
     assert len(opened) == 6
-    assert all(np.array_equal(getattr(first, n), getattr(again, n)) for n in ("thumbs", "hashes", "digests"))
+    assert all(np.array_equal(getattr(first, n), getattr(again, n)) for n in ("thumbs", "sharpness", "digests"))
     save(paths[2], image(64, 64, 99))
     os.utime(paths[2], (1, 1))
     _, changed = measured(tmp_path / "p", tmp_path / "cache")
@@ -214,11 +246,10 @@ def test_the_time_for_thousands_of_pictures_does_not_grow_with_their_square() ->
     rng = np.random.default_rng(2)
     count = 5000
     thumbs = rng.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
-    hashes = rng.integers(0, 256, (count, thumbnails_module.HASHES, 8), dtype=np.uint8)
     for copy in range(100):
-        thumbs[count - 1 - copy], hashes[count - 1 - copy] = thumbs[copy], hashes[copy]
+        thumbs[count - 1 - copy] = thumbs[copy]
     digests = np.array([str(number).encode() for number in range(count)], "S20")
-    thumbnails = Thumbnails(tuple(range(count)), thumbs, hashes, np.ones(count, np.float32), digests)
+    thumbnails = Thumbnails(tuple(range(count)), thumbs, np.ones(count, np.float32), digests)
     started = time.process_time()
     found = duplicates(thumbnails)
     assert sorted(group.rows for group in found) == [(copy, count - 1 - copy) for copy in range(100)]

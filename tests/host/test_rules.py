@@ -363,7 +363,7 @@ def test_packages_and_the_command_for_them() -> None:
     assert missing() == [], "this environment has them all"
     said = command([Package("diffusers", "0.31.0"), Package("peft", "0.13.2")])
     assert said.endswith("-m pip install --no-deps diffusers==0.31.0 peft==0.13.2") and sys.executable in said
-    assert {package.name for package in PACKAGES} >= {"diffusers", "peft", "tensorboardX", "ImageHash"}
+    assert {package.name for package in PACKAGES} >= {"diffusers", "peft", "tensorboardX", "picklescan"}
 
 
 def test_a_save_belongs_to_the_innermost_folder_of_those_that_hold_it(tmp_path: Path) -> None:

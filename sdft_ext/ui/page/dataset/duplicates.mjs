@@ -14,7 +14,7 @@ const GROUPS = 20;
 const FIRST = 12;
 const MORE = 60;
 /** How a file differs from the one to keep. @type {Record<string, string>} */
-const RELATIONS = { "": "the best", exact: "the same file", mirrored: "mirrored", cropped: "cropped", near: "nearly the same" };
+const RELATIONS = { "": "the best", exact: "the same file", mirrored: "mirrored", rotated: "rotated", cropped: "cropped", near: "nearly the same" };
 const KEEP = "Keep all";
 const REPORT_AGAIN = "Report again";
 
