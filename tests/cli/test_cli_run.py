@@ -73,7 +73,7 @@ def test_a_run_that_diverges_fails(recipe, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent in another way there")
 def test_ctrl_c_saves_and_resume_continues(recipe, tmp_path):
     run, whole = tmp_path / "runs" / "cat", tmp_path / "whole" / "cat"
-    long = ["train.length=60", "train.schedule=constant"]
+    long = ["train.length=30", "train.schedule=constant"]
     command = [sys.executable, "-m", "sdft_ext", "train", str(recipe), *long]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -86,7 +86,7 @@ def test_ctrl_c_saves_and_resume_continues(recipe, tmp_path):
     assert process.returncode == INTERRUPTED, said
     assert "Traceback" not in said[1] and "resume goes on" in said[1]
     stopped = len(losses(run))
-    assert 3 <= stopped < 60 and status(run)["state"] == "stopped"
+    assert 3 <= stopped < 30 and status(run)["state"] == "stopped"
     assert main(["resume", str(run), "--quiet"]) == OK
     assert main(["train", str(recipe), *long, f"save.output={tmp_path / 'whole'}", "--quiet"]) == OK
-    assert losses(run) == losses(whole) and len(losses(run)) == 60
+    assert losses(run) == losses(whole) and len(losses(run)) == 30

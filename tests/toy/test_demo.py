@@ -11,6 +11,7 @@ import pytest
 from sdft_ext import run
 from sdft_ext.method import METHODS
 from sdft_ext.model.load import load
+from sdft_ext.recipe import Recipe
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.toy import demo
 from sdft_ext.watch.progress import Progress
@@ -71,11 +72,19 @@ def test_a_rate_thirty_times_too_high_is_advised_against(tmp_path: Path) -> None
     assert report(tmp_path / "hot")["verdict"] in ("diverged", "failed")
 
 
+def taught(recipe: Recipe, save: Path) -> dict[str, Any]:
+    """Measure what a save learned and what bleeds; the base itself isn't measured again."""
+    model = load(recipe.model.base)
+    with METHODS["lora"]().applied(save, model):
+        figures: dict[str, Any] = demo.measured_model(recipe, model, QUIET)
+    return figures
+
+
 def test_without_regularization_it_bleeds_more(shown: Path, tmp_path: Path) -> None:
     recipe = recipe_file.override(demo.recipe(tmp_path / "bare"), ["dataset.concepts.0.regularization="])
     recipe.watch.concept_prompts, recipe.watch.bleeding_prompts = [], []
     result = run.train(recipe, folder=tmp_path / "bare", quiet=True)
-    figures: dict[str, Any] = demo.measured(recipe, result.saves[-1], QUIET)
+    figures = taught(recipe, result.saves[-1])
     assert figures["bleeding"] > report(shown)["bleeding"] + 0.2
     assert figures["copies"]["mean_distance"] < report(shown)["copies"]["mean_distance"]
 
@@ -94,8 +103,6 @@ def test_the_frozen_base_holds_its_own_where_as_much_is_learned(tmp_path: Path) 
         recipe = recipe_file.override(demo.recipe(tmp_path / name), settings)
         recipe.watch.concept_prompts, recipe.watch.bleeding_prompts = [], []
         save = run.train(recipe, folder=tmp_path / name, quiet=True).saves[-1]
-        model = load(recipe.model.base)
-        with METHODS["lora"]().applied(save, model):
-            figures[name] = demo.measured_model(recipe, model, QUIET)
+        figures[name] = taught(recipe, save)
     assert figures["held"]["concept_learned"] >= max(figures["bare"]["concept_learned"] - 0.1, 0.6), figures
     assert figures["held"]["bleeding"] < figures["bare"]["bleeding"] - 0.3, figures
