@@ -27,17 +27,17 @@ NOT_NUMBERS_OF_TRAINING = ("time", "pictures_per_second", "memory_mb")
 """What differs from run to run of one recipe."""
 
 
-def checkpoint(path: Path, seed: int = 0) -> Path:
-    """A single file in the layout of SD 1, with random weights: two levels in the UNet, one block each."""
+def checkpoint(path: Path, seed: int = 0, levels: int = 2) -> Path:
+    """A single file in the layout of SD 1, with random weights: two levels in the UNet or one, one block each."""
     family = ldm.family("sd1")
     unet = {
         **family.unet,
-        "block_out_channels": (32, 32),
+        "block_out_channels": (32, 32)[:levels],
         "layers_per_block": 1,
-        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
-        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
-        "transformer_layers_per_block": (1, 1),
-        "attention_head_dim": (8, 8),
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D")[:levels],
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D")[-levels:],
+        "transformer_layers_per_block": (1, 1)[:levels],
+        "attention_head_dim": (8, 8)[:levels],
     }
     vae = {**family.vae, "block_out_channels": (32, 32, 32, 32)}
     found = ldm.state_dict(dataclasses.replace(family, unet=unet, vae=vae), seed)
