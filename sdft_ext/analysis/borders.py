@@ -50,9 +50,9 @@ def _depths(thumbs: np.ndarray) -> np.ndarray:
     return depths
 
 
-FRAME_STEP, FRAME_SHARE = 16.0, 0.4
+FRAME_STEP, FRAME_SHARE = 16.0, 0.55
 """Of a frame to be removed: beyond it, at least this share of the line differs by at least this much …"""
-LEAST_INSIDE = 0.35
+LEAST_INSIDE = 0.5
 """ … and at least this share of each side is inside."""
 
 

@@ -47,13 +47,15 @@ ORIENTATIONS: tuple[Orientation, ...] = (
     *((a, b, c) for a in _BOTH for b in _BOTH for c in _BOTH if (a, b, c) not in (UPRIGHT, MIRRORED)),
 )
 
-_SIDE = 0.86
+_CUT = 0.08
+_LEFT = 1 - _CUT
 WINDOWS: tuple[Window, ...] = (
     WHOLE,
-    *((0.07 * n, 0.07 * n, 1 - 0.14 * n, 1 - 0.14 * n) for n in (0.5, 1)),
-    *((x, y, _SIDE, _SIDE) for x in (0.0, 1 - _SIDE) for y in (0.0, 1 - _SIDE)),
-    *((x, 0.0, _SIDE, 1.0) for x in (0.0, 1 - _SIDE)),
-    *((0.0, y, 1.0, _SIDE) for y in (0.0, 1 - _SIDE)),
+    (_CUT / 2, _CUT / 2, _LEFT, _LEFT),
+    (_CUT, _CUT, _LEFT - _CUT, _LEFT - _CUT),
+    *((x, y, _LEFT, _LEFT) for x in (0.0, _CUT) for y in (0.0, _CUT)),
+    *((x, 0.0, _LEFT, 1.0) for x in (0.0, _CUT)),
+    *((0.0, y, 1.0, _LEFT) for y in (0.0, _CUT)),
 )
 """The parts of a picture that are hashed, because a cropped copy is like one of them …"""
 IN_MIRROR = 3
@@ -114,7 +116,7 @@ def _small_windows() -> tuple[Window, ...]:
     return tuple(
         (x, y, width, height)
         for (y, height), (x, width) in product(along, along)
-        if min(width, height) < SMALL and max(width, height) <= LONGEST * min(width, height)
+        if min(width, height) < 1 and max(width, height) <= LONGEST * min(width, height)
     )
 
 

@@ -1,7 +1,7 @@
 """Find what recurs in a concept's pictures but isn't in their captions: background, light, position, border, marks.
 
-A model learns everything that all pictures share as part of the concept. What captions name is learned separately, so a
-feature is reported only if at least half of the captions of the pictures that show it don't name it.
+A model learns everything that all pictures share as part of the concept. What captions name is learned under their
+words instead, so a feature is reported where captions of pictures that show it don't name it: all of them, or some.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from ..dataset.folder import Scan
-from . import backgrounds, borders, objects, overlays, tags
-from .findings import Finding, paths, whose
+from . import backgrounds, borders, objects, overlays, phrases
+from .findings import Finding, named, paths, whose
 from .thumbnails import Thumbnails
 
 MIN_PICTURES = 5
@@ -65,7 +65,7 @@ def recurring_features(scan: Scan, thumbnails: Thumbnails, copies: Collection[in
     skipped = set(copies)
     found: list[Finding] = []
     for concept in range(len(scan.concepts)):
-        found += tags.recurring(scan, concept)
+        found += phrases.recurring(scan, concept)
         rows = [
             row
             for row, picture in enumerate(thumbnails.pictures)
@@ -93,19 +93,30 @@ class _Pictures:
     def finding(
         self, feature: str, kind: str, rows: Sequence[int], what: str, advice: str, **facts: object
     ) -> list[Finding]:
-        """Return one finding, or none where at least half of the captions name the feature."""
+        """Return one finding, or none where all captions name the feature: then it isn't learned with the concept.
+
+        ``what``: the feature and "is", for a sentence; ``advice``: what else than captions removes it.
+        """
         those = [self.pictures[row] for row in rows]
-        naming = sum(
-            not FEATURE_WORDS[feature].isdisjoint(_WORD.findall(self.scan.pictures[p].caption.lower())) for p in those
-        )
-        if 2 * naming >= len(those):
+        unnamed = [
+            p for p in those if FEATURE_WORDS[feature].isdisjoint(_WORD.findall(self.scan.pictures[p].caption.lower()))
+        ]
+        if not unnamed:
             return []
-        text = (
-            f"{what} in {len(those):,} of {len(self):,} pictures{whose(self.scan, self.concept)}, and the captions "
-            f"don't name it, so it is learned as part of the concept: {advice}"
-        )
-        details = {"count": len(those), "pictures": len(self), **facts}
-        return [Finding(kind, text, paths(self.scan.pictures, those), self.concept, details)]
+        text = f"{what} in {len(those):,} of {len(self):,} pictures{whose(self.scan, self.concept)}, and "
+        files = paths(self.scan.pictures, those)
+        case = "unnamed"
+        if len(unnamed) == len(those):
+            text += f"no caption names it, so it is learned as part of the concept: {advice}"
+        else:
+            case, files = "named_in_some", paths(self.scan.pictures, unnamed)
+            count = f"{len(unnamed):,} of their captions {'does' if len(unnamed) == 1 else 'do'}"
+            text += (
+                f"{count} not name it ({named(files)}), so it is partly learned as part of the concept: name it there "
+                f"too, or {advice}"
+            )
+        details = {"count": len(those), "pictures": len(self), "case": case, **facts}
+        return [Finding(kind, text, files, self.concept, details)]
 
 
 def _visible(these: _Pictures) -> list[Finding]:
@@ -119,19 +130,19 @@ def _visible(these: _Pictures) -> list[Finding]:
     if framed:
         found += these.finding(
             "border", "recurring_border", frames.tolist(), "There is a border or bars around the picture",
-            "crop them off.",
+            "crop them off, or add pictures without.",
         )  # fmt: skip
     elif same_background:
         name = backgrounds.colour_name(colour)
         found += these.finding(
             "background", "recurring_background", rows.tolist(), f"The background is the same plain {name}",
-            f"take pictures in front of other backgrounds, add '{name} background' to the captions, or mask it.",
+            f"add '{name} background' to the captions, take pictures in front of other backgrounds, or mask it.",
             colour=[int(value) for value in np.rint(colour)], name=name,
         )  # fmt: skip
     elif scene is not None:
         found += these.finding(
             "background", "recurring_background", scene.rows.tolist(), "The same scene is behind the object",
-            "take pictures in other places, describe it in the captions, or mask it.", box=list(scene.box),
+            "describe it in the captions, take pictures in other places, or mask it.", box=list(scene.box),
         )  # fmt: skip
     else:
         found += _brightness(these)
@@ -146,7 +157,7 @@ def _brightness(these: _Pictures) -> list[Finding]:
         return []
     return these.finding(
         "brightness", "recurring_brightness", range(len(these)), "The brightness is nearly the same",
-        "add darker and brighter pictures, or describe the light in the captions.",
+        "describe the light in the captions, or add darker and brighter pictures.",
         mean=round(float(levels.mean()), 3), spread=round(float(levels.std()), 3),
     )  # fmt: skip
 
@@ -165,7 +176,8 @@ def _mark(these: _Pictures, background: np.ndarray | None, framed: bool) -> list
     where = "in the middle" if across == down == "middle" else f"in the {down} {across}"
     return these.finding(
         "mark", "recurring_mark", area.rows.tolist(), f"The same mark (a badge, text or watermark {where}) is",
-        "crop it off, paint it out, or mask it.", box=[round(side, 3) for side in area.box],
+        "crop it off, paint it out, mask it, or describe it in the captions.",
+        box=[round(side, 3) for side in area.box],
     )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def inspect(scan: Scan, plan: Plan, folder: Path | None = None, progress: Progre
         "left_over": left_over(plan),
         "figures": figures(scan, thumbnails),
         "histograms": histograms(scan, thumbnails),
-        "tags": [dict(tags.counts(scan, n)[0].most_common(TAGS)) for n in range(len(scan.concepts))],
+        "tags": [dict(tags.counts(scan, n).most_common(TAGS)) for n in range(len(scan.concepts))],
         "duplicates": [_group(scan, thumbnails, group) for group in groups],
         "findings": [finding.data for finding in found],
     }

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from sdft_ext.analysis import phrases
 from sdft_ext.analysis.backgrounds import colour_name
 from sdft_ext.analysis.duplicates import duplicates
 from sdft_ext.analysis.findings import Finding
@@ -17,7 +18,7 @@ from sdft_ext.analysis.recurring import recurring_features
 from sdft_ext.analysis.thumbnails import make_thumbnails
 from sdft_ext.dataset.folder import scan
 from sdft_ext.dataset.pictures import open_picture
-from tests.analysis.images import recipe, save
+from tests.analysis.images import image, recipe, save
 from tests.dataset.photographs import write_photographs
 
 Plant = Callable[[Any, np.random.Generator], Any]
@@ -47,7 +48,7 @@ def planted(
     for number, picture in enumerate(pictures):
         done = plant(picture, rng) if number < most * len(pictures) else picture
         save(folder / f"{number:02}.png", done)
-        caption = f"{NAMES[number % len(NAMES)]}, number {number}" + (f", {words}" if words else "")
+        caption = f"{NAMES[number % len(NAMES)]}, {number}" + (f", {words}" if words else "")
         (folder / f"{number:02}.txt").write_text(caption)
     found = scan(recipe(folder, **concept))
     return recurring_features(found, make_thumbnails(found.pictures, workers=1))
@@ -184,24 +185,97 @@ def test_a_badge_on_a_background_that_recurs_too(photographs: list[Any], tmp_pat
 )
 def test_what_captions_name_is_not_reported(photographs: list[Any], tmp_path: Path, plant: Plant, words: str) -> None:
     found = planted(photographs, tmp_path, plant, words=words)
-    assert kinds(found) == {"recurring_tag"} and repr(words) in found[0].text
+    (finding,) = found
+    assert finding.kind == "recurring_tag" and finding.facts["case"] == "named"
+    assert words.removeprefix("a ") in finding.text and "not as part of the concept" in finding.text
+
+
+def test_what_some_captions_name_is_to_be_named_in_the_others(photographs: list[Any], tmp_path: Path) -> None:
+    """Where a feature stands in the picture but not in the caption, it is learned with the concept."""
+    planted(photographs, tmp_path, badge)
+    for number in range(12):
+        (tmp_path / f"{number:02}.txt").write_text(f"{NAMES[number % 8]}, {number}, red badge")
+    found = scan(recipe(tmp_path))
+    tag, mark = recurring_features(found, make_thumbnails(found.pictures, workers=1))
+    others = {f"{number:02}" for number in range(12, 20)}
+    assert mark.kind == "recurring_mark" and mark.facts["case"] == "named_in_some"
+    assert {path.stem for path in mark.files} == others and "8 of their captions do not name it" in mark.text
+    assert tag.facts["case"] == "named_in_some" and {path.stem for path in tag.files} == others
+
+
+def captioned(folder: Path, captions: list[str], **concept: Any) -> list[Finding]:
+    """Return the findings on the phrases of these captions, of pictures that have nothing else in common."""
+    for number, caption in enumerate(captions):
+        save(folder / f"{number:02}.png", image(64, 64, number))
+        (folder / f"{number:02}.txt").write_text(caption)
+    return phrases.recurring(scan(recipe(folder, **concept)), 0)
+
+
+PLACES = (
+    *("kitchen", "garden", "street", "beach", "attic", "forest"),
+    *("library", "harbour", "castle", "meadow", "tunnel", "tower"),
+)
+
+
+def test_a_phrase_in_all_sentences_is_named_and_right(tmp_path: Path) -> None:
+    captions = [f"A photo of sks man with a red tie in daylight, walking through the {place}." for place in PLACES]
+    (finding, walking) = captioned(tmp_path, captions, concept_trigger="sks", concept_class_word="man")
+    assert finding.facts["tag"] == "red tie in daylight" and finding.facts["case"] == "named"
+    assert "in 12 of 12 captions" in finding.text and "not as part of the concept" in finding.text
+    assert walking.facts["tag"] == "walking through"
+
+
+def test_daylight_in_all_pictures_and_a_tie_in_half(tmp_path: Path) -> None:
+    """The guide's cases: what all have in common, and what half of them have."""
+    captions = [
+        f"in the {place} sks man stands{' with a tie' if number % 2 else ''}, daylight"
+        for number, place in enumerate(PLACES)
+    ]
+    found = captioned(tmp_path, captions, concept_trigger="sks", concept_class_word="man")
+    cases = {finding.facts["tag"]: (finding.facts["count"], finding.facts["case"]) for finding in found}
+    assert cases == {"daylight": (12, "named"), "stands": (12, "named"), "stands with a tie": (6, "named_in_some")}
+    (half,) = [finding for finding in found if finding.facts["count"] == 6]
+    assert {path.stem for path in half.files} == {f"{number:02}" for number in range(0, 12, 2)}, "those to look at"
+    assert "add it to the captions of those that show it" in half.text
+
+
+@pytest.mark.parametrize("phrase", ["a striped wallpaper", "polka dots", "the word SALE", "blurry text"])
+def test_repeating_motifs_and_text_in_sentences(tmp_path: Path, phrase: str) -> None:
+    captions = [f"a sks vase in a {place} before {phrase}" for place in PLACES[:9]]
+    captions += [f"a vase, {place}" for place in PLACES[9:]]
+    found = captioned(tmp_path, captions, concept_trigger="sks", concept_class_word="vase")
+    (finding,) = [finding for finding in found if finding.facts["count"] == 9]
+    assert phrase.split()[-1].lower() in finding.facts["tag"] and finding.facts["case"] == "named_in_some"
+
+
+def test_neither_trigger_nor_class_word_is_reported(tmp_path: Path) -> None:
+    """They belong in every caption, alone, together or within a sentence, in tags and in sentences."""
+    sentences = [f"An old photograph of the sks golden retriever, {place}" for place in PLACES[:6]]
+    tags = [f"sks, Golden Retriever, {place}" for place in PLACES[6:]]
+    own = {"concept_trigger": "sks", "concept_class_word": "golden retriever"}
+    assert [finding.facts["tag"] for finding in captioned(tmp_path, [*sentences, *tags], **own)] == ["old"]
+
+
+def test_captions_of_different_things_have_no_phrase_in_common(tmp_path: Path) -> None:
+    assert captioned(tmp_path, [f"in the {place}, {number}" for number, place in enumerate(PLACES)]) == []
 
 
 def test_a_tag_in_most_captions_is_reported_but_not_the_trigger(photographs: list[Any], tmp_path: Path) -> None:
     for number, picture in enumerate(photographs):
         save(tmp_path / f"{number:02}.png", picture)
         sofa = ", Red Sofa" if number < 16 else ""
-        (tmp_path / f"{number:02}.txt").write_text(f"sks dog, place {number}{sofa}")
+        (tmp_path / f"{number:02}.txt").write_text(f"sks dog, {NAMES[number % 8]} {number}{sofa}")
     found = scan(recipe(tmp_path, concept_trigger="sks", concept_class_word="dog"))
     (finding,) = recurring_features(found, make_thumbnails(found.pictures, workers=1))
     assert finding.kind == "recurring_tag" and "'red sofa' is in 16 of 20 captions" in finding.text
+    assert "look at 4 pictures without it" in finding.text
     assert finding.facts["tag"] == "red sofa" and finding.facts["share"] == 0.8
-    assert {path.stem for path in finding.files} == {f"{number:02}" for number in range(16)}
+    assert {path.stem for path in finding.files} == {f"{number:02}" for number in range(16, 20)}
 
 
 def test_copies_of_one_picture_make_nothing_recur(photographs: list[Any], tmp_path: Path) -> None:
     for number in range(8):
-        save(tmp_path / f"copy {number}.png", photographs[0].resize((200 + 10 * number, 200 + 10 * number)))
+        save(tmp_path / f"{NAMES[number]}.png", photographs[0].resize((200 + 10 * number, 200 + 10 * number)))
     for number in range(4):
         save(tmp_path / f"{number}.png", photographs[1 + number])
     found = scan(recipe(tmp_path))

@@ -58,7 +58,7 @@ def parts_of_photographs(folder: Path, source: Path, count: int) -> list[Path]:
 def test_a_good_dataset_has_no_findings(tmp_path: Path) -> None:
     parts_of_photographs(tmp_path / "a", tmp_path / "source", 8)
     fill(tmp_path / "b", 160, first=100)
-    report = inspected(recipe(tmp_path / "a", tmp_path / "b"))
+    report = inspected(recipe(tmp_path / "a", tmp_path / "b", concept_class_word="thing"))
     assert report.data["findings"] == [] and report.data["duplicates"] == []
     assert report.data["figures"]["longer_side"] == {"least": 300, "middle": 300, "most": 300}
     assert report.data["tags"] == [{f"thing {n}": 1 for n in range(8)}]
