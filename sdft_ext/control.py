@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import threading
 
+from .errors import SdftError
+
+
+class Interrupted(SdftError, RuntimeError):
+    """Something that takes long was ended, because the run was told to stop."""
+
 
 class RunControl:
     """Requests to a run, from any thread. The run handles them between steps."""
@@ -37,7 +43,7 @@ class RunControl:
         self._set(_try=True)
 
     def stop(self) -> None:
-        """End the run after this step, with a save and a state to resume from."""
+        """End the run after this step, with a save and a state to resume from; end drawing at once."""
         self._set(_stop=True)
 
     @property
@@ -49,6 +55,11 @@ class RunControl:
     def stopping(self) -> bool:
         """Return whether the run should end."""
         return self._stop
+
+    def check(self) -> None:
+        """Raise Interrupted where the run should end."""
+        if self._stop:
+            raise Interrupted("The run was told to stop.")
 
     def take_save(self) -> bool:
         """Return whether a save was requested since the last call."""

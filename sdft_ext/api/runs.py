@@ -229,7 +229,7 @@ def _add_views(router: APIRouter, desk: Desk) -> None:
 
     @router.get("/runs/{run}/grid", responses=PICTURE, summary="Get the grid of saves × prompts")
     def grid(run: str) -> Response:
-        """A PNG; it is drawn when the run ends."""
+        """A PNG; it is drawn when the run finishes, or when it is asked for."""
         return _png(desk.library.picture(run, "grid"))
 
     @router.get("/runs/{run}/loss", responses=PICTURE, summary="Get the chart of the loss")
@@ -255,8 +255,16 @@ def _add_controls(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/runs/{run}/stop", response_model=OkResponse, summary="Stop a run")
     def stop(run: str, body: EmptyRequest) -> Response:
-        """After the current step, with a save and a state to go on from; a waiting run leaves the queue."""
+        """After the current step, with a save and a state to go on from; nothing more is drawn. A run that draws its
+        grid ends without it. A waiting run leaves the queue.
+        """
         desk.runs.stop(run)
+        return json_response(OK)
+
+    @router.post("/runs/{run}/grid", response_model=OkResponse, summary="Draw the grid of a run that has ended")
+    def grid(run: str, body: EmptyRequest) -> Response:
+        """It is queued. A run that is stopped ends without its grid, so that the device is free at once."""
+        desk.runs.draw_grid(run)
         return json_response(OK)
 
     @router.post("/runs/{run}/save", response_model=OkResponse, summary="Write a save now")

@@ -80,11 +80,14 @@ class Runs:
         return folder.name
 
     def train(self, folder: Path, control: RunControl) -> object:
-        """Train the run in a folder from its last state on, in the queue's thread."""
+        """Train the run in a folder from its last state on, or draw its grid, in the queue's thread."""
         self._packages.wait()
         from .. import run
+        from ..run import grid
 
         recipe = recipe_file.read(folder / "recipe.yaml")
+        if grid.requested(folder):
+            return run.draw_grid(folder, control=control, host=self._host(recipe), quiet=True)
         return run.resume(folder, control=control, host=self._host(recipe), quiet=True)
 
     def resume(self, run: str, settings: Mapping[str, Any] | None = None) -> None:
@@ -99,6 +102,8 @@ class Runs:
             raise NotNow(f"{run} is finished; to train it longer, start a new run that continues from its last save.")
         if not self._queue.owns(run) and state in AT_WORK:
             raise NotNow(f"{run} is being trained by another program; stop it there.")
+        if state != "waiting":
+            self._forget_grid(run)
         if settings:
             self._queue.settle(run)
             if self._queue.owns(run):
@@ -112,6 +117,28 @@ class Runs:
         """End a run with a save and a state to resume from, or remove it from the queue."""
         self._library.path(run)
         self._queue.stop(run)
+        self._forget_grid(run)
+
+    def draw_grid(self, run: str) -> None:
+        """Queue the grid of a run that has ended. Raises NotNow where there is nothing to draw, or the run goes on."""
+        from ..run import grid
+
+        path = self._library.path(run)
+        self._queue.settle(run)
+        if self._queue.owns(run) or self._library.status(run)["state"] in AT_WORK:
+            raise NotNow(f"{run} is training or waiting: its grid can be drawn when it has ended.")
+        watch = self._library.recipe(run).watch
+        if not self._library.saves(run) or not [*watch.concept_prompts, *watch.bleeding_prompts]:
+            raise NotNow(f"{run} has no saves, or no prompts for control pictures: there is no grid to draw.")
+        grid.request(path)
+        self._queue.add(run)
+
+    def _forget_grid(self, run: str) -> None:
+        """Forget that a run's grid was asked for, unless it is being drawn."""
+        from ..run import grid
+
+        if run != self._queue.current:
+            grid.forget(self._library.path(run))
 
     def control(self, run: str) -> RunControl:
         """Return the control of the run that trains now. Raises NotNow for another run."""

@@ -37,11 +37,13 @@ def sample(
     *,
     batch: int = 16,
     progress: Callable[[int, int], None] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> list[Image.Image]:
     """Draw one picture for each prompt and seed.
 
     Each picture's initial noise is drawn from its own seed on the CPU. Each prompt is encoded once; a long one doesn't
-    pad others. Raises ValueError unless there are as many seeds as prompts.
+    pad others. ``check`` is called before each step of the sampler: what it raises ends the drawing. Raises ValueError
+    unless there are as many seeds as prompts.
     """
     negative, clip_skip = settings.negative, settings.clip_skip
     if len(seeds) != len(prompts):
@@ -62,7 +64,7 @@ def sample(
                     drawn = [initial_noise(model, seeds[i], settings.width, settings.height) for i in part]
                     noise = torch.stack(drawn).to(model.device)
                     guided = [prompts[i] != negative for i in part]
-                    latents = ddim(model, noise, conditioning, settings, guided)
+                    latents = ddim(model, noise, conditioning, settings, guided, check)
                     pictures |= dict(zip(part, map(to_picture, decode(model, latents)), strict=True))
                     if progress is not None:
                         progress(len(pictures), len(prompts))
@@ -99,7 +101,12 @@ def initial_noise(model: Model, seed: int, width: int, height: int) -> Tensor:
 
 
 def ddim(
-    model: Model, noise: Tensor, conditioning: Conditioning, settings: SamplerSettings, guided: Sequence[bool]
+    model: Model,
+    noise: Tensor,
+    conditioning: Conditioning,
+    settings: SamplerSettings,
+    guided: Sequence[bool],
+    check: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Denoise [B, C, h, w] with DDIM, η = 0 (Song 2021, eq. 12); the last row of ``conditioning`` is the negative
     prompt.
@@ -128,6 +135,7 @@ def ddim(
     time_ids = torch.tensor([[*size, 0, 0, *size]], device=noise.device).expand(len(rows), -1)
     latents = noise.float()
     for time, after in zip(times, following, strict=True):
+        check()
         doubled = torch.cat([latents, latents.index_select(0, led)])
         timestep = torch.full((len(rows),), time, device=noise.device)
         answer = predict(model, doubled.to(model.dtype), timestep, conditioning, time_ids).float()

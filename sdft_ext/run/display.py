@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..run_folder.status import Status
+from ..run_folder.status import State, Status
 from ..watch.progress import Progress
 
-AFTER_THE_LAST_STEP = "Training is done. The last save is being verified, and the grid of saves drawn."
+VERIFYING = "Training is done. The last save is being verified."
+STOPPING = "The run is stopping. Its last save is being verified."
+DRAWING = "The grid of saves is being drawn."
 
 
 class Display:
@@ -41,12 +43,17 @@ class Display:
         self.status.set("training", done, self.total, seconds_left)
         self.progress.show("Training", done, self.total, figures, seconds_left)
 
-    def verifying(self) -> None:
-        """Show that the last step is done."""
-        self.status.set("drawing", self.done, self.total, message=AFTER_THE_LAST_STEP)
+    def verifying(self, stopping: bool) -> None:
+        """Show that the last step is done, or that the run is ``stopping`` before it."""
+        state: State = "training" if stopping else "drawing"
+        self.status.set(state, self.done, self.total, message=STOPPING if stopping else VERIFYING)
+
+    def starting_grid(self) -> None:
+        """Show that the grid of saves comes next."""
+        self.status.set("drawing", self.done, self.total, message=DRAWING)
 
     def drawing_grid(self, what: str, done: int, total: int) -> None:
         """Show how far the grid of saves is."""
         self.progress.show(what, done, total)
-        message = f"{AFTER_THE_LAST_STEP} {what} ({done} of {total} pictures)."
+        message = f"{DRAWING} {what} ({done} of {total} pictures)."
         self.status.set("drawing", self.done, self.total, message=message)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.profiler import record_function
 
+from ..control import Interrupted, RunControl
 from ..recipe import WatchRecipe
 from ..run_folder.log import Log
 from ..train.weights import FirstWeights
@@ -28,11 +29,15 @@ ALL = frozenset({"controls", "validation"})
 class Previews:
     """Which previews are due, and drawing them.
 
-    What can't be drawn because the host has another model loaded stays due, and the resumed run draws it.
+    What can't be drawn because the host has another model loaded, or because the run is stopping, stays due, and the
+    resumed run draws it.
     """
 
-    def __init__(self, folder: Path, recipe: WatchRecipe, log: Log, display: Display, pace: Pace) -> None:
-        self.controls, self.log, self.display, self.pace = Controls(folder, recipe), log, display, pace
+    def __init__(
+        self, folder: Path, recipe: WatchRecipe, log: Log, display: Display, pace: Pace, control: RunControl
+    ) -> None:
+        self.controls, self.log, self.display = Controls(folder, recipe), log, display
+        self.pace, self.control = pace, control
         self.due: set[str] = set()
         """The names of previews that are due with the present weights."""
         self.first: FirstWeights | None = None
@@ -54,18 +59,19 @@ class Previews:
         """
         self.draw_first(session)
         if self.due:
-            with suppress(ModelUnavailable), session.loop.weights_to_show():
+            with suppress(ModelUnavailable, Interrupted), session.loop.weights_to_show():
                 self.evaluate(session, step, self.due)
 
     def draw_first(self, session: Session) -> None:
         """Make the previews that are due with the weights before the first step."""
         if self.first is not None:
-            with suppress(ModelUnavailable), self.first.applied():
+            with suppress(ModelUnavailable, Interrupted), self.first.applied():
                 self.evaluate(session, 0, self.first.due)
                 self.first = None
 
     def evaluate(self, session: Session, step: int, due: set[str]) -> None:
         """Make the ``due`` previews with the weights as they are; what is done is removed from ``due``."""
+        self.control.check()
         with record_function("run.previews"):
             if "controls" in due:
                 with self.pace.work("controls"):
@@ -87,7 +93,8 @@ class Previews:
             self.first = FirstWeights(parameters, set()).load(state["first"])
 
     def _draw_controls(self, session: Session, step: int) -> None:
-        painter = Painter(session.recipe, session.model, session.turns.do, self.display.progress.show)
+        show, check = self.display.progress.show, self.control.check
+        painter = Painter(session.recipe, session.model, session.turns.do, show, check)
         label = f"Control pictures at step {step}"
         if self.controls.draw(step, lambda prompts, seeds: painter.draw(prompts, seeds, label)):
             self.log.event(step, "controls")
@@ -95,6 +102,11 @@ class Previews:
     def _validate(self, session: Session, step: int) -> None:
         if session.recipe.watch.validation_every:
             validation = Validation(session.recipe, session.dataset.batches)
+
+            def evaluate(*batch: Any) -> torch.Tensor:
+                self.control.check()
+                return session.turns.do(lambda: session.loop.evaluate(*batch))
+
             with torch.no_grad():
-                losses = validation.losses(lambda *batch: session.turns.do(lambda: session.loop.evaluate(*batch)))
+                losses = validation.losses(evaluate)
             self.log.write(step, losses)

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.profiler import record_function
 
+from ..control import Interrupted, RunControl
 from ..model.probe import fixed_prediction
 from ..run_folder.facts import add_facts, read_facts
 from ..run_folder.saves import Saves
@@ -22,15 +23,18 @@ from .turns import ModelUnavailable
 NOT_PROVEN = "The last save was not verified, and there is no grid: the run was stopped while its model was not loaded."
 
 
-def prove_and_draw_grid(session: Session, saves: Saves, controls: Controls, display: Display) -> None:
-    """Prove the last save against the weights in memory, then draw all saves as a grid.
+def prove_and_draw_grid(
+    session: Session, saves: Saves, controls: Controls, display: Display, control: RunControl
+) -> None:
+    """Prove the last save against the weights in memory, then draw all saves as a grid, unless the run was told to
+    stop: its user wants the device back (``grid.draw_grid`` draws it later).
 
     In between, the training lets go of the memory that only it needed. What can't be done is noted for the report: the
     training itself is complete.
     """
-    display.verifying()
+    display.verifying(control.stopping)
     turns = session.turns
-    painter = Painter(session.recipe, session.model, turns.do, display.drawing_grid)
+    painter = Painter(session.recipe, session.model, turns.do, display.drawing_grid, control.check)
     with record_function("run.proof"):
         try:
             with session.loop.weights_to_show():
@@ -40,7 +44,10 @@ def prove_and_draw_grid(session: Session, saves: Saves, controls: Controls, disp
             session.loop.end()
             release_memory()
             turns.do(lambda: prove(session, saves, in_memory))
+            control.check()
             painter.draw_grid(saves, controls, session.method, controls.folder / "grid.png")
+        except Interrupted:
+            return  # the grid is drawn when somebody asks for it
         except ModelUnavailable:
             _note(session.folder, NOT_PROVEN)
         except DrawingError as error:

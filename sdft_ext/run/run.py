@@ -111,7 +111,7 @@ class Run:
         self.log, self.display = Log(folder, recipe.watch), Display(folder, quiet)
         self.turns = Turns(host or StandaloneHost(recipe.model, processes.device), self.control, self.display.on_wait)
         self.monitor = Monitor(recipe.watch, self.log, self.display)
-        self.previews = Previews(folder, recipe.watch, self.log, self.display, self.pace)
+        self.previews = Previews(folder, recipe.watch, self.log, self.display, self.pace, self.control)
         self.checkpoints = Checkpoints(recipe, self.monitor, self.previews, self.clock, self.pace)
         self.exports = Exports(folder, recipe, self.turns, self.log, self.clock.started)
         self.ending = Ending(folder, self.log, self.display, self.exports.saves, self.clock)
@@ -135,7 +135,7 @@ class Run:
                 self.processes.broadcast(session.loop.parameters)
                 began = True
                 ended = self.train_steps(session, done)
-                prove_and_draw_grid(session, self.exports.saves, self.previews.controls, self.display)
+                prove_and_draw_grid(session, self.exports.saves, self.previews.controls, self.display, self.control)
                 return self.ending.end(ended, total)
             except BaseException as error:
                 failure = outcome_of(error, self.folder, self.recipe, began)

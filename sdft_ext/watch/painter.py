@@ -29,7 +29,9 @@ class DrawingError(SdftError, ValueError):
 
 
 class Painter:
-    """``do`` does work in a turn with the model; ``progress`` is called with (what, done, total)."""
+    """``do`` does work in a turn with the model; ``progress`` is called with (what, done, total). What ``check`` raises
+    ends the drawing.
+    """
 
     def __init__(
         self,
@@ -37,8 +39,9 @@ class Painter:
         model: Model,
         do: Callable[[Callable[[], Any]], Any],
         progress: Callable[[str, int, int], None],
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        self.recipe, self.model, self.do, self.progress = recipe, model, do, progress
+        self.recipe, self.model, self.do, self.progress, self.check = recipe, model, do, progress, check
 
     def draw(self, prompts: Sequence[str], seeds: Sequence[int], label: str) -> list[Image.Image]:
         """Draw pictures with the model as it is, with the recipe's sampler settings; fewer at once where memory is
@@ -58,6 +61,7 @@ class Painter:
                 [prompts[i] for i in numbers],
                 [seeds[i] for i in numbers],
                 settings,
+                check=self.check,
             )
 
         pictures: list[Image.Image] = []
@@ -88,9 +92,10 @@ class Painter:
         def with_save(save: Save) -> list[Image.Image]:
             with ExitStack() as applied:  # whatever happens, the save is removed from the model
                 self.do(lambda: applied.enter_context(method.applied(saves.path(save), self.model)))
-                pictures = self.draw(prompts, seeds, f"Grid: step {save.step}")
-                self.do(applied.close)
-            return pictures
+                try:
+                    return self.draw(prompts, seeds, f"Grid: step {save.step}")
+                finally:
+                    self.do(applied.close)
 
         columns = [("base", self.draw(prompts, seeds, "Grid: base model"))]
         for save in spread(listed):

@@ -184,3 +184,43 @@ def test_a_recipe_that_cannot_train_is_refused_before_it_is_queued(desk: Desk, d
     with pytest.raises(DeskError, match="does not exist"):
         desk.runs.start(values(data, f"dataset.concepts.0.instance={data / 'nowhere'}"))
     assert desk.queued()["runs"] == [] and not any(desk.folder.glob("tiny*"))
+
+
+def test_stopping_lets_the_next_run_begin_and_the_grid_is_drawn_on_demand(desk: Desk, data: Path):
+    prompts = ('watch.concept_prompts=["a sks cat"]', "watch.every=1000", "watch.size=64")
+    first = desk.runs.start(values(data, *LONG, *prompts))
+    second = desk.runs.start(values(data, *prompts, "save.name=second"))
+    until(lambda: desk.library.status(first)["step"] > 2)
+    with pytest.raises(NotNow, match="training or waiting"):
+        desk.runs.draw_grid(first)
+    desk.runs.stop(first)
+    assert desk.queue.wait(60)
+    assert (state(desk, first), state(desk, second)) == ("stopped", "finished")
+    stopped = desk.library.status(first)
+    assert not desk.library.detail(first)["grid"] and desk.library.detail(second)["grid"]
+    desk.runs.draw_grid(first)
+    assert desk.queue.wait(60)
+    assert desk.library.detail(first)["grid"] and desk.library.status(first) == stopped
+    assert len(desk.library.saves(first)) == 1, "no step was taken"
+
+
+def test_a_grid_that_waits_can_be_taken_back(desk: Desk, data: Path):
+    ended = desk.runs.start(values(data, 'watch.concept_prompts=["a sks cat"]', "watch.every=1000"))
+    assert desk.queue.wait(60)
+    (desk.folder / ended / "controls" / "grid.png").unlink()
+    finished = desk.library.status(ended)
+    training = desk.runs.start(values(data, *LONG, "save.name=long"))
+    until(lambda: state(desk, training) == "training")
+    desk.runs.draw_grid(ended)
+    assert state(desk, ended) == "waiting" and desk.queue.waiting == [ended]
+    desk.runs.stop(ended)
+    assert desk.library.status(ended) == finished and desk.queue.waiting == []
+    desk.runs.stop(training)
+    assert desk.queue.wait(60) and not desk.library.detail(ended)["grid"]
+
+
+def test_a_run_without_prompts_has_no_grid_to_draw(desk: Desk, data: Path):
+    run = desk.runs.start(values(data))
+    assert desk.queue.wait(60)
+    with pytest.raises(NotNow, match="no prompts"):
+        desk.runs.draw_grid(run)

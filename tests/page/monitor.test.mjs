@@ -75,10 +75,11 @@ test("a run offers what makes sense in its state", () => {
   assert.deepEqual(names("training"), ["pause", "save", "sample", "try", "stop"]);
   assert.deepEqual(names("paused", { whole: true }), ["resume", "save", "sample", "stop"]);
   assert.deepEqual(names("preparing", { whole: null }), ["pause", "save", "sample", "stop"]);
-  assert.deepEqual(names("drawing"), []);
+  assert.deepEqual(names("drawing"), ["stop"]);
   assert.deepEqual(names("waiting"), ["stop"]);
   assert.deepEqual(names("finished"), ["evaluate"]);
   assert.deepEqual(names("stopped", { whole: true }), ["resume", "resume-with", "use", "evaluate"]);
   assert.deepEqual(names("failed", { txt2img: false, whole: true }), ["resume", "resume-with", "evaluate"]);
-  assert.deepEqual(names("finished", { saves: 0 }), []);
+  assert.deepEqual(names("finished", { saves: 0, grid: true }), []);
+  assert.deepEqual(names("stopped", { grid: true }), ["resume", "resume-with", "grid", "evaluate"]);
 });

@@ -46,6 +46,7 @@ export class ActionButtons {
       txt2img: this.#app.can("txt2img"),
       whole: detail && wholeModel(this.#app.schema, detail.recipe.method),
       saves: detail?.saves.length ?? 0,
+      grid: detail !== null && !detail.grid && hasPrompts(detail.recipe.watch),
     });
     const names = [run, ...actions.map(({ name }) => name)].join(" ");
     if (this.#shown === names) return;
@@ -100,4 +101,9 @@ export class ActionButtons {
     const { useCheckpoint } = await import("../shared/webui.mjs");
     await useCheckpoint(this.#app, run, save);
   }
+}
+
+/** Whether a run draws control pictures. @param {{ concept_prompts: string[], bleeding_prompts: string[] }} watch the recipe's */
+function hasPrompts({ concept_prompts, bleeding_prompts }) {
+  return concept_prompts.length + bleeding_prompts.length > 0;
 }

@@ -17,6 +17,7 @@ import { active, resumable } from "../shared/run_widgets.mjs";
  * @property {boolean} txt2img whether saves can be used in txt2img
  * @property {boolean | null} whole whether saves are whole models; null where that isn't known yet
  * @property {number} saves
+ * @property {boolean} [grid] whether the grid of saves can be drawn: there is none yet
  */
 
 /**
@@ -26,8 +27,8 @@ import { active, resumable } from "../shared/run_widgets.mjs";
  * @returns {RunAction[]}
  */
 export function runActions(status, facts) {
-  // No step comes any more: nothing can be asked of the run.
-  if (status.state === "drawing") return [];
+  // No step comes any more: only the grid can be left out.
+  if (status.state === "drawing") return [{ name: "stop", label: "Skip the grid", done: "The run ends without its grid, which can be drawn later." }];
   if (status.state === "waiting") return [{ name: "stop", label: "Remove" }];
   return active(status) ? runningActions(status, facts) : endedActions(status, facts);
 }
@@ -47,7 +48,7 @@ function runningActions({ state }, { txt2img, whole }) {
   if (txt2img && whole === false) found.push({ name: "try", label: "Try now" });
   return [
     ...found,
-    { name: "stop", label: "Stop", kind: "danger", done: "The run saves and stops after this step. Resume continues from there." },
+    { name: "stop", label: "Stop", kind: "danger", done: "The run saves and stops after this step. Then the device is free; Resume continues from there." },
   ];
 }
 
@@ -55,11 +56,12 @@ function runningActions({ state }, { txt2img, whole }) {
  * @param {Pick<Status, "state">} status
  * @param {Facts} facts
  */
-function endedActions(status, { txt2img, whole, saves }) {
+function endedActions(status, { txt2img, whole, saves, grid }) {
   /** @type {RunAction[]} */
   const found = [];
   if (resumable(status)) found.push({ name: "resume", label: "Resume", kind: "primary" }, { name: "resume-with", label: "Resume with …" });
   if (saves && txt2img && whole) found.push({ name: "use", label: "Use in txt2img" });
+  if (saves && grid) found.push({ name: "grid", label: "Draw the grid", done: "The grid of saves is drawn when its turn comes." });
   if (saves) found.push({ name: "evaluate", label: "Evaluate the saves", kind: resumable(status) ? "plain" : "primary" });
   return found;
 }
