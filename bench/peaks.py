@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,12 +179,15 @@ class Row:
         return self.forecast_step / self.measured_step - 1
 
 
-def compare(case: Case, base: Path, folder: Path) -> Row:
-    """Forecast and measure a case."""
+Measure = Callable[[Path, Path], dict[str, float]]
+
+
+def compare(case: Case, base: Path, folder: Path, measure: Measure = in_own_process) -> Row:
+    """Forecast a case, and ``measure`` it: recipe, folder → ``peaks`` of a run in a process without an earlier one."""
     recipe, path = case.recipe(base), folder / "recipe.yaml"
     folder.mkdir(parents=True)
     recipe_file.write(path, recipe)
-    found = in_own_process(path, folder / "run")
+    found = measure(path, folder / "run")
     place = place_of(Described(base.stem, str(base), "", "cpu", True), PICTURES)
     moment, parts = highest(recipe, place)
     # Pictures are encoded when a step first needs them.
