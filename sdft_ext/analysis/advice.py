@@ -10,7 +10,7 @@ from ..dataset.buckets import FACTOR
 from ..dataset.folder import Picture, Scan
 from ..dataset.listing import unused_text
 from ..dataset.plan import Plan
-from ..recipe.advice import INSTANCE_PICTURES, REGULARIZATION_PICTURES
+from ..recipe.advice import FULL_PICTURES, FULL_PICTURES_PER_CONCEPT, INSTANCE_PICTURES, REGULARIZATION_PICTURES
 from ..storage.text import printable
 from .findings import Finding, named, paths, pictures
 from .missing_captions import empty_texts
@@ -21,11 +21,18 @@ ENLARGED = 1.5
 """Pictures enlarged more than this are reported."""
 CUT = 0.75
 """Pictures that keep less than this share of their area are reported."""
+MANY_CONCEPTS = 3
+"""Least number of concepts that is reported."""
 
 
-def advice(scan: Scan, plan: Plan) -> list[Finding]:
-    """Return the findings on a scanned dataset and the plan made from it."""
-    found = [finding for number in range(len(scan.concepts)) for finding in _counts(scan, plan, number)]
+def advice(scan: Scan, plan: Plan, method: str = "") -> list[Finding]:
+    """Return the findings on a scanned dataset and the plan made from it.
+
+    ``method``: the name of the method that is to be trained; a full fine-tune needs other numbers of pictures.
+    """
+    full = method == "full"
+    found = [finding for number in range(len(scan.concepts)) for finding in _counts(scan, plan, number, full)]
+    found += [*(_full(scan) if full else []), *_concepts(scan)]
     found += [*empty_texts(scan, plan), *_triggers(scan, plan), *_unused_texts(scan, plan), *_masks(scan, plan)]
     return [*found, *_sizes(scan, plan), *_memory(plan), *_buckets(scan, plan)]
 
@@ -36,19 +43,46 @@ def cache_bytes(plan: Plan) -> int:
     return cells * 2 * 4 * 4 * (2 if 0 < plan.dataset.flip < 1 else 1)
 
 
-def _counts(scan: Scan, plan: Plan, number: int) -> list[Finding]:
+def _full(scan: Scan) -> list[Finding]:
+    """Return a finding where there are too few pictures for a full fine-tune."""
+    count = len(scan.instances)
+    if count >= FULL_PICTURES:
+        return []
+    text = (
+        f"A full fine-tune needs thousands of pictures, and there {'is' if count == 1 else 'are'} {pictures(count)}: "
+        "add more, or train a LoRA or DreamBooth, which need few."
+    )
+    files = paths(scan.pictures, scan.instances)
+    return [Finding("too_few_for_full", text, files, None, {"pictures": count, "low": FULL_PICTURES})]
+
+
+def _concepts(scan: Scan) -> list[Finding]:
+    """Return a finding where a run is to learn many concepts."""
+    count = len(scan.concepts)
+    if count < MANY_CONCEPTS:
+        return []
+    text = (
+        f"{count} concepts are learned in one run: the more there are, the harder it is to keep them apart, and the "
+        "more steps it takes. The saved file doesn't grow with their number. If they mix, train each alone."
+    )
+    return [Finding("many_concepts", text, (), None, {"concepts": count})]
+
+
+def _counts(scan: Scan, plan: Plan, number: int, full: bool) -> list[Finding]:
     concept = scan.concepts[number]
     own = paths(scan.pictures, (i for i in scan.instances if scan.pictures[i].concept == number))
     others = paths(scan.pictures, (i for i in scan.regularization if scan.pictures[i].concept == number))
     name, count = printable(concept.name), len(own)
-    low, high = INSTANCE_PICTURES[concept.kind]
+    low, high = FULL_PICTURES_PER_CONCEPT if full else INSTANCE_PICTURES[concept.kind]
     facts = {"pictures": count, "low": low, "high": high}
     found = []
-    if not low <= count <= high:
+    # Of a full fine-tune's one large set, how many pictures each concept in it has isn't known.
+    if count < low or (count > high and not full):
         kind, better = ("too_few_pictures", "more") if count < low else ("too_many_pictures", "fewer, better ones")
-        text = f"Concept {name!r} has {pictures(count)}; a {concept.kind} needs {low}–{high}: consider {better}."
+        what = "each concept of a full fine-tune" if full else f"a {concept.kind}"
+        text = f"Concept {name!r} has {pictures(count)}; {what} needs {low}–{high}: consider {better}."
         found.append(Finding(kind, text, own, number, facts))
-    if plan.train.prior_loss_weight == 0:
+    if plan.train.prior_loss_weight == 0 or (full and not others):
         return found
     least, most = (times * count for times in REGULARIZATION_PICTURES)
     per_picture = "–".join(map(str, REGULARIZATION_PICTURES))

@@ -46,9 +46,9 @@ def named(files: Sequence[Path], most: int = 3) -> str:
     return ", ".join(printable(path.name) for path in files[:most]) + (" …" if len(files) > most else "")
 
 
-def pictures(count: int) -> str:
+def pictures(count: int, name: str = "picture") -> str:
     """Write a number of pictures: '1 picture', '1,200 pictures'."""
-    return f"{count:,} picture{'' if count == 1 else 's'}"
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 def whose(scan: Scan, concept: int) -> str:

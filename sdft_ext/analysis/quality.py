@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..dataset.folder import Scan
-from .findings import Finding, named, paths, pictures
+from .findings import Finding, named, paths, pictures, whose
 from .thumbnails import Thumbnails
 
 BLURRED = 0.4
@@ -16,16 +16,27 @@ BLURRED = 0.4
 DARK, BRIGHT = 0.2, 0.8
 """In a very dark picture, 95 % of the pixels are darker than 0.2; in a very bright one, 95 % are brighter than 0.8."""
 
+REPEATED = 0.1
+"""Least share of a concept's regularization pictures that repeat others, to be reported."""
+
 
 def quality(scan: Scan, thumbnails: Thumbnails) -> list[Finding]:
-    """Return findings on blurred, very dark and very bright instance pictures."""
-    rows = [row for row, picture in enumerate(thumbnails.pictures) if not scan.pictures[picture].regularization]
+    """Return findings on blurred, very dark and very bright pictures: instance pictures, then regularization pictures,
+    whose faults the class takes on.
+    """
+    return [*_quality(scan, thumbnails, False), *_quality(scan, thumbnails, True)]
+
+
+def _quality(scan: Scan, thumbnails: Thumbnails, regularization: bool) -> list[Finding]:
+    kind_of = [scan.pictures[picture].regularization for picture in thumbnails.pictures]
+    rows = [row for row, kind in enumerate(kind_of) if kind == regularization]
     if not rows:
         return []
+    learns = "the class takes on the blur" if regularization else "the model learns the blur"
     sharpness = thumbnails.sharpness[rows]
     _, low, high = thumbnails.levels[:, rows]
     kinds = (
-        ("blurred", sharpness < BLURRED, "blurred", "use sharper ones, or the model learns the blur."),
+        ("blurred", sharpness < BLURRED, "blurred", f"use sharper ones, or {learns}."),
         ("very_dark", high < DARK, "very dark", "unless this is intended, brighten or replace {them}."),
         ("very_bright", low > BRIGHT, "very bright", "unless this is intended, darken or replace {them}."),
     )
@@ -34,8 +45,34 @@ def quality(scan: Scan, thumbnails: Thumbnails) -> list[Finding]:
         files = paths(scan.pictures, (thumbnails.pictures[rows[int(n)]] for n in np.flatnonzero(which)))
         if files:
             are, them = ("is", "it") if len(files) == 1 else ("are", "them")
-            text = f"{pictures(len(files))} {are} {adjective} ({named(files)}): {remedy.format(them=them)}"
-            found.append(Finding(kind, text, files))
+            what = pictures(len(files), "regularization picture" if regularization else "picture")
+            text = f"{what} {are} {adjective} ({named(files)}): {remedy.format(them=them)}"
+            found.append(Finding(f"regularization_{kind}" if regularization else kind, text, files))
+    return found
+
+
+def regularization_variety(scan: Scan, thumbnails: Thumbnails, copies: Collection[int]) -> list[Finding]:
+    """Return a finding for each concept whose regularization pictures repeat each other.
+
+    ``copies``: rows of the thumbnails that are copies of others, all but the first of each group.
+    """
+    found = []
+    for concept in range(len(scan.concepts)):
+        rows = [
+            row
+            for row, picture in enumerate(thumbnails.pictures)
+            if scan.pictures[picture].regularization and scan.pictures[picture].concept == concept
+        ]
+        repeated = [row for row in rows if row in copies]
+        if rows and len(repeated) >= REPEATED * len(rows):
+            files = paths(scan.pictures, (thumbnails.pictures[row] for row in repeated))
+            text = (
+                f"{len(repeated):,} of {len(rows):,} regularization pictures{whose(scan, concept)} repeat others "
+                f"({named(files)}), so the class is held by few pictures: remove these, and draw others with more "
+                "varied prompts."
+            )
+            facts = {"regularization": len(rows), "repeated": len(repeated)}
+            found.append(Finding("regularization_alike", text, files, concept, facts))
     return found
 
 

@@ -18,7 +18,7 @@ from .advice import advice
 from .duplicates import Group, duplicates
 from .findings import Finding, named, paths, pictures
 from .missing_captions import caption_findings
-from .quality import figures, histograms, quality
+from .quality import figures, histograms, quality, regularization_variety
 from .recurring import recurring_features
 from .summary import LISTED, Report, summarize
 from .thumbnails import Progress, Thumbnails, make_thumbnails
@@ -29,8 +29,11 @@ TAGS = 200
 """Number of most frequent tags in the data."""
 
 
-def inspect(scan: Scan, plan: Plan, folder: Path | None = None, progress: Progress | None = None) -> Report:
-    """Report on a dataset. ``folder``: where thumbnails are cached; without it they aren't.
+def inspect(
+    scan: Scan, plan: Plan, folder: Path | None = None, progress: Progress | None = None, method: str = ""
+) -> Report:
+    """Report on a dataset. ``folder``: where thumbnails are cached; without it they aren't. ``method``: the
+    name of the method that is to be trained.
 
     Duplicates that the user has accepted are not reported.
     """
@@ -42,12 +45,13 @@ def inspect(scan: Scan, plan: Plan, folder: Path | None = None, progress: Progre
     found = [
         *_unusable([*scan.problems, *thumbnails.problems]),
         *_copies(scan, thumbnails, groups),
-        *advice(scan, plan),
+        *advice(scan, plan, method),
         *caption_findings(scan),
         *quality(scan, thumbnails),
+        *regularization_variety(scan, thumbnails, copies),
         *recurring_features(scan, thumbnails, copies),
     ]
-    base = summarize(scan, plan)
+    base = summarize(scan, plan, method=method)
     problems = [{"file": str(p.path), "text": p.text, "skipped": p.skipped} for p in thumbnails.problems]
     data = {
         **base.data,

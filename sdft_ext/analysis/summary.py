@@ -26,8 +26,10 @@ class Report:
     data: dict[str, Any]
 
 
-def summarize(scan: Scan, plan: Plan, notes: Sequence[str] = ()) -> Report:
-    """Summarize a scanned dataset and the plan made from it. ``notes``: further sentences, such as the cache's."""
+def summarize(scan: Scan, plan: Plan, notes: Sequence[str] = (), method: str = "") -> Report:
+    """Summarize a scanned dataset and the plan made from it. ``notes``: further sentences, such as the cache's;
+    ``method``: the name of the method that is to be trained.
+    """
     data = {
         "pictures": len(scan.pictures),
         "held_out": sorted(plan.held_out),
@@ -39,7 +41,7 @@ def summarize(scan: Scan, plan: Plan, notes: Sequence[str] = ()) -> Report:
         "steps_per_epoch": plan.steps_per_epoch,
         "total_steps": plan.total_steps,
         "cache_bytes": cache_bytes(plan),
-        "advice": [finding.text for finding in advice(scan, plan)],
+        "advice": [finding.text for finding in advice(scan, plan, method)],
         "notes": list(notes),
         "problems": [{"file": str(p.path), "text": p.text, "skipped": p.skipped} for p in scan.problems],
     }

@@ -119,12 +119,13 @@ def _report(options: argparse.Namespace) -> int:
     found = scan(recipe.dataset)
     plan = Plan(found, recipe.dataset, recipe.train)
     if options.quick:
-        report = summarize(found, plan)
+        report = summarize(found, plan, method=recipe.method.name)
     else:
         from ..analysis.report import inspect
 
         progress = Progress()
-        report = inspect(found, plan, _thumbnails_folder(recipe), lambda *done: progress.show("Inspecting", *done))
+        folder, method = _thumbnails_folder(recipe), recipe.method.name
+        report = inspect(found, plan, folder, lambda *done: progress.show("Inspecting", *done), method)
         progress.end()
     print(json.dumps(report.data, indent=2) if options.json else report.text)
     return OK

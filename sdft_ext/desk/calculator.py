@@ -114,7 +114,7 @@ def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str], li
     plan = Plan(found, recipe.dataset, recipe.train, hold_out(found, recipe.watch.validation_share, recipe.train.seed))
     steps = schedules.length(recipe.train, plan.total_steps)
     saves, count = save_steps(recipe, plan.steps_per_epoch, steps)
-    summary = summarize(found, plan).data
+    summary = summarize(found, plan, method=recipe.method.name).data
     problems = _without_text(recipe, found, plan)
     warnings = [
         *length_advice(recipe, steps, plan.steps_per_epoch, count),

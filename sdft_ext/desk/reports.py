@@ -140,7 +140,7 @@ class Reports:
 
             scan = self._scans.get(recipe.dataset)
             plan = Plan(scan, recipe.dataset, recipe.train)
-            data = inspect(scan, plan, self._thumbnail_folder(recipe), progress).data
+            data = inspect(scan, plan, self._thumbnail_folder(recipe), progress, recipe.method.name).data
             job.check()
             report.fill(data, scan.pictures)
 

@@ -14,6 +14,9 @@ from .rules import FINDS_ITS_OWN_RATE, any_of, fields
 
 INSTANCE_PICTURES: dict[Kind, tuple[int, int]] = {"subject": (5, 20), "style": (50, 200)}
 """The least and the most instance pictures that the guide recommends."""
+FULL_PICTURES, FULL_PICTURES_PER_CONCEPT = 1000, (20, 50)
+"""For a full fine-tune: the least instance pictures in all (the guide: thousands), and the least and the most of each
+concept."""
 REGULARIZATION_PICTURES = (20, 100)
 """The least and the most regularization pictures for each instance picture that the guide recommends."""
 HIGHEST_FULL_RATE = 2e-5

@@ -102,7 +102,7 @@ def prepare_dataset(
     notes = [*dataset.notes, *advice(recipe), *length_advice(recipe, steps, plan.steps_per_epoch, saves)]
     notes += resolution_advice(recipe, model.family.native_resolution, model.family.full_size)
     notes += [] if folder is None else black_masks.notes(dataset.scan, recipe)
-    summary = summarize(dataset.scan, plan, list(dict.fromkeys(notes)))
+    summary = summarize(dataset.scan, plan, list(dict.fromkeys(notes)), recipe.method.name)
     disk = disk_use(recipe, model.family, saves, summary.data["cache_bytes"])
     summary = replace(summary, text=f"{summary.text}\n{disk.text(free_megabytes(Path(recipe.save.output)))}\n")
     if folder is not None:

@@ -8,16 +8,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, ImageFilter, ImageOps
 
+from sdft_ext.analysis.advice import advice
 from sdft_ext.analysis.report import inspect, left_over
 from sdft_ext.analysis.summary import Report, summarize
 from sdft_ext.cli.main import OK, USAGE, main
 from sdft_ext.dataset.folder import scan
 from sdft_ext.dataset.pictures import open_picture
 from sdft_ext.dataset.plan import Plan
-from sdft_ext.recipe import DatasetRecipe, TrainRecipe
+from sdft_ext.recipe import Concept, DatasetRecipe, TrainRecipe
 from tests.analysis.images import fill, image, recipe, save
 from tests.dataset.photographs import write_photographs
 
@@ -57,7 +59,8 @@ def parts_of_photographs(folder: Path, source: Path, count: int) -> list[Path]:
 
 def test_a_good_dataset_has_no_findings(tmp_path: Path) -> None:
     parts_of_photographs(tmp_path / "a", tmp_path / "source", 8)
-    fill(tmp_path / "b", 160, first=100)
+    for number, values in enumerate(np.random.default_rng(0).integers(0, 256, (160, 64, 64, 3), dtype=np.uint8)):
+        save(tmp_path / "b" / f"{number}.png", Image.fromarray(values))
     report = inspected(recipe(tmp_path / "a", tmp_path / "b", concept_class_word="thing"))
     assert report.data["findings"] == [] and report.data["duplicates"] == []
     assert report.data["figures"]["longer_side"] == {"least": 300, "middle": 300, "most": 300}
@@ -128,6 +131,44 @@ def test_advice_on_counts_and_sizes_is_among_the_findings(tmp_path: Path) -> Non
     )
     assert names(kinds["enlarged"][0]) == ["tiny.png"]
     assert set(report.data["advice"]) <= {f["text"] for f in report.data["findings"]}
+
+
+def test_a_full_fine_tune_needs_thousands_of_pictures_and_twenty_of_each_concept(tmp_path: Path) -> None:
+    captioned(tmp_path / "few", 6)
+    captioned(tmp_path / "many", 60)
+    settings = recipe("", concepts=[Concept(instance=str(tmp_path / name), name=name) for name in ("few", "many")])
+    found = scan(settings)
+    plan = Plan(found, settings, TrainRecipe())
+    kinds = {(finding.kind, finding.concept): finding for finding in advice(found, plan, "full")}
+    assert set(kinds) == {("too_few_pictures", 0), ("too_few_for_full", None)}, "a full fine-tune holds no class"
+    assert kinds["too_few_for_full", None].facts == {"pictures": 66, "low": 1000}
+    assert "needs 20–50" in kinds["too_few_pictures", 0].text
+    assert ("too_many_pictures", 1) in {(finding.kind, finding.concept) for finding in advice(found, plan, "lora")}
+
+
+def test_three_concepts_are_harder_than_one(tmp_path: Path) -> None:
+    concepts = [Concept(instance=str(tmp_path / name), name=name) for name in "abc"]
+    for number, name in enumerate("abc"):
+        captioned(tmp_path / name, 5, 10 * number)
+    report = inspected(recipe("", concepts=concepts))
+    (finding,) = by_kind(report)["many_concepts"]
+    assert finding["facts"] == {"concepts": 3} and "doesn't grow" in finding["text"]
+    assert "many_concepts" not in by_kind(inspected(recipe("", concepts=concepts[:2])))
+
+
+def test_regularization_pictures_are_judged_too(tmp_path: Path) -> None:
+    captioned(tmp_path / "i", 5)
+    paths = parts_of_photographs(tmp_path / "r", tmp_path / "source", 10)
+    shutil.copyfile(paths[3], tmp_path / "r" / "again.png")
+    with Image.open(paths[0]) as picture:
+        picture.filter(ImageFilter.GaussianBlur(4)).save(paths[0])
+    kinds = by_kind(inspected(recipe(tmp_path / "i", tmp_path / "r", concept_class_word="thing")))
+    blurred = kinds["regularization_blurred"][0]
+    assert names(blurred) == ["0.png"] and "the class takes on the blur" in blurred["text"]
+    assert "regularization_alike" not in kinds, "one of eleven"
+    shutil.copyfile(paths[4], tmp_path / "r" / "once more.png")
+    kinds = by_kind(inspected(recipe(tmp_path / "i", tmp_path / "r", concept_class_word="thing")))
+    assert kinds["regularization_alike"][0]["facts"] == {"regularization": 12, "repeated": 2}
 
 
 def test_files_that_can_not_be_used(tmp_path: Path) -> None:

@@ -4,7 +4,10 @@
 /** @import { DatasetReport, Finding } from "./types.d.ts" */
 
 /** Kinds of findings whose pictures can each be removed. */
-export const REMOVABLE = new Set(["unusable", "blurred", "very_dark", "very_bright", "too_many_pictures", "texts_without_pictures"]);
+export const REMOVABLE = new Set([
+  ...["unusable", "blurred", "very_dark", "very_bright", "too_many_pictures", "texts_without_pictures"],
+  ...["regularization_blurred", "regularization_very_dark", "regularization_very_bright", "regularization_alike"],
+]);
 /** Kinds of findings whose files are of no use at all. */
 export const USELESS = new Set(["unusable", "texts_without_pictures"]);
 /** Kinds of findings that are resolved by editing captions. */
