@@ -329,3 +329,30 @@ def test_after_a_nan_the_message_leads_to_resuming_with_a_lower_rate(open_page, 
     assert rates[False] == pytest.approx(0.000123, rel=0.01) and rates[True] > 0.0002  # the schedule falls a little
     assert any("learning_rate is 0.000123 instead of" in str(line.get("text")) for line in logged)
     assert recipe_file.read(folder / "recipe.yaml").train.learning_rate == 0.000123
+
+
+def test_stop_is_quick_and_the_grid_is_drawn_when_it_is_asked_for(open_page):
+    page = open_page()
+    short_example(page, "quick", **{**LONG, "watch__every": "2", "watch__sampler_steps": "100"})
+    start(page)
+    beyond(page, 1)
+    page.click(".sdft-monitor [data-action=stop]")
+    page.get_by_text("Then the device is free; Resume continues from there.").wait_for()
+    state(page, "stopped", 20_000)
+    grid = page.locator(".sdft-monitor details", has_text="Grid of saves")
+    assert grid.is_hidden()
+    draw = page.locator(".sdft-monitor [data-action=grid]")
+    draw.click()
+    state(page, "drawing")
+    page.locator(".sdft-monitor .sdft-notice").get_by_text("The grid of saves is being drawn.").wait_for()
+    buttons = page.locator(".sdft-monitor [aria-label=Progress] button[data-action]")
+    assert buttons.all_inner_texts() == ["Skip the grid"]
+    page.get_by_role("button", name="Skip the grid").click()
+    state(page, "stopped")
+    page.locator(".sdft-monitor .sdft-notice").get_by_text("resume goes on from there").wait_for()
+    draw.click()
+    state(page, "drawing")
+    state(page, "stopped")
+    grid.locator("summary").click()
+    page.wait_for_function("() => document.querySelector('.sdft-grid-picture').naturalWidth > 200")
+    assert draw.count() == 0

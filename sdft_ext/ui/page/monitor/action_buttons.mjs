@@ -48,7 +48,7 @@ export class ActionButtons {
       saves: detail?.saves.length ?? 0,
       grid: detail !== null && !detail.grid && hasPrompts(detail.recipe.watch),
     });
-    const names = [run, ...actions.map(({ name }) => name)].join(" ");
+    const names = [run, ...actions.map(({ name, label }) => `${name} ${label}`)].join(" ");
     if (this.#shown === names) return;
     this.#shown = names;
     fill(

@@ -28,7 +28,7 @@ import { active, resumable } from "../shared/run_widgets.mjs";
  */
 export function runActions(status, facts) {
   // No step comes any more: only the grid can be left out.
-  if (status.state === "drawing") return [{ name: "stop", label: "Skip the grid", done: "The run ends without its grid, which can be drawn later." }];
+  if (status.state === "drawing") return [{ name: "stop", label: "Skip the grid", done: "The grid isn't drawn. It can be drawn later." }];
   if (status.state === "waiting") return [{ name: "stop", label: "Remove" }];
   return active(status) ? runningActions(status, facts) : endedActions(status, facts);
 }
