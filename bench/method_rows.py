@@ -102,6 +102,7 @@ def default_recipe(row: Row, seed: int = 1) -> Recipe:
         "dataset.concepts.0.trigger": row.taught.trigger,
         "watch.concept_prompts": [],
         "watch.bleeding_prompts": [],
+        "watch.propose_prompts": False,
         "save.every": EVERY if row.compared else 0,
         "save.keep_last": 0,
         "train.seed": seed,

@@ -148,6 +148,8 @@ class Case:
                 "dataset.concepts.0.class_word=shape",
                 "train.length=2",
                 "watch.sampler_steps=1",
+                "watch.pictures=1",
+                "watch.propose_prompts=false",
                 "watch.tensorboard=false",
                 *((DRAWN, "save.state_every=1") if self.family == "toy" else ()),
                 *self.settings,

@@ -23,7 +23,8 @@ def first_step_seconds(folder: Path, number: int) -> float:
     command = [
         *(sys.executable, "-m", "sdft_ext", "train", str(ROOT / "assets/example/subject.yaml")),
         *("train.length=1", "train.length_unit=steps", f"save.output={folder}", f"save.name=start-{number}"),
-        *("watch.concept_prompts=[]", "watch.bleeding_prompts=[]", "watch.tensorboard=false"),
+        *("watch.concept_prompts=[]", "watch.bleeding_prompts=[]"),
+        *("watch.propose_prompts=false", "watch.tensorboard=false"),
     ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     for entry in log.read(folder / f"start-{number}"):

@@ -168,7 +168,7 @@ def _read_folder(listing: Listing, concept: int, regularization: bool, recipe: D
             text = f"{name} has several frames, of which the first is trained: save the one you want as PNG."
             problems.append(Problem(file.path, text, False))
         stat = file.entry.stat()
-        caption = _caption(file, recipe, problems)
+        caption = read_caption(file, recipe, problems)
         found.append(
             Picture(
                 path=file.path,
@@ -188,7 +188,7 @@ def _read_folder(listing: Listing, concept: int, regularization: bool, recipe: D
     return found
 
 
-def _caption(file: ListedPicture, recipe: DatasetRecipe, problems: list[Problem]) -> str:
+def read_caption(file: ListedPicture, recipe: DatasetRecipe, problems: list[Problem]) -> str:
     """Return the caption from the text file, else from a folder such as ``10_words``, else from the file's name, as
     ``dataset.captions`` says.
     """

@@ -16,7 +16,6 @@ from typing import Any
 from ..formats.family import Family
 from ..method import METHODS
 from ..model.copies import parameters
-from ..model.sample import drawn_at_once
 from ..model.skeleton import model_numbers, skeleton
 from ..model.vae import encoded_at_once
 from ..recipe import Recipe
@@ -155,8 +154,9 @@ class _Count:
     def _drawn(self) -> float:
         watch = self.recipe.watch
         side = watch.size or self.recipe.dataset.resolution
-        at_once = min(len(watch.concept_prompts) + len(watch.bleeding_prompts), drawn_at_once(side))
-        return self._pictures("decode", cells(side) * at_once) if at_once else 0.0
+        drawn = watch.propose_prompts or watch.concept_prompts or watch.bleeding_prompts
+        # Where memory is short, control pictures are drawn one by one.
+        return self._pictures("decode", cells(side)) if drawn else 0.0
 
     def _pictures(self, what: str, size: float) -> float:
         """Count the VAE's intermediate results on pictures of ``size`` cells in all."""

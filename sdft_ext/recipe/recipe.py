@@ -99,6 +99,20 @@ class WatchRecipe:
         help="Without the trigger: these must stay as they are, or the concept bleeds.",
         folded=False,
     )
+    propose_prompts: bool = setting(
+        True,
+        label="Propose prompts",
+        help="Where a list of prompts is empty, the run takes captions of the pictures: with the trigger, and the same "
+        "without it.",
+    )
+    pictures: int = setting(
+        8,
+        label="Pictures of each set",
+        help="At least so many control pictures with the trigger, and as many without it: each prompt is drawn with "
+        "several seeds. One picture can be luck; eight show a trend.",
+        low=1,
+        high=1000,
+    )
     seed: int = setting(
         1000,
         label="Control seed",

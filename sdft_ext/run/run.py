@@ -15,6 +15,7 @@ from torch.profiler import record_function
 from ..control import RunControl
 from ..host.base import Host
 from ..host.standalone import StandaloneHost
+from ..judge.prompts import propose
 from ..recipe import Recipe
 from ..recipe import file as recipe_file
 from ..recipe.rules import check_texts
@@ -61,6 +62,7 @@ def train(
     recipe_file.validate(recipe)
     check_texts(recipe)
     folder = new_folder(Path(recipe.save.output).expanduser(), recipe.save.name) if folder is None else folder
+    recipe = propose(recipe)
     recipe_file.write(folder / "recipe.yaml", recipe)
     with run_lock(folder), memory_released():
         return Run(folder, recipe, control, host, quiet, processes).go()

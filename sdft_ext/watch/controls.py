@@ -23,17 +23,27 @@ LABEL_LINES, PROMPT_LINES = 4, 6
 
 
 class Controls:
-    """The control pictures of a run, in ``controls/SET/PROMPT/step-000000.png``."""
+    """The control pictures of a run, in ``controls/SET/NUMBER/step-000000.png``."""
 
     def __init__(self, folder: Path, recipe: WatchRecipe) -> None:
         self.folder = folder / "controls"
-        prompts = {"concept": recipe.concept_prompts, "bleeding": recipe.bleeding_prompts}
-        self.entries = [(name, i, prompt) for name in SETS for i, prompt in enumerate(prompts[name])]
+        sets = {"concept": recipe.concept_prompts, "bleeding": recipe.bleeding_prompts}
+        turns = {name: -(-recipe.pictures // len(prompts)) for name, prompts in sets.items() if prompts}
+        self.entries = [
+            (name, turn * len(sets[name]) + i, prompt)
+            for turn in range(max(turns.values(), default=0))
+            for name in SETS
+            if turn < turns.get(name, 0)
+            for i, prompt in enumerate(sets[name])
+        ]
+        """(set, number in it, prompt): each prompt once, then each once more with another seed, and so on."""
         self.seeds = [recipe.seed + number for number in range(len(self.entries))]
+        self.different = sum(map(len, sets.values()))
+        """How many of the entries have a prompt that none before them has in its set."""
 
     @property
     def prompts(self) -> list[str]:
-        """The prompts of both sets."""
+        """The prompt of each entry."""
         return [prompt for _, _, prompt in self.entries]
 
     def draw(self, step: int, draw: Draw) -> list[Path]:
@@ -58,7 +68,7 @@ class Controls:
         return list(json_file.read_or(self.folder / "index.json", {}).get("steps", []))
 
     def path(self, name: str, number: int, step: int) -> Path:
-        """Give the file of prompt ``number`` (0-based) of a set, at a step."""
+        """Give the file of picture ``number`` (0-based) of a set, at a step."""
         return self.folder / name / f"{number:02d}" / f"step-{step:06d}.png"
 
 

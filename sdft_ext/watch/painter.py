@@ -85,7 +85,8 @@ class Painter:
 
         A save is read in one turn, and drawn in others. Raises DrawingError.
         """
-        listed, prompts, seeds = saves.all(), controls.prompts, controls.seeds
+        listed = saves.all()
+        prompts, seeds = controls.prompts[: controls.different], controls.seeds[: controls.different]
         if not listed or not prompts:
             return
 

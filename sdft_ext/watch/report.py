@@ -67,6 +67,7 @@ def _markdown(folder: Path, recipe: Recipe, data: dict[str, Any]) -> str:
         size="".join(f", {size}" for size in recipe.method.sizes),
         base=Path(recipe.model.base).name,
         figures=_figures(data),
+        controls=list({(one["set"], one["prompt"]): one for one in reversed(data["controls"])}.values())[::-1],
         grid=(folder / "controls" / "grid.png").exists(),
         remarks=[*data.get("notes", []), *data["warnings"]],
         listed=LISTED,

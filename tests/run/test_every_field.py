@@ -151,6 +151,8 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "watch.every": ("1", PROMPT),
     "watch.concept_prompts": ('["a sks cat on grass"]', PROMPT),
     "watch.bleeding_prompts": ('["a dog"]',),
+    "watch.propose_prompts": ("true",),
+    "watch.pictures": ("3", PROMPT),
     "watch.seed": ("5", PROMPT),
     "watch.sampler_steps": ("2", PROMPT),
     "watch.guidance": ("3", PROMPT),

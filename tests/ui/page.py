@@ -9,6 +9,7 @@ EXAMPLE = {
     "train.batch_size": "2",
     "save.every": "3",
     "watch.sampler_steps": "2",
+    "watch.pictures": "1",
     "dataset.concepts.0.regularization": "",
 }
 """The example in a few seconds."""

@@ -1,4 +1,4 @@
-// Control pictures by step: each prompt's picture at a chosen step, next to the one at step 0.
+// Control pictures by step: each prompt's pictures at a chosen step, next to those at step 0 with the same seeds.
 
 import { part } from "../shared/api.mjs";
 import { el, fill } from "../shared/dom.mjs";
@@ -26,8 +26,10 @@ export class ControlHistory {
   #controls = { steps: [], prompts: [] };
   /** Whether the slider goes along with the newest step. */
   #follows = true;
-  /** The pictures that follow the slider. @type {{ prompt: ControlPrompt, image: HTMLImageElement, caption: HTMLElement, node: HTMLElement }[]} */
+  /** The pictures that follow the slider. @type {{ prompt: ControlPrompt, image: HTMLImageElement }[]} */
   #images = [];
+  /** The place of such pictures, and what names their step. @type {{ node: HTMLElement, caption: HTMLElement }[]} */
+  #places = [];
 
   /** @param {App} app */
   constructor(app) {
@@ -64,6 +66,7 @@ export class ControlHistory {
 
   #build() {
     this.#images = [];
+    this.#places = [];
     fill(
       this.#rows,
       SETS.map(([set, title, help]) => {
@@ -72,28 +75,31 @@ export class ControlHistory {
         const rows = el(
           "div.control-rows",
           {},
-          prompts.map((prompt) => this.#row(prompt)),
+          byPrompt(prompts).map((same) => this.#row(same)),
         );
         return el("div.control-set", { data: { set } }, el("h3.subtitle", {}, title), el("p.help", {}, help), rows);
       }),
     );
   }
 
-  /** @param {ControlPrompt} prompt */
-  #row(prompt) {
+  /** @param {ControlPrompt[]} prompts the same prompt with different seeds */
+  #row(prompts) {
     const [first] = this.#controls.steps;
-    const image = this.#picture(prompt, this.#controls.steps.at(-1) ?? first);
+    const now = this.#controls.steps.at(-1) ?? first;
+    const images = prompts.map((prompt) => ({ prompt, image: this.#picture(prompt, now) }));
     const caption = el("span.quiet", {}, "");
-    const node = el("div.of-step", { data: { role: "now" } }, image, caption);
-    this.#images.push({ prompt, image, caption, node });
+    this.#images.push(...images);
+    const node = el("div.of-step", { data: { role: "now" } }, strip(images.map(({ image }) => image)), caption);
+    this.#places.push({ node, caption });
+    const before = prompts.map((prompt) => this.#picture(prompt, first));
     return el(
       "figure.control-row",
       {},
-      el("figcaption.prompt", { title: `Seed ${prompt.seed}` }, promptText(prompt)),
+      el("figcaption.prompt", {}, promptText(prompts[0])),
       el(
         "div.pair",
         {},
-        el("div.of-step", {}, this.#picture(prompt, first), el("span.quiet", {}, `Step ${first}`)),
+        el("div.of-step", {}, strip(before), el("span.quiet", {}, `Step ${first}`)),
         node,
       ),
     );
@@ -104,7 +110,12 @@ export class ControlHistory {
    * @param {number} step
    */
   #picture(prompt, step) {
-    const image = el("img.control", { src: this.#address(prompt, step), alt: `${promptText(prompt)}, step ${step}`, loading: "lazy" });
+    const image = el("img.control", {
+      src: this.#address(prompt, step),
+      alt: described(prompt, step),
+      title: `Seed ${prompt.seed}`,
+      loading: "lazy",
+    });
     image.addEventListener("load", () => image.classList.toggle("sdft-pixels", image.naturalWidth <= SMALL));
     return image;
   }
@@ -122,15 +133,40 @@ export class ControlHistory {
     this.#label.textContent = step === undefined ? "" : `Step ${step}`;
     this.#slider.setAttribute("aria-valuetext", this.#label.textContent);
     if (step === undefined) return;
-    for (const { prompt, image, caption, node } of this.#images) {
-      // The first step's picture is there already.
-      node.hidden = step === this.#controls.steps[0];
+    for (const { prompt, image } of this.#images) {
       const url = this.#address(prompt, step);
       if (image.src !== url) image.src = url;
-      image.alt = `${promptText(prompt)}, step ${step}`;
+      image.alt = described(prompt, step);
+    }
+    for (const { node, caption } of this.#places) {
+      // The first step's pictures are there already.
+      node.hidden = step === this.#controls.steps[0];
       caption.textContent = `Step ${step}`;
     }
   }
+}
+
+/**
+ * Groups pictures of one prompt with different seeds, in the prompts' order.
+ * @param {ControlPrompt[]} prompts
+ */
+export function byPrompt(prompts) {
+  /** @type {Map<string, ControlPrompt[]>} */
+  const groups = new Map();
+  for (const one of prompts) groups.set(one.prompt, [...(groups.get(one.prompt) ?? []), one]);
+  return [...groups.values()];
+}
+
+/** Lays pictures out in a square, as far as their number allows. @param {HTMLElement[]} images */
+function strip(images) {
+  const node = el("div.strip", {}, images);
+  node.style.gridTemplateColumns = `repeat(${Math.ceil(Math.sqrt(images.length))}, 1fr)`;
+  return node;
+}
+
+/** @param {ControlPrompt} prompt @param {number} step */
+function described(prompt, step) {
+  return `${promptText(prompt)}, seed ${prompt.seed}, step ${step}`;
 }
 
 /** @param {ControlPrompt} prompt */

@@ -1,0 +1,115 @@
+"""What the base model's own UNet sees in pictures: a row of numbers for each, alike for pictures that show alike.
+
+Activations of a diffusion model at little noise say what a picture shows and where (Tang et al. 2023, "Emergent
+correspondence from image diffusion"). Of a block's output, each channel's mean, spread and strongest part are kept, so
+that pictures of any size give rows of one length. Nothing is downloaded, and nothing is trained in the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from ..model.base import Flags, Model, predict
+from ..model.text import encode
+from ..model.vae import encode_pictures
+from ..randomness import generator
+
+Rows: TypeAlias = NDArray[np.float32]
+"""[pictures, numbers]."""
+STEP = 64
+"""Sides of pictures are cut to multiples of this many pixels: the UNet halves the latents up to three times."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Where features are taken: the output of an up block of the UNet, at timesteps of little noise."""
+
+    up_block: int
+    timesteps: tuple[int, ...]
+    draws: int
+    """Draws of noise at each timestep, whose features are averaged."""
+    strongest: float
+    """Share of a block's places whose mean is a channel's strongest part."""
+
+
+LAYERS = Layers(1, (20, 60, 120), 2, 0.05)
+"""Chosen on the tuning concepts of ``bench judge``."""
+
+
+@torch.no_grad()
+def features(model: Model, pictures: Sequence[Image.Image], layers: Layers = LAYERS) -> Rows:
+    """Describe RGB pictures by the model as it is, which must be the untrained base: [pictures, numbers].
+
+    Pictures may differ in size; their right and lower edges are cut to multiples of ``STEP`` pixels. Raises ModelError
+    where the VAE overflows.
+    """
+    with evaluating(model), _outputs(model.unet.up_blocks[layers.up_block]) as outputs:
+        return np.stack([_row(model, _pixels(picture), layers, outputs) for picture in pictures])
+
+
+@contextmanager
+def evaluating(model: Model) -> Iterator[None]:
+    """Put the model's modules into evaluation mode; their flags are restored at the end."""
+    flags = Flags(model.modules)
+    for module in model.modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        flags.restore()
+
+
+@contextmanager
+def _outputs(block: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect a block's outputs [B, C, h, w] as they are computed."""
+    found: list[Tensor] = []
+
+    def keep(_: nn.Module, __: Any, output: Any) -> None:
+        found.append((output[0] if isinstance(output, tuple) else output).float())
+
+    handle = block.register_forward_hook(keep)
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+def _pixels(picture: Image.Image) -> Tensor:
+    """Return a picture as [1, 3, H, W] from -1 to 1; the smallest side is ``STEP``."""
+    values = torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32))
+    height, width = (max(side // STEP * STEP, min(side, STEP)) for side in values.shape[:2])
+    return values[:height, :width].permute(2, 0, 1)[None] / 127.5 - 1
+
+
+def _row(model: Model, pixels: Tensor, layers: Layers, outputs: list[Tensor]) -> Rows:
+    """Describe one picture: the statistics of each timestep, averaged over the draws of noise."""
+    latents = encode_pictures(model, pixels)[0]
+    height, width = pixels.shape[2:]
+    empty = encode(model, [""]).to(model.device, model.dtype).rows([0] * layers.draws)
+    time_ids = torch.tensor([[height, width, 0, 0, height, width]], device=model.device).expand(layers.draws, -1)
+    found = []
+    for timestep in layers.timesteps:
+        shape = (layers.draws, *latents.shape[1:])
+        noise = torch.randn(shape, generator=generator(0, "judge", timestep)).to(latents.device)
+        kept = float(model.alphas_cumprod[timestep])
+        noisy = kept**0.5 * latents + (1 - kept) ** 0.5 * noise
+        times = torch.full((layers.draws,), timestep, device=model.device)
+        predict(model, noisy.to(model.dtype), times, empty, time_ids)
+        found.append(_statistics(outputs.pop(), layers.strongest).mean(0))
+    return torch.cat(found).cpu().numpy()
+
+
+def _statistics(output: Tensor, strongest: float) -> Tensor:
+    """Return each channel's mean, standard deviation and strongest part over the places of [B, C, h, w]: [B, 3 C]."""
+    places = output.flatten(2)
+    top = places.topk(max(round(places.shape[2] * strongest), 1), dim=2).values
+    return torch.cat([places.mean(2), places.std(2), top.mean(2)], dim=1)

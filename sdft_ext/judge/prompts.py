@@ -1,0 +1,111 @@
+"""Prompts by which a concept is judged: with its trigger, and the same without it.
+
+The guide: "one set of control pictures should approach the concept, the other must stay unchanged".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from ..dataset.captions import base_caption
+from ..dataset.folder import read_caption
+from ..dataset.links import readable
+from ..dataset.listing import list_pictures
+from ..recipe import Concept, DatasetRecipe, Recipe
+
+PROMPTS = 4
+"""Prompts of each of the two sets."""
+CAPTIONS = 64
+"""As many captions of a concept are read to choose prompts from, evenly spread over the folder."""
+T = TypeVar("T")
+_SPACES = re.compile(r"\s+")
+_PLACES = ("", "on a beach", "in a garden", "in front of a white wall")
+_MOTIFS = ("a house", "a cat", "a tree", "a portrait of a woman")
+
+
+def without_trigger(prompt: str, concept: Concept) -> str:
+    """Take the trigger out of a prompt: the class word stands in its place, where it has one.
+
+    >>> without_trigger("a sks dog on a beach", Concept(trigger="sks", class_word="dog"))
+    'a dog on a beach'
+    >>> without_trigger("sks, red tie", Concept(trigger="sks", class_word="dog"))
+    'dog, red tie'
+    """
+    if not concept.trigger:
+        return prompt
+    phrase = rf"\b{re.escape(concept.trigger)}\b"
+    if concept.class_word:
+        following = rf"{phrase}(?:\s+{re.escape(concept.class_word)}\b)?"
+        prompt = re.sub(following, lambda _: concept.class_word, prompt, flags=re.IGNORECASE)
+    else:
+        prompt = re.sub(phrase, "", prompt, flags=re.IGNORECASE)
+    return _SPACES.sub(" ", prompt).replace(" ,", ",").strip(" ,")
+
+
+def spread(values: Sequence[T], count: int) -> list[T]:
+    """Choose at most ``count`` different values, evenly spread over their order."""
+    different = list(dict.fromkeys(values))
+    if len(different) <= count:
+        return different
+    return [different[round(i * (len(different) - 1) / max(count - 1, 1))] for i in range(count)]
+
+
+def concept_prompts(concept: Concept, captions: Sequence[str]) -> list[str]:
+    """Propose prompts with the trigger: captions of the instance pictures that have it, or else the trigger in some
+    places; empty where there is no trigger to call the concept by.
+    """
+    if not concept.trigger:
+        return []
+    named = [one for one in captions if re.search(rf"\b{re.escape(concept.trigger)}\b", one, re.IGNORECASE)]
+    found = spread(named, PROMPTS)
+    if concept.kind == "style":
+        others = [f"{motif} {_as_style(concept.trigger)}" for motif in _MOTIFS]
+    else:
+        phrase = f"a {concept.trigger} {concept.class_word}".strip()
+        others = [f"{phrase} {place}".strip() for place in _PLACES]
+    return [*found, *(one for one in others if one not in found)][:PROMPTS]
+
+
+def _as_style(trigger: str) -> str:
+    return trigger if trigger.startswith(("in ", "by ")) else f"in {trigger} style"
+
+
+def bleeding_prompts(concept: Concept, prompts: Sequence[str]) -> list[str]:
+    """Propose prompts without the trigger, in which nothing may change: those of the concept without it, and no words
+    at all.
+    """
+    found = [without_trigger(prompt, concept) for prompt in prompts]
+    return list(dict.fromkeys([*spread(found, PROMPTS - 1), ""]))
+
+
+def captions(concept: Concept, recipe: DatasetRecipe) -> list[str]:
+    """Read some captions of a concept's instance pictures, as they are trained on; none where the folder can't be read:
+    preparing the dataset says why.
+    """
+    folder = Path(concept.instance).expanduser()
+    if not concept.instance or not folder.is_dir():
+        return []
+    listed = list_pictures(folder, readable(recipe)).pictures
+    texts = [read_caption(one, recipe, []) for one in spread(listed, CAPTIONS)]
+    return [base_caption(concept, text, False, recipe) for text in texts]
+
+
+def propose(recipe: Recipe) -> Recipe:
+    """Return the recipe with prompts for its control pictures, where it has none of a set and
+    ``watch.propose_prompts`` is on: captions of each concept's pictures, and the same without the trigger.
+    """
+    watch, concepts = recipe.watch, recipe.dataset.concepts
+    if not watch.propose_prompts or (watch.concept_prompts and watch.bleeding_prompts):
+        return recipe
+    of_each = max(PROMPTS // max(len(concepts), 1), 1)
+    called = [(one, spread(concept_prompts(one, captions(one, recipe.dataset)), of_each)) for one in concepts]
+    with_it = watch.concept_prompts or [prompt for _, prompts in called for prompt in prompts]
+    without = watch.bleeding_prompts or [text for one, prompts in called for text in bleeding_prompts(one, prompts)]
+    if not with_it:
+        return recipe
+    without = list(dict.fromkeys(without))
+    return replace(recipe, watch=replace(watch, concept_prompts=with_it, bleeding_prompts=without))

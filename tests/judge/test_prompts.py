@@ -1,0 +1,104 @@
+"""Prompts that are proposed: captions of the pictures, and the same without the trigger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sdft_ext.judge.prompts import PROMPTS, propose, without_trigger
+from sdft_ext.recipe import Concept, Recipe, WatchRecipe
+from sdft_ext.recipe import file as recipe_file
+from sdft_ext.run import train
+from sdft_ext.storage import json_file
+from tests.run import tiny
+
+
+@pytest.mark.parametrize(
+    ("trigger", "class_word", "prompt", "wanted"),
+    [
+        ("sks", "dog", "a sks dog on a beach", "a dog on a beach"),
+        ("sks", "dog", "photo of SKS dog, red tie", "photo of dog, red tie"),
+        ("sks", "dog", "sks, red tie", "dog, red tie"),
+        ("sks", "dog", "a sks in a car with a dog", "a dog in a car with a dog"),
+        ("sks", "dog", "risks and dogs", "risks and dogs"),
+        ("in twotone style", "", "a red circle in twotone style", "a red circle"),
+        ("ohwx", "", "ohwx, a house, trees", "a house, trees"),
+        ("", "dog", "a dog", "a dog"),
+        ("s+k", "dog", "a s+k dog", "a dog"),
+    ],
+)
+def test_the_class_word_stands_in_the_triggers_place(trigger: str, class_word: str, prompt: str, wanted: str) -> None:
+    assert without_trigger(prompt, Concept(trigger=trigger, class_word=class_word)) == wanted
+
+
+def folder(place: Path, captions: list[str | None]) -> str:
+    place.mkdir()
+    for number, caption in enumerate(captions):
+        Image.new("RGB", (64, 64), (number, 0, 0)).save(place / f"{number:02}.png")
+        if caption is not None:
+            (place / f"{number:02}.txt").write_text(caption, encoding="utf-8")
+    return str(place)
+
+
+def proposed(*concepts: Concept, **watch: object) -> WatchRecipe:
+    recipe = Recipe()
+    recipe.dataset.concepts = list(concepts)
+    recipe.watch = WatchRecipe(**watch)  # type: ignore[arg-type]
+    return propose(recipe).watch
+
+
+def test_they_are_captions_with_the_trigger_spread_over_the_folder(tmp_path: Path) -> None:
+    places = [f"a sks dog at place {number}" for number in range(10)]
+    found = proposed(Concept(trigger="sks", class_word="dog", instance=folder(tmp_path / "dogs", places)))
+    assert found.concept_prompts == [places[number] for number in (0, 3, 6, 9)]
+    assert found.bleeding_prompts == ["a dog at place 0", "a dog at place 6", "a dog at place 9", ""]
+
+
+def test_without_captions_the_trigger_is_put_into_some_places(tmp_path: Path) -> None:
+    none: list[str | None] = [None] * 3
+    dogs = folder(tmp_path / "dogs", none)
+    found = proposed(Concept(trigger="sks", class_word="dog", instance=dogs))
+    assert len(found.concept_prompts) == PROMPTS and all("sks dog" in prompt for prompt in found.concept_prompts)
+    assert found.bleeding_prompts[-1] == "" and not any("sks" in prompt for prompt in found.bleeding_prompts)
+    style = proposed(Concept(kind="style", trigger="in ink style", instance=dogs))
+    assert all(prompt.endswith("in ink style") for prompt in style.concept_prompts)
+    assert not any("ink" in prompt for prompt in style.bleeding_prompts)
+
+
+def test_each_of_several_concepts_has_prompts(tmp_path: Path) -> None:
+    dogs, cats = folder(tmp_path / "dogs", ["a sks dog"] * 2), folder(tmp_path / "cats", ["a zwx cat", "zwx cat, sofa"])
+    found = proposed(
+        Concept(trigger="sks", class_word="dog", instance=dogs), Concept(trigger="zwx", class_word="cat", instance=cats)
+    )
+    for trigger in ("sks", "zwx"):
+        assert any(trigger in prompt for prompt in found.concept_prompts)
+        assert not any(trigger in prompt for prompt in found.bleeding_prompts)
+
+
+def test_the_users_own_prompts_stay_and_nothing_is_proposed_where_that_is_off(tmp_path: Path) -> None:
+    dogs = Concept(trigger="sks", class_word="dog", instance=folder(tmp_path / "dogs", ["a sks dog"]))
+    assert proposed(dogs, concept_prompts=["mine"]).concept_prompts == ["mine"]
+    assert proposed(dogs, concept_prompts=["mine"]).bleeding_prompts
+    assert proposed(dogs, propose_prompts=False) == WatchRecipe(propose_prompts=False)
+    assert proposed(Concept(instance=dogs.instance)) == WatchRecipe()
+    assert proposed(Concept(trigger="sks", instance=str(tmp_path / "nowhere"))).concept_prompts
+
+
+def test_a_run_without_prompts_draws_eight_pictures_of_each_set_and_says_which(data: Path, tmp_path: Path) -> None:
+    settings = ("train.length=1", "save.every=0", "watch.propose_prompts=true", "watch.pictures=8", "watch.every=0")
+    recipe = tiny.recipe(data, tmp_path, *settings)
+    result = train(recipe, folder=tmp_path / "run", quiet=True)
+    assert result.outcome == "finished", result.message
+    watch = recipe_file.read(tmp_path / "run" / "recipe.yaml").watch
+    assert watch.concept_prompts and watch.bleeding_prompts
+    drawn = json_file.read(tmp_path / "run" / "controls" / "index.json")["prompts"]
+    for name, prompts in (("concept", watch.concept_prompts), ("bleeding", watch.bleeding_prompts)):
+        entries = [one for one in drawn if one["set"] == name]
+        assert len(entries) >= 8 and {one["prompt"] for one in entries} == set(prompts)
+        assert all(
+            (tmp_path / "run" / "controls" / name / f"{one['number']:02}" / "step-000001.png").exists()
+            for one in entries
+        )
+    assert len({one["seed"] for one in drawn}) == len(drawn)
