@@ -70,7 +70,7 @@ def cats(folder: Path) -> Path:
     fill(folder, 7)
     shutil.copy(folder / "000.png", folder / "copy.png")
     (folder / "copy.txt").write_text("a copy")
-    save(folder / "copy-mask.png", image(64, 64, mode="L"))
+    save(folder / "copy-mask.png", image(64, 64, 50, "L"))
     (folder / "001.txt").write_text("")
     return folder
 
