@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { ChartData, valueAt, zoomed } from "../../sdft_ext/ui/page/monitor/chart_data.mjs";
 import { moved, queueItems } from "../../sdft_ext/ui/page/monitor/queue_order.mjs";
 import { runActions } from "../../sdft_ext/ui/page/monitor/run_actions.mjs";
+import { currentRun, markedTitle, progressOf } from "../../sdft_ext/ui/page/shared/running.mjs";
 import { eventText, progressText } from "../../sdft_ext/ui/page/monitor/run_text.mjs";
 
 test("the chart joins the numbers of a step from several lines of the log", () => {
@@ -82,4 +83,16 @@ test("a run offers what makes sense in its state", () => {
   assert.deepEqual(names("failed", { txt2img: false, whole: true }), ["resume", "resume-with", "evaluate"]);
   assert.deepEqual(names("finished", { saves: 0, grid: true }), []);
   assert.deepEqual(names("stopped", { grid: true }), ["resume", "resume-with", "grid", "evaluate"]);
+});
+
+test("a running training is named in the header and in the title", () => {
+  const run = { id: "a", name: "cat", state: "training", step: 374, total: 1000, seconds_left: 61 };
+  assert.deepEqual(progressOf(run), { short: "37 %", text: "cat · 37 % · 1 min 1 s left" });
+  assert.deepEqual(progressOf({ ...run, state: "preparing" }), { short: "Preparing", text: "cat · Preparing" });
+  assert.equal(currentRun({ runs: [run], queue: [], current: "a" }), run);
+  assert.equal(currentRun({ runs: [{ ...run, state: "finished" }], queue: [], current: "a" }), undefined);
+  assert.equal(currentRun({ runs: [run], queue: ["a"], current: null }), undefined);
+  assert.equal(markedTitle("Stable Diffusion", "37 %"), "37 % · Stable Diffusion");
+  assert.equal(markedTitle("37 % · Stable Diffusion", "Finished"), "Finished · Stable Diffusion");
+  assert.equal(markedTitle("Finished · Stable Diffusion", ""), "Stable Diffusion");
 });

@@ -10,8 +10,10 @@ import { aborted, Api, ApiError, sentenceOf } from "./shared/api.mjs";
 import { button, el, fill } from "./shared/dom.mjs";
 import { Draft } from "./shared/draft.mjs";
 import { Message } from "./shared/message.mjs";
+import { notifyOf } from "./shared/notify.mjs";
 import { Poll } from "./shared/poll.mjs";
 import { inWords, namesOf } from "./shared/setting_names.mjs";
+import { currentRun, RunningSign } from "./shared/running.mjs";
 import { SessionView } from "./shared/session_view.mjs";
 import { tabs } from "./shared/tabs.mjs";
 import { Watchers } from "./shared/watchers.mjs";
@@ -87,6 +89,7 @@ class Page {
   #outdated = false;
   #message = new Message();
   #sessionView = new SessionView();
+  #running = new RunningSign(this);
   #connection = el("div.notice.bad", { role: "status", hidden: true });
   /** @type {Watchers<string[] | null>} */
   #draftWatchers = new Watchers();
@@ -122,7 +125,7 @@ class Page {
     this.tabs = tabs(PANELS.map(([name, label]) => ({ name, label, node: panels[name].node })), (name) => panels[name].shown?.(), FIRST);
     fill(
       root,
-      el("header.top", {}, this.tabs.bar, this.#sessionView.model),
+      el("header.top", {}, this.tabs.bar, this.#running.node, this.#sessionView.model),
       this.#sessionView.notices,
       this.#connection,
       this.#message.node,
@@ -130,13 +133,21 @@ class Page {
       this.#sessionView.version,
     );
     this.#sessionView.show(session);
-    this.tabs.restore();
+    const restored = this.tabs.restore();
     const shared = { visible: () => this.visible, over: () => this.over };
-    this.poll = new Poll({ ...shared, ask: () => this.refresh(), every: RUNS_EVERY, trouble: (error) => this.#showTrouble(error) });
+    const background = () => currentRun(this.runs) !== undefined;
+    this.poll = new Poll({ ...shared, background, ask: () => this.refresh(), every: RUNS_EVERY, trouble: (error) => this.#showTrouble(error) });
     this.sessionPoll = new Poll({ ...shared, ask: () => this.#refreshSession(), every: SESSION_EVERY });
     this.poll.start();
     this.sessionPoll.start();
+    if (!restored) this.#openOnRun();
     this.#listen();
+  }
+
+  /** Opens on the Monitor in a browser that is new here, if a run trains and nothing has been chosen yet. */
+  async #openOnRun() {
+    await this.refresh().catch(() => null); // the poll reports trouble
+    if (currentRun(this.runs) && this.tabs.chosen === FIRST && !this.draft.changes.length) this.show("monitor");
   }
 
   /** Listens to the WebUI: a picture is sent, its options change, or its tab is opened. */
@@ -176,6 +187,8 @@ class Page {
     const found = await this.api.get("runs");
     if (JSON.stringify(found) !== JSON.stringify(this.runs)) {
       this.runs = found;
+      const ended = this.#running.show(found);
+      if (ended) notifyOf(this, ended);
       this.#runWatchers.notify();
     }
   }

@@ -2,6 +2,7 @@
 
 import { ApiError, part, sentenceOf } from "../shared/api.mjs";
 import { button, el, fill } from "../shared/dom.mjs";
+import { notifyChoice } from "../shared/notify.mjs";
 import { Poll } from "../shared/poll.mjs";
 import { changeable, namedSettings } from "../shared/resume_changes.mjs";
 import { active, badge, progressBar, resumable, runMenu } from "../shared/run_widgets.mjs";
@@ -37,6 +38,7 @@ class MonitorPanel {
   #grid = el("img.grid-picture", { alt: "Saves and control prompts as a grid", loading: "lazy" });
   #gridCard = el("details.card.fold", { hidden: true }, el("summary", {}, "Grid of saves"), this.#grid);
   #none;
+  #progress;
   #about;
   #poll;
   /** @type {string | null} */
@@ -76,24 +78,23 @@ class MonitorPanel {
       el("p", {}, "No runs yet."),
       button("Set up a run", () => app.show("train")),
     );
+    this.#progress = el(
+      "section.card",
+      { "aria-label": "Progress", hidden: true },
+      el("div.row.wrap", {}, this.#menu.node, this.#state, el("span.spring"), this.#buttons.node),
+      this.#bar.node,
+      el("div.row.wrap", {}, this.#facts, el("span.spring"), notifyChoice()),
+      this.#message,
+    );
     this.#about = el(
-      "div.monitor",
+      "div.stack",
       { hidden: true },
-      el(
-        "section.card",
-        { "aria-label": "Progress" },
-        el("div.row.wrap", {}, this.#menu.node, this.#state, el("span.spring"), this.#buttons.node),
-        this.#bar.node,
-        this.#facts,
-        this.#message,
-      ),
       el("section.card", { "aria-label": "Loss" }, el("h2.title", {}, "Loss"), this.#chart.node, this.#verdict),
       el("section.card", { "aria-label": "Control pictures" }, el("h2.title", {}, "Control pictures"), this.#history.node),
       this.#gridCard,
       el("details.card.fold", {}, el("summary", {}, "Events"), this.#events),
     );
-    const queue = el("section.card", { "aria-label": "Queue" }, el("h2.title", {}, "Queue"), new QueueList(app).node);
-    this.node = el("div.stack", {}, this.#none, this.#about, queue);
+    this.node = el("div.monitor", {}, this.#none, this.#progress, new QueueList(app).node, this.#about);
     this.#poll = new Poll({
       ask: () => this.#look(),
       every: OFTEN,
@@ -247,7 +248,7 @@ class MonitorPanel {
       const wanted = current ?? this.#run ?? runs[0]?.id ?? null;
       if (wanted && wanted !== this.#run) return this.choose(wanted, false);
     }
-    this.#about.hidden = this.#run === null;
+    this.#progress.hidden = this.#about.hidden = this.#run === null;
     this.#menu.draw(this.#run);
     // The chosen run starts or ends by itself.
     const listed = runs.find(({ id }) => id === this.#run);

@@ -1,4 +1,4 @@
-// Runs that wait: their order can be changed with buttons or by dragging.
+// Runs that wait: their order can be changed with buttons or by dragging. Hidden where none does.
 
 import { button, el, keyed } from "../shared/dom.mjs";
 import { jobPath } from "../shared/run_widgets.mjs";
@@ -9,7 +9,6 @@ import { moved, queueItems } from "./queue_order.mjs";
 export class QueueList {
   #app;
   #list = el("ol.queue", { "aria-label": "Waiting runs" });
-  #empty = el("p.quiet", {}, "No runs are waiting.");
   #afterRestart = el(
     "div.notice.warn",
     { role: "status" },
@@ -23,7 +22,7 @@ export class QueueList {
   /** @param {App} app */
   constructor(app) {
     this.#app = app;
-    this.node = el("div.stack.tight", {}, this.#afterRestart, this.#drawing, this.#list, this.#empty);
+    this.node = el("section.card", { "aria-label": "Queue", hidden: true }, el("h2.title", {}, "Queue"), this.#afterRestart, this.#drawing, this.#list);
     app.whenRuns(this.node, () => this.#draw());
     this.#draw();
   }
@@ -57,7 +56,7 @@ export class QueueList {
       ({ id }) => id,
       (item) => this.#item(item),
     );
-    this.#empty.hidden = queue.length > 0;
+    this.node.hidden = queue.length === 0 && !drawing;
     this.#afterRestart.hidden = !(held && queue.length > 0);
   }
 

@@ -1,12 +1,16 @@
-// Asks again and again, only while somebody can see the page, and never gives up.
+// Asks again and again, while somebody can see the page or something must be known in the background, and never gives up.
 
 import { Schedule } from "./poll_schedule.mjs";
+
+/** How often to ask while nobody can see it (ms). */
+const IN_BACKGROUND = 10_000;
 
 /**
  * @typedef {object} PollOptions
  * @property {() => unknown} ask what is called
  * @property {number} every how often (ms)
  * @property {() => boolean} visible whether anybody can see what it is for
+ * @property {() => boolean} [background] whether to ask now and then while nobody can see it
  * @property {(error: unknown) => unknown} [trouble] gets the error of a failure, and null once it works again
  * @property {() => boolean} [over] whether to end for good
  */
@@ -19,10 +23,11 @@ export class Poll {
   #schedule = new Schedule();
 
   /** @param {PollOptions} options */
-  constructor({ ask, every, visible, trouble = () => {}, over = () => false }) {
+  constructor({ ask, every, visible, background = () => false, trouble = () => {}, over = () => false }) {
     this.ask = ask;
     this.every = every;
     this.visible = visible;
+    this.background = background;
     this.trouble = trouble;
     this.over = over;
     document.addEventListener("visibilitychange", () => {
@@ -45,10 +50,12 @@ export class Poll {
 
   async #turn() {
     if (this.over()) return;
-    const asked = !document.hidden && this.visible();
+    const seen = !document.hidden && this.visible();
+    const asked = seen || this.background();
     if (asked) await this.#ask();
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#turn(), asked ? this.#schedule.wait(this.every) : this.every);
+    const wait = asked ? this.#schedule.wait(this.every) : this.every;
+    this.#timer = setTimeout(() => this.#turn(), asked && !seen ? Math.max(wait, IN_BACKGROUND) : wait);
   }
 
   async #ask() {

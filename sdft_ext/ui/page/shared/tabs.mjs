@@ -57,10 +57,16 @@ export function tabs(panels, opened, first = panels[0].name) {
     bar,
     body,
     show,
-    /** Opens the panel that was open before a reload. */
+    /** The panel that is open. */
+    get chosen() {
+      return all.find((one) => !one.panel.hidden)?.name;
+    },
+    /** Opens the panel that was open before a reload; returns whether there was one. */
     restore() {
       const name = readText(storage, KEPT);
-      show(name !== null && all.some((one) => one.name === name) ? name : first);
+      const known = name !== null && all.some((one) => one.name === name);
+      show(known ? name : first);
+      return known;
     },
   };
 }
