@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sdft_ext.judge.shares import Share, pooled
 from sdft_ext.storage import json_file
 
 from .method_concepts import CONCEPTS
 from .method_rows import ROWS
-from .shares import Share, pooled
 
 Figures = Mapping[str, Mapping[int, Mapping[str, Any]]]
 """Of each row and of each base (``base-`` and the concept's name), by name and seed."""

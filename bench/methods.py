@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from sdft_ext.judge.shares import Share, worst
 from sdft_ext.method import METHODS
 from sdft_ext.model.base import Model
 from sdft_ext.model.load import load
@@ -32,7 +33,6 @@ from sdft_ext.watch.progress import Progress
 from .method_figures import Figures, of_row, read_figures, run_folder
 from .method_rows import LEARNED, ROWS, Row, default_recipe, settings_of
 from .methods_page import COMMAND, size, write_page
-from .shares import Share, worst
 from .table import show
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

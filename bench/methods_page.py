@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from sdft_ext.judge.shares import Share, worst
 from sdft_ext.storage import atomic
 from sdft_ext.toy import demo, world
 from sdft_ext.watch.controls import grid
@@ -17,7 +18,6 @@ from . import together_figures
 from .method_concepts import CONCEPTS
 from .method_figures import Figures, RowFigures, of_row, read_figures, run_folder
 from .method_rows import EVERY, LEARNED, ROWS, Row
-from .shares import Share, worst
 
 COMMAND = "python -m bench methods"
 PICTURES = {"subject": "methods.png", "style": "methods-style.png"}

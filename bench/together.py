@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from sdft_ext.judge.shares import Share
 from sdft_ext.method.lora import applied
 from sdft_ext.model.base import Model
 from sdft_ext.model.load import load
@@ -28,7 +29,6 @@ from sdft_ext.watch.progress import Progress
 from .method_figures import read_figures, run_folder
 from .method_rows import ROWS, default_recipe
 from .methods import SEEDS, WORK, is_measured, make
-from .shares import Share
 from .table import show
 from .together_figures import ASKED, COMMAND, together
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sdft_ext.judge.shares import pooled
 from sdft_ext.storage import json_file
-
-from .shares import pooled
 
 COMMAND = "python -m bench together"
 ASKED = {

@@ -52,8 +52,14 @@ def features(model: Model, pictures: Sequence[Image.Image], layers: Layers = LAY
     Pictures may differ in size; their right and lower edges are cut to multiples of ``STEP`` pixels. Raises ModelError
     where the VAE overflows.
     """
+    pixels = [_pixels(picture) for picture in pictures]
+    found: dict[int, Rows] = {}
     with evaluating(model), _outputs(model.unet.up_blocks[layers.up_block]) as outputs:
-        return np.stack([_row(model, _pixels(picture), layers, outputs) for picture in pictures])
+        for shape in dict.fromkeys(one.shape for one in pixels):
+            alike = [number for number, one in enumerate(pixels) if one.shape == shape]
+            rows = _rows(model, torch.stack([pixels[number] for number in alike]), layers, outputs)
+            found |= dict(zip(alike, rows, strict=True))
+    return np.stack([found[number] for number in range(len(pictures))])
 
 
 @contextmanager
@@ -84,28 +90,31 @@ def _outputs(block: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def _pixels(picture: Image.Image) -> Tensor:
-    """Return a picture as [1, 3, H, W] from -1 to 1; the smallest side is ``STEP``."""
+    """Return a picture as [3, H, W] from -1 to 1, cut to multiples of ``STEP`` pixels."""
     values = torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32))
     height, width = (max(side // STEP * STEP, min(side, STEP)) for side in values.shape[:2])
-    return values[:height, :width].permute(2, 0, 1)[None] / 127.5 - 1
+    return values[:height, :width].permute(2, 0, 1) / 127.5 - 1
 
 
-def _row(model: Model, pixels: Tensor, layers: Layers, outputs: list[Tensor]) -> Rows:
-    """Describe one picture: the statistics of each timestep, averaged over the draws of noise."""
+def _rows(model: Model, pixels: Tensor, layers: Layers, outputs: list[Tensor]) -> Rows:
+    """Describe pictures [B, 3, H, W]: the statistics of each timestep, averaged over the draws of noise, which are the
+    same for every picture.
+    """
     latents = encode_pictures(model, pixels)[0]
-    height, width = pixels.shape[2:]
-    empty = encode(model, [""]).to(model.device, model.dtype).rows([0] * layers.draws)
-    time_ids = torch.tensor([[height, width, 0, 0, height, width]], device=model.device).expand(layers.draws, -1)
+    count, (height, width) = len(pixels), pixels.shape[2:]
+    empty = encode(model, [""]).to(model.device, model.dtype).rows([0] * count)
+    time_ids = torch.tensor([[height, width, 0, 0, height, width]], device=model.device).expand(count, -1)
     found = []
     for timestep in layers.timesteps:
-        shape = (layers.draws, *latents.shape[1:])
-        noise = torch.randn(shape, generator=generator(0, "judge", timestep)).to(latents.device)
         kept = float(model.alphas_cumprod[timestep])
-        noisy = kept**0.5 * latents + (1 - kept) ** 0.5 * noise
-        times = torch.full((layers.draws,), timestep, device=model.device)
-        predict(model, noisy.to(model.dtype), times, empty, time_ids)
-        found.append(_statistics(outputs.pop(), layers.strongest).mean(0))
-    return torch.cat(found).cpu().numpy()
+        times = torch.full((count,), timestep, device=model.device)
+        for draw in range(layers.draws):
+            noise = torch.randn(latents.shape[1:], generator=generator(0, "judge", timestep, draw)).to(latents.device)
+            noisy = kept**0.5 * latents + (1 - kept) ** 0.5 * noise
+            predict(model, noisy.to(model.dtype), times, empty, time_ids)
+        seen = [_statistics(outputs.pop(), layers.strongest) for _ in range(layers.draws)]
+        found.append(torch.stack(seen).mean(0))
+    return torch.cat(found, dim=1).cpu().numpy()
 
 
 def _statistics(output: Tensor, strongest: float) -> Tensor:

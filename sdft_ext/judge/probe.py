@@ -18,8 +18,10 @@ Scores: TypeAlias = NDArray[np.float32]
 """[pictures]: 0 for pictures like the negatives, 1 for pictures like the instance pictures."""
 RIDGE = 0.3
 """Weight of the penalty; chosen, like ``SHOWN``, on the tuning concepts of ``bench judge``."""
-SHOWN = 0.6
+SHOWN = 0.7
 """A picture with at least this score shows the concept."""
+LEAST = 2
+"""Fewest pictures of either kind."""
 LEAST_SPREAD = 1e-4
 
 
@@ -50,7 +52,7 @@ def train(positives: Rows, negatives: Rows) -> Probe:
     average, where it is left out of the training (Allen 1974's PRESS, in closed form). Raises ValueError with fewer
     than two of either.
     """
-    if min(len(positives), len(negatives)) < 2:
+    if min(len(positives), len(negatives)) < LEAST:
         raise ValueError("A probe needs two pictures of either kind at least.")
     rows = np.concatenate([positives, negatives]).astype(np.float64)
     centre, scale = negatives.mean(0).astype(np.float64), rows.std(0) + LEAST_SPREAD

@@ -46,6 +46,11 @@ def without_trigger(prompt: str, concept: Concept) -> str:
     return _SPACES.sub(" ", prompt).replace(" ,", ",").strip(" ,")
 
 
+def calls(prompt: str, concept: Concept) -> bool:
+    """Return whether a prompt has the concept's trigger, as a word of its own."""
+    return bool(concept.trigger) and re.search(rf"\b{re.escape(concept.trigger)}\b", prompt, re.IGNORECASE) is not None
+
+
 def spread(values: Sequence[T], count: int) -> list[T]:
     """Choose at most ``count`` different values, evenly spread over their order."""
     different = list(dict.fromkeys(values))
@@ -60,7 +65,7 @@ def concept_prompts(concept: Concept, captions: Sequence[str]) -> list[str]:
     """
     if not concept.trigger:
         return []
-    named = [one for one in captions if re.search(rf"\b{re.escape(concept.trigger)}\b", one, re.IGNORECASE)]
+    named = [one for one in captions if calls(one, concept)]
     found = spread(named, PROMPTS)
     if concept.kind == "style":
         others = [f"{motif} {_as_style(concept.trigger)}" for motif in _MOTIFS]

@@ -1,4 +1,4 @@
-"""Previews of the weights while a run trains: control pictures and validation losses."""
+"""Previews of the weights while a run trains: control pictures, the judge's numbers of them, and validation losses."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from torch import nn
 from torch.profiler import record_function
 
 from ..control import Interrupted, RunControl
-from ..recipe import WatchRecipe
+from ..judge.judge import Judge
+from ..recipe import Recipe
 from ..run_folder.log import Log
 from ..train.weights import FirstWeights
 from ..watch.controls import Controls
 from ..watch.painter import Painter
 from ..watch.validation import Validation
 from .display import Display
+from .judging import judge_controls
 from .pace import Pace
 from .setup import Session
 from .turns import ModelUnavailable
@@ -34,10 +36,10 @@ class Previews:
     """
 
     def __init__(
-        self, folder: Path, recipe: WatchRecipe, log: Log, display: Display, pace: Pace, control: RunControl
+        self, folder: Path, recipe: Recipe, log: Log, display: Display, pace: Pace, control: RunControl
     ) -> None:
-        self.controls, self.log, self.display = Controls(folder, recipe), log, display
-        self.pace, self.control = pace, control
+        self.controls, self.log, self.display = Controls(folder, recipe.watch), log, display
+        self.judge, self.pace, self.control = Judge(folder, recipe, self.controls), pace, control
         self.due: set[str] = set()
         """The names of previews that are due with the present weights."""
         self.first: FirstWeights | None = None
@@ -73,10 +75,9 @@ class Previews:
         """Make the ``due`` previews with the weights as they are; what is done is removed from ``due``."""
         self.control.check()
         with record_function("run.previews"):
-            if "controls" in due:
+            if due & {"controls", "judging"}:
                 with self.pace.work("controls"):
-                    self._draw_controls(session, step)
-                due.discard("controls")
+                    self._draw_and_judge(session, step, due)
             if "validation" in due:
                 with self.pace.work("validation"):
                     self._validate(session, step)
@@ -91,6 +92,15 @@ class Previews:
         self.due = set(state.get("owed", ()))
         if state.get("first"):
             self.first = FirstWeights(parameters, set()).load(state["first"])
+
+    def _draw_and_judge(self, session: Session, step: int, due: set[str]) -> None:
+        if "controls" in due:
+            self._draw_controls(session, step)
+            due.discard("controls")
+            due.add("judging")
+        if session.recipe.watch.judge:
+            judge_controls(session, self.judge, step, self.log, self.control.check)
+        due.discard("judging")
 
     def _draw_controls(self, session: Session, step: int) -> None:
         show, check = self.display.progress.show, self.control.check

@@ -113,7 +113,7 @@ class Run:
         self.log, self.display = Log(folder, recipe.watch), Display(folder, quiet)
         self.turns = Turns(host or StandaloneHost(recipe.model, processes.device), self.control, self.display.on_wait)
         self.monitor = Monitor(recipe.watch, self.log, self.display)
-        self.previews = Previews(folder, recipe.watch, self.log, self.display, self.pace, self.control)
+        self.previews = Previews(folder, recipe, self.log, self.display, self.pace, self.control)
         self.checkpoints = Checkpoints(recipe, self.monitor, self.previews, self.clock, self.pace)
         self.exports = Exports(folder, recipe, self.turns, self.log, self.clock.started)
         self.ending = Ending(folder, self.log, self.display, self.exports.saves, self.clock)

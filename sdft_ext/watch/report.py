@@ -34,7 +34,8 @@ def report(folder: Path) -> dict[str, Any]:
     if facts.get("outcome") == "failed":
         word, sentence = ("diverged" if word == "diverged" else "failed"), facts.get("message", sentence)  # type: ignore[assignment]
     steps = [line["step"] for line in lines if "loss" in line]
-    saves = _saves(folder)
+    judged = {line["step"]: line for line in lines if line.get("event") == "judged"}
+    saves = [{**save, "judged": judged.get(save["step"])} for save in _saves(folder)]
     data = {
         "name": recipe.save.name,
         **facts,

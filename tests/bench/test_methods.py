@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bench import method_concepts, method_figures, method_rows, methods, methods_page
-from bench.shares import Share, pooled, worst
+from sdft_ext.judge.shares import Share, pooled, worst
 from sdft_ext.method import METHODS
 from sdft_ext.recipe import presets
 from sdft_ext.recipe.rules import fields

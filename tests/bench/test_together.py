@@ -8,9 +8,9 @@ import pytest
 
 from bench import methods, methods_page, together
 from bench.method_rows import ROWS
-from bench.shares import Share
 from bench.together_figures import ASKED
 from bench.together_figures import together as figures_of
+from sdft_ext.judge.shares import Share
 from sdft_ext.recipe import presets
 from sdft_ext.storage import json_file
 from sdft_ext.toy import measure, world

@@ -18,7 +18,7 @@ from bench import method_rows, methods
 from bench.method_concepts import CONCEPTS
 from bench.method_figures import read_figures, run_folder
 from bench.method_rows import ROWS, Row
-from bench.shares import Share
+from sdft_ext.judge.shares import Share
 from sdft_ext.method import METHODS
 from sdft_ext.tools.merge import merge
 from sdft_ext.toy import demo

@@ -153,6 +153,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "watch.bleeding_prompts": ('["a dog"]',),
     "watch.propose_prompts": ("true",),
     "watch.pictures": ("3", PROMPT),
+    "watch.judge": ("true", PROMPT, 'watch.bleeding_prompts=["a cat"]'),
     "watch.seed": ("5", PROMPT),
     "watch.sampler_steps": ("2", PROMPT),
     "watch.guidance": ("3", PROMPT),

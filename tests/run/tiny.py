@@ -79,7 +79,7 @@ def recipe(data: Path, output: Path, *settings: str) -> Recipe:
         dataset=DatasetRecipe([concept], resolution=64, bucket_step=16, bucket_min=32, bucket_max=128),
         train=TrainRecipe(length=4, batch_size=2, learning_rate=1e-2),
         save=SaveRecipe(output=str(output), name="tiny", precision="fp32", every=2, every_unit="steps"),
-        watch=WatchRecipe(sampler_steps=1, tensorboard=False, propose_prompts=False, pictures=1),
+        watch=WatchRecipe(sampler_steps=1, tensorboard=False, propose_prompts=False, pictures=1, judge=False),
     )
     base.method.lora.rank = 2
     base.method.lora.alpha = 2.0

@@ -101,6 +101,8 @@ export interface RunDetail extends Status {
   recipe: Recipe;
   saves: Save[];
   controls: ControlPictures;
+  /** The events of its log. */
+  marks: LogLine[];
   verdict: string;
   advice: string;
   /** Whether the grid of saves was drawn. */

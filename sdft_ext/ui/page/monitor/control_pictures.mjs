@@ -4,6 +4,7 @@ import { part } from "../shared/api.mjs";
 import { el, fill } from "../shared/dom.mjs";
 
 /** @import { App, ControlPictures, ControlPrompt } from "../types.d.ts" */
+/** @import { JudgedTexts } from "./judged.mjs" */
 
 /** The sets of prompts: their name, title, and what to look for. */
 const SETS = [
@@ -30,6 +31,10 @@ export class ControlHistory {
   #images = [];
   /** The place of such pictures, and what names their step. @type {{ node: HTMLElement, caption: HTMLElement }[]} */
   #places = [];
+  /** What the judge says of each set. @type {Map<string, HTMLElement>} */
+  #texts = new Map();
+  /** @type {Map<number, JudgedTexts>} */
+  #judged = new Map();
 
   /** @param {App} app */
   constructor(app) {
@@ -45,13 +50,15 @@ export class ControlHistory {
    * Shows a run's control pictures; the chosen step stays.
    * @param {string | null} run
    * @param {ControlPictures | null} controls
+   * @param {Map<number, JudgedTexts>} judged what the judge says of them, by step
    */
-  show(run, controls) {
+  show(run, controls, judged = new Map()) {
     const { steps, prompts } = controls ?? { steps: [], prompts: [] };
     const another = run !== this.#run || JSON.stringify(prompts) !== JSON.stringify(this.#controls.prompts);
     const before = this.#controls.steps[Number(this.#slider.value)];
     this.#run = run;
     this.#controls = { steps, prompts };
+    this.#judged = judged;
     const any = steps.length > 0 && prompts.length > 0;
     this.#rows.hidden = !any;
     this.#bar.hidden = !any || steps.length < 2;
@@ -77,7 +84,9 @@ export class ControlHistory {
           {},
           byPrompt(prompts).map((same) => this.#row(same)),
         );
-        return el("div.control-set", { data: { set } }, el("h3.subtitle", {}, title), el("p.help", {}, help), rows);
+        const text = el("p", { data: { role: "judged" } });
+        this.#texts.set(set, text);
+        return el("div.control-set", { data: { set } }, el("h3.subtitle", {}, title), el("p.help", {}, help), text, rows);
       }),
     );
   }
@@ -142,6 +151,12 @@ export class ControlHistory {
       // The first step's pictures are there already.
       node.hidden = step === this.#controls.steps[0];
       caption.textContent = `Step ${step}`;
+    }
+    const { learned = "", bleeding = "" } = this.#judged.get(step) ?? {};
+    for (const [set, text] of this.#texts) {
+      const said = set === "concept" ? learned : bleeding;
+      text.hidden = !said;
+      text.textContent = said && `At step ${step}, ${said}.`;
     }
   }
 }

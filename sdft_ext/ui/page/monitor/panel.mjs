@@ -9,6 +9,7 @@ import { active, badge, progressBar, resumable, runMenu } from "../shared/run_wi
 import { ActionButtons } from "./action_buttons.mjs";
 import { LossChart } from "./chart.mjs";
 import { ControlHistory } from "./control_pictures.mjs";
+import { judgedSteps } from "./judged.mjs";
 import { QueueList } from "./queue.mjs";
 import { eventText, progressText } from "./run_text.mjs";
 
@@ -155,7 +156,7 @@ class MonitorPanel {
     this.#status = found.status;
     this.#poll.every = active(found.status) || found.status.state === "waiting" ? OFTEN : SELDOM;
     const changed = before !== found.status.state;
-    if (!this.#detail || changed || found.lines.some(({ event }) => event === "save" || event === "controls")) {
+    if (!this.#detail || changed || found.lines.some(({ event }) => event === "save" || event === "controls" || event === "judged")) {
       if (!(await this.#lookWhole(id))) return;
       if (before && changed) this.#app.refresh();
     }
@@ -181,7 +182,7 @@ class MonitorPanel {
     const detail = await this.#app.api.get(`runs/${part(id)}`);
     if (id !== this.#run) return false;
     this.#detail = detail;
-    this.#history.show(id, detail.controls);
+    this.#history.show(id, detail.controls, judgedSteps(detail.marks));
     this.#showVerdict(detail);
     return true;
   }

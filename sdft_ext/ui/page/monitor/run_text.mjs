@@ -2,6 +2,7 @@
 
 import { duration, megabytes, short } from "../shared/numbers.mjs";
 import { choiceLabel } from "../shared/setting_text.mjs";
+import { judgedLine } from "./judged.mjs";
 
 /** @import { LogLine, Status } from "../types.d.ts" */
 
@@ -25,12 +26,14 @@ export function progressText({ state, step, total, seconds_left: left }, last) {
  * Says what an event was.
  * @param {LogLine} line
  */
-export function eventText({ step, event = "", file = "", text }) {
+export function eventText(line) {
+  const { step, event = "", file = "", text } = line;
   /** @type {Record<string, string>} */
   const texts = {
     save: `Save ${file}`,
     try: `Temporary save ${file}`,
     controls: "Control pictures",
+    judged: judgedLine(line),
     warning: text ?? "Warning",
     "turn-retried": text ?? "A step was repeated",
   };

@@ -1,0 +1,130 @@
+"""Judges a run by its control pictures: which of them show the concept, with the trigger and without it.
+
+The base model itself describes the pictures (``features``), and a probe tells the instance pictures from what the base
+draws for the same prompts (``probe``). So nothing is downloaded, and nothing that the run taught judges itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..dataset.folder import Picture, Scan
+from ..dataset.pictures import PictureError, open_picture
+from ..model.base import Model
+from ..model.sample import drawn_at_once
+from ..recipe import Recipe
+from ..watch.controls import Controls
+from . import probe, records
+from .features import STEP, Rows, features
+from .numbers import Numbers, numbers
+from .prompts import spread
+
+INSTANCES, REGULARIZATION = 64, 64
+"""Most instance pictures of a concept, and most regularization pictures, that the judge compares with."""
+Do = Callable[[Callable[[], Rows]], Rows]
+"""Does work in a turn in which the model is the base: nothing that is trained takes part."""
+
+
+class Judge:
+    """Judges the control pictures of a run; what it has seen of them is kept in ``judge/`` in the run's folder."""
+
+    def __init__(self, folder: Path, recipe: Recipe, controls: Controls) -> None:
+        self.folder, self.recipe, self.controls = folder / "judge", recipe, controls
+        self.concepts = [concept for concept in recipe.dataset.concepts if concept.trigger]
+
+    @property
+    def possible(self) -> bool:
+        """Whether the run can be judged: there are pictures of both sets, and every concept has a trigger."""
+        sets = {name for name, _, _ in self.controls.entries}
+        return len(self.concepts) == len(self.recipe.dataset.concepts) > 0 and sets == {"concept", "bleeding"}
+
+    def look(self, step: int, model: Model, scan: Scan, do: Do) -> Numbers | None:
+        """Describe the control pictures of a step, at the first time the dataset's too; return the step's numbers.
+
+        None where there is nothing to compare with: pictures of step 0, before the run has taught anything, are needed,
+        and at least two instance pictures of each concept.
+        """
+        if not self.possible:
+            return None
+        paths = [self.controls.path(name, number, step) for name, number, _ in self.controls.entries]
+        records.write(self.folder, f"step-{step:06d}", rows=_described([_drawn(path) for path in paths], model, do))
+        if step == 0:
+            records.write(self.folder, "dataset", **self._dataset(model, scan, do))
+        return self.numbers(step)
+
+    def numbers(self, step: int) -> Numbers | None:
+        """Compute a step's numbers from what was seen; None where something of it is missing."""
+        dataset, first, now = (
+            records.read(self.folder, name) for name in ("dataset", "step-000000", f"step-{step:06d}")
+        )
+        entries = self.controls.entries
+        if (
+            dataset is None
+            or first is None
+            or now is None
+            or not len(first["rows"]) == len(now["rows"]) == len(entries)
+        ):
+            return None
+        return numbers(step, self.concepts, self._probes(dataset, first["rows"]), entries, now["rows"])
+
+    def steps(self) -> list[int]:
+        """List the steps whose control pictures were described, in order."""
+        return sorted(int(path.stem.removeprefix("step-")) for path in self.folder.glob("step-*.npz"))
+
+    def _probes(self, dataset: dict[str, Rows], first: Rows) -> list[probe.Probe | None]:
+        """Train a probe for each concept: against the first control pictures, regularization, and other concepts."""
+        own = [dataset[f"concept-{number}"] for number in range(len(self.concepts))]
+        found = []
+        for number, positives in enumerate(own):
+            others = [rows for other, rows in enumerate(own) if other != number and len(rows)]
+            negatives = np.concatenate([first, dataset["regularization"], *others])
+            found.append(probe.train(positives, negatives) if len(positives) >= probe.LEAST else None)
+        return found
+
+    def _dataset(self, model: Model, scan: Scan, do: Do) -> dict[str, Rows]:
+        """Describe instance pictures of each concept, and regularization pictures, in the control pictures' size."""
+        watch = self.recipe.watch
+        side = watch.size or self.recipe.dataset.resolution
+        numbered = list(self.recipe.dataset.concepts)
+
+        def of(pictures: Sequence[Picture], most: int) -> Rows:
+            opened = [_opened(picture, side, self.recipe.dataset.background) for picture in spread(pictures, most)]
+            return _described([one for one in opened if one is not None], model, do)
+
+        chosen = {
+            f"concept-{number}": of(
+                [one for one in scan.pictures if one.concept == number and not one.regularization], INSTANCES
+            )
+            for number in range(len(numbered))
+        }
+        return {**chosen, "regularization": of([one for one in scan.pictures if one.regularization], REGULARIZATION)}
+
+
+def _described(pictures: Sequence[Image.Image], model: Model, do: Do) -> Rows:
+    """Describe pictures a few at a time, in a turn with the model for each few."""
+    if not pictures:
+        return np.zeros((0, 0), dtype=np.float32)
+    most = drawn_at_once(max(pictures[0].size))
+    parts = [pictures[start : start + most] for start in range(0, len(pictures), most)]
+    return np.concatenate([do(lambda part=part: features(model, part)) for part in parts])  # type: ignore[misc]
+
+
+def _drawn(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        return picture.convert("RGB")
+
+
+def _opened(picture: Picture, side: int, background: str) -> Image.Image | None:
+    """Open a picture of the dataset in as many pixels as ``side`` × ``side``; None where it can't be read any more."""
+    try:
+        image, _ = open_picture(picture.path, background)
+    except (PictureError, OSError):
+        return None
+    scale = side / (picture.width * picture.height) ** 0.5
+    width, height = (max(round(length * scale / STEP), 1) * STEP for length in (picture.width, picture.height))
+    found: Image.Image = image.resize((width, height), Image.Resampling.LANCZOS)
+    return found

@@ -1,0 +1,159 @@
+"""The judge's numbers: true on pictures whose content is known, and without any effect on the training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sdft_ext.control import RunControl
+from sdft_ext.judge import probe, records
+from sdft_ext.judge.features import features
+from sdft_ext.judge.numbers import numbers
+from sdft_ext.judge.shares import Share
+from sdft_ext.model.load import load
+from sdft_ext.model.sample import sample
+from sdft_ext.recipe import Concept
+from sdft_ext.run import resume, train
+from sdft_ext.run_folder import log
+from sdft_ext.storage import json_file
+from sdft_ext.toy import demo, drawing, install, world
+from tests.run import tiny
+from tests.run.step_hooks import Between
+
+PROMPTS = ('watch.concept_prompts=["a sks cat"]', 'watch.bleeding_prompts=["a cat"]', "watch.size=64")
+SUBJECT = demo.EXAMPLES / "subject"
+
+
+def opened(folder: Path, first: int = 0, step: int = 1, count: int | None = None) -> list[Image.Image]:
+    return [Image.open(path).convert("RGB") for path in sorted(folder.glob("*.png"))[first::step][:count]]
+
+
+def rendered(shape: str | None, count: int) -> list[Image.Image]:
+    draws = np.random.default_rng(3)
+    radii = (16.5, 20.5)
+    return [Image.fromarray(drawing.draw(world.sample_scene(draws, shape, radii=radii))) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def toy_probe() -> tuple[probe.Probe, object]:
+    """Trained as in a run: the example subject against first control pictures and some regularization pictures."""
+    model = load(str(install.CHECKPOINT))
+    prompts = [*demo.concept_captions(8), *demo.bleeding_captions(8)["class word"]]
+    first = sample(model, prompts, list(range(16)), demo.SAMPLER)
+    negatives = features(model, [*first, *opened(SUBJECT / "regularization", 0, 4, 60)])
+    return probe.train(features(model, opened(SUBJECT / "instance")), negatives), model
+
+
+def test_fresh_pictures_of_the_concept_are_seen_and_no_others(toy_probe) -> None:
+    found, model = toy_probe
+    shown = {
+        "stars": found.shown(features(model, rendered(world.STAR, 60))),
+        "the base's own": found.shown(features(model, opened(SUBJECT / "regularization", 1, 4, 60))),
+        "known shapes": found.shown(features(model, rendered(None, 40))),
+        **{shape: found.shown(features(model, rendered(shape, 40))) for shape in ("heart", "arrow", "zigzag")},
+    }
+    shares = {name: float(hits.mean()) for name, hits in shown.items()}
+    assert shares.pop("stars") >= 0.9, shares
+    assert shares["the base's own"] <= 0.05
+    assert max(shares.values()) <= 0.1, shares
+
+
+def test_left_out_pictures_score_as_the_scale_says(toy_probe) -> None:
+    found, _ = toy_probe
+    assert found.own.mean() == pytest.approx(1, abs=1e-4) and found.others.mean() == pytest.approx(0, abs=1e-4)
+
+
+def test_leaving_out_is_what_training_without_it_gives() -> None:
+    draws = np.random.default_rng(0)
+    own, others = draws.normal(1, 1, (6, 40)).astype(np.float32), draws.normal(0, 1, (9, 40)).astype(np.float32)
+    whole, without = probe.train(own, others), probe.train(own[1:], others)
+    unscaled = (whole.own[0], without.scores(own[:1])[0])
+    assert abs(unscaled[0] - unscaled[1]) < 0.35  # the scale and the standardization are those of the others, too
+    with pytest.raises(ValueError, match="two pictures"):
+        probe.train(own[:1], others)
+
+
+def test_pictures_of_other_sizes_are_described_alike(toy_probe) -> None:
+    found, model = toy_probe
+    star = rendered(world.STAR, 1)[0]
+    large = Image.new("RGB", (128, 64), star.getpixel((0, 0)))
+    large.paste(star, (32, 0))
+    assert features(model, [large]).shape == features(model, [star]).shape
+
+
+def test_numbers_are_by_concept_and_prompt() -> None:
+    concepts = [Concept(name="dog", trigger="sks"), Concept(name="cat", trigger="zwx")]
+    entries = [("concept", 0, "a sks"), ("concept", 1, "a zwx"), ("bleeding", 0, ""), ("concept", 2, "a sks")]
+
+    class Fixed:
+        def __init__(self, *scores: float) -> None:
+            self.values = np.array(scores, dtype=np.float32)
+
+        def scores(self, _: object) -> np.ndarray:
+            return self.values
+
+    rows = np.zeros((4, 1), dtype=np.float32)
+    found = numbers(50, concepts, [Fixed(1, 0.8, 0, 0.2), Fixed(0, 1, 0.9, 0)], entries, rows)  # type: ignore[list-item]
+    assert found is not None
+    assert found.learned == {"dog": Share(1, 2), "cat": Share(1, 1)}
+    assert found.bleeding == {"dog": Share(1, 2), "cat": Share(1, 3)}
+    assert found.plain()["learned"] == [1, 2] and found.plain()["bleeding"] == [1, 2]
+    assert found.plain()["learned_interval"] == pytest.approx([0.0945, 0.9055], abs=1e-3)
+    assert numbers(50, concepts, [None, None], entries, rows) is None
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "textual_inversion", "hypernetwork", "pivotal"])
+def test_judging_changes_nothing_and_sees_as_the_base_does(method: str, data: Path, tmp_path: Path) -> None:
+    settings = (f"method.name={method}", "train.length=2", "save.every=1", "dataset.template=[name] cat", *PROMPTS)
+    runs = {}
+    for judged in ("false", "true"):
+        recipe = tiny.recipe(data, tmp_path, *settings, f"watch.judge={judged}", "watch.pictures=2")
+        result = train(recipe, folder=tmp_path / judged, quiet=True)
+        assert result.outcome == "finished", result.message
+        runs[judged] = (
+            [line for line in tiny.losses(tmp_path / judged) if "loss" in line],
+            tiny.saved(tmp_path / judged),
+        )
+    assert runs["true"] == runs["false"]
+    report = (tmp_path / "true" / "report.md").read_text(encoding="utf-8")
+    assert "| learned | bleeding |" in report and " of 2 (" in report
+    assert "| learned |" not in (tmp_path / "false" / "report.md").read_text(encoding="utf-8")
+    lines = [line for line in log.read(tmp_path / "true") if "judge/learned" in line]
+    assert [line["step"] for line in lines] == [0, 1, 2]
+    assert all(0 <= line["judge/learned"] <= 1 and 0 <= line["judge/bleeding"] <= 1 for line in lines)
+    # What is seen at the end is what the base alone sees in the same pictures.
+    model = load(recipe.model.base)
+    drawn = json_file.read(tmp_path / "true" / "controls" / "index.json")["prompts"]
+    paths = [tmp_path / "true/controls" / one["set"] / f"{one['number']:02}" / "step-000002.png" for one in drawn]
+    rows = records.read(tmp_path / "true" / "judge", "step-000002")
+    assert rows is not None
+    alone = features(model, [Image.open(path).convert("RGB") for path in paths])
+    assert np.abs(rows["rows"] - alone).max() <= 2e-3 * max(1, float(np.abs(alone).max()))
+
+
+def test_a_resumed_run_is_judged_as_one_that_was_never_stopped(data: Path, tmp_path: Path) -> None:
+    often = ("train.length=4", "save.every=2", "save.state_every=2", "watch.judge=true", "watch.pictures=2")
+    recipe = tiny.recipe(data, tmp_path, *often, *PROMPTS)
+    assert train(recipe, folder=tmp_path / "whole", quiet=True).outcome == "finished"
+    control, folder = RunControl(), tmp_path / "stopped"
+    host = Between(recipe, folder, lambda done: control.stop() if done == 2 else None)
+    assert train(recipe, folder=folder, control=control, host=host, quiet=True).outcome == "stopped"
+    assert resume(folder, quiet=True).outcome == "finished"
+
+    def judged(run: Path) -> list[tuple[int, float, float]]:
+        lines = [line for line in log.read(run) if "judge/learned" in line]
+        return [(line["step"], line["judge/learned"], line["judge/bleeding"]) for line in lines]
+
+    assert judged(folder) == judged(tmp_path / "whole") and len(judged(folder)) == 3
+
+
+def test_damaged_records_are_missing_ones(tmp_path: Path) -> None:
+    records.write(tmp_path, "one", rows=np.ones((2, 3), dtype=np.float32))
+    assert records.read(tmp_path, "one")["rows"].tolist() == [[1, 1, 1], [1, 1, 1]]  # type: ignore[index]
+    for damage in (b"", b"PK\x03\x04 not a zip", (tmp_path / "one.npz").read_bytes()[:-40]):
+        (tmp_path / "bad.npz").write_bytes(damage)
+        assert records.read(tmp_path, "bad") is None
+    assert records.read(tmp_path, "nowhere") is None
