@@ -23,7 +23,7 @@ def test_bench_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "pictures" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.timed
 def test_ten_thousand_pictures_to_the_first_batch_in_less_than_ten_seconds(tmp_path: Path) -> None:
     make_pictures(tmp_path / "pictures", 10_000)
     recipe = DatasetRecipe(concepts=[Concept(instance=str(tmp_path / "pictures"))])
