@@ -177,15 +177,3 @@ test("who stops listening hears no more", (t) => {
   made.set("train.length", 2);
   assert.equal(heard, 1);
 });
-
-test("what the method doesn't use is neither sent nor forgotten", (t) => {
-  const rank = { ...field("method.lora.rank", 16), methods: ["lora"] };
-  provide(t, { localStorage: new MemoryStorage() });
-  const made = new Draft({ ...SCHEMA, sections: [...SCHEMA.sections, { fields: [rank] }] });
-  made.set("method.lora.rank", 4);
-  assert.equal(made.nested().method.lora.rank, 4);
-  made.set("method.name", "full");
-  assert.equal(made.nested().method.lora, undefined);
-  made.set("method.name", "lora");
-  assert.equal(made.nested().method.lora.rank, 4);
-});

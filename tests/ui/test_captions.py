@@ -415,3 +415,22 @@ def test_a_caption_edit_answers_at_once_while_a_run_trains(open_page, server, tm
     with capsys.disabled():
         print(f"\nCaption edits while a run trains: {', '.join(f'{one * 1000:.0f}' for one in took)} ms")
     assert sorted(took)[-1] <= 0.5
+
+
+def test_many_pictures_fit_a_small_screen(open_page, tmp_path):
+    page = open_page(1280, 800)
+    opened(page, make_folder(tmp_path / "dogs"))
+    shown = """() => {
+        const grid = document.querySelector('.sdft-cap-grid').getBoundingClientRect();
+        const inside = (box) => box.top >= grid.top && box.bottom <= Math.min(grid.bottom, innerHeight) && box.width > 0;
+        return [...document.querySelectorAll('.sdft-cap-picture')].filter(one => inside(one.getBoundingClientRect())).length;
+    }"""
+    counts = []
+    for size in ("large", "medium", "small", "tiny"):
+        page.select_option("[data-action=captions-size]", size)
+        page.wait_for_timeout(500)
+        counts.append(page.evaluate(shown))
+    assert counts == sorted(counts) and counts[1] >= 4 and counts[-1] >= 20, counts
+    page.reload()
+    panel(page, "captions")
+    assert page.locator("[data-action=captions-size]").input_value() == "tiny"

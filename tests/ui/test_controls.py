@@ -144,7 +144,7 @@ def test_server_errors_appear_at_the_control_that_they_name(open_page, tmp_path)
     write(page, "train.timestep_max", "100")
     alert = field(page, "train.timestep_min").locator("[role=alert]")
     alert.wait_for(state="visible")
-    problem = "First timestep is 900 and Last timestep 100: the first must not be higher than the last."
+    problem = "First timestep is 900 and “Last timestep” 100: the first must not be higher than the last."
     assert alert.inner_text() == problem
     assert page.locator("[data-action=train]").is_disabled()
     write(page, "train.timestep_max", "950")

@@ -7,8 +7,10 @@ import { plainTag, tagsOf } from "./tags.mjs";
 /** @import { App } from "../types.d.ts" */
 /** @import { CaptionedPicture, View } from "./types.d.ts" */
 
-/** Sides of the pictures [pixels]. */
-export const SIZES = { small: 132, medium: 176, large: 256 };
+/** Sides of the pictures, and heights of what is below them [pixels]. */
+export const SIZES = { tiny: [84, 64], small: [124, 84], medium: [176, 112], large: [256, 112] };
+/** Least room beside a picture [pixels]. */
+const BESIDE = 26;
 /** Longer captions are shown by their beginning; the editor shows all of them. */
 const SHOWN = 420;
 
@@ -18,9 +20,9 @@ const SHOWN = 420;
  * @param {View["size"]} size
  */
 export function fit(width, size) {
-  const side = SIZES[size];
-  const columns = Math.max(Math.floor(width / (side + 34)), width > 300 ? 2 : 1);
-  return { columns, height: side + 112 };
+  const [side, below] = SIZES[size];
+  const columns = Math.max(Math.floor(width / (side + BESIDE)), width > 300 ? 2 : 1);
+  return { columns, height: side + below };
 }
 
 /**
@@ -32,7 +34,7 @@ export function fit(width, size) {
  */
 export function cell(app, entry, { view, size, wanted, unsent }) {
   const { name, caption, width, height } = entry;
-  const side = SIZES[size];
+  const [side] = SIZES[size];
   const image = el("img", { alt: name, draggable: "false", decoding: "async", class: Math.max(width, height) <= 128 ? "sdft-pixels" : "" });
   image.dataset.src = app.api.url(entry.picture, { side: side > 180 ? 384 : 256 });
   const place = el("div.cap-image", {}, image);

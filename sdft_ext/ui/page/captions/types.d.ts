@@ -225,5 +225,5 @@ export type Say = (text: string, kind?: "good" | "bad") => void;
 /** How the grid shows captions. */
 export interface View {
   view: "tags" | "text";
-  size: "small" | "medium" | "large";
+  size: "tiny" | "small" | "medium" | "large";
 }

@@ -61,6 +61,6 @@ function validView(kept) {
   const { view, size } = /** @type {Partial<Record<keyof View, unknown>>} */ (kept ?? {});
   return {
     view: view === "text" ? "text" : "tags",
-    size: size === "small" || size === "large" ? size : "medium",
+    size: typeof size === "string" && size in SIZES ? /** @type {View["size"]} */ (size) : "medium",
   };
 }

@@ -148,21 +148,14 @@ export class Draft {
     this.#notify([path]);
   }
 
-  /**
-   * Gives the recipe as it is sent: nested, without what has the program's default, or what its method doesn't use (the
-   * page hides that).
-   * @returns {Recipe}
-   */
+  /** Gives the recipe as it is sent: nested, without what has the program's default. @returns {Recipe} */
   nested() {
-    const method = this.text(METHOD);
     /** @type {Recipe} */
     const recipe = { dataset: { concepts: Array.from({ length: this.#concepts }, () => ({})) } };
     const paths = new Set([...this.#defaults.keys(), ...this.#values.keys()]);
     for (const path of paths) {
       const value = this.get(path);
-      const field = this.field(path);
-      const used = !field?.methods?.length || field.methods.includes(method);
-      if (used && !same(value, field?.default)) put(recipe, path, value);
+      if (!same(value, this.field(path)?.default)) put(recipe, path, value);
     }
     return recipe;
   }

@@ -34,7 +34,7 @@ export function markedTitle(title, mark) {
 export class RunningSign {
   #app;
   #run = "";
-  node = button("", () => this.#app.showRun(this.#run), { kind: "running", hidden: true, title: "Open the Monitor", data: { action: "running" } });
+  node = button("Monitor", () => this.#app.showRun(this.#run), { kind: "running", hidden: true, title: "Open the Monitor", data: { action: "running" } });
 
   /** @param {App} app */
   constructor(app) {
