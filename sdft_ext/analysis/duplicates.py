@@ -7,7 +7,7 @@ and compared pixel by pixel (``similarity``). Pairs that share a picture form a 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -24,8 +24,8 @@ COMPARED, COMPARED_PER_PICTURE = 2000, 3
 """Pairs compared before the search ends, in all and for each picture. So it ends for thousands of look-alikes too; the
 most likely pairs come first.
 """
-TRIES = 3
-"""Windows and orientations tried for each pair."""
+TRIES = 2
+"""Windows and orientations tried for each pair, with either of them as the whole."""
 CROPPED = 0.975
 """A part with a side below this share of the whole's is cropped."""
 AT_ONCE = 64
@@ -112,19 +112,25 @@ def _compare_candidates(thumbnails: Thumbnails, rows: np.ndarray, joined: _Group
     wholes, parts = owners[pairs.wholes], owners[pairs.parts]
     left = COMPARED + COMPARED_PER_PICTURE * len(rows)
     tried: Counter[tuple[int, int]] = Counter()
-    start = 0
-    while start < len(wholes) and left > 0:
-        # A pair comes up for several windows; pairs that have been joined meanwhile are skipped.
+    waiting = deque(range(len(wholes)))
+    while waiting and left > 0:
+        # A pair comes up for several windows, one after the other; pairs that have been joined meanwhile are skipped.
         chosen: list[int] = []
+        later: list[int] = []
         seen: set[tuple[int, int]] = set()
-        while start < len(wholes) and len(chosen) < AT_ONCE:
-            a, b = int(wholes[start]), int(parts[start])
+        while waiting and len(chosen) < AT_ONCE:
+            place = waiting.popleft()
+            a, b = int(wholes[place]), int(parts[place])
             pair = (min(a, b), max(a, b))
-            if joined.group[a] != joined.group[b] and pair not in seen and tried[pair] < TRIES:
-                chosen.append(start)
-                seen.add(pair)
-                tried[pair] += 1
-            start += 1
+            if joined.group[a] == joined.group[b] or tried[a, b] >= TRIES:
+                continue
+            if pair in seen:
+                later.append(place)
+                continue
+            chosen.append(place)
+            seen.add(pair)
+            tried[a, b] += 1
+        waiting.extendleft(reversed(later))
         left -= len(chosen)
         for place, kind in _copies(thumbs, pairs, np.array(chosen, dtype=np.int64)):
             a, b = int(wholes[place]), int(parts[place])

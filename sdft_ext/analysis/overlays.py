@@ -33,6 +33,11 @@ SIGNIFICANT = 6.0
 """ … and least size, in standard errors of the median."""
 GRADIENT_PIXELS = 10
 """Least number of pixels of a faint mark with consistent gradients."""
+CORNER_PIXELS, CORNER_SHARE, CORNER_ERRORS, CORNER_SIGN = 8, 0.4, 2.3, 0.75
+"""A mark in a corner: least number of rising and of falling edges, largest share of the corner that it covers, least
+size of a gradient in standard errors, and least share of the pictures with its sign: many edges of both signs tell more
+than one."""
+CORNERS = ("upper left", "upper right", "lower left", "lower right")
 SAMPLED = 300
 """Pictures of a large set that are used, evenly spread."""
 
@@ -105,6 +110,33 @@ def _faint_mark(thumbs: np.ndarray, sample: np.ndarray) -> Area | None:
         for start in range(0, len(thumbs), SAMPLED)
     ]
     return Area(box, np.flatnonzero(np.concatenate(matches) > 0.4 * float((model**2).sum())))
+
+
+def corner_mark(corners: np.ndarray) -> tuple[int, np.ndarray] | None:
+    """Find a small mark at the same place of one corner in most pictures (grey, uint8 [n, 4, height, width]).
+
+    Return the number of the corner, in the order of ``CORNERS``, and the rows that have it. Lettering has many edges
+    that rise and fall close together: both signs are needed, so that a sky or a shaded corner is no mark.
+    """
+    if len(corners) < FEW:
+        return None
+    best: tuple[int, int, np.ndarray] | None = None
+    for corner in range(corners.shape[1]):
+        gradients = np.stack(np.gradient(corners[:, corner].astype(np.float32), axis=(1, 2)))
+        median = np.median(gradients, axis=1)
+        deviation = 1.4826 * np.median(np.abs(gradients - median[:, None]), axis=1) + 1.0
+        error = 1.2533 * deviation / np.sqrt(len(corners))
+        same_sign = (np.sign(gradients) == np.sign(median)[:, None]).mean(axis=1)
+        certain = (np.abs(median) >= GRADIENT) & (same_sign >= CORNER_SIGN) & (np.abs(median) >= CORNER_ERRORS * error)
+        rising, falling = int((certain & (median > 0)).sum()), int((certain & (median < 0)).sum())
+        size = min(rising, falling)
+        if size < CORNER_PIXELS or certain.any(axis=0).mean() > CORNER_SHARE:
+            continue
+        model = np.where(certain, median, 0)
+        rows = np.flatnonzero((gradients * model[:, None]).sum(axis=(0, 2, 3)) > 0.4 * float((model**2).sum()))
+        if best is None or size > best[0]:
+            best = size, corner, rows
+    return None if best is None else best[1:]
 
 
 def _sample(thumbs: np.ndarray) -> np.ndarray:

@@ -86,6 +86,9 @@ class _Pictures:
         self.pictures = [thumbnails.pictures[row] for row in rows]
         self.thumbs = thumbnails.thumbs[list(rows)]
         self.brightness = thumbnails.brightness[list(rows)]
+        cornered = [number for number, row in enumerate(rows) if row in thumbnails.corners]
+        self.cornered = np.array(cornered, dtype=np.int64)
+        self.corners = np.array([thumbnails.corners[rows[number]] for number in cornered], dtype=np.uint8)
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -165,7 +168,7 @@ def _brightness(these: _Pictures) -> list[Finding]:
 def _mark(these: _Pictures, background: np.ndarray | None, framed: bool) -> list[Finding]:
     area = overlays.mark(these.thumbs, background)
     if area is None or len(area.rows) < MARK_SHARE * len(these):
-        return []
+        return [] if framed else _corner_mark(these)
     left, top, right, bottom = area.box
     at_edge = min(left, top, 1 - right, 1 - bottom) < AT_BORDER
     in_middle = left < 0.5 < right and top < 0.5 < bottom
@@ -178,6 +181,17 @@ def _mark(these: _Pictures, background: np.ndarray | None, framed: bool) -> list
         "mark", "recurring_mark", area.rows.tolist(), f"The same mark (a badge, text or watermark {where}) is",
         "crop it off, paint it out, mask it, or describe it in the captions.",
         box=[round(side, 3) for side in area.box],
+    )  # fmt: skip
+
+
+def _corner_mark(these: _Pictures) -> list[Finding]:
+    found = overlays.corner_mark(these.corners)
+    if found is None or len(found[1]) < MARK_SHARE * len(these.corners):
+        return []
+    corner, rows = overlays.CORNERS[found[0]], these.cornered[found[1]].tolist()
+    return these.finding(
+        "mark", "recurring_mark", rows, f"The same small mark (a watermark or text in the {corner} corner) is",
+        "crop it off, paint it out, mask it, or describe it in the captions.", corner=corner,
     )  # fmt: skip
 
 

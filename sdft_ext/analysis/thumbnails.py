@@ -32,11 +32,15 @@ SIDE = 64
 """Side of a thumbnail in pixels; every picture is resized to a square."""
 SHARPNESS_SIDE = 512
 """Shorter side, in pixels, at which sharpness is measured: larger pictures are reduced for training too."""
+CORNER, CORNER_SIZE = (0.3, 0.2), (96, 40)
+"""Width and height of a corner as shares of the picture's sides, and in pixels: enough to see a small watermark."""
+CORNERED = 300
+"""Pictures whose corners are measured, about: more show nothing new."""
 AT_ONCE = 256
 """Thumbnails that are converted to floats at a time."""
 BLUR = 11
 """Width in pixels of the blur that sharpness is measured with."""
-VERSION = 2
+VERSION = 3
 """Increases when what is measured changes; older files are then replaced."""
 
 
@@ -46,7 +50,8 @@ class Thumbnails:
 
     ``pictures``: indices into the pictures given; ``thumbs``: uint8 [n, side, side, 3]; ``sharpness``: from 0 (blurred)
     to 1; ``digests``: checksums of the files (``cache_files.file_hash``), as bytes; ``insides``: by row, the thumbnails
-    of pictures that have a border, without it.
+    of pictures that have a border, without it; ``corners``: by row, the corners of some pictures, evenly spread, grey,
+    uint8 [4, 40, 96].
     """
 
     pictures: tuple[int, ...]
@@ -54,6 +59,7 @@ class Thumbnails:
     sharpness: np.ndarray
     digests: np.ndarray
     insides: dict[int, np.ndarray] = field(default_factory=dict)
+    corners: dict[int, np.ndarray] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
@@ -80,8 +86,11 @@ class Thumbnails:
         """Return the thumbnails of some rows."""
         chosen = list(rows)
         arrays = (self.thumbs[chosen], self.sharpness[chosen], self.digests[chosen])
-        insides = {new: self.insides[old] for new, old in enumerate(chosen) if old in self.insides}
-        return Thumbnails(tuple(self.pictures[row] for row in chosen), *arrays, insides)
+        insides, corners = (
+            {new: parts[old] for new, old in enumerate(chosen) if old in parts}
+            for parts in (self.insides, self.corners)
+        )
+        return Thumbnails(tuple(self.pictures[row] for row in chosen), *arrays, insides, corners)
 
     def without_borders(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the thumbnails of some rows, then those of them without a border, and the row of each."""
@@ -92,10 +101,10 @@ class Thumbnails:
         return np.concatenate([self.thumbs[rows], inside]), np.concatenate([rows, framed])
 
 
-STORED = ("keys", "thumbs", "sharpness", "digests", "framed", "insides")
+STORED = ("keys", "thumbs", "sharpness", "digests", "framed", "insides", "cornered", "corners")
 """The arrays of a cache file."""
 
-_Row = tuple[np.ndarray, float, bytes, np.ndarray | None]
+_Row = tuple[np.ndarray, float, bytes, np.ndarray | None, np.ndarray | None]
 
 
 def make_thumbnails(
@@ -115,13 +124,15 @@ def make_thumbnails(
     )
     cached = _read(file) if file is not None else {}
     rows: list[_Row | PictureError] = []
+    step = -(-len(found) // CORNERED)
 
     def row(number: int) -> _Row | PictureError:
-        known = cached.get(keys[number])
-        if known is not None:
+        known, cornered = cached.get(keys[number]), number % step == 0
+        if known is not None and (known[4] is not None or not cornered):
             return known
         try:
-            return _measure(found[number].path, background)
+            *measured, corners = _measure(found[number].path, background)
+            return (*measured, corners if cornered else None)
         except PictureError as error:
             return error
 
@@ -158,7 +169,17 @@ def _measure(path: Path, background: str) -> _Row:
         image = image.resize(reduced, Image.Resampling.BILINEAR, reducing_gap=2.0)
     box = borders.inside(np.asarray(image))
     inside = np.asarray(_resized(image.crop(box), SIDE)) if box is not None else None
-    return np.asarray(_resized(image, SIDE)), _sharpness(image.convert("L")), digest, inside
+    grey = image.convert("L")
+    return np.asarray(_resized(image, SIDE)), _sharpness(grey), digest, inside, _corners(grey)
+
+
+def _corners(grey: Any) -> np.ndarray:
+    """Return the upper left, upper right, lower left and lower right corner, uint8 [4, 40, 96]."""
+    width, height = grey.size
+    across, down = width * CORNER[0], height * CORNER[1]
+    boxes = [(x, y, x + across, y + down) for y in (0, height - down) for x in (0, width - across)]
+    parts = [grey.resize(CORNER_SIZE, Image.Resampling.BILINEAR, box=box) for box in boxes]
+    return np.stack([np.asarray(part) for part in parts])
 
 
 def _resized(image: Any, side: int) -> Any:
@@ -193,6 +214,7 @@ def _gather(good: Sequence[int], rows: Sequence[_Row | PictureError], found: Seq
         np.array([row[1] for row in chosen], np.float32),
         np.array([row[2] for row in chosen], "S20"),
         {number: row[3] for number, row in enumerate(chosen) if row[3] is not None},
+        {number: row[4] for number, row in enumerate(chosen) if row[4] is not None},
         problems,
     )
 
@@ -201,16 +223,17 @@ def _read(file: Path) -> dict[str, _Row]:
     """Read cached rows by key; none where the file is missing or damaged."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            keys, thumbs, sharpness, digests, framed, insides = (arrays[name] for name in STORED)
+            keys, thumbs, sharpness, digests, framed, insides, cornered, corners = (arrays[name] for name in STORED)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return {}
     count = len(keys)
     if thumbs.shape != (count, SIDE, SIDE, 3) or insides.shape != (len(framed), SIDE, SIDE, 3):
         return {}
-    inside = dict(zip(framed.tolist(), insides, strict=True))
-    rows = zip(
-        thumbs, sharpness.tolist(), (bytes(digest) for digest in digests), map(inside.get, range(count)), strict=True
-    )
+    if corners.shape != (len(cornered), 4, *CORNER_SIZE[::-1]):
+        return {}
+    inside, corner = (dict(zip(a.tolist(), b, strict=True)) for a, b in ((framed, insides), (cornered, corners)))
+    parts = map(inside.get, range(count)), map(corner.get, range(count))
+    rows = zip(thumbs, sharpness.tolist(), (bytes(digest) for digest in digests), *parts, strict=True)
     return dict(zip((str(key) for key in keys), rows, strict=True))
 
 
@@ -221,8 +244,11 @@ def _write(file: Path, keys: Sequence[str], thumbnails: Thumbnails) -> None:
         with open(path, "wb") as handle:
             framed = np.array(list(thumbnails.insides), dtype=np.int64)
             insides = np.array(list(thumbnails.insides.values()), np.uint8).reshape(-1, SIDE, SIDE, 3)
+            cornered = np.array(list(thumbnails.corners), dtype=np.int64)
+            corners = np.array(list(thumbnails.corners.values()), np.uint8).reshape(-1, 4, *CORNER_SIZE[::-1])
             measured = thumbnails.thumbs, thumbnails.sharpness, thumbnails.digests
-            np.savez(handle, **dict(zip(STORED, (np.array(keys), *measured, framed, insides), strict=True)))
+            parts = (framed, insides, cornered, corners)
+            np.savez(handle, **dict(zip(STORED, (np.array(keys), *measured, *parts), strict=True)))
 
     try:
         atomic.write(file, writer)

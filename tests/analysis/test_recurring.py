@@ -160,6 +160,24 @@ def test_the_same_scene_behind_changing_objects(photographs: list[Any], tmp_path
     assert finding.kind == "recurring_background" and len(finding.files) >= 15
 
 
+@pytest.mark.parametrize("share", [0.12, 0.2])
+def test_a_small_watermark_in_a_corner_of_twelve(photographs: list[Any], tmp_path: Path, share: float) -> None:
+    """It is a few pixels of a thumbnail."""
+
+    def signed(picture: Any, rng: np.random.Generator) -> Any:
+        letters = Image.new("L", (40, 11), 0)
+        ImageDraw.Draw(letters).text((1, 0), "(c) JD", fill=200, font=ImageFont.load_default())
+        width, height = picture.size
+        letters = letters.resize((int(width * share), max(int(width * share * 11 / 40), 4)))
+        done = picture.copy()
+        done.paste((255, 255, 255), (int(width * (0.98 - share)), int(height * 0.98) - letters.height), letters)
+        return done
+
+    (finding,) = planted(photographs[::2] + photographs[1:4:2], tmp_path, signed)
+    assert finding.kind == "recurring_mark" and "lower right corner" in finding.text
+    assert finding.facts["corner"] == "lower right" and len(finding.files) >= 8
+
+
 def test_a_finding_lists_only_the_pictures_that_show_it(photographs: list[Any], tmp_path: Path) -> None:
     (finding,) = planted(photographs, tmp_path, badge, most=0.8)
     assert {path.stem for path in finding.files} == {f"{number:02}" for number in range(16)}
