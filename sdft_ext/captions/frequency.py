@@ -99,7 +99,6 @@ def _fused_text(fused: Sequence[str], filled: int) -> str:
     return (
         f"{named} {'is' if len(fused) == 1 else 'are'} in all {filled:,} captions: what "
         f"{'it names' if len(fused) == 1 else 'they name'} "
-        "is learned with the concept and can't be separated from the trigger. Remove it where it belongs to the "
-        "concept; "
-        "where it doesn't, add pictures without it."
+        "is learned under these words, not as part of the concept, and a prompt has to name it to get it. That is "
+        "right unless it belongs to the concept: then remove it from the captions."
     )

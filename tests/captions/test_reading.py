@@ -65,6 +65,7 @@ def test_the_tag_table() -> None:
     assert counted.captions == 4 and counted.tags[0].tag == "tree"
     assert (rows["tree"].count, rows["tree"].position, rows["tree"].with_trigger) == (4, (2 + 2 + 3 + 1) / 4, 3)
     assert rows["tree"].fused and not rows["sks dog"].fused and "'tree' is in all 4 captions" in counted.text
+    assert "not as part of the concept" in counted.text, "the guide: what a caption names is put down to its words"
     red = next(row for row in counted.tags if row.tag.lower() == "red")
     assert red.count == 2 and {red.tag, *red.variants} == {"Red", "red"}
     assert frequency.count_tags(["a, b", "a"], "a").text == "" and frequency.count_tags([], "").captions == 0
