@@ -80,8 +80,8 @@ class Judge:
         own = [dataset[f"concept-{number}"] for number in range(len(self.concepts))]
         found = []
         for number, positives in enumerate(own):
-            others = [rows for other, rows in enumerate(own) if other != number and len(rows)]
-            negatives = np.concatenate([first, dataset["regularization"], *others])
+            others = [rows for other, rows in enumerate(own) if other != number]
+            negatives = np.concatenate([first, *(rows for rows in (dataset["regularization"], *others) if len(rows))])
             found.append(probe.train(positives, negatives) if len(positives) >= probe.LEAST else None)
         return found
 

@@ -134,6 +134,22 @@ def test_judging_changes_nothing_and_sees_as_the_base_does(method: str, data: Pa
     assert np.abs(rows["rows"] - alone).max() <= 2e-3 * max(1, float(np.abs(alone).max()))
 
 
+@pytest.mark.parametrize("missing", ["regularization", "trigger", "prompts"])
+def test_without_regularization_a_run_is_judged_and_without_a_trigger_or_prompts_it_is_not(
+    missing: str, data: Path, tmp_path: Path
+) -> None:
+    changes = {
+        "regularization": ("dataset.concepts.0.regularization=",),
+        "trigger": ("dataset.concepts.0.trigger=", "dataset.concepts.0.class_word=cat"),
+        "prompts": ("watch.bleeding_prompts=[]",),
+    }
+    settings = ("train.length=1", "save.every=0", "watch.judge=true", "watch.pictures=1", *PROMPTS, *changes[missing])
+    result = train(tiny.recipe(data, tmp_path, *settings), folder=tmp_path / "run", quiet=True)
+    assert result.outcome == "finished", result.message
+    judged = [line for line in log.read(tmp_path / "run") if line.get("event") == "judged"]
+    assert len(judged) == (2 if missing == "regularization" else 0)
+
+
 def test_a_resumed_run_is_judged_as_one_that_was_never_stopped(data: Path, tmp_path: Path) -> None:
     often = ("train.length=4", "save.every=2", "save.state_every=2", "watch.judge=true", "watch.pictures=2")
     recipe = tiny.recipe(data, tmp_path, *often, *PROMPTS)
