@@ -5,7 +5,20 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHES = ("step", "start", "dataset", "captions", "memory", "merge", "methods", "together", "faults", "load", "gpu")
+BENCHES = (
+    "step",
+    "start",
+    "dataset",
+    "captions",
+    "memory",
+    "merge",
+    "methods",
+    "together",
+    "judge",
+    "faults",
+    "load",
+    "gpu",
+)
 
 
 def main(argv: list[str]) -> int:
