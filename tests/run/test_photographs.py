@@ -40,7 +40,7 @@ def recipe(photographs: Path, output: Path, *settings: str) -> Recipe:
         dataset=DatasetRecipe([concept], resolution=128, bucket_step=16, bucket_min=64, bucket_max=256, cache="disk"),
         train=TrainRecipe(length=2, length_unit="epochs", batch_size=2, learning_rate=1e-3),
         save=SaveRecipe(output=str(output), name="photographs"),
-        watch=WatchRecipe(tensorboard=False),
+        watch=WatchRecipe(tensorboard=False, propose_prompts=False),
     )
     return recipe_file.override(base, settings)
 
