@@ -117,7 +117,7 @@ def test_the_status_names_the_grid_after_the_last_step(open_page):
     short_example(page, "grid", watch__every="0", watch__sampler_steps="100")
     start(page)
     state(page, "drawing")
-    page.locator(".sdft-monitor .sdft-notice").get_by_text("Grid: step 3").wait_for()
+    page.locator(".sdft-monitor p.sdft-notice").get_by_text("Grid: step 3").wait_for()
     assert "Step 6 of 6" in page.locator("[data-role=facts]").inner_text()
     assert page.locator(".sdft-monitor [data-action]:is([data-action=pause], [data-action=save])").count() == 0
     if SCREENSHOTS:
@@ -161,7 +161,7 @@ def test_a_reload_in_mid_run_shows_the_run_as_it_is_and_its_buttons_work(open_pa
     assert steps.input_value() == "1"  # the newest pictures are shown as they come
 
     stop(page)
-    assert "resume goes on from there" in page.locator(".sdft-monitor .sdft-notice").inner_text()
+    assert "resume goes on from there" in page.locator(".sdft-monitor p.sdft-notice").inner_text()
     done = step(page)
     page.click(".sdft-monitor [data-action=resume]")
     state(page, "training")
@@ -344,12 +344,12 @@ def test_stop_is_quick_and_the_grid_is_drawn_when_it_is_asked_for(open_page):
     draw = page.locator(".sdft-monitor [data-action=grid]")
     draw.click()
     state(page, "drawing")
-    page.locator(".sdft-monitor .sdft-notice").get_by_text("The grid of saves is being drawn.").wait_for()
+    page.locator(".sdft-monitor p.sdft-notice").get_by_text("The grid of saves is being drawn.").wait_for()
     buttons = page.locator(".sdft-monitor [aria-label=Progress] button[data-action]")
     assert buttons.all_inner_texts() == ["Skip the grid"]
     page.get_by_role("button", name="Skip the grid").click()
     state(page, "stopped")
-    page.locator(".sdft-monitor .sdft-notice").get_by_text("resume goes on from there").wait_for()
+    page.locator(".sdft-monitor p.sdft-notice").get_by_text("resume goes on from there").wait_for()
     draw.click()
     state(page, "drawing")
     state(page, "stopped")
