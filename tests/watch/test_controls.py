@@ -10,7 +10,7 @@ from sdft_ext.recipe import WatchRecipe
 from sdft_ext.watch import lettering
 from sdft_ext.watch.controls import Controls, grid
 
-WATCH = WatchRecipe(concept_prompts=["sks dog", "a sks dog, red"], bleeding_prompts=["dog", ""], seed=50)
+WATCH = WatchRecipe(concept_prompts=["sks dog", "a sks dog, red"], bleeding_prompts=["dog", ""], pictures=2, seed=50)
 
 
 def plain(colour, size=(64, 64)):
