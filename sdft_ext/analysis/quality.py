@@ -16,13 +16,14 @@ BLURRED = 0.4
 DARK, BRIGHT = 0.2, 0.8
 """In a very dark picture, 95 % of the pixels are darker than 0.2; in a very bright one, 95 % are brighter than 0.8."""
 
-REPEATED = 0.1
-"""Least share of a concept's regularization pictures that repeat others, to be reported."""
+NOTICED = 0.1
+"""Least share of the regularization pictures that have a fault, or repeat others, to be reported: a class is shown by
+many pictures, and takes on what many of them share."""
 
 
 def quality(scan: Scan, thumbnails: Thumbnails) -> list[Finding]:
     """Return findings on blurred, very dark and very bright pictures: instance pictures, then regularization pictures,
-    whose faults the class takes on.
+    where many have one fault, so that the class takes it on.
     """
     return [*_quality(scan, thumbnails, False), *_quality(scan, thumbnails, True)]
 
@@ -43,7 +44,7 @@ def _quality(scan: Scan, thumbnails: Thumbnails, regularization: bool) -> list[F
     found = []
     for kind, which, adjective, remedy in kinds:
         files = paths(scan.pictures, (thumbnails.pictures[rows[int(n)]] for n in np.flatnonzero(which)))
-        if files:
+        if files and not (regularization and len(files) < NOTICED * len(rows)):
             are, them = ("is", "it") if len(files) == 1 else ("are", "them")
             what = pictures(len(files), "regularization picture" if regularization else "picture")
             text = f"{what} {are} {adjective} ({named(files)}): {remedy.format(them=them)}"
@@ -64,7 +65,7 @@ def regularization_variety(scan: Scan, thumbnails: Thumbnails, copies: Collectio
             if scan.pictures[picture].regularization and scan.pictures[picture].concept == concept
         ]
         repeated = [row for row in rows if row in copies]
-        if rows and len(repeated) >= REPEATED * len(rows):
+        if rows and len(repeated) >= NOTICED * len(rows):
             files = paths(scan.pictures, (thumbnails.pictures[row] for row in repeated))
             text = (
                 f"{len(repeated):,} of {len(rows):,} regularization pictures{whose(scan, concept)} repeat others "

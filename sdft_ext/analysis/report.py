@@ -84,11 +84,17 @@ def _rank(scan: Scan, picture: int) -> tuple[int, ...]:
 
 
 def _copies(scan: Scan, thumbnails: Thumbnails, groups: Sequence[Group]) -> list[Finding]:
+    """Return a finding for each group but those of regularization pictures that only look alike: a few are no fault,
+    and ``regularization_variety`` tells of many.
+    """
     found = []
     for group in groups:
         kept, *others = (thumbnails.pictures[row] for row in group.rows)
         files, rest = paths(scan.pictures, (kept, *others)), paths(scan.pictures, others)
-        crossing = len({scan.pictures[p].regularization for p in (kept, *others)}) > 1
+        regularization = {scan.pictures[p].regularization for p in (kept, *others)}
+        crossing = len(regularization) > 1
+        if not group.exact and regularization == {True}:
+            continue
         if crossing:
             kind = "copies_across"
             text = (

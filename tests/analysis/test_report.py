@@ -160,11 +160,13 @@ def test_regularization_pictures_are_judged_too(tmp_path: Path) -> None:
     captioned(tmp_path / "i", 5)
     paths = parts_of_photographs(tmp_path / "r", tmp_path / "source", 10)
     shutil.copyfile(paths[3], tmp_path / "r" / "again.png")
-    with Image.open(paths[0]) as picture:
-        picture.filter(ImageFilter.GaussianBlur(4)).save(paths[0])
+    for path in (paths[0], paths[2]):
+        assert "regularization_blurred" not in by_kind(inspected(recipe(tmp_path / "i", tmp_path / "r"))), "a tenth"
+        with Image.open(path) as picture:
+            picture.filter(ImageFilter.GaussianBlur(4)).save(path)
     kinds = by_kind(inspected(recipe(tmp_path / "i", tmp_path / "r", concept_class_word="thing")))
     blurred = kinds["regularization_blurred"][0]
-    assert names(blurred) == ["0.png"] and "the class takes on the blur" in blurred["text"]
+    assert names(blurred) == ["0.png", "2.png"] and "the class takes on the blur" in blurred["text"]
     assert "regularization_alike" not in kinds, "one of eleven"
     shutil.copyfile(paths[4], tmp_path / "r" / "once more.png")
     kinds = by_kind(inspected(recipe(tmp_path / "i", tmp_path / "r", concept_class_word="thing")))

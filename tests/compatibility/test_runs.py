@@ -112,6 +112,8 @@ def test_a_report_is_written_again_from_the_folder(run: str, home: Path) -> None
         (folder / name).unlink()
     assert main(["report", str(folder)]) == 0
     after = json.loads((folder / "report.json").read_text())
+    rows = zip(before.pop("save_table"), after["save_table"], strict=True)
+    assert all({name: now[name] for name in row} == row for row, now in rows), "what is new since stands beside"
     assert {name: after[name] for name in before} == before and after["advice"]
     assert (folder / "report.md").is_file() and (folder / "loss.png").is_file()
 

@@ -130,7 +130,7 @@ def test_a_missing_tensor_is_named():
     family = ldm.family("sd1")
     tensors = ldm.state_dict(family)
     del tensors["model.diffusion_model.out.2.bias"]
-    with pytest.raises(ModelError, match=r"lacks 1 tensors, such as conv_out\.bias"):
+    with pytest.raises(ModelError, match=r"lacks 1 tensor, such as conv_out\.bias"):
         borrow.build(family, tensors)
 
 

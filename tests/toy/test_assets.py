@@ -124,4 +124,5 @@ def test_the_examples_follow_the_guide(kind: str) -> None:
     plan = Plan(found, recipe.dataset, recipe.train)
     assert not advice(found, plan) and not found.problems
     if kind == "style":
-        assert [finding["text"] for finding in inspect(found, plan).data["findings"]] == []
+        findings = inspect(found, plan).data["findings"]
+        assert [finding["text"] for finding in findings if finding["facts"].get("case") != "named"] == []

@@ -112,7 +112,7 @@ ODD = b"\x80\x04cnobody\nKnown\n0"
 @pytest.mark.parametrize(
     ("pickle", "look", "says"),
     [
-        (b"\x80\x04}X\x01\x00\x00\x00xccollections\nOrderedDict\ns.", "good", "1 imports listed"),
+        (b"\x80\x04}X\x01\x00\x00\x00xccollections\nOrderedDict\ns.", "good", "1 import listed"),
         (ODD + b"}.", "warn", "Some imports aren't known to be harmless"),
         (ODD + b"X\x01\x00\x00\x00xQ.", "warn", "checkpoints don't use"),
         (ODD + b"cos\nsystem\n0X\x01\x00\x00\x00xQ.", "bad", "Some imports could run programs"),
