@@ -57,6 +57,16 @@ class Server:
         while self.ask("runs")["current"] and time.monotonic() < until:
             time.sleep(0.2)
 
+    def settled(self) -> None:
+        """Wait for a run that is over, but still leaves: the page would open on it."""
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            found = self.ask("runs")
+            states = {run["id"]: run["state"] for run in found["runs"]}
+            if states.get(found["current"]) not in ("finished", "stopped", "failed"):
+                return
+            time.sleep(0.2)
+
     def end(self) -> None:
         self.process.terminate()
         try:
@@ -107,6 +117,7 @@ class Open:
 
 @pytest.fixture
 def open_page(chromium: Any, server: Server) -> Iterator[Open]:
+    server.settled()
     opened = Open(chromium, server.address)
     yield opened
     for context in opened.contexts:
