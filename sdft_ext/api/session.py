@@ -125,9 +125,23 @@ class SchemaResponse(BaseModel):
     recommended: RecommendedPictures
 
 
+class GuidePlace(BaseModel):
+    panel: str = Field(description="A panel of the page; empty for a setting.")
+    tool: str = Field(description="A tool of the panel `tools`, or empty.")
+    setting: str = Field(description="A setting's path; empty for a panel.")
+    label: str = Field(description="What the page's button says; empty for a setting, which has its own label.")
+
+
+class GuideLink(BaseModel):
+    label: str
+    url: str
+
+
 class GuideChapter(BaseModel):
     title: str
     paragraphs: list[str]
+    places: list[GuidePlace]
+    links: list[GuideLink]
 
 
 class GuideEntry(BaseModel):
@@ -135,6 +149,9 @@ class GuideEntry(BaseModel):
     term: str
     text: str
     settings: list[str] = Field(description="Paths of the settings that it explains.")
+    command: str = Field(description="A command to run in a console; empty for most.")
+    places: list[GuidePlace]
+    links: list[GuideLink]
 
 
 class GuideResponse(BaseModel):
@@ -208,7 +225,7 @@ def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
     @router.get("/guide", response_model=GuideResponse, summary="Read the guide")
     def guide() -> Response:
         """Chapters, and terms with the settings that they explain."""
-        return json_response(read_guide())
+        return json_response(read_guide(desk.library.folder))
 
     @router.post("/recipe", response_model=RecipeFormsResponse, summary="Write a recipe as YAML, or read it from YAML")
     def recipe(body: RecipeFormsRequest) -> Response:

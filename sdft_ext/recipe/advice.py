@@ -33,6 +33,8 @@ LIONS_SHARE = 0.2
 """Lion's learning rate as a share of AdamW's (Chen 2023: three to ten times lower)."""
 FAR_ABOVE = 10
 """A learning rate so many times the one that its method starts with is unlikely to be meant."""
+PICKLES = (".ckpt", ".pt", ".pth", ".bin")
+"""Endings of model files that can contain program code."""
 LONG_WARMUP = 0.5
 """A warm-up over more than this share of the run leaves little to train with."""
 
@@ -62,7 +64,18 @@ def advice(recipe: Recipe) -> list[str]:
         if unused and setting.value != defaults[setting.path]:
             found.append(f"{setting.path} is only used with method.name={any_of(setting.methods)}.")
     found += [sentence for concept in recipe.dataset.concepts for sentence in _prompt_advice(recipe, concept)]
-    return [*found, *_triggers(recipe)]
+    return [*found, *_triggers(recipe), *_unsafe_base(recipe)]
+
+
+def _unsafe_base(recipe: Recipe) -> Iterator[str]:
+    """Advise against a base model in a format that can contain program code."""
+    name = re.split(r"[/\\]", recipe.model.base)[-1]
+    ending = next((ending for ending in PICKLES if name.lower().endswith(ending)), None)
+    if ending:
+        yield (
+            f"The base model, {name}, is a {ending} file, which can contain program code. sdft runs none of it, but "
+            "other programs may: convert it to .safetensors with the tool Convert, and use that file."
+        )
 
 
 def _triggers(recipe: Recipe) -> Iterator[str]:

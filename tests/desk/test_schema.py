@@ -79,6 +79,8 @@ def test_the_guide_has_its_chapters_and_terms_as_plain_text():
         "Training",
         "Watching",
         "Comparing saves",
+        "Safety",
+        "Sources",
     ]
     texts = [p for chapter in found["chapters"] for p in chapter["paragraphs"]] + [e["text"] for e in found["entries"]]
     assert all(text.strip() == text and "\n" not in text and text.endswith(".") for text in texts)

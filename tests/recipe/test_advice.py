@@ -46,6 +46,7 @@ def said(
         (["dataset.resolution=512"], {"native": 1024}, "made for 1024"),
         (["dataset.resolution=1024"], {"native": 512}, "made for 512"),
         (["dataset.resolution=512"], {"native": 768}, "made for 768"),
+        (["model.base=/models/old.CKPT"], {}, "The base model, old.CKPT, is a .ckpt file"),
         (["train.learning_rate=2e-3"], {}, "more than 10 times"),
         (["method.name=hypernetwork", "train.learning_rate=1e-3"], {}, "more than 10 times"),
         (["method.name=full", "train.learning_rate=1e-4"], {}, "2e-6 is usual"),

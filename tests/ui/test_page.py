@@ -239,3 +239,33 @@ def test_text_stands_out_in_both_themes(open_page, theme, dark):
         text, ground = found.evaluate("n => [getComputedStyle(n).color, getComputedStyle(n).backgroundColor]")
         assert (luminance(text) > luminance(ground)) == dark, selector
         assert abs(luminance(text) - luminance(ground)) > 0.4, selector
+
+
+def test_the_guide_leads_to_tools_and_to_its_sources(open_page, server):
+    page = open_page()
+    panel(page, "guide")
+    page.locator("[data-chapter=Sources] summary").click()
+    links = page.locator("[data-chapter=Sources] a")
+    assert "https://github.com/Guizmus/sd-training-intro" in links.evaluate_all("all => all.map(one => one.href)")
+    assert links.evaluate_all("all => all.every(one => one.target === '_blank' && one.relList.contains('noopener'))")
+    runs = server.runs.resolve()
+    command = page.locator("[data-entry=tensorboard] code")
+    assert command.inner_text() == f'tensorboard --logdir "{runs}"'
+    page.locator("[data-chapter=Safety] summary").click()
+    for tool in ("convert", "scan"):
+        page.locator(f"[data-chapter=Safety] [data-place='tools/{tool}']").click()
+        page.wait_for_selector(f"[data-tool={tool}] input:checked")
+        panel(page, "guide")
+    page.locator("[data-entry=token] [data-place=captions]").click()
+    page.wait_for_selector("[role=tab][data-panel=captions][aria-selected=true]")
+
+
+def test_a_ckpt_as_the_base_model_leads_to_the_tool_that_converts_it(open_page, server):
+    page = open_page()
+    assert page.locator("[data-action=convert]").count() == 0
+    session = server.ask("session")
+    session["host"]["model"]["path"] = "/models/old.ckpt"
+    page.route("**/sdft/v1/session", lambda route: route.fulfill(json=session))
+    page.reload()
+    page.locator("[data-action=convert]").click()
+    page.wait_for_selector("[data-tool=convert] input:checked")

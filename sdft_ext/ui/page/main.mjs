@@ -259,6 +259,12 @@ class Page {
     this.panels.guide.show(id);
   }
 
+  /** Opens the Tools panel with a tool. @param {string} name */
+  showTool(name) {
+    this.panels.tools.choose(name);
+    this.show("tools");
+  }
+
   /** @param {string} path */
   showSetting(path) {
     this.show("train");

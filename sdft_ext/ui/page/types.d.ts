@@ -204,8 +204,14 @@ export type Recipe = { [name: string]: any };
 
 /** `GET guide` */
 export interface Guide {
-  chapters: { title: string; paragraphs: string[] }[];
-  entries: { id: string; term: string; text: string; settings: string[] }[];
+  chapters: ({ title: string; paragraphs: string[] } & GuideLeads)[];
+  entries: ({ id: string; term: string; text: string; settings: string[]; command: string } & GuideLeads)[];
+}
+
+/** Where a chapter or a term leads: panels, tools or settings of the page, and pages of others. */
+export interface GuideLeads {
+  places: { panel: string; tool: string; setting: string; label: string }[];
+  links: { label: string; url: string }[];
 }
 
 /** `POST calculate`: the memory that a run will take. */
@@ -296,6 +302,8 @@ export interface App {
   say(text: string, kind?: "good" | "bad" | "plain" | "warn"): () => void;
   show(panel: string): void;
   showGuide(id: string): void;
+  /** Opens the Tools panel with a tool. */
+  showTool(name: string): void;
   showSetting(path: string): void;
   showRun(id: string): void;
   /** Opens a dataset's folder in the Captions panel. */

@@ -24,7 +24,7 @@ export function guidePanel(app) {
   const node = el(
     "div.guide",
     {},
-    el("section.card.chapters", { "aria-label": "Chapters" }, chapters.map(chapterNode)),
+    el("section.card.chapters", { "aria-label": "Chapters" }, chapters.map((chapter, number) => chapterNode(app, chapter, number))),
     el("section.card", { "aria-label": "Terms" }, el("h2.title", {}, "Terms"), search, none, el("div.terms", {}, [...nodes.values()])),
   );
   return {
@@ -44,32 +44,61 @@ export function guidePanel(app) {
 }
 
 /**
+ * @param {App} app
  * @param {Guide["chapters"][number]} chapter
  * @param {number} number the first one is open
  */
-function chapterNode({ title, paragraphs }, number) {
+function chapterNode(app, { title, paragraphs, places, links }, number) {
   return el(
     "details.chapter",
-    { open: number === 0 },
+    { open: number === 0, data: { chapter: title } },
     el("summary", {}, title),
     paragraphs.map((text) => el("p", {}, text)),
+    places.length > 0 && el("div.row.wrap", {}, placeButtons(app, places)),
+    links.length > 0 && el("ul.links", {}, links.map((link) => el("li", {}, linkNode(link)))),
   );
+}
+
+/** Makes a link to a page elsewhere, which learns nothing of this one. @param {Guide["entries"][number]["links"][number]} link */
+export function linkNode({ label, url }) {
+  const safe = url.startsWith("https://");
+  return safe ? el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, label) : el("span", {}, `${label}: ${url}`);
+}
+
+/**
+ * Makes a button for each place that this page has.
+ * @param {App} app
+ * @param {Guide["entries"][number]["places"]} places
+ */
+function placeButtons(app, places) {
+  return places.flatMap(({ panel, tool, setting, label }) => {
+    if (setting) return settingButtons(app, [setting]);
+    const act = () => (tool ? app.showTool(tool) : app.show(panel));
+    return [button(label, act, { kind: "chip", data: { place: tool ? `${panel}/${tool}` : panel } })];
+  });
+}
+
+/** @param {App} app @param {string[]} paths */
+function settingButtons(app, paths) {
+  return paths.flatMap((path) => {
+    const field = app.draft.field(path);
+    return field ? [button(field.label, () => app.showSetting(path), { kind: "chip", data: { setting: path } })] : [];
+  });
 }
 
 /**
  * @param {App} app
  * @param {Guide["entries"][number]} entry
  */
-function entryNode(app, { id, term, text, settings }) {
-  const buttons = settings.flatMap((path) => {
-    const field = app.draft.field(path);
-    return field ? [button(field.label, () => app.showSetting(path), { kind: "chip", data: { setting: path } })] : [];
-  });
+function entryNode(app, { id, term, text, settings, command, places, links }) {
+  const buttons = [...settingButtons(app, settings), ...placeButtons(app, places)];
   return el(
     "article.term",
     { data: { entry: id }, tabIndex: -1 },
     el("h3.term-name", {}, term),
     el("p", {}, text),
+    command && el("code.command", {}, command),
+    links.map(linkNode),
     buttons.length > 0 && el("div.row.wrap", {}, buttons),
   );
 }

@@ -115,7 +115,8 @@ function explanationOf(app, { guide }, id, name) {
     pressed.setAttribute("aria-expanded", String(!node.hidden));
     if (node.children.length) return;
     const more = button("More in the guide", () => app.showGuide(entry.id), { kind: "link", data: { action: "guide" } });
-    fill(node, el("p", {}, el("strong", {}, `${entry.term}. `), entry.text), more);
+    const text = el("p", {}, el("strong", {}, `${entry.term}. `), entry.text);
+    fill(node, text, entry.command && el("code.command", {}, entry.command), more);
   }
 
   return { button: pressed, node };

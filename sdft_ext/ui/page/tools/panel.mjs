@@ -23,6 +23,8 @@ class ToolsPanel {
   #known = { tools: [], files: [], places: {} };
   /** The name of the tool that is shown. @type {string | null} */
   #chosen = null;
+  /** The name of the tool to show when the panel opens. @type {string | null} */
+  #asked = null;
   /** @type {Map<string, ToolForm>} */
   #forms = new Map();
   /** @type {Map<string, HTMLInputElement>} */
@@ -92,6 +94,11 @@ class ToolsPanel {
     return form;
   }
 
+  /** Shows a tool once the panel is open. @param {string} name */
+  choose(name) {
+    this.#asked = name;
+  }
+
   /** @param {ToolForm} form */
   async #run(form) {
     const { name, makes } = form.tool;
@@ -126,7 +133,9 @@ class ToolsPanel {
     return this.#app.attempt(async () => {
       await this.#load();
       const job = await this.#job.now();
-      if (!this.#chosen) this.#show(job.tool || this.#known.tools[0].name);
+      const wanted = this.#asked ?? (this.#chosen ? null : job.tool || this.#known.tools[0].name);
+      this.#asked = null;
+      if (wanted) this.#show(wanted);
     });
   }
 }

@@ -12,6 +12,8 @@ import { isTrigger, triggerRemedies } from "./trigger.mjs";
 /** @import { App, Calculation, Memory } from "../types.d.ts" */
 
 const INSTANCE = "dataset.concepts.0.instance";
+/** Endings of model files that can contain program code. */
+const PICKLE = /\.(ckpt|pt|pth|bin)$/i;
 
 /** @param {App} app */
 export function summary(app) {
@@ -155,7 +157,8 @@ function showAdvice(app, node, { problems, warnings = [], suggested_triggers: tr
     const path = settingNamed(sentence, names);
     return path && byPath.has(path) ? [] : [el("p.advice", {}, linked(sentence, path)), path && !app.draft.text(path) && remedies(path, sentence)];
   });
-  fill(node, listed.flat(), advised.flat());
+  const convert = () => button("Convert it in Tools", () => app.showTool("convert"), { kind: "small", data: { action: "convert" } });
+  fill(node, listed.flat(), advised.flat(), PICKLE.test(app.session.host.model?.path ?? "") && el("div", {}, convert()));
   app.setProblems(byPath, triggers);
 }
 
