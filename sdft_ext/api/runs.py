@@ -34,6 +34,7 @@ class RunStatus(BaseModel):
 class RunSummary(RunStatus):
     id: str
     name: str
+    method: str = Field(description="The method's label; empty where the recipe can't be read.")
     started: float
     saves: int = Field(description="How many.")
     picture: str | None = Field(None, description="Path of a control picture below `/sdft/v1/`.")
@@ -73,7 +74,14 @@ class RunSave(BaseModel):
     step: int
     epoch: int | None = None
     loss: float | None = None
+    scheduled: bool = Field(description="Whether the recipe's schedule has it: not written on request or at a stop.")
     last: bool
+
+
+class DeletedSave(BaseModel):
+    id: str = Field(description="By which it is restored.")
+    name: str
+    step: int
 
 
 class ControlPrompt(BaseModel):
@@ -91,6 +99,7 @@ class ControlPictures(BaseModel):
 class RunResponse(RunStatus):
     id: str
     name: str
+    method: str
     started: float
     picture: str | None = None
     recipe: Plain = Field(description="Nested.")
@@ -102,6 +111,9 @@ class RunResponse(RunStatus):
     verdict: str
     advice: str
     grid: bool = Field(description="Whether there is a grid of saves × prompts.")
+    deleted: list[DeletedSave] = Field(description="Saves in the run's trash.")
+    folder: str = Field(description="The run's folder on the server.")
+    tensorboard: str = Field(description="The folder of its files for TensorBoard; empty where there are none.")
     marks: list[Plain] = Field(description="Events: {`step`, `event`} and more.")
 
 
@@ -125,6 +137,10 @@ class ResumeRequest(BaseModel):
 
 class TrashRequest(BaseModel):
     saves: bool = Field(False, description="Move the run's files in the host's folders, too.")
+
+
+class RestoreSaveRequest(BaseModel):
+    id: str = Field(description="One of the run's `deleted` saves.")
 
 
 class SavePreviewRequest(BaseModel):
@@ -291,6 +307,18 @@ def _add_uses(router: APIRouter, desk: Desk) -> None:
     def trash(run: str, body: TrashRequest) -> Response:
         """Its folder goes to `trash` beside the runs."""
         desk.runs.trash(run, body.saves)
+        return json_response(OK)
+
+    @router.post("/runs/{run}/saves/{step}/trash", response_model=OkResponse, summary="Delete a save")
+    def delete_save(run: str, step: int, body: EmptyRequest) -> Response:
+        """Its files move to `trash` in the run's folder. 409 while the run trains."""
+        desk.runs.delete_save(run, step)
+        return json_response(OK)
+
+    @router.post("/runs/{run}/saves/restore", response_model=OkResponse, summary="Restore a deleted save")
+    def restore_save(run: str, body: RestoreSaveRequest) -> Response:
+        """409 where another save has taken its place."""
+        desk.runs.restore_save(run, body.id)
         return json_response(OK)
 
     @router.post("/runs/{run}/preview", response_model=NameResponse, summary="Make a control picture a save's preview")

@@ -17,12 +17,14 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from ..recipe import Recipe, RecipeError
+from ..recipe import METHOD_INFO, Recipe, RecipeError
 from ..recipe import file as recipe_file
 from ..run_folder.lock import is_at_work, process_lives
+from ..run_folder.log import BOARD
 from ..storage import json_file
 from ..storage.free_name import free_name
 from ..watch.controls import SETS
+from .deleted_saves import deleted_saves
 from .differences import differences
 from .errors import DeskError, NotAllowed, NotFound, NotNow
 from .logs import Lines, Logs
@@ -162,6 +164,9 @@ class Library:
             "verdict": str(report.get("verdict", "")),
             "advice": str(report.get("advice", "")),
             "grid": (path / "controls" / "grid.png").is_file(),
+            "deleted": deleted_saves(path),
+            "folder": str(path),
+            "tensorboard": str(path / BOARD) if (path / BOARD).is_dir() else "",
             "marks": self.logs.events(path),
         }
 
@@ -266,12 +271,14 @@ class Library:
 
     def _summary(self, run: str, path: Path) -> dict[str, Any]:
         try:
-            name = self.recipe(run).save.name
+            recipe = self.recipe(run)
+            name, method = recipe.save.name, METHOD_INFO[recipe.method.name].label
         except DeskError:
-            name = run
+            name, method = run, ""
         return {
             "id": run,
             "name": name,
+            "method": method,
             "started": (path / "recipe.yaml").stat().st_mtime,
             "saves": len(self._saves(run)),
             "picture": self._newest_picture(run),
@@ -305,7 +312,8 @@ class Library:
 
 
 def _numbers(entry: dict[str, Any]) -> dict[str, Any]:
-    return {"step": entry["step"], "epoch": entry.get("epoch"), "loss": entry.get("loss")}
+    numbers = {name: entry.get(name) for name in ("step", "epoch", "loss")}
+    return {**numbers, "scheduled": entry.get("scheduled") is not False}
 
 
 def _listed(value: Any) -> list[Any]:

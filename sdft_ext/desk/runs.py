@@ -14,7 +14,7 @@ from ..recipe import file as recipe_file
 from ..run_folder.facts import FILE as FACTS
 from ..run_folder.facts import add_facts
 from ..storage.free_name import new_folder
-from . import calculator
+from . import calculator, deleted_saves
 from .errors import DeskError, NotNow
 from .folders import Folders
 from .library import AT_WORK, Library, is_reserved
@@ -186,6 +186,24 @@ class Runs:
         self._queue.remove(run)
         for path in self._library.trash(run, saves):
             self._host(None).publish(path)
+
+    def delete_save(self, run: str, step: int) -> None:
+        """Move the save of a step to its run's trash. Raises NotFound, NotNow while the run trains."""
+        self._change_saves(run, lambda path: deleted_saves.delete_save(path, step))
+
+    def restore_save(self, run: str, name: str) -> None:
+        """Put a deleted save back, by its id. Raises NotFound, NotNow while the run trains or has another one."""
+        self._change_saves(run, lambda path: deleted_saves.restore_save(path, name))
+
+    def _change_saves(self, run: str, change: Callable[[Path], Sequence[Path]]) -> None:
+        """Change which saves a run that doesn't train has, and have the host read the changed files."""
+        path = self._library.path(run)
+        self._queue.settle(run)
+        if run == self._queue.current or self._library.status(run)["state"] in AT_WORK:
+            raise NotNow(f"{run} is training: its saves can be deleted and restored when it has ended.")
+        host = self._host(None)
+        for file in change(path):
+            host.publish(file)
 
     def handover(
         self, run: str, to: Any, saves: Sequence[int], weights: Sequence[float], prompts: Sequence[str]

@@ -55,7 +55,11 @@ class SaveRecipe:
     every_unit: Every = setting("times", label="Save unit", help="Steps, epochs, or times in the run.", folded=False)
     first_epoch: int = setting(1, label="First save in epoch", help="No save before this epoch.", low=1, high=1_000_000)
     keep_last: int = setting(
-        0, label="Keep last", help="Delete older saves of this run; 0 keeps all.", low=0, high=10_000
+        0,
+        label="Keep last",
+        help="Delete older saves of this run; 0 keeps all. Saves on request are counted apart.",
+        low=0,
+        high=10_000,
     )
     precision: Precision = setting("fp16", label="Save as", help="Number format of the saved file.")
     state_every: int = setting(

@@ -32,11 +32,14 @@ class Exports:
         """Write the save of this step. Raises OSError where it can't be written; earlier saves stay."""
         with record_function("run.save"):
             schedule = session.schedule
-            path = self.saves.write(step, schedule.epoch(step), loss, schedule.last(step), self._writer(session, step))
+            last, scheduled, writer = schedule.last(step), schedule.save(step), self._writer(session, step)
+            path = self.saves.write(step, schedule.epoch(step), loss, last, writer, scheduled)
             save = self.saves.all()[-1]
             for file in self.saves.files(save):
                 self.turns.publish(file)
-            self.log.event(step, "save", file=path.name, listed=save.file, further=save.further)
+            self.log.event(
+                step, "save", file=path.name, listed=save.file, further=save.further, scheduled=save.scheduled
+            )
 
     def write_try(self, session: Session, step: int) -> None:
         """Write a temporary save, to try the training as it is, in place of the one before."""

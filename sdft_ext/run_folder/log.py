@@ -12,7 +12,8 @@ from typing import Any
 from ..recipe import WatchRecipe
 from ..storage import atomic, json_file
 
-FILE = "log.jsonl"
+FILE, BOARD = "log.jsonl", "tensorboard"
+"""The log, and the folder of the files for TensorBoard."""
 Line = dict[str, Any]
 
 
@@ -50,7 +51,7 @@ class Log:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file: Any = None
         self._board: Any = None
-        self._board_folder = folder / "tensorboard" if recipe.tensorboard else None
+        self._board_folder = folder / BOARD if recipe.tensorboard else None
         self._board_from: int | None = None
 
     def resume(self, step: int) -> None:

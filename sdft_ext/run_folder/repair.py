@@ -95,8 +95,9 @@ def _listed_saves(lines: list[log.Line]) -> list[dict[str, object]]:
             step = line["step"]
             figure = figures.get(step, {})
             listed = str(line.get("listed") or line["file"])
-            further = list(line.get("further", []))
-            found[step] = asdict(Save(listed, step, int(figure.get("epoch", 1)), figure.get("smoothed"), further))
+            further, scheduled = list(line.get("further", [])), line.get("scheduled") is not False
+            epoch, loss = int(figure.get("epoch", 1)), figure.get("smoothed")
+            found[step] = asdict(Save(listed, step, epoch, loss, further, scheduled))
     return [found[step] for step in sorted(found)]
 
 

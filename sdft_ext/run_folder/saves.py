@@ -14,7 +14,7 @@ from .save_names import TRY
 @dataclass(frozen=True)
 class Save:
     """One entry of the index. ``loss`` is the smoothed loss at that step; ``further`` are extra files that belong to
-    the save.
+    the save; ``scheduled`` is false for one that was written on request, or because the run was stopped.
     """
 
     file: str
@@ -22,6 +22,7 @@ class Save:
     epoch: int
     loss: float | None
     further: list[str] = field(default_factory=list)
+    scheduled: bool = True
 
 
 INDEX = "saves/index.json"
@@ -93,10 +94,13 @@ class Saves:
         """List all files of a save, its own first."""
         return [self.path(save), *(self.index_folder / name for name in save.further)]
 
-    def write(self, step: int, epoch: int, loss: float | None, last: bool, writer: Writer) -> Path:
+    def write(
+        self, step: int, epoch: int, loss: float | None, last: bool, writer: Writer, scheduled: bool = True
+    ) -> Path:
         """Let ``writer`` write the file of this step, index it, and delete the oldest saves beyond ``keep_last``.
 
-        A save of the same step (a resumed run repeats it) is replaced; nothing else is. Returns the file's path.
+        ``keep_last`` scheduled saves stay, and as many others: a save on request deletes no scheduled one. A save of
+        the same step (a resumed run repeats it) is replaced; nothing else is. Returns the file's path.
         Raises OSError that names the file where it can't be written; earlier saves stay.
         """
         path = self.folder / f"{self.name if last else f'{self.name}-{step:06d}'}{self.suffix}"
@@ -104,14 +108,21 @@ class Saves:
         further = [self.listed(one) for one in writer(path)]
         file = self.listed(path)
         entries = [save for save in self.all() if save.step < step and save.file != file]
-        entries.append(Save(file, step, epoch, loss, further))
-        old = entries[: -self.keep_last] if self.keep_last else []
-        kept = entries[len(old) :]
+        entries.append(Save(file, step, epoch, loss, further, scheduled))
+        old = self._too_old(entries)
+        kept = [save for save in entries if save not in old]
         # Deleted before the index is written: a run killed in between leaves no file that no index lists.
         for one in (one for save in old for one in self.files(save)):
             one.unlink(missing_ok=True)
         json_file.write(self.index_folder / "index.json", [asdict(save) for save in kept])
         return path
+
+    def _too_old(self, entries: Sequence[Save]) -> list[Save]:
+        """List the saves beyond ``keep_last``, of the scheduled ones and of the others."""
+        if not self.keep_last:
+            return []
+        kinds = [[save for save in entries if save.scheduled is kind] for kind in (True, False)]
+        return [save for same in kinds for save in same[: -self.keep_last]]
 
     def listed(self, path: Path) -> str:
         """Name a file as the index does: beside it, or by its absolute path."""

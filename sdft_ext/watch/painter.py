@@ -21,7 +21,7 @@ from ..storage import atomic
 from .controls import Controls, grid
 
 GRID_SAVES = 5
-"""Most saves in the grid, evenly spread, the last among them."""
+"""Most saves in the grid: scheduled ones, evenly spread, the last among them; others where there is room."""
 
 
 class DrawingError(SdftError, ValueError):
@@ -99,7 +99,7 @@ class Painter:
                     self.do(applied.close)
 
         columns = [("base", self.draw(prompts, seeds, "Grid: base model"))]
-        for save in spread(listed):
+        for save in grid_saves(listed):
             columns.append((f"step {save.step}", with_save(save)))
         sheet = grid(columns, prompts)
         atomic.write(path, lambda file: sheet.save(file, "PNG"))
@@ -107,8 +107,12 @@ class Painter:
             save_preview(saves.path(listed[-1]), columns[-1][1][0])
 
 
-def spread(saves: Sequence[Save], most: int = GRID_SAVES) -> list[Save]:
-    """Choose the saves for the grid."""
-    if len(saves) <= most:
-        return list(saves)
-    return [saves[round(i * (len(saves) - 1) / max(most - 1, 1))] for i in range(most)]
+def grid_saves(saves: Sequence[Save], most: int = GRID_SAVES) -> list[Save]:
+    """Choose the saves for the grid, oldest first: one that was written on request takes no scheduled one's place."""
+    scheduled = [save for save in saves if save.scheduled or save is saves[-1]]
+    others = [save for save in saves if save not in scheduled]
+    if len(scheduled) > most:
+        scheduled = [scheduled[round(i * (len(scheduled) - 1) / max(most - 1, 1))] for i in range(most)]
+    room = most - len(scheduled)
+    chosen = [*scheduled, *(others[-room:] if room else [])]
+    return [save for save in saves if save in chosen]

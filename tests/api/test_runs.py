@@ -175,6 +175,38 @@ def test_the_trash_keeps_everything(client: TestClient, desk: Desk, data: Path):
     assert {path.name for path in (desk.folder / "trash").iterdir()} == {run, f"{run}-2"}
 
 
+def test_a_save_is_deleted_and_restored(client: TestClient, desk: Desk, data: Path):
+    run = start(client, data, "method.name=loha", "watch.tensorboard=true")
+    until(lambda: state(desk, run) == "finished")
+    before = answer_to(client, f"runs/{run}", RunResponse)
+    assert (before["method"], before["folder"]) == ("LoHa", str(desk.folder / run))
+    assert before["tensorboard"] == str(desk.folder / run / "tensorboard") and before["saves"][0]["scheduled"]
+    assert client.post(f"{V1}/runs/{run}/saves/3/trash", json={}).status_code == 404
+    assert client.post(f"{V1}/runs/{run}/saves/2/trash", json={}).json() == {"ok": True}
+    after = answer_to(client, f"runs/{run}", RunResponse)
+    assert [save["step"] for save in after["saves"]] == [4]
+    assert answer_to(client, "runs", RunsResponse)["runs"][0]["saves"] == 1
+    (deleted,) = after["deleted"]
+    assert (deleted["name"], deleted["step"]) == ("tiny-000002", 2)
+    assert client.post(f"{V1}/runs/{run}/saves/restore", json={"id": "../saves"}).status_code == 404
+    assert client.post(f"{V1}/runs/{run}/saves/restore", json={"id": deleted["id"]}).json() == {"ok": True}
+    assert answer_to(client, f"runs/{run}", RunResponse) == before
+
+
+def test_a_run_that_trains_keeps_its_saves(client: TestClient, desk: Desk, data: Path):
+    run = start(client, data, *LONG)
+    until(lambda: state(desk, run) == "training")
+    client.post(f"{V1}/runs/{run}/save", json={})
+    until(lambda: len(client.get(f"{V1}/runs/{run}").json()["saves"]) == 1)
+    (save,) = client.get(f"{V1}/runs/{run}").json()["saves"]
+    assert not save["scheduled"]
+    refused = client.post(f"{V1}/runs/{run}/saves/{save['step']}/trash", json={})
+    assert refused.status_code == 409 and "is training" in refused.json()["detail"]
+    client.post(f"{V1}/runs/{run}/stop", json={})
+    until(lambda: state(desk, run) == "stopped")
+    assert client.post(f"{V1}/runs/{run}/saves/{save['step']}/trash", json={}).status_code == 200
+
+
 def test_a_control_picture_becomes_a_preview_and_a_users_own_stays(client: TestClient, desk: Desk, data: Path):
     run = start(client, data, *PICTURES)
     assert desk.queue.wait(60)

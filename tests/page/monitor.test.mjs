@@ -7,7 +7,7 @@ import { ChartData, valueAt, zoomed } from "../../sdft_ext/ui/page/monitor/chart
 import { moved, queueItems } from "../../sdft_ext/ui/page/monitor/queue_order.mjs";
 import { runActions } from "../../sdft_ext/ui/page/monitor/run_actions.mjs";
 import { currentRun, markedTitle, progressOf } from "../../sdft_ext/ui/page/shared/running.mjs";
-import { eventText, progressText } from "../../sdft_ext/ui/page/monitor/run_text.mjs";
+import { boardCommand, eventText, progressText } from "../../sdft_ext/ui/page/monitor/run_text.mjs";
 
 test("the chart joins the numbers of a step from several lines of the log", () => {
   const data = new ChartData();
@@ -50,10 +50,10 @@ test("without a pointer the legend shows a line's last number", () => {
 test("a waiting run is moved to a place among the others", () => {
   assert.deepEqual(moved(["a", "b", "c"], "c", 0), ["c", "a", "b"]);
   assert.deepEqual(moved(["a", "b", "c"], "a", 1), ["b", "a", "c"]);
-  assert.deepEqual(queueItems(["x", "regularization/dogs", "y"], [{ id: "x", name: "X" }], { "regularization/dogs": "Dogs" }), [
-    { id: "x", name: "X", number: 0, last: false },
-    { id: "regularization/dogs", name: "Dogs", number: 1, last: false },
-    { id: "y", name: "y", number: 2, last: true },
+  assert.deepEqual(queueItems(["x", "regularization/dogs", "y"], [{ id: "x", name: "X", method: "LoRA" }, { id: "y", name: "Y", method: "" }], { "regularization/dogs": "Dogs" }), [
+    { id: "x", name: "X", method: "LoRA", number: 0, last: false },
+    { id: "regularization/dogs", name: "Dogs", method: "Regularization pictures", number: 1, last: false },
+    { id: "y", name: "Y", method: "", number: 2, last: true },
   ]);
 });
 
@@ -78,11 +78,12 @@ test("a run offers what makes sense in its state", () => {
   assert.deepEqual(names("preparing", { whole: null }), ["pause", "save", "sample", "stop"]);
   assert.deepEqual(names("drawing"), ["stop"]);
   assert.deepEqual(names("waiting"), ["stop"]);
-  assert.deepEqual(names("finished"), ["evaluate"]);
+  assert.deepEqual(names("finished", { report: true }), ["send", "report", "evaluate"]);
+  assert.deepEqual(names("finished", { whole: null }), ["evaluate"], "what a save is isn't known yet");
   assert.deepEqual(names("stopped", { whole: true }), ["resume", "resume-with", "use", "evaluate"]);
   assert.deepEqual(names("failed", { txt2img: false, whole: true }), ["resume", "resume-with", "evaluate"]);
-  assert.deepEqual(names("finished", { saves: 0, grid: true }), []);
-  assert.deepEqual(names("stopped", { grid: true }), ["resume", "resume-with", "grid", "evaluate"]);
+  assert.deepEqual(names("finished", { saves: 0, grid: true, report: false }), []);
+  assert.deepEqual(names("stopped", { grid: true }), ["resume", "resume-with", "send", "grid", "evaluate"]);
 });
 
 test("a running training is named in the header and in the title", () => {
@@ -95,4 +96,11 @@ test("a running training is named in the header and in the title", () => {
   assert.equal(markedTitle("Stable Diffusion", "37 %"), "37 % · Stable Diffusion");
   assert.equal(markedTitle("37 % · Stable Diffusion", "Finished"), "Finished · Stable Diffusion");
   assert.equal(markedTitle("Finished · Stable Diffusion", ""), "Stable Diffusion");
+});
+
+test("TensorBoard's command has its folder in quotes where a shell needs them", () => {
+  assert.equal(boardCommand("/runs/cat-2/tensorboard"), "tensorboard --logdir /runs/cat-2/tensorboard");
+  assert.equal(boardCommand("/my runs/it's $x"), "tensorboard --logdir '/my runs/it'\\''s $x'");
+  assert.equal(boardCommand("D:\\runs\\cat"), "tensorboard --logdir D:\\runs\\cat");
+  assert.equal(boardCommand("D:\\my runs"), 'tensorboard --logdir "D:\\my runs"');
 });

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { conceptPrompts, linesOf, previewStep, spreadSaves, weightsOf } from "../../sdft_ext/ui/page/evaluate/saves.mjs";
+import { conceptPrompts, firstOfEach, linesOf, previewStep, spreadSaves, weightsOf } from "../../sdft_ext/ui/page/evaluate/saves.mjs";
+import { pictureRoute, reportBlocks } from "../../sdft_ext/ui/page/shared/report_text.mjs";
 import { chosenPair } from "../../sdft_ext/ui/page/runs/pair.mjs";
 import { changeable, namedSettings, ResumeChanges } from "../../sdft_ext/ui/page/shared/resume_changes.mjs";
 import { matcher } from "../../sdft_ext/ui/page/shared/search.mjs";
@@ -23,9 +24,11 @@ test("of three runs that are marked, the first one goes", () => {
 });
 
 test("at most five saves are chosen, evenly spread, with the first and the last", () => {
-  const saves = Array.from({ length: 9 }, (_, number) => ({ step: number * 10 }));
+  const saves = Array.from({ length: 9 }, (_, number) => ({ step: number * 10, scheduled: true }));
   assert.deepEqual(spreadSaves(saves).map(({ step }) => step), [0, 20, 40, 60, 80]);
   assert.deepEqual(spreadSaves(saves.slice(0, 5)), saves.slice(0, 5));
+  const requested = [...saves, { step: 81, scheduled: false }, { step: 82, scheduled: false }];
+  assert.deepEqual(spreadSaves(requested).map(({ step }) => step), [0, 20, 50, 70, 82], "requested ones take no other's place, but for the last");
 });
 
 test("a save's preview is drawn at its step, or as late before it as there are pictures", () => {
@@ -63,4 +66,45 @@ test("only what differs from the run's own settings is sent", () => {
   assert.deepEqual([...changes.invalid.keys(), count], ["train.length", 4]);
   changes.set("train.length", 7);
   assert.equal(changes.invalid.size, 0);
+});
+
+test("of a prompt's pictures with several seeds, the first is shown", () => {
+  const prompts = ["a", "b", "a", "b"].map((prompt, number) => ({ prompt, number }));
+  assert.deepEqual(firstOfEach(prompts).map(({ number }) => number), [0, 1]);
+});
+
+test("a report is taken apart into headings, paragraphs, lists, tables and pictures, and stays text", () => {
+  const text = String.raw`# a\_b &lt;i&gt;
+
+**finished** after 4 steps.
+Fine \*really\*.
+
+| what | measured |
+|---|---|
+| a \| b | [cat-2](saves/cat%202.safetensors) |
+| ![before](controls/concept/00/step-000010.png) | |
+
+- one <b>
+- two
+All of it: [recipe.yaml](recipe.yaml).`;
+  const plain = (text) => [{ kind: "text", text }];
+  assert.deepEqual(reportBlocks(text), [
+    { kind: "heading", level: 1, pieces: plain("a_b <i>") },
+    { kind: "paragraph", pieces: [{ kind: "strong", text: "finished" }, ...plain(" after 4 steps. Fine *really*.")] },
+    {
+      kind: "table",
+      head: [plain("what"), plain("measured")],
+      rows: [
+        [plain("a | b"), [{ kind: "link", text: "cat-2", target: "saves/cat%202.safetensors" }]],
+        [[{ kind: "image", text: "before", target: "controls/concept/00/step-000010.png" }], []],
+      ],
+    },
+    { kind: "list", items: [plain("one <b>"), plain("two")] },
+    { kind: "paragraph", pieces: [...plain("All of it: "), { kind: "link", text: "recipe.yaml", target: "recipe.yaml" }, ...plain(".")] },
+  ]);
+});
+
+test("only the run's own pictures are shown in its report", () => {
+  const paths = ["loss.png", "controls/grid.png", "controls/bleeding/03/step-000120.png", "controls/x/03/step-1.png", "https://example.org/a.png", "../loss.png"];
+  assert.deepEqual(paths.map(pictureRoute), ["loss", "grid", "controls/bleeding/3/120", null, null, null]);
 });

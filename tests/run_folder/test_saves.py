@@ -74,3 +74,13 @@ def test_half_written_saves_of_this_run_are_cleared(name, tmp_path):
     left = [path.name for path in saves.folder.glob(".*.tmp*")]
     assert sorted(left) == sorted([".dog-abcdefgh.tmp.safetensors", f".{name[:20]}s-abcdefgh.tmp.safetensors"])
     assert len(saves.paths()) == 2 and all(path.exists() for path in saves.paths())
+
+
+def test_saves_on_request_and_scheduled_ones_are_counted_apart(tmp_path):
+    saves = Saves(tmp_path, "cat", keep_last=2)
+    for step, scheduled in ((10, True), (13, False), (20, True), (23, False), (26, False), (27, False)):
+        saves.write(step, 1, 0.5, False, lambda path: path.write_text("x") and (), scheduled)
+    assert [(save.step, save.scheduled) for save in saves.all()] == [(10, True), (20, True), (26, False), (27, False)]
+    saves.write(30, 1, 0.5, False, lambda path: path.write_text("x") and ())
+    assert [save.step for save in saves.all()] == [20, 26, 27, 30]
+    assert len(list((tmp_path / "saves").glob("*.safetensors"))) == 4

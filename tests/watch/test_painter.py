@@ -13,10 +13,10 @@ from sdft_ext.method import METHODS
 from sdft_ext.model.load import load
 from sdft_ext.model.share import replace_parameters
 from sdft_ext.run import train
-from sdft_ext.run_folder.saves import Saves
+from sdft_ext.run_folder.saves import Save, Saves
 from sdft_ext.watch import painter as painter_room
 from sdft_ext.watch.controls import Controls
-from sdft_ext.watch.painter import DrawingError, Painter
+from sdft_ext.watch.painter import DrawingError, Painter, grid_saves
 from tests.run import tiny
 
 
@@ -86,3 +86,22 @@ def test_a_memory_that_is_too_small_for_several_pictures_draws_fewer_at_once(
     # In the order of the prompts. Who is drawn with whom may change a last bit.
     for one, other in zip(pictures, wanted, strict=True):
         assert max(abs(a - b) for a, b in zip(one.tobytes(), other, strict=True)) <= 2
+
+
+@pytest.mark.parametrize(
+    ("requested", "wanted"),
+    [
+        ([], [10, 30, 50, 70, 90]),
+        ([35, 44, 46], [10, 30, 50, 70, 90]),
+        ([95], [10, 30, 50, 80, 95]),  # a stopped run's last save is what it has learned
+    ],
+)
+def test_a_save_on_request_takes_no_scheduled_columns_place(requested: list[int], wanted: list[int]) -> None:
+    saves = [Save("", step, 1, None) for step in range(10, 100, 10)]
+    saves += [Save("", step, 1, None, scheduled=False) for step in requested]
+    assert [save.step for save in grid_saves(sorted(saves, key=lambda save: save.step))] == wanted
+
+
+def test_saves_on_request_are_in_the_grid_where_there_is_room() -> None:
+    saves = [Save("", step, 1, None, scheduled=step % 10 == 0) for step in (10, 13, 17, 20, 24, 28, 30)]
+    assert [save.step for save in grid_saves(saves)] == [10, 20, 24, 28, 30]

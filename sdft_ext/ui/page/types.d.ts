@@ -54,6 +54,8 @@ export interface Status {
 export interface Run extends Status {
   id: string;
   name: string;
+  /** The label of its method; empty where its recipe can't be read. */
+  method: string;
   /** Seconds since 1970. */
   started: number;
   saves: number;
@@ -79,6 +81,8 @@ export interface Save {
   step: number;
   epoch?: number | null;
   loss?: number | null;
+  /** Whether it was due; not where it was asked for, or the run was stopped. */
+  scheduled: boolean;
 }
 
 export interface ControlPrompt {
@@ -107,6 +111,14 @@ export interface RunDetail extends Status {
   advice: string;
   /** Whether the grid of saves was drawn. */
   grid: boolean;
+  /** Its saves in the trash. */
+  deleted: { id: string; name: string; step: number }[];
+  /** Its folder on the server. */
+  folder: string;
+  /** The folder of its files for TensorBoard; empty where there are none. */
+  tensorboard: string;
+  /** Markdown; empty before the run has ended. */
+  report: string;
 }
 
 /** A line of a run's log: the numbers of a step, or an event. */

@@ -1,7 +1,8 @@
 // The Evaluate panel: the saves of a run, into txt2img and the X/Y/Z plot, or tried out here where there is no WebUI.
 
 import { part } from "../shared/api.mjs";
-import { el, fill } from "../shared/dom.mjs";
+import { button, el, fill } from "../shared/dom.mjs";
+import { showReport } from "../shared/report_dialog.mjs";
 import { runMenu } from "../shared/run_widgets.mjs";
 import { BASE, spreadSaves } from "./saves.mjs";
 import { SavesTable } from "./saves_table.mjs";
@@ -29,6 +30,7 @@ class EvaluatePanel {
   #table = el("div");
   #tools = el("div.stack");
   #none = el("p.quiet", {}, "No run has saves yet.");
+  #report = button("Report", () => this.#run !== null && showReport(this.#app, this.#run), { hidden: true, data: { action: "report" } });
   #about;
   /** @type {string | null} */
   #run = null;
@@ -49,7 +51,7 @@ class EvaluatePanel {
     const saves = el(
       "section.card",
       { "aria-label": "Saves" },
-      el("div.row.wrap", {}, el("h2.title", {}, "Saves of"), this.#menu.node),
+      el("div.row.wrap", {}, el("h2.title", {}, "Saves of"), this.#menu.node, el("span.spring"), this.#report),
       this.#table,
     );
     this.#about = el("div.stack", { hidden: true }, saves, this.#tools);
@@ -80,7 +82,8 @@ class EvaluatePanel {
       const before = this.#detail;
       this.#detail = found;
       if (before?.id !== found.id) this.#chosen = new Set([BASE, ...spreadSaves(found.saves).map(({ step }) => step)]);
-      if (before?.id !== found.id || before.saves.length !== found.saves.length) this.#draw(id, found);
+      this.#report.hidden = !found.report;
+      if (before?.id !== found.id || shownOf(before) !== shownOf(found)) this.#draw(id, found);
     });
   }
 
@@ -92,7 +95,8 @@ class EvaluatePanel {
     const chosen = this.#chosen;
     /** @returns {Selection} */
     const selection = () => ({ run, detail, base: chosen.has(BASE), saves: detail.saves.filter(({ step }) => chosen.has(step)) });
-    fill(this.#table, new SavesTable(this.#app, run, detail, chosen).node);
+    const changed = () => Promise.all([this.#load(), this.#app.refresh()]);
+    fill(this.#table, new SavesTable(this.#app, run, detail, chosen, changed).node);
     fill(
       this.#tools,
       this.#app.can("xyz") && xyzSection(this.#app, selection),
@@ -122,4 +126,9 @@ class EvaluatePanel {
     this.#follow();
     if (this.#run && !this.#detail) this.#load();
   }
+}
+
+/** Names what the panel shows of a run: its saves, deleted ones and control pictures. @param {RunDetail} detail */
+function shownOf({ saves, deleted, controls }) {
+  return JSON.stringify([saves.map(({ name, step }) => [name, step]), deleted, controls.steps]);
 }

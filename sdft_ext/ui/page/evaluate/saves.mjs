@@ -9,12 +9,15 @@ export const BASE = "none";
 const CHOSEN = 5;
 
 /**
- * Returns at most five saves, evenly spread, the first and the last one among them.
+ * Returns at most five saves, evenly spread, the first and the last one among them. Of more than five, those that were saved on
+ * request are left out, as in the run's grid.
  * @param {Save[]} saves
  */
 export function spreadSaves(saves) {
   if (saves.length <= CHOSEN) return saves;
-  return Array.from({ length: CHOSEN }, (_, number) => saves[Math.round((number * (saves.length - 1)) / (CHOSEN - 1))]);
+  const scheduled = saves.filter((save) => save.scheduled || save === saves.at(-1));
+  if (scheduled.length <= CHOSEN) return scheduled;
+  return Array.from({ length: CHOSEN }, (_, number) => scheduled[Math.round((number * (scheduled.length - 1)) / (CHOSEN - 1))]);
 }
 
 /**
@@ -33,6 +36,14 @@ export function previewStep(steps, save) {
  */
 export function conceptPrompts(controls) {
   return (controls?.prompts ?? []).filter(({ set }) => set === "concept");
+}
+
+/**
+ * Returns the first picture of each prompt: the others differ in their seed.
+ * @param {ControlPrompt[]} prompts of one set
+ */
+export function firstOfEach(prompts) {
+  return prompts.filter(({ prompt }, place) => prompts.findIndex((one) => one.prompt === prompt) === place);
 }
 
 /**

@@ -1,9 +1,10 @@
 // The table of a run's saves: marked to be compared, sent to txt2img, given a preview.
 
-import { part } from "../shared/api.mjs";
 import { button, el } from "../shared/dom.mjs";
 import { short } from "../shared/numbers.mjs";
 import { wholeModel } from "../shared/run_widgets.mjs";
+import { deletedSaves, deleteButton } from "./deleted.mjs";
+import { savePictures } from "./save_pictures.mjs";
 import { BASE, conceptPrompts, previewStep } from "./saves.mjs";
 
 /** @import { App, RunDetail, Save } from "../types.d.ts" */
@@ -18,34 +19,25 @@ export class SavesTable {
   #detail;
   /** Steps of the saves to compare, and BASE. */
   #chosen;
+  #changed;
 
   /**
    * @param {App} app
    * @param {string} run
    * @param {RunDetail} detail
    * @param {Set<string | number>} chosen steps of the saves to compare, and BASE; changed here
+   * @param {() => unknown} changed called when a save was deleted or restored
    */
-  constructor(app, run, detail, chosen) {
+  constructor(app, run, detail, chosen, changed) {
     this.#app = app;
     this.#run = run;
     this.#detail = detail;
     this.#chosen = chosen;
+    this.#changed = changed;
     const heads = COLUMNS.map((name) => el(OPTIONAL.includes(name) ? "th.optional" : "th", { scope: "col" }, name));
-    this.node = el(
-      "div.table-box",
-      {},
-      el(
-        "table.table",
-        {},
-        el("thead", {}, el("tr", {}, heads)),
-        el(
-          "tbody",
-          {},
-          this.#baseRow(),
-          detail.saves.map((save) => this.#row(save)),
-        ),
-      ),
-    );
+    const rows = [this.#baseRow(), this.#picturesRow(0), ...detail.saves.flatMap((save) => [this.#row(save), this.#picturesRow(save.step)])];
+    const table = el("table.table.saves", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows));
+    this.node = el("div.stack", {}, el("div.table-box", {}, table), deletedSaves(app, detail, changed));
   }
 
   #baseRow() {
@@ -56,6 +48,15 @@ export class SavesTable {
       el("td", {}, this.#app.can("tryout") && this.#box(BASE, "Compare without any save")),
       el("td.quiet", { colspan: 5 }, "None: the base model"),
     );
+  }
+
+  /**
+   * Shows the control pictures below a save's line; null where there are none.
+   * @param {number} step of the save; 0 for the base model
+   */
+  #picturesRow(step) {
+    const pictures = savePictures(this.#app, this.#detail, step);
+    return pictures && el("tr.pictures-row", {}, el("td"), el("td", { colspan: COLUMNS.length - 1 }, pictures));
   }
 
   /** @param {Save} save */
@@ -71,7 +72,7 @@ export class SavesTable {
       el("td", {}, String(step)),
       el("td.optional", {}, epoch == null ? "" : short(epoch)),
       el("td.optional", {}, loss == null ? "" : short(loss)),
-      el("td", {}, el("div.row.end.wrap", {}, use, this.#previewButton(save))),
+      el("td", {}, el("div.row.end.wrap", {}, use, this.#previewButton(save), deleteButton(this.#app, this.#run, save, this.#changed))),
     );
   }
 
@@ -92,10 +93,8 @@ export class SavesTable {
   #sendButton(save) {
     const send = () =>
       this.#app.attempt(async () => {
-        const { sendToTxt2img } = await import("../shared/webui.mjs");
-        /** @type {{ infotext: string }} */
-        const { infotext } = await this.#app.api.post(`runs/${part(this.#run)}/handover`, { to: "txt2img", saves: [save.step] });
-        await sendToTxt2img(infotext);
+        const { sendSave } = await import("../shared/webui.mjs");
+        await sendSave(this.#app, this.#run, save);
       });
     return button("Send to txt2img", send, { kind: "small", "aria-label": `Send ${save.name} to txt2img`, data: { action: "txt2img" } });
   }

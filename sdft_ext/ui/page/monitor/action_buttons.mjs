@@ -2,6 +2,7 @@
 
 import { part } from "../shared/api.mjs";
 import { button, el, fill } from "../shared/dom.mjs";
+import { showReport } from "../shared/report_dialog.mjs";
 import { wholeModel } from "../shared/run_widgets.mjs";
 import { runActions } from "./run_actions.mjs";
 
@@ -46,6 +47,7 @@ export class ActionButtons {
       txt2img: this.#app.can("txt2img"),
       whole: detail && wholeModel(this.#app.schema, detail.recipe.method),
       saves: detail?.saves.length ?? 0,
+      report: Boolean(detail?.report),
       grid: detail !== null && !detail.grid && hasPrompts(detail.recipe.watch),
     });
     const names = [run, ...actions.map(({ name, label }) => `${name} ${label}`)].join(" ");
@@ -72,7 +74,9 @@ export class ActionButtons {
     const run = this.#run;
     if (name === "evaluate") return this.#app.evaluate(run);
     if (name === "resume-with") return this.resumeWith(run);
-    if (name === "try" || name === "use") return this.#app.attempt(() => (name === "try" ? this.#try(run) : this.#use(run)), pressed);
+    if (name === "report") return showReport(this.#app, run);
+    if (name === "try") return this.#app.attempt(() => this.#try(run), pressed);
+    if (name === "use" || name === "send") return this.#app.attempt(() => this.#use(run, name), pressed);
     const worked = await this.#app.attempt(() => this.#app.api.post(`runs/${part(run)}/${name}`), pressed);
     if (worked && done) this.#app.say(done);
     this.#asked();
@@ -94,12 +98,16 @@ export class ActionButtons {
     await tryNow(this.#app, run);
   }
 
-  /** @param {string} run */
-  async #use(run) {
+  /**
+   * Takes the last save to txt2img.
+   * @param {string} run
+   * @param {"use" | "send"} how as the checkpoint, or in the prompt
+   */
+  async #use(run, how) {
     const save = this.#detail?.saves.at(-1);
     if (!save) return;
-    const { useCheckpoint } = await import("../shared/webui.mjs");
-    await useCheckpoint(this.#app, run, save);
+    const { sendSave, useCheckpoint } = await import("../shared/webui.mjs");
+    await (how === "use" ? useCheckpoint : sendSave)(this.#app, run, save);
   }
 }
 

@@ -9,6 +9,7 @@ import { active, badge, progressBar, resumable, runMenu } from "../shared/run_wi
 import { ActionButtons } from "./action_buttons.mjs";
 import { LossChart } from "./chart.mjs";
 import { ControlHistory } from "./control_pictures.mjs";
+import { RunFiles } from "./files.mjs";
 import { judgedSteps } from "./judged.mjs";
 import { QueueList } from "./queue.mjs";
 import { eventText, progressText } from "./run_text.mjs";
@@ -38,6 +39,7 @@ class MonitorPanel {
   #verdict = el("div.stack.tight");
   #grid = el("img.grid-picture", { alt: "Saves and control prompts as a grid", loading: "lazy" });
   #gridCard = el("details.card.fold", { hidden: true }, el("summary", {}, "Grid of saves"), this.#grid);
+  #files = new RunFiles();
   #none;
   #progress;
   #about;
@@ -94,6 +96,7 @@ class MonitorPanel {
       el("section.card", { "aria-label": "Control pictures" }, el("h2.title", {}, "Control pictures"), this.#history.node),
       this.#gridCard,
       el("details.card.fold", {}, el("summary", {}, "Events"), this.#events),
+      this.#files.node,
     );
     this.node = el("div.monitor", {}, this.#none, this.#progress, new QueueList(app).node, this.#about);
     this.#poll = new Poll({
@@ -184,6 +187,7 @@ class MonitorPanel {
     this.#detail = detail;
     this.#history.show(id, detail.controls, judgedSteps(detail.marks));
     this.#showVerdict(detail);
+    this.#files.show(detail);
     return true;
   }
 

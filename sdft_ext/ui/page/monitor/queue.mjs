@@ -60,13 +60,14 @@ export class QueueList {
     this.#afterRestart.hidden = !(held && queue.length > 0);
   }
 
-  /** @param {{ id: string, name: string, number: number, last: boolean }} item */
-  #item({ id, name, number, last }) {
+  /** @param {{ id: string, name: string, method: string, number: number, last: boolean }} item */
+  #item({ id, name, method, number, last }) {
     const item = el(
       "li.queue-item",
       { draggable: "true", data: { run: id } },
       el("span.grip", { "aria-hidden": "true" }, "⠿"),
       el("span.queue-name", {}, name),
+      el("span.help", {}, method),
       el("span.spring"),
       button("↑", () => this.#move(id, number - 1), {
         kind: "icon",

@@ -13,12 +13,15 @@ export function moved(ids, id, place) {
 }
 
 /**
- * Returns what the queue's list shows: each waiting run's name, or that of its regularization pictures.
+ * Returns what the queue's list shows: each waiting run's name and method, or the name of its regularization pictures.
  * @param {string[]} queue ids
- * @param {{ id: string, name: string }[]} runs
+ * @param {{ id: string, name: string, method: string }[]} runs
  * @param {Record<string, string>} titles of regularization pictures, by id
  */
 export function queueItems(queue, runs, titles) {
-  const names = new Map(runs.map((run) => [run.id, run.name]));
-  return queue.map((id, number) => ({ id, name: names.get(id) ?? titles[id] ?? id, number, last: number === queue.length - 1 }));
+  const byId = new Map(runs.map((run) => [run.id, run]));
+  return queue.map((id, number) => {
+    const run = byId.get(id);
+    return { id, name: run?.name ?? titles[id] ?? id, method: run?.method ?? "Regularization pictures", number, last: number === queue.length - 1 };
+  });
 }

@@ -39,3 +39,10 @@ export function eventText(line) {
   };
   return `Step ${step}: ${texts[event] ?? text ?? choiceLabel(event)}`;
 }
+
+/** Gives the command that starts TensorBoard on a folder. @param {string} folder on the server */
+export function boardCommand(folder) {
+  // cmd.exe and PowerShell know double quotes; other shells take everything in single ones as it is.
+  const quoted = folder.startsWith("/") ? `'${folder.replaceAll("'", "'\\''")}'` : `"${folder}"`;
+  return `tensorboard --logdir ${/^[\w./:\\-]+$/.test(folder) ? folder : quoted}`;
+}

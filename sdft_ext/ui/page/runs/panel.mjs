@@ -36,7 +36,7 @@ class RunsPanel {
   shown() {
     const { runs } = this.#app.runs;
     const matches = matcher(this.#search.value);
-    const found = runs.filter(({ name, id, state }) => matches(`${name} ${id} ${state}`));
+    const found = runs.filter(({ name, id, method, state }) => matches(`${name} ${id} ${method} ${state}`));
     this.#none.hidden = found.length > 0;
     this.#none.textContent = runs.length ? "No runs match your search." : "No runs yet.";
     this.#pair = this.#pair.filter((id) => runs.some((run) => run.id === id));

@@ -22,7 +22,7 @@ export function runCard(app, run, mark) {
   bar.set(run.step, run.total, state);
   const box = el("input", { type: "checkbox", data: { compare: id, action: `compare-${id}` }, "aria-label": `Select ${name} to compare` });
   box.addEventListener("change", () => mark(box.checked));
-  const facts = [run.total && state !== "preparing" ? `Step ${run.step} of ${run.total}` : "", count(run.saves, "save", "saves"), when(run.started)];
+  const facts = [run.method, run.total && state !== "preparing" ? `Step ${run.step} of ${run.total}` : "", count(run.saves, "save", "saves"), when(run.started)];
   return el(
     "article.run",
     { role: "listitem", data: { run: id } },

@@ -75,7 +75,7 @@ export function runMenu(app, label, listed, chosen) {
   select.addEventListener("change", () => chosen(select.value));
   /** Brings the menu up to date, with run `id` chosen. @param {string | null | undefined} id */
   const draw = (id) => {
-    const options = app.runs.runs.filter(listed).map((run) => ({ id: run.id, label: `${run.name} · ${STATES[run.state] ?? run.state}` }));
+    const options = app.runs.runs.filter(listed).map((run) => ({ id: run.id, label: [run.name, run.method, STATES[run.state] ?? run.state].filter(Boolean).join(" · ") }));
     const text = JSON.stringify(options);
     if (shown !== text) {
       shown = text;

@@ -37,6 +37,18 @@ export async function sendToTxt2img(infotext) {
 }
 
 /**
+ * Puts a save, with its prompt and settings, into txt2img.
+ * @param {App} app
+ * @param {string} run
+ * @param {{ step: number }} save
+ */
+export async function sendSave(app, run, { step }) {
+  /** @type {{ infotext: string }} */
+  const { infotext } = await app.api.post(`runs/${part(run)}/handover`, { to: "txt2img", saves: [step] });
+  await sendToTxt2img(infotext);
+}
+
+/**
  * Makes a save that is a whole model the WebUI's checkpoint, and puts its prompt into txt2img. What trains then pauses.
  * @param {App} app
  * @param {string} run

@@ -1,6 +1,7 @@
 // The recipe as a file: loaded from YAML, and shown as YAML.
 
 import { sentenceOf } from "../shared/api.mjs";
+import { copyButton } from "../shared/copy.mjs";
 import { dialog } from "../shared/dialog.mjs";
 import { button, el } from "../shared/dom.mjs";
 
@@ -42,16 +43,7 @@ export async function showYaml(app) {
     const { yaml } = await app.api.post("recipe", { recipe: app.draft.nested() });
     await dialog(app, "The recipe as YAML", () => {
       const text = el("textarea.input.yaml", { rows: 22, spellcheck: "false", readonly: true, value: yaml, "aria-label": "Recipe as YAML" });
-      const copy = button("Copy", async () => {
-        text.select();
-        try {
-          await navigator.clipboard.writeText(yaml);
-          copy.textContent = "Copied";
-        } catch {
-          copy.textContent = "Press Ctrl+C";
-        }
-      });
-      return el("div.stack", {}, text, el("div.row.end", {}, copy));
+      return el("div.stack", {}, text, el("div.row.end", {}, copyButton(text, yaml, { kind: "plain" })));
     }, { wide: true });
   });
 }
