@@ -155,7 +155,14 @@ def _sizes(scan: Scan, plan: Plan) -> list[Finding]:
             "use larger originals, a lower resolution, or dataset.no_upscale."
         )
         found.append(Finding("enlarged", text, files))
-    cut = [i for i in scan.instances if plan.geometries[i].kept < CUT]
+    by_hand = [i for i, picture in enumerate(scan.pictures) if picture.crop is not None]
+    if by_hand:
+        files = paths(scan.pictures, by_hand)
+        text = (
+            f"{pictures(len(by_hand))} {_is(len(by_hand))} cropped where you moved the crop by hand ({named(files)})."
+        )
+        found.append(Finding("cropped_by_hand", text, files))
+    cut = [i for i in scan.instances if plan.geometries[i].kept < CUT and scan.pictures[i].crop is None]
     if cut:
         files = paths(scan.pictures, cut)
         text = (

@@ -132,8 +132,9 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _prepare(options: argparse.Namespace) -> int:
+    from ..dataset import crops
     from ..dataset.folder import scan
-    from ..preparation import crops, record
+    from ..preparation import record
     from ..preparation.describe import describe
     from ..preparation.execute import check, execute
     from ..preparation.focus import CropFinder

@@ -23,8 +23,9 @@ import torch
 from ..model.vae import encoded_at_once
 from ..recipe import DatasetRecipe
 from . import cache_files, cropping, pictures
-from .buckets import FACTOR, Geometry, assign
+from .buckets import FACTOR, Geometry
 from .cache_files import CacheFiles, Hashes, Progress, Tensors
+from .crops import fitted
 from .folder import DatasetError, Picture, Problem, Scan
 from .pictures import PictureError
 from .unchanged import FirstContents
@@ -65,7 +66,7 @@ class Latents:
     """A cache of encoded pictures.
 
     ``encode`` is the VAE, ``fingerprint`` identifies it; ``folder``: where the disk cache is (with cache 'disk').
-    Random crops are encoded each time, because hardly any comes twice.
+    Random crops are encoded each time, because hardly any comes twice; crops moved by hand stay where they are.
     """
 
     def __init__(
@@ -172,14 +173,15 @@ class Latents:
 
     def _views(self, picture: Picture) -> list[View]:
         """Return the views of a picture that a run may show; of random crops, only the middle one."""
-        geometry = assign(picture.width, picture.height, self.recipe)
+        geometry = fitted((picture.width, picture.height), picture.crop, self.recipe)
         flips = [False] if self.recipe.flip == 0 else [True] if self.recipe.flip == 1 else [False, True]
         if not self._cacheable(View(picture, geometry, False)):
             flips = flips[:1]
         return [View(picture, geometry, flip) for flip in flips]
 
     def _cacheable(self, view: View) -> bool:
-        return self.recipe.cache != "none" and (self.recipe.crop == "center" or view.geometry.slack == (0, 0))
+        stays = self.recipe.crop == "center" or view.picture.crop is not None or view.geometry.slack == (0, 0)
+        return self.recipe.cache != "none" and stays
 
     def _cached_or_loaded(self, chunk: Sequence[View]) -> Sequence[Encoded | Loaded | PictureError]:
         """Return a chunk's entries, or the pixels of all if one entry is missing: so which pictures are encoded
@@ -286,8 +288,9 @@ def _chunks(views: Sequence[View]) -> Iterator[list[View]]:
     """Yield views of one bucket that are encoded in one call; always the same chunks, whatever is cached."""
     by_kind: dict[Any, list[View]] = {}
     for view in views:
-        by_kind.setdefault((view.geometry.bucket, view.geometry.slack == (0, 0)), []).append(view)
-    for (bucket, _), group in sorted(by_kind.items(), key=lambda item: item[0]):
+        kind = view.geometry.bucket, view.geometry.slack == (0, 0), view.picture.crop is not None
+        by_kind.setdefault(kind, []).append(view)
+    for (bucket, *_), group in sorted(by_kind.items(), key=lambda item: item[0]):
         at_once = encoded_at_once(bucket.width, bucket.height)
         for start in range(0, len(group), at_once):
             yield group[start : start + at_once]

@@ -14,7 +14,8 @@ from ..recipe import Concept, DatasetRecipe
 from ..storage import text as text_files
 from ..storage.regular_file import read_start
 from ..storage.text import printable
-from . import links, names, pictures
+from . import crops, links, names, pictures
+from .crops import Crop
 from .links import MayRead
 from .listing import PICTURE_STARTS, DatasetError, ListedPicture, Listing, Problem
 from .pictures import PictureError
@@ -35,7 +36,7 @@ class Picture:
 
     ``width`` and ``height`` in pixels, upright. ``caption``: from its caption file, folder or name, before the recipe's
     template; may be empty. ``repeats``: showings per epoch. ``size`` (bytes) and ``mtime_ns`` reveal changed files.
-    ``text_file``: its caption file, or None.
+    ``text_file``: its caption file, or None. ``crop``: its crop that was moved by hand, or None.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Picture:
     size: int
     mtime_ns: int
     text_file: Path | None = None
+    crop: Crop | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class Scan:
         for p in self.pictures:
             name = os.fsencode(p.path.name)
             facts = (p.concept, p.regularization, p.width, p.height, p.caption, p.repeats, p.mask_path is None, p.size)
-            digest.update(repr((name, facts)).encode("utf-8", "surrogatepass"))
+            more = () if p.crop is None else (p.crop,)
+            digest.update(repr((name, facts, *more)).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
 
@@ -128,7 +131,25 @@ def scan(recipe: DatasetRecipe) -> Scan:
     result = Scan(tuple(recipe.concepts), tuple(found), tuple(problems), tuple(dict.fromkeys(unused)))
     for number in range(len(recipe.concepts)):
         _need_pictures(result, number)
-    return result
+    return with_crops(result)
+
+
+def with_crops(scan: Scan) -> Scan:
+    """Return the scan with the crops that are stored in its folders now."""
+    stored = {
+        (number, regularization): (root, crops.read(root))
+        for number, concept in enumerate(scan.concepts)
+        for folder, regularization in ((concept.instance, False), (concept.regularization, True))
+        if folder and (root := Path(folder).expanduser())
+    }
+    if not any(found for _, found in stored.values()) and all(picture.crop is None for picture in scan.pictures):
+        return scan
+    cropped = []
+    for picture in scan.pictures:
+        root, found = stored[picture.concept, picture.regularization]
+        crop = crops.find(found, crops.name_below(picture.path, root), (picture.width, picture.height))
+        cropped.append(replace(picture, crop=crop))
+    return replace(scan, pictures=tuple(cropped))
 
 
 def _list(root: Path, other: str, regularization: bool, may_read: MayRead) -> Listing:

@@ -22,7 +22,8 @@ import numpy as np
 from ..randomness import numpy_generator
 from ..recipe import DatasetRecipe, TrainRecipe
 from . import captions
-from .buckets import Bucket, Geometry, assign
+from .buckets import Bucket, Geometry
+from .crops import fitted
 from .folder import DatasetError, Scan
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ class Plan:
     def __init__(self, scan: Scan, dataset: DatasetRecipe, train: TrainRecipe, held_out: Collection[int] = ()) -> None:
         self.scan, self.dataset, self.train = scan, dataset, train
         self.held_out = frozenset(held_out)
-        self.geometries = [assign(p.width, p.height, dataset) for p in scan.pictures]
+        self.geometries = [fitted((p.width, p.height), p.crop, dataset) for p in scan.pictures]
         # Pictures with no weight would only take the others' places.
         regularized = train.prior_loss_weight > 0
         self.queues = _queues(scan, self.geometries, self.held_out, regularized)
@@ -121,7 +122,9 @@ class Plan:
         return [self._showing(self._item(queue, first + row), number, row) for row in range(self.train.batch_size)]
 
     def fixed_sample(self, picture: int) -> Sample:
-        """Return a picture's sample without any draw: cropped in the middle, not mirrored, with its full caption."""
+        """Return a picture's sample without any draw: cropped in the middle or as by hand, not mirrored, with its full
+        caption.
+        """
         return Sample(picture, self.geometries[picture], self.dataset.flip == 1.0, self._caption(picture, None))
 
     def all_captions(self) -> list[str]:
@@ -142,7 +145,7 @@ class Plan:
         rng = numpy_generator(self.train.seed, "showing", number, row)
         flip, u, v = rng.random(3)  # always drawn, so that one setting doesn't change another's draws
         geometry = self.geometries[picture]
-        if self.dataset.crop == "random":
+        if self.dataset.crop == "random" and self.scan.pictures[picture].crop is None:
             geometry = geometry.moved(float(u), float(v))
         return Sample(picture, geometry, bool(flip < self.dataset.flip), self._caption(picture, rng))
 

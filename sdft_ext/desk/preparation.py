@@ -9,13 +9,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ..dataset import crops
 from ..dataset.buckets import Geometry
 from ..dataset.folder import DatasetError, Picture, Scan
 from ..dataset.pictures import PictureError
-from ..preparation import crops, execute, masks, record
+from ..preparation import execute, masks, record
 from ..preparation.focus import CropFinder, Faces
 from ..preparation.options import PreparationError, from_plain
-from ..preparation.plan import Action, Plan, name_below, plan
+from ..preparation.plan import Action, Plan, plan
 from ..preparation.stale_outputs import note_stale
 from ..recipe import Concept, DatasetRecipe, Recipe
 from ..storage.free_name import numbered
@@ -90,7 +91,7 @@ class Preparation:
         try:
             moved = None if crop is None else crops.Crop(crop["x"], crop["y"], crop["zoom"])
             with self._lock:
-                crops.store(root, name, picture, moved)
+                crops.store(root, name, (picture.width, picture.height), moved)
         except (HiddenFolderError, OSError) as error:
             raise DeskError(f"The crop was not saved: {error}") from error
 
@@ -195,7 +196,7 @@ class Preparation:
 
     def _picture(self, root: Path, name: str) -> Picture:
         for picture in self._scan(root).pictures:
-            if name_below(picture, root) == name:
+            if crops.name_below(picture.path, root) == name:
                 return picture
         raise NotFound(f"{name[:200]} is not among the pictures of {root}; reload the folder.")
 

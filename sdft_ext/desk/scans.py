@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from ..dataset.folder import Scan, scan
+from ..dataset.folder import Scan, scan, with_crops
 from ..dataset.links import MayRead, readable
 from ..dataset.pictures import EXTENSIONS
 from ..recipe import Concept, DatasetRecipe
@@ -50,7 +50,7 @@ class Scans:
                 self._cached[key] = cached
                 while len(self._cached) > MOST_CACHED:
                     self._cached.popitem(last=False)
-        return _with_settings(cached[1], dataset.concepts)
+        return _with_settings(with_crops(cached[1]), dataset.concepts)
 
 
 def _with_settings(found: Scan, concepts: list[Concept]) -> Scan:

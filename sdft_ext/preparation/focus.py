@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from ..dataset.buckets import Geometry
+from ..dataset.crops import Crop, placed
 from ..dataset.folder import Picture
 from ..dataset.pictures import open_picture
-from .crops import Crop, placed
 from .options import Focus
 
 SIDE = 256

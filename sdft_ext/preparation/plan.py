@@ -7,15 +7,15 @@ import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from ..dataset import crops as stored_crops
 from ..dataset.buckets import Bucket, Geometry, assign
+from ..dataset.crops import Crop, name_below
 from ..dataset.folder import Picture, Scan
 from ..recipe import DatasetRecipe
 from ..storage.free_name import free_name
 from ..storage.text import printable
-from . import crops as stored_crops
-from .crops import Crop
 from .options import Options, PreparationError
 
 LOSS = 0.15
@@ -116,7 +116,7 @@ def plan(
         raise PreparationError(
             f"{printable(out)} is inside the folder of the originals, so both would be trained; choose another folder."
         )
-    originals = [(name_below(picture, folder), picture) for picture in found.pictures]
+    originals = [(name_below(picture.path, folder), picture) for picture in found.pictures]
     names = _Names()
     if in_place:
         originals = [(source, picture) for source, picture in originals if source not in written]
@@ -125,7 +125,8 @@ def plan(
     actions: list[Action] = []
     tiled: list[str] = []
     for source, picture in originals:
-        own = _actions(picture, source, options, recipe, stored_crops.find(crops or {}, source, picture))
+        crop = stored_crops.find(crops or {}, source, (picture.width, picture.height))
+        own = _actions(picture, source, options, recipe, crop)
         if len(own) > 1:
             tiled.append(source)
         if options.mirror:
@@ -227,14 +228,6 @@ def _listed(names: Collection[str]) -> str:
     first = [printable(name) for name in list(names)[:NAMED]]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{', '.join(first)}{more} {'is' if len(names) == 1 else 'are'}"
-
-
-def name_below(picture: Picture, folder: Path) -> str:
-    """Return a picture's path below the folder, with slashes; its bare name where links lead elsewhere."""
-    try:
-        return PurePosixPath(picture.path.relative_to(folder)).as_posix()
-    except ValueError:
-        return picture.path.name
 
 
 def _real(path: Path) -> Path:

@@ -56,7 +56,7 @@ class DatasetRecipe:
         "center",
         label="Crop",
         help="Where a picture that doesn't fit its bucket is cropped: in the middle, or at a new random place each "
-        "epoch.",
+        "epoch. Crops that you have moved by hand stay where they are.",
     )
     flip: float = setting(
         0.0,

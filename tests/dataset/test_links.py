@@ -14,12 +14,12 @@ import pytest
 
 from sdft_ext.analysis import accepted_duplicates
 from sdft_ext.captions.store import CaptionStore
-from sdft_ext.dataset import links, pictures
+from sdft_ext.dataset import crops, links, pictures
 from sdft_ext.dataset.folder import DatasetError, Scan, scan
 from sdft_ext.dataset.pictures import PictureError
 from sdft_ext.dataset.trash import Trash, TrashError
 from sdft_ext.errors import SdftError
-from sdft_ext.preparation import crops, record
+from sdft_ext.preparation import record
 from sdft_ext.storage import json_file
 from sdft_ext.storage.regular_file import NotRegularFile, open_regular
 from tests.analysis.images import image, recipe, save

@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from sdft_ext.dataset import crops
 from sdft_ext.dataset.buckets import assign
 from sdft_ext.dataset.cache import View, load
+from sdft_ext.dataset.crops import Crop
 from sdft_ext.dataset.folder import scan
 from sdft_ext.dataset.pictures import open_picture, read_header
 from sdft_ext.dataset.trash import Trash, TrashError
-from sdft_ext.preparation import crops, record
-from sdft_ext.preparation.crops import Crop
+from sdft_ext.preparation import record
 from sdft_ext.preparation.execute import Result, check, execute
 from sdft_ext.preparation.focus import CropFinder
 from sdft_ext.preparation.options import PreparationError, from_plain
@@ -110,7 +111,8 @@ def test_a_second_preparation_writes_only_what_has_changed(folder: Path, tmp_pat
     _, second = prepare(folder, out)
     assert (first.written, second.written, second.skipped) == (6, 0, 6) and snapshot(out) == written
     (folder / "plain.txt").write_text("another")
-    crops.store(folder, "large.jpg", scan(images.recipe(folder)).pictures[1], Crop(0.9, 0.9, 2.0))
+    large = scan(images.recipe(folder)).pictures[1]
+    crops.store(folder, "large.jpg", (large.width, large.height), Crop(0.9, 0.9, 2.0))
     _, third = prepare(folder, out)
     changed = {name for name, facts in snapshot(out).items() if written[name] != facts}
     assert (third.written, changed) == (2, {"plain.txt", "large.png"})

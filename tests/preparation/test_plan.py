@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from sdft_ext.dataset.buckets import Bucket, assign
+from sdft_ext.dataset.crops import Crop
 from sdft_ext.dataset.folder import scan
-from sdft_ext.preparation.crops import Crop
 from sdft_ext.preparation.options import PreparationError, from_plain
 from sdft_ext.preparation.plan import Plan, plan
 from tests.analysis import images

@@ -16,10 +16,11 @@ from safetensors.torch import save_file
 from sdft_ext.analysis import accepted_duplicates
 from sdft_ext.captions.planning import plan_edit
 from sdft_ext.captions.store import CaptionStore
+from sdft_ext.dataset import crops
 from sdft_ext.dataset.folder import Picture, scan
 from sdft_ext.dataset.trash import Trash
 from sdft_ext.host.base import Files, Sampling
-from sdft_ext.preparation import crops, masks, record
+from sdft_ext.preparation import masks, record
 from sdft_ext.preparation.execute import execute
 from sdft_ext.preparation.focus import CropFinder
 from sdft_ext.preparation.options import from_plain
@@ -248,7 +249,7 @@ class Preparation(Story):
         recipe = images.recipe(source)
         pictures = _pictures(source)
         for name, x in (("a.png", 0.25), ("deep/b.png", 0.75)):
-            crops.store(source, name, pictures[name], crops.Crop(x, 0.5, 1.25))
+            crops.store(source, name, (pictures[name].width, pictures[name].height), crops.Crop(x, 0.5, 1.25))
             promise(f"the crop of {name}", lambda name=name: name in crops.read(source))  # type: ignore[misc]
         if found := scan(recipe).problems:
             raise Refused(found[0].text)

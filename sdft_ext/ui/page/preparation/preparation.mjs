@@ -73,7 +73,7 @@ export class Preparation {
         "p.help",
         {},
         "Makes cropped, split, mirrored and converted copies in a folder of their own. The originals stay as they are. ",
-        "Drag a frame to move a crop. Masks are painted on the originals, and training uses them at once with ",
+        "Drag a frame to move a crop: training crops the originals there, too. Masks are painted on the originals, and training uses them with ",
         setting,
         ".",
       ),

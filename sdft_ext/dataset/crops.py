@@ -1,4 +1,4 @@
-"""Crops that the user has moved by hand, stored in the dataset's folder."""
+"""Crops that the user has moved by hand, stored in the dataset's folder; training and preparation use them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..dataset.buckets import Geometry
-from ..dataset.folder import Picture
+from ..recipe import DatasetRecipe
 from ..storage import atomic, json_file
 from ..storage.hidden_folder import hidden_folder
+from .buckets import Geometry, assign
 
 FILE = "crops.json"
 MAX_ZOOM = 8.0
@@ -27,6 +27,12 @@ class Crop:
     x: float
     y: float
     zoom: float = 1.0
+
+
+def fitted(size: tuple[int, int], crop: Crop | None, recipe: DatasetRecipe) -> Geometry:
+    """Fit a picture of this width and height into its bucket, at its crop, or in the middle without one."""
+    geometry = assign(*size, recipe)
+    return geometry if crop is None else placed(geometry, crop)
 
 
 def placed(geometry: Geometry, crop: Crop) -> Geometry:
@@ -49,23 +55,31 @@ def read(folder: Path) -> dict[str, tuple[Crop, tuple[int, int]]]:
         return {}
 
 
-def find(crops: Mapping[str, tuple[Crop, tuple[int, int]]], name: str, picture: Picture) -> Crop | None:
-    """Return a picture's crop, or None where it has none or the picture's size has changed."""
-    crop, size = crops.get(name, (None, None))
-    return crop if size == (picture.width, picture.height) else None
+def find(crops: Mapping[str, tuple[Crop, tuple[int, int]]], name: str, size: tuple[int, int]) -> Crop | None:
+    """Return the crop of a picture, or None where it has none or its size (width, height) has changed."""
+    crop, then = crops.get(name, (None, None))
+    return crop if then == size else None
 
 
-def store(folder: Path, name: str, picture: Picture, crop: Crop | None) -> None:
-    """Store a crop, or delete it with None. Raises HiddenFolderError or OSError where the folder can't be read or
-    written.
+def name_below(path: Path, folder: Path) -> str:
+    """Return a picture's path below the folder, with slashes; its bare name where links lead elsewhere."""
+    try:
+        return PurePosixPath(path.relative_to(folder)).as_posix()
+    except ValueError:
+        return path.name
+
+
+def store(folder: Path, name: str, size: tuple[int, int], crop: Crop | None) -> None:
+    """Store a picture's crop with its size, or delete it with None. Raises HiddenFolderError or OSError where the
+    folder can't be read or written.
     """
     crops = _read(folder)
     crops.pop(name, None)
     if crop is not None:
-        crops[name] = crop, (picture.width, picture.height)
+        crops[name] = crop, size
     listed = {
-        n: {"x": round(c.x, 5), "y": round(c.y, 5), "zoom": round(c.zoom, 4), "size": list(size)}
-        for n, (c, size) in list(crops.items())[-MAX_CROPS:]
+        n: {"x": round(c.x, 5), "y": round(c.y, 5), "zoom": round(c.zoom, 4), "size": list(then)}
+        for n, (c, then) in list(crops.items())[-MAX_CROPS:]
     }
     # As ASCII, because a name may contain bytes that aren't UTF-8.
     atomic.text(hidden_folder(folder, make=True) / FILE, json.dumps({"crops": listed}, indent=1) + "\n")
