@@ -1,9 +1,11 @@
 """LoHa, LoKr and DoRA as layers: a borrowed layer and a weight delta made of trained tensors.
 
-The delta is computed in float32 and acts beside the borrowed layer: out = layer(x) + delta(x). It is as large as the
-weight, so it isn't kept: the backward pass computes it again (see ``Residual``). peft's functions compute LoHa's and
-the Kronecker product; its layers aren't used, because its LoKr leaves out alpha ÷ rank, and its DoRA has a magnitude
-for each output where the WebUI and Forge read one for each input.
+A layer computes its delta's product with x from the trained tensors (``products``): DoRA by columns, LoKr by its two
+sides, LoHa by factors of rank r². Only where that isn't cheaper, or where several changes meet in one layer, is the
+delta itself made. It is computed in float32, as large as the weight, so it isn't kept: the backward pass computes it
+again (see ``Residual``). peft's functions compute LoHa's and the Kronecker product; its layers aren't used, because its
+LoKr leaves out alpha ÷ rank, and its DoRA has a magnitude for each output where the WebUI and Forge read one for each
+input.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ from torch.nn import functional
 
 from ..formats import lycoris
 from ..formats.lycoris import MAGNITUDE, LycorisLayer
-from ..model.autocast import without_autocast
+from ..model.autocast import computing_dtype, without_autocast
 from ..model.base import innermost
+from .products import KhatriRao, Kronecker, LowRank, is_plain, is_usual
 from .sizes import lokr_whole, split
 
 TINY = 1e-12
-DOWN = "lora_down.weight"
+DOWN, UP = lycoris.LORA
+PASSES = 40
+"""What the elementwise passes over a LoHa's matrix cost, as products of one number."""
 
 
 class DeltaLayer(nn.Module):
@@ -50,6 +55,9 @@ class DeltaLayer(nn.Module):
         )
         self.scale, self.strength = scale, 1.0
         self.dropout, self.rank_dropout = dropout, rank_dropout
+        self.kind = lycoris.kind_of(tensors) if MAGNITUDE not in tensors or UP in tensors else ""
+        """'' for a LoHa or LoKr with magnitudes, which only files have."""
+        self._own_lengths: tuple[Tensor, int, Tensor] | None = None
 
     @property
     def weight(self) -> Tensor:
@@ -66,12 +74,87 @@ class DeltaLayer(nn.Module):
         return dict(zip(self.names, self.values, strict=True))
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        output: Tensor = self.base_layer(x, *args, **kwargs)
         kept = self._draw_kept() if self.training and self.rank_dropout else None
-        if self.training and self.dropout:
-            x = functional.dropout(x, self.dropout)
-        added: Tensor = Residual.apply(self, kept, x, *self.values)
-        return output + added.to(output.dtype)
+        dropped = functional.dropout(x, self.dropout) if self.training and self.dropout else None
+        if self.kind == "dora" and self.strength == 1 and is_plain(self.base_layer) and not (args or kwargs):
+            return self._by_columns(x, dropped, kept)
+        read = x if dropped is None else dropped
+        if self.kind == "loha" and self._best_merged(x):
+            one = dropped is None and is_plain(self.base_layer) and computing_dtype(x) == torch.float32
+            if one and not (args or kwargs):
+                merged: Tensor = Residual.apply(self, kept, True, x, *self.values)
+                return merged
+        output: Tensor = self.base_layer(x, *args, **kwargs)
+        return output + self._added(read, kept).to(output.dtype)
+
+    def _added(self, x: Tensor, kept: Tensor | None) -> Tensor:
+        """Compute delta(x) alone, by the cheapest of its forms."""
+        base, added = innermost(self.base_layer), None
+        if self.kind == "lokr" and is_usual(base):
+            tensors = self.tensors()
+            with without_autocast(x.device):
+                w1 = _side(tensors, "lokr_w1") * (self.scale * self.strength)
+                w2 = _side(tensors, "lokr_w2")
+                w2 = w2.view(len(w2), -1, *self.weight.shape[2:])
+            added = Kronecker.apply(base, x, w1, w2)
+        elif self.kind == "loha" and not self._best_merged(x):
+            factors = self.tensors()
+            added = KhatriRao.apply(base, self.scale * self.strength, x, *(factors[name] for name in lycoris.LOHA))
+        if added is None:
+            apart: Tensor = Residual.apply(self, kept, False, x, *self.values)
+            return apart
+        if kept is not None:
+            added = added * (kept.view(-1) if isinstance(base, nn.Linear) else kept.view(-1, 1, 1)).to(added.dtype)
+        return added
+
+    def _by_columns(self, x: Tensor, dropped: Tensor | None, kept: Tensor | None) -> Tensor:
+        """Compute a DoRA as (W + ΔW)·(f·x), where f are its magnitudes ÷ the lengths of the changed weight's columns.
+
+        The lengths count as constants for the gradients, as DoRA's authors have it (their section 4.3).
+        """
+        base: Any = self.base_layer
+        tensors = self.tensors()
+        down, up = tensors[DOWN], tensors[UP]
+        if kept is not None:
+            down = down * kept
+        factor = tensors[MAGNITUDE].reshape(-1) / self._lengths(down.detach(), up.detach())
+        found: Tensor = LowRank.apply(base, self.scale, True, x, dropped, down, up, factor)
+        return found
+
+    @torch.no_grad()
+    def _lengths(self, down: Tensor, up: Tensor) -> Tensor:
+        """Compute the lengths [in] of the columns of W + s·up·down without making that matrix.
+
+        |w + s·up·d|² = |w|² + 2s·⟨upᵀ·w, d⟩ + s²·⟨d, (upᵀ·up)·d⟩ for each column w and its part d of ``down``. They
+        are those of W itself, to the bit, where ``up`` is 0.
+        """
+        weight: Any = innermost(self.base_layer).weight
+        version = 0 if weight.is_inference() else weight._version
+        if self._own_lengths is None or self._own_lengths[0] is not weight or self._own_lengths[1] != version:
+            self._own_lengths = weight, version, column_lengths(weight.detach().float()).reshape(-1)
+        own = self._own_lengths[2].to(weight.device)
+        with without_autocast(weight.device):
+            low, high = down.flatten(1), up.flatten(1)
+            inner = high.t() @ weight.detach().float().flatten(1)
+            inner.mul_(2 * self.scale).add_((high.t() @ high) @ low, alpha=self.scale**2)
+            added = inner.mul_(low).view(len(low), len(own), -1).sum((0, 2))
+        square = own * own
+        # own·√(1 + …) instead of the plain root: exactly own where nothing is added.
+        found = torch.where(square > TINY, own * (1 + added / square).clamp_min(0).sqrt(), added.clamp_min(0).sqrt())
+        return found.clamp_min(TINY)
+
+    def _best_merged(self, x: Tensor) -> bool:
+        """Tell whether a LoHa's whole matrix costs less here than its factors of rank r² (see ``KhatriRao``)."""
+        base: Any = innermost(self.base_layer)
+        if not is_usual(base) or len(self.names) != len(lycoris.LOHA):
+            return True  # in Tucker form, or with magnitudes
+        out, columns = self.weight.shape[0], self.weight[0].numel()
+        rank = self.tensors()["hada_w1_b"].shape[0]
+        places = x.numel() // self.weight.shape[1]
+        if isinstance(base, nn.Conv2d):
+            places //= math.prod(base.stride)
+        by_factors = 3 * rank**2 * (out + columns) * places
+        return by_factors > out * columns * (places + 8 * rank + PASSES)
 
     def delta(self, values: Sequence[Tensor] | None = None, kept: Tensor | None = None) -> Tensor:
         """Compute the weight delta at full strength, from these values of the trained tensors or from their own.
@@ -121,32 +204,42 @@ class DeltaLayer(nn.Module):
 
 
 class Residual(torch.autograd.Function):
-    """(layer, kept, x, the layer's values …) → delta(x); keeps only x and the values for the backward pass."""
+    """(layer, kept, whole, x, the layer's values …) → delta(x), or with ``whole`` the layer's result, W + ΔW at once.
+
+    It keeps only x and the values for the backward pass.
+    """
 
     @staticmethod
-    def forward(ctx: Any, layer: DeltaLayer, kept: Tensor | None, x: Tensor, *values: Tensor) -> Tensor:
-        delta = layer.delta(values, kept) * layer.strength
-        base = innermost(layer.base_layer)
+    def forward(ctx: Any, *given: Any) -> Tensor:
+        layer, kept, whole, x, *values = given
+        base: Any = innermost(layer.base_layer)
+        weight = layer.delta(values, kept) * layer.strength
+        bias = base.bias if whole else None
+        if whole:
+            weight += base.weight
         if isinstance(base, nn.Conv2d):
-            added = functional.conv2d(x, delta.to(x.dtype), None, base.stride, base.padding, base.dilation, base.groups)
+            geometry: Any = (base.stride, base.padding, base.dilation, base.groups)
+            result = functional.conv2d(x, weight.to(x.dtype), bias, *geometry)
         else:
-            added = functional.linear(x, delta.to(x.dtype))
+            result = functional.linear(x, weight.to(x.dtype), bias)
         # Autocast may have computed in another dtype than x's.
-        ctx.save_for_backward(x.to(added.dtype), *values)
-        ctx.layer, ctx.kept, ctx.dtype = layer, kept, x.dtype
-        return added
+        ctx.save_for_backward(x.to(result.dtype), *values)
+        ctx.layer, ctx.kept, ctx.whole, ctx.dtype = layer, kept, whole, x.dtype
+        return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, *values = ctx.saved_tensors
-        layer, of_x = ctx.layer, ctx.needs_input_grad[2]
-        base = innermost(layer.base_layer)
+        layer, of_x = ctx.layer, ctx.needs_input_grad[3]
+        base: Any = innermost(layer.base_layer)
         with without_autocast(x.device):
             with torch.enable_grad():
                 leaves = [value.detach().requires_grad_(value.requires_grad) for value in values]
                 delta = layer.delta(leaves, ctx.kept) * layer.strength
             weight = delta.detach().to(x.dtype)
+            if ctx.whole and of_x:
+                weight = weight + base.weight
             if isinstance(base, nn.Conv2d):
                 geometry = (base.stride, base.padding, base.dilation, False, [0, 0], base.groups)
                 grad_x, grad_delta, _ = torch.ops.aten.convolution_backward(
@@ -158,7 +251,7 @@ class Residual(torch.autograd.Function):
             trained = [leaf for leaf in leaves if leaf.requires_grad]
             found = iter(torch.autograd.grad(delta, trained, grad_delta.to(delta.dtype)) if trained else ())
         grad_x = grad_x.to(ctx.dtype) if of_x else None
-        return None, None, grad_x, *(next(found) if leaf.requires_grad else None for leaf in leaves)
+        return None, None, None, grad_x, *(next(found) if leaf.requires_grad else None for leaf in leaves)
 
 
 def difference(tensors: Mapping[str, Tensor], shape: torch.Size) -> Tensor:

@@ -1,4 +1,4 @@
-"""Disable autocast, on any device."""
+"""Autocast on any device and with any torch: whether it is on, and without it."""
 
 from __future__ import annotations
 
@@ -14,3 +14,15 @@ def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
         return torch.autocast(device.type, enabled=False)
     except RuntimeError:  # mps, with an older torch
         return nullcontext()
+
+
+def computing_dtype(x: torch.Tensor) -> torch.dtype:
+    """Return the dtype in which a matrix product with ``x`` is computed here: autocast's where it is on, else x's."""
+    if x.dtype == torch.float64:
+        return x.dtype
+    if hasattr(torch, "get_autocast_dtype"):
+        return torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+    older: Any = torch  # before 2.4
+    if x.device.type == "cpu":
+        return older.get_autocast_cpu_dtype() if older.is_autocast_cpu_enabled() else x.dtype
+    return older.get_autocast_gpu_dtype() if older.is_autocast_enabled() else x.dtype
