@@ -30,6 +30,7 @@ def mount(app: FastAPI, desk: Desk, access: Access | None = None, page: Path = P
         captions,
         datasets,
         preparation,
+        presets,
         regularization,
         reports,
         runs,
@@ -49,6 +50,7 @@ def mount(app: FastAPI, desk: Desk, access: Access | None = None, page: Path = P
     for router in (
         session.routes(desk, guard, route_class),
         runs.routes(desk, route_class),
+        presets.routes(desk, route_class),
         datasets.routes(desk, route_class),
         captions.routes(desk, route_class),
         reports.routes(desk, route_class),

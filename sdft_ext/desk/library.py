@@ -35,7 +35,9 @@ TAGGERS = "taggers"
 """Holds the taggers' files where the host has no folder for them."""
 MADE = "made"
 """Holds the tools' results where the host has no folder for them."""
-NO_RUNS = (TRASH, DATASETS, DRAWN, TAGGERS, MADE, "cache")
+PRESETS = "presets"
+"""Holds the presets that users have saved."""
+NO_RUNS = (TRASH, DATASETS, DRAWN, TAGGERS, MADE, PRESETS, "cache")
 """Reserved names in the folder of the runs."""
 AT_WORK = ("preparing", "training", "drawing", "paused")
 """States of a run that a program works on."""

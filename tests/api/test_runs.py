@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from sdft_ext.api.presets import PresetsResponse
 from sdft_ext.api.runs import CompareResponse, LogResponse, RunResponse, RunsResponse
 from sdft_ext.api.session import SessionResponse
 from sdft_ext.desk import Desk
@@ -323,3 +324,18 @@ def test_the_description_names_every_route(client: TestClient):
         for route in methods.values():
             assert route["tags"] == ["Fine-tune"] and route["summary"], path
     assert f"{V1}/runs/{{run}}/status" in described
+
+
+def test_presets_are_saved_listed_replaced_and_deleted(client: TestClient, desk: Desk, data: Path):
+    body = {"name": "mine", "recipe": values(data, "train.learning_rate=0.25")}
+    assert client.post(f"{V1}/presets", json=body).json() == {"ok": True}
+    found = answer_to(client, "presets", PresetsResponse)
+    assert [preset["name"] for preset in found["presets"]] == ["mine"] and found["problems"] == []
+    assert found["presets"][0]["settings"]["train.learning_rate"] == 0.25
+    assert client.post(f"{V1}/presets", json=body).status_code == 409
+    assert client.post(f"{V1}/presets", json={**body, "replace": True}).status_code == 200
+    for name in ("../x", "con", ""):
+        assert client.post(f"{V1}/presets", json={**body, "name": name}).status_code == 400, name
+    assert client.post(f"{V1}/presets/..%2F.desk%2Fqueue/trash", json={}).status_code == 404
+    assert client.post(f"{V1}/presets/mine/trash", json={}).json() == {"ok": True}
+    assert client.get(f"{V1}/presets").json() == {"presets": [], "problems": []}

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Draft } from "../../sdft_ext/ui/page/shared/draft.mjs";
+import { applyOwn } from "../../sdft_ext/ui/page/train/own_preset.mjs";
 import { MemoryStorage, provide } from "./browser.mjs";
 
 const FIRST = "dataset.concepts.0.";
@@ -176,4 +177,15 @@ test("who stops listening hears no more", (t) => {
   end();
   made.set("train.length", 2);
   assert.equal(heard, 1);
+});
+
+test("a preset of the user brings its own start, and leaves pictures and words", (t) => {
+  const { made } = draft(t);
+  made.set(`${FIRST}instance`, "/cats");
+  made.set("train.batch_size", 9);
+  // 0.003 is where a LoRA of a subject starts, but not a full fine-tune.
+  applyOwn(made, { "train.learning_rate": 0.003, "train.batch_size": 4, "method.name": "full", [`${FIRST}kind`]: "subject" });
+  assert.deepEqual([made.get("method.name"), made.get("train.learning_rate"), made.get("train.batch_size")], ["full", 0.003, 4]);
+  assert.equal(made.get(`${FIRST}instance`), "/cats");
+  assert.equal(made.nested().train.learning_rate, 0.003);
 });

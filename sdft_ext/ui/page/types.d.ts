@@ -181,6 +181,19 @@ export interface Preset {
   settings: Record<string, Value>;
 }
 
+/** A preset that a user has saved. */
+export interface OwnPreset {
+  name: string;
+  settings: Record<string, Value>;
+}
+
+/** `GET presets` */
+export interface Presets {
+  presets: OwnPreset[];
+  /** A sentence for each file that can't be read. */
+  problems: string[];
+}
+
 export interface Method {
   name: string;
   label: string;

@@ -4,6 +4,7 @@ import { button, el, fill } from "../shared/dom.mjs";
 import { settingField } from "../shared/field.mjs";
 import { matcher } from "../shared/search.mjs";
 import { contents } from "./pictures.mjs";
+import { presetMenu, showPresets } from "./presets.mjs";
 import { loadRecipe, showYaml } from "./recipe_file.mjs";
 import { searchedText, usedBy } from "./settings_filter.mjs";
 import { isTrigger, triggerSuggestion } from "./trigger.mjs";
@@ -51,14 +52,16 @@ export function settings(app, elsewhere) {
   search.addEventListener("input", filter);
   onlyChanged.addEventListener("change", filter);
 
+  const presets = presetMenu(app);
   const files = [
+    button("Presets…", () => showPresets(app, () => presets.refresh()), { kind: "small", data: { action: "presets" } }),
     button("Load a recipe…", () => loadRecipe(app), { kind: "small", data: { action: "load-recipe" } }),
     button("Show as YAML", () => showYaml(app), { kind: "small", data: { action: "yaml" } }),
   ];
   const node = el(
     "section.card.settings",
     { "aria-label": "All settings" },
-    el("div.row.wrap", {}, el("h2.title", {}, "All settings"), el("span.spring"), presetMenu(app), ...files),
+    el("div.row.wrap", {}, el("h2.title", {}, "All settings"), el("span.spring"), presets.node, ...files),
     el("div.row.wrap", {}, search, el("label.check", {}, onlyChanged, el("span", {}, "Only changed ones")), resetAll),
     none,
     list,
@@ -157,23 +160,4 @@ function conceptSections(app, section, elsewhere) {
       tail,
     });
   }).flat();
-}
-
-/** Makes the menu of presets; nothing where there are none. @param {App} app */
-function presetMenu(app) {
-  if (!app.schema.presets.length) return null;
-  const select = el(
-    "select.input.small",
-    { "aria-label": "Preset", data: { action: "preset" } },
-    el("option", { value: "" }, "Preset …"),
-    app.schema.presets.map((preset) => el("option", { value: preset.name, title: preset.help }, preset.label)),
-  );
-  select.addEventListener("change", () => {
-    const preset = app.schema.presets.find((one) => one.name === select.value);
-    select.value = "";
-    if (!preset) return;
-    app.draft.setAll(preset.settings);
-    app.say(`${preset.label}: ${preset.help}`);
-  });
-  return select;
 }
