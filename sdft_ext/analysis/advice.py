@@ -14,6 +14,7 @@ from ..recipe.advice import FULL_PICTURES, FULL_PICTURES_PER_CONCEPT, INSTANCE_P
 from ..storage.text import printable
 from .findings import Finding, named, paths, pictures
 from .missing_captions import empty_texts
+from .prompt_syntax import prompt_syntax
 
 MUCH_MEMORY = 4 * 2**30
 """A cache in memory of more bytes than this is reported."""
@@ -33,7 +34,8 @@ def advice(scan: Scan, plan: Plan, method: str = "") -> list[Finding]:
     full = method == "full"
     found = [finding for number in range(len(scan.concepts)) for finding in _counts(scan, plan, number, full)]
     found += [*(_full(scan) if full else []), *_concepts(scan)]
-    found += [*empty_texts(scan, plan), *_triggers(scan, plan), *_unused_texts(scan, plan), *_masks(scan, plan)]
+    found += [*empty_texts(scan, plan), *_triggers(scan, plan), *prompt_syntax(scan, plan)]
+    found += [*_unused_texts(scan, plan), *_masks(scan, plan)]
     return [*found, *_sizes(scan, plan), *_memory(plan), *_buckets(scan, plan)]
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from ..dataset import caption_syntax
 from ..dataset.captions import tags
 
 CHUNK = 75
@@ -149,7 +150,14 @@ def read(caption: str) -> Reading:
     parts = [Part(text, sizes[n], sizes[n] / len(ids), begins[n]) for text, n in zip(texts, numbers, strict=True)]
     cut = "".join(p.text + (" " if p.word_end else "") for p in pieces[CHUNK:]).strip()
     strategy = _strategy(caption)
-    return Reading(len(ids), chunks, parts, cut, strategy, _advice(len(ids), len(chunks), parts))
+    advice = [*_advice(len(ids), len(chunks), parts), *_syntax(caption)]
+    return Reading(len(ids), chunks, parts, cut, strategy, advice)
+
+
+def _syntax(caption: str) -> list[str]:
+    """Return a sentence for each kind of prompt syntax in a caption."""
+    found = caption_syntax.found(caption, wildcards=False)
+    return [f"The caption contains {example[:60]}. {caption_syntax.MEANING[kind]}" for kind, example in found.items()]
 
 
 def _pieces(tokenizer: Any, ids: Sequence[int]) -> list[Piece]:

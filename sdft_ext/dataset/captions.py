@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..recipe import Concept, DatasetRecipe
@@ -13,6 +14,41 @@ if TYPE_CHECKING:
 _SPACES = re.compile(r"\s+")
 _SPACE_BEFORE_COMMA = re.compile(r"\s+,")
 _EMPTY_TAGS = re.compile(r",(?:\s*,)+")
+
+
+_CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}")
+_BRACES = {"{{": "\ue000", "}}": "\ue001"}
+"""Stand-ins for plain braces while wildcards are read."""
+
+
+def line(text: str, lines: Sequence[str], choice: np.random.Generator | None) -> str:
+    """Return one of the ``lines``, or ``text`` where there are none; the first without ``choice``."""
+    return _one_of(lines, choice) if lines else text
+
+
+def resolved(text: str, recipe: DatasetRecipe, choice: np.random.Generator | None) -> str:
+    """Return a text with one word of each of its wildcards, the first without ``choice``; as it is where they are off.
+
+    They are kohya's (``enable_wildcard``): ``{a|b}``, not within each other, and ``{{`` and ``}}`` for braces.
+    """
+    if not recipe.wildcards or "{" not in text:
+        return text
+    for braces, stand_in in _BRACES.items():
+        text = text.replace(braces, stand_in)
+    text = _CHOICE.sub(lambda match: _one_of(match[1].split("|"), choice), text)
+    for braces, stand_in in _BRACES.items():
+        text = text.replace(stand_in, braces[0])
+    return text
+
+
+def offers_choice(text: str, lines: Sequence[str], recipe: DatasetRecipe) -> bool:
+    """Return whether the caption of a picture is chosen anew each time that it is shown."""
+    texts = (text, recipe.template, recipe.prefix, recipe.suffix)
+    return bool(lines) or (recipe.wildcards and any("{" in one for one in texts))
+
+
+def _one_of(texts: Sequence[str], choice: np.random.Generator | None) -> str:
+    return texts[0 if choice is None else int(choice.integers(len(texts)))]
 
 
 def base_caption(concept: Concept, caption: str, regularization: bool, recipe: DatasetRecipe) -> str:
@@ -34,21 +70,28 @@ def base_caption(concept: Concept, caption: str, regularization: bool, recipe: D
 
 
 def caption(
-    concept: Concept, caption: str, regularization: bool, recipe: DatasetRecipe, rng: np.random.Generator | None
+    concept: Concept,
+    caption: str,
+    regularization: bool,
+    recipe: DatasetRecipe,
+    rng: np.random.Generator | None,
+    choice: np.random.Generator | None = None,
 ) -> str:
     """Return the caption of one showing: from the template, with tags dropped and shuffled (except the first
     ``keep_tags``), with prefix and suffix (instance pictures only), or empty by caption dropout.
 
-    Without ``rng``, nothing is shuffled or dropped.
+    Without ``rng``, nothing is shuffled or dropped. ``choice`` chooses the words of wildcards: a generator of its own,
+    so that a wildcard doesn't change the other draws.
     """
-    text = base_caption(concept, caption, regularization, recipe)
+    text = resolved(base_caption(concept, caption, regularization, recipe), recipe, choice)
     # Always drawn, so that one setting doesn't change another's draws.
     dropout = recipe.regularization_caption_dropout if regularization else recipe.caption_dropout
     dropped = rng is not None and rng.random() < dropout
     if rng is not None and (recipe.shuffle_tags or recipe.tag_dropout > 0):
         text = ", ".join(_chosen_tags(tags(text), recipe, rng))
     if not regularization:
-        text = _tidy(f"{recipe.prefix} {text} {recipe.suffix}")
+        prefix, suffix = (resolved(part, recipe, choice) for part in (recipe.prefix, recipe.suffix))
+        text = _tidy(f"{prefix} {text} {suffix}")
     return "" if dropped else text
 
 

@@ -37,6 +37,7 @@ class Picture:
     ``width`` and ``height`` in pixels, upright. ``caption``: from its caption file, folder or name, before the recipe's
     template; may be empty. ``repeats``: showings per epoch. ``size`` (bytes) and ``mtime_ns`` reveal changed files.
     ``text_file``: its caption file, or None. ``crop``: its crop that was moved by hand, or None.
+    ``lines``: its captions, of which each showing takes one; empty where ``caption`` is the only one.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Picture:
     mtime_ns: int
     text_file: Path | None = None
     crop: Crop | None = None
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,14 @@ class Scan:
             _need_pictures(scan, number)
         return scan
 
+    def as_begun(self, fingerprint: str | None) -> Scan:
+        """Return the scan as a run began with it, by that run's fingerprint: without the crops that have been moved
+        since, or before training knew them (version 0.1.0).
+        """
+        plain = replace(self, pictures=tuple(replace(picture, crop=None) for picture in self.pictures))
+        began = (fingerprint or "").partition("-")[0]
+        return plain if began == plain.fingerprint else self
+
     @property
     def fingerprint(self) -> str:
         """Return a hash of the pictures, their order, captions and repeats; a run resumes only if it is unchanged."""
@@ -95,7 +105,7 @@ class Scan:
         for p in self.pictures:
             name = os.fsencode(p.path.name)
             facts = (p.concept, p.regularization, p.width, p.height, p.caption, p.repeats, p.mask_path is None, p.size)
-            more = () if p.crop is None else (p.crop,)
+            more = [fact for fact in (p.crop, p.lines) if fact]
             digest.update(repr((name, facts, *more)).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
@@ -189,7 +199,7 @@ def _read_folder(listing: Listing, concept: int, regularization: bool, recipe: D
             text = f"{name} has several frames, of which the first is trained: save the one you want as PNG."
             problems.append(Problem(file.path, text, False))
         stat = file.entry.stat()
-        caption = read_caption(file, recipe, problems)
+        caption, lines = read_caption(file, recipe, problems)
         found.append(
             Picture(
                 path=file.path,
@@ -204,28 +214,31 @@ def _read_folder(listing: Listing, concept: int, regularization: bool, recipe: D
                 size=stat.st_size,
                 mtime_ns=stat.st_mtime_ns,
                 text_file=file.text_file,
+                lines=lines,
             )
         )
     return found
 
 
-def read_caption(file: ListedPicture, recipe: DatasetRecipe, problems: list[Problem]) -> str:
+def read_caption(file: ListedPicture, recipe: DatasetRecipe, problems: list[Problem]) -> tuple[str, tuple[str, ...]]:
     """Return the caption from the text file, else from a folder such as ``10_words``, else from the file's name, as
-    ``dataset.captions`` says.
+    ``dataset.captions`` says; and the lines of a file whose lines are captions of their own.
     """
     if recipe.captions == "filename":
-        return names.caption(file.path.stem)
+        return names.caption(file.path.stem), ()
     if file.text_file is not None:
-        text = _read_text(file.text_file, problems)
-        if text is not None:
-            return text
+        lines = _read_text(file.text_file, recipe.caption_lines == "choose", problems)
+        if lines is not None:
+            return " ".join(lines), tuple(lines) if len(lines) > 1 and recipe.caption_lines == "choose" else ()
     if file.folder_caption:
-        return file.folder_caption
-    return names.caption(file.path.stem) if recipe.captions == "auto" else ""
+        return file.folder_caption, ()
+    return (names.caption(file.path.stem) if recipe.captions == "auto" else ""), ()
 
 
-def _read_text(path: Path, problems: list[Problem]) -> str | None:
-    """Read a caption as one line; None where the file isn't a caption. Problems are noted, an empty caption too."""
+def _read_text(path: Path, choose: bool, problems: list[Problem]) -> list[str] | None:
+    """Read a caption's lines without the empty ones; None where the file isn't a caption. Problems are noted, an empty
+    caption too. ``choose``: each line is a caption of its own.
+    """
 
     def note(text: str) -> None:
         problems.append(Problem(path, f"{printable(path)} {text}", False))
@@ -242,22 +255,27 @@ def _read_text(path: Path, problems: list[Problem]) -> str | None:
         note("contains a picture, not a caption; give it a picture's extension.")
         return None
     decoded, encoding = text_files.decode(data)
-    caption = " ".join(decoded.replace("\0", " ").split())
+    lines = [text for line in decoded.replace("\0", " ").splitlines() if (text := " ".join(line.split()))]
+    caption = " ".join(lines)
     if not caption.strip(" ,"):
-        caption = ""
+        caption, lines = "", []
     if not caption:
         note("is empty: its picture is trained without a caption; write one, or delete the file.")
-    elif (lines := sum(bool(line.strip()) for line in decoded.splitlines())) > 1:
-        note(f"has {lines:,} lines, which are trained as one caption: if each line is a caption of its own, keep one.")
-    if len(caption) > LONG_CAPTION:
-        note(f"is a caption of {len(caption):,} characters: every 75 tokens need another pass; shorten it.")
+    elif len(lines) > 1 and not choose:
+        note(
+            f"has {len(lines):,} lines, which are trained as one caption: if each line is a caption of its own, set "
+            "dataset.caption_lines to choose."
+        )
+    longest = max(map(len, lines), default=0) if choose else len(caption)
+    if longest > LONG_CAPTION:
+        note(f"is a caption of {longest:,} characters: every 75 tokens need another pass; shorten it.")
     if caption and any(unicodedata.category(letter) == "Cc" and not letter.isspace() for letter in decoded):
         note("has control characters: they are trained as written; check that it is a text.")
     if "\ufffd" in caption:
         note(f"has letters that can't be read as {encoding.removesuffix('-sig').upper()}; save it as UTF-8.")
     if encoding in ("cp1252", "latin-1"):
         note(f"is not UTF-8 and was read as {encoding}; check its letters and save it as UTF-8.")
-    return caption
+    return lines
 
 
 def _need_pictures(scan: Scan, concept: int) -> None:

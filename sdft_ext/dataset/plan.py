@@ -128,18 +128,25 @@ class Plan:
         return Sample(picture, self.geometries[picture], self.dataset.flip == 1.0, self._caption(picture, None))
 
     def all_captions(self) -> list[str]:
-        """Return every caption that a run may show, sorted; none where shuffled or dropped tags make them endless."""
+        """Return every caption that a run may show, sorted, without those that are chosen anew each time; none where
+        shuffled or dropped tags make them endless.
+        """
         if captions.varies(self.dataset):
             return []
-        found = {self._caption(i, None) for i in range(len(self.scan.pictures))}
+        found = {
+            self._caption(i, None)
+            for i, picture in enumerate(self.scan.pictures)
+            if not captions.offers_choice(picture.caption, picture.lines, self.dataset)
+        }
         dropout = max(self.dataset.caption_dropout, self.dataset.regularization_caption_dropout)
         return sorted(found | {""} if dropout > 0 else found)
 
-    def _caption(self, picture: int, rng: np.random.Generator | None) -> str:
+    def _caption(self, picture: int, rng: np.random.Generator | None, choice: np.random.Generator | None = None) -> str:
+        """Return a picture's caption; ``choice`` chooses its line and its wildcards."""
         facts = self.scan.pictures[picture]
-        return captions.caption(
-            self.scan.concepts[facts.concept], facts.caption, facts.regularization, self.dataset, rng
-        )
+        text = captions.line(facts.caption, facts.lines, choice)
+        concept = self.scan.concepts[facts.concept]
+        return captions.caption(concept, text, facts.regularization, self.dataset, rng, choice)
 
     def _showing(self, picture: int, number: int, row: int) -> Sample:
         rng = numpy_generator(self.train.seed, "showing", number, row)
@@ -147,7 +154,10 @@ class Plan:
         geometry = self.geometries[picture]
         if self.dataset.crop == "random" and self.scan.pictures[picture].crop is None:
             geometry = geometry.moved(float(u), float(v))
-        return Sample(picture, geometry, bool(flip < self.dataset.flip), self._caption(picture, rng))
+        facts = self.scan.pictures[picture]
+        chooses = captions.offers_choice(facts.caption, facts.lines, self.dataset)
+        choice = numpy_generator(self.train.seed, "caption", number, row) if chooses else None
+        return Sample(picture, geometry, bool(flip < self.dataset.flip), self._caption(picture, rng, choice))
 
     def _batches_before(self, epoch: int, queue: int) -> int:
         """Return a queue's number of batches before ``epoch``. A batch belongs to the epoch of its first showing."""

@@ -26,6 +26,9 @@ Progress = Callable[[str, int, int], None]
 """Called with (phase, done, total)."""
 Lend = Callable[[Callable[[], Any]], Any]
 """Calls a function that uses the model in a turn of its own; between turns, the model's owner may use it."""
+CROPS_LEFT_OUT = (
+    "This run began without the crops that were moved by hand, and goes on without them. A new run uses them."
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def prepare(
     dataset, where = recipe.dataset, cache_folder(recipe.dataset, recipe.save.output)
     vae_name = lend(lambda: _vae_name(model))
     latents = Latents(dataset, lambda pixels: lend(lambda: encode_pictures(model, pixels)), vae_name, where)
-    found = latents.prepare(scan(dataset), _phase(progress, "Encoding pictures"), WAITING)
+    there = scan(dataset)
+    found = latents.prepare(there.as_begun(began_with), _phase(progress, "Encoding pictures"), WAITING)
     fingerprint = f"{found.fingerprint}-{latents.contents(found)}"
     if began_with not in (None, found.fingerprint, fingerprint):  # version 0.1.0 kept only that of the scan
         raise DatasetError(
@@ -81,9 +85,10 @@ def prepare(
     text = text_cache(recipe, model, lend)
     if not recipe.method.trains_text:
         text.prepare(plan.all_captions(), _phase(progress, "Encoding captions"))
-    return Dataset(
-        found, held_out, plan, Batches(plan, latents, shard), text, [*latents.notes, *text.notes], fingerprint
-    )
+    moved = any(picture.crop is not None for picture in there.pictures)
+    notes = [CROPS_LEFT_OUT] if moved and all(picture.crop is None for picture in found.pictures) else []
+    notes += [*latents.notes, *text.notes]
+    return Dataset(found, held_out, plan, Batches(plan, latents, shard), text, notes, fingerprint)
 
 
 def text_cache(recipe: Recipe, model: Model, lend: Lend = at_once) -> TextCache[Conditioning]:

@@ -33,7 +33,7 @@ class Scans:
             for concept in dataset.concepts
         ]
         names = [(c.instance, c.regularization) for c in plain]
-        key = repr((names, dataset.captions, dataset.background, dataset.linked_folder))
+        key = repr((names, dataset.captions, dataset.caption_lines, dataset.background, dataset.linked_folder))
         folders = [Path(f).expanduser() for c in plain for f in (c.instance, c.regularization) if f]
         now = stamp(folders, readable(dataset))
         with self._lock:
@@ -42,6 +42,7 @@ class Scans:
             read = DatasetRecipe(
                 concepts=plain,
                 captions=dataset.captions,
+                caption_lines=dataset.caption_lines,
                 background=dataset.background,
                 linked_folder=dataset.linked_folder,
             )

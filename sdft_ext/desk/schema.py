@@ -28,6 +28,8 @@ PARTS: dict[str, tuple[Part, ...]] = {
             "What the model reads with each picture.",
             (
                 "captions",
+                "caption_lines",
+                "wildcards",
                 "template",
                 "prefix",
                 "suffix",

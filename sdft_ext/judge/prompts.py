@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from ..dataset.captions import base_caption
+from ..dataset.captions import base_caption, line, resolved
 from ..dataset.folder import read_caption
 from ..dataset.links import readable
 from ..dataset.listing import list_pictures
@@ -95,8 +95,8 @@ def captions(concept: Concept, recipe: DatasetRecipe) -> list[str]:
     if not concept.instance or not folder.is_dir():
         return []
     listed = list_pictures(folder, readable(recipe)).pictures
-    texts = [read_caption(one, recipe, []) for one in spread(listed, CAPTIONS)]
-    return [base_caption(concept, text, False, recipe) for text in texts]
+    texts = [line(*read_caption(one, recipe, []), None) for one in spread(listed, CAPTIONS)]
+    return [resolved(base_caption(concept, text, False, recipe), recipe, None) for text in texts]
 
 
 def propose(recipe: Recipe) -> Recipe:

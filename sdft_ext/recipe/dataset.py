@@ -14,6 +14,9 @@ AlphaUse = Literal["composite", "mask"]
 CaptionSource = Literal["auto", "text", "filename"]
 
 
+CaptionLines = Literal["join", "choose"]
+
+
 Crop = Literal["center", "random"]
 
 
@@ -79,6 +82,18 @@ class DatasetRecipe:
         label="Captions from",
         help="Text files (.txt, .caption) next to the pictures, file names (without their numbering), or auto: the "
         "text file where there is one, the file name elsewhere.",
+    )
+    caption_lines: CaptionLines = setting(
+        "join",
+        label="Lines of a caption",
+        help="What a caption file with several lines is: join makes one caption of them; with choose, each line is a "
+        "caption of its own, and one is chosen each time the picture is shown.",
+    )
+    wildcards: bool = setting(
+        False,
+        label="Wildcards",
+        help="In captions, {red|blue} becomes one of the words, chosen each time the picture is shown; {{ and }} are "
+        "plain braces. Off: captions are trained as they are written.",
     )
     linked_folder: str = setting(
         "",

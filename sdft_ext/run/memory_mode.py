@@ -115,6 +115,7 @@ def _needs_text(recipe: Recipe) -> bool:
     """
     dataset = recipe.dataset
     changing = dataset.cache == "none" or dataset.shuffle_tags or dataset.tag_dropout > 0
+    changing = changing or dataset.wildcards or dataset.caption_lines == "choose"
     return recipe.method.trains_text or changing or _needs_base(recipe)
 
 

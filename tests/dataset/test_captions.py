@@ -14,7 +14,8 @@ TAGS = "one, two, three, four, five, six"
 
 def shown(words: str, seed: int | None = None, regularization: bool = False, **settings: object) -> str:
     rng = None if seed is None else np.random.default_rng(seed)
-    return caption(CONCEPT, words, regularization, DatasetRecipe(**settings), rng)  # type: ignore[arg-type]
+    choice = None if seed is None else np.random.default_rng([seed, 1])
+    return caption(CONCEPT, words, regularization, DatasetRecipe(**settings), rng, choice)  # type: ignore[arg-type]
 
 
 def test_the_caption_as_it_is() -> None:
@@ -83,3 +84,28 @@ def test_without_a_generator_nothing_is_random() -> None:
 def test_the_same_generator_gives_the_same_caption() -> None:
     settings = {"shuffle_tags": True, "tag_dropout": 0.4}
     assert [shown(TAGS, seed, **settings) for seed in range(9)] == [shown(TAGS, seed, **settings) for seed in range(9)]
+
+
+def test_a_wildcard_becomes_one_of_its_words_each_equally_often() -> None:
+    got = [shown("a {red|blue|} dog, {big|small}", seed, wildcards=True) for seed in range(600)]
+    assert set(got) == {f"a {colour}dog, {size}" for colour in ("red ", "blue ", "") for size in ("big", "small")}
+    assert all(got.count(one) / 600 == pytest.approx(1 / 6, abs=0.05) for one in set(got))
+    assert shown("a {red|blue} dog", wildcards=True) == "a red dog"
+    assert shown("a {red|blue} dog", 1) == "a {red|blue} dog", "off by default"
+
+
+def test_braces_that_are_no_wildcard_stay() -> None:
+    assert shown("{dog}, {{a|b}}, }", 1, wildcards=True) == "{dog}, {a|b}, }"
+
+
+def test_wildcards_count_in_template_prefix_and_suffix_too() -> None:
+    settings = {"template": "{a|the} [filewords]", "prefix": "{x|y},", "suffix": ", {1|2}", "wildcards": True}
+    got = {shown("dog", seed, **settings) for seed in range(200)}
+    assert got == {f"{x}, {a} dog, {n}" for x in "xy" for a in ("a", "the") for n in "12"}
+
+
+def test_a_wildcard_changes_no_other_draw() -> None:
+    for seed in range(50):
+        plain = shown(TAGS, seed, shuffle_tags=True, tag_dropout=0.3)
+        chosen = shown(TAGS.replace("one", "{one|uno}"), seed, shuffle_tags=True, tag_dropout=0.3, wildcards=True)
+        assert chosen.replace("uno", "one") == plain

@@ -32,6 +32,8 @@ DATASET: dict[str, Any] = {
     "alpha": "mask",
     "background": "#102030",
     "captions": "filename",
+    "caption_lines": "choose",
+    "wildcards": True,
     "template": "[name], [filewords]",
     "prefix": "a photo of",
     "suffix": "in the wild",
@@ -63,6 +65,7 @@ def data(tmp_path: Path) -> Path:
     save(tmp_path / "a" / "5 small.png", image(24, 40))
     save(tmp_path / "a" / "6 tall.png", image(64, 100))
     (tmp_path / "a" / "6 tall.txt").write_text("one, two, three, four")
+    (tmp_path / "a" / "4 wide.txt").write_text("a {broad|wide} house\na roof")
     save(tmp_path / "class" / "001.png", image(64, 64, 70))
     return tmp_path
 

@@ -286,13 +286,16 @@ def test_problems_of_captions_are_reported(tmp_path: Path) -> None:
     assert captions["empty"] == "" and captions["huge"] == "huge" and len(captions["long"]) > 10_000
 
 
-def test_a_file_with_one_caption_a_line_is_not_read_as_one_caption(tmp_path: Path) -> None:
+def test_a_file_with_one_caption_a_line_is_named_or_read_line_by_line(tmp_path: Path) -> None:
     """OneTrainer and sd-scripts take one of the lines (kohya-ss/sd-scripts#1155, Nerogar/OneTrainer#131)."""
     save(tmp_path / "a.png")
     (tmp_path / "a.txt").write_text("sks, 1boy, black hair\na man with short black hair, sks\n")
     found = scan(recipe(tmp_path))
-    joined = "black hair a man" in found.pictures[0].caption
-    assert not joined or [problem.path.name for problem in found.problems] == ["a.txt"]
+    assert "black hair a man" in found.pictures[0].caption and found.pictures[0].lines == ()
+    assert "set dataset.caption_lines to choose" in found.problems[0].text
+    chosen = scan(recipe(tmp_path, caption_lines="choose"))
+    assert chosen.pictures[0].lines == ("sks, 1boy, black hair", "a man with short black hair, sks")
+    assert chosen.problems == () and chosen.fingerprint != found.fingerprint
 
 
 def test_caption_sources(tmp_path: Path) -> None:

@@ -271,3 +271,25 @@ def test_the_global_generators_are_left_alone() -> None:
     before = (random.getstate(), np.random.get_state()[1].tolist())
     shown(busy_plan(), 20)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+
+
+def choosing(lines: tuple[str, ...], caption: str = "a {red|blue} dog", seed: int = 1) -> Plan:
+    """A plan of one picture with several captions, or one with a wildcard."""
+    found = scan_of((1, *SQUARE, False, 1))
+    picture = replace(found.pictures[0], caption=" ".join(lines) or caption, lines=lines)
+    dataset = replace(TOY, wildcards=True, caption_lines="choose")
+    return plan_of(replace(found, pictures=(picture,)), 2, dataset, seed=seed)
+
+
+@pytest.mark.parametrize("lines", [("a dog", "sks, grass"), ()])
+def test_a_step_chooses_its_captions_by_the_seed_alone(lines: tuple[str, ...]) -> None:
+    def texts(plan: Plan, steps: range) -> list[str]:
+        return [sample.caption for step in steps for sample in plan.samples(step)]
+
+    first = texts(choosing(lines), range(60))
+    assert set(first) == {*lines} if lines else {"a red dog", "a blue dog"}
+    assert 30 < first.count(first[0]) < 90
+    assert texts(choosing(lines), range(40, 60)) == first[80:], "a resumed run chooses the same"
+    assert texts(choosing(lines, seed=2), range(60)) != first
+    assert choosing(lines).fixed_sample(0).caption == (lines[0] if lines else "a red dog")
+    assert choosing(lines).all_captions() == [], "each is encoded when it is shown"

@@ -11,8 +11,10 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from sdft_ext.dataset import crops
+from sdft_ext.dataset.crops import Crop
 from sdft_ext.dataset.folder import DatasetError
-from sdft_ext.dataset.prepare import prepare, text_cache
+from sdft_ext.dataset.prepare import CROPS_LEFT_OUT, prepare, text_cache
 from sdft_ext.formats.family import Family
 from sdft_ext.model.base import Model, clean_alphas_cumprod
 from sdft_ext.model.borrow import tokenizer
@@ -124,3 +126,17 @@ def test_a_resumed_run_needs_the_pictures_it_began_with(tmp_path: Path, model: M
     save(paths[0].with_name("new.png"))
     with pytest.raises(DatasetError, match="began with"):
         prepare_dataset(settings, model, tmp_path / "run")
+
+
+def test_a_resumed_run_keeps_the_crops_that_it_began_with(tmp_path: Path, model: Model) -> None:
+    fill(tmp_path / "pictures", 4, width=160)
+    recipe = recipe_for(tmp_path)
+    recipe.dataset.buckets = False
+    began = prepare(recipe, model)
+    crops.store(tmp_path / "pictures", "001.png", (160, 64), Crop(1.0, 0.5))
+    resumed, new = prepare(recipe, model, began.fingerprint), prepare(recipe, model)
+    assert resumed.plan.geometries == began.plan.geometries != new.plan.geometries
+    assert resumed.notes == [CROPS_LEFT_OUT] and new.notes == []
+    crops.store(tmp_path / "pictures", "001.png", (160, 64), Crop(0.0, 0.5))
+    with pytest.raises(DatasetError, match="restore them"):
+        prepare(recipe, model, new.fingerprint)

@@ -54,6 +54,8 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "dataset.alpha": ("mask", "train.masked_loss=true", *ALL_SHOWN),
     "dataset.background": ("#102030",),
     "dataset.captions": ("filename",),
+    "dataset.caption_lines": ("choose", CONCEPT + "instance={data}/choices"),
+    "dataset.wildcards": ("true", CONCEPT + "instance={data}/choices"),
     "dataset.template": ("a photo of [name], [filewords]",),
     "dataset.prefix": ("a drawing of",),
     "dataset.suffix": ("at night",),
@@ -188,6 +190,10 @@ def made(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, picture in enumerate(sorted((data / "others").glob("*.png"))[:2]):
         target = data / "linked" / picture.name
         target.symlink_to(picture) if number else shutil.copy(picture, target)
+    (data / "choices").mkdir()
+    for picture in sorted((data / "instance").glob("[0-4]*.png")):
+        shutil.copy(picture, data / "choices")
+        (data / "choices" / f"{picture.stem}.txt").write_text("a cat, red\na {small|large} cat sits on the grass\n")
     prefix = "first_stage_model."
     vae = {name[len(prefix) :]: tensor for name, tensor in load_file(other).items() if name.startswith(prefix)}
     save_file(vae, str(data / "vae.safetensors"))
