@@ -15,6 +15,7 @@ from ..errors import SdftError
 from ..out_of_memory import out_of_memory, work_failed
 from . import captions as cli_captions
 from . import dataset as cli_dataset
+from . import import_settings as cli_import
 from . import tools as cli_tools
 from . import train as cli_train
 from .signals import FAILED, INTERRUPTED, OK, USAGE, say
@@ -86,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     cli_train.add_commands(commands, common)
+    cli_import.add_commands(commands, common)
     cli_tools.add_checkpoint_commands(commands, common)
     for name, room, help in (
         ("dataset", cli_dataset, "Inspect or prepare a folder of pictures, or draw regularization pictures."),

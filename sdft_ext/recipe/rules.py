@@ -132,7 +132,7 @@ def problems(recipe: Recipe) -> Iterator[str]:
     if not isinstance(recipe.dataset.concepts, list) or not recipe.dataset.concepts:
         yield "dataset.concepts is empty: name at least one concept with its folder of pictures."
         return
-    wrong = [problem for setting in fields(recipe) if (problem := _value_problem(setting))]
+    wrong = [problem for setting in fields(recipe) if (problem := value_problem(setting))]
     yield from wrong
     if not wrong:  # rules between settings rely on each being valid by itself
         for rule in _RULES:
@@ -151,7 +151,7 @@ def _number(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 2**63 else repr(value)
 
 
-def _value_problem(setting: Setting) -> str | None:
+def value_problem(setting: Setting) -> str | None:
     """Return a sentence about what is wrong with one value; None where it is valid."""
     value, path = setting.value, setting.path
     if not _has_type(value, setting.type):

@@ -1,0 +1,122 @@
+"""What an import may read besides the file itself: the files and folders that it names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..dataset import names
+from ..dataset.folder import DatasetError, Scan, scan
+from ..recipe import Concept, DatasetRecipe
+from ..storage.regular_file import read_start
+from .source import MAX_BYTES
+
+
+@dataclass(frozen=True)
+class FoundPicture:
+    """A picture in a folder: its size in pixels, upright, and whether it lies in a folder inside it."""
+
+    width: int
+    height: int
+    nested: bool
+
+
+class Files(Protocol):
+    """How an import looks at what a settings file names. Nothing else is ever opened, and nothing is written."""
+
+    def find(self, path: str) -> str:
+        """Return the absolute path of a file or folder; empty where it isn't found, or may not be read."""
+        ...
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's content, at most a byte more than a settings file may have; None where it can't be read."""
+        ...
+
+    def folders(self, path: str) -> list[str] | None:
+        """Return the names of the folders in a folder, sorted; None where it can't be read."""
+        ...
+
+    def pictures(self, folder: str) -> list[FoundPicture] | None:
+        """Return the pictures of a folder and of those inside it; None where it can't be read."""
+        ...
+
+
+class NoFiles:
+    """Nothing may be read."""
+
+    def find(self, path: str) -> str:
+        return ""
+
+    def read(self, path: str) -> bytes | None:
+        return None
+
+    def folders(self, path: str) -> list[str] | None:
+        return None
+
+    def pictures(self, folder: str) -> list[FoundPicture] | None:
+        return None
+
+
+class LocalFiles:
+    """Everything that the user can read. Relative paths start at one of ``bases``, the first that has such a file."""
+
+    def __init__(self, bases: Sequence[Path]) -> None:
+        self._bases = [base.absolute() for base in bases]
+
+    def find(self, path: str) -> str:
+        path = os.path.expanduser(path)
+        candidates = [Path(path)] if os.path.isabs(path) else [base / path for base in self._bases]
+        try:
+            return next((os.path.normpath(one) for one in candidates if one.exists()), "")
+        except (OSError, ValueError):
+            return ""
+
+    def read(self, path: str) -> bytes | None:
+        found = self.find(path)
+        try:
+            return read_start(found, MAX_BYTES + 1) if found else None
+        except OSError:
+            return None
+
+    def folders(self, path: str) -> list[str] | None:
+        found = self.find(path)
+        try:
+            with os.scandir(found or path) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        except (OSError, ValueError):
+            return None
+
+    def pictures(self, folder: str) -> list[FoundPicture] | None:
+        found = self.find(folder)
+        if not found or not os.path.isdir(found):
+            return None
+        try:
+            return found_pictures(scan(DatasetRecipe(concepts=[Concept(instance=found)])), found)
+        except DatasetError:
+            return None
+
+
+def found_pictures(scanned: Scan, folder: str) -> list[FoundPicture]:
+    """Return the pictures of a scanned folder."""
+    return [FoundPicture(p.width, p.height, p.path.parent != Path(folder)) for p in scanned.pictures]
+
+
+def base_name(path: str) -> str:
+    """Return the last part of a path of any system."""
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
+
+
+def named_repeats(path: str) -> int:
+    """Return the repeats in a folder's name, such as 10 in ``10_sks cat``; 1 where it has none."""
+    parsed = names.kohya(base_name(path))
+    return parsed[0] if parsed is not None and parsed[0] else 1
+
+
+def named_caption(path: str) -> str:
+    """Return the caption in a folder's name, such as ``sks cat`` in ``10_sks cat``; empty where it has none."""
+    parsed = names.kohya(base_name(path))
+    return parsed[1] if parsed is not None and parsed[0] else ""

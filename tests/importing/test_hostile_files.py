@@ -1,0 +1,175 @@
+"""Damaged files, files of another kind, and files that were made to do harm: one sentence each, and nothing is run."""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdft_ext.importing import MAX_BYTES, LocalFiles, NoFiles, SettingsFileError, import_settings
+from sdft_ext.recipe import Recipe
+from sdft_ext.recipe import file as recipe_file
+
+from .importer import kohya, onetrainer, says
+
+KOHYA = {"network_module": "networks.lora", "network_dim": 8, "learning_rate": 1e-4}
+BAD: list[tuple[str, bytes, tuple[str, ...]]] = [
+    ("a.toml", b"", ("a.toml is empty", "Choose a kohya dataset")),
+    ("a.json", b'{"network_dim": 8, ', ("a.json is damaged, or cut off", "Save it again")),
+    ("a.toml", b"network_dim = \n", ("a.toml is neither JSON nor sound TOML", "line 1")),
+    ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(range(128, 256)), ("a.png is no text file",)),
+    ("a.toml", b"a = 1\0", ("NUL",)),
+    (
+        "a.json",
+        b'{"_class_name": "UNet2DConditionModel", "act_fn": "silu"}',
+        ("settings of another kind", "_class_name"),
+    ),
+    ("a.json", b"[1, 2, 3]", ("a list, but not of OneTrainer's concepts",)),
+    ("a.json", b"{}", ("none at all",)),
+    ("a.json", b"[" * 100_000, ("a.json",)),
+    ("a.json", b'{"a":' * 50_000 + b"1" + b"}" * 50_000, ("a.json",)),
+    ("a.toml", b"a = " + b"[" * 5_000 + b"]" * 5_000, ("a.toml",)),
+    ("a.toml", b"a." * 2_000 + b"b = 1", ("a.toml",)),
+    ("a.json", b'{"seed": ' + b"9" * 6_000 + b"}", ("a.json is damaged",)),
+    ("recipe.yaml", recipe_file.dumps(Recipe()).encode(), ("is YAML", "load it as it is")),
+    ("a.json", json.dumps(KOHYA).encode() + b" " * MAX_BYTES, ("larger than 1,000 kB",)),
+    ("a\nb.toml", b"", ("a\\nb.toml is empty",)),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "parts"), BAD, ids=lambda one: str(one)[:30])
+def test_a_damaged_file_or_one_of_another_kind_is_refused_in_a_sentence(
+    name: str, content: bytes, parts: tuple[str, ...]
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(SettingsFileError) as caught:
+        import_settings({name: content}, NoFiles())
+    message = str(caught.value)
+    assert all(part in message for part in parts), message
+    assert "\n" not in message and len(message) < 600 and time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        {},
+        {"a.json": KOHYA, "b.json": KOHYA},
+        {"a.json": KOHYA, "b.json": [{"path": "x"}]},
+        {"a.json": KOHYA, "b.json": {"training_method": "LORA", "base_model_name": "x"}},
+        {"a.json": KOHYA, "b.json": {**KOHYA, "LoRA_type": "Standard"}},
+    ],
+)
+def test_files_that_do_not_belong_together_are_refused(contents: dict[str, Any]) -> None:
+    with pytest.raises(SettingsFileError, match="import|name a settings file"):
+        import_settings({name: json.dumps(one).encode() for name, one in contents.items()}, NoFiles())
+
+
+WRONG = ("", [], {}, True, -1, 1e400, float("nan"), "x" * 5_000, [[1]], {"a": {"b": 1}}, 10**40, None)
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda one: repr(one)[:20])
+@pytest.mark.parametrize("program", [kohya, onetrainer])
+def test_no_value_of_a_wrong_type_ends_the_import(tmp_path: Path, program: Any, wrong: Any) -> None:
+    """Every setting that is read gets it, one after the other; the recipe stays valid by itself."""
+    if program is kohya:
+        from sdft_ext.importing.kohya_names import LEFT
+
+        names = [*LEFT, *KOHYA_READ.split()]
+    else:
+        from sdft_ext.importing.onetrainer_names import LEFT, QUIET
+
+        names = [*LEFT, *QUIET, *ONETRAINER_READ.split()]
+    for name in names:
+        config = (
+            {**KOHYA, "max_train_steps": 10, name: wrong}
+            if program is kohya
+            else {"training_method": "LORA", "base_model_name": "x", "concepts": [{"path": "y"}], name: wrong}
+        )
+        try:
+            found = import_settings({"a.json": json.dumps(config).encode()}, NoFiles())
+        except SettingsFileError:
+            continue
+        assert all("\n" not in sentence and len(sentence) < 700 for sentence in found.left)
+
+
+KOHYA_READ = """
+    network_dim network_alpha network_args network_module optimizer_type optimizer_args lr_scheduler
+    lr_warmup_steps max_train_steps max_train_epochs train_batch_size gradient_accumulation_steps learning_rate
+    unet_lr text_encoder_lr resolution enable_bucket min_bucket_reso max_bucket_reso bucket_reso_steps
+    train_data_dir reg_data_dir in_json dataset_config caption_extension keep_tokens shuffle_caption
+    caption_dropout_rate flip_aug seed clip_skip mixed_precision save_precision save_every_n_epochs
+    save_every_n_steps save_last_n_epochs save_n_epoch_ratio sample_prompts sample_every_n_steps
+    sample_every_n_epochs noise_offset min_snr_gamma loss_type huber_c output_name pretrained_model_name_or_path
+    vae token_string init_word num_vectors_per_token max_timestep min_timestep lr_scheduler_num_cycles
+    lr_scheduler_power multires_noise_iterations prior_loss_weight max_grad_norm epoch
+"""
+ONETRAINER_READ = """
+    model_type training_method concepts resolution batch_size epochs learning_rate learning_rate_scaler unet
+    text_encoder optimizer learning_rate_scheduler learning_rate_warmup_steps ema ema_decay loss_weight_fn
+    samples save_every save_every_unit output_model_destination train_dtype output_dtype lora_rank lora_alpha
+    peft_type embedding additional_embeddings min_noising_strength max_noising_strength timestep_distribution
+    noising_weight clip_grad_norm gradient_accumulation_steps vae layer_filter_preset sample_after
+    base_model_name text_encoder_layer_skip
+"""
+
+
+def test_no_code_that_a_file_names_is_imported_or_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(builtins, "eval", None)
+    found = kohya(
+        tmp_path,
+        optimizer_type="evil.Optimizer",
+        lr_scheduler_type="evil.Schedule",
+        optimizer_args=["weight_decay=__import__('evil')", "betas=(lambda: 1)()"],
+        network_args=["conv_dim=__import__('evil')"],
+    )
+    onetrainer(tmp_path, learning_rate_scheduler="CUSTOM", custom_learning_rate_scheduler="evil.Schedule")
+    assert not (tmp_path / "ran").exists()
+    assert says(found, "lr_scheduler_type", "aren't run") and found.recipe.train.optimizer == "adamw"
+
+
+def test_without_leave_no_file_or_folder_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "10_sks cat").mkdir()
+    config = {
+        **KOHYA,
+        "train_data_dir": str(tmp_path),
+        "dataset_config": str(tmp_path / "d.toml"),
+        "max_train_epochs": 2,
+    }
+    monkeypatch.setattr("os.scandir", None)
+    monkeypatch.setattr("os.open", None)
+    found = import_settings({"a.json": json.dumps(config).encode()}, NoFiles())
+    assert found.recipe.dataset.concepts[0].instance == str(tmp_path)
+
+
+def test_what_a_file_names_may_be_anything(tmp_path: Path) -> None:
+    """A folder where a file is expected, a picture where a dataset file is, a path that no system has."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "p.toml").write_bytes(b"\x89PNG\r\n\x1a\n")
+    files = LocalFiles([tmp_path])
+    assert files.read("folder") is None and files.folders("p.toml") is None and files.pictures("a\0b") is None
+    assert files.find("x" * 5_000) == "" and files.read("a\0b") is None
+    for path in ("folder", "a" * 5_000, "../" * 500):
+        assert says(kohya(tmp_path, dataset_config=path), "dataset_config")
+    with pytest.raises(SettingsFileError, match="no text file"):
+        kohya(tmp_path, dataset_config="p.toml")
+
+
+def test_python_without_a_toml_reader_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.import_module
+
+    def without(name: str, package: str | None = None) -> Any:
+        if "toml" in name:
+            raise ImportError(name)
+        return real(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", without)
+    with pytest.raises(SettingsFileError, match="pip install tomli"):
+        import_settings({"a.toml": b"network_dim = 4\nnetwork_module = 'networks.lora'\n"}, NoFiles())
+    assert import_settings({"a.json": json.dumps(KOHYA).encode()}, NoFiles()).recipe.method.lora.rank == 8
