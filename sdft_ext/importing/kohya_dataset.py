@@ -72,7 +72,7 @@ def _subset(levels: Levels, files: Files) -> Subset | None:
         draft.leave(
             levels.name("metadata_file"),
             metadata,
-            "captions are read from text files here. Write them with: python -m sdft_ext captions import FOLDER meta_cap FILE.",
+            "captions are read from text files. Write them: python -m sdft_ext captions import FOLDER meta_cap FILE.",
         )
     if not folder:
         draft.note(f"{name} is missing: this subset was left out. Name the folder of its pictures and import again.")
@@ -104,7 +104,7 @@ def _of_folders(arguments: Values, files: Files) -> list[Dataset]:
     if single:
         arguments.leave(
             "in_json",
-            "captions are read from text files here. Write them with: python -m sdft_ext captions import FOLDER meta_cap FILE.",
+            "captions are read from text files. Write them: python -m sdft_ext captions import FOLDER meta_cap FILE.",
         )
     for name, is_reg in (("train_data_dir", False), ("reg_data_dir", True)):
         path = arguments.text(name)
