@@ -71,6 +71,7 @@ class CompareResponse(BaseModel):
 class RunSave(BaseModel):
     name: str
     file: str
+    path: str = Field(description="Of the file on the server.")
     step: int
     epoch: int | None = None
     loss: float | None = None

@@ -182,7 +182,9 @@ class Library:
         for entry in self._saves(run):
             path = self.path(run) / "saves" / str(entry["file"])
             if path.is_file():
-                found.append({"name": path.stem, "file": path.name, **_numbers(entry), "last": False})
+                found.append(
+                    {"name": path.stem, "file": path.name, "path": str(path), **_numbers(entry), "last": False}
+                )
         total = self.status(run)["total"]
         if found and total:
             found[-1]["last"] = found[-1]["step"] >= total

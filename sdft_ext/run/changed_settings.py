@@ -18,7 +18,19 @@ from ..run_folder import dataset
 from ..run_folder.facts import add_facts, read_facts
 from ..run_folder.lock import run_lock
 from ..run_folder.repair import keep_notes, repair
+from ..storage.free_name import free_name
 
+DRAWN = (
+    "watch.concept_prompts",
+    "watch.bleeding_prompts",
+    "watch.pictures",
+    "watch.seed",
+    "watch.sampler_steps",
+    "watch.guidance",
+    "watch.negative",
+    "watch.size",
+)
+"""Settings that control pictures are drawn with. Pictures that were drawn with others can't be compared."""
 CHANGEABLE = (
     "train.learning_rate",
     "train.text_encoder_learning_rate",
@@ -41,6 +53,7 @@ CHANGEABLE = (
     "save.state_share",
     "save.private",
     "watch.every",
+    *DRAWN,
     "watch.log_every",
     "watch.tensorboard",
 )
@@ -74,6 +87,8 @@ def change(folder: Path, settings: Sequence[str]) -> None:
     if changed:
         if not (folder / FIRST).exists():
             recipe_file.write(folder / FIRST, before)
+        if set(changed) & set(DRAWN):
+            _set_controls_aside(folder)
         recipe_file.write(path, after)
         news = [{"setting": name, "before": old[name], "after": new[name]} for name in changed]
         add_facts(folder, **{FACT: [*recorded(folder), *news]})
@@ -96,15 +111,31 @@ def _check_effect(folder: Path, after: Recipe, changed: Sequence[str]) -> None:
             "train.learning_rate changes nothing with train.schedule=steps: change train.schedule_steps, which names "
             "the rates."
         )
-    from ..run_folder import state  # needs torch, which whoever asks for the list of settings does without
-
-    found = state.states(folder / "state")
-    done = state.step_of(found[-1]) if found else 0
+    done = _steps_done(folder)
     if {"train.length", "train.length_unit"} & set(changed) and _steps(folder, after) <= done:
         raise RecipeError(
             f"train.length is {train.length} {train.length_unit}, but the run has trained {done:,} steps already: set "
             "a longer one."
         )
+
+
+def _steps_done(folder: Path) -> int:
+    """Return the step that the run in ``folder`` goes on from."""
+    from ..run_folder import state  # needs torch, which whoever asks for the list of settings does without
+
+    found = state.states(folder / "state")
+    return state.step_of(found[-1]) if found else 0
+
+
+def _set_controls_aside(folder: Path) -> None:
+    """Rename the folders of the control pictures so far, and of what the judge has seen of them: the run begins new
+    ones when it is resumed (``Previews.begin_again``).
+    """
+    done = _steps_done(folder)
+    for path in (folder / "controls", folder / "judge"):
+        if path.is_dir():
+            name = free_name(f"{path.name}-until-{done:06d}", lambda name: (folder / name).exists())
+            path.rename(folder / name)
 
 
 def _steps(folder: Path, recipe: Recipe) -> float:
@@ -134,4 +165,6 @@ def announce(folder: Path, step: int) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, list):
+        return ", ".join(f"“{one}”" for one in value) or "empty"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "empty"

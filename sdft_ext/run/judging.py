@@ -10,18 +10,21 @@ from ..judge.judge import Judge
 from ..judge.numbers import Numbers
 from ..method.base import Removable
 from ..out_of_memory import close_others, full, out_of_memory
+from ..recipe import WORDS
+from ..recipe.rules import fields
 from ..run_folder.log import Log
 from .setup import Session
 
 T = TypeVar("T")
 
 
-def judge_controls(session: Session, judge: Judge, step: int, log: Log, check: Callable[[], object]) -> Numbers | None:
-    """Judge the control pictures of a step, and log its numbers; where memory is too short for that, the log says so
-    and the run goes on without them. ``check`` is called between turns: it raises where the run is to stop.
+def as_base(session: Session, check: Callable[[], object]) -> Callable[[Callable[[], T]], T]:
+    """Return a function that does work in a turn in which the model is the base: nothing that is trained takes part.
+
+    ``check`` is called before each turn: it raises where the run is to stop.
     """
 
-    def as_base(work: Callable[[], T]) -> T:
+    def do(work: Callable[[], T]) -> T:
         def inside() -> T:
             # A method without ``without`` changes nothing that the judge uses: new words are in none of its prompts.
             with session.method.without() if isinstance(session.method, Removable) else nullcontext():
@@ -30,8 +33,23 @@ def judge_controls(session: Session, judge: Judge, step: int, log: Log, check: C
         check()
         return session.turns.do(inside)
 
+    return do
+
+
+def starts_as_base(session: Session) -> bool:
+    """Return whether the run began with the base model as it is, and can still draw with it."""
+    recipe = session.recipe
+    continued = any(field.path.endswith(".continue_from") and field.value for field in fields(recipe))
+    return isinstance(session.method, Removable) and recipe.method.name not in WORDS and not continued
+
+
+def judge_controls(session: Session, judge: Judge, step: int, log: Log, check: Callable[[], object]) -> Numbers | None:
+    """Judge the control pictures of a step, and log its numbers; where memory is too short for that, the log says so
+    and the run goes on without them. ``check`` is called between turns: it raises where the run is to stop.
+    """
+
     try:
-        found = judge.look(step, session.model, session.dataset.scan, as_base)
+        found = judge.look(step, session.model, session.dataset.scan, as_base(session, check))
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ..watch.controls import Controls
 from ..watch.painter import Painter
 from ..watch.validation import Validation
 from .display import Display
-from .judging import judge_controls
+from .judging import as_base, judge_controls, starts_as_base
 from .pace import Pace
 from .setup import Session
 from .turns import ModelUnavailable
@@ -55,6 +55,14 @@ class Previews:
             self.due |= ALL
             self.draw_due(session, 0)
 
+    def begin_again(self, session: Session, step: int) -> None:
+        """Draw, after a resume at ``step``, what is due; where there are no control pictures, as after a change of
+        their prompts, first those of before the first step.
+        """
+        if self.first is None and self.controls.entries and not self.controls.steps():
+            self.due |= {"start", "controls"}
+        self.draw_due(session, step)
+
     def draw_due(self, session: Session, step: int) -> None:
         """Make the previews that are due with the weights after ``step`` steps, and those still due with the first
         weights.
@@ -75,7 +83,7 @@ class Previews:
         """Make the ``due`` previews with the weights as they are; what is done is removed from ``due``."""
         self.control.check()
         with record_function("run.previews"):
-            if due & {"controls", "judging"}:
+            if due & {"start", "controls", "judging"}:
                 with self.pace.work("controls"):
                     self._draw_and_judge(session, step, due)
             if "validation" in due:
@@ -94,17 +102,27 @@ class Previews:
             self.first = FirstWeights(parameters, set()).load(state["first"])
 
     def _draw_and_judge(self, session: Session, step: int, due: set[str]) -> None:
+        if "start" in due:
+            self._draw_start(session)
+            due.discard("start")
         if "controls" in due:
-            self._draw_controls(session, step)
+            self._draw_controls(session, step, session.turns.do)
             due.discard("controls")
             due.add("judging")
         if session.recipe.watch.judge:
             judge_controls(session, self.judge, step, self.log, self.control.check)
         due.discard("judging")
 
-    def _draw_controls(self, session: Session, step: int) -> None:
+    def _draw_start(self, session: Session) -> None:
+        """Draw the pictures of step 0 with the base model, where the run began with it and it is still available."""
+        if starts_as_base(session):
+            self._draw_controls(session, 0, as_base(session, self.control.check))
+            if session.recipe.watch.judge:
+                judge_controls(session, self.judge, 0, self.log, self.control.check)
+
+    def _draw_controls(self, session: Session, step: int, do: Callable[[Callable[[], Any]], Any]) -> None:
         show, check = self.display.progress.show, self.control.check
-        painter = Painter(session.recipe, session.model, session.turns.do, show, check)
+        painter = Painter(session.recipe, session.model, do, show, check)
         label = f"Control pictures at step {step}"
         if self.controls.draw(step, lambda prompts, seeds: painter.draw(prompts, seeds, label)):
             self.log.event(step, "controls")

@@ -160,7 +160,7 @@ class Run:
             self.display.say(session.summary.text)
             self.previews.begin(session)
         else:
-            self.previews.draw_due(session, done)
+            self.previews.begin_again(session, done)
         while done < total:
             self.wait_while_paused(session, done)
             result = self.step(session, done)

@@ -78,7 +78,7 @@ test("a run offers what makes sense in its state", () => {
   assert.deepEqual(names("preparing", { whole: null }), ["pause", "save", "sample", "stop"]);
   assert.deepEqual(names("drawing"), ["stop"]);
   assert.deepEqual(names("waiting"), ["stop"]);
-  assert.deepEqual(names("finished", { report: true }), ["send", "report", "evaluate"]);
+  assert.deepEqual(names("finished", { continues: true, report: true }), ["send", "continue", "report", "evaluate"]);
   assert.deepEqual(names("finished", { whole: null }), ["evaluate"], "what a save is isn't known yet");
   assert.deepEqual(names("stopped", { whole: true }), ["resume", "resume-with", "use", "evaluate"]);
   assert.deepEqual(names("failed", { txt2img: false, whole: true }), ["resume", "resume-with", "evaluate"]);

@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import { conceptPrompts, firstOfEach, linesOf, previewStep, spreadSaves, weightsOf } from "../../sdft_ext/ui/page/evaluate/saves.mjs";
 import { pictureRoute, reportBlocks } from "../../sdft_ext/ui/page/shared/report_text.mjs";
+import { continueSetting, nextName } from "../../sdft_ext/ui/page/shared/continue.mjs";
 import { chosenPair } from "../../sdft_ext/ui/page/runs/pair.mjs";
 import { changeable, namedSettings, ResumeChanges } from "../../sdft_ext/ui/page/shared/resume_changes.mjs";
 import { matcher } from "../../sdft_ext/ui/page/shared/search.mjs";
@@ -107,4 +108,12 @@ All of it: [recipe.yaml](recipe.yaml).`;
 test("only the run's own pictures are shown in its report", () => {
   const paths = ["loss.png", "controls/grid.png", "controls/bleeding/03/step-000120.png", "controls/x/03/step-1.png", "https://example.org/a.png", "../loss.png"];
   assert.deepEqual(paths.map(pictureRoute), ["loss", "grid", "controls/bleeding/3/120", null, null, null]);
+});
+
+test("a run continues from the file that its method can read, under the next name", () => {
+  const field = (path, ...methods) => ({ path, methods });
+  const sections = [{ fields: [field("method.lora.rank", "lora"), field("method.lora.continue_from", "lora", "loha")] }, { fields: [field("method.embedding.continue_from", "textual_inversion")] }];
+  const names = ["lora", "textual_inversion", "dreambooth"].map((method) => continueSetting({ sections }, method));
+  assert.deepEqual(names, ["method.lora.continue_from", "method.embedding.continue_from", undefined]);
+  assert.deepEqual(["cat", "cat-2", "cat-12", "my-cat", "run-20240101"].map(nextName), ["cat-2", "cat-3", "cat-13", "my-cat-2", "run-20240101-2"]);
 });

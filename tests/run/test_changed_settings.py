@@ -161,3 +161,63 @@ def test_the_reports_word_after_a_nan_is_diverged_until_the_run_goes_on(data: Pa
     assert json_file.read(folder / "report.json")["verdict"] == "diverged"
     assert resume(folder, quiet=True).outcome == "finished"
     assert json_file.read(folder / "report.json")["verdict"] == "fine"
+
+
+PROMPTS = ('watch.concept_prompts=["a sks cat"]', 'watch.bleeding_prompts=["a cat"]', "watch.pictures=1")
+
+
+@pytest.fixture
+def watched(data: Path, tmp_path: Path) -> Path:
+    """A run with control pictures that was stopped after two of its four steps."""
+    control, folder = RunControl(), tmp_path / "run"
+    recipe = tiny.recipe(data, tmp_path, *PROMPTS, "train.length=4", "watch.every=1")
+    host = Between(recipe, folder, lambda done: control.stop() if done == 2 else None)
+    assert train(recipe, folder=folder, control=control, host=host, quiet=True).outcome == "stopped"
+    return folder
+
+
+def drawn(folder: Path) -> dict[Path, bytes]:
+    """Return the control pictures in a folder, by their paths in it."""
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("step-*.png")}
+
+
+def index(folder: Path) -> tuple[list[int], list[str]]:
+    """Return the steps of control pictures, and their prompts."""
+    found = json_file.read(folder / "controls" / "index.json")
+    return found["steps"], [entry["prompt"] for entry in found["prompts"]]
+
+
+def test_other_control_prompts_begin_anew_with_the_base_model_and_the_old_pictures_stay(
+    watched: Path, data: Path, tmp_path: Path
+) -> None:
+    old = drawn(watched / "controls")
+    resume(watched, settings=['watch.concept_prompts=["a sks dog", "sks"]', "watch.seed=5"], quiet=True)
+    assert index(watched) == ([0, 2, 3, 4], ["a sks dog", "sks", "a cat"])
+    aside = watched / "controls-until-000002"
+    assert drawn(aside) == old and len(old) == 4
+    assert (watched / "controls" / "grid.png").is_file()
+    text = "watch.concept_prompts is “a sks dog”, “sks” instead of “a sks cat”."
+    assert f"From step 3 on, {text}" in (watched / "log.jsonl").read_text(encoding="utf-8")
+
+    # They are those of a run that has had these prompts from the beginning.
+    settings = ('watch.concept_prompts=["a sks dog", "sks"]', PROMPTS[1], PROMPTS[2], "watch.seed=5", "watch.every=1")
+    whole = tmp_path / "whole"
+    train(tiny.recipe(data, tmp_path, *settings, "train.length=4"), folder=whole, quiet=True)
+    for step in (0, 2, 3, 4):
+        for name, number in (("concept", 0), ("concept", 1), ("bleeding", 0)):
+            path = Path("controls", name, f"{number:02d}", f"step-{step:06d}.png")
+            assert (watched / path).read_bytes() == (whole / path).read_bytes(), path
+    judged = [{line["step"] for line in tiny.losses(run) if line.get("event") == "judged"} for run in (watched, whole)]
+    assert judged[0] == judged[1] - {1}
+
+
+def test_a_run_that_began_with_another_file_has_no_pictures_of_step_0_for_new_prompts(
+    watched: Path, data: Path, tmp_path: Path
+) -> None:
+    first = next((watched / "saves").glob("*.safetensors"))
+    control, folder = RunControl(), tmp_path / "continued"
+    recipe = tiny.recipe(data, tmp_path, *PROMPTS, "train.length=4", f"method.lora.continue_from={first}")
+    host = Between(recipe, folder, lambda done: control.stop() if done == 2 else None)
+    assert train(recipe, folder=folder, control=control, host=host, quiet=True).outcome == "stopped"
+    resume(folder, settings=['watch.bleeding_prompts=["a dog"]'], quiet=True)
+    assert index(folder)[0] == [2, 4]

@@ -331,6 +331,31 @@ def test_after_a_nan_the_message_leads_to_resuming_with_a_lower_rate(open_page, 
     assert recipe_file.read(folder / "recipe.yaml").train.learning_rate == 0.000123
 
 
+def test_a_run_is_resumed_with_other_control_prompts(open_page, server):
+    page = open_page()
+    short_example(page, "prompts", **LONG)
+    start(page)
+    beyond(page, 1)
+    stop(page)
+    done = step(page)
+    page.click(".sdft-monitor [data-action=resume-with]")
+    prompts = page.locator("dialog [data-resume='watch.concept_prompts']")
+    prompts.locator("input").first.fill("a blue sks shape on a white background")
+    assert "It was" in prompts.inner_text()
+    if SCREENSHOTS:
+        page.screenshot(path=f"{SCREENSHOTS}/resume-with-prompts.png")
+    page.click("[data-action=resume-changed]")
+    page.locator("[data-set=concept]").get_by_text("a blue sks shape").wait_for()
+    slider = page.get_by_label("Step of the control pictures")
+    page.wait_for_function("() => document.querySelector('.sdft-slider').max === '1'")
+    assert slider.get_attribute("aria-valuetext") == f"Step {done}"
+    assert page.locator("[data-set=concept] img").first.get_attribute("src").endswith("controls/concept/0/0")
+    page.locator("summary", has_text="Events").click()
+    page.locator(".sdft-events").get_by_text("instead of “a red sks shape").wait_for()
+    stop(page)
+    assert (server.runs / "prompts" / f"controls-until-{done:06d}" / "index.json").is_file()
+
+
 def test_stop_is_quick_and_the_grid_is_drawn_when_it_is_asked_for(open_page):
     page = open_page()
     short_example(page, "quick", **{**LONG, "watch__every": "2", "watch__sampler_steps": "100"})

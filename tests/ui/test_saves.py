@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
-from .page import panel, scrolls_sideways, short_example, start, state
+from sdft_ext.recipe import file as recipe_file
+
+from .page import field, panel, scrolls_sideways, short_example, start, state
 
 pytestmark = pytest.mark.slow
 SCREENSHOTS = os.environ.get("SDFT_SCREENSHOTS", "")
@@ -105,3 +109,29 @@ def test_the_saves_fit_on_a_phone(open_page, server):
     page.locator(".sdft-save-pictures").first.wait_for()
     assert not scrolls_sideways(page)
     screenshot(page, "evaluate-420-dark")
+
+
+def test_a_new_run_continues_from_a_save_with_other_pictures(open_page, server):
+    page = open_page()
+    panel(page, "monitor")
+    page.select_option(".sdft-monitor [data-action=run]", "ended")
+    page.click(".sdft-monitor [data-action=continue]")
+    page.wait_for_selector("[role=tab][data-panel=train][aria-selected=true]")
+    page.get_by_text("goes on from ended. Choose its pictures.").wait_for()
+    file = server.runs / "ended" / "saves" / "ended.safetensors"
+    assert field(page, "method.lora.continue_from").locator("input").input_value() == str(file)
+    instance = field(page, "dataset.concepts.0.instance").locator("input")
+    assert instance.input_value() == "" and page.locator("[data-action=train]").is_disabled()
+    instance.fill(recipe_file.read(server.runs / "ended" / "recipe.yaml").dataset.concepts[0].instance)
+    assert field(page, "save.name").locator("input").input_value() == "ended-2"
+    start(page)
+    state(page, "finished")
+    with safe_open(str(server.runs / "ended-2" / "saves" / "ended-2.safetensors"), "pt") as made:
+        assert made.metadata()["sdft_version"]
+    log = (server.runs / "ended-2" / "log.jsonl").read_text()
+    assert recipe_file.read(server.runs / "ended-2" / "recipe.yaml").method.lora.continue_from == str(file)
+    first = next(json.loads(line)["loss"] for line in log.splitlines() if '"loss"' in line)
+    before = (server.runs / "ended" / "log.jsonl").read_text().splitlines()
+    assert first != next(json.loads(line)["loss"] for line in before if '"loss"' in line), "it doesn't begin at zero"
+    page.click(".sdft-monitor [data-action=evaluate]")
+    page.get_by_label("Continue from ended-2 with other pictures").wait_for()

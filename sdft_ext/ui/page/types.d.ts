@@ -78,6 +78,8 @@ export interface Runs {
 export interface Save {
   name: string;
   file: string;
+  /** Of the file on the server. */
+  path: string;
   step: number;
   epoch?: number | null;
   loss?: number | null;

@@ -1,5 +1,6 @@
 // The table of a run's saves: marked to be compared, sent to txt2img, given a preview.
 
+import { continueFrom, continueSetting } from "../shared/continue.mjs";
 import { button, el } from "../shared/dom.mjs";
 import { short } from "../shared/numbers.mjs";
 import { wholeModel } from "../shared/run_widgets.mjs";
@@ -72,7 +73,7 @@ export class SavesTable {
       el("td", {}, String(step)),
       el("td.optional", {}, epoch == null ? "" : short(epoch)),
       el("td.optional", {}, loss == null ? "" : short(loss)),
-      el("td", {}, el("div.row.end.wrap", {}, use, this.#previewButton(save), deleteButton(this.#app, this.#run, save, this.#changed))),
+      el("td", {}, el("div.row.end.wrap", {}, use, this.#previewButton(save), this.#continueButton(save), deleteButton(this.#app, this.#run, save, this.#changed))),
     );
   }
 
@@ -107,6 +108,18 @@ export class SavesTable {
         await useCheckpoint(this.#app, this.#run, save);
       }, pressed);
     const pressed = button("Use in txt2img", use, { kind: "small", "aria-label": `Use ${save.name} in txt2img`, data: { action: "use" } });
+    return pressed;
+  }
+
+  /**
+   * Makes the button for a new run that goes on from a save; null where its method can't.
+   * @param {Save} save
+   */
+  #continueButton(save) {
+    if (!continueSetting(this.#app.schema, this.#detail.recipe.method.name)) return null;
+    const act = () => this.#app.attempt(() => continueFrom(this.#app, this.#run, save), pressed);
+    const title = `Continue from ${save.name} with other pictures`;
+    const pressed = button("Continue…", act, { kind: "small", title, "aria-label": title, data: { action: "continue" } });
     return pressed;
   }
 

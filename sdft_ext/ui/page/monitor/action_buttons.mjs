@@ -1,6 +1,7 @@
 // The buttons of what can be done with a run; they stay the same elements as long as the same can be done.
 
 import { part } from "../shared/api.mjs";
+import { continueFrom, continueSetting } from "../shared/continue.mjs";
 import { button, el, fill } from "../shared/dom.mjs";
 import { showReport } from "../shared/report_dialog.mjs";
 import { wholeModel } from "../shared/run_widgets.mjs";
@@ -47,6 +48,7 @@ export class ActionButtons {
       txt2img: this.#app.can("txt2img"),
       whole: detail && wholeModel(this.#app.schema, detail.recipe.method),
       saves: detail?.saves.length ?? 0,
+      continues: detail !== null && continueSetting(this.#app.schema, detail.recipe.method.name) !== undefined,
       report: Boolean(detail?.report),
       grid: detail !== null && !detail.grid && hasPrompts(detail.recipe.watch),
     });
@@ -76,6 +78,7 @@ export class ActionButtons {
     if (name === "resume-with") return this.resumeWith(run);
     if (name === "report") return showReport(this.#app, run);
     if (name === "try") return this.#app.attempt(() => this.#try(run), pressed);
+    if (name === "continue") return this.#app.attempt(() => this.#continue(run), pressed);
     if (name === "use" || name === "send") return this.#app.attempt(() => this.#use(run, name), pressed);
     const worked = await this.#app.attempt(() => this.#app.api.post(`runs/${part(run)}/${name}`), pressed);
     if (worked && done) this.#app.say(done);
@@ -96,6 +99,12 @@ export class ActionButtons {
   async #try(run) {
     const { tryNow } = await import("../shared/webui.mjs");
     await tryNow(this.#app, run);
+  }
+
+  /** @param {string} run */
+  async #continue(run) {
+    const save = this.#detail?.saves.at(-1);
+    if (save) await continueFrom(this.#app, run, save);
   }
 
   /**

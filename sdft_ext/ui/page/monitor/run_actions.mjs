@@ -6,7 +6,7 @@ import { active, resumable } from "../shared/run_widgets.mjs";
 
 /**
  * @typedef {object} RunAction
- * @property {string} name a route of the run, except `try`, `use`, `send`, `report` and `evaluate`
+ * @property {string} name a route of the run, except `try`, `use`, `send`, `continue`, `report` and `evaluate`
  * @property {string} label
  * @property {string} [kind] how the button looks
  * @property {string} [done] what is said when it was asked for
@@ -17,6 +17,7 @@ import { active, resumable } from "../shared/run_widgets.mjs";
  * @property {boolean} txt2img whether saves can be used in txt2img
  * @property {boolean | null} whole whether saves are whole models; null where that isn't known yet
  * @property {number} saves
+ * @property {boolean} [continues] whether a new run can go on from its saves
  * @property {boolean} [report] whether there is a report
  * @property {boolean} [grid] whether the grid of saves can be drawn: there is none yet
  */
@@ -57,13 +58,14 @@ function runningActions({ state }, { txt2img, whole }) {
  * @param {Pick<Status, "state">} status
  * @param {Facts} facts
  */
-function endedActions(status, { txt2img, whole, saves, grid, report }) {
+function endedActions(status, { txt2img, whole, saves, grid, continues, report }) {
   /** @type {RunAction[]} */
   const found = [];
   if (resumable(status)) found.push({ name: "resume", label: "Resume", kind: "primary" }, { name: "resume-with", label: "Resume with …" });
   if (saves && txt2img && whole === true) found.push({ name: "use", label: "Use in txt2img" });
   if (saves && txt2img && whole === false) found.push({ name: "send", label: "Send to txt2img" });
   if (saves && grid) found.push({ name: "grid", label: "Draw the grid", done: "The grid of saves is drawn when its turn comes." });
+  if (saves && continues) found.push({ name: "continue", label: "Continue with other pictures" });
   if (report) found.push({ name: "report", label: "Report" });
   if (saves) found.push({ name: "evaluate", label: "Evaluate the saves", kind: resumable(status) ? "plain" : "primary" });
   return found;

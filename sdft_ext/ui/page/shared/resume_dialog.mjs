@@ -26,7 +26,7 @@ export async function resumeWith(app, run, first = ["train.learning_rate"]) {
   const changes = new ResumeChanges(recipe);
   const fields = changeable(app.schema, recipe.method.name);
   const named = fields.filter((field) => first.includes(field.path));
-  const usual = [...named, ...fields.filter((field) => !named.includes(field) && !field.folded && field.path.startsWith("train."))];
+  const usual = [...named, ...fields.filter((field) => !named.includes(field) && !field.folded)];
   const resumed = await dialog(app, `Resume ${name} with …`, (/** @type {(done?: boolean | null) => void} */ close) => {
     const resume = button("Resume", () => send(), { kind: "primary", disabled: true, data: { action: "resume-changed" } });
     changes.changed = () => {
