@@ -73,6 +73,7 @@ class TagsRequest(SelectionRequest):
 class TokensRequest(OpenedRequest):
     id: int | None = Field(None, description="Of a picture.")
     text: str | None = Field(None, max_length=200_000, description="Instead of a picture's caption.")
+    trigger: str = Field("", max_length=1_000, description="Words whose share `budget` gives.")
 
 
 class DuplicatesRequest(OpenedRequest):
@@ -192,11 +193,20 @@ class CaptionPart(BaseModel):
     chunk: int = Field(description="Where it begins.")
 
 
+class CaptionWord(BaseModel):
+    text: str = Field(description="As it is written, with the comma behind it.")
+    tokens: int
+    share: float
+    part: int = Field(description="The index of its part in `parts`.")
+
+
 class TokensResponse(BaseModel):
     count: int
     chunks: list[list[Token]]
     parts: list[CaptionPart] = Field(description="Separated by commas; a comma counts with the part before it.")
-    cut: str = Field(description="Text that a trainer which reads 75 tokens would leave out; may be empty.")
+    words: list[CaptionWord] = Field(description="Empty where several words are read together.")
+    budget: str = Field(description="A sentence: how the words share what a step can change. May be empty.")
+    cut: str = Field(description="What a trainer that reads 75 tokens would leave out, as it is written. May be empty.")
     strategy: Literal["trigger", "tags", "sentence"]
     advice: list[str]
 

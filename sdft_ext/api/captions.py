@@ -102,7 +102,7 @@ def _add_statistics(router: APIRouter, desk: Desk) -> None:
     @router.post("/tokens", response_model=TokensResponse, summary="Read a caption as the model does")
     def tokens(body: TokensRequest) -> Response:
         """A picture's, or a text that is being written."""
-        return json_response(statistics.tokens(body.folder, body.opened, body.id, body.text))
+        return json_response(statistics.tokens(body.folder, body.opened, body.id, body.text, body.trigger))
 
     @router.post("/strategies", response_model=StrategiesResponse, summary="List ways to caption")
     def strategies(body: EmptyRequest) -> Response:

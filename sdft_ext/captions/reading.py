@@ -1,4 +1,4 @@
-"""Show a caption as the model reads it: tokens in chunks of 75, and each part's share of them.
+"""Show a caption as the model reads it: tokens in chunks of 75, and each word's and part's share of them.
 
 All families that are trained here use CLIP's vocabulary, so no model is needed. The "attention" of a part is its share
 of the tokens: what a caption spends on one thing, it can't spend on another.
@@ -14,6 +14,8 @@ from typing import Any
 
 from ..dataset import caption_syntax
 from ..dataset.captions import tags
+from . import budget
+from .budget import Word
 
 CHUNK = 75
 MAX_TEXT = 100_000
@@ -75,11 +77,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Reading:
-    """A caption's ``count`` tokens; ``cut`` is the text past the first chunk, which some trainers leave out."""
+    """A caption's ``count`` tokens; ``cut`` is the text past the first 75, which some trainers leave out.
+
+    ``words``: as written; none where several are read together. ``budget``: how they share what a step can change.
+    """
 
     count: int
     chunks: list[list[Piece]]
     parts: list[Part]
+    words: list[Word]
+    budget: str
     cut: str
     strategy: str
     advice: list[str]
@@ -125,8 +132,8 @@ def _ids(text: str) -> tuple[int, ...]:
     return tuple(model_text.tokens(tokenizer(), text))
 
 
-def read(caption: str) -> Reading:
-    """Tokenize a caption, the first ``MAX_TEXT`` characters of it."""
+def read(caption: str, trigger: str = "") -> Reading:
+    """Tokenize a caption, the first ``MAX_TEXT`` characters of it. ``trigger``: the words whose share is given."""
     from ..model import text as model_text
     from ..model.borrow import tokenizer
 
@@ -148,10 +155,13 @@ def read(caption: str) -> Reading:
     if len(texts) != len(numbers):  # a comma within a token, such as "),": as it was read
         texts = ["".join(p.text + (" " if p.word_end else "") for p in pieces if p.part == n).strip() for n in numbers]
     parts = [Part(text, sizes[n], sizes[n] / len(ids), begins[n]) for text, n in zip(texts, numbers, strict=True)]
-    cut = "".join(p.text + (" " if p.word_end else "") for p in pieces[CHUNK:]).strip()
-    strategy = _strategy(caption)
+    words = budget.words(caption, len(ids), lambda word: len(_ids(word)), [piece.part for piece in pieces])
+    cut = budget.cut_at(caption, words, [piece.text for piece in pieces], CHUNK)
+    if len(ids) > CHUNK and not cut:  # as it was read
+        cut = "".join(p.text + (" " if p.word_end else "") for p in pieces[CHUNK:]).strip()
     advice = [*_advice(len(ids), len(chunks), parts), *_syntax(caption)]
-    return Reading(len(ids), chunks, parts, cut, strategy, advice)
+    shared = budget.sentence(words, len(ids), trigger)
+    return Reading(len(ids), chunks, parts, words, shared, cut, _strategy(caption), advice)
 
 
 def _syntax(caption: str) -> list[str]:

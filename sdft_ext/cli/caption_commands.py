@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..captions import edits, frequency, interchange, reading
+from ..captions.budget import percent
 from ..captions.entries import EditPlan, EditResult, Picture, SaveResult
 from ..captions.errors import CaptionsError
 from ..captions.filters import FilterContext, filter_pictures
@@ -199,13 +200,17 @@ def tokens(options: argparse.Namespace) -> int:
     some = _chosen(found, options)
     counts = reading.Counter().counts([picture.caption for picture in some])
     for picture in some[: max(options.most, 0)]:
-        read = reading.read(picture.caption)
+        read = reading.read(picture.caption, options.trigger)
         chunks = quantity(len(read.chunks), "chunk")
         print(f"{printable(picture.name)}: {quantity(read.count, 'token')} in {chunks} of 75, {read.strategy}")
         for number, chunk in enumerate(read.chunks, 1):
             print(f"  chunk {number}: {' '.join(printable(piece.text) for piece in chunk)}")
-        for part in read.parts:
+        for part in read.parts if len(read.parts) > 1 else ():
             print(f"  {part.share:6.1%}  {printable(part.text)}")
+        if read.words:
+            print(f"  each word: {'  '.join(f'{printable(w.text)} {percent(w.share)}' for w in read.words)}")
+        if read.budget:
+            print(f"  {read.budget}")
         for sentence in read.advice:
             print(f"  {sentence}")
     if counts:

@@ -40,7 +40,8 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     table.add_argument("--most", type=int, default=40, help="rows (default: 40)")
     table.add_argument("--json", action="store_true", help="print JSON, for programs")
 
-    pieces = add("tokens", "tokens", "Show captions as the model reads them: tokens, chunks, each part's share.", some)
+    pieces = add("tokens", "tokens", "Show captions as the model reads them: tokens, chunks, each word's share.", some)
+    pieces.add_argument("--trigger", default="", help="also say what share of the tokens these words have")
     pieces.add_argument("--most", type=int, default=5, help="captions shown in full (default: 5)")
 
     for name, function, help in (

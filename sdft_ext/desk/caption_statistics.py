@@ -55,15 +55,17 @@ class CaptionStatistics:
             "text": table.text,
         }
 
-    def tokens(self, folder: str, opened: str, id: int | None, text: str | None) -> dict[str, Any]:
+    def tokens(self, folder: str, opened: str, id: int | None, text: str | None, trigger: str = "") -> dict[str, Any]:
         """Show how the model reads a picture's caption, or a text that is being written."""
         found = self._sets.get(folder, opened)
         self._ready()
-        read = reading.read(found.picture(id).caption if id is not None else text or "")
+        read = reading.read(found.picture(id).caption if id is not None else text or "", trigger)
         return {
             "count": read.count,
             "chunks": [[{"text": p.text, "part": p.part, "word_end": p.word_end} for p in c] for c in read.chunks],
             "parts": [{"text": p.text, "tokens": p.tokens, "share": p.share, "chunk": p.chunk} for p in read.parts],
+            "words": [{"text": w.text, "tokens": w.tokens, "share": w.share, "part": w.part} for w in read.words],
+            "budget": read.budget,
             "cut": read.cut,
             "strategy": read.strategy,
             "advice": read.advice,

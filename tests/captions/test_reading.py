@@ -57,6 +57,49 @@ def test_parts_and_pieces() -> None:
     assert "30 parts" in " ".join(long.advice)
 
 
+def test_a_sentence_is_shared_by_its_words() -> None:
+    caption = "A photo of my Sks Dog, sleeping on a Sofa"
+    found = reading.read(caption, "sks dog")
+    assert [word.text for word in found.words] == caption.split()
+    assert [word.tokens for word in found.words] == [1, 1, 1, 1, 1, 2, 1, 1, 1, 1]
+    assert [word.part for word in found.words] == [0] * 6 + [1] * 4
+    assert sum(word.share for word in found.words) == pytest.approx(1)
+    assert "“sks dog” has 3 of 11 tokens, 27 % of what a step can change" in found.budget
+    assert "up to 3.7 times as many steps" in found.budget and "the other 73 %" in found.budget
+    assert "less regularization" in found.budget
+
+
+@pytest.mark.parametrize("caption", CAPTIONS)
+def test_words_add_up_or_are_left_out(caption: str) -> None:
+    found = reading.read(caption)
+    assert sum(word.tokens for word in found.words) in (0, found.count)
+    assert all(caption[word.start :].startswith(word.text) for word in found.words)
+
+
+def test_the_budget_in_numbers() -> None:
+    words = "one two three four five six seven eight nine ten eleven twelve"
+    assert "Each of the 12 tokens has 8.3 %" in reading.read(words, "sks").budget
+    assert "“sks dog” has all of what a step can change" in reading.read("sks dog", "sks  dog").budget
+    assert reading.read("", "sks").budget == ""
+    twice = reading.read("dogs and sks dog", "sks dog").budget
+    assert "2 of 4 tokens, 50 %" in twice and "up to 2 times" in twice
+
+
+@pytest.mark.parametrize("filler", ["Word", "Word,", "X86_64,"])
+def test_cut_text_reads_as_it_was_written(filler: str) -> None:
+    caption = " ".join([filler] * 75) + "  The Dog's Ball,  on GRASS"
+    found = reading.read(caption)
+    first = [piece for chunk in found.chunks for piece in chunk][:75]
+    read = "".join(piece.text for piece in first)
+    assert found.cut == caption[_place(caption, len(read)) :].strip()
+    assert found.cut.endswith("The Dog's Ball,  on GRASS")
+
+
+def _place(caption: str, letters: int) -> int:
+    """Return where so many letters, without spaces, end."""
+    return next(i for i in range(len(caption)) if len("".join(caption[:i].split())) == letters)
+
+
 def test_the_tag_table() -> None:
     counted = frequency.count_tags(
         ["sks dog, tree, Red", "sks dog, tree", "sks dog, red, tree, red", "tree", ""], "sks"

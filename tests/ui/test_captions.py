@@ -223,6 +223,13 @@ def test_tokens_are_shown_as_the_model_reads_them(open_page, tmp_path):
     cell(page, 0).click()
     page.locator("[data-role=tokens]").get_by_text("1 chunk of 75").wait_for()
     assert page.locator(".sdft-cap-share").count() == 3
+    words = page.locator(".sdft-cap-word-share")
+    caption = page.locator("[data-action=caption]").input_value()
+    assert words.locator("span:first-child").all_inner_texts() == caption.split()
+    assert sum(float(text.removesuffix(" %")) for text in words.locator("span:last-child").all_inner_texts()) == (
+        pytest.approx(100, abs=3)
+    )
+    assert "of what a step can change" in page.locator("[data-role=budget]").inner_text()
     page.get_by_text("How captions affect training").click()
     page.locator("[data-strategy]").nth(2).wait_for()
     cell(page, 0).click()

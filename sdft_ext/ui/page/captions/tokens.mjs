@@ -1,15 +1,17 @@
-// A caption as the model reads it: pieces, chunks of 75, what is cut off, and how attention is shared.
+// A caption as the model reads it: pieces, chunks of 75, what is cut off, and how its words share the attention.
 
 import { aborted, sentenceOf } from "../shared/api.mjs";
 import { debounced, el, fill } from "../shared/dom.mjs";
-import { count } from "../shared/numbers.mjs";
+import { count, thousands } from "../shared/numbers.mjs";
 
 /** @import { CaptionStore } from "./caption_store.mjs" */
-/** @import { CaptionPart, CaptionStrategy, Token, TokensResponse } from "./types.d.ts" */
+/** @import { CaptionPart, CaptionStrategy, CaptionWord, Token, TokensResponse } from "./types.d.ts" */
 
 /** Milliseconds without typing until the tokens are asked for. */
 const PAUSE = 250;
 const COLOURS = 8;
+/** Words that are listed with their share. */
+const MOST_WORDS = 225;
 
 export class TokenView {
   #store;
@@ -21,6 +23,8 @@ export class TokenView {
   #request = null;
   /** The text that is shown or asked for. @type {string | null} */
   #text = null;
+  /** Whether the shares of the parts are unfolded. */
+  #partsOpen = false;
   #later = debounced((/** @type {string} */ text) => this.#ask(text), PAUSE);
 
   /** @param {CaptionStore} store */
@@ -51,7 +55,7 @@ export class TokenView {
     const { signal } = (this.#request = new AbortController());
     try {
       /** @type {TokensResponse} */
-      const found = await this.#store.ask("tokens", { text }, signal);
+      const found = await this.#store.ask("tokens", { text, trigger: this.#trigger() }, signal);
       if (signal.aborted) return;
       this.#problem.hidden = true;
       this.#draw(found);
@@ -63,6 +67,13 @@ export class TokenView {
     }
   }
 
+  /** The words that call the concept: the recipe's, or those that all captions begin with. */
+  #trigger() {
+    const { draft } = this.#store.app;
+    const trigger = draft.text("dataset.concepts.0.trigger").trim();
+    return trigger ? `${trigger} ${draft.text("dataset.concepts.0.class_word")}`.trim() : this.#store.trigger;
+  }
+
   /** @param {unknown} error */
   #fail(error) {
     this.#problem.textContent = sentenceOf(error);
@@ -70,11 +81,20 @@ export class TokenView {
   }
 
   /** @param {TokensResponse} found */
-  #draw({ count: tokens, chunks, parts, cut, strategy, advice }) {
+  #draw({ count: tokens, chunks, parts, words, budget, cut, strategy, advice }) {
     this.#facts.textContent = `${count(tokens, "token", "tokens")}, ${count(Math.max(chunks.length, 1), "chunk of 75", "chunks of 75")}`;
     fill(
       this.#body,
-      parts.length > 0 && el("div.cap-shares", { role: "list", "aria-label": "How attention is shared" }, parts.map(shareNode)),
+      budget && el("p.help", { data: { role: "budget" } }, budget),
+      words.length > 0 && el("div.cap-word-shares", { role: "list", "aria-label": "Each word's share of the attention" }, wordNodes(words.slice(0, MOST_WORDS))),
+      words.length > MOST_WORDS && el("p.quiet", {}, `And ${thousands(words.length - MOST_WORDS)} more words.`),
+      parts.length > 1 &&
+        el(
+          "details.fold",
+          { open: this.#partsOpen, ontoggle: (/** @type {Event} */ event) => this.#keepOpen(event) },
+          el("summary", {}, "Between the commas"),
+          el("div.cap-shares", { role: "list", "aria-label": "Each part's share of the attention" }, parts.map(shareNode)),
+        ),
       advice.map((text) => el("p.advice", {}, text)),
       chunks.map((pieces, number) =>
         el(
@@ -95,6 +115,11 @@ export class TokenView {
       const mark = node.querySelector("[data-role=mine]");
       if (mark) mark.hidden = !mine;
     }
+  }
+
+  /** @param {Event} event */
+  #keepOpen({ target }) {
+    if (target instanceof HTMLDetailsElement && target.isConnected) this.#partsOpen = target.open;
   }
 
   async #explain() {
@@ -121,6 +146,23 @@ function colour(number) {
   return `color-mix(in srgb, hsl(${(number % COLOURS) * 45 + 20} 70% 50%) 30%, var(--sdft-card))`;
 }
 
+/** Writes a share of 0.067 as "6.7 %", one of 0.2 as "20 %". @param {number} share */
+export function percent(share) {
+  return `${share < 0.0995 ? Number((share * 100).toPrecision(2)) : Math.round(share * 100)} %`;
+}
+
+/** Makes a bar for each word, as long as its share compared with the largest. @param {CaptionWord[]} words */
+function wordNodes(words) {
+  const most = Math.max(...words.map(({ share }) => share));
+  return words.map(({ text, tokens, share, part }) => {
+    const title = `${text}: ${count(tokens, "token", "tokens")}`;
+    const node = el("div.cap-word-share", { role: "listitem", title }, el("span", {}, text), el("span", {}, percent(share)));
+    const end = `${(share / most) * 100}%`;
+    node.style.background = `linear-gradient(90deg, ${colour(part)} ${end}, transparent ${end})`;
+    return node;
+  });
+}
+
 /**
  * @param {CaptionPart} part
  * @param {number} number
@@ -134,7 +176,7 @@ function shareNode(part, number) {
     { role: "listitem", title: `${part.text}: ${count(part.tokens, "token", "tokens")}` },
     el("span", {}, part.text),
     el("span.meter", { "aria-hidden": "true" }, bar),
-    el("span", {}, `${Math.round(part.share * 100)} %`),
+    el("span", {}, percent(part.share)),
   );
 }
 

@@ -158,10 +158,21 @@ export interface CaptionPart {
   share: number;
 }
 
+export interface CaptionWord {
+  text: string;
+  tokens: number;
+  share: number;
+  part: number;
+}
+
 export interface TokensResponse {
   count: number;
   chunks: Token[][];
   parts: CaptionPart[];
+  /** As they are written; none where several are read together. */
+  words: CaptionWord[];
+  /** How the words share what a step can change; may be empty. */
+  budget: string;
   cut: string;
   strategy: string;
   advice: string[];
