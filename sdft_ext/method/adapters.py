@@ -1,8 +1,8 @@
 """Trainable layers that are put into a borrowed model and taken out again: peft's for LoRA, our own for LoHa, LoKr and
 DoRA.
 
-Each layer takes the place of the module that it wraps, so a forward pass costs what it costs any user of peft. The
-wrapped modules are the borrowed ones, untouched; removing the layers puts the very same objects back.
+Each layer takes the place of the module that it wraps, and computes with as few operations as it can (``products``).
+The wrapped modules are the borrowed ones, untouched; removing the layers puts the very same objects back.
 """
 
 from __future__ import annotations
@@ -226,10 +226,10 @@ class Adapters:
 
 
 def _lora(base: nn.Module, shape: AdapterConfig, draws: torch.Generator) -> Any:
-    """Make peft's layer around ``base``."""
-    from peft.tuners.lora import Conv2d, Linear
+    """Make peft's layer around ``base``, with our product."""
+    from .lora_products import LoraConv2d, LoraLinear
 
-    kind = Conv2d if isinstance(innermost(base), nn.Conv2d) else Linear
+    kind = LoraConv2d if isinstance(innermost(base), nn.Conv2d) else LoraLinear
     layer: Any = kind(
         base,
         ADAPTER,

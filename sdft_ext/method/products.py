@@ -60,16 +60,16 @@ class LowRank(torch.autograd.Function):
         base, scale, with_base, x, dropped, down, up, factor = given
         read = x if dropped is None else dropped
         dtype = computing_dtype(x)
-        weight, low, high = base.weight.to(dtype) if with_base else None, down.to(dtype), up.to(dtype)
+        low, high = down.to(dtype), up.to(dtype)
         changed = read if factor is None else read * _as_channels(factor, base)
-        result = None
+        weight, result = None, None
         if with_base:
-            bias = None if base.bias is None else base.bias.to(dtype)
-            result = _weighted(base, x, read, changed, factor, (weight, bias), dtype)
-        result, inner = _added(base, changed.to(dtype), low, high, result, scale)
+            weight = base.weight.to(dtype)
+            result = _weighted(base, x, read, changed, factor, weight)
+        result, inner = _add_low_rank(base, changed.to(dtype), low, high, result, scale)
         ctx.save_for_backward(read if factor is not None else read.to(dtype), weight, low, high, inner, factor)
         ctx.base, ctx.scale, ctx.apart = base, scale, dropped is not None
-        ctx.dtypes = x.dtype, down.dtype, up.dtype
+        ctx.dtypes = x.dtype, read.dtype, down.dtype, up.dtype
         return result
 
     @staticmethod
@@ -80,29 +80,27 @@ class LowRank(torch.autograd.Function):
         channels = None if factor is None else _as_channels(factor, base)
         changed = read if channels is None else (read * channels).to(gradient.dtype)
         through = wanted[3] or wanted[4] or wanted[7]
+        of_x = _weight_backward(base, gradient, changed, weight) if through and weight is not None else None
         of_inner = _times_transposed(base, gradient, high, ctx.scale)
         of_up = _outer(base, gradient, inner, ctx.scale).view(high.shape) if wanted[6] else None
-        of_changed, of_down = _down_backward(base, of_inner, changed, low, (through, wanted[5]))
-        of_x = _weight_backward(base, gradient, changed, weight) if through and weight is not None else None
-        of_read = of_factor = None
-        if factor is None:
-            of_read = of_changed
-        elif through:
-            assert of_x is not None and of_changed is not None
-            both = of_x + of_changed
+        onto = None if ctx.apart else of_x
+        of_read, of_down = _down_backward(base, of_inner, changed, low, (through, wanted[5]), onto)
+        of_factor = None
+        if channels is not None and of_read is not None:
+            both = of_read if of_x is None or of_x is of_read else of_read.add_(of_x)
             if wanted[7]:
                 of_factor = _sum_to_channels(base, both * read.float())
-            of_read = both * channels - of_x if ctx.apart else both * channels
-            of_x = of_x if ctx.apart else None
-        if not ctx.apart and through:
-            of_x, of_read = (of_read if of_x is None else of_x.add_(of_read)), None
-        x, down, up = ctx.dtypes
+            of_read = both.mul_(channels)
+            if ctx.apart:
+                of_read -= of_x
+        of_x, of_read = (of_x, of_read) if ctx.apart else (of_read, None)
+        x, read_in, down, up = ctx.dtypes
         return (
             None,
             None,
             None,
             _cast(of_x, x) if wanted[3] else None,
-            _cast(of_read, x) if wanted[4] else None,
+            _cast(of_read, read_in) if wanted[4] else None,
             _cast(of_down, down),
             _cast(of_up, up),
             None if of_factor is None else of_factor.to(factor.dtype),
@@ -110,7 +108,7 @@ class LowRank(torch.autograd.Function):
 
 
 class KhatriRao(torch.autograd.Function):
-    """(base, scale, x, a1 [out, r], b1 [r, in·kernel], a2, b2) → LoHa's scale·((a1·b1) ∘ (a2·b2))·x.
+    """(base, scale, with base, x, a1 [out, r], b1 [r, in·kernel], a2, b2) → W·x + scale·((a1·b1) ∘ (a2·b2))·x: a LoHa.
 
     The elementwise product of two matrices of rank r is one of rank r²: up is the row-wise Kronecker product of a1 and
     a2, down the column-wise one of b1 and b2 (Khatri and Rao 1968). Both are computed again in the backward pass.
@@ -118,23 +116,27 @@ class KhatriRao(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
-        base, scale, x, *factors = given
+        base, scale, with_base, x, *factors = given
         dtype = computing_dtype(x)
+        of, x = x.dtype, x.to(dtype)
         low, high = _of_rank_squared(base, factors, dtype)
-        result, inner = _added(base, x.to(dtype), low, high, None, scale)
-        ctx.save_for_backward(x.to(dtype), inner, *factors)
-        ctx.base, ctx.scale, ctx.dtype = base, scale, x.dtype
+        weight = base.weight.to(dtype) if with_base else None
+        result = None if weight is None else _product(base, x, weight, _bias(base, dtype))
+        result, inner = _add_low_rank(base, x, low, high, result, scale)
+        ctx.save_for_backward(x, weight, inner, *factors)
+        ctx.base, ctx.scale, ctx.dtype = base, scale, of
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, inner, *factors = ctx.saved_tensors
+        x, weight, inner, *factors = ctx.saved_tensors
         base, wanted = ctx.base, ctx.needs_input_grad
         low, high = _of_rank_squared(base, factors, gradient.dtype)
         a1, b1, a2, b2 = factors
+        onto = _weight_backward(base, gradient, x, weight) if wanted[3] and weight is not None else None
         of_inner = _times_transposed(base, gradient, high, ctx.scale)
-        grad_x, grad_low = _down_backward(base, of_inner, x, low, (wanted[2], any(wanted[3:])))
+        grad_x, grad_low = _down_backward(base, of_inner, x, low, (wanted[3], any(wanted[4:])), onto)
         grads: tuple[Tensor | None, ...] = (None,) * 4
         if grad_low is not None:
             of_up = _outer(base, gradient, inner, ctx.scale).to(a1.dtype).view(len(a1), a1.shape[1], -1)
@@ -145,51 +147,59 @@ class KhatriRao(torch.autograd.Function):
                 (of_up * a1[:, :, None]).sum(1),
                 (of_down * b1[:, None]).sum(0),
             )
-        return None, None, _cast(grad_x, ctx.dtype), *grads
+        return None, None, None, _cast(grad_x, ctx.dtype), *grads
 
 
 class Kronecker(torch.autograd.Function):
-    """(base, x, w1 [o1, i1], w2 [o2, i2(, kh, kw)]) → (w1 ⊗ w2)·x, by w2 on each of i1 parts of x, then w1 over them.
+    """(base, with base, x, w1 [o1, i1], w2 [o2, i2(, kh, kw)]) → W·x + (w1 ⊗ w2)·x: a LoKr.
 
-    w2's product is computed again in the backward pass: it is as large as the output, and cheap.
+    w2 multiplies each of the i1 parts of x, then w1 those. w2's product is computed again in the backward pass: it is
+    as large as the output, and cheap.
     """
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
-        base, x, w1, w2 = given
+        base, with_base, x, w1, w2 = given
         dtype = computing_dtype(x)
+        ctx.base, ctx.dtypes = base, (x.dtype, w1.dtype, w2.dtype)
         x, first, second = x.to(dtype), w1.to(dtype), w2.to(dtype)
-        ctx.save_for_backward(x, first, second)
-        ctx.base, ctx.dtypes = base, (given[1].dtype, w1.dtype, w2.dtype)
+        weight = base.weight.to(dtype) if with_base else None
+        ctx.save_for_backward(x, weight, first, second)
         inner, shape = _by_parts(base, x, first, second)
-        return torch.matmul(first, inner).view(shape)
+        if weight is None:
+            return _times(first, inner).view(shape)
+        result = _product(base, x, weight, _bias(base, dtype))
+        parts = result.view(len(inner), len(first), -1) if result.is_contiguous() else None
+        if parts is None:
+            return result.add_(_times(first, inner).view(shape))
+        return parts.baddbmm_(first.expand(len(inner), -1, -1), inner).view(shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, first, second = ctx.saved_tensors
-        base, (_, of_x, of_first, of_second) = ctx.base, ctx.needs_input_grad
+        x, weight, first, second = ctx.saved_tensors
+        base, (_, _, of_x, of_first, of_second) = ctx.base, ctx.needs_input_grad
         parts = _in_parts(base, x, first.shape[1])
-        o1 = first.shape[0]
-        lead = gradient.numel() // (gradient.shape[-1] if isinstance(base, nn.Linear) else gradient[0].numel())
-        outer = gradient.reshape(lead, o1, -1)
+        lead = len(parts) if isinstance(base, nn.Linear) else len(x)
+        outer = gradient.reshape(lead, len(first), -1)
         grad_first = None
         if of_first:
             inner, _ = _by_parts(base, x, first, second)
             grad_first = _summed(outer, inner)
-        of_inner = torch.matmul(first.t(), outer)
+        of_inner = _times(first.t(), outer)
         if isinstance(base, nn.Linear):
             rows = of_inner.view(-1, second.shape[0])
             grad_x = rows @ second if of_x else None
             grad_second = rows.t() @ parts.view(-1, parts.shape[-1]) if of_second else None
         else:
-            spatial = gradient.shape[2:]
-            of_parts = of_inner.view(lead * first.shape[1], second.shape[0], *spatial)
+            of_parts = of_inner.view(lead * first.shape[1], second.shape[0], *gradient.shape[2:])
             grad_x, grad_second = _convolution_backward(base, of_parts, parts, second, (of_x, of_second))
         if grad_x is not None:
             grad_x = grad_x.reshape(x.shape)
+            if weight is not None:
+                grad_x.add_(_weight_backward(base, gradient, x, weight))
         a, b, c = ctx.dtypes
-        return None, _cast(grad_x, a), _cast(grad_first, b), _cast(grad_second, c)
+        return None, None, _cast(grad_x, a), _cast(grad_first, b), _cast(grad_second, c)
 
 
 def _of_rank_squared(base: Base, factors: Sequence[Tensor], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -200,11 +210,9 @@ def _of_rank_squared(base: Base, factors: Sequence[Tensor], dtype: torch.dtype) 
     return down, (a1[:, :, None] * a2[:, None]).to(dtype).view(len(a1), rank, *(1 for _ in base.weight.shape[2:]))
 
 
-def _weighted(
-    base: Base, x: Tensor, read: Tensor, changed: Tensor, factor: Tensor | None, own: Any, dtype: torch.dtype
-) -> Tensor:
+def _weighted(base: Base, x: Tensor, read: Tensor, changed: Tensor, factor: Tensor | None, weight: Tensor) -> Tensor:
     """Compute the base's own product, with DoRA's factors."""
-    weight, bias = own
+    dtype, bias = weight.dtype, _bias(base, weight.dtype)
     if factor is None:
         return _product(base, x.to(dtype), weight, bias)
     if dtype == torch.float32:
@@ -213,13 +221,17 @@ def _weighted(
     return result.add_(_product(base, (read * (_as_channels(factor, base) - 1)).to(dtype), weight, None))
 
 
+def _bias(base: Base, dtype: torch.dtype) -> Tensor | None:
+    return None if base.bias is None else base.bias.to(dtype)
+
+
 def _product(base: Base, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if isinstance(base, nn.Linear):
         return functional.linear(x, weight, bias)
     return functional.conv2d(x, weight, bias, base.stride, base.padding, base.dilation)
 
 
-def _added(
+def _add_low_rank(
     base: Base, x: Tensor, low: Tensor, high: Tensor, onto: Tensor | None, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Add scale·up·down·x onto a result, or return it alone; and return down·x: [P, r], or [n, r, h·w]."""
@@ -230,14 +242,18 @@ def _added(
             return onto, inner
         return (inner @ high.t()).mul_(scale).view(*x.shape[:-1], -1), inner
     if is_pointwise(base):
-        inner, spatial = torch.matmul(low.flatten(1), x.flatten(2)), x.shape[2:]
+        inner, spatial = _times(low.flatten(1), x.flatten(2)), x.shape[2:]
     else:
         found = _product(base, x, low, None)
         inner, spatial = found.flatten(2), found.shape[2:]
     columns = high.flatten(1)
     if onto is None:
-        return torch.matmul(columns, inner).mul_(scale).unflatten(2, spatial), inner
-    return onto.flatten(2).baddbmm_(columns.expand(len(x), -1, -1), inner, alpha=scale).unflatten(2, spatial), inner
+        return _times(columns, inner).mul_(scale).unflatten(2, spatial), inner
+    if len(x) == 1:
+        onto[0].view(len(columns), -1).addmm_(columns, inner[0], alpha=scale)
+        return onto, inner
+    onto.view(*onto.shape[:2], -1).baddbmm_(columns.expand(len(x), -1, -1), inner, alpha=scale)
+    return onto, inner
 
 
 def _times_transposed(base: Base, gradient: Tensor, high: Tensor, scale: float) -> Tensor:
@@ -245,7 +261,7 @@ def _times_transposed(base: Base, gradient: Tensor, high: Tensor, scale: float) 
     if isinstance(base, nn.Linear):
         found = gradient.reshape(-1, gradient.shape[-1]) @ high
     else:
-        found = torch.matmul(high.flatten(1).t(), gradient.flatten(2))
+        found = _times(high.flatten(1).t(), gradient.flatten(2))
     return found if scale == 1 else found.mul_(scale)
 
 
@@ -259,16 +275,23 @@ def _outer(base: Base, gradient: Tensor, inner: Tensor, scale: float) -> Tensor:
 
 
 def _down_backward(
-    base: Base, of_inner: Tensor, x: Tensor, low: Tensor, wanted: tuple[bool, bool]
+    base: Base, of_inner: Tensor, x: Tensor, low: Tensor, wanted: tuple[bool, bool], onto: Tensor | None
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Compute the gradients of x and of ``down``, from that of down·x."""
+    """Compute the gradients of x, added to ``onto`` if there is one, and of ``down``, from that of down·x."""
     of_x, of_low = wanted
+    grad_x = onto
     if isinstance(base, nn.Linear):
-        rows = x.reshape(-1, x.shape[-1])
-        grad_x = (of_inner @ low).view(x.shape) if of_x else None
-        return grad_x, (of_inner.t() @ rows if of_low else None)
+        if of_x and onto is not None:
+            onto.view(-1, onto.shape[-1]).addmm_(of_inner, low)
+        elif of_x:
+            grad_x = (of_inner @ low).view(x.shape)
+        return grad_x, (of_inner.t() @ x.reshape(-1, x.shape[-1]) if of_low else None)
     if is_pointwise(base):
-        grad_x = torch.matmul(low.flatten(1).t(), of_inner).view(x.shape) if of_x else None
+        if of_x and onto is not None and len(x) == 1:
+            onto[0].view(onto.shape[1], -1).addmm_(low.flatten(1).t(), of_inner[0])
+        elif of_x:
+            added = _times(low.flatten(1).t(), of_inner).view(x.shape)
+            grad_x = added if onto is None else onto.add_(added)
         return grad_x, (_summed(of_inner, x.flatten(2)).view(low.shape) if of_low else None)
     sides = [
         (side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
@@ -276,7 +299,10 @@ def _down_backward(
             x.shape[2:], base.padding, base.dilation, base.kernel_size, base.stride, strict=True
         )
     ]
-    return _convolution_backward(base, of_inner.unflatten(2, sides), x, low, wanted)
+    found, grad_low = _convolution_backward(base, of_inner.unflatten(2, sides), x, low, wanted)
+    if onto is not None and found is not None:
+        found = onto.add_(found)
+    return found, grad_low
 
 
 def _weight_backward(base: Base, gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
@@ -310,18 +336,25 @@ def _by_parts(base: Base, x: Tensor, first: Tensor, second: Tensor) -> tuple[Ten
     if isinstance(base, nn.Linear):
         return (parts.view(-1, parts.shape[-1]) @ second.t()).view(-1, count, len(second)), (*x.shape[:-1], out)
     if is_pointwise(base):
-        found, spatial = torch.matmul(second.flatten(1), parts.flatten(2)), x.shape[2:]
+        found, spatial = _times(second.flatten(1), parts.flatten(2)), x.shape[2:]
     else:
         made = _product(base, parts, second, None)
         found, spatial = made, made.shape[2:]
     return found.reshape(len(x), count, len(second) * math.prod(spatial)), (len(x), out, *spatial)
 
 
+def _times(matrix: Tensor, x: Tensor) -> Tensor:
+    """Compute matrix·x for each of [n, b, L]: matmul would transpose x, and copy it."""
+    if len(x) == 1:
+        return torch.mm(matrix, x[0])[None]
+    return torch.bmm(matrix.expand(len(x), -1, -1), x)
+
+
 def _summed(one: Tensor, other: Tensor) -> Tensor:
     """Compute Σ one·otherᵀ over the first axis: [n, a, L] and [n, b, L] → [a, b]."""
     if len(one) == 1:
         return one[0] @ other[0].t()
-    return torch.matmul(one, other.transpose(1, 2)).sum(0)
+    return torch.bmm(one, other.transpose(1, 2)).sum(0)
 
 
 def _as_channels(factor: Tensor, base: Base) -> Tensor:

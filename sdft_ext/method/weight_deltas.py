@@ -78,34 +78,37 @@ class DeltaLayer(nn.Module):
         dropped = functional.dropout(x, self.dropout) if self.training and self.dropout else None
         if self.kind == "dora" and self.strength == 1 and is_plain(self.base_layer) and not (args or kwargs):
             return self._by_columns(x, dropped, kept)
-        read = x if dropped is None else dropped
-        if self.kind == "loha" and self._best_merged(x):
-            one = dropped is None and is_plain(self.base_layer) and computing_dtype(x) == torch.float32
-            if one and not (args or kwargs):
-                merged: Tensor = Residual.apply(self, kept, True, x, *self.values)
-                return merged
+        alone = dropped is None and is_plain(self.base_layer) and not (args or kwargs)
+        if self.kind == "loha" and alone and computing_dtype(x) == torch.float32 and self._best_merged(x):
+            merged: Tensor = Residual.apply(self, kept, True, x, *self.values)
+            return merged
+        if alone and kept is None and (self.kind == "lokr" or (self.kind == "loha" and not self._best_merged(x))):
+            return self._product(x, True)
         output: Tensor = self.base_layer(x, *args, **kwargs)
-        return output + self._added(read, kept).to(output.dtype)
+        return output + self._added(x if dropped is None else dropped, kept).to(output.dtype)
 
     def _added(self, x: Tensor, kept: Tensor | None) -> Tensor:
         """Compute delta(x) alone, by the cheapest of its forms."""
-        base, added = innermost(self.base_layer), None
-        if self.kind == "lokr" and is_usual(base):
-            tensors = self.tensors()
-            with without_autocast(x.device):
-                w1 = _side(tensors, "lokr_w1") * (self.scale * self.strength)
-                w2 = _side(tensors, "lokr_w2")
-                w2 = w2.view(len(w2), -1, *self.weight.shape[2:])
-            added = Kronecker.apply(base, x, w1, w2)
-        elif self.kind == "loha" and not self._best_merged(x):
-            factors = self.tensors()
-            added = KhatriRao.apply(base, self.scale * self.strength, x, *(factors[name] for name in lycoris.LOHA))
-        if added is None:
+        base = innermost(self.base_layer)
+        if not is_usual(base) or not (self.kind == "lokr" or (self.kind == "loha" and not self._best_merged(x))):
             apart: Tensor = Residual.apply(self, kept, False, x, *self.values)
             return apart
+        added = self._product(x, False)
         if kept is not None:
             added = added * (kept.view(-1) if isinstance(base, nn.Linear) else kept.view(-1, 1, 1)).to(added.dtype)
         return added
+
+    def _product(self, x: Tensor, with_base: bool) -> Tensor:
+        """Compute a LoKr's or LoHa's product with x from its factors, alone or with that of a plain base."""
+        base, tensors, scale = innermost(self.base_layer), self.tensors(), self.scale * self.strength
+        found: Tensor
+        if self.kind == "loha":
+            found = KhatriRao.apply(base, scale, with_base, x, *(tensors[name] for name in lycoris.LOHA))
+            return found
+        with without_autocast(x.device):
+            w1, w2 = _side(tensors, "lokr_w1") * scale, _side(tensors, "lokr_w2")
+        found = Kronecker.apply(base, with_base, x, w1, w2.view(len(w2), -1, *self.weight.shape[2:]))
+        return found
 
     def _by_columns(self, x: Tensor, dropped: Tensor | None, kept: Tensor | None) -> Tensor:
         """Compute a DoRA as (W + ΔW)·(f·x), where f are its magnitudes ÷ the lengths of the changed weight's columns.

@@ -16,13 +16,16 @@ def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
         return nullcontext()
 
 
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """Return the dtype of autocast on this device; None where it is off."""
+    if hasattr(torch, "get_autocast_dtype"):
+        return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
+    older: Any = torch  # before 2.4
+    if device.type == "cpu":
+        return older.get_autocast_cpu_dtype() if older.is_autocast_cpu_enabled() else None
+    return older.get_autocast_gpu_dtype() if older.is_autocast_enabled() else None
+
+
 def computing_dtype(x: torch.Tensor) -> torch.dtype:
     """Return the dtype in which a matrix product with ``x`` is computed here: autocast's where it is on, else x's."""
-    if x.dtype == torch.float64:
-        return x.dtype
-    if hasattr(torch, "get_autocast_dtype"):
-        return torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
-    older: Any = torch  # before 2.4
-    if x.device.type == "cpu":
-        return older.get_autocast_cpu_dtype() if older.is_autocast_cpu_enabled() else x.dtype
-    return older.get_autocast_gpu_dtype() if older.is_autocast_enabled() else x.dtype
+    return x.dtype if x.dtype == torch.float64 else autocast_dtype(x.device) or x.dtype

@@ -196,7 +196,7 @@ def test_dropout_works_in_training_only(model):
     assert not any(part.training for part in model.unet.modules())
 
 
-def test_the_forward_pass_has_nothing_but_peft_in_it(model):
+def test_the_forward_pass_has_nothing_but_layers_of_pefts_kind_in_it(model):
     from peft.tuners.lora import LoraLayer
 
     with Attached(model, recipe(layers="all")):
