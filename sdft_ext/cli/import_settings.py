@@ -44,7 +44,7 @@ def _import(options: argparse.Namespace) -> int:
     for sentence in imported.left:
         say(sentence, sys.stderr)
     say(
-        f"{len(imported.taken):,} settings were taken over. "
+        f"{sum(bool(one.value) for one in imported.taken):,} settings were taken over. "
         + (f"Read the {len(imported.left):,} lines above before you train." if imported.left else "None was left out."),
         sys.stderr,
     )

@@ -16,6 +16,7 @@ from .caption_statistics import CaptionStatistics
 from .captions import CaptionSets
 from .datasets import Datasets
 from .folders import Folders
+from .imports import Imports
 from .library import DATASETS, DESK, MADE, PRESETS, TAGGERS, TRASH, Library
 from .model_files import ModelFiles
 from .own_presets import OwnPresets
@@ -66,6 +67,7 @@ class Desk:
         self.folders = Folders(hidden / "folders.json", self._allowed, self._may_add)
         self.thumbnails, self.scans = Thumbnails(self.folders.may_show), Scans()
         self.recipes = Recipes(self.folder, host, self.folders, self.library, self.scans, self.packages)
+        self.imports = Imports(self.folders, self.scans)
         self.presets = OwnPresets(self.folder / PRESETS, self.folder / TRASH, self.recipes.parse)
         self.runs = Runs(self.queue, self.library, self.recipes, self.folders, self.scans, host, self.packages)
         self.reports = Reports(self.scans, self.thumbnails, self._thumbnail_folder, ready)

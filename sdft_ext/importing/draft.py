@@ -19,7 +19,10 @@ MOST_LINES = 500
 
 @dataclass(frozen=True)
 class Taken:
-    """A setting that was taken over: its name and value in the file, and the recipe's setting and value."""
+    """A setting that was taken over: its name and value in the file, and the recipe's setting and value.
+
+    ``value`` is empty where the file doesn't name it, so that the program's default was taken.
+    """
 
     name: str
     value: str
@@ -36,7 +39,7 @@ class Draft:
         self.left: list[str] = []
 
     def set(self, path: str, value: Any, name: str, given: Any) -> bool:
-        """Set one of the recipe's settings, named ``name`` in the file with the value ``given``.
+        """Set one of the recipe's settings, named ``name`` in the file with the value ``given``; None: by default.
 
         A value that the setting doesn't allow leaves it as it was, with a sentence about it; then False is returned.
         """
@@ -45,10 +48,10 @@ class Draft:
             value = float(value)
         problem = value_problem(setting._replace(value=value))
         if problem is not None:
-            self.note(f"{_name(name)} is {shown(given)}, which was left out: {problem}")
+            self.note(f"{_name(name)} is {shown(value if given is None else given)}, which was left out: {problem}")
             return False
         recipe_file.put(self.recipe, path, value)
-        self.taken.append(Taken(_name(name), shown(given), path, shown(value)))
+        self.taken.append(Taken(_name(name), "" if given is None else shown(given), path, shown(value)))
         return True
 
     def leave(self, name: str, given: Any, text: str) -> None:

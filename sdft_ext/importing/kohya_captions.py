@@ -18,6 +18,7 @@ SETTINGS: tuple[tuple[str, str, Any, str], ...] = (
     ("flip_aug", "flag", False, "dataset.flip"),
     ("random_crop", "flag", False, "dataset.crop"),
     ("alpha_mask", "flag", False, "dataset.alpha"),
+    ("enable_wildcard", "flag", False, "dataset.wildcards"),
 )
 """Names, kinds, kohya's defaults, and the recipe's settings, of instance subsets."""
 BECOMES: dict[str, dict[Any, Any]] = {
@@ -33,16 +34,21 @@ def set_captions(draft: Draft, datasets: Sequence[Dataset]) -> None:
     """Set what kohya does with captions and pixels: the first instance subset's, as here it holds for all."""
     own = [one for dataset in datasets for one in dataset.having(regularization=False)]
     others = [one for dataset in datasets for one in dataset.having(regularization=True)]
-    draft.set("dataset.captions", "text", "captions", "text files, else class_tokens")
+    draft.set("dataset.captions", "text", "captions", None)
     for name, kind, default, path in SETTINGS:
         value = _first(draft, own, name, kind, default)
-        draft.set(path, BECOMES.get(name, {}).get(value, value), own[0].levels.name(name), value)
+        draft.set(
+            path, BECOMES.get(name, {}).get(value, value), own[0].levels.name(name), own[0].levels.get("raw", name)
+        )
+        if name == "enable_wildcard" and value:  # each line is then a caption, of which one is chosen
+            draft.set("dataset.caption_lines", "choose", own[0].levels.name(name), value)
         if name == "alpha_mask" and value:
             draft.set("train.masked_loss", True, own[0].levels.name(name), value)
     if others:
         dropout = _first(draft, others, "caption_dropout_rate", "number", 0.0)
         name = others[0].levels.name("caption_dropout_rate")
-        draft.set("dataset.regularization_caption_dropout", dropout, name, dropout)
+        given = others[0].levels.get("raw", "caption_dropout_rate")
+        draft.set("dataset.regularization_caption_dropout", dropout, name, given)
         for name, kind, default, _ in SETTINGS[2:4]:
             if others[0].levels.get(kind, name, default) and draft.recipe.dataset.concepts:
                 draft.note(

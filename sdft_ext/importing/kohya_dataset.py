@@ -183,7 +183,7 @@ def _set_sizes(draft: Draft, datasets: Sequence[Dataset]) -> None:
             "dataset.no_upscale": ("bucket_no_upscale", buckets.no_upscale),
         }
     for path, (name, value) in chosen.items():
-        draft.set(path, value, levels.name(name), levels.get("raw", name, value))
+        draft.set(path, value, levels.name(name), levels.get("raw", name))
     if buckets.width != buckets.height:
         text = (
             "pictures get buckets of their own shapes with this area"

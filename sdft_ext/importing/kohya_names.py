@@ -16,7 +16,6 @@ LEFT: dict[str, tuple[Any, str]] = {
     ),
     "keep_tokens_separator": ("", "the first tags are kept by number here. Set dataset.keep_tags."),
     "secondary_separator": ("", "tags are separated by commas alone here. Write groups of tags without commas."),
-    "enable_wildcard": (False, "captions have no choices here. Write one of them into each caption."),
     "caption_dropout_every_n_epochs": (
         0,
         "captions are left out by chance here. Set dataset.caption_dropout to 1 ÷ it.",

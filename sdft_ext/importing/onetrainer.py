@@ -92,10 +92,10 @@ def _set_sizes(values: Values, quantization: int) -> None:
     buckets = values.flag("aspect_ratio_bucketing", True)
     values.set("dataset.buckets", "aspect_ratio_bucketing", buckets)
     if buckets:
-        values.draft.set("dataset.bucket_step", quantization, values.name("aspect_ratio_bucketing"), buckets)
+        values.draft.set("dataset.bucket_step", quantization, values.name("aspect_ratio_bucketing"), None)
         # OneTrainer's shapes go up to 1:4, half and twice the side of a square.
-        values.draft.set("dataset.bucket_min", side // 2, values.name("aspect_ratio_bucketing"), buckets)
-        values.draft.set("dataset.bucket_max", side * 2, values.name("aspect_ratio_bucketing"), buckets)
+        values.draft.set("dataset.bucket_min", side // 2, values.name("aspect_ratio_bucketing"), None)
+        values.draft.set("dataset.bucket_max", side * 2, values.name("aspect_ratio_bucketing"), None)
     values.set("train.batch_size", "batch_size", values.whole("batch_size", 1))
     values.set("train.accumulation", "gradient_accumulation_steps", values.whole("gradient_accumulation_steps", 1))
 

@@ -77,8 +77,8 @@ def _set_rates(values: Values, method: str, optimizer: str) -> None:
     trains_text = text.flag("train", True)
     if values.text("model_type").startswith("STABLE_DIFFUSION_XL"):
         trains_text = _second_encoder(values, text_rate, trains_text)
-    values.draft.set("method.unet", trains_unet, "unet.train", trains_unet)
-    values.draft.set("method.text_encoder", trains_text, "text_encoder.train", trains_text)
+    values.draft.set("method.unet", trains_unet, "unet.train", unet.raw("train"))
+    values.draft.set("method.text_encoder", trains_text, "text_encoder.train", text.raw("train"))
     chosen = unet_rate if trains_unet else text_rate
     values.draft.set("train.learning_rate", chosen * scale, "learning_rate", note)
     if trains_unet and trains_text and text_rate != unet_rate:
@@ -211,9 +211,14 @@ def set_loss_and_noise(values: Values) -> None:
     if values.text("ema", "OFF").upper() != "OFF":
         _set_ema(values)
     dropout = values.table("text_encoder").number("dropout_probability", 0.0)
-    values.draft.set("dataset.caption_dropout", dropout, "text_encoder.dropout_probability", dropout)
+    values.draft.set("dataset.caption_dropout", dropout, "text_encoder.dropout_probability", dropout or None)
     checkpointing = values.table("unet").flag("gradient_checkpointing", True)
-    values.draft.set("train.checkpointing", checkpointing, "unet.gradient_checkpointing", checkpointing)
+    values.draft.set(
+        "train.checkpointing",
+        checkpointing,
+        "unet.gradient_checkpointing",
+        values.table("unet").raw("gradient_checkpointing"),
+    )
 
 
 def _set_loss(values: Values) -> None:

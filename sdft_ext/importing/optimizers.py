@@ -123,7 +123,7 @@ def _set_options(values: Values, optimizer: str, name: str, options: Mapping[str
         "train.weight_decay",
         decay if valid else DECAY.get(optimizer, 0.0),
         f"{values.name(name)}'s weight_decay",
-        decay if valid else "its default",
+        decay if valid else None,
     )
     known, found = OPTIONS[optimizer], dict[str, str]()
     for option, value in {**IMPLIED.get(optimizer, {}), **options}.items():

@@ -99,7 +99,7 @@ class Values:
 
     def set(self, path: str, name: str, value: Any) -> bool:
         """Set the recipe's setting ``path`` to a value that comes from the setting ``name``."""
-        return self.draft.set(path, value, self.name(name), self.values.get(name, value))
+        return self.draft.set(path, value, self.name(name), self.raw(name))
 
     def leave(self, name: str, text: str) -> None:
         """Report a setting that can't be carried over; ``text`` says why and what to do."""

@@ -106,6 +106,8 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
             "dataset.tag_dropout": 0.2,
         },
     ),
+    ({"enable_wildcard": True}, {"dataset.wildcards": True, "dataset.caption_lines": "choose"}),
+    ({"alpha_mask": True}, {"dataset.alpha": "mask", "train.masked_loss": True}),
     ({"flip_aug": True, "random_crop": True}, {"dataset.flip": 0.5, "dataset.crop": "random"}),
     ({"caption_prefix": "photo,", "caption_suffix": "end"}, {"dataset.prefix": "photo,", "dataset.suffix": "end"}),
     ({"resolution": "768,768"}, {"dataset.resolution": 768, "dataset.buckets": False}),

@@ -189,6 +189,14 @@ export interface OwnPreset {
   settings: Record<string, Value>;
 }
 
+/** `POST import` */
+export interface ImportedSettings {
+  program: string;
+  recipe: Recipe;
+  taken: { name: string; value: string; setting: string; becomes: string }[];
+  left: string[];
+}
+
 /** `GET presets` */
 export interface Presets {
   presets: OwnPreset[];

@@ -5,6 +5,7 @@ import { settingField } from "../shared/field.mjs";
 import { matcher } from "../shared/search.mjs";
 import { contents } from "./pictures.mjs";
 import { presetMenu, showPresets } from "./presets.mjs";
+import { importSettings } from "./import_settings.mjs";
 import { loadRecipe, showYaml } from "./recipe_file.mjs";
 import { searchedText, usedBy } from "./settings_filter.mjs";
 import { isTrigger, triggerSuggestion } from "./trigger.mjs";
@@ -56,6 +57,7 @@ export function settings(app, elsewhere) {
   const files = [
     button("Presets…", () => showPresets(app, () => presets.refresh()), { kind: "small", data: { action: "presets" } }),
     button("Load a recipe…", () => loadRecipe(app), { kind: "small", data: { action: "load-recipe" } }),
+    button("Import settings…", () => importSettings(app), { kind: "small", data: { action: "import-settings" } }),
     button("Show as YAML", () => showYaml(app), { kind: "small", data: { action: "yaml" } }),
   ];
   const node = el(
