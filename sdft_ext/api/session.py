@@ -55,6 +55,20 @@ class SessionResponse(BaseModel):
     warnings: list[str] = Field(description="Sentences.")
 
 
+class DeviceLoad(BaseModel):
+    load: int = Field(description="Percent of the time in which it computes.")
+    temperature: int = Field(description="In °C.")
+    used_mb: float = Field(description="Of all programs.")
+    total_mb: float
+
+
+class DeviceResponse(BaseModel):
+    device: DeviceLoad | None = Field(
+        None,
+        description="Null where nothing trains, or the package nvidia-ml-py is missing, or there is no NVIDIA GPU.",
+    )
+
+
 class SettingField(BaseModel):
     path: str
     label: str
@@ -205,7 +219,7 @@ class CalculateResponse(BaseModel):
 
 
 def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
-    """``session``, ``schema``, ``guide``, ``recipe`` and ``calculate``."""
+    """``session``, ``device``, ``schema``, ``guide``, ``recipe`` and ``calculate``."""
     router = APIRouter(route_class=route_class, tags=TAGS)
 
     @router.get(
@@ -214,6 +228,11 @@ def routes(desk: Desk, guard: Guard, route_class: type[APIRoute]) -> APIRouter:
     def session() -> Response:
         """To be asked first: every other request that changes something needs the token."""
         return json_response({"token": guard.access.token, **desk.session()})
+
+    @router.get("/device", response_model=DeviceResponse, summary="Say how busy the GPU is that trains")
+    def device() -> Response:
+        """It may be asked every second."""
+        return json_response({"device": desk.device_load()})
 
     @router.get("/schema", response_model=SchemaResponse, summary="List every setting, presets and methods")
     def schema() -> Response:

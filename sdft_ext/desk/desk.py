@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..recipe import Recipe
-from . import examples, run_queue
+from . import device_load, examples, run_queue
 from .caption_duplicates import DuplicateSearches
 from .caption_exchange import CaptionExchange
 from .caption_statistics import CaptionStatistics
@@ -117,6 +117,12 @@ class Desk:
             "missing": None if missing is None else {"packages": list(missing[0]), "command": missing[1]},
             "warnings": [] if host.is_local() else [SHARED],
         }
+
+    def device_load(self) -> dict[str, Any] | None:
+        """Return how busy the GPU is that trains; None where nothing trains, or that isn't known (``device_load``)."""
+        if self.queue.current is None:
+            return None
+        return device_load.device_load(self._host().describe().device)
 
     def queued(self) -> dict[str, Any]:
         """Return every run, the queue (regularization pictures included), and what trains or draws now."""

@@ -134,13 +134,15 @@ class Recipes:
 
     def _disk(self, recipe: Recipe, model: Described, figures: dict[str, Any]) -> str:
         """Say how much of the disk a run would need, and how much is free in the runs' folder."""
+        from ..dataset.cache import cache_folder
         from ..memory.forecast import place_of
-        from ..run.disk import disk_use, free_megabytes
+        from ..run.disk import disk_use
 
         pictures = figures["pictures"] + figures["regularization"]
         cache = pictures * (recipe.dataset.resolution // 8) ** 2 * LATENT_BYTES
         use = disk_use(recipe, place_of(model, pictures).family, figures["saves_count"], cache)
-        return use.text(free_megabytes(self._library.folder))
+        saves = self._host(None).saves_folder(recipe.method.files)
+        return " ".join(use.sentences(self._library.folder, saves, cache_folder(recipe.dataset, self._library.folder)))
 
     def _check_path(self, setting: str, text: str) -> None:
         if setting.startswith("dataset.concepts."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ BYTES_PER_SECOND = 200e6
 """How fast a run's first save and state are expected to be written: as slowly as an old disk takes them."""
 ROOM = 0.95
 """Share of the free disk that a run may need and still fit."""
+NO_ROOM = "That doesn't fit: free space, or set save.keep_last."
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,40 @@ class DiskUse:
         """Megabytes in all."""
         return self.saves * self.save_mb + KEEP * self.state_mb + self.cache_mb
 
+    @property
+    def parts(self) -> dict[str, tuple[float, str]]:
+        """The megabytes of the saves, the states and the cache, each with its words."""
+        saves = f"{self.saves} save{'' if self.saves == 1 else 's'} of {_size(self.save_mb)}"
+        return {
+            "saves": (self.saves * self.save_mb, saves),
+            "states": (KEEP * self.state_mb, f"{KEEP} states of {_size(self.state_mb)} to resume from"),
+            "cache": (self.cache_mb, f"{_size(self.cache_mb)} of cached pictures" if self.cache_mb >= 1 else ""),
+        }
+
     def text(self, free_mb: float) -> str:
         """Say it in a sentence, and whether it fits into ``free_mb`` megabytes."""
-        parts = [f"{self.saves} save{'' if self.saves == 1 else 's'} of {_size(self.save_mb)}"]
-        parts.append(f"{KEEP} states of {_size(self.state_mb)} to resume from")
-        if self.cache_mb >= 1:
-            parts.append(f"{_size(self.cache_mb)} of cached pictures")
-        text = f"On disk it needs about {_size(self.total_mb)}: {', '.join(parts)}. {_size(free_mb)} are free."
-        if self.total_mb > ROOM * free_mb:
-            text += " That doesn't fit: free space, or set save.keep_last."
-        return text
+        return _needed("On disk it needs", list(self.parts.values()), free_mb)
+
+    def sentences(self, runs: Path, saves: Path | None = None, cache: Path | None = None) -> list[str]:
+        """Say for each disk what it needs there, what is free, and whether it fits.
+
+        ``runs``: the folder of the runs; ``saves``, ``cache``: folders of the saves and of cached pictures elsewhere.
+        """
+        places = {"saves": saves or runs, "states": runs, "cache": cache or runs}
+        disks: dict[int, list[str]] = {}
+        for part, (megabytes, _) in self.parts.items():
+            if megabytes:
+                disks.setdefault(_existing(places[part]).stat().st_dev, []).append(part)
+        if len(disks) <= 1:
+            return [self.text(free_megabytes(runs))]
+        return [
+            _needed(
+                f"On the disk of {places[parts[0]]} it needs",
+                [self.parts[part] for part in parts],
+                free_megabytes(places[parts[0]]),
+            )
+            for parts in disks.values()
+        ]
 
 
 def disk_use(recipe: Recipe, family: Family, saves: int, cache_bytes: int) -> DiskUse:
@@ -66,10 +92,22 @@ def disk_use(recipe: Recipe, family: Family, saves: int, cache_bytes: int) -> Di
 
 def free_megabytes(folder: Path) -> float:
     """Return the free space where a folder is, or will be made."""
+    return shutil.disk_usage(_existing(folder)).free / MB
+
+
+def _existing(folder: Path) -> Path:
+    """Return a folder, or the first above it that exists."""
     place = folder.expanduser().absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
-    return shutil.disk_usage(place).free / MB
+    return place
+
+
+def _needed(begin: str, parts: Sequence[tuple[float, str]], free_mb: float) -> str:
+    total = sum(megabytes for megabytes, _ in parts)
+    words = ", ".join(text for _, text in parts if text)
+    text = f"{begin} about {_size(total)}: {words}. {_size(free_mb)} are free."
+    return f"{text} {NO_ROOM}" if total > ROOM * free_mb else text
 
 
 def _size(megabytes: float) -> str:

@@ -14,8 +14,8 @@ from PIL import Image
 
 from sdft_ext.api.presets import PresetsResponse
 from sdft_ext.api.runs import CompareResponse, LogResponse, RunResponse, RunsResponse
-from sdft_ext.api.session import SessionResponse
-from sdft_ext.desk import Desk
+from sdft_ext.api.session import DeviceResponse, SessionResponse
+from sdft_ext.desk import Desk, device_load
 from tests.desk.setting import state, until, values
 
 V1 = "/sdft/v1"
@@ -339,3 +339,17 @@ def test_presets_are_saved_listed_replaced_and_deleted(client: TestClient, desk:
     assert client.post(f"{V1}/presets/..%2F.desk%2Fqueue/trash", json={}).status_code == 404
     assert client.post(f"{V1}/presets/mine/trash", json={}).json() == {"ok": True}
     assert client.get(f"{V1}/presets").json() == {"presets": [], "problems": []}
+
+
+def test_the_gpus_load_is_answered_only_while_something_trains(
+    client: TestClient, desk: Desk, data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    busy = {"load": 97, "temperature": 71, "used_mb": 18.5, "total_mb": 24.0}
+    monkeypatch.setattr(device_load, "device_load", lambda device: busy if device == "cpu" else None)
+    assert answer_to(client, "device", DeviceResponse) == {"device": None}
+    run = start(client, data, *LONG)
+    until(lambda: state(desk, run) == "training")
+    assert answer_to(client, "device", DeviceResponse) == {"device": busy}
+    client.post(f"{V1}/runs/{run}/stop", json={})
+    until(lambda: desk.queue.current is None)
+    assert client.get(f"{V1}/device").json() == {"device": None}

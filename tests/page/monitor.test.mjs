@@ -7,7 +7,8 @@ import { ChartData, valueAt, zoomed } from "../../sdft_ext/ui/page/monitor/chart
 import { moved, queueItems } from "../../sdft_ext/ui/page/monitor/queue_order.mjs";
 import { runActions } from "../../sdft_ext/ui/page/monitor/run_actions.mjs";
 import { currentRun, markedTitle, progressOf } from "../../sdft_ext/ui/page/shared/running.mjs";
-import { boardCommand, eventText, progressText } from "../../sdft_ext/ui/page/monitor/run_text.mjs";
+import { iconOf } from "../../sdft_ext/ui/page/shared/tab_icon.mjs";
+import { boardCommand, eventText, loadText, progressText } from "../../sdft_ext/ui/page/monitor/run_text.mjs";
 
 test("the chart joins the numbers of a step from several lines of the log", () => {
   const data = new ChartData();
@@ -103,4 +104,18 @@ test("TensorBoard's command has its folder in quotes where a shell needs them", 
   assert.equal(boardCommand("/my runs/it's $x"), "tensorboard --logdir '/my runs/it'\\''s $x'");
   assert.equal(boardCommand("D:\\runs\\cat"), "tensorboard --logdir D:\\runs\\cat");
   assert.equal(boardCommand("D:\\my runs"), 'tensorboard --logdir "D:\\my runs"');
+});
+
+test("a GPU's load is one line", () => {
+  assert.equal(loadText({ load: 97, temperature: 71, used_mb: 18432, total_mb: 24576 }), "GPU 97 % · 18.0 GB of 24.0 GB · 71 °C");
+});
+
+test("the tab's icon is a ring that fills, and is full when the run has ended", () => {
+  const parts = (state, step, total = 100) => iconOf({ state, step, total }).parts;
+  assert.equal(iconOf(undefined), null);
+  assert.deepEqual([parts("training", 0), parts("training", 50), parts("drawing", 100), parts("training", 5, 0)], [0, 16, 32, 0]);
+  assert.equal(parts("preparing", 50), 0, "these are pictures, not steps");
+  const colours = ["training", "paused", "finished", "failed"].map((state) => iconOf({ state, step: 1, total: 2 }).colour);
+  assert.equal(new Set(colours).size, 4);
+  assert.equal(parts("failed", 1), 32);
 });

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from safetensors.torch import load_file
 
 from sdft_ext.memory.forecast import _family
 from sdft_ext.recipe.method_info import METHOD_INFO
-from sdft_ext.run import train
+from sdft_ext.run import disk, train
 from sdft_ext.run.disk import MB, DiskUse, disk_use, free_megabytes
 from sdft_ext.run_folder import state
 from tests.run import tiny
@@ -56,6 +58,32 @@ def test_too_small_a_disk_is_reported(tmp_path: Path) -> None:
     assert "21.6 GB: 5 saves of 2.0 GB, 2 states of 5.9 GB to resume from, 100 MB of cached" in use.text(100_000)
     assert "doesn't fit" in use.text(22_500)
     assert free_megabytes(tmp_path / "not" / "there") == pytest.approx(free_megabytes(tmp_path), rel=0.1)
+
+
+def test_saves_and_cache_on_other_disks_are_said_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = {"runs": 10_000.0, "Lora": 1_000.0, "cache": 10_000.0}
+    monkeypatch.setattr(disk, "free_megabytes", lambda folder: free[folder.name])
+    stat = Path.stat
+    other = {"Lora": 2**40}
+
+    def on_disks(path: Path, **options: Any) -> Any:
+        found = list(stat(path, **options))
+        found[2] = other.get(path.name, found[2])
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "stat", on_disks)
+    for name in free:
+        (tmp_path / name).mkdir()
+    runs, saves, cache = (tmp_path / name for name in free)
+    use = DiskUse(saves=5, save_mb=200, state_mb=600, cache_mb=100)
+    first, second = use.sentences(runs, saves, cache)
+    assert first.startswith(f"On the disk of {saves} it needs about 1000 MB: 5 saves of 200 MB. 1000 MB are free.")
+    assert first.endswith(disk.NO_ROOM)
+    assert second == (
+        f"On the disk of {runs} it needs about 1.3 GB: 2 states of 600 MB to resume from, 100 MB of cached pictures. "
+        "9.8 GB are free."
+    )
+    assert use.sentences(runs, None, cache) == [use.text(10_000)]
 
 
 def test_the_run_shows_it_before_its_first_step(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

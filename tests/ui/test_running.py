@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from .page import panel, scrolls_sideways, short_example, start, state
 
 pytestmark = pytest.mark.slow
 
+SCREENSHOTS = os.environ.get("SDFT_SCREENSHOTS", "")
+LONG = {"train__length": "5000", "save__every": "0"}
 TITLE = r"() => /^\d+ % · Fine-tune$/.test(document.title)"
 
 
@@ -28,6 +33,8 @@ def test_a_running_training_shows_everywhere_until_it_ends(open_page, server):
         panel(page, name)
         page.locator("[data-action=running]").get_by_text("seen · 0 %").wait_for()
     page.wait_for_function(TITLE)
+    icons = "() => [...document.querySelectorAll('link[rel~=icon]')].map(link => link.href.slice(0, 14))"
+    assert page.evaluate(icons) == ["data:image/png"]
     page.click("[data-action=running]")
     page.wait_for_selector("[role=tab][data-panel=monitor][aria-selected=true]")
     # Another browser opens on the Monitor; one that has begun something else isn't interrupted.
@@ -45,6 +52,7 @@ def test_a_running_training_shows_everywhere_until_it_ends(open_page, server):
     server.quiet()
     page.locator("[data-action=running]").wait_for(state="hidden")
     page.wait_for_function("() => document.title === 'Fine-tune'")
+    assert page.evaluate("() => document.querySelector('link[rel~=icon]').href").endswith("sdft/page/icon.svg")
 
 
 def test_the_end_of_a_run_is_notified_where_that_is_wanted(open_page):
@@ -80,3 +88,18 @@ def test_the_queue_is_next_to_the_run_and_only_where_something_waits(open_page):
     queue.get_by_text("two").wait_for()
     top = page.locator("[aria-label=Loss]").bounding_box()["y"]
     assert queue.bounding_box()["y"] < top
+
+
+def test_the_gpus_load_is_shown_while_a_run_trains(open_page):
+    page = open_page()
+    busy = {"load": 97, "temperature": 71, "used_mb": 18432, "total_mb": 24576}
+    page.route("**/sdft/v1/device", lambda route: route.fulfill(json={"device": busy}))
+    short_example(page, "load", **LONG)
+    page.locator("[data-role=disk]").get_by_text("On disk it needs about").wait_for()
+    start(page)
+    page.get_by_text("GPU 97 % · 18.0 GB of 24.0 GB · 71 °C").wait_for()
+    if SCREENSHOTS:
+        page.screenshot(path=str(Path(SCREENSHOTS, "monitor-load.png")))
+    page.click(".sdft-monitor [data-action=stop]")
+    state(page, "stopped")
+    page.locator("[data-role=device]").wait_for(state="hidden")

@@ -74,6 +74,16 @@ export interface Runs {
   held?: boolean;
 }
 
+/** `GET device`: how busy the GPU is that trains. */
+export interface DeviceLoad {
+  /** Percent. */
+  load: number;
+  /** °C */
+  temperature: number;
+  used_mb: number;
+  total_mb: number;
+}
+
 /** A saved file of a run. */
 export interface Save {
   name: string;

@@ -9,6 +9,7 @@ import { active, badge, progressBar, resumable, runMenu } from "../shared/run_wi
 import { ActionButtons } from "./action_buttons.mjs";
 import { LossChart } from "./chart.mjs";
 import { ControlHistory } from "./control_pictures.mjs";
+import { DeviceLoadText } from "./device_load.mjs";
 import { RunFiles } from "./files.mjs";
 import { judgedSteps } from "./judged.mjs";
 import { QueueList } from "./queue.mjs";
@@ -40,6 +41,7 @@ class MonitorPanel {
   #grid = el("img.grid-picture", { alt: "Saves and control prompts as a grid", loading: "lazy" });
   #gridCard = el("details.card.fold", { hidden: true }, el("summary", {}, "Grid of saves"), this.#grid);
   #files = new RunFiles();
+  #device;
   #none;
   #progress;
   #about;
@@ -75,6 +77,7 @@ class MonitorPanel {
       app.poll.now();
     });
     this.#history = new ControlHistory(app);
+    this.#device = new DeviceLoadText(app);
     this.#none = el(
       "div.card.empty",
       {},
@@ -87,6 +90,7 @@ class MonitorPanel {
       el("div.row.wrap", {}, this.#menu.node, this.#state, el("span.spring"), this.#buttons.node),
       this.#bar.node,
       el("div.row.wrap", {}, this.#facts, el("span.spring"), notifyChoice()),
+      this.#device.node,
       this.#message,
     );
     this.#about = el(
@@ -164,6 +168,7 @@ class MonitorPanel {
       if (before && changed) this.#app.refresh();
     }
     this.#show(id, found.status);
+    await this.#device.follow(active(found.status) && id === this.#app.runs.current);
     if (found.more) return this.#look();
   }
 

@@ -4,7 +4,7 @@ import { duration, megabytes, short } from "../shared/numbers.mjs";
 import { choiceLabel } from "../shared/setting_text.mjs";
 import { judgedLine } from "./judged.mjs";
 
-/** @import { LogLine, Status } from "../types.d.ts" */
+/** @import { DeviceLoad, LogLine, Status } from "../types.d.ts" */
 
 /**
  * Says how far a run is.
@@ -38,6 +38,11 @@ export function eventText(line) {
     "turn-retried": text ?? "A step was repeated",
   };
   return `Step ${step}: ${texts[event] ?? text ?? choiceLabel(event)}`;
+}
+
+/** Says how busy a GPU is. @param {DeviceLoad} device */
+export function loadText({ load, temperature, used_mb: used, total_mb: total }) {
+  return `GPU ${load} % · ${megabytes(used)} of ${megabytes(total)} · ${temperature} °C`;
 }
 
 /** Gives the command that starts TensorBoard on a folder. @param {string} folder on the server */

@@ -1,8 +1,9 @@
-// The sign of a running training: in the header of every panel, and in the title of the browser's tab.
+// The sign of a running training: in the header of every panel, and in the title and the icon of the browser's tab.
 
 import { button } from "./dom.mjs";
 import { duration } from "./numbers.mjs";
 import { active, STATES } from "./run_widgets.mjs";
+import { TabIcon } from "./tab_icon.mjs";
 
 /** @import { App, Run, Runs } from "../types.d.ts" */
 
@@ -34,6 +35,7 @@ export function markedTitle(title, mark) {
 export class RunningSign {
   #app;
   #run = "";
+  #icon = new TabIcon();
   node = button("Monitor", () => this.#app.showRun(this.#run), { kind: "running", hidden: true, title: "Open the Monitor", data: { action: "running" } });
 
   /** @param {App} app */
@@ -41,7 +43,9 @@ export class RunningSign {
     this.#app = app;
     // What ended meanwhile has been seen then.
     document.addEventListener("visibilitychange", () => {
-      if (!document.hidden && !this.#run) this.#mark("");
+      if (document.hidden || this.#run) return;
+      this.#mark("");
+      this.#icon.show(undefined);
     });
   }
 
@@ -55,7 +59,11 @@ export class RunningSign {
       const { short, text } = progressOf(now);
       this.node.textContent = text;
       this.#mark(short);
-    } else if (ended || !document.hidden) this.#mark(ended && document.hidden ? STATES[ended.state] : "");
+      this.#icon.show(now);
+    } else if (ended || !document.hidden) {
+      this.#mark(ended && document.hidden ? STATES[ended.state] : "");
+      this.#icon.show(document.hidden ? ended : undefined);
+    }
     return ended;
   }
 
