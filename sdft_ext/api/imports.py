@@ -46,6 +46,6 @@ def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
         """Answers a recipe and a report. Folders that the settings name are counted, where they are allowed. Nothing
         is started or kept.
         """
-        return json_response(desk.imports.run({file.name: file.text for file in body.files}, body.paths))
+        return json_response(desk.imports.run([(file.name, file.text) for file in body.files], body.paths))
 
     return router

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,16 @@ class Imports:
     def __init__(self, folders: Folders, scans: Scans) -> None:
         self._folders, self._scans = folders, scans
 
-    def run(self, uploaded: Mapping[str, str], paths: Sequence[str]) -> dict[str, Any]:
-        """Import uploaded files, by their names, and files at paths of this machine; return the recipe and the report.
+    def run(self, uploaded: Sequence[tuple[str, str]], paths: Sequence[str]) -> dict[str, Any]:
+        """Import uploaded files (names and texts) and files at paths of this machine; return recipe and report.
 
         Raises DeskError for a file that isn't there or allowed, SettingsFileError for one that can't be imported.
         """
         if not 0 < len(uploaded) + len(paths) <= MOST_FILES:
             raise DeskError(f"Choose one file, or {MOST_FILES} that belong together.")
-        contents = {name: text.encode("utf-8", "surrogatepass") for name, text in uploaded.items()}
+        contents: dict[str, bytes] = {}
+        for name, text in uploaded:
+            contents[name if name not in contents else f"{name} (2)"] = text.encode("utf-8", "surrogatepass")
         bases: list[Path] = []
         for text in paths:
             path = self._folders.file_of(unquoted(text))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 _COLOURS = "colours aren't changed in training here. Add altered copies of the pictures if you need them."
-_RANDOM = "the strength is the same in each step here. Nothing is to be done."
-_MODEL = "it is recognized from the model's own file here. Nothing is to be done."
+_RANDOM = "the strength is the same in each step here. No action is needed."
+_MODEL = "it is recognized from the model's own file here. No action is needed."
 _TRAINED = "this is set by the method here. See method.name."
 LEFT: dict[str, tuple[Any, str]] = {
     "color_aug": (False, _COLOURS),
@@ -20,18 +20,18 @@ LEFT: dict[str, tuple[Any, str]] = {
         0,
         "captions are left out by chance here. Set dataset.caption_dropout to 1 ÷ it.",
     ),
-    "token_warmup_min": ((1, 0), "all tags are shown from the start here. Nothing is to be done."),
-    "token_warmup_step": (0, "all tags are shown from the start here. Nothing is to be done."),
-    "resize_interpolation": ("", "pictures are resized with one good filter here. Nothing is to be done."),
-    "validation_split": (0, "pictures are held out in this way here: set watch.validation_share and validation_every."),
-    "validation_split_num": (0, "pictures are held out by share here: set watch.validation_share."),
-    "validation_seed": ((None, 0), "the held-out pictures are drawn with train.seed here. Nothing is to be done."),
-    "network_multiplier": (1, "a LoRA trains at its full strength here. Nothing is to be done."),
+    "token_warmup_min": ((1, 0), "all tags are shown from the start here. No action is needed."),
+    "token_warmup_step": (0, "all tags are shown from the start here. No action is needed."),
+    "resize_interpolation": ("", "pictures are resized with one good filter here. No action is needed."),
+    "validation_split": (0, "set watch.validation_share and watch.validation_every instead."),
+    "validation_split_num": (0, "set a share of the pictures instead: watch.validation_share."),
+    "validation_seed": ((None, 0), "the held-out pictures are drawn with train.seed here. No action is needed."),
+    "network_multiplier": (1, "a LoRA trains at its full strength here. No action is needed."),
     "conditioning_data_dir": ("", "masks are read from NAME-mask.png next to each picture here. Move them."),
-    "custom_attributes": ({}, "this program has no such setting. Nothing is to be done."),
+    "custom_attributes": ({}, "this program has no such setting. No action is needed."),
     "noise_offset_random_strength": (False, _RANDOM),
     "ip_noise_gamma_random_strength": (False, _RANDOM),
-    "adaptive_noise_scale": (0, "the noise offset doesn't depend on the picture here. Nothing is to be done."),
+    "adaptive_noise_scale": (0, "the noise offset doesn't depend on the picture here. No action is needed."),
     "scale_v_pred_loss_like_noise_pred": (
         False,
         "the loss of v-prediction isn't scaled here. See train.snr_weighting.",
@@ -44,18 +44,18 @@ LEFT: dict[str, tuple[Any, str]] = {
     "base_weights": ([], "nothing is merged into the base model here. Merge first: python -m sdft_ext tools merge."),
     "base_weights_multiplier": ([], "nothing is merged into the base model here. Merge first."),
     "resume": ("", "states of other programs can't be resumed. Start from the LoRA: method.lora.continue_from."),
-    "full_fp16": (False, "what is trained stays in float32 here, which is more exact. Nothing is to be done."),
-    "full_bf16": (False, "what is trained stays in float32 here, which is more exact. Nothing is to be done."),
+    "full_fp16": (False, "what is trained stays in float32 here, which is more exact. No action is needed."),
+    "full_bf16": (False, "what is trained stays in float32 here, which is more exact. No action is needed."),
     "save_model_as": (
         ("safetensors", "diffusers_safetensors"),
-        "files are saved as .safetensors here. Nothing is to be done.",
+        "files are saved as .safetensors here. No action is needed.",
     ),
     "output_dir": ("", "each run has a folder of its own below save.output here. Set it if you like."),
     "no_metadata": (False, "saved files tell how they were made. Set save.private to leave out names and tags."),
     "lr_decay_steps": (0, "no schedule has its own end here. See train.schedule."),
     "lr_scheduler_timescale": (0, "there is no such schedule here. See train.schedule."),
     "lr_scheduler_min_lr_ratio": (0, "the rate falls to 0 here. See train.schedule."),
-    "huber_scale": (1, "the loss isn't scaled here. Nothing is to be done."),
+    "huber_scale": (1, "the loss isn't scaled here. No action is needed."),
     "block_lr": ("", "all blocks have one learning rate here. Freeze some: method.full.frozen."),
     "num_processes": (
         (0, 1),
@@ -64,8 +64,8 @@ LEFT: dict[str, tuple[Any, str]] = {
     "train_inpainting": (False, "inpainting models aren't trained here."),
     "additional_parameters": ("", "arguments in one text aren't read. Set what they say."),
     "training_comment": ("", "a run has no comment here. Use save.name."),
-    "use_8bit_adam": (False, "optimizer_type decides. Nothing is to be done."),
-    "use_lion_optimizer": (False, "optimizer_type decides. Nothing is to be done."),
+    "use_8bit_adam": (False, "optimizer_type decides. No action is needed."),
+    "use_lion_optimizer": (False, "optimizer_type decides. No action is needed."),
     "train_text_encoder": (False, _TRAINED),
     "learning_rate_te": (0, _TRAINED),
     "learning_rate_te1": (0, _TRAINED),
@@ -76,15 +76,15 @@ LEFT: dict[str, tuple[Any, str]] = {
     "network_alpha": ((0, 1), _TRAINED),
     "fused_backward_pass": (
         False,
-        "gradients are kept until the step here, which takes more memory. Nothing is to be done.",
+        "gradients are kept until the step here, which takes more memory. No action is needed.",
     ),
     "max_token_length": ((75, 150, 225), "captions are read to their end here."),
     "no_token_padding": (
         False,
-        "captions are padded to 75 tokens here, as when pictures are drawn. Nothing is to be done.",
+        "captions are padded to 75 tokens here, as when pictures are drawn. No action is needed.",
     ),
     "dataset_class": ("", "code that a settings file names is never run."),
-    "immiscible_noise": (0, "noise isn't assigned to pictures by distance here. Nothing is to be done."),
+    "immiscible_noise": (0, "noise isn't assigned to pictures by distance here. No action is needed."),
     "alpha_mask": (False, "transparency is used as the mask where dataset.alpha is mask."),
     "random_crop": (False, "see dataset.crop."),
 }

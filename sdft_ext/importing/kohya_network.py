@@ -41,7 +41,7 @@ NOT_HERE = {
     "use_tucker": "convolutions aren't factorized by Tucker here. The result is a little larger",
     "use_cp": "convolutions aren't factorized by Tucker here. The result is a little larger",
     "use_conv_cp": "convolutions aren't factorized by Tucker here. The result is a little larger",
-    "use_scalar": "there is no trained scale here. Nothing is to be done",
+    "use_scalar": "there is no trained scale here. No action is needed",
     "train_norm": "norm layers aren't trained here. Use full fine-tuning for them",
     "decompose_both": "LoKr's larger factor alone is split into low rank here. Lower method.lora.factor for a "
     "smaller file",
@@ -113,7 +113,7 @@ def _convolutions(values: Values, given: dict[str, Any], lycoris: bool, linear: 
     values.draft.set("method.lora.layers", layers, values.name("network_args"), preset or f"conv_dim {shown(dim)}")
     if layers != "all":
         return
-    # LyCORIS' convolutions have the other layers' rank and alpha unless it is told theirs; networks.lora's alpha is 1.
+    # LyCORIS' convolutions have the other layers' rank and alpha unless theirs are given; networks.lora's alpha is 1.
     rank = int(dim) if _is_number(dim) and dim else linear[0]
     strength = float(alpha) if _is_number(alpha) and alpha else (linear[1] or 0.0) if lycoris else 1.0
     values.draft.set("method.lora.conv_rank", rank, f"{values.name('network_args')}'s conv_dim", dim)
@@ -137,12 +137,12 @@ def _network_options(values: Values, given: Mapping[str, Any], method: str) -> N
     if dropout not in IGNORED_VALUES:
         values.draft.note(
             f"network_dropout is {shown(dropout)}: here inputs of the LoRA are left out, there what its down-matrix "
-            "makes of them. Nothing is to be done; the effect is similar."
+            "makes of them. No action is needed; the effect is similar."
         )
     for name, value in given.items():
         if name in own or name in HARMLESS or value in IGNORED_VALUES:
             continue
-        text = NOT_HERE.get(name, "this program has no such argument. Nothing is to be done unless you rely on it")
+        text = NOT_HERE.get(name, "this program has no such argument. No action is needed unless you rely on it")
         values.draft.leave(f"{values.name('network_args')}'s {name}", value, f"{text}.")
 
 

@@ -269,7 +269,7 @@ def _set_loss(values: Values) -> None:
     if given == "smooth_l1":
         values.leave(
             "loss_type",
-            "this is the same loss divided by huber_c: only gradient clipping notices. Nothing is to be done.",
+            "this is the same loss divided by huber_c: only gradient clipping notices. No action is needed.",
         )
 
 

@@ -254,7 +254,7 @@ def _set_prior(draft: Draft, concepts: Sequence[OneConcept]) -> None:
 
 
 LEFT: dict[str, tuple[Any, str]] = {
-    "image_variations": (1, "each showing has its own crop here. Nothing is to be done."),
-    "text_variations": (1, "each showing has its own order of tags here. Nothing is to be done."),
+    "image_variations": (1, "each showing has its own crop here. No action is needed."),
+    "text_variations": (1, "each showing has its own order of tags here. No action is needed."),
 }
 QUIET = frozenset({"seed", "concept_stats", "name", "__version", "include_subdirectories"})

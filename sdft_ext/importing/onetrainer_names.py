@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-_MODEL = "it is recognized from the model's own file here. Nothing is to be done."
+_MODEL = "it is recognized from the model's own file here. No action is needed."
 LEFT: dict[str, tuple[Any, str]] = {
     "custom_learning_rate_scheduler": (
         "",
         "code that a settings file names is never run. Choose one in train.schedule.",
     ),
     "scheduler_params": ([], "code that a settings file names is never run. Choose one in train.schedule."),
-    "generalized_offset_noise": (False, "the noise offset is the same at all timesteps here. Nothing is to be done."),
+    "generalized_offset_noise": (False, "the noise offset is the same at all timesteps here. No action is needed."),
     "force_v_prediction": (False, _MODEL),
     "force_epsilon_prediction": (False, _MODEL),
     "timestep_shift": (1, "timesteps aren't shifted here. See train.timestep_distribution."),
     "dynamic_timestep_shifting": (False, "timesteps aren't shifted here. See train.timestep_distribution."),
     "loss_scaler": ("NONE", "the loss isn't multiplied here: only gradient clipping notices. See train.clip_norm."),
     "learning_rate_scaler": ("NONE", "it is in the learning rates already."),
-    "normalize_masked_area_loss": (False, "pictures with small masks count less here. Nothing is to be done."),
+    "normalize_masked_area_loss": (False, "pictures with small masks count less here. No action is needed."),
     "masked_prior_preservation_weight": (0, "what lies outside the mask isn't preserved. See train.unmasked_weight."),
     "custom_conditioning_image": (False, "there are no conditioning pictures here."),
     "lora_decompose_norm_epsilon": ((True, False), ""),
@@ -30,16 +30,16 @@ LEFT: dict[str, tuple[Any, str]] = {
     "bundle_additional_embeddings": ((True, False), ""),
     "validation": (
         False,
-        "pictures of the concepts are held out here: set watch.validation_share and validation_every.",
+        "set watch.validation_share and watch.validation_every instead.",
     ),
-    "sample_skip_first": (0, "control pictures begin at step 0 here. Nothing is to be done."),
+    "sample_skip_first": (0, "control pictures begin at step 0 here. No action is needed."),
     "save_skip_first": (0, "saves are skipped by epochs here. Set save.first_epoch."),
     "multi_gpu": (False, "several GPUs train with: accelerate launch. See docs/processes.md."),
     "force_circular_padding": (False, "pictures that tile aren't trained here."),
-    "vb_loss_strength": (1, "there is no such loss here. Nothing is to be done."),
-    "only_cache": (False, "nothing is only cached here. Nothing is to be done."),
+    "vb_loss_strength": (1, "there is no such loss here. No action is needed."),
+    "only_cache": (False, "nothing is only cached here. No action is needed."),
     "weight_dtype": (("FLOAT_32", "FLOAT_16", "BFLOAT_16"), "frozen weights keep the loaded model's format here."),
-    "offload_fraction": (0, "weights are moved to the computer's memory by need here. Nothing is to be done."),
+    "offload_fraction": (0, "weights are moved to the computer's memory by need here. No action is needed."),
     "lora_alpha": ((0, 1), "there is no LoRA with this method."),
     "lora_rank": ((0, 16), "there is no LoRA with this method."),
     "peft_type": ("LORA", "there is no LoRA with this method."),

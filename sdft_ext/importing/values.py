@@ -137,7 +137,7 @@ class Values:
                 if not _same(value, inactive):
                     table.leave(name, text)
             elif value is not False:
-                table.leave(name, "this program has no such setting. Nothing is to be done unless you rely on it.")
+                table.leave(name, "this program has no such setting. No action is needed unless you rely on it.")
         if unneeded:
             self.draft.note(
                 f"Not needed here, as they change speed, memory or logging, not what is learned: {', '.join(unneeded)}."

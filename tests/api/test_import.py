@@ -92,5 +92,12 @@ def test_others_read_only_allowed_folders(data: Path, tmp_path: Path) -> None:
         desk.close()
 
 
+def test_two_uploads_of_one_name_are_two_files(client: TestClient) -> None:
+    config = {"training_method": "LORA", "model_type": "STABLE_DIFFUSION_15"}
+    files = [{"name": "a.json", "text": json.dumps(one)} for one in (config, [{"path": "/cats", "name": "cat"}])]
+    found = client.post(f"{V1}/import", json={"files": files}).json()
+    assert found["recipe"]["dataset"]["concepts"][0]["instance"] == "/cats"
+
+
 def test_an_import_needs_the_token(client: TestClient) -> None:
     assert client.post(f"{V1}/import", json={}, headers={"X-SDFT-Token": "x"}).status_code == 403
