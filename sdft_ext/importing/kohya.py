@@ -80,7 +80,8 @@ def _config(arguments: Values, dataset: Source | None, files: Files) -> Values |
     if dataset is not None:
         return Values(dataset.values, draft)
     if not path:
-        return None
+        inline = {name: arguments.raw(name) for name in ("general", "datasets") if name in arguments.values}
+        return Values(inline, draft) if isinstance(inline.get("datasets"), list) else None
     content = files.read(path)
     if content is None:
         arguments.leave("dataset_config", "it wasn't found here. Import it together with this file.")
@@ -153,7 +154,8 @@ def safe_name(name: str) -> str:
 def _set_samples(values: Values, files: Files, per_epoch: int | None) -> None:
     """Set control prompts and how often they are drawn."""
     steps, epochs = values.whole("sample_every_n_steps", 0), values.whole("sample_every_n_epochs", 0)
-    given = values.text("sample_prompts")
+    given = values.raw("sample_prompts")
+    given = "\n".join(map(str, given)) + "\n" if isinstance(given, list) else values.text("sample_prompts")
     if given:
         text = _prompt_file(values, files, given)
         if text is not None:

@@ -22,7 +22,16 @@ EXPECTED = (
     "concepts"
 )
 Kind = Literal["kohya settings", "kohya_ss settings", "kohya dataset", "OneTrainer config", "OneTrainer concepts"]
-ONETRAINER = ("training_method", "base_model_name", "concept_file_name", "output_model_destination")
+ONETRAINER = (
+    "training_method",
+    "model_type",
+    "base_model_name",
+    "concept_file_name",
+    "output_model_destination",
+    "output_model_format",
+    "workspace_dir",
+    "train_dtype",
+)
 KOHYA_GUI = ("LoRA_type", "max_resolution", "lr_warmup", "stop_text_encoder_training_pct", "optimizer")
 KOHYA = (
     "pretrained_model_name_or_path",
@@ -159,14 +168,15 @@ def _kind(name: str, values: Any) -> Kind:
     if not isinstance(values, Mapping):
         raise SettingsFileError(f"{name} contains no settings. {EXPECTED}.")
     flat = flattened(values)
-    if isinstance(values.get("datasets"), list) or ("general" in values and "subsets" in str(values)[:10_000]):
-        return "kohya dataset"
-    if "network_module" not in flat and any(key in values for key in ONETRAINER):
+    is_dataset = isinstance(values.get("datasets"), list)
+    if "network_module" not in flat and sum(key in values for key in ONETRAINER) >= 2:
         return "OneTrainer config"
     if "LoRA_type" in flat or sum(key in flat for key in KOHYA_GUI) >= 2:
         return "kohya_ss settings"
-    if sum(key in flat for key in KOHYA) >= 2:
+    if sum(key in flat for key in KOHYA) >= (3 if is_dataset else 2):
         return "kohya settings"
+    if is_dataset:
+        return "kohya dataset"
     found = ", ".join(printable(str(key)[:40]) for key in list(values)[:5])
     raise SettingsFileError(
         f"{name} has settings of another kind ({found or 'none at all'}): neither kohya's nor OneTrainer's. {EXPECTED}."

@@ -29,6 +29,7 @@ BAD: list[tuple[str, bytes, tuple[str, ...]]] = [
         b'{"_class_name": "UNet2DConditionModel", "act_fn": "silu"}',
         ("settings of another kind", "_class_name"),
     ),
+    ("a.json", b'{"training_method": "lora", "gpu_count": 1}', ("settings of another kind",)),
     ("a.json", b"[1, 2, 3]", ("a list, but not of OneTrainer's concepts",)),
     ("a.json", b"{}", ("none at all",)),
     ("a.json", b"[" * 100_000, ("a.json",)),

@@ -138,6 +138,14 @@ def test_a_dataset_file_is_read_where_the_settings_name_it(tmp_path: Path) -> No
     assert says(kohya(tmp_path, dataset_config="gone.toml"), "dataset_config", "Import it together")
 
 
+def test_a_settings_file_may_hold_its_datasets_and_prompts(tmp_path: Path) -> None:
+    pictures(tmp_path / "cats", (2, 64, 64))
+    settings = toml({**LORA, "max_train_steps": 9, "sample_prompts": ["a cat", "a dog"]})
+    found = imported(tmp_path, **{"s.toml": settings + dataset("resolution = 64\n" + subset("cats"))})
+    assert found.recipe.dataset.concepts[0].instance == str(tmp_path / "cats") and steps(found.recipe) == 9
+    assert found.recipe.watch.concept_prompts == ["a cat", "a dog"]
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [

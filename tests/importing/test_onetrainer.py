@@ -7,6 +7,7 @@ TrainConfig.py, and mgds' AspectBatchSorting.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from sdft_ext.importing import SettingsFileError
 from sdft_ext.importing.epochs import onetrainer_bucket
 from sdft_ext.train.optimizers import optimizer_class, parse_options
+from sdft_ext.train.schedules import LearningRates
 
 from .importer import imported, onetrainer, pictures, plan, says, shown, value
 
@@ -177,6 +179,28 @@ def test_an_optimizer_has_the_same_decay_and_options(
     parsed = parse_options(train.optimizer_options, optimizer_class(becomes))
     assert {name: parsed[name] for name in expected} == expected
     assert not says(found, "optimizer"), found.left
+
+
+def rates_there(kind: str, total: int, warmup: int, cycles: float) -> list[float]:
+    """OneTrainer's share of the learning rate in each step (modules/util/lr_scheduler_util.py)."""
+
+    def after(step: int) -> float:
+        progress = step / (total - warmup)
+        if kind == "LINEAR":
+            return max(0.0, 1.0 - progress)
+        return 0.5 * (1 + math.cos((progress * cycles % 1.0 if kind.endswith("RESTARTS") else progress) * math.pi))
+
+    return [step / warmup if step < warmup else after(step - warmup) for step in range(total)]
+
+
+@pytest.mark.parametrize("kind", ["LINEAR", "COSINE", "COSINE_WITH_HARD_RESTARTS"])
+def test_rates_over_the_run_are_onetrainers(tmp_path: Path, kind: str) -> None:
+    pictures(tmp_path / "cats", (5, 64, 64))
+    settings = {"learning_rate_scheduler": kind, "learning_rate_cycles": 2, "learning_rate_warmup_steps": 0.2}
+    recipe = onetrainer(tmp_path, [concept("cats")], resolution="64", epochs=8, learning_rate=1e-3, **settings).recipe
+    rates = LearningRates(recipe.train, plan(recipe).total_steps)
+    expected = [1e-3 * share for share in rates_there(kind, 40, 8, 2)]
+    assert [rates.at(step, recipe.train.learning_rate) for step in range(40)] == pytest.approx(expected)
 
 
 def concept(folder: str, **more: Any) -> dict[str, Any]:
