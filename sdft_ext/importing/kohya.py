@@ -7,7 +7,6 @@ train_network.py, networks/lora.py.
 from __future__ import annotations
 
 import math
-import re
 from pathlib import PurePosixPath
 
 from .draft import Draft
@@ -26,6 +25,7 @@ from .kohya_training import (
     set_schedule,
     set_text_stop,
 )
+from .model_names import safe_name, set_model_path
 from .prompts import kohya_prompts, set_prompts
 from .source import SettingsFileError, Source, flattened, source
 from .values import Values
@@ -97,19 +97,6 @@ def _set_model(values: Values, files: Files) -> None:
         set_model_path(values, files, path, name, values.text(name))
 
 
-def set_model_path(values: Values, files: Files, path: str, name: str, given: str) -> None:
-    """Set the path of a model's file; the name of a model on Hugging Face is reported."""
-    if not given:
-        return
-    found = files.find(given)
-    if not found and re.fullmatch(r"[\w.-]+/[\w.-]+", given) and not given.endswith((".safetensors", ".ckpt")):
-        values.leave(
-            name, f"this names a model on Hugging Face, not a file. Set {path} to a file, or choose it in the WebUI."
-        )
-        return
-    values.set(path, name, found or given)
-
-
 def _set_saves(values: Values, steps: int | None, per_epoch: int | None) -> None:
     """Set names and saves. sd-scripts saves at the end alone where no interval is given."""
     if values.has("output_name"):
@@ -144,11 +131,6 @@ def _set_kept(values: Values, epochs: int | None, steps: int | None) -> None:
         last = values.whole(name, 0)
         if last and every:
             values.set("save.keep_last", name, max(math.ceil(last / every), 1))
-
-
-def safe_name(name: str) -> str:
-    """Return a name that is allowed for files, as near as possible to another."""
-    return re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "-", name).strip(" .")[:100] or "imported"
 
 
 def _set_samples(values: Values, files: Files, per_epoch: int | None) -> None:

@@ -211,6 +211,8 @@ def _set_times(found: dict[str, Any], names: dict[str, str]) -> None:
     percent = found.pop("lr_warmup", None)
     if percent is not None and _is_zero(found.get("lr_warmup_steps", 0)):
         found["lr_warmup_steps"], names["lr_warmup_steps"] = _share(percent), "lr_warmup"
+        if "dataset_config" in found and "max_train_steps" in found:
+            found["lr_warmup_steps"] = _rounded(found["lr_warmup_steps"], found["max_train_steps"])
     stop = found.pop("stop_text_encoder_training_pct", None)
     stop = found.pop("stop_text_encoder_training", stop)
     if stop is not None and not _is_zero(stop):
@@ -223,6 +225,14 @@ def _share(percent: Any) -> Any:
         return float(percent) / 100
     except (TypeError, ValueError):
         return percent
+
+
+def _rounded(share: Any, steps: Any) -> Any:
+    """Return a share of the steps as kohya_ss rounds it, where a dataset file is given."""
+    try:
+        return round(share * int(steps))
+    except (TypeError, ValueError):
+        return share
 
 
 def _set_noise(gui: Mapping[str, Any], found: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _COLOURS = "colours aren't changed in training here. Add altered copies of the pictures if you need them."
-_RANDOM = "the strength is the same in each step here. No action is needed."
+_RANDOM = "there the strength is drawn from 0 to the value, here it is the value. Halve it for the same mean."
 _MODEL = "it is recognized from the model's own file here. No action is needed."
 _TRAINED = "this is set by the method here. See method.name."
 LEFT: dict[str, tuple[Any, str]] = {

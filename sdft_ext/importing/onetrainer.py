@@ -15,7 +15,7 @@ from ..storage import json_file
 from .draft import Draft, shown
 from .epochs import onetrainer_batches
 from .files import Files
-from .kohya import safe_name, set_model_path
+from .model_names import safe_name, set_model_path
 from .onetrainer_concepts import Concepts, read_concepts
 from .onetrainer_method import set_method
 from .onetrainer_names import LEFT, QUIET

@@ -266,6 +266,11 @@ GUI: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"method.unet": True, "method.text_encoder": True, "train.learning_rate": 3e-4},
     ),
     ({"lr_warmup": "10", "lr_scheduler": "cosine", "max_train_steps": 300}, {"train.warmup": 30}),
+    ({"lr_warmup": 5, "lr_scheduler": "cosine", "max_train_steps": 1234}, {"train.warmup": 61}),
+    (
+        {"lr_warmup": 5, "lr_scheduler": "cosine", "max_train_steps": 1234, "dataset_config": "gone.toml"},
+        {"train.warmup": 62},
+    ),
     ({"lr_warmup": 10, "lr_warmup_steps": 25, "lr_scheduler": "cosine"}, {"train.warmup": 25}),
     ({"stop_text_encoder_training": 40, "max_train_steps": 100}, {"train.text_encoder_stop": 0.4}),
     ({"seed": "", "clip_skip": 0, "min_snr_gamma": 0}, {"model.clip_skip": 1, "train.snr_weighting": "none"}),
