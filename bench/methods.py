@@ -25,6 +25,7 @@ from sdft_ext.method import METHODS
 from sdft_ext.model.base import Model
 from sdft_ext.model.load import load
 from sdft_ext.model.sample import sample
+from sdft_ext.recipe.method_info import FIGURES
 from sdft_ext.run import run
 from sdft_ext.storage import file_lock, json_file
 from sdft_ext.toy import demo
@@ -32,7 +33,7 @@ from sdft_ext.watch.progress import Progress
 
 from .method_figures import Figures, of_row, read_figures, run_folder
 from .method_rows import LEARNED, ROWS, Row, default_recipe, settings_of
-from .methods_page import COMMAND, size, write_page
+from .methods_page import COMMAND, size, write_figures, write_page
 from .table import show
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -181,6 +182,8 @@ def main(argv: Sequence[str]) -> int:
     ]
     if options.docs or not missing:
         write_page(options.work, options.docs or DOCS)
+        if not options.docs:
+            write_figures(figures, FIGURES)
     else:
         absent = ", ".join(missing)
         print(f"docs/methods.md stays as it is: no figures, or of other settings: {absent}.", file=sys.stderr)

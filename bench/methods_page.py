@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ the same prompts before training.
 - **Bleeding**: the share of pictures *without* the trigger that show the concept all the same, in the worst of three groups of up \
 to {group_pictures} pictures (the class word, no words at all, the base's own captions), with its 95 % interval. 0 is the aim.
 - **Seconds**: processor time of one run ({machines}).
-- **File**: what the WebUI loads. For real models, the subject and style columns of the page's method chooser say what to expect."""
+- **File**: what the WebUI loads. The page's method chooser shows these figures next to what the guide says of real models."""
 HEADER = """
 | method | name for `--only` | learned | interval | each seed | base | bleeding | interval | steps | seconds | file |
 |---|---|---|---|---|---|---|---|---|---|---|"""
@@ -151,6 +152,23 @@ def write_page(work: Path, docs: Path) -> None:
         ]
         sheet = grid(columns, prompts)
         atomic.write(docs / name, lambda file, sheet=sheet: sheet.quantize(256).save(file, "PNG"))  # type: ignore[misc]
+
+
+def write_figures(figures: Figures, file: Path) -> None:
+    """Write what the page's chooser of methods shows: each method's figures with its preset, by the concept."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in ROWS:
+        if row.compared or row.changes or row.name not in figures:
+            continue
+        one = of_row(figures[row.name])
+        found.setdefault(row.method, {})[row.concept] = {
+            "learned": round(one.learned.value, 2),
+            "bleeding": round(worst(one.bleeding.values()).value, 3),
+            "steps": one.steps[0],
+            "seconds": one.seconds,
+            "file": size(one.bytes),
+        }
+    atomic.text(file, json.dumps(found, indent=1) + "\n")
 
 
 def _shown(work: Path, name: str, seed: int, count: int) -> list[Image.Image]:

@@ -108,14 +108,36 @@ class Preset(BaseModel):
     settings: Plain = Field(description="Values by path.")
 
 
-class MethodInformation(BaseModel):
-    name: str
+class GuideLink(BaseModel):
     label: str
-    help: str
+    url: str
+
+
+class GuideValues(BaseModel):
     difficulty: str
     subject: str
     style: str
     memory: str
+
+
+class MethodFigures(BaseModel):
+    learned: float = Field(description="Share of the pictures with the trigger that show the concept.")
+    bleeding: float = Field(description="Share of those without it that show it all the same, in the worst group.")
+    steps: int
+    seconds: int = Field(description="Of one processor core, for the whole run.")
+    file: str = Field(description="Size of the saved file, in words.")
+
+
+class MethodInformation(BaseModel):
+    name: str
+    label: str
+    help: str
+    guide: GuideValues | None = Field(None, description="What the guide says of it; null where it doesn't name it.")
+    measured: dict[Literal["subject", "style", "known", "known-style"], MethodFigures] = Field(
+        description="What it learned on the toy model (docs/methods.md): a subject and a style that the model can't "
+        "draw, and `known` ones that it can draw when it is asked in other words. Some may be missing."
+    )
+    source: GuideLink = Field(description="Where it was published.")
     whole_model: bool = Field(
         description="True where it trains the model's own weights: its saves are checkpoints, unless "
         "`method.full.save_as` is `lora`."
@@ -144,11 +166,6 @@ class GuidePlace(BaseModel):
     tool: str = Field(description="A tool of the panel `tools`, or empty.")
     setting: str = Field(description="A setting's path; empty for a panel.")
     label: str = Field(description="What the page's button says; empty for a setting, which has its own label.")
-
-
-class GuideLink(BaseModel):
-    label: str
-    url: str
 
 
 class GuideChapter(BaseModel):
@@ -194,6 +211,11 @@ class MemoryForecast(BaseModel):
     text: str
 
 
+class MethodMemory(BaseModel):
+    needed_mb: float
+    fits: bool | None = Field(None, description="Null where it is close.")
+
+
 class CalculateResponse(BaseModel):
     pictures: int
     regularization: int
@@ -215,6 +237,11 @@ class CalculateResponse(BaseModel):
         "vocabulary, and in no caption.",
     )
     memory: MemoryForecast | None = Field(None, description="Null where there are problems.")
+    methods: dict[str, MethodMemory] = Field(
+        {},
+        description="The memory that the same run needs with each method, where settings that are still the method's "
+        "preset become the other's. Empty where settings are wrong.",
+    )
     disk: str = Field("", description="A sentence: what a run writes, and what is free. Empty if there are problems.")
 
 

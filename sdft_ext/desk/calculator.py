@@ -78,6 +78,7 @@ EMPTY: dict[str, Any] = {
     "warnings": [],
     "problems": [],
     "suggested_triggers": {},
+    "methods": {},
 }
 
 

@@ -25,7 +25,7 @@ LATENT_BYTES = 2 * 4 * 4
 """Of a cell of an encoded picture: mean and standard deviation of 4 channels in float32."""
 
 if TYPE_CHECKING:
-    from ..host.base import Described, Host
+    from ..host.base import Described, Host, Memory
 
 DECIDED_HERE = ("save.output", "model.base", "model.vae")
 """Settings without a control on the page: runs are in the desk's folder, and train the host's model."""
@@ -119,13 +119,28 @@ class Recipes:
             figures["warnings"] = [other, *figures["warnings"]]
         pictures = figures["pictures"] + figures["regularization"]
         missing = bool(self._packages.missing)
+        by_method = {} if missing else self._memory_by_method(recipe, model, host.memory(), pictures)
         return {
             **figures,
             "problems": [*figures["problems"], *self.host_problems(recipe)],
             "suggested_triggers": self._suggested_triggers(recipe),
             "memory": None if missing else forecast(recipe, model, host.memory(), pictures),
+            "methods": by_method,
             "disk": "" if missing or not figures["saves_count"] else self._disk(recipe, model, figures),
         }
+
+    def _memory_by_method(
+        self, recipe: Recipe, model: Described, memory: Memory, pictures: int
+    ) -> dict[str, dict[str, Any]]:
+        """Forecast the memory of the recipe with each method."""
+        from ..host.base import default_precision
+        from ..memory.forecast import forecasts
+
+        kind, precision = model_kind(model.path, model.family), default_precision(model.dtype, model.device)
+        as_other = {
+            name: presets.with_method(recipe, name, kind.family, kind.resolution, precision) for name in METHOD_INFO
+        }
+        return forecasts(as_other, model, memory, pictures)
 
     def _suggested_triggers(self, recipe: Recipe) -> dict[str, str]:
         """Return a rare word for each concept without a trigger; none where the tokenizer's package is missing."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,15 +41,10 @@ def forecast(recipe: Recipe, model: Described, memory: Memory, pictures: int = 0
     ``pictures``: how many the dataset has. ``estimate`` in the answer: counted for another device than the one that
     trains.
     """
-    place = place_of(model, pictures)
-    phase, parts = highest(recipe, place)
-    needed, free = sum(parts.values()), memory.free_mb
-    mode = "shared"
-    if not place.on_cpu and needed > ROOM * free:
-        then, less = highest(recipe, place, offloaded(recipe, place))
-        if sum(less.values()) <= free:
-            mode, phase, parts, needed = "exclusive", then, less, sum(less.values())
-    fits = True if needed <= ROOM * free else False if needed > free else None
+    place, free = place_of(model, pictures), memory.free_mb
+    mode, phase, parts = _mode(recipe, place, free)
+    needed = sum(parts.values())
+    fits = _fits(needed, free)
     text = _text(needed, free, fits, model.device, recipe)
     if fits is not True:
         helps = list(_lower(recipe, place))
@@ -64,6 +59,31 @@ def forecast(recipe: Recipe, model: Described, memory: Memory, pictures: int = 0
         "mode": mode,
         "text": f"{text} {memory_mode.describe(mode, recipe)}",
     }
+
+
+def forecasts(
+    recipes: Mapping[str, Recipe], model: Described, memory: Memory, pictures: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Forecast only megabytes and whether they fit (None: it is close), for several recipes."""
+    place, found = place_of(model, pictures), {}
+    for name, recipe in recipes.items():
+        needed = sum(_mode(recipe, place, memory.free_mb)[2].values())
+        found[name] = {"needed_mb": round(needed, 1), "fits": _fits(needed, memory.free_mb)}
+    return found
+
+
+def _fits(needed: float, free: float) -> bool | None:
+    return True if needed <= ROOM * free else False if needed > free else None
+
+
+def _mode(recipe: Recipe, place: Place, free: float) -> tuple[str, str, Parts]:
+    """Return the mode that a run will have with so many megabytes free, its highest phase, and the parts of that."""
+    phase, parts = highest(recipe, place)
+    if not place.on_cpu and sum(parts.values()) > ROOM * free:
+        then, less = highest(recipe, place, offloaded(recipe, place))
+        if sum(less.values()) <= free:
+            return "exclusive", then, less
+    return "shared", phase, parts
 
 
 def highest(recipe: Recipe, place: Place, megabytes: float = 0.0) -> tuple[str, Parts]:

@@ -9,13 +9,29 @@ are measured.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+from ..storage import json_file
+
 SavedAs = Literal["lora", "checkpoint", "embedding", "hypernetwork"]
-Difficulty = Literal["easy", "medium", "hard"]
-Rating = Literal["fair", "good", "very good", "excellent"]
+FIGURES = Path(__file__).with_name("method_figures.json")
+"""What ``bench methods`` measured on the toy model: method → kind of concept → shares, seconds and size of the file."""
+
+
+@dataclass(frozen=True)
+class GuideValues:
+    """What Guizmus' "sd-training-intro" says of a method: difficulty, how well it trains a subject and a style, and the
+    memory of the graphics card that it asks for.
+    """
+
+    difficulty: str
+    subject: str
+    style: str
+    memory: str
 
 
 @dataclass(frozen=True)
@@ -25,11 +41,10 @@ class MethodInfo:
     name: str
     label: str
     help: str
-    difficulty: Difficulty
-    subject: Rating
-    """How well it learns a subject, as the guide judges it."""
-    style: Rating
-    memory: str
+    source: tuple[str, str]
+    """Where it was published: label and address."""
+    guide: GuideValues | None = None
+    """None where the guide doesn't name it."""
     saved_as: SavedAs = "lora"
     """What kind of file a save is: it decides the host's folder for it, and how a prompt calls it."""
     low_rank: bool = False
@@ -60,12 +75,17 @@ class MethodInfo:
             "name": self.name,
             "label": self.label,
             "help": self.help,
-            "difficulty": self.difficulty,
-            "subject": self.subject,
-            "style": self.style,
-            "memory": self.memory,
+            "guide": None if self.guide is None else asdict(self.guide),
+            "measured": _figures().get(self.name, {}),
+            "source": {"label": self.source[0], "url": self.source[1]},
             "whole_model": self.whole_model,
         }
+
+
+@functools.cache
+def _figures() -> dict[str, Any]:
+    found: dict[str, Any] = json_file.read(FIGURES)
+    return found
 
 
 # Ruiz 2022 and diffusers' DreamBooth: 2e-6 to 5e-6. A LoRA's rate would break the model's own weights, and each save is
@@ -87,10 +107,8 @@ _LISTED = (
         "LoRA",
         "A small file that changes the model while it is loaded. Works with every checkpoint of the same kind, and "
         "several can be mixed.",
-        difficulty="easy",
-        subject="very good",
-        style="very good",
-        memory="6 GB for SD 1, 12 GB for SDXL",
+        source=("LoRA (Hu 2021)", "https://arxiv.org/abs/2106.09685"),
+        guide=GuideValues("easy to hard", "good", "good", "8 GB or more"),
         low_rank=True,
     ),
     MethodInfo(
@@ -98,10 +116,7 @@ _LISTED = (
         "DoRA",
         "A LoRA that learns direction and strength of each change apart: closer to full training at a small rank. "
         "Slower than LoRA.",
-        difficulty="easy",
-        subject="very good",
-        style="very good",
-        memory="a little more than LoRA",
+        source=("DoRA (Liu 2024)", "https://arxiv.org/abs/2402.09353"),
         low_rank=True,
     ),
     MethodInfo(
@@ -109,10 +124,7 @@ _LISTED = (
         "LoHa",
         "Two small changes multiplied: much variety from a low rank (4–8), for styles and several concepts. Needs more "
         "steps than LoRA.",
-        difficulty="medium",
-        subject="good",
-        style="very good",
-        memory="a little more than LoRA",
+        source=("LoHa (LyCORIS, Yeh 2023)", "https://arxiv.org/abs/2309.14859"),
         low_rank=True,
         # LyCORIS' guidelines: a rank up to 32 (the change's rank can be its square), an alpha of half of it or less.
         start={"method.lora.rank": 8, "method.lora.alpha": 4.0},
@@ -123,10 +135,7 @@ _LISTED = (
         "LoKr",
         "The smallest files, made of two small matrices. Learns a subject quickly; try several factors and learning "
         "rates.",
-        difficulty="medium",
-        subject="very good",
-        style="good",
-        memory="a little more than LoRA",
+        source=("LoKr (LyCORIS, Yeh 2023)", "https://arxiv.org/abs/2309.14859"),
         low_rank=True,
         # LyCORIS' guidelines for a likeness: a factor of 4 to 8, and a rank at which the large matrix stays whole.
         start={"method.lora.rank": 128, "method.lora.alpha": 128.0, "method.lora.factor": 8},
@@ -137,10 +146,8 @@ _LISTED = (
         "Textual inversion",
         "A new word, in a file of a few kilobytes. No weight of the model changes, so nothing can bleed. "
         "Recombines what the model knows already.",
-        difficulty="easy",
-        subject="fair",
-        style="fair",
-        memory="6 GB for SD 1, 12 GB for SDXL",
+        source=("Textual inversion (Gal 2022)", "https://arxiv.org/abs/2208.01618"),
+        guide=GuideValues("easy", "medium", "good", "8 GB or more"),
         saved_as="embedding",
         trains_words=True,
         trains_parts=False,
@@ -170,10 +177,7 @@ _LISTED = (
         "pivotal",
         "Pivotal tuning",
         "A LoRA and a new word in one run: a likeness close to DreamBooth's from a small file.",
-        difficulty="medium",
-        subject="very good",
-        style="very good",
-        memory="a little more than LoRA",
+        source=("Pivotal tuning (cloneofsimo/lora)", "https://github.com/cloneofsimo/lora"),
         low_rank=True,
         trains_words=True,
         # diffusers' advanced training script: the words stop training after half of the run, the LoRA goes on.
@@ -190,10 +194,11 @@ _LISTED = (
         "Hypernetwork",
         "Small networks in front of the attention layers, from the time before LoRA. Only the WebUI reads the file; "
         "it breaks easily at high learning rates.",
-        difficulty="hard",
-        subject="fair",
-        style="good",
-        memory="8 GB for SD 1",
+        source=(
+            "Hypernetworks (AUTOMATIC1111)",
+            "https://github.com/AUTOMATIC1111/stable-diffusion-webui/discussions/2670",
+        ),
+        guide=GuideValues("easy to medium", "medium", "good", "8 GB or more"),
         saved_as="hypernetwork",
         trains_parts=False,
         needs_text=False,
@@ -217,10 +222,8 @@ _LISTED = (
         "DreamBooth",
         "Trains the whole model on a subject, with regularization pictures that hold its class in place. The strongest "
         "likeness; saved as a checkpoint of the model's own size, or as a LoRA taken out of it.",
-        difficulty="medium",
-        subject="excellent",
-        style="good",
-        memory="24 GB for SD 1; 12 GB with bf16 weights, checkpointing and an 8-bit optimizer",
+        source=("DreamBooth (Ruiz 2022)", "https://arxiv.org/abs/2208.12242"),
+        guide=GuideValues("easy (one subject) to very hard", "very good", "very good", "12 GB or more"),
         saved_as="checkpoint",
         start=WHOLE_MODEL,
         toy_start=WHOLE_TOY_MODEL,
@@ -230,10 +233,8 @@ _LISTED = (
         "Full fine-tune",
         "Trains the whole model on a large dataset, hundreds of pictures or more: for styles and whole domains. With "
         "few pictures it forgets what it knew.",
-        difficulty="hard",
-        subject="very good",
-        style="excellent",
-        memory="24 GB for SD 1; 12 GB with bf16 weights, checkpointing and an 8-bit optimizer",
+        source=("EveryDream 2", "https://github.com/victorchall/EveryDream2trainer"),
+        guide=GuideValues("medium to hard", "very good", "very good", "16 GB or more"),
         saved_as="checkpoint",
         needs_text=False,
         start=WHOLE_MODEL,

@@ -5,9 +5,11 @@ The numbers for SD 1, SD 2 and SDXL are those that trainers and guides agree on;
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from .concept import Kind
+from .file import put
 from .method import Precision
 from .method_info import METHOD_INFO, MethodInfo
 from .recipe import Recipe
@@ -87,6 +89,22 @@ def start(method: str, kind: Kind, family: str, resolution: int, precision: Prec
     preset = settings.get(f"{kind}-{method}", settings[f"{kind}-lora"])
     length = next(length["settings"] for length in thorough(family) if length["name"] == "normal")
     return {**preset, **length, "method.name": method}
+
+
+def with_method(recipe: Recipe, method: str, family: str, resolution: int, precision: Precision) -> Recipe:
+    """Return the recipe as the page makes it when another method is chosen: settings that are still the old one's start
+    become the new one's, and those that the user has changed stay.
+    """
+    kind = recipe.dataset.concepts[0].kind
+    old, new = (start(name, kind, family, resolution, precision) for name in (recipe.method.name, method))
+    now = {setting.path: setting.value for setting in fields(recipe)}
+    defaults = {setting.path: setting.value for setting in fields(Recipe())}
+    changed = copy.deepcopy(recipe)
+    for path in {**old, **new}:
+        if now[path] == old.get(path, defaults[path]):
+            put(changed, path, new.get(path, defaults[path]))
+    changed.method.name = method
+    return changed
 
 
 def _settings(kind: Kind, family: str, resolution: int, precision: Precision) -> dict[str, Any]:

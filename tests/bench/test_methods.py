@@ -100,6 +100,11 @@ def test_the_page_is_written_from_the_work_folder(tmp_path: Path) -> None:
     assert f"| Textual inversion, subject the base can draw (a green ring) | `textual_inversion-known` {lokr}" in text
     assert "| Nothing | `held-by-nothing` | 450 500 | 0.89 | 0.025 (0.01–0.09) | 0.000 | 0.025 | 0.000 | 100 |" in text
     assert "Not measured yet: `locon`, `dora`" in text and "Colours purple and orange are in none" in text
+    methods_page.write_figures(method_figures.read_figures(work), tmp_path / "figures.json")
+    found = json.loads((tmp_path / "figures.json").read_text())
+    expected = {"learned": 0.89, "bleeding": 0.025, "steps": 450, "seconds": 100, "file": "0.1 MB"}
+    assert found["lokr"] == {"subject": expected} and found["textual_inversion"] == {"known": expected}
+    assert set(found) == {"lora", "lokr", "textual_inversion"}, "rows with other settings than a preset's are left out"
     one, other = (Image.open(docs / name).size for name in ("methods.png", "methods-style.png"))
     assert one[0] > 2 * other[0] > 0
 
@@ -164,6 +169,7 @@ def test_a_few_rows_alone_do_not_take_the_page_s_place(
 ) -> None:
     """On a fresh clone there are no figures of the others."""
     monkeypatch.setattr(methods, "DOCS", tmp_path / "docs")
+    monkeypatch.setattr(methods, "FIGURES", tmp_path / "figures.json")
     (tmp_path / "docs").mkdir()
     work = tmp_path / "work"
     files = [put(work, row.name, 1, figures(row)) for row in method_rows.ROWS]
@@ -175,7 +181,7 @@ def test_a_few_rows_alone_do_not_take_the_page_s_place(
     assert methods.main(page) == 0
     assert not list((tmp_path / "docs").iterdir()) and method_rows.ROWS[-1].name in capsys.readouterr().err
     assert methods.main([*page, "--docs", str(tmp_path)]) == 0
-    assert (tmp_path / "methods.md").exists()
+    assert (tmp_path / "methods.md").exists() and not (tmp_path / "figures.json").exists()
     files[-1].write_text(text)
     assert methods.main(page) == 0
-    assert (tmp_path / "docs" / "methods.md").exists()
+    assert (tmp_path / "docs" / "methods.md").exists() and (tmp_path / "figures.json").exists()

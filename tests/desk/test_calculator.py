@@ -14,7 +14,7 @@ from sdft_ext.desk import Desk, DeskError
 from sdft_ext.desk.calculator import save_steps
 from sdft_ext.desk.folders import walk
 from sdft_ext.model.borrow import tokenizer
-from sdft_ext.recipe import Recipe
+from sdft_ext.recipe import METHOD_INFO, Recipe
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run.schedule import Schedule
 from sdft_ext.run_folder.log import read as read_log
@@ -208,3 +208,19 @@ def test_time_comes_from_runs_that_were_measured(desk: Desk, data: Path):
 def test_the_calculator_carries_the_forecast(desk: Desk, data: Path):
     memory = desk.recipes.calculate(values(data))["memory"]
     assert memory["fits"] is True and memory["needed_mb"] == pytest.approx(sum(memory["parts"].values()), abs=1)
+
+
+def test_every_method_is_checked_against_the_free_memory(desk: Desk, data: Path):
+    answer = desk.recipes.calculate(values(data))
+    assert set(answer["methods"]) == set(METHOD_INFO)
+    chosen = answer["methods"]["lora"]
+    assert (chosen["needed_mb"], chosen["fits"]) == (answer["memory"]["needed_mb"], answer["memory"]["fits"])
+    needed = {name: found["needed_mb"] for name, found in answer["methods"].items()}
+    assert needed["full"] > needed["lora"] > 0
+    other = desk.recipes.calculate(values(data, "method.name=full"))
+    assert other["methods"]["full"]["needed_mb"] == other["memory"]["needed_mb"]
+    nothing = desk.recipes.calculate(values(data, "dataset.concepts.0.instance=", "dataset.concepts.0.regularization="))
+    assert nothing["problems"] and set(nothing["methods"]) == set(METHOD_INFO), "before any picture is chosen"
+    wrong = values(data)
+    wrong["train"]["batch_size"] = 0
+    assert desk.recipes.calculate(wrong)["methods"] == {}

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inWords, namesOf, settingNamed, withLabels } from "../../sdft_ext/ui/page/shared/setting_names.mjs";
 import { factsOf, memoryUse } from "../../sdft_ext/ui/page/train/calculation.mjs";
+import { fitText, rowsOf } from "../../sdft_ext/ui/page/train/methods.mjs";
 import { matcher } from "../../sdft_ext/ui/page/shared/search.mjs";
 import { searchedText, usedBy } from "../../sdft_ext/ui/page/train/settings_filter.mjs";
 import { promptChanges, suggestedPrompts } from "../../sdft_ext/ui/page/train/suggested_prompts.mjs";
@@ -110,4 +111,24 @@ test("a suggestion replaces the former one, and nothing that the user wrote", ()
   assert.deepEqual(changes([]), { [PROMPTS]: now.concept });
   assert.deepEqual(changes(["my own"]), {});
   assert.deepEqual(promptChanges(before, before, () => []), {});
+});
+
+test("a method shows what the guide says, beside what was measured", () => {
+  const guide = { difficulty: "easy", subject: "good", style: "very good", memory: "8 GB or more" };
+  const subject = { learned: 0.96, bleeding: 0.025, steps: 450, seconds: 102, file: "2.5 MB" };
+  assert.deepEqual(rowsOf({ guide, measured: { subject } }), [
+    ["Difficulty", "easy", "–"],
+    ["Subjects", "good", "96 %, bleeds 2.5 %"],
+    ["Styles", "very good", "–"],
+    ["Time, file", "–", "102 s, 2.5 MB"],
+  ]);
+  const none = rowsOf({ guide: null, measured: { known: { ...subject, learned: 1, bleeding: 0 } } });
+  assert.deepEqual(none, [["Known subjects", "–", "100 %, bleeds 0 %"]], "rows without anything are left out");
+});
+
+test("each method is compared with the free memory", () => {
+  assert.deepEqual(fitText({ needed_mb: 4096, fits: true }), { text: "4.0 GB: fits", level: "good" });
+  assert.deepEqual(fitText({ needed_mb: 4096, fits: null }), { text: "4.0 GB: is close", level: "warn" });
+  assert.deepEqual(fitText({ needed_mb: 4096, fits: false }), { text: "4.0 GB: doesn't fit", level: "bad" });
+  assert.equal(fitText(undefined).text, "–");
 });

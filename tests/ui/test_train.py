@@ -105,6 +105,23 @@ def test_no_method_is_described_in_internal_names_or_warned_of_what_nobody_set(o
     page.wait_for_selector("[data-action=train]:enabled")
 
 
+def test_every_method_is_compared_with_the_free_memory_and_has_its_sources(open_page):
+    page = open_page(width=420)
+    methods = field(page, "method.name")
+    page.wait_for_function("() => [...document.querySelectorAll('[data-role=fit]')].every(n => n.textContent !== '–')")
+    fits = methods.locator("[data-role=fit]").all_inner_texts()
+    assert len(fits) == methods.locator("input").count() and all(
+        re.fullmatch(r"[\d.]+ .B: fits", text) for text in fits
+    )
+    lora = methods.locator("label", has=page.locator("input[value=lora]"))
+    for text in ("easy to hard", "96 %, bleeds 2.5 %", "8 GB or more"):
+        assert lora.get_by_text(text).is_visible()
+    links = page.locator("[data-role=method-sources] a")
+    assert links.evaluate_all("all => all.every(one => one.protocol === 'https:' && one.relList.contains('noopener'))")
+    assert links.count() == methods.locator("input").count() + 1
+    assert not scrolls_sideways(page)
+
+
 def test_train_says_which_settings_are_wrong_and_leads_to_them(open_page):
     page = open_page()
     page.click("[data-action=example]")

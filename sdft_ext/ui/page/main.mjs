@@ -20,7 +20,7 @@ import { Watchers } from "./shared/watchers.mjs";
 import { toolsPanel } from "./tools/panel.mjs";
 import { trainPanel } from "./train/panel.mjs";
 
-/** @import { App, Guide, Memory, Panel, Runs, Schema, SentPicture, Session } from "./types.d.ts" */
+/** @import { App, Guide, MethodMemory, Panel, Runs, Schema, SentPicture, Session } from "./types.d.ts" */
 
 /** The panels in the order of their tabs: name and label. */
 const PANELS = /** @type {const} */ ([
@@ -97,7 +97,7 @@ class Page {
   #problemWatchers = new Watchers();
   /** @type {Watchers<void>} */
   #runWatchers = new Watchers();
-  /** @type {Watchers<Memory | null>} */
+  /** @type {Watchers<Record<string, MethodMemory>>} */
   #forecastWatchers = new Watchers();
 
   /** @param {HTMLElement} root @param {Api} api @param {Session} session @param {Schema} schema @param {Guide} guide */
@@ -208,14 +208,14 @@ class Page {
     this.#runWatchers.add(node, act);
   }
 
-  /** Calls `act` with each new memory forecast. @param {Node} node @param {(memory: Memory | null) => unknown} act */
+  /** Calls `act` with each new memory forecast. @param {Node} node @param {(methods: Record<string, MethodMemory>) => unknown} act */
   whenForecast(node, act) {
     this.#forecastWatchers.add(node, act);
   }
 
-  /** @param {Memory | null} memory */
-  setForecast(memory) {
-    this.#forecastWatchers.notify(memory);
+  /** @param {Record<string, MethodMemory>} methods */
+  setForecast(methods) {
+    this.#forecastWatchers.notify(methods);
   }
 
   /** @param {Map<string, string>} problems by path @param {Record<string, string>} suggestions by path */

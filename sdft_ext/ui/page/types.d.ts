@@ -218,12 +218,29 @@ export interface Method {
   name: string;
   label: string;
   help: string;
-  difficulty: string;
-  subject: string;
-  style: string;
-  memory: string;
+  /** What the guide says of it; null where it doesn't name it. */
+  guide: { difficulty: string; subject: string; style: string; memory: string } | null;
+  /** What it learned on the toy model, by the kind of concept. */
+  measured: Partial<Record<"subject" | "style" | "known" | "known-style", MethodFigures>>;
+  /** Where it was published. */
+  source: { label: string; url: string };
   /** Whether it trains the model itself: its saves are checkpoints, unless they are saved as a LoRA. */
   whole_model: boolean;
+}
+
+/** Shares of pictures that show the concept, with the trigger and without it; seconds of a run, and size of its file. */
+export interface MethodFigures {
+  learned: number;
+  bleeding: number;
+  steps: number;
+  seconds: number;
+  file: string;
+}
+
+/** The memory that a run needs with a method. */
+export interface MethodMemory {
+  needed_mb: number;
+  fits: boolean | null;
 }
 
 /** `GET schema` */
@@ -288,6 +305,8 @@ export interface Calculation {
   /** A rare word for each concept without a trigger, by the setting's path. */
   suggested_triggers?: Record<string, string>;
   memory: Memory | null;
+  /** The memory that the same run needs with each method. */
+  methods?: Record<string, MethodMemory>;
   disk?: string;
 }
 
@@ -340,8 +359,8 @@ export interface App {
   whenDraft(node: Node, act: (paths: string[] | null) => unknown): void;
   whenProblems(node: Node, act: () => unknown): void;
   whenRuns(node: Node, act: () => unknown): void;
-  whenForecast(node: Node, act: (memory: Memory | null) => unknown): void;
-  setForecast(memory: Memory | null): void;
+  whenForecast(node: Node, act: (methods: Record<string, MethodMemory>) => unknown): void;
+  setForecast(methods: Record<string, MethodMemory>): void;
   setProblems(problems: Map<string, string>, suggestions?: Record<string, string>): void;
   attempt(act: () => unknown, button?: HTMLButtonElement | null): Promise<boolean>;
   say(text: string, kind?: "good" | "bad" | "plain" | "warn"): () => void;

@@ -1,6 +1,7 @@
 // The guide: chapters to read, terms to look up, and from each term to the settings it explains.
 
 import { button, el } from "../shared/dom.mjs";
+import { linkNode } from "../shared/links.mjs";
 import { matcher } from "../shared/search.mjs";
 
 /** @import { App, Guide } from "../types.d.ts" */
@@ -57,12 +58,6 @@ function chapterNode(app, { title, paragraphs, places, links }, number) {
     places.length > 0 && el("div.row.wrap", {}, placeButtons(app, places)),
     links.length > 0 && el("ul.links", {}, links.map((link) => el("li", {}, linkNode(link)))),
   );
-}
-
-/** Makes a link to a page elsewhere, which learns nothing of this one. @param {Guide["entries"][number]["links"][number]} link */
-export function linkNode({ label, url }) {
-  const safe = url.startsWith("https://");
-  return safe ? el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, label) : el("span", {}, `${label}: ${url}`);
 }
 
 /**

@@ -2,13 +2,14 @@
 
 import { button, el } from "../shared/dom.mjs";
 import { settingField } from "../shared/field.mjs";
+import { methodCards } from "./methods.mjs";
 import { datasetFolders } from "./pictures.mjs";
 import { settings } from "./settings.mjs";
 import { suggestPrompts } from "./suggested_prompts.mjs";
 import { summary } from "./summary.mjs";
 import { triggerSuggestion } from "./trigger.mjs";
 
-/** @import { App, Child, Method } from "../types.d.ts" */
+/** @import { App, Child } from "../types.d.ts" */
 
 const FIRST = "dataset.concepts.0.";
 const TRIGGER = `${FIRST}trigger`;
@@ -81,34 +82,6 @@ function nameFields(app) {
     settingField(app, "save.name"),
     settingField(app, TRIGGER, { help: "A rare word that calls up the concept in prompts, such as sks.", tail: triggerSuggestion(app, TRIGGER) }),
     settingField(app, `${FIRST}class_word`, { help: "What the model already calls such things, for example dog." }),
-  );
-}
-
-/** @param {App} app */
-function methodCards(app) {
-  const cards = app.schema.methods.map((method) => ({ value: method.name, label: method.label, help: method.help, more: ratings(app, method) }));
-  return settingField(app, "method.name", { help: "", cards });
-}
-
-/** Shows a method's ratings and, where it is chosen, whether it fits. @param {App} app @param {Method} method */
-function ratings(app, method) {
-  const fit = el("span.fit");
-  app.whenForecast(fit, (memory) => {
-    const chosen = app.draft.get("method.name") === method.name;
-    const fits = memory?.fits ?? null;
-    fit.textContent = !chosen || fits === null ? "" : fits ? "Fits on this device" : "Too large for this device";
-    fit.className = `sdft-fit ${fits === false ? "sdft-bad" : "sdft-good"}`;
-  });
-  /** @param {string} label @param {string} value */
-  const rating = (label, value) => value && el("span.rating", {}, el("span.quiet", {}, label), el("span", {}, value));
-  return el(
-    "span.ratings",
-    {},
-    rating("Difficulty", method.difficulty),
-    rating("Subjects", method.subject),
-    rating("Styles", method.style),
-    rating("Memory", method.memory),
-    fit,
   );
 }
 

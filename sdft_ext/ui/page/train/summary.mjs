@@ -53,7 +53,7 @@ export function summary(app) {
   function show(found) {
     fill(facts, factsOf(found).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
     if (found.measured && found.seconds != null) facts.title = found.measured;
-    app.setForecast(found.memory);
+    app.setForecast(found.methods ?? {});
     fill(memory, memoryMeter(app, found.memory), found.disk ? el(found.disk.includes("doesn't fit") ? "p.problem" : "p.help", { data: { role: "disk" } }, app.api.inWords(found.disk)) : null);
     showAdvice(app, advice, found);
   }
