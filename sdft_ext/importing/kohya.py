@@ -69,8 +69,8 @@ def import_kohya(settings: Source | None, dataset: Source | None, files: Files) 
 def _arguments(settings: Source, draft: Draft) -> Values:
     flat = flattened(settings.values)
     if settings.kind == "kohya_ss settings":
-        flat, names = as_arguments(flat)
-        return Values(flat, draft, names=names)
+        found, names = as_arguments(flat)
+        return Values(found, draft, names=names, given=flat)
     return Values(flat, draft)
 
 

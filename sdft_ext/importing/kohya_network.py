@@ -26,6 +26,7 @@ PRESETS = {
     "unet-transformer-only": "linear",
 }
 """LyCORIS' presets, and the layers here."""
+MOST_RANK = 1024
 NOT_HERE = {
     "block_dims": "ranks by block are written by the names of blocks here. Set method.lora.block_ranks",
     "block_alphas": "each layer's strength is that of method.lora.alpha here. Set it",
@@ -89,6 +90,9 @@ def _network(values: Values, module: str) -> str:
             )
     values.set("method.name", "network_module", method)
     rank, alpha = values.whole("network_dim", 4) or 4, values.number("network_alpha", 1.0)
+    if rank > MOST_RANK:  # LyCORIS' way to say that a layer's change isn't split at all
+        values.leave("network_dim", f"ranks end at {MOST_RANK:,} here, so that was taken.")
+        rank, alpha = MOST_RANK, float(MOST_RANK)
     values.set("method.lora.rank", "network_dim", rank)
     values.set("method.lora.alpha", "network_alpha", alpha)
     _convolutions(values, given, lycoris, (rank, alpha))
@@ -114,7 +118,7 @@ def _convolutions(values: Values, given: dict[str, Any], lycoris: bool, linear: 
     if layers != "all":
         return
     # LyCORIS' convolutions have the other layers' rank and alpha unless theirs are given; networks.lora's alpha is 1.
-    rank = int(dim) if _is_number(dim) and dim else linear[0]
+    rank = min(int(dim), MOST_RANK) if _is_number(dim) and dim else linear[0]
     strength = float(alpha) if _is_number(alpha) and alpha else (linear[1] or 0.0) if lycoris else 1.0
     values.draft.set("method.lora.conv_rank", rank, f"{values.name('network_args')}'s conv_dim", dim)
     values.draft.set("method.lora.conv_alpha", strength, f"{values.name('network_args')}'s conv_alpha", alpha)

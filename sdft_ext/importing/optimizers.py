@@ -170,8 +170,11 @@ def arguments(values: Values, name: str) -> dict[str, Any]:
 
 
 def _split(text: str) -> list[str]:
-    """Split arguments at the spaces before a name and its =, so that ``betas=(0.9, 0.99)`` stays in one piece."""
-    return [part for part in re.split(r"\s+(?=[A-Za-z_]\w*\s*=)", text.strip()) if part]
+    """Split arguments at the spaces before a name and its =, so that ``betas=(0.9, 0.99)`` stays in one piece.
+
+    Quotes are left out, as kohya_ss does.
+    """
+    return [part for part in re.split(r"\s+(?=[A-Za-z_]\w*\s*=)", text.replace('"', "").strip()) if part]
 
 
 def _literal(text: str) -> Any:

@@ -13,21 +13,33 @@ _BOOL = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no":
 
 class Values:
     """One table of settings. ``prefix`` stands before their names in the report; ``names`` are those of the file where
-    they differ from those asked for.
+    they differ from those asked for, and ``given`` the file's own values by these names.
 
     Numbers may be written as text, as kohya_ss does. A value of a wrong type is reported, and the default returned.
     """
 
     def __init__(
-        self, values: Mapping[str, Any], draft: Draft, prefix: str = "", names: Mapping[str, str] | None = None
+        self,
+        values: Mapping[str, Any],
+        draft: Draft,
+        prefix: str = "",
+        names: Mapping[str, str] | None = None,
+        given: Mapping[str, Any] | None = None,
     ) -> None:
         self.values, self.draft, self.prefix = values, draft, prefix
+        self._given = given or {}
         self._names, self._read = dict(names or {}), set[str]()
         self._tables: dict[str, list[Values]] = {}
 
     def name(self, name: str) -> str:
         """Return a setting's name as the report shows it."""
         return self.prefix + self._names.get(name, name)
+
+    def shown(self, name: str) -> Any:
+        """Return a setting's value as the file has it; None where it isn't given."""
+        self._read.add(name)
+        value = self._given.get(self._names.get(name, name), self.values.get(name))
+        return None if value == "" or value == [] else value
 
     def raw(self, name: str, default: Any = None) -> Any:
         """Return a value as it is in the file; ``default`` where it is missing or empty."""
@@ -99,15 +111,15 @@ class Values:
 
     def set(self, path: str, name: str, value: Any) -> bool:
         """Set the recipe's setting ``path`` to a value that comes from the setting ``name``."""
-        return self.draft.set(path, value, self.name(name), self.raw(name))
+        return self.draft.set(path, value, self.name(name), self.shown(name))
 
     def leave(self, name: str, text: str) -> None:
         """Report a setting that can't be carried over; ``text`` says why and what to do."""
-        self._read.add(name)
-        if self.values.get(name) is None:
+        value = self.shown(name)
+        if value is None:
             self.draft.note(f"{self.name(name)} isn't given: {text}")
         else:
-            self.draft.leave(self.name(name), self.values[name], text)
+            self.draft.leave(self.name(name), value, text)
 
     def unread(self) -> Iterator[tuple[str, Any]]:
         """Yield the settings that nobody has read, and whose value isn't empty."""

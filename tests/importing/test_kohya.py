@@ -231,6 +231,12 @@ def test_what_differs_is_reported_with_what_to_do(
     assert says(kohya(tmp_path, **settings), *parts), kohya(tmp_path, **settings).left
 
 
+def test_values_are_shown_as_kohya_ss_has_them(tmp_path: Path) -> None:
+    found = gui(tmp_path, LoRA_type="LyCORIS/iA3", lr_warmup=10, lr_scheduler="cosine", epoch=2)
+    assert says(found, 'LoRA_type is "LyCORIS/iA3"', "LoRA was chosen")
+    assert says(found, "lr_warmup is 10", "train.warmup to 0.1")
+
+
 def test_settings_without_an_effect_are_not_reported(tmp_path: Path) -> None:
     inactive = {"color_aug": False, "face_crop_aug_range": "", "token_warmup_min": 1, "token_warmup_step": 0.0}
     named = " ".join(kohya(tmp_path, max_train_steps=10, **inactive, v2=False, full_fp16=False).left)
@@ -259,6 +265,8 @@ GUI: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"train.optimizer": "adamw8bit", "train.learning_rate": 1e-4},
     ),
     ({"optimizer_args": "betas=0.9,0.99 weight_decay=0.05"}, {"train.weight_decay": 0.05}),
+    ({"optimizer_args": '"betas=(0.9, 0.99)" "weight_decay=0.4"'}, {"train.weight_decay": 0.4}),
+    ({"LoRA_type": "LyCORIS/LoKr", "network_dim": 100000, "conv_dim": 100000}, {"method.lora.rank": 1024}),
     ({"unet_lr": 1e-4, "text_encoder_lr": 0}, {"method.text_encoder": False, "train.learning_rate": 1e-4}),
     ({"unet_lr": 0, "text_encoder_lr": 5e-5}, {"method.unet": False, "train.learning_rate": 5e-5}),
     (
