@@ -4,7 +4,8 @@ Both use the same UNet, peft adapters, latents and text. The bare loop is a mini
 forward, mean squared error, backward, clip, AdamW. The two alternate step by step in one process; the result is the
 median of the paired ratios with its 95 % interval (order statistics). Peak memory is measured in a process for each.
 No file is needed: the weights are random. On a GPU they are in half precision, as in a WebUI, and both compute in fp16
-with a scaled loss; memory is the most that torch allocated.
+with a scaled loss; memory is the most that torch allocated. ``--methods`` compares every method instead: see
+``step_methods``.
 """
 
 from __future__ import annotations
@@ -191,12 +192,24 @@ def peak(size: str, which: str, device: str) -> None:
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench step", description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--size", choices=tuple(SIDES), action="append", help="default: both")
+    parser.add_argument(
+        "--size",
+        choices=("toy", "thin", "sd15"),
+        action="append",
+        help="default: toy and sd15; with --methods toy and thin",
+    )
+    parser.add_argument("--methods", help="compare methods by CPU time: 'all', or names with commas between")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
-    parser.add_argument("--pairs", type=int, help=f"steps of each; default: {PAIRS}")
+    parser.add_argument("--pairs", type=int, help=f"steps of each; default: {PAIRS}, fewer with --methods")
     parser.add_argument("--peak", choices=("bare", "project"), help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
+    if options.methods:
+        from . import step_methods
+
+        return step_methods.run(options.methods, options.size or (), options.pairs, options.json)
     sizes = options.size or list(SIDES)
+    if "thin" in sizes:
+        parser.error("--size thin is for --methods")
     if options.peak:
         peak(sizes[0], options.peak, options.device)
         return 0

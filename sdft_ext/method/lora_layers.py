@@ -101,17 +101,17 @@ def trained_numbers(recipe: Recipe, family: Family, kind: str) -> TrainedNumbers
 
 def step_kind(recipe: Recipe, family: Family, kind: str) -> StepKind:
     """Say what a step with adapters is like: LoRAs by their layers and mean rank, others by the share that they
-    change.
+    change, and DoRA by its mean rank too.
     """
     if not recipe.method.unet:
         return StepKind(EMBEDDINGS, kind)
     layers = {name: shape for name, shape in layer_shapes(family).items() if name.startswith("unet.")}
     configs = chosen(layers, recipe, kind)[0]
-    if kind != "lora":
-        weights = sum(map(math.prod, layers.values()))
-        return StepKind(kind, kind, sum(math.prod(layers[name]) for name in configs) / max(weights, 1))
     sides = {name: layers[name][0] + math.prod(layers[name][1:]) for name in configs}
     ranks = sum(config.rank * sides[name] for name, config in configs.items()) / max(sum(sides.values()), 1)
+    if kind != "lora":
+        share = sum(math.prod(layers[name]) for name in configs) / max(sum(map(math.prod, layers.values())), 1)
+        return StepKind(kind, kind, share, ranks if kind == "dora" else 0.0)
     which = recipe.method.lora.layers
     return StepKind(kind if which == "all" else f"{kind} {which}", kind, width=ranks)
 

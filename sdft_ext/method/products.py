@@ -20,6 +20,7 @@ from ..model.autocast import computing_dtype
 
 Base: TypeAlias = nn.Linear | nn.Conv2d
 PLAIN = (nn.Linear.forward, nn.Conv2d.forward)
+CONVOLUTION_BACKWARD = torch.ops.aten.convolution_backward.default
 
 
 def is_plain(module: nn.Module) -> bool:
@@ -27,7 +28,8 @@ def is_plain(module: nn.Module) -> bool:
 
     Not so with hooks, with a forward of its own, in groups, or with another padding than zeros.
     """
-    if type(module).forward not in PLAIN or "forward" in vars(module) or module.weight.requires_grad:
+    own = module.__dict__
+    if type(module).forward not in PLAIN or "forward" in own or own["_parameters"]["weight"].requires_grad:
         return False
     if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks:
         return False
@@ -193,7 +195,7 @@ class Kronecker(torch.autograd.Function):
             grad_second = rows.t() @ parts.view(-1, parts.shape[-1]) if of_second else None
         else:
             of_parts = of_inner.view(lead * first.shape[1], second.shape[0], *gradient.shape[2:])
-            grad_x, grad_second = _convolution_backward(base, of_parts, parts, second, (of_x, of_second))
+            grad_x, grad_second = convolution_backward(base, of_parts, parts, second, (of_x, of_second))
         if grad_x is not None:
             grad_x = grad_x.reshape(x.shape)
             if weight is not None:
@@ -248,7 +250,7 @@ def _add_low_rank(
         inner, spatial = found.flatten(2), found.shape[2:]
     columns = high.flatten(1)
     if onto is None:
-        return _times(columns, inner).mul_(scale).unflatten(2, spatial), inner
+        return _times(columns, inner).mul_(scale).view(len(x), -1, *spatial), inner
     if len(x) == 1:
         onto[0].view(len(columns), -1).addmm_(columns, inner[0], alpha=scale)
         return onto, inner
@@ -299,7 +301,7 @@ def _down_backward(
             x.shape[2:], base.padding, base.dilation, base.kernel_size, base.stride, strict=True
         )
     ]
-    found, grad_low = _convolution_backward(base, of_inner.unflatten(2, sides), x, low, wanted)
+    found, grad_low = convolution_backward(base, of_inner.view(len(x), -1, *sides), x, low, wanted)
     if onto is not None and found is not None:
         found = onto.add_(found)
     return found, grad_low
@@ -309,16 +311,17 @@ def _weight_backward(base: Base, gradient: Tensor, x: Tensor, weight: Tensor) ->
     """Compute the gradient of x through the base; of a convolution's x only the shape counts."""
     if isinstance(base, nn.Linear):
         return gradient @ weight
-    found, _ = _convolution_backward(base, gradient, x, weight, (True, False))
+    found, _ = convolution_backward(base, gradient, x, weight, (True, False))
     assert found is not None
     return found
 
 
-def _convolution_backward(
-    base: nn.Conv2d, gradient: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool]
-) -> tuple[Tensor | None, Tensor | None]:
-    geometry = (base.stride, base.padding, base.dilation, False, [0, 0], 1)
-    found = torch.ops.aten.convolution_backward(gradient, x, weight, None, *geometry, [*wanted, False])
+def convolution_backward(
+    base: nn.Conv2d | None, gradient: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool]
+) -> tuple[Any, Any]:
+    """Compute the gradients of x and weight of a convolution like ``base``; without it, of a plain 1×1."""
+    geometry = ((1, 1), (0, 0), (1, 1)) if base is None else (base.stride, base.padding, base.dilation)
+    found = CONVOLUTION_BACKWARD(gradient, x, weight, None, *geometry, False, (0, 0), 1, (*wanted, False))
     return found[0], found[1]
 
 
