@@ -23,8 +23,8 @@ from ..formats.lycoris import LORA, MAGNITUDE
 from ..model.base import Flags, Model, innermost
 from ..model.skeleton import of_sizes, sizes
 from ..randomness import forked, generator
+from .products import ADAPTER
 
-ADAPTER = "default"
 DOWN, UP = LORA
 
 

@@ -18,8 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from ..model.autocast import autocast_dtype
-from .adapters import ADAPTER
-from .products import LowRank, convolution_backward, is_plain, is_pointwise
+from .products import ADAPTER, LowRank, convolution_backward, is_plain, is_pointwise
 
 
 class LoraLinear(Linear):

@@ -20,6 +20,8 @@ from ..model.autocast import computing_dtype
 
 Base: TypeAlias = nn.Linear | nn.Conv2d
 PLAIN = (nn.Linear.forward, nn.Conv2d.forward)
+ADAPTER = "default"
+"""The name that peft has for the one adapter of a layer."""
 CONVOLUTION_BACKWARD = torch.ops.aten.convolution_backward.default
 
 

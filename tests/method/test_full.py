@@ -336,6 +336,39 @@ def test_rounding_is_right_in_the_mean_and_repeats() -> None:
     assert torch.equal(rounded(exact.float(), torch.Generator().manual_seed(1)), exact)
 
 
+@pytest.mark.parametrize("kind", ["adamw", "adafactor", "came", "lion", "adamw_schedule_free"])
+def test_parameters_moved_together_end_as_one_by_one_to_the_bit(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sdft_ext.method.base import ParameterGroup
+    from sdft_ext.recipe import TrainRecipe
+    from sdft_ext.train import rounding
+    from sdft_ext.train.optimizers import build
+
+    ends, calls = [], []
+    for most in (1, 2000, 2**24):
+        monkeypatch.setattr(rounding, "MOST", most)
+        draws = torch.Generator().manual_seed(0)
+        shapes = [(30, 20), (40,), (50, 30), (3, 4, 3, 3), (7, 5)]
+        parameters = [torch.nn.Parameter(torch.randn(shape, generator=draws).bfloat16()) for shape in shapes]
+        parameters.append(torch.nn.Parameter(torch.randn(6, generator=draws)))
+        groups = [ParameterGroup("unet", parameters[:4], 1e-2), ParameterGroup("text_encoder", parameters[4:], 1e-3)]
+        optimizer = build(groups, TrainRecipe(optimizer=kind, learning_rate=1e-2))  # type: ignore[arg-type]
+        own, seen = optimizer.step, []
+        optimizer.step = lambda own=own, seen=seen: (seen.append(1), own())  # type: ignore[method-assign, misc]
+        stepped = Rounding(optimizer, 1)
+        for number in range(4):
+            stepped.number = number
+            for place, parameter in enumerate(parameters):
+                skipped = number == 2 and place == 1
+                gradient = torch.randn(parameter.shape, generator=draws).to(parameter.dtype)
+                parameter.grad = None if skipped else gradient
+            stepped.step()
+        ends.append([parameter.detach() for parameter in parameters])
+        calls.append(len(seen))
+        assert all(parameter.dtype == torch.bfloat16 for parameter in parameters[:5])
+    assert all(torch.equal(one, other) for end in ends[1:] for one, other in zip(ends[0], end, strict=True))
+    assert calls[0] == 4 * 6 - 1 and calls[2] == 4 * 2 < calls[1] < calls[0]
+
+
 @pytest.mark.parametrize("kind", ["adamw", "adafactor", "came", "lion"])
 def test_steps_too_small_for_bfloat16_still_arrive(kind: str) -> None:
     """Against the same steps in float32, whose way is far shorter than the distance between two numbers each."""
