@@ -33,6 +33,22 @@ if TYPE_CHECKING:
 ROOM = 0.9
 """Share of the free memory that a run may need and still fit safely: other programs use memory as well."""
 MB = 2**20
+WITHOUT_MEMORY = (
+    "train.learning_rate",
+    "train.text_encoder_learning_rate",
+    "train.length",
+    "train.length_unit",
+    "train.schedule",
+    "train.warmup",
+    "train.seed",
+    "save.name",
+    "save.output",
+    "save.every",
+    "save.every_unit",
+)
+"""Settings that are changed often and need no memory."""
+MOST_COUNTED = 256
+_COUNTED: dict[str, tuple[float, float]] = {}
 
 
 def forecast(recipe: Recipe, model: Described, memory: Memory, pictures: int = 0) -> dict[str, Any]:
@@ -64,12 +80,33 @@ def forecast(recipe: Recipe, model: Described, memory: Memory, pictures: int = 0
 def forecasts(
     recipes: Mapping[str, Recipe], model: Described, memory: Memory, pictures: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """Forecast only megabytes and whether they fit (None: it is close), for several recipes."""
-    place, found = place_of(model, pictures), {}
+    """Forecast only megabytes and whether they fit (None: it is close), for several recipes. Counts are kept: a page
+    asks again whenever a setting changes.
+    """
+    place, free, found = place_of(model, pictures), memory.free_mb, {}
     for name, recipe in recipes.items():
-        needed = sum(_mode(recipe, place, memory.free_mb)[2].values())
-        found[name] = {"needed_mb": round(needed, 1), "fits": _fits(needed, memory.free_mb)}
+        needed, less = _peaks(recipe, place)
+        if not place.on_cpu and needed > ROOM * free and less <= free:
+            needed = less
+        found[name] = {"needed_mb": round(needed, 1), "fits": _fits(needed, free)}
     return found
+
+
+def _peaks(recipe: Recipe, place: Place) -> tuple[float, float]:
+    """Return the megabytes that a run needs in shared and in exclusive mode, counted or as counted before."""
+    plain = copy.deepcopy(recipe)
+    for path in WITHOUT_MEMORY:
+        section, _, name = path.partition(".")
+        setattr(getattr(plain, section), name, None)
+    for concept in plain.dataset.concepts:
+        concept.name = concept.instance = concept.regularization = ""
+    key = repr((plain, place))
+    if key not in _COUNTED:
+        exclusive = {} if place.on_cpu else highest(recipe, place, offloaded(recipe, place))[1]
+        _COUNTED[key] = sum(highest(recipe, place)[1].values()), sum(exclusive.values())
+        while len(_COUNTED) > MOST_COUNTED:
+            _COUNTED.pop(next(iter(_COUNTED)), None)
+    return _COUNTED[key]
 
 
 def _fits(needed: float, free: float) -> bool | None:

@@ -13,7 +13,7 @@ import torch
 
 from bench import peaks, traced_step
 from sdft_ext.host.base import Described, Memory
-from sdft_ext.memory.forecast import forecast
+from sdft_ext.memory.forecast import WITHOUT_MEMORY, forecast, forecasts
 from sdft_ext.memory.phases import Place, phases
 from sdft_ext.method.base import ParameterGroup
 from sdft_ext.method.full import FullMethod
@@ -26,6 +26,8 @@ from tests.run import killed
 
 TOY = Path(__file__).parents[2] / "assets" / "toy" / "toy.safetensors"
 CPU, GPU = Described("toy", str(TOY), "sd1", "cpu", True), Described("toy", str(TOY), "sd1", "cuda", True)
+
+PLENTY = Memory(100_000, 100_000, "cuda")
 
 
 def recipe(*settings: str) -> Recipe:
@@ -232,3 +234,42 @@ def test_a_whole_run_takes_what_was_forecast(number: int, tmp_path: Path) -> Non
     measure = peaks.in_own_process if number == 1 or os.name == "nt" else forked
     row = peaks.compare(peaks.cases("toy")[number], TOY, tmp_path / "case", measure)
     assert abs(row.off) <= 0.1 and abs(row.off_step) <= 0.1, row
+
+
+OFTEN = {
+    "train.learning_rate": "3e-4",
+    "train.text_encoder_learning_rate": "3e-4",
+    "train.length": "77",
+    "train.length_unit": "epochs",
+    "train.schedule": "linear",
+    "train.warmup": "7",
+    "train.seed": "7",
+    "save.name": "other",
+    "save.output": "elsewhere",
+    "save.every": "3",
+    "save.every_unit": "steps",
+    "dataset.concepts.0.name": "other",
+    "dataset.concepts.0.instance": "elsewhere",
+    "dataset.concepts.0.regularization": "class",
+}
+
+
+@pytest.mark.parametrize("setting", OFTEN)
+def test_settings_that_are_left_out_of_the_key_need_no_memory(setting: str):
+    assert set(WITHOUT_MEMORY) <= set(OFTEN)
+    for method in ("lora", "full"):
+        one, other = (recipe(f"method.name={method}", *more) for more in ((), (f"{setting}={OFTEN[setting]}",)))
+        assert forecast(one, GPU, PLENTY)["needed_mb"] == forecast(other, GPU, PLENTY)["needed_mb"]
+
+
+@pytest.mark.parametrize("free", [1, 150, 220, 300, 100_000])
+@pytest.mark.parametrize("model", [CPU, GPU])
+def test_several_recipes_are_forecast_as_each_alone(model: Described, free: float):
+    recipes = {
+        f"{m} {b}": recipe(f"method.name={m}", f"train.batch_size={b}") for m in ("lora", "full") for b in (1, 8)
+    }
+    for _ in range(2):  # counted, then as counted before
+        found = forecasts(recipes, model, Memory(free, free, model.device))
+        for name, one in recipes.items():
+            alone = forecast(one, model, Memory(free, free, model.device))
+            assert found[name] == {"needed_mb": alone["needed_mb"], "fits": alone["fits"]}, name
