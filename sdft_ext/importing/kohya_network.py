@@ -120,8 +120,8 @@ def _convolutions(values: Values, given: dict[str, Any], lycoris: bool, linear: 
     # LyCORIS' convolutions have the other layers' rank and alpha unless theirs are given; networks.lora's alpha is 1.
     rank = min(int(dim), MOST_RANK) if _is_number(dim) and dim else linear[0]
     strength = float(alpha) if _is_number(alpha) and alpha else (linear[1] or 0.0) if lycoris else 1.0
-    values.draft.set("method.lora.conv_rank", rank, f"{values.name('network_args')}'s conv_dim", dim)
-    values.draft.set("method.lora.conv_alpha", strength, f"{values.name('network_args')}'s conv_alpha", alpha)
+    values.draft.set("method.lora.conv_rank", rank, _of_arguments(values, "conv_dim"), dim)
+    values.draft.set("method.lora.conv_alpha", strength, _of_arguments(values, "conv_alpha"), alpha)
 
 
 def _network_options(values: Values, given: Mapping[str, Any], method: str) -> None:
@@ -137,17 +137,17 @@ def _network_options(values: Values, given: Mapping[str, Any], method: str) -> N
     }
     for name, (path, value) in own.items():
         if value not in IGNORED_VALUES and (name != "factor" or method == "lokr"):
-            values.draft.set(path, value, f"{values.name('network_args')}'s {name}", value)
+            values.draft.set(path, value, _of_arguments(values, name), value)
     if dropout not in IGNORED_VALUES:
         values.draft.note(
-            f"network_dropout is {shown(dropout)}: here inputs of the LoRA are left out, there what its down-matrix "
-            "makes of them. No action is needed; the effect is similar."
+            f"network_dropout is {shown(dropout)}: kohya leaves out some of the down-matrix's output, this program "
+            "some of its input. The effect is similar; no action is needed."
         )
     for name, value in given.items():
         if name in own or name in HARMLESS or value in IGNORED_VALUES:
             continue
         text = NOT_HERE.get(name, "this program has no such argument. No action is needed unless you rely on it")
-        values.draft.leave(f"{values.name('network_args')}'s {name}", value, f"{text}.")
+        values.draft.leave(_of_arguments(values, name), value, f"{text}.")
 
 
 def _words(values: Values) -> str:
@@ -178,3 +178,9 @@ def _whole(values: Values) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _of_arguments(values: Values, name: str) -> str:
+    """Name one of the network's arguments, which kohya_ss has as settings of their own."""
+    place = values.name("network_args")
+    return f"{place}'s {name}" if place == "network_args" else name
