@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from ..model.base import Flags, Model, predict
 from ..model.text import encode
@@ -25,6 +26,8 @@ from ..randomness import generator
 
 Rows: TypeAlias = NDArray[np.float32]
 """[pictures, numbers]."""
+SIDE = 16
+"""Places along each side of a picture's coarse grid."""
 STEP = 64
 """Sides of pictures are cut to multiples of this many pixels: the UNet halves the latents up to three times."""
 
@@ -45,21 +48,35 @@ LAYERS = Layers(1, (20, 60, 120), 2, 0.05)
 """Chosen on the tuning concepts of ``bench judge``."""
 
 
-@torch.no_grad()
+class Seen(NamedTuple):
+    """What the model sees in pictures: ``rows`` [pictures, numbers], and their latents as coarse grids ``places``
+    [pictures, C * SIDE * SIDE], which say what is where.
+    """
+
+    rows: Rows
+    places: Rows
+
+
 def features(model: Model, pictures: Sequence[Image.Image], layers: Layers = LAYERS) -> Rows:
-    """Describe RGB pictures by the model as it is, which must be the untrained base: [pictures, numbers].
+    """Return only the rows of ``see``."""
+    return see(model, pictures, layers).rows
+
+
+@torch.no_grad()
+def see(model: Model, pictures: Sequence[Image.Image], layers: Layers = LAYERS) -> Seen:
+    """Describe RGB pictures by the model as it is, which must be the untrained base.
 
     Pictures may differ in size; their right and lower edges are cut to multiples of ``STEP`` pixels. Raises ModelError
     where the VAE overflows.
     """
     pixels = [_pixels(picture) for picture in pictures]
-    found: dict[int, Rows] = {}
+    found: dict[int, tuple[Rows, Rows]] = {}
     with evaluating(model), _outputs(model.unet.up_blocks[layers.up_block]) as outputs:
         for shape in dict.fromkeys(one.shape for one in pixels):
             alike = [number for number, one in enumerate(pixels) if one.shape == shape]
-            rows = _rows(model, torch.stack([pixels[number] for number in alike]), layers, outputs)
-            found |= dict(zip(alike, rows, strict=True))
-    return np.stack([found[number] for number in range(len(pictures))])
+            seen = _seen(model, torch.stack([pixels[number] for number in alike]), layers, outputs)
+            found |= dict(zip(alike, zip(*seen, strict=True), strict=True))
+    return Seen(*(np.stack([found[number][part] for number in range(len(pictures))]) for part in (0, 1)))
 
 
 @contextmanager
@@ -96,9 +113,9 @@ def _pixels(picture: Image.Image) -> Tensor:
     return values[:height, :width].permute(2, 0, 1) / 127.5 - 1
 
 
-def _rows(model: Model, pixels: Tensor, layers: Layers, outputs: list[Tensor]) -> Rows:
+def _seen(model: Model, pixels: Tensor, layers: Layers, outputs: list[Tensor]) -> Seen:
     """Describe pictures [B, 3, H, W]: the statistics of each timestep, averaged over the draws of noise, which are the
-    same for every picture.
+    same for every picture; and their latents.
     """
     latents = encode_pictures(model, pixels)[0]
     count, (height, width) = len(pixels), pixels.shape[2:]
@@ -114,7 +131,8 @@ def _rows(model: Model, pixels: Tensor, layers: Layers, outputs: list[Tensor]) -
             predict(model, noisy.to(model.dtype), times, empty, time_ids)
         seen = [_statistics(outputs.pop(), layers.strongest) for _ in range(layers.draws)]
         found.append(torch.stack(seen).mean(0))
-    return torch.cat(found, dim=1).cpu().numpy()
+    places = adaptive_avg_pool2d(latents.float(), SIDE).flatten(1)
+    return Seen(torch.cat(found, dim=1).cpu().numpy(), places.cpu().numpy())
 
 
 def _statistics(output: Tensor, strongest: float) -> Tensor:

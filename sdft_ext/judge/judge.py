@@ -17,15 +17,19 @@ from ..dataset.pictures import PictureError, open_picture
 from ..model.base import Model
 from ..model.sample import drawn_at_once
 from ..recipe import Recipe
+from ..storage import json_file
 from ..watch.controls import Controls
 from . import probe, records
-from .features import STEP, Rows, features
+from .features import STEP, Rows, Seen, see
+from .freedom import UNKNOWN, Freedom, freedom
+from .nearness import Nearest, nearest
 from .numbers import Numbers, numbers
-from .prompts import spread
+from .prompts import calls, spread
+from .verdict import Verdict, verdict
 
 INSTANCES, REGULARIZATION = 64, 64
 """Most instance pictures of a concept, and most regularization pictures, that the judge compares with."""
-Do = Callable[[Callable[[], Rows]], Rows]
+Do = Callable[[Callable[[], Seen]], Seen]
 """Does work in a turn in which the model is the base: nothing that is trained takes part."""
 
 
@@ -51,10 +55,14 @@ class Judge:
         if not self.possible:
             return None
         paths = [self.controls.path(name, number, step) for name, number, _ in self.controls.entries]
-        records.write(self.folder, f"step-{step:06d}", rows=_described([_drawn(path) for path in paths], model, do))
+        records.write(self.folder, f"step-{step:06d}", **_seen([_drawn(path) for path in paths], model, do)._asdict())
         if step == 0:
-            records.write(self.folder, "dataset", **self._dataset(model, scan, do))
+            self._see_dataset(model, scan, do)
         return self.numbers(step)
+
+    def verdict(self, saved: Sequence[int]) -> Verdict | None:
+        """Choose the best of the saves of these steps; None where none was judged."""
+        return verdict([found for step in self.steps() if (found := self.numbers(step)) is not None], saved)
 
     def numbers(self, step: int) -> Numbers | None:
         """Compute a step's numbers from what was seen; None where something of it is missing."""
@@ -69,7 +77,24 @@ class Judge:
             or not len(first["rows"]) == len(now["rows"]) == len(entries)
         ):
             return None
-        return numbers(step, self.concepts, self._probes(dataset, first["rows"]), entries, now["rows"])
+        probes = self._probes(dataset, first["rows"])
+        return numbers(step, self.concepts, probes, entries, now["rows"], *self._called(dataset, first, now))
+
+    def _called(
+        self, dataset: dict[str, Rows], first: dict[str, Rows], now: dict[str, Rows]
+    ) -> tuple[list[Nearest], Freedom]:
+        """Compare the pictures whose prompts call a concept with the instance pictures, and with those of step 0."""
+        prompts = self.controls.prompts
+        called = [i for i, text in enumerate(prompts) if any(calls(text, concept) for concept in self.concepts)]
+        own = [dataset[f"concept-{number}"] for number in range(len(self.concepts))]
+        places = [dataset.get(f"concept-{number}-places") for number in range(len(self.concepts))]
+        known = [one for one in places if one is not None and len(one)]
+        near = nearest(now["places"][called], np.concatenate(known)) if called and known and "places" in now else []
+        everything = np.concatenate([rows for rows in (first["rows"], dataset["regularization"], *own) if len(rows)])
+        spread_of = everything.std(0) + probe.LEAST_SPREAD
+        texts = [prompts[i] for i in called]
+        free = freedom(first["rows"][called], now["rows"][called], texts, spread_of) if called else UNKNOWN
+        return near, free
 
     def steps(self) -> list[int]:
         """List the steps whose control pictures were described, in order."""
@@ -85,32 +110,38 @@ class Judge:
             found.append(probe.train(positives, negatives) if len(positives) >= probe.LEAST else None)
         return found
 
-    def _dataset(self, model: Model, scan: Scan, do: Do) -> dict[str, Rows]:
-        """Describe instance pictures of each concept, and regularization pictures, in the control pictures' size."""
+    def _see_dataset(self, model: Model, scan: Scan, do: Do) -> None:
+        """Describe instance pictures of each concept, and regularization pictures, in the control pictures' size; keep
+        the instance pictures' places and files, too.
+        """
         watch = self.recipe.watch
         side = watch.size or self.recipe.dataset.resolution
-        numbered = list(self.recipe.dataset.concepts)
 
-        def of(pictures: Sequence[Picture], most: int) -> Rows:
-            opened = [_opened(picture, side, self.recipe.dataset.background) for picture in spread(pictures, most)]
-            return _described([one for one in opened if one is not None], model, do)
+        def of(pictures: Sequence[Picture], most: int) -> tuple[Seen, list[str]]:
+            chosen = [(one, _opened(one, side, self.recipe.dataset.background)) for one in spread(pictures, most)]
+            good = [(one, image) for one, image in chosen if image is not None]
+            return _seen([image for _, image in good], model, do), [str(one.path) for one, _ in good]
 
-        chosen = {
-            f"concept-{number}": of(
-                [one for one in scan.pictures if one.concept == number and not one.regularization], INSTANCES
-            )
-            for number in range(len(numbered))
-        }
-        return {**chosen, "regularization": of([one for one in scan.pictures if one.regularization], REGULARIZATION)}
+        rows: dict[str, Rows] = {}
+        files: list[str] = []
+        for number in range(len(self.recipe.dataset.concepts)):
+            own = [one for one in scan.pictures if one.concept == number and not one.regularization]
+            seen, paths = of(own, INSTANCES)
+            rows |= {f"concept-{number}": seen.rows, f"concept-{number}-places": seen.places}
+            files += paths
+        seen, _ = of([one for one in scan.pictures if one.regularization], REGULARIZATION)
+        records.write(self.folder, "dataset", **rows, regularization=seen.rows)
+        json_file.write(self.folder / "dataset.json", {"instance": files})
 
 
-def _described(pictures: Sequence[Image.Image], model: Model, do: Do) -> Rows:
+def _seen(pictures: Sequence[Image.Image], model: Model, do: Do) -> Seen:
     """Describe pictures a few at a time, in a turn with the model for each few."""
     if not pictures:
-        return np.zeros((0, 0), dtype=np.float32)
+        return Seen(np.zeros((0, 0), dtype=np.float32), np.zeros((0, 0), dtype=np.float32))
     most = drawn_at_once(max(pictures[0].size))
     parts = [pictures[start : start + most] for start in range(0, len(pictures), most)]
-    return np.concatenate([do(lambda part=part: features(model, part)) for part in parts])  # type: ignore[misc]
+    seen = [do(lambda part=part: see(model, part)) for part in parts]  # type: ignore[misc]
+    return Seen(*(np.concatenate(some) for some in zip(*seen, strict=True)))
 
 
 def _drawn(path: Path) -> Image.Image:

@@ -6,11 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..recipe import Concept
 from .features import Rows
+from .freedom import UNKNOWN, Freedom
+from .nearness import Nearest
 from .probe import SHOWN, Probe
 from .prompts import calls
 from .shares import Share, pooled, worst
+
+RAMP = 0.3
+"""Scores this far below and above ``SHOWN`` count as not at all, and as wholly shown, where saves are compared."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,10 @@ class Numbers:
 
     step: int
     prompts: tuple[OfPrompt, ...]
+    nearest: tuple[Nearest, ...] = ()
+    """Of each picture whose prompt calls a concept, in the order of the control pictures; empty where nothing can be
+    compared."""
+    freedom: Freedom = UNKNOWN
 
     def _of(self, concept: str, called: bool) -> Share:
         found = [one.share for one in self.prompts if one.concept == concept and one.called == called]
@@ -68,10 +79,37 @@ class Numbers:
         """Return the share of the concept that bleeds most; of no pictures where every prompt calls it."""
         return worst([one for one in self.bleeding.values() if one.of] or [Share(0, 0)])
 
+    @property
+    def copied(self) -> Share:
+        """Return the share of pictures that repeat an instance picture."""
+        return Share(sum(one.copy for one in self.nearest), len(self.nearest))
+
+    @property
+    def merits(self) -> tuple[float, ...]:
+        """Say of each picture how much it speaks for the save: their mean is *learned* less *bleeding*, with scores
+        near ``SHOWN`` counted in part, so that few pictures tell more. Pictures are in the same order at every step.
+        """
+        found = {called: [one for one in self.prompts if one.called == called] for called in (True, False)}
+        of = {called: sum(len(one.scores) for one in some) for called, some in found.items()}
+        whole = sum(of.values())
+        return tuple(
+            (1 if one.called else -1) * whole / of[one.called] * float(value)
+            for one in self.prompts
+            for value in np.clip((np.array(one.scores) - SHOWN + RAMP) / (2 * RAMP), 0, 1)
+        )
+
+    @property
+    def worth(self) -> float:
+        """Return *learned* less *bleeding* less *copied*, from -2 to 1."""
+        return float(np.mean(self.merits)) - (self.copied.value if self.copied.of else 0.0)
+
     def plain(self) -> dict[str, Any]:
         """Return the numbers for the log's event: each share as [hits, of], and its 95 % interval."""
         shares = {"learned": self.least_learned, "bleeding": self.worst_bleeding}
+        if self.copied.of:
+            shares["copied"] = self.copied
         return {
+            **{name: value for name, value in self.freedom._asdict().items() if value is not None},
             **{name: [share.hits, share.of] for name, share in shares.items()},
             **{f"{name}_interval": [round(end, 4) for end in share.interval] for name, share in shares.items()},
         }
@@ -83,10 +121,13 @@ def numbers(
     probes: Sequence[Probe | None],
     entries: Sequence[tuple[str, int, str]],
     rows: Rows,
+    nearest: Sequence[Nearest] = (),
+    freedom: Freedom = UNKNOWN,
 ) -> Numbers | None:
     """Score a step's control pictures with each concept's probe; None where no concept has one.
 
-    ``entries``: (set, number, prompt) of each row.
+    ``entries``: (set, number, prompt) of each row. ``nearest`` and ``freedom``: of the pictures whose prompt calls a
+    concept.
     """
     found = []
     for concept, probe in zip(concepts, probes, strict=True):
@@ -97,4 +138,4 @@ def numbers(
             own = [i for i, (other, _, text) in enumerate(entries) if (other, text) == (name, prompt)]
             of_prompt = tuple(round(float(scores[i]), 4) for i in own)
             found.append(OfPrompt(name, prompt, concept.name, calls(prompt, concept), of_prompt))
-    return Numbers(step, tuple(found)) if found else None
+    return Numbers(step, tuple(found), tuple(nearest), freedom) if found else None

@@ -13,6 +13,7 @@ from ..out_of_memory import close_others, full, out_of_memory
 from ..recipe import WORDS
 from ..recipe.rules import fields
 from ..run_folder.log import Log
+from ..run_folder.saves import read_index
 from .setup import Session
 
 T = TypeVar("T")
@@ -63,4 +64,8 @@ def judge_controls(session: Session, judge: Judge, step: int, log: Log, check: C
         shares = {"judge/learned": found.least_learned, "judge/bleeding": found.worst_bleeding}
         log.write(step, {name: share.value for name, share in shares.items() if share.of})
         log.event(step, "judged", **found.plain())
+        saved = [save.step for save in read_index(session.folder)]
+        come_to = judge.verdict(saved)
+        if come_to is not None:
+            log.event(step, "verdict", **come_to.plain())
     return found

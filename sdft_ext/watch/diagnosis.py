@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ..run_folder.log import losses
 
-Verdict = Literal["diverged", "not learning", "fine"]
+Verdict = Literal[
+    "diverged", "not learning", "fine", "learned", "learning", "not learned", "bleeding", "memorized", "overtrained"
+]
 
 FIRST = (1, 3, 10, 30)
 """Steps at the start whose losses make up the first levels."""
@@ -121,6 +123,9 @@ def verdict(lines: list[dict[str, Any]]) -> tuple[Verdict, str]:
     rates = [value for line in lines for name, value in line.items() if name.startswith("lr/")]
     if rates and max(rates) == 0:
         return "not learning", "The learning rate was 0 throughout: nothing was learned. Set train.learning_rate."
+    judged = next((line for line in reversed(lines) if line.get("event") == "verdict"), None)
+    if judged is not None and judged.get("word") in get_args(Verdict):
+        return judged["word"], str(judged.get("text", ""))
     return (
         "fine",
         "The loss stayed within bounds. The control pictures show whether the concept was learned, and whether it "

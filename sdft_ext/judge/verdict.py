@@ -1,0 +1,117 @@
+"""What the numbers of a run's saves come to: one save, one sentence, one thing to do.
+
+The guide: compare the saves, take the best one, "and go back to the dataset".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from .numbers import Numbers
+from .paired import difference
+from .shares import Share
+
+Word = Literal["learned", "learning", "not learned", "bleeding", "memorized", "overtrained"]
+LEARNED, PART = 0.75, 0.4
+"""Share of pictures with the trigger that show a learned concept, and one that is partly there."""
+BLEEDING, COPIED = 0.15, 0.25
+"""Shares from which on a save bleeds, and repeats instance pictures."""
+STIFF = 0.4
+"""Obedience or variety below this share of what they were."""
+ADVICE: dict[Word, str] = {
+    "learned": "Use it.",
+    "learning": "It is still getting better: train longer, or with a higher learning rate.",
+    "not learned": "The concept is hardly there: train longer or with a higher learning rate, and check that the "
+    "captions have the trigger.",
+    "bleeding": "The concept bleeds: add regularization pictures or raise their weight, or use the save at a lower "
+    "weight.",
+    "memorized": "Instance pictures are learned by heart: add more varied pictures, remove duplicates, or train with "
+    "fewer steps.",
+    "overtrained": "Later saves are worse: use this one, and train with fewer steps next time.",
+}
+PANELS: dict[Word, str] = {"not learned": "train", "learning": "train", "bleeding": "dataset", "memorized": "dataset"}
+"""Where the user acts on a verdict; elsewhere the save itself is the answer."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``step``: of the recommended save. ``alike``: other steps that can't be told apart from it. ``panel``: of the
+    page, where its advice is followed; empty where the save can be used.
+    """
+
+    word: Word
+    step: int
+    text: str
+    alike: tuple[int, ...] = ()
+    panel: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """Return the verdict for the log's event, in which ``save`` is the recommended save's step."""
+        found = asdict(self)
+        save = found.pop("step")
+        return {"save": save, **found, "alike": list(self.alike)}
+
+
+def verdict(found: Sequence[Numbers], saved: Sequence[int]) -> Verdict | None:
+    """Choose the best of the ``saved`` steps by their numbers, and say what they mean; None where none was judged.
+
+    ``found``: the numbers of all judged steps, in order. A save was judged where control pictures were drawn at its
+    step.
+    """
+    judged = [one for one in found if one.step in set(saved) and one.step > 0]
+    if not judged:
+        return None
+    best = max(judged, key=lambda one: one.worth)  # the earliest of equal ones
+    alike = tuple(one.step for one in judged if one is not best and not _apart(best, one))
+    last = judged[-1]
+    word = _word(best, last, _apart(best, last))
+    text = f"The save of step {best.step} is the best: {_shown(best)}. {ADVICE[word]}"
+    if word in ("learned", "overtrained") and alike:
+        text += f" By these pictures, {_steps(alike)} can't be told apart from it."
+    return Verdict(word, best.step, text, alike, PANELS.get(word, ""))
+
+
+def _apart(best: Numbers, other: Numbers) -> bool:
+    """Return whether two saves differ by more than chance, or one repeats instance pictures and the other doesn't."""
+    if len(best.merits) != len(other.merits):
+        return False
+    copies = best.copied.of and other.copied.of and abs(best.copied.value - other.copied.value) >= COPIED
+    return bool(copies) or difference(list(zip(best.merits, other.merits, strict=True))).apart
+
+
+def _word(best: Numbers, last: Numbers, apart: bool) -> Word:
+    learned = best.least_learned.value
+    if learned < PART:
+        return "not learned"
+    if best.worst_bleeding.of and best.worst_bleeding.value >= BLEEDING:
+        return "bleeding"
+    if (best.copied.of and best.copied.value >= COPIED) or _stiff(best):
+        return "memorized"
+    if last is not best and (apart or _stiff(last)):
+        return "overtrained"
+    return "learned" if learned >= LEARNED else "learning"
+
+
+def _stiff(one: Numbers) -> bool:
+    return any(value is not None and value < STIFF for value in one.freedom)
+
+
+def _shown(one: Numbers) -> str:
+    parts = [f"{_of(one.least_learned)} with the trigger show the concept"]
+    if one.worst_bleeding.of:
+        parts.append(f"{_of(one.worst_bleeding)} without it do")
+    if one.copied.hits:
+        parts.append(f"{one.copied.hits} of {one.copied.of} repeat an instance picture")
+    return ", ".join(parts)
+
+
+def _of(share: Share) -> str:
+    return f"{share.hits} of {share.of} pictures"
+
+
+def _steps(steps: Sequence[int]) -> str:
+    if len(steps) == 1:
+        return f"that of step {steps[0]}"
+    return f"those of steps {', '.join(map(str, steps[:-1]))} and {steps[-1]}"

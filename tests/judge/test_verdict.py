@@ -1,0 +1,134 @@
+"""From numbers to one save and one sentence: differences, copies, freedom, verdicts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from sdft_ext.judge.features import see
+from sdft_ext.judge.freedom import Freedom, freedom
+from sdft_ext.judge.nearness import Nearest, nearest
+from sdft_ext.judge.numbers import Numbers, OfPrompt
+from sdft_ext.judge.paired import difference
+from sdft_ext.judge.verdict import Verdict, verdict
+from sdft_ext.model.load import load
+from sdft_ext.toy import demo, drawing, install, world
+
+PROMPTS = ("a", "b", "c", "d") * 2
+
+
+def save(step: int, learned: float, bleeding: float = 0.0, copied: int = 0, free: float = 1.0) -> Numbers:
+    """A save of which ``learned`` and ``bleeding`` are the shares of eight pictures."""
+
+    def scores(share: float) -> tuple[float, ...]:
+        return tuple(1.0 if number < 8 * share else 0.0 for number in range(8))
+
+    prompts = (
+        OfPrompt("concept", "a sks cat", "cat", True, scores(learned)),
+        OfPrompt("bleeding", "a cat", "cat", False, scores(bleeding)),
+    )
+    near = tuple(Nearest(0, 0.1 if number < copied else 1.0) for number in range(8))
+    return Numbers(step, prompts, near, Freedom(free, free))
+
+
+def judged(*saves: Numbers) -> Verdict:
+    found = verdict([save(0, 0), *saves], [one.step for one in saves])
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("word", "step", "saves"),
+    [
+        ("learned", 30, [save(10, 0), save(20, 0.5), save(30, 1)]),
+        ("learning", 30, [save(10, 0), save(20, 0.25), save(30, 0.5)]),
+        ("not learned", 30, [save(10, 0), save(20, 0), save(30, 0.125)]),
+        ("bleeding", 20, [save(10, 0.25, 0.125), save(20, 1, 0.375), save(30, 1, 0.5)]),
+        ("memorized", 20, [save(10, 0), save(20, 1, 0, 3), save(30, 1, 0, 6)]),
+        ("memorized", 20, [save(10, 0), save(20, 1, 0, 0, 0.2), save(30, 0.75, 0, 0, 0.1)]),
+        ("overtrained", 10, [save(10, 1), save(20, 0.75), save(30, 0.125)]),
+        ("overtrained", 10, [save(10, 1), save(20, 1, 0, 1), save(30, 1, 0, 6)]),
+    ],
+)
+def test_the_word_is_that_of_the_best_save(word: str, step: int, saves: list[Numbers]) -> None:
+    found = judged(*saves)
+    assert (found.word, found.step) == (word, step)
+    assert f"step {step} is the best" in found.text and found.text.endswith((".", "it."))
+    assert (found.panel != "") == (word in ("learning", "not learned", "bleeding", "memorized"))
+
+
+def test_saves_that_chance_could_have_made_so_are_not_told_apart() -> None:
+    found = judged(save(10, 0), save(20, 0.75), save(30, 0.875), save(40, 1))
+    assert found.step == 40 and found.alike == (20, 30)
+    assert "steps 20 and 30 can't be told apart from it" in found.text
+    assert judged(save(10, 0), save(20, 1)).alike == ()
+
+
+def test_only_saves_that_exist_are_recommended() -> None:
+    saves = [save(0, 0), save(10, 1), save(20, 0.75)]
+    found = verdict(saves, [20])
+    assert found is not None and found.step == 20
+    assert verdict(saves, []) is None and verdict(saves, [0]) is None
+
+
+def test_of_equal_saves_the_earliest_is_the_best() -> None:
+    assert judged(save(10, 1), save(20, 1), save(30, 1)).step == 10
+
+
+@pytest.mark.parametrize(
+    ("pairs", "apart"),
+    [
+        ([(0.0, 1.0)] * 8, True),
+        ([(0.0, 1.0)] * 5 + [(1.0, 1.0)] * 3, False),
+        ([(0.0, 1.0)] * 6 + [(1.0, 1.0)] * 2, True),
+        ([(0.0, 1.0)] * 4 + [(1.0, 0.0)] * 4, False),
+        ([(0.3, 0.3)] * 8, False),
+        ([(0.0, 1.0)] * 30 + [(1.0, 0.0)] * 5, True),
+    ],
+)
+def test_a_difference_is_told_where_signs_at_random_rarely_make_it(pairs, apart: bool) -> None:
+    found = difference(pairs)
+    assert found.apart == apart
+    assert found.value == pytest.approx(np.mean([later - earlier for earlier, later in pairs]))
+
+
+def test_chance_is_what_saves_without_any_difference_show() -> None:
+    draws = np.random.default_rng(1)
+    told = [difference(list(zip(*draws.random((2, 16)), strict=True))).apart for _ in range(400)]
+    assert np.mean(told) <= 0.08
+
+
+def drawn(shape: str, count: int, seed: int) -> list[Image.Image]:
+    draws = np.random.default_rng(seed)
+    return [Image.fromarray(drawing.draw(world.sample_scene(draws, shape, radii=(16.5, 20.5)))) for _ in range(count)]
+
+
+def test_copies_are_near_and_new_drawings_are_not() -> None:
+    model = load(str(install.CHECKPOINT))
+    paths = sorted((demo.EXAMPLES / "subject" / "instance").glob("*.png"))
+    instance = [Image.open(path).convert("RGB") for path in paths]
+    known = see(model, instance).places
+    blurred = nearest(see(model, [one.filter(ImageFilter.GaussianBlur(1)) for one in instance]).places, known)
+    assert [one.picture for one in blurred] == list(range(len(instance))) and all(one.copy for one in blurred)
+    fresh = nearest(see(model, drawn(world.STAR, 60, 7)).places, known)
+    assert sum(one.copy for one in fresh) <= 2
+    twice = np.concatenate([known, known[:3]])
+    assert nearest(twice[3:4], twice)[0].distance == 0
+    assert sum(one.copy for one in nearest(see(model, drawn(world.STAR, 60, 7)).places, twice)) <= 2
+    assert nearest(known, known[:1]) == []
+
+
+def test_freedom_is_lost_where_prompts_or_seeds_change_nothing() -> None:
+    draws = np.random.default_rng(2)
+    of_prompt, of_seed = {text: draws.normal(0, 2, 300) for text in "abcd"}, draws.normal(0, 1, (8, 300))
+    first = np.stack([of_prompt[text] + one for text, one in zip(PROMPTS, of_seed, strict=True)]).astype(np.float32)
+    scale = np.ones(300, dtype=np.float32)
+    assert freedom(first, first, PROMPTS, scale) == (1, 1)
+    deaf = freedom(first, of_seed.astype(np.float32), PROMPTS, scale)
+    assert deaf.obedience is not None and deaf.obedience < 0.4 and deaf.variety == pytest.approx(1, abs=1e-3)
+    stuck = np.stack([of_prompt[text] + 0.1 * one for text, one in zip(PROMPTS, of_seed, strict=True)])
+    fixed = freedom(first, stuck.astype(np.float32), PROMPTS, scale)
+    assert fixed.variety == pytest.approx(0.1, abs=0.01) and fixed.obedience == pytest.approx(1, abs=0.2)
+    assert freedom(first[:1], first[:1], "a", scale) == (None, None)
+    assert freedom(first[:4], first[:4], "abcd", scale).variety is None
