@@ -23,8 +23,7 @@ STIFF = 0.4
 ADVICE: dict[Word, str] = {
     "learned": "Use it.",
     "learning": "It is still getting better: train longer, or with a higher learning rate.",
-    "not learned": "The concept is hardly there: train longer or with a higher learning rate, and check that the "
-    "captions have the trigger.",
+    "not learned": "Train longer or with a higher learning rate, and check that the captions have the trigger.",
     "bleeding": "The concept bleeds: add regularization pictures or raise their weight, or use the save at a lower "
     "weight.",
     "memorized": "Instance pictures are learned by heart: add more varied pictures, remove duplicates, or train with "
@@ -64,10 +63,15 @@ def verdict(found: Sequence[Numbers], saved: Sequence[int]) -> Verdict | None:
     if not judged:
         return None
     best = max(judged, key=lambda one: one.worth)  # the earliest of equal ones
+    if best.least_learned.value < PART:
+        best = max(judged, key=lambda one: (one.worth, one.step))
     alike = tuple(one.step for one in judged if one is not best and not _apart(best, one))
     last = judged[-1]
     word = _word(best, last, _apart(best, last))
-    text = f"The save of step {best.step} is the best: {_shown(best)}. {ADVICE[word]}"
+    if word == "not learned":
+        text = f"No save shows the concept yet: at step {best.step}, {_shown(best)}. {ADVICE[word]}"
+    else:
+        text = f"The save of step {best.step} is the best: {_shown(best)}. {ADVICE[word]}"
     if word in ("learned", "overtrained") and alike:
         text += f" By these pictures, {_steps(alike)} can't be told apart from it."
     return Verdict(word, best.step, text, alike, PANELS.get(word, ""))

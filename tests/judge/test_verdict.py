@@ -44,6 +44,7 @@ def judged(*saves: Numbers) -> Verdict:
         ("learned", 30, [save(10, 0), save(20, 0.5), save(30, 1)]),
         ("learning", 30, [save(10, 0), save(20, 0.25), save(30, 0.5)]),
         ("not learned", 30, [save(10, 0), save(20, 0), save(30, 0.125)]),
+        ("not learned", 30, [save(10, 0), save(20, 0), save(30, 0)]),
         ("bleeding", 20, [save(10, 0.25, 0.125), save(20, 1, 0.375), save(30, 1, 0.5)]),
         ("memorized", 20, [save(10, 0), save(20, 1, 0, 3), save(30, 1, 0, 6)]),
         ("memorized", 20, [save(10, 0), save(20, 1, 0, 0, 0.2), save(30, 0.75, 0, 0, 0.1)]),
@@ -54,7 +55,8 @@ def judged(*saves: Numbers) -> Verdict:
 def test_the_word_is_that_of_the_best_save(word: str, step: int, saves: list[Numbers]) -> None:
     found = judged(*saves)
     assert (found.word, found.step) == (word, step)
-    assert f"step {step} is the best" in found.text and found.text.endswith((".", "it."))
+    says = f"at step {step}, " if word == "not learned" else f"step {step} is the best"
+    assert says in found.text and found.text.endswith((".", "it."))
     assert (found.panel != "") == (word in ("learning", "not learned", "bleeding", "memorized"))
 
 

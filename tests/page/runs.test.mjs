@@ -9,6 +9,7 @@ import { continueSetting, nextName } from "../../sdft_ext/ui/page/shared/continu
 import { chosenPair } from "../../sdft_ext/ui/page/runs/pair.mjs";
 import { changeable, namedSettings, ResumeChanges } from "../../sdft_ext/ui/page/shared/resume_changes.mjs";
 import { matcher } from "../../sdft_ext/ui/page/shared/search.mjs";
+import { judgedCount, lastVerdict, recommendedSave } from "../../sdft_ext/ui/page/shared/verdict.mjs";
 
 test("a search finds texts with all of its words, in any order and case", () => {
   const matches = matcher("  LoRA rank ");
@@ -116,4 +117,20 @@ test("a run continues from the file that its method can read, under the next nam
   const names = ["lora", "textual_inversion", "dreambooth"].map((method) => continueSetting({ sections }, method));
   assert.deepEqual(names, ["method.lora.continue_from", "method.embedding.continue_from", undefined]);
   assert.deepEqual(["cat", "cat-2", "cat-12", "my-cat", "run-20240101"].map(nextName), ["cat-2", "cat-3", "cat-13", "my-cat-2", "run-20240101-2"]);
+});
+
+test("the newest verdict counts, and recommends only a save that still exists", () => {
+  const marks = [
+    { step: 10, event: "verdict", word: "learning", save: 10, text: "early", panel: "train" },
+    { step: 20, event: "judged" },
+    { step: 20, event: "verdict", word: "learned", save: 20, text: "late", panel: "" },
+  ];
+  assert.deepEqual(lastVerdict(marks), { word: "learned", save: 20, text: "late", panel: "" });
+  assert.equal(lastVerdict([]), null);
+  assert.deepEqual(recommendedSave({ marks, saves: [{ step: 10 }, { step: 20 }] }), { step: 20 });
+  assert.equal(recommendedSave({ marks, saves: [{ step: 10 }] }), undefined);
+  assert.equal(recommendedSave({ marks: [], saves: [{ step: 10 }] }), undefined);
+  assert.equal(recommendedSave({ marks: [{ step: 9, event: "verdict", word: "not learned", save: 9 }], saves: [{ step: 9 }] }), undefined);
+  assert.equal(judgedCount([{ step: 3, event: "judged", learned: [1, 4] }, { step: 3, event: "judged", learned: [2, 4] }], 3, "learned"), "2 of 4");
+  assert.equal(judgedCount(marks, 20, "bleeding"), "");
 });

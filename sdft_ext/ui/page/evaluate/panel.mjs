@@ -4,6 +4,7 @@ import { part } from "../shared/api.mjs";
 import { button, el, fill } from "../shared/dom.mjs";
 import { showReport } from "../shared/report_dialog.mjs";
 import { runMenu } from "../shared/run_widgets.mjs";
+import { verdictNode } from "../shared/verdict.mjs";
 import { BASE, spreadSaves } from "./saves.mjs";
 import { SavesTable } from "./saves_table.mjs";
 import { tryoutSection } from "./tryout.mjs";
@@ -27,7 +28,7 @@ export function evaluatePanel(app) {
 class EvaluatePanel {
   #app;
   #menu;
-  #table = el("div");
+  #table = el("div.stack");
   #tools = el("div.stack");
   #none = el("p.quiet", {}, "No run has saves yet.");
   #report = button("Report", () => this.#run !== null && showReport(this.#app, this.#run), { hidden: true, data: { action: "report" } });
@@ -96,7 +97,7 @@ class EvaluatePanel {
     /** @returns {Selection} */
     const selection = () => ({ run, detail, base: chosen.has(BASE), saves: detail.saves.filter(({ step }) => chosen.has(step)) });
     const changed = () => Promise.all([this.#load(), this.#app.refresh()]);
-    fill(this.#table, new SavesTable(this.#app, run, detail, chosen, changed).node);
+    fill(this.#table, verdictNode(this.#app, detail), new SavesTable(this.#app, run, detail, chosen, changed).node);
     fill(
       this.#tools,
       this.#app.can("xyz") && xyzSection(this.#app, selection),

@@ -3,13 +3,18 @@
 import { part } from "../shared/api.mjs";
 import { dialog } from "../shared/dialog.mjs";
 import { el } from "../shared/dom.mjs";
+import { judgedCount } from "../shared/verdict.mjs";
 import { firstOfEach, previewStep } from "./saves.mjs";
 
 /** @import { App, ControlPrompt, RunDetail } from "../types.d.ts" */
 
 /** Pictures up to this side are enlarged without blur [pixels]. */
 const SMALL = 128;
-const SETS = /** @type {const} */ ({ concept: "With the trigger", bleeding: "Without the trigger" });
+/** The sets, and how the judge names what they show. */
+const SETS = /** @type {const} */ ([
+  ["concept", "With the trigger", "learned"],
+  ["bleeding", "Without the trigger", "bleeding"],
+]);
 
 /**
  * Shows the pictures that were drawn with a save, or as late before it as there are some; null where there are none.
@@ -21,9 +26,11 @@ export function savePictures(app, detail, save) {
   const { steps, prompts } = detail.controls;
   const step = previewStep(steps, save);
   if (step === undefined || !prompts.length || (save === 0 && step !== 0)) return null;
-  const sets = Object.entries(SETS).map(([set, title]) => {
+  const sets = SETS.map(([set, title, name]) => {
+    const shown = judgedCount(detail.marks, step, name);
+    const text = shown ? `${title}: ${shown} show the concept` : title;
     const pictures = firstOfEach(prompts.filter((prompt) => prompt.set === set)).map((prompt) => pictureButton(app, detail, prompt, step));
-    return pictures.length > 0 && el("div.save-set", { data: { set } }, el("span.help", {}, title), el("div.row.wrap", {}, pictures));
+    return pictures.length > 0 && el("div.save-set", { data: { set } }, el("span.help", {}, text), el("div.row.wrap", {}, pictures));
   });
   return el("div.save-pictures", { data: { step } }, sets, step !== save && el("p.help", {}, `Drawn at step ${step}`));
 }

@@ -4,6 +4,7 @@ import { continueFrom, continueSetting } from "../shared/continue.mjs";
 import { button, el } from "../shared/dom.mjs";
 import { short } from "../shared/numbers.mjs";
 import { wholeModel } from "../shared/run_widgets.mjs";
+import { lastVerdict, recommendedSave } from "../shared/verdict.mjs";
 import { deletedSaves, deleteButton } from "./deleted.mjs";
 import { savePictures } from "./save_pictures.mjs";
 import { BASE, conceptPrompts, previewStep } from "./saves.mjs";
@@ -69,12 +70,21 @@ export class SavesTable {
       "tr",
       {},
       el("td", {}, this.#box(step, `Compare ${name}`)),
-      el("td.save-name", { title: file }, name),
+      el("td.save-name", { title: file }, name, " ", this.#recommended(step)),
       el("td", {}, String(step)),
       el("td.optional", {}, epoch == null ? "" : short(epoch)),
       el("td.optional", {}, loss == null ? "" : short(loss)),
       el("td", {}, el("div.row.end.wrap", {}, use, this.#previewButton(save), this.#continueButton(save), deleteButton(this.#app, this.#run, save, this.#changed))),
     );
+  }
+
+  /**
+   * Marks the save that the judge recommends.
+   * @param {number} step
+   */
+  #recommended(step) {
+    const chosen = recommendedSave(this.#detail)?.step === step;
+    return chosen && el("span.badge", { data: { role: "recommended" }, title: lastVerdict(this.#detail.marks)?.text }, "Recommended");
   }
 
   /**

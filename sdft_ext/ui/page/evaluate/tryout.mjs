@@ -38,10 +38,7 @@ class Tryout {
     this.#selection = selection;
     const { recipe = {}, controls } = selection().detail;
     const watch = recipe.watch ?? {};
-    this.#prompts.value = (controls?.prompts ?? [])
-      .map(({ prompt }) => prompt)
-      .filter(Boolean)
-      .join("\n");
+    this.#prompts.value = [...new Set((controls?.prompts ?? []).map(({ prompt }) => prompt))].filter(Boolean).join("\n");
     this.#negative = field("Negative prompt", "negative", watch.negative ?? "", "text");
     this.#numbers = {
       weight: field("Weight", "weight", 1),

@@ -5,6 +5,7 @@ import { continueFrom, continueSetting } from "../shared/continue.mjs";
 import { button, el, fill } from "../shared/dom.mjs";
 import { showReport } from "../shared/report_dialog.mjs";
 import { wholeModel } from "../shared/run_widgets.mjs";
+import { recommendedSave } from "../shared/verdict.mjs";
 import { runActions } from "./run_actions.mjs";
 
 /** @import { App, RunDetail, Status } from "../types.d.ts" */
@@ -108,12 +109,12 @@ export class ActionButtons {
   }
 
   /**
-   * Takes the last save to txt2img.
+   * Takes the recommended save to txt2img, or the last one.
    * @param {string} run
    * @param {"use" | "send"} how as the checkpoint, or in the prompt
    */
   async #use(run, how) {
-    const save = this.#detail?.saves.at(-1);
+    const save = this.#detail && (recommendedSave(this.#detail) ?? this.#detail.saves.at(-1));
     if (!save) return;
     const { sendSave, useCheckpoint } = await import("../shared/webui.mjs");
     await (how === "use" ? useCheckpoint : sendSave)(this.#app, run, save);

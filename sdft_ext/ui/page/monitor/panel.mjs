@@ -6,6 +6,7 @@ import { notifyChoice } from "../shared/notify.mjs";
 import { Poll } from "../shared/poll.mjs";
 import { changeable, namedSettings } from "../shared/resume_changes.mjs";
 import { active, badge, progressBar, resumable, runMenu } from "../shared/run_widgets.mjs";
+import { lastVerdict, verdictNode } from "../shared/verdict.mjs";
 import { ActionButtons } from "./action_buttons.mjs";
 import { LossChart } from "./chart.mjs";
 import { ControlHistory } from "./control_pictures.mjs";
@@ -38,6 +39,8 @@ class MonitorPanel {
   #history;
   #events = el("ol.events");
   #verdict = el("div.stack.tight");
+  /** What the judge makes of the control pictures. */
+  #judged = el("div.stack.tight");
   #grid = el("img.grid-picture", { alt: "Saves and control prompts as a grid", loading: "lazy" });
   #gridCard = el("details.card.fold", { hidden: true }, el("summary", {}, "Grid of saves"), this.#grid);
   #files = new RunFiles();
@@ -97,7 +100,7 @@ class MonitorPanel {
       "div.stack",
       { hidden: true },
       el("section.card", { "aria-label": "Loss" }, el("h2.title", {}, "Loss"), this.#chart.node, this.#verdict),
-      el("section.card", { "aria-label": "Control pictures" }, el("h2.title", {}, "Control pictures"), this.#history.node),
+      el("section.card", { "aria-label": "Control pictures" }, el("h2.title", {}, "Control pictures"), this.#judged, this.#history.node),
       this.#gridCard,
       el("details.card.fold", {}, el("summary", {}, "Events"), this.#events),
       this.#files.node,
@@ -127,6 +130,7 @@ class MonitorPanel {
     this.#detail = this.#status = null;
     this.#last = {};
     fill(this.#verdict);
+    fill(this.#judged);
     this.#buttons.clear();
     this.#gridCard.hidden = true;
     this.#facts.textContent = "";
@@ -238,8 +242,11 @@ class MonitorPanel {
   }
 
   /** @param {RunDetail} detail */
-  #showVerdict({ id, verdict, advice, grid, saves }) {
-    fill(this.#verdict, advice && el(verdict === "fine" ? "p.help" : "p.advice", { data: { verdict } }, this.#app.api.inWords(advice)));
+  #showVerdict(detail) {
+    const { id, verdict, advice, grid, saves, marks } = detail;
+    fill(this.#judged, verdictNode(this.#app, detail));
+    const told = lastVerdict(marks)?.text === advice;
+    fill(this.#verdict, advice && !told && el(verdict === "fine" ? "p.help" : "p.advice", { data: { verdict } }, this.#app.api.inWords(advice)));
     this.#gridCard.hidden = !grid;
     if (!grid) return;
     const url = this.#app.api.url(`runs/${part(id)}/grid`, { saves: saves.length });
