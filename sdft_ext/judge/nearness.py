@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from .features import Rows
 
-COPY = 0.4
-"""A picture nearer than this is a copy. On the toy model, of copies that were blurred, shifted by 3 % of their side, or
-compressed strongly, 90 % are nearer, and of new drawings in the same colours 4 %."""
+COPY = 0.28
+"""A picture nearer than this is a copy. Chosen on the star's runs of ``bench judge``, so that about as many pictures
+count as copies as by their pixels."""
 LEAST = 2
 """Fewest instance pictures that have distances to each other."""
 

@@ -18,8 +18,9 @@ LEARNED, PART = 0.75, 0.4
 """Share of pictures with the trigger that show a learned concept, and one that is partly there."""
 BLEEDING, COPIED = 0.15, 0.25
 """Shares from which on a save bleeds, and repeats instance pictures."""
-STIFF = 0.4
-"""Obedience or variety below this share of what they were."""
+STIFF = {"obedience": 0.4, "variety": 0.15}
+"""Shares of what they were, below which prompts or seeds hardly matter any more. A subject that is learned has less
+variety than what the base draws for an unknown word: a third is usual."""
 ADVICE: dict[Word, str] = {
     "learned": "Use it.",
     "learning": "It is still getting better: train longer, or with a higher learning rate.",
@@ -99,7 +100,7 @@ def _word(best: Numbers, last: Numbers, apart: bool) -> Word:
 
 
 def _stiff(one: Numbers) -> bool:
-    return any(value is not None and value < STIFF for value in one.freedom)
+    return any(value is not None and value < STIFF[name] for name, value in one.freedom._asdict().items())
 
 
 def _shown(one: Numbers) -> str:

@@ -119,7 +119,10 @@ def test_judging_changes_nothing_and_sees_as_the_base_does(method: str, data: Pa
         )
     assert runs["true"] == runs["false"]
     report = (tmp_path / "true" / "report.md").read_text(encoding="utf-8")
-    assert "| learned | bleeding |" in report and " of 2 (" in report
+    assert "| learned | bleeding | copied |" in report and report.count(" of 2 (") == 3 * 2
+    told = [line for line in log.read(tmp_path / "true") if line.get("event") == "verdict"]
+    assert [line["step"] for line in told] == [1, 2] and told[-1]["save"] in (1, 2)
+    assert told[-1]["text"].split(".")[0] in report, "the report says what the run came to"
     assert "| learned |" not in (tmp_path / "false" / "report.md").read_text(encoding="utf-8")
     lines = [line for line in log.read(tmp_path / "true") if "judge/learned" in line]
     assert [line["step"] for line in lines] == [0, 1, 2]

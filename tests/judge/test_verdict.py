@@ -47,7 +47,7 @@ def judged(*saves: Numbers) -> Verdict:
         ("not learned", 30, [save(10, 0), save(20, 0), save(30, 0)]),
         ("bleeding", 20, [save(10, 0.25, 0.125), save(20, 1, 0.375), save(30, 1, 0.5)]),
         ("memorized", 20, [save(10, 0), save(20, 1, 0, 3), save(30, 1, 0, 6)]),
-        ("memorized", 20, [save(10, 0), save(20, 1, 0, 0, 0.2), save(30, 0.75, 0, 0, 0.1)]),
+        ("memorized", 20, [save(10, 0), save(20, 1, 0, 0, 0.1), save(30, 0.75, 0, 0, 0.1)]),
         ("overtrained", 10, [save(10, 1), save(20, 0.75), save(30, 0.125)]),
         ("overtrained", 10, [save(10, 1), save(20, 1, 0, 1), save(30, 1, 0, 6)]),
     ],
