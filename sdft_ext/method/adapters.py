@@ -192,12 +192,13 @@ class Adapters:
         Others aren't written: ``most / most`` and its root are slightly below 1 on some processors. ``texts``: also
         those in the text encoder.
         """
-        for name, own in self.tensors().items():
-            if not texts and not name.startswith("unet."):
-                continue
-            length = self._norm(name)
+        names = [name for name in self.layers if texts or name.startswith("unet.")]
+        if not names:
+            return
+        lengths = torch.stack([self._norm(name) for name in names]).tolist()  # waits for the device once
+        for name, length in zip(names, lengths, strict=True):
             if length > most:
-                factors = [value for part, value in own.items() if part != MAGNITUDE]
+                factors = [value for part, value in self._tensors(name).items() if part != MAGNITUDE]
                 ratio = (most / length) ** (1 / len(factors))
                 for factor in factors:
                     factor.mul_(ratio)

@@ -95,4 +95,5 @@ class DAdaptAdam(Optimizer):
                 lengths.append(state["s"].abs().sum())
         if not lengths:
             return 0.0, 0.0
-        return float(torch.stack(products).sum()), float(torch.stack(lengths).sum())
+        product, length = torch.stack([torch.stack(products).sum(), torch.stack(lengths).sum()]).tolist()  # waits once
+        return product, length

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -148,7 +149,7 @@ class Loop:
             total += float(loss.detach()) / train.accumulation
             pictures += batch.pictures
         total = self.processes.average(self.parameters, total)
-        if not torch.isfinite(torch.tensor(total)):
+        if not math.isfinite(total):
             self.optimizer.zero_grad(set_to_none=True)
             raise NotFinite(self._not_finite("The loss", total, step))
         self._moving = True

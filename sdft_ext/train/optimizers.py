@@ -87,6 +87,10 @@ def optimizer_class(name: OptimizerName) -> Any:
         raise RecipeError(
             f"train.optimizer: {name} needs the package {package}: {command}, or choose adamw."
         ) from error
+    if name == "adafactor":
+        from .adafactor import AdaFactor
+
+        return AdaFactor
     return library.optim.AdamW8bit if name == "adamw8bit" else getattr(library, LIBRARY[name])
 
 

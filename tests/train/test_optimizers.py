@@ -176,6 +176,24 @@ def test_eight_bit_says_what_to_install():
         optimizer_class("adamw8bit")
 
 
+def test_adafactor_moves_as_the_librarys():
+    """Within float32's rounding where weights are smaller than eps2, and to the bit where they aren't."""
+    import pytorch_optimizer
+
+    for scale, exact in ((1.0, True), (1e-4, False)):
+        ends = []
+        for kind in (optimizer_class("adafactor"), pytorch_optimizer.AdaFactor):
+            draws = generator(1, "adafactor")
+            weights = [torch.nn.Parameter(torch.randn(size, generator=draws) * scale) for size in ((20, 30), (50,))]
+            made = kind(weights, lr=1e-3, relative_step=False, scale_parameter=False, weight_decay=0.01)
+            for _ in range(5):
+                for weight in weights:
+                    weight.grad = torch.randn(weight.shape, generator=draws)
+                made.step()
+            ends.append(torch.cat([weight.detach().flatten() for weight in weights]))
+        assert torch.equal(*ends) if exact else torch.allclose(*ends, rtol=1e-6, atol=1e-10)
+
+
 def test_d_adaptation_finds_the_scale_of_the_problem():
     """The step size starts at 1e-6 and grows by itself to what the problem needs, the same for a halved guess."""
     found = []
