@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from .errors import SdftError
 
@@ -21,6 +22,10 @@ class RunControl:
         self._save = False
         self._sample = False
         self._try = False
+        self.load_model: Callable[[str, str], bool] = lambda base, vae: False
+        """Loads a base model by the files of its checkpoint and its VAE where that is wanted; returns whether it has
+        loaded one. Raises SdftError where it can't.
+        """
 
     def pause(self) -> None:
         """Pause the run after this step; the host can use the model meanwhile."""

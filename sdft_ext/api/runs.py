@@ -35,6 +35,7 @@ class RunSummary(RunStatus):
     id: str
     name: str
     method: str = Field(description="The method's label; empty where the recipe can't be read.")
+    base: str = Field(description="The file of its base model.")
     started: float
     saves: int = Field(description="How many.")
     picture: str | None = Field(None, description="Path of a control picture below `/sdft/v1/`.")
@@ -50,11 +51,16 @@ class RunsResponse(BaseModel):
         "stand in `queue`.",
     )
     titles: dict[str, str] = Field(description="Readable names of the regularization pictures in the queue, by id.")
+    loads: bool = Field(description="Whether the queue loads the base model of a run whose turn comes.")
     held: bool = Field(description="After a restart, the queue waits until a run is started or resumed.")
 
 
 class OrderRequest(BaseModel):
     ids: list[str] = Field(description="All of the waiting runs, the next one first.")
+
+
+class BaseModelsRequest(BaseModel):
+    load: bool
 
 
 class Difference(BaseModel):
@@ -101,6 +107,7 @@ class RunResponse(RunStatus):
     id: str
     name: str
     method: str
+    base: str
     started: float
     picture: str | None = None
     recipe: Plain = Field(description="Nested.")
@@ -215,6 +222,14 @@ def _add_lists(router: APIRouter, desk: Desk) -> None:
     @router.post("/queue", response_model=OkResponse, summary="Reorder the waiting runs")
     def queue(body: OrderRequest) -> Response:
         desk.queue.order(body.ids)
+        return json_response(OK)
+
+    @router.post("/queue/models", response_model=OkResponse, summary="Let the queue load base models")
+    def base_models(body: BaseModelsRequest) -> Response:
+        """Then a run whose base model isn't loaded has it loaded when its turn comes, or a minute after another one was
+        chosen; when the queue is empty, the user's own is loaded again. Where the host's `features` have `load`.
+        """
+        desk.base_models.allow(body.load)
         return json_response(OK)
 
     @router.get("/compare", response_model=CompareResponse, summary="Compare the recipes of two runs")

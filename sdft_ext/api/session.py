@@ -39,7 +39,7 @@ class HostInformation(BaseModel):
     name: str = Field(description="`webui` or `standalone`.")
     model: LoadedModel
     memory: DeviceMemory
-    features: list[str] = Field(description="Of `txt2img`, `xyz`, `cards`, `tryout` and `faces`.")
+    features: list[str] = Field(description="Of `txt2img`, `xyz`, `cards`, `tryout`, `faces` and `load`.")
 
 
 class MissingPackages(BaseModel):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..recipe import Recipe
 from . import device_load, examples, run_queue
+from .base_models import BaseModels
 from .caption_duplicates import DuplicateSearches
 from .caption_exchange import CaptionExchange
 from .caption_statistics import CaptionStatistics
@@ -62,7 +63,8 @@ class Desk:
         self.host, self.folder, self.roots = host, Path(folder).absolute(), tuple(roots)
         self.packages = Packages(missing)
         ready, hidden = self.packages.wait, self.folder / DESK
-        self.queue = RunQueue(self.folder, hidden / QUEUE, self._work)
+        self.base_models = BaseModels(hidden / "base_models.json", self._host)
+        self.queue = RunQueue(self.folder, hidden / QUEUE, self._work, self.base_models.put_back)
         self.library = Library(self.folder, self.queue.owns)
         self.folders = Folders(hidden / "folders.json", self._allowed, self._may_add)
         self.thumbnails, self.scans = Thumbnails(self.folders.may_show), Scans()
@@ -135,10 +137,12 @@ class Desk:
             "drawing": current if draws else None,
             "titles": self.regularization.titles([*waiting, *([current] if current else [])]),
             "held": self.queue.held,
+            "loads": self.base_models.allowed,
         }
 
     def _work(self, folder: Path, control: RunControl) -> object:
         """Train a run, or draw regularization pictures, in the queue's thread."""
+        control.load_model = self.base_models.load
         make = self.regularization.make if folder.parent == self.regularization.folder else self.runs.train
         return make(folder, control)
 

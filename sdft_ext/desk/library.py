@@ -276,13 +276,14 @@ class Library:
     def _summary(self, run: str, path: Path) -> dict[str, Any]:
         try:
             recipe = self.recipe(run)
-            name, method = recipe.save.name, METHOD_INFO[recipe.method.name].label
+            name, method, base = recipe.save.name, METHOD_INFO[recipe.method.name].label, Path(recipe.model.base).name
         except DeskError:
-            name, method = run, ""
+            name, method, base = run, "", ""
         return {
             "id": run,
             "name": name,
             "method": method,
+            "base": base,
             "started": (path / "recipe.yaml").stat().st_mtime,
             "saves": len(self._saves(run)),
             "picture": self._newest_picture(run),

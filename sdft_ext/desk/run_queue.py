@@ -39,10 +39,12 @@ Work = Callable[[Path, RunControl], object]
 
 
 class RunQueue:
-    """The queue. ``folder`` holds the runs, ``file`` stores the queue, ``work`` trains a run."""
+    """The queue. ``folder`` holds the runs, ``file`` stores the queue, ``work`` trains a run; ``at_the_end`` is called
+    when none is left.
+    """
 
-    def __init__(self, folder: Path, file: Path, work: Work) -> None:
-        self.folder, self.file, self._do = folder, file, work
+    def __init__(self, folder: Path, file: Path, work: Work, at_the_end: Callable[[], None] = lambda: None) -> None:
+        self.folder, self.file, self._do, self._at_the_end = folder, file, work, at_the_end
         self._changed = threading.Condition()
         self._waiting: list[str] = []
         self._current: str | None = None
@@ -182,6 +184,8 @@ class RunQueue:
             except Exception as failure:
                 self._failed(run, failure)
             finally:
+                if not self._waiting and not self._closed:
+                    self._at_the_end()
                 with self._changed:
                     self._current = self._control = None
                     self._write()

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from ..recipe import FULL, Recipe
 from ..recipe import file as recipe_file
 from ..run_folder.facts import FILE as FACTS
 from ..run_folder.facts import add_facts
+from ..storage import json_file
 from ..storage.free_name import new_folder
 from . import calculator, deleted_saves
 from .errors import DeskError, NotNow
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from ..control import RunControl
     from ..host.base import Host
 
+STATUS = "status.json"
 TRY_SECONDS = 60.0
 """How long a request waits for a training run's next step."""
 
@@ -58,6 +61,8 @@ class Runs:
         self._packages.wait()
         for sentence in wrong:
             raise DeskError(sentence)
+        model = self._host(recipe).describe()
+        recipe = replace(recipe, model=replace(recipe.model, base=model.path, vae=model.vae))
         figures = calculator.calculate(recipe, self._scans, measured(self._library, recipe))
         for sentence in figures["problems"]:
             raise DeskError(sentence)
@@ -68,12 +73,13 @@ class Runs:
         folder = self._new_folder(recipe.save.name)
         try:
             recipe_file.write(folder / "recipe.yaml", recipe)
-            if figures["seconds"]:
-                add_facts(folder, forecast_seconds=figures["seconds"])
+            # The run trains this model, whichever is loaded when its turn comes.
+            add_facts(folder, lent={"base": model.path, "vae": model.vae}, forecast_seconds=figures["seconds"] or 0)
+            json_file.write(folder / STATUS, {"state": "waiting", "step": 0, "total": figures["steps"]})
             self._queue.add(folder.name)
         except OSError:
             with suppress(OSError):
-                for name in ("recipe.yaml", FACTS):
+                for name in ("recipe.yaml", FACTS, STATUS):
                     (folder / name).unlink(missing_ok=True)
                 folder.rmdir()
             raise

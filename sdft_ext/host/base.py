@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..model.base import Model
     from ..taggers.base import Tagger
 
-Feature = Literal["txt2img", "xyz", "cards", "tryout", "faces"]
+Feature = Literal["txt2img", "xyz", "cards", "tryout", "faces", "load"]
 Destination = Literal["txt2img", "xyz"]
 
 
@@ -57,6 +57,8 @@ class Described:
     why: str = ""
     dtype: str = ""
     """The dtype of its UNet as a recipe names it (fp32, fp16, bf16); empty where it isn't loaded."""
+    vae: str = ""
+    """The VAE's file where that isn't the checkpoint's own."""
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -142,6 +144,14 @@ class Host(Protocol):
 
     def files(self) -> Files:
         """Name the files of the model that ``borrow`` would lend now. Raises HostError where there is none."""
+        ...
+
+    def load(self, files: Files) -> Callable[[], None]:
+        """Load a model by its files, where ``features`` has load; never inside a turn.
+
+        Returns a function that loads what was loaded before, with the host's settings as they were. Raises HostError
+        where the host can't load these files, and so may that function.
+        """
         ...
 
     def borrow(self) -> Model:

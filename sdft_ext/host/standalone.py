@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,7 +102,7 @@ class StandaloneHost:
                 path.name, str(path), "", self.device, False, f"{path} is missing: choose another base model."
             )
         dtype = "" if loaded is None else dtype_name(loaded.dtype)
-        return Described(path.name, str(path), family, self.device, True, dtype=dtype)
+        return Described(path.name, str(path), family, self.device, True, dtype=dtype, vae=self.recipe.vae)
 
     def memory(self) -> Memory:
         if self.device.startswith("cuda"):
@@ -113,6 +113,9 @@ class StandaloneHost:
 
     def files(self) -> Files:
         return Files(self.recipe.base, self.recipe.vae)
+
+    def load(self, files: Files) -> Callable[[], None]:
+        raise HostError("Every run names its own model here, and loads it.")
 
     def borrow(self) -> Model:
         with self.shelf.lock:

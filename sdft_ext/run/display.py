@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..run_folder.status import State, Status
+from ..storage import json_file
 from ..watch.progress import Progress
 
 VERIFYING = "Training is done. The last save is being verified."
@@ -13,11 +14,13 @@ DRAWING = "The grid of saves is being drawn."
 
 
 class Display:
-    """``done`` of ``total`` steps are shown with each state; 0 of 0 until training begins."""
+    """``done`` of ``total`` steps are shown with each state; before training begins, those of the status before."""
 
     def __init__(self, folder: Path, quiet: bool) -> None:
         self.status, self.progress = Status(folder), Progress(quiet=quiet)
-        self.done = self.total = 0
+        before = json_file.read_or(self.status.path, {})
+        steps = {} if before.get("state") == "preparing" else before  # pictures were counted then
+        self.done, self.total = (int(json_file.number(steps, name)) for name in ("step", "total"))
 
     def say(self, text: str) -> None:
         """Write a line that stays on the terminal."""

@@ -4,6 +4,7 @@ disturbed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,18 +21,28 @@ from ..out_of_memory import clear_frames
 T = TypeVar("T")
 LOOK_AGAIN = 0.5
 """Seconds between looks at a host that has another model loaded."""
+PATIENCE = 60.0
+"""Seconds before a model is loaded again that somebody has replaced while the run trained."""
 
 
 class ModelUnavailable(SdftError, RuntimeError):
     """The run was told to stop while its host had another model loaded."""
 
 
-def wait_for_model(attempt: Callable[[], T], control: RunControl, on_wait: Callable[[str], None]) -> T:
+def wait_for_model(
+    attempt: Callable[[], T],
+    control: RunControl,
+    on_wait: Callable[[str], None],
+    wanted: Files | None = None,
+    patience: float = 0.0,
+) -> T:
     """Call ``attempt`` again and again until it no longer raises HostChanged, and give what it gives.
 
-    ``on_wait`` gets the reason once. No lock is held meanwhile. Raises ModelUnavailable where the control says stop.
+    After ``patience`` seconds, the ``wanted`` model is loaded where the control allows it. ``on_wait`` gets the reason
+    once, and why the model can't be loaded. No lock is held meanwhile. Raises ModelUnavailable where the control says
+    stop.
     """
-    announced = False
+    announced, since = False, time.monotonic()
     while True:
         try:
             return attempt()
@@ -41,6 +52,13 @@ def wait_for_model(attempt: Callable[[], T], control: RunControl, on_wait: Calla
             if not announced:
                 on_wait(str(changed))
             announced = True
+            if wanted is not None and time.monotonic() - since >= patience:
+                try:
+                    if control.load_model(wanted.base, wanted.vae):
+                        continue
+                except SdftError as error:
+                    on_wait(f"{changed} {error}")
+                    wanted = None
         control.wait(LOOK_AGAIN)
 
 
@@ -52,6 +70,7 @@ class Turns:
         self.needed: Callable[[], Sequence[Tensor]] | None = None
         """In exclusive mode (see ``memory_mode``): gives the tensors that stay on the GPU while the run steps."""
         self._model: Model | None = None
+        self._wanted: Files | None = None
         self._inside = False
         self._places: list[tuple[str, int]] = []
         self._exclusive: ExitStack | None = None
@@ -62,8 +81,8 @@ class Turns:
         Raises HostError, and ModelUnavailable.
         """
         if wanted is not None:
-            wait_for_model(lambda: self._check_loaded(wanted), self.control, self.on_wait)
-        self._model = self.host.borrow()
+            wait_for_model(lambda: self._check_loaded(wanted), self.control, self.on_wait, wanted)
+        self._wanted, self._model = wanted, self.host.borrow()
         return self._model
 
     def _check_loaded(self, wanted: Files) -> None:
@@ -145,7 +164,10 @@ class Turns:
         self.host.publish(path)
 
     def _enter(self, stack: ExitStack) -> None:
-        wait_for_model(lambda: stack.enter_context(self.host.turn()), self.control, self.on_wait)
+        def enter() -> None:
+            stack.enter_context(self.host.turn())
+
+        wait_for_model(enter, self.control, self.on_wait, self._wanted, PATIENCE)
 
     def _where(self) -> list[tuple[str, int]]:
         """Give the device and the address of each of the model's parameters."""

@@ -156,6 +156,13 @@ def test_features_are_what_it_can(world: World, whole: Whole) -> None:
     else:
         with pytest.raises(HostError, match="let edges decide"):
             host.faces(nobody)
+    files = host.files()
+    if "load" in host.features:
+        host.load(files)()
+        assert host.files() == files
+    else:
+        with pytest.raises(HostError, match="names its own model"):
+            host.load(files)
     for to in ("txt2img", "xyz"):
         if to in host.features:
             assert names[-1] in host.handover(to, whole.recipe, names, [], [])  # type: ignore[arg-type]

@@ -99,7 +99,7 @@ def test_the_tab_is_there_and_nothing_of_it_freezes(webui: WebUI) -> None:
 
 def test_what_the_page_knows_of_the_host(client: Client, webui: WebUI) -> None:
     host = client.get("session")["host"]
-    assert host["name"] == "webui" and host["features"] == ["txt2img", "xyz", "cards", "faces"]
+    assert host["name"] == "webui" and host["features"] == ["txt2img", "xyz", "cards", "faces", "load"]
     assert host["model"]["trainable"] and host["model"]["name"] == "toy.safetensors" and host["model"]["why"] == ""
     assert Path(host["model"]["path"]).parent == webui.data / "models" / "Stable-diffusion"
 

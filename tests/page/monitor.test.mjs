@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ChartData, valueAt, zoomed } from "../../sdft_ext/ui/page/monitor/chart_data.mjs";
-import { moved, queueItems } from "../../sdft_ext/ui/page/monitor/queue_order.mjs";
+import { moved, otherModel, queueItems } from "../../sdft_ext/ui/page/monitor/queue_order.mjs";
 import { runActions } from "../../sdft_ext/ui/page/monitor/run_actions.mjs";
 import { currentRun, markedTitle, progressOf } from "../../sdft_ext/ui/page/shared/running.mjs";
 import { iconOf } from "../../sdft_ext/ui/page/shared/tab_icon.mjs";
@@ -118,4 +118,12 @@ test("the tab's icon is a ring that fills, and is full when the run has ended", 
   const colours = ["training", "paused", "finished", "failed"].map((state) => iconOf({ state, step: 1, total: 2 }).colour);
   assert.equal(new Set(colours).size, 4);
   assert.equal(parts("failed", 1), 32);
+});
+
+test("the queue offers to load models where a run needs another one than is loaded", () => {
+  const runs = [{ id: "a", base: "one.ckpt" }, { id: "b", base: "two.ckpt" }, { id: "c", base: "" }];
+  const other = (current, queue, loaded) => otherModel({ runs, current, queue }, loaded)?.id;
+  assert.equal(other("a", ["b", "c"], "one.ckpt"), "b");
+  assert.equal(other("a", ["b"], "two.ckpt"), "a");
+  assert.equal(other(null, ["a", "c", "regularization/x"], "one.ckpt"), undefined);
 });

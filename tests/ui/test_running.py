@@ -103,3 +103,31 @@ def test_the_gpus_load_is_shown_while_a_run_trains(open_page):
     page.click(".sdft-monitor [data-action=stop]")
     state(page, "stopped")
     page.locator("[data-role=device]").wait_for(state="hidden")
+
+
+def test_the_monitor_offers_to_load_base_models_where_a_run_needs_another(open_page, server):
+    page = open_page()
+
+    def another_model(route):
+        answer = route.fetch()
+        session = answer.json()
+        session["host"]["features"] = [*session["host"]["features"], "load"]
+        session["host"]["model"]["name"] = "other.safetensors"
+        route.fulfill(response=answer, json=session)
+
+    page.route("**/sdft/v1/session", another_model)
+    page.reload()
+    page.wait_for_selector("[data-action=train]")
+    short_example(page, "queued", **LONG)
+    start(page)
+    offer = page.locator("[data-role=other-model]")
+    offer.get_by_text("queued trains toy.safetensors, which isn't loaded.").wait_for()
+    if SCREENSHOTS:
+        page.screenshot(path=str(Path(SCREENSHOTS, "monitor-other-model.png")))
+    page.click("[data-action=allow-models]")
+    choice = page.locator("[data-action=load-models]")
+    choice.wait_for()
+    assert choice.is_checked() and not offer.is_visible() and server.ask("runs")["loads"]
+    choice.uncheck()
+    offer.wait_for()
+    assert not server.ask("runs")["loads"]

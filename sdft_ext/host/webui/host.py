@@ -7,7 +7,7 @@ file can be imported where there is no WebUI.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,9 @@ from ...recipe import Recipe
 from ..base import Described, Destination, Drawing, Feature, Files, HostChanged, HostError, Memory, Sampling, dtype_name
 from ..flags import Flags
 from ..offload import Home, offloaded, restore_offloaded
+from . import choice, interrogators, txt2img
 from . import faces as webui_faces
 from . import files as webui_files
-from . import interrogators, txt2img
 from . import model as webui_model
 from .supported import unsupported_reason
 
@@ -58,7 +58,7 @@ class WebUIHost:
     """Lends the loaded checkpoint. ``facts``: the seconds that borrowing took, and how many parameters are shared."""
 
     name = "webui"
-    features: tuple[Feature, ...] = ("txt2img", "xyz", "cards", "faces")
+    features: tuple[Feature, ...] = ("txt2img", "xyz", "cards", "faces", "load")
 
     def __init__(self) -> None:
         self.facts: dict[str, float] = {}
@@ -70,7 +70,7 @@ class WebUIHost:
         self._not_restored: list[Home] = []
 
     def describe(self) -> Described:
-        from modules import devices, sd_models
+        from modules import devices, sd_models, sd_vae
 
         lent = sd_models.model_data.sd_model
         device = str(devices.device)
@@ -80,8 +80,8 @@ class WebUIHost:
         if lent is None:
             return Described("", "", "", device, False, why)
         path = Path(lent.sd_checkpoint_info.filename)
-        dtype = dtype_name(next(lent.model.parameters()).dtype)
-        return Described(path.name, str(path), webui_model.family_name(lent), device, not why, why, dtype)
+        dtype, vae = dtype_name(next(lent.model.parameters()).dtype), str(sd_vae.loaded_vae_file or "")
+        return Described(path.name, str(path), webui_model.family_name(lent), device, not why, why, dtype, vae)
 
     def memory(self) -> Memory:
         from modules import devices
@@ -102,6 +102,9 @@ class WebUIHost:
             if lent is None:
                 raise HostError(unsupported_reason(None))
             return Files(str(lent.sd_checkpoint_info.filename), str(sd_vae.loaded_vae_file or ""))
+
+    def load(self, files: Files) -> Callable[[], None]:
+        return choice.load(files)
 
     def borrow(self) -> Model:
         """Lend the loaded model in diffusers' layout, over the WebUI's own parameters. Waits until a model is loaded.

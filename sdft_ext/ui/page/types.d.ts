@@ -56,6 +56,8 @@ export interface Run extends Status {
   name: string;
   /** The label of its method; empty where its recipe can't be read. */
   method: string;
+  /** The file of its base model. */
+  base: string;
   /** Seconds since 1970. */
   started: number;
   saves: number;
@@ -72,6 +74,8 @@ export interface Runs {
   drawing?: string | null;
   titles?: Record<string, string>;
   held?: boolean;
+  /** Whether the queue loads base models. */
+  loads?: boolean;
 }
 
 /** `GET device`: how busy the GPU is that trains. */

@@ -1,6 +1,7 @@
 // Runs that wait: their order can be changed with buttons or by dragging. Hidden where none does.
 
 import { button, el, keyed } from "../shared/dom.mjs";
+import { BaseModelsChoice } from "./base_models.mjs";
 import { jobPath } from "../shared/run_widgets.mjs";
 import { moved, queueItems } from "./queue_order.mjs";
 
@@ -15,6 +16,7 @@ export class QueueList {
     el("span", {}, "The program was restarted. Queued runs start when you press Resume."),
     button("Resume", () => this.#post(`${jobPath(this.#app.runs.queue[0])}/resume`), { kind: "small", data: { action: "release" } }),
   );
+  #models;
   #drawing = el("p.help", { role: "status", hidden: true });
   /** The id of the run that is dragged. @type {string | null} */
   #dragged = null;
@@ -22,7 +24,8 @@ export class QueueList {
   /** @param {App} app */
   constructor(app) {
     this.#app = app;
-    this.node = el("section.card", { "aria-label": "Queue", hidden: true }, el("h2.title", {}, "Queue"), this.#afterRestart, this.#drawing, this.#list);
+    this.#models = new BaseModelsChoice(app);
+    this.node = el("section.card", { "aria-label": "Queue", hidden: true }, el("h2.title", {}, "Queue"), this.#afterRestart, this.#models.node, this.#drawing, this.#list);
     app.whenRuns(this.node, () => this.#draw());
     this.#draw();
   }
@@ -56,7 +59,8 @@ export class QueueList {
       ({ id }) => id,
       (item) => this.#item(item),
     );
-    this.node.hidden = queue.length === 0 && !drawing;
+    this.#models.draw();
+    this.node.hidden = queue.length === 0 && !drawing && this.#models.node.hidden;
     this.#afterRestart.hidden = !(held && queue.length > 0);
   }
 
