@@ -62,8 +62,12 @@ def put(page: Any, path: str, described: dict, value: Any) -> None:
 
 
 def sent(page: Any) -> Any:
-    """The recipe that the page sends next."""
-    with page.expect_request("**/sdft/v1/calculate") as request:
+    """The recipe that the page sends with the name "sent"; one from before may still be on its way."""
+
+    def named(request: Any) -> bool:
+        return request.url.endswith("/v1/calculate") and '"sent"' in (request.post_data or "")
+
+    with page.expect_request(named) as request:
         write(page, "save.name", "sent")
     return json.loads(request.value.post_data)["recipe"]
 
