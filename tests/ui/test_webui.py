@@ -191,6 +191,10 @@ def test_a_run_is_tried_in_txt2img_and_continues(tab: Tab, webui: WebUI) -> None
     state(page, "training")
     page.click(".sdft-monitor [data-action=stop]")
     state(page, "stopped")
+    tab.picture("tab-monitor-stopped.png")
+    page.click(".sdft-monitor [data-action=send]")
+    page.wait_for_function("() => document.querySelector('#txt2img_prompt textarea').value.includes('<lora:tried-0')")
+    assert tab.chosen == "txt2img"
 
 
 def test_captions_are_filtered_renamed_undone_typed_and_saved(tab: Tab, tmp_path: Path) -> None:
