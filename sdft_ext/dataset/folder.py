@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..recipe import Concept, DatasetRecipe
+from ..recipe.dataset import CaptionLines
 from ..storage import text as text_files
 from ..storage.regular_file import read_start
 from ..storage.text import printable
@@ -227,7 +228,7 @@ def read_caption(file: ListedPicture, recipe: DatasetRecipe, problems: list[Prob
     if recipe.captions == "filename":
         return names.caption(file.path.stem), ()
     if file.text_file is not None:
-        lines = _read_text(file.text_file, recipe.caption_lines == "choose", problems)
+        lines = _read_text(file.text_file, recipe.caption_lines, problems)
         if lines is not None:
             return " ".join(lines), tuple(lines) if len(lines) > 1 and recipe.caption_lines == "choose" else ()
     if file.folder_caption:
@@ -235,9 +236,14 @@ def read_caption(file: ListedPicture, recipe: DatasetRecipe, problems: list[Prob
     return (names.caption(file.path.stem) if recipe.captions == "auto" else ""), ()
 
 
-def _read_text(path: Path, choose: bool, problems: list[Problem]) -> list[str] | None:
-    """Read a caption's lines without the empty ones; None where the file isn't a caption. Problems are noted, an empty
-    caption too. ``choose``: each line is a caption of its own.
+def _lines(text: str) -> list[str]:
+    """Split a text into its lines, without the empty ones, with single spaces."""
+    return [found for line in text.replace("\0", " ").splitlines() if (found := " ".join(line.split()))]
+
+
+def _read_text(path: Path, use: CaptionLines, problems: list[Problem]) -> list[str] | None:
+    """Read the lines of a caption that are used, without the empty ones; None where the file isn't a caption. Problems
+    are noted, an empty caption too.
     """
 
     def note(text: str) -> None:
@@ -255,18 +261,18 @@ def _read_text(path: Path, choose: bool, problems: list[Problem]) -> list[str] |
         note("contains a picture, not a caption; give it a picture's extension.")
         return None
     decoded, encoding = text_files.decode(data)
-    lines = [text for line in decoded.replace("\0", " ").splitlines() if (text := " ".join(line.split()))]
+    lines = _lines(decoded)[: 1 if use == "first" else None]
     caption = " ".join(lines)
     if not caption.strip(" ,"):
         caption, lines = "", []
     if not caption:
         note("is empty: its picture is trained without a caption; write one, or delete the file.")
-    elif len(lines) > 1 and not choose:
+    elif len(lines) > 1 and use == "join":
         note(
             f"has {len(lines):,} lines, which are trained as one caption: if each line is a caption of its own, set "
             "dataset.caption_lines to choose."
         )
-    longest = max(map(len, lines), default=0) if choose else len(caption)
+    longest = max(map(len, lines), default=0) if use == "choose" else len(caption)
     if longest > LONG_CAPTION:
         note(f"is a caption of {longest:,} characters: every 75 tokens need another pass; shorten it.")
     if caption and any(unicodedata.category(letter) == "Cc" and not letter.isspace() for letter in decoded):

@@ -40,8 +40,9 @@ def set_captions(draft: Draft, datasets: Sequence[Dataset]) -> None:
         draft.set(
             path, BECOMES.get(name, {}).get(value, value), own[0].levels.name(name), own[0].levels.get("raw", name)
         )
-        if name == "enable_wildcard" and value:  # each line is then a caption, of which one is chosen
-            draft.set("dataset.caption_lines", "choose", own[0].levels.name(name), value)
+        if name == "enable_wildcard":  # each line is then a caption, of which one is chosen; else the first line counts
+            lines = "choose" if value else "first"
+            draft.set("dataset.caption_lines", lines, own[0].levels.name(name), own[0].levels.get("raw", name))
         if name == "alpha_mask" and value:
             draft.set("train.masked_loss", True, own[0].levels.name(name), value)
     if others:

@@ -14,7 +14,7 @@ AlphaUse = Literal["composite", "mask"]
 CaptionSource = Literal["auto", "text", "filename"]
 
 
-CaptionLines = Literal["join", "choose"]
+CaptionLines = Literal["join", "choose", "first"]
 
 
 Crop = Literal["center", "random"]
@@ -87,7 +87,7 @@ class DatasetRecipe:
         "join",
         label="Lines of a caption",
         help="What a caption file with several lines is: join makes one caption of them; with choose, each line is a "
-        "caption of its own, and one is chosen each time the picture is shown.",
+        "caption of its own, and one is chosen each time the picture is shown; first takes the first line alone.",
     )
     wildcards: bool = setting(
         False,

@@ -296,6 +296,9 @@ def test_a_file_with_one_caption_a_line_is_named_or_read_line_by_line(tmp_path: 
     chosen = scan(recipe(tmp_path, caption_lines="choose"))
     assert chosen.pictures[0].lines == ("sks, 1boy, black hair", "a man with short black hair, sks")
     assert chosen.problems == () and chosen.fingerprint != found.fingerprint
+    first = scan(recipe(tmp_path, caption_lines="first"))
+    assert (first.pictures[0].caption, first.pictures[0].lines) == ("sks, 1boy, black hair", ())
+    assert first.problems == () and first.fingerprint not in (chosen.fingerprint, found.fingerprint)
 
 
 def test_caption_sources(tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
         },
     ),
     ({"enable_wildcard": True}, {"dataset.wildcards": True, "dataset.caption_lines": "choose"}),
+    ({}, {"dataset.wildcards": False, "dataset.caption_lines": "first"}),
     ({"alpha_mask": True}, {"dataset.alpha": "mask", "train.masked_loss": True}),
     ({"flip_aug": True, "random_crop": True}, {"dataset.flip": 0.5, "dataset.crop": "random"}),
     ({"caption_prefix": "photo,", "caption_suffix": "end"}, {"dataset.prefix": "photo,", "dataset.suffix": "end"}),
