@@ -57,6 +57,8 @@ IMPLIED: dict[str, dict[str, Any]] = {
     "prodigy": {"decouple": True},
 }
 """Options with another default there than here, or one that the recipe had better show."""
+MOST_CHARACTERS = 10_000
+"""Of arguments in one text."""
 INACTIVE: dict[str, Any] = {"decouple": (False, True), "momentum": 0, "block_wise": (True, False), "is_paged": False}
 
 
@@ -153,6 +155,9 @@ def arguments(values: Values, name: str) -> dict[str, Any]:
     Values are Python's literals: numbers, true or false, tuples, texts; anything else stays text. Nothing is executed.
     """
     given = values.raw(name, [])
+    if isinstance(given, str) and len(given) > MOST_CHARACTERS:
+        values.leave(name, f"it is longer than {MOST_CHARACTERS:,} characters, so it was left out. Shorten it.")
+        given = []
     parts = (
         _split(given) if isinstance(given, str) else [str(part) for part in given] if isinstance(given, list) else []
     )
@@ -174,7 +179,7 @@ def _split(text: str) -> list[str]:
 
     Quotes are left out, as kohya_ss does.
     """
-    return [part for part in re.split(r"\s+(?=[A-Za-z_]\w*\s*=)", text.replace('"', "").strip()) if part]
+    return [part for part in re.split(r" (?=[A-Za-z_]\w* ?=)", " ".join(text.replace('"', "").split())) if part]
 
 
 def _literal(text: str) -> Any:

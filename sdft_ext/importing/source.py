@@ -54,6 +54,12 @@ KOHYA = (
     "max_grad_norm",
 )
 
+_TEXTS = re.compile(
+    r'''"""(?:[^"\\]+|\\[\s\S]|"(?!""))*(?:"{3,5})?|"(?:[^"\\\n]|\\.)*"?'''
+    r"""|'''(?:[^']+|'(?!''))*(?:'{3,5})?|'[^'\n]*'?|#.*"""
+)
+"""TOML's texts and comments. Their ends are optional: a match never fails, so the search takes linear time."""
+
 
 class SettingsFileError(SdftError, ValueError):
     """A file can't be imported; the message names it, says what it is, and what was expected."""
@@ -120,8 +126,11 @@ def _json(name: str, text: str) -> Any:
 
 def _toml(name: str, text: str) -> Any:
     reader = _toml_reader(name)
+    text = text.replace("\r\n", "\n")
+    if _most_dots(text) > MAX_DEPTH:  # a key of n parts takes the parser memory for n² of them
+        raise SettingsFileError(f"{name} is nested too deeply: it is no settings file. {EXPECTED}.")
     try:
-        return reader.loads(text.replace("\r\n", "\n"))
+        return reader.loads(text)
     except ValueError as error:
         reason = printable(str(error)).rstrip(".")[:200]
         if re.search(r"(?m)^\w+:(\s|$)", text):
@@ -130,6 +139,12 @@ def _toml(name: str, text: str) -> Any:
                 f"Otherwise: {EXPECTED[0].lower()}{EXPECTED[1:]}."
             ) from error
         raise SettingsFileError(f"{name} is neither JSON nor sound TOML: {reason}. {EXPECTED}.") from error
+
+
+def _most_dots(text: str) -> int:
+    """Count the most dots in one key of a TOML text, without parsing it."""
+    bare = _TEXTS.sub("", text)
+    return max(piece.count(".") for piece in re.split(r"[=,\[\]{}\n]", bare))
 
 
 def _toml_reader(name: str) -> Any:

@@ -36,6 +36,11 @@ BAD: list[tuple[str, bytes, tuple[str, ...]]] = [
     ("a.json", b'{"a":' * 50_000 + b"1" + b"}" * 50_000, ("a.json",)),
     ("a.toml", b"a = " + b"[" * 5_000 + b"]" * 5_000, ("a.toml",)),
     ("a.toml", b"a." * 2_000 + b"b = 1", ("a.toml",)),
+    ("a.toml", b"a." * 400_000 + b"b = 1", ("a.toml is nested too deeply",)),
+    ("a.toml", b"[" + b"a . " * 200_000 + b"b]", ("a.toml is nested too deeply",)),
+    ("a.toml", b'x = ["""\n" """"", {' + b"a." * 400_000 + b"b = 1}]", ("a.toml is nested too deeply",)),
+    ("a.toml", b"x = ['''\n' ''''', {" + b"a." * 400_000 + b"b = 1}]", ("a.toml is nested too deeply",)),
+    ("a.toml", b"a = " + b'"\\' * 400_000, ("a.toml is neither JSON nor sound TOML",)),
     ("a.json", b'{"seed": ' + b"9" * 6_000 + b"}", ("a.json is damaged",)),
     ("recipe.yaml", recipe_file.dumps(Recipe()).encode(), ("is YAML", "load it as it is")),
     ("a.json", json.dumps(KOHYA).encode() + b" " * MAX_BYTES, ("larger than 1,000 kB",)),
@@ -53,6 +58,28 @@ def test_a_damaged_file_or_one_of_another_kind_is_refused_in_a_sentence(
     message = str(caught.value)
     assert all(part in message for part in parts), message
     assert "\n" not in message and len(message) < 600 and time.monotonic() - began < 5
+
+
+def test_dots_in_texts_and_comments_are_no_nesting(tmp_path: Path) -> None:
+    """Nor are those of many numbers in a line."""
+    dots = "." * 200
+    text = (
+        f"# {dots}\nnetwork_module = 'networks.lora' # don't {dots}\nnetwork_dim = 8\n"
+        f'output_name = "a \\" {dots}"\nsample_prompts = """\n{dots} "" {dots}\\"""{dots}"""""\n'
+        f"numbers = [{'1.5, ' * 60}]\ncomment = '''\n{dots}'\n'''\n"
+    )
+    assert import_settings({"a.toml": text.encode()}, NoFiles()).recipe.method.lora.rank == 8
+
+
+@pytest.mark.parametrize("name", ["optimizer_args", "network_args"])
+def test_arguments_of_many_spaces_take_no_time(name: str) -> None:
+    began = time.monotonic()
+    text = "weight_decay=0.1 " + " " * 300_000 + "betas=(0.9, 0.95)"
+    found = import_settings({"a.json": json.dumps({**KOHYA, name: text}).encode()}, NoFiles())
+    assert says(found, name, "longer than 10,000 characters") and time.monotonic() - began < 5
+    short = json.dumps({**KOHYA, "optimizer_args": "weight_decay=0.1" + " " * 5_000 + "betas=(0.9,  0.95)"}).encode()
+    train = import_settings({"a.json": short}, NoFiles()).recipe.train
+    assert (train.weight_decay, train.optimizer_options) == (0.1, {"betas": "0.9, 0.95"})
 
 
 @pytest.mark.parametrize(
