@@ -142,15 +142,19 @@ def _set_samples(values: Values, files: Files, per_epoch: int | None) -> None:
         text = _prompt_file(values, files, given)
         if text is not None:
             set_prompts(values.draft, kohya_prompts(text), values.name("sample_prompts"))
-    if steps:
-        values.set("watch.every", "sample_every_n_steps", steps)
-    elif epochs and per_epoch is not None:
+    if epochs and steps:  # library/train_util.py, sample_images_common: then the steps are ignored
+        values.leave(
+            "sample_every_n_steps", "kohya ignores it where sample_every_n_epochs is given, so it was left out."
+        )
+    if epochs and per_epoch is not None:
         values.set("watch.every", "sample_every_n_epochs", epochs * per_epoch)
     elif epochs:
         values.leave(
             "sample_every_n_epochs",
             "an epoch's steps couldn't be counted: control pictures are drawn at saves. Set watch.every.",
         )
+    elif steps:
+        values.set("watch.every", "sample_every_n_steps", steps)
 
 
 def _prompt_file(values: Values, files: Files, given: str) -> str | None:

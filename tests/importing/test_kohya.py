@@ -15,7 +15,7 @@ from sdft_ext.recipe import Recipe
 from sdft_ext.train.optimizers import optimizer_class, parse_options
 from sdft_ext.train.schedules import LearningRates
 
-from .importer import gui, kohya, says, value
+from .importer import gui, kohya, pictures, says, value
 
 FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"max_train_steps": 800}, {"train.length": 800, "train.length_unit": "steps"}),
@@ -309,3 +309,11 @@ def test_a_setting_of_kohya_ss_has_the_same_effect(
 ) -> None:
     recipe: Recipe = gui(tmp_path, **settings).recipe
     assert {path: value(recipe, path) for path in expected} == expected
+
+
+def test_of_two_intervals_of_samples_kohya_takes_the_epochs(tmp_path: Path) -> None:
+    pictures(tmp_path / "train" / "2_sks cat", (4, 64, 64))
+    found = kohya(tmp_path, train_data_dir="train", resolution=64, sample_every_n_steps=3, sample_every_n_epochs=2)
+    assert found.recipe.watch.every == 16 and says(found, "sample_every_n_steps is 3", "sample_every_n_epochs")
+    uncounted = kohya(tmp_path, sample_every_n_steps=3, sample_every_n_epochs=2)
+    assert uncounted.recipe.watch.every == 0 and says(uncounted, "sample_every_n_epochs", "couldn't be counted")
