@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -114,9 +113,9 @@ class Runs:
             self._queue.settle(run)
             if self._queue.owns(run):
                 raise NotNow(f"{run} is training or waiting: stop it, then resume it with other settings.")
-            from ..run.changed_settings import change_stopped
+            from ..run.changed_settings import as_texts, change_stopped
 
-            change_stopped(self._library.path(run), [f"{path}={json.dumps(value)}" for path, value in settings.items()])
+            change_stopped(self._library.path(run), as_texts(settings))
         self._queue.resume(run)
 
     def stop(self, run: str) -> None:

@@ -136,9 +136,11 @@ def migrate(raw: Raw, version: int) -> Raw:
     return {**raw, "version": str(VERSION)}
 
 
-def quoted(text: str) -> str:
-    """Write a text as YAML's double-quoted scalar, which every YAML reader reads back unchanged."""
-    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
+def quoted(value: Any) -> str:
+    """Write a text as YAML's double-quoted scalar, which every YAML reader reads back unchanged; also what JSON makes
+    of texts: lists and mappings of them.
+    """
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 class _Loader(yaml.BaseLoader):

@@ -7,13 +7,13 @@ What the state was made with (dataset, method, optimizer, batch size, seed) stay
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..recipe import Recipe, RecipeError
 from ..recipe import file as recipe_file
-from ..recipe.rules import fields
+from ..recipe.rules import check_texts, fields
 from ..run_folder import dataset
 from ..run_folder.facts import add_facts, read_facts
 from ..run_folder.lock import run_lock
@@ -58,22 +58,35 @@ CHANGEABLE = (
     "watch.tensorboard",
 )
 FACT = "changed_settings"
+ASIDE = "controls_to_set_aside"
+"""The fact that the control pictures must still be set aside: a change of their settings was interrupted."""
 FIRST = "recipe-first.yaml"
 """The recipe that a run began with, kept beside the one that it goes on with."""
 
 
+def as_texts(settings: Mapping[str, Any]) -> list[str]:
+    """Write settings by path, with values as JSON has them, as the texts that ``change`` reads."""
+    return [
+        f"{path}={value if isinstance(value, str) else recipe_file.quoted(value)}" for path, value in settings.items()
+    ]
+
+
 def change(folder: Path, settings: Sequence[str]) -> None:
-    """Change settings (``section.key=value``) of the run in ``folder``, which goes on with them when it is resumed.
+    """Change settings (``section.key=value``) of the run in ``folder``, which goes on with them when it is resumed. An
+    earlier change that was interrupted is completed first, or dropped where the recipe doesn't have it yet.
 
     The recipe of the beginning is kept as ``recipe-first.yaml``. Raises RecipeError, with nothing changed, where a
-    setting can't be read, or the run's state depends on it.
+    setting can't be read, or the run's state depends on it; OSError where a file can't be written: the change is then
+    either dropped or completed when the run is resumed.
     """
+    _settle(folder)
     if not settings:
         return
     path = folder / "recipe.yaml"
     before = recipe_file.read(path)
     after = recipe_file.override(before, settings)
     recipe_file.validate(after)
+    check_texts(after)
     old = {field.path: field.value for field in fields(before)}
     new = {field.path: field.value for field in fields(after)}
     changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
@@ -87,11 +100,34 @@ def change(folder: Path, settings: Sequence[str]) -> None:
     if changed:
         if not (folder / FIRST).exists():
             recipe_file.write(folder / FIRST, before)
-        if set(changed) & set(DRAWN):
-            _set_controls_aside(folder)
-        recipe_file.write(path, after)
         news = [{"setting": name, "before": old[name], "after": new[name]} for name in changed]
-        add_facts(folder, **{FACT: [*recorded(folder), *news]})
+        aside = bool(set(changed) & set(DRAWN))
+        # The recipe decides whether the change counts; what has to be done for it is noted before.
+        add_facts(folder, **{FACT: [*recorded(folder), *news], ASIDE: aside})
+        recipe_file.write(path, after)
+        _settle(folder)
+
+
+def _settle(folder: Path) -> None:
+    """Bring a run's folder in line with its recipe after a change, also one that was interrupted: forget changes that
+    the recipe doesn't have, and set aside control pictures that were drawn with other settings.
+
+    Raises RecipeError where the recipe can't be read, OSError where a file can't be read or written.
+    """
+    facts = read_facts(folder)
+    found = list(facts.get(FACT, []))
+    if all("step" in one for one in found) and not facts.get(ASIDE):
+        return
+    present = {field.path: field.value for field in fields(recipe_file.read(folder / "recipe.yaml"))}
+    kept: list[dict[str, Any]] = []
+    for one in reversed(found):
+        if "step" in one or present.get(one["setting"]) == one["after"]:
+            kept.insert(0, one)
+            present[one["setting"]] = one["before"]
+    if facts.get(ASIDE) and any(one["setting"] in DRAWN for one in kept if "step" not in one):
+        _set_controls_aside(folder)
+    if facts.get(ASIDE) or kept != found:
+        add_facts(folder, **{FACT: kept, ASIDE: False})
 
 
 def change_stopped(folder: Path, settings: Sequence[str]) -> None:

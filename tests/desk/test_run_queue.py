@@ -51,6 +51,18 @@ def test_runs_wait_for_their_turn_and_can_be_reordered(desk: Desk, data: Path):
     assert [state(desk, run) for run in (first, second, third)] == ["stopped", "finished", "finished"]
 
 
+def test_a_run_is_resumed_with_texts_as_the_page_sends_them(desk: Desk, data: Path):
+    run = desk.runs.start(values(data))
+    assert desk.queue.wait(60)
+    (desk.folder / run / "status.json").write_text('{"state": "stopped"}')
+    settings = {"watch.concept_prompts": ["a 😀 cat"], "watch.negative": "[blurry", "train.schedule": "constant"}
+    desk.runs.resume(run, {**settings, "train.length": 5})
+    assert desk.queue.wait(60) and state(desk, run) == "finished"
+    recipe = desk.library.recipe(run)
+    assert [recipe.watch.concept_prompts, recipe.watch.negative, recipe.train.schedule] == list(settings.values())
+    assert "watch.concept_prompts is “a 😀 cat” instead of" in (desk.folder / run / "log.jsonl").read_text("utf-8")
+
+
 def test_pause_holds_a_run_and_resume_lets_it_go_on(desk: Desk, data: Path):
     run = desk.runs.start(values(data, *LONG))
     until(lambda: state(desk, run) == "training")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,13 +18,15 @@ from sdft_ext.control import RunControl
 from sdft_ext.recipe import Recipe, RecipeError
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import resume, train
-from sdft_ext.run.changed_settings import change
+from sdft_ext.run.changed_settings import ASIDE, announce, as_texts, change, recorded
 from sdft_ext.run.ending import outcome_of
 from sdft_ext.run_folder import state
+from sdft_ext.run_folder.facts import add_facts, read_facts
 from sdft_ext.storage import json_file
 from sdft_ext.train.loop import NotFinite
 from tests.run import tiny
 from tests.run.step_hooks import Between
+from tests.storage.failing_disk import FailingDisk
 
 RATE = 1e-2
 
@@ -221,3 +227,92 @@ def test_a_run_that_began_with_another_file_has_no_pictures_of_step_0_for_new_pr
     assert train(recipe, folder=folder, control=control, host=host, quiet=True).outcome == "stopped"
     resume(folder, settings=['watch.bleeding_prompts=["a dog"]'], quiet=True)
     assert index(folder)[0] == [2, 4]
+
+
+NEWS = {
+    "train.learning_rate": 0.5,
+    "watch.concept_prompts": ["a 😀 cat", "line\u2028break\x7f"],
+    "watch.negative": "[a",
+}
+
+
+@pytest.fixture
+def unchanged(tmp_path: Path) -> Path:
+    """A run's folder as two steps have left it, without weights."""
+    folder = tmp_path / "unchanged"
+    (folder / "state" / "step-000002").mkdir(parents=True)
+    recipe_file.write(folder / "recipe.yaml", tiny.recipe(tmp_path, tmp_path, *PROMPTS))
+    add_facts(folder, stem="tiny")
+    for name in ("controls", "judge"):
+        (folder / name).mkdir()
+        (folder / name / "index.json").write_text("{}")
+    return folder
+
+
+def folders(run: Path) -> set[str]:
+    return {path.name for path in run.iterdir() if path.is_dir()}
+
+
+def test_texts_reach_the_recipe_as_the_page_sends_them(unchanged: Path) -> None:
+    settings = {**NEWS, "train.schedule": "linear", "save.private": True, "train.length": 9}
+    change(unchanged, as_texts(settings))
+    recipe = recipe_file.read(unchanged / "recipe.yaml")
+    for path, value in settings.items():
+        section, name = path.split(".")
+        assert getattr(getattr(recipe, section), name) == value
+    assert {one["setting"]: one["after"] for one in recorded(unchanged)} == settings
+
+
+@pytest.mark.parametrize("text", ["half \ud83d a pair", "\udce4"])
+def test_half_a_pair_of_surrogates_is_refused_and_nothing_is_changed(text: str, unchanged: Path) -> None:
+    before = {path: path.read_bytes() for path in unchanged.rglob("*") if path.is_file()}
+    for settings in ({"watch.concept_prompts": [text]}, {"watch.negative": text}):
+        with pytest.raises(RecipeError, match="half a pair of surrogates"):
+            change(unchanged, as_texts({"train.learning_rate": 0.5, **settings}))
+    assert {path: path.read_bytes() for path in unchanged.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="follows open files by their handles")
+@pytest.mark.parametrize("lasting", [False, True])
+def test_whichever_write_fails_the_next_resume_drops_the_change_or_completes_it(
+    lasting: bool, unchanged: Path, tmp_path: Path
+) -> None:
+    old = (unchanged / "recipe.yaml").read_bytes()
+    outcomes = set()
+    for moment in itertools.count(1):
+        run = Path(shutil.copytree(unchanged, tmp_path / str(moment)))
+        failed = False
+        with FailingDisk(run, moment, errno.ENOSPC, lasting=lasting) as disk:
+            try:
+                change(run, as_texts(NEWS))
+            except OSError:
+                failed = True
+        if not disk.hit:
+            break
+        again = Path(shutil.copytree(run, tmp_path / f"{moment}-again"))
+        change(run, [])  # as each resume begins
+        told = announce(run, 2)
+        if (run / "recipe.yaml").read_bytes() == old:
+            outcomes.add("dropped")
+            assert failed and told == [] == recorded(run), disk.hit
+            assert folders(run) == {"state", "controls", "judge"}, disk.hit
+        else:
+            outcomes.add("completed")
+            assert [one["setting"] for one in recorded(run)] == list(NEWS) and len(told) == len(NEWS), disk.hit
+            assert folders(run) == {"state", "controls-until-000002", "judge-until-000002"}, disk.hit
+        assert not read_facts(run).get(ASIDE)
+        change(again, as_texts(NEWS))  # or as the page sends it once more
+        assert {one["setting"]: one["after"] for one in recorded(again)} == NEWS, disk.hit
+        assert folders(again) == {"state", "controls-until-000002", "judge-until-000002"}, disk.hit
+    assert outcomes == {"dropped", "completed"}
+
+
+def test_only_the_change_that_was_interrupted_is_dropped(unchanged: Path) -> None:
+    change(unchanged, ["train.learning_rate=0.5"])
+    announce(unchanged, 2)
+    change(unchanged, ["train.learning_rate=0.25", "watch.seed=3"])
+    kept = (unchanged / "recipe.yaml").read_bytes()
+    change(unchanged, ["train.learning_rate=0.125"])
+    (unchanged / "recipe.yaml").write_bytes(kept)  # as a kill before it was written leaves it
+    change(unchanged, [])
+    assert [(one["after"], one.get("step")) for one in recorded(unchanged)] == [(0.5, 2), (0.25, None), (3, None)]
