@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..errors import SdftError
 from ..recipe import Recipe
 from ..recipe.rules import problems
+from ..storage.text import printable
 from .draft import Draft, Taken
 from .files import Files, FoundPicture, LocalFiles, NoFiles, found_pictures
 from .kohya import import_kohya
@@ -66,10 +68,17 @@ def import_settings(contents: Mapping[str, bytes], files: Files) -> Imported:
         raise SettingsFileError("The files are kohya's and OneTrainer's: import those of one program at a time.")
     if len(found) > 1 and not (settings and dataset) and not (config and concepts):
         raise SettingsFileError("The files are of one kind each that don't belong together: import one of them.")
-    draft = (
-        import_kohya(settings, dataset, files) if settings or dataset else import_onetrainer(config, concepts, files)
-    )
-    return _finished(draft, "kohya" if settings or dataset else "OneTrainer")
+    try:
+        if settings or dataset:
+            return _finished(import_kohya(settings, dataset, files), "kohya")
+        return _finished(import_onetrainer(config, concepts, files), "OneTrainer")
+    except SdftError:
+        raise
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise SettingsFileError(
+            f"{' and '.join(one.name for one in found)} can't be imported: a value can't be used "
+            f"({printable(str(error))[:200]}). Correct it and import again."
+        ) from error
 
 
 def _finished(draft: Draft, program: str) -> Imported:

@@ -95,7 +95,8 @@ def onetrainer_bucket(width: int, height: int, resolution: int, quantization: in
         for ratio in SHAPES
         for first, second in ((ratio**0.5, ratio**-0.5), (ratio**-0.5, ratio**0.5))
         for long, short in ((first * resolution, second * resolution),)
-    }
+        if min(round(long / quantization), round(short / quantization)) > 0
+    } or {(quantization, quantization)}
     return min(sorted(sizes), key=lambda size: abs(size[1] / size[0] - height / width))
 
 

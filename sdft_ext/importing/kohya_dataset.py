@@ -12,7 +12,7 @@ from .epochs import KohyaBuckets, balanced, kohya_batches
 from .files import Files, FoundPicture, base_name, named_repeats
 from .kohya_captions import set_captions
 from .kohya_subsets import Dataset, Levels, Subset
-from .values import Values
+from .values import Values, finite
 
 
 def read_datasets(arguments: Values, config: Values | None, files: Files) -> list[Dataset]:
@@ -204,10 +204,7 @@ def _resolution(dataset: Dataset) -> tuple[int, int]:
     """Return a resolution's width and height: 512, [512, 768] or "512,768"."""
     given = dataset.levels.get("raw", "resolution", 512)
     parts = given if isinstance(given, list) else str(given).split(",")
-    try:
-        numbers = [int(float(part)) for part in parts]
-    except (TypeError, ValueError, OverflowError):
-        numbers = []
+    numbers = [int(finite(part) or 0) for part in parts]
     if len(numbers) in (1, 2) and min(numbers) > 0:
         return numbers[0], numbers[-1]
     dataset.levels.tables[0].draft.leave(

@@ -10,6 +10,7 @@ from typing import Any
 
 from .draft import shown
 from .source import SettingsFileError
+from .values import finite
 
 RENAMED = {
     "max_resolution": "resolution",
@@ -171,10 +172,7 @@ def as_arguments(gui: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]
 
 
 def _is_zero(value: Any) -> bool:
-    try:
-        return float(value) == 0
-    except (TypeError, ValueError):
-        return False
+    return value is False or finite(value) == 0
 
 
 def _set_network(gui: Mapping[str, Any], kind: str, found: dict[str, Any], names: dict[str, str]) -> None:
@@ -221,18 +219,14 @@ def _set_times(found: dict[str, Any], names: dict[str, str]) -> None:
 
 
 def _share(percent: Any) -> Any:
-    try:
-        return float(percent) / 100
-    except (TypeError, ValueError):
-        return percent
+    number = finite(percent)
+    return percent if number is None else number / 100
 
 
 def _rounded(share: Any, steps: Any) -> Any:
     """Return a share of the steps as kohya_ss rounds it, where a dataset file is given."""
-    try:
-        return round(share * int(steps))
-    except (TypeError, ValueError):
-        return share
+    first, second = finite(share), finite(steps)
+    return share if first is None or second is None else round(first * int(second))
 
 
 def _set_noise(gui: Mapping[str, Any], found: dict[str, Any]) -> None:

@@ -120,6 +120,11 @@ def _convolutions(values: Values, given: dict[str, Any], lycoris: bool, linear: 
     # LyCORIS' convolutions have the other layers' rank and alpha unless theirs are given; networks.lora's alpha is 1.
     rank = min(int(dim), MOST_RANK) if _is_number(dim) and dim else linear[0]
     strength = float(alpha) if _is_number(alpha) and alpha else (linear[1] or 0.0) if lycoris else 1.0
+    for name, given_value in (("conv_dim", dim), ("conv_alpha", alpha)):
+        if given_value is not None and not _is_number(given_value):
+            values.draft.leave(
+                _of_arguments(values, name), given_value, "this isn't a usable number, so it was left out."
+            )
     values.draft.set("method.lora.conv_rank", rank, _of_arguments(values, "conv_dim"), dim)
     values.draft.set("method.lora.conv_alpha", strength, _of_arguments(values, "conv_alpha"), alpha)
 

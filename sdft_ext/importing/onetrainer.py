@@ -23,7 +23,7 @@ from .onetrainer_old import current
 from .onetrainer_training import PRECISIONS, set_loss_and_noise, set_optimizer_and_rates, set_schedule, set_text_stop
 from .prompts import SamplePrompt, set_prompts
 from .source import SettingsFileError, Source, source
-from .values import Values
+from .values import Values, finite
 
 QUANTIZATION = {"STABLE_DIFFUSION_XL": 64, "STABLE_DIFFUSION": 8}
 """Pixels that a bucket's sides are multiples of, by the beginning of the model's type."""
@@ -82,7 +82,8 @@ def _set_sizes(values: Values, quantization: int) -> None:
     """Set resolution, buckets and batch."""
     given = values.text("resolution", "512")
     first, _, further = given.partition(",")
-    sides = [int(part) for part in first.lower().split("x") if part.strip().isdigit()]
+    sides = [int(finite(part) or 0) for part in first.lower().split("x")]
+    sides = [one for one in sides if one > 0]
     side = round(math.sqrt(sides[0] * sides[-1])) if sides else 512
     values.set("dataset.resolution", "resolution", side)
     if further or len(sides) != 1:

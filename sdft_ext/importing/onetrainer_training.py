@@ -261,6 +261,12 @@ def _set_timesteps(values: Values) -> None:
 def _set_ema(values: Values) -> None:
     """Set the mean's decay of a step: OneTrainer updates it every few steps."""
     decay, interval = values.number("ema_decay", 0.999) or 0.0, values.whole("ema_update_step_interval", 5) or 1
+    if interval < 1:
+        values.leave("ema_update_step_interval", "the shortest interval is 1, so that was taken.")
+        interval = 1
+    if not 0 <= decay <= 1:
+        values.leave("ema_decay", "a decay is from 0 to 1, so it was left out. Set train.ema.")
+        return
     each = decay ** (1 / interval)
     values.set("train.ema", "ema_decay", round(each, 6))
     if interval != 1:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .draft import shown
-from .values import Values
+from .values import Values, finite
 
 DECAY = {"adamw": 0.01, "adamw8bit": 0.01}
 """Weight decay where none is given; 0 for the other optimizers."""
@@ -127,6 +127,11 @@ def _set_options(values: Values, optimizer: str, name: str, options: Mapping[str
         f"{values.name(name)}'s weight_decay",
         decay if valid else None,
     )
+    if decay is not None and not valid:
+        values.draft.note(
+            f"{values.name(name)}'s weight_decay is {shown(decay)}, which isn't a usable number, so it was "
+            "left out. Set train.weight_decay."
+        )
     known, found = OPTIONS[optimizer], dict[str, str]()
     for option, value in {**IMPLIED.get(optimizer, {}), **options}.items():
         if option == "weight_decay":
@@ -189,9 +194,10 @@ def _literal(text: str) -> Any:
     if len(text) > 200 or text.count("(") + text.count("[") > 4:
         return text
     try:
-        return ast.literal_eval(text)
+        value = ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
+    return text if isinstance(value, int | float) and finite(value) is None else value
 
 
 def _text(value: Any) -> str:

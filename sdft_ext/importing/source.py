@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import importlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ MAX_BYTES = 1_000_000
 """Of a settings file; the longest that these programs write are a tenth of it."""
 MAX_DEPTH = 12
 """Of tables in tables."""
+HIGHEST = 2.0**64
+"""No program's setting is a larger number; seeds come nearest."""
 EXPECTED = (
     "Choose a kohya dataset or settings file (TOML), the JSON of kohya_ss, or a OneTrainer config (JSON), with its "
     "concepts"
@@ -95,6 +98,7 @@ def parse(name: str, content: bytes) -> Any:
         raise SettingsFileError(f"{name} is nested too deeply: it is no settings file. {EXPECTED}.") from error
     if _depth(values) > MAX_DEPTH:
         raise SettingsFileError(f"{name} is nested too deeply: it is no settings file. {EXPECTED}.")
+    _check_numbers(name, values)
     return values
 
 
@@ -172,6 +176,22 @@ def _depth(values: Any) -> int:
         ]
         depth += 1
     return depth
+
+
+def _check_numbers(name: str, values: Any) -> None:
+    """Raise SettingsFileError for a number beyond HIGHEST, which no calculation could use; infinities may remain."""
+    waiting = [("", values)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(str(key), item) for key, item in value.items()]
+        elif isinstance(value, list):
+            waiting += [(place, item) for item in value]
+        elif isinstance(value, int | float) and HIGHEST < abs(value) < math.inf:
+            raise SettingsFileError(
+                f"{name}: {printable(place[:40]) or 'a value'} is a number beyond 2^64, which no setting can have. "
+                "Correct it and import again."
+            )
 
 
 def _kind(name: str, values: Any) -> Kind:

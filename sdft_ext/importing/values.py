@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .draft import Draft
+from .source import HIGHEST
 
 _BOOL = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -52,22 +52,22 @@ class Values:
         return self.raw(name) is not None
 
     def number(self, name: str, default: float | None = None) -> float | None:
-        """Return a finite number."""
+        """Return a number of at most HIGHEST, or its negative."""
         value = self.raw(name)
         if value is None:
             return default
-        found = _number(value)
-        return self._wrong(name, value, "a number", default) if found is None else found
+        found = finite(value)
+        return self._wrong(name, value, _wanted(value, "a number"), default) if found is None else found
 
     def whole(self, name: str, default: int | None = None) -> int | None:
         """Return a whole number; 64.0 is one too."""
         value = self.raw(name)
         if value is None:
             return default
-        found = _number(value)
+        found = finite(value)
         if found is None or found != int(found):
-            return self._wrong(name, value, "a whole number", default)
-        return int(found)
+            return self._wrong(name, value, _wanted(value, "a whole number"), default)
+        return value if isinstance(value, int) else int(found)
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Return true or false, also where it is written as text or as 1 and 0."""
@@ -162,14 +162,23 @@ class Values:
         return default
 
 
-def _number(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
+    """Return a number, also of a text, as far as one may calculate with it: at most HIGHEST, or its negative."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         found = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return found if abs(found) <= HIGHEST else None  # NaN isn't, either
+
+
+def _wanted(value: Any, kind: str) -> str:
+    """Name what a value should be, where it may be a number that is only too large."""
+    try:
+        return f"{kind} of at most 2^64" if abs(float(value)) > HIGHEST else kind
+    except (TypeError, ValueError, OverflowError):
+        return kind
 
 
 def _same(value: Any, inactive: Any) -> bool:
@@ -178,5 +187,5 @@ def _same(value: Any, inactive: Any) -> bool:
         return any(_same(value, one) for one in inactive)
     if value == inactive or (not inactive and not value):
         return True
-    first, second = _number(value), _number(inactive)
+    first, second = finite(value), finite(inactive)
     return first == second if first is not None and second is not None else str(value).lower() == str(inactive).lower()

@@ -15,7 +15,7 @@ from sdft_ext.importing import MAX_BYTES, LocalFiles, NoFiles, SettingsFileError
 from sdft_ext.recipe import Recipe
 from sdft_ext.recipe import file as recipe_file
 
-from .importer import kohya, onetrainer, says
+from .importer import gui, kohya, onetrainer, pictures, says
 
 KOHYA = {"network_module": "networks.lora", "network_dim": 8, "learning_rate": 1e-4}
 BAD: list[tuple[str, bytes, tuple[str, ...]]] = [
@@ -144,6 +144,91 @@ ONETRAINER_READ = """
     noising_weight clip_grad_norm gradient_accumulation_steps vae layer_filter_preset sample_after
     base_model_name text_encoder_layer_skip
 """
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize("settings", [{"lr_warmup": HUGE}, {"max_train_steps": -HUGE}, {"max_grad_norm": 1e300}])
+def test_a_number_beyond_all_settings_is_refused_by_name(tmp_path: Path, settings: dict[str, Any]) -> None:
+    with pytest.raises(SettingsFileError, match=f"gui.json: {next(iter(settings))} is a number beyond"):
+        gui(tmp_path, **settings)
+
+
+def test_a_number_of_many_digits_of_any_base_is_refused(tmp_path: Path) -> None:
+    for text in ("0x" + "f" * 5_000, "0b" + "1" * 5_000):
+        content = f"network_module = 'networks.lora'\nnetwork_dim = {text}\n".encode()
+        with pytest.raises(SettingsFileError, match=r"a.toml: network_dim is a number beyond 2\^64"):
+            import_settings({"a.toml": content}, NoFiles())
+
+
+def test_numbers_up_to_the_largest_seed_are_read_to_the_last_digit(tmp_path: Path) -> None:
+    assert kohya(tmp_path, seed=2**63 - 1).recipe.train.seed == 2**63 - 1
+
+
+KOHYA_TEXTS: list[tuple[dict[str, Any], str]] = [
+    ({"resolution": "1e200,1e200"}, "resolution"),
+    ({"network_args": ["conv_dim=1e999", "conv_alpha=-1e999"]}, "conv_dim"),
+    ({"network_args": ["conv_dim=" + "9" * 190]}, "conv_dim"),
+    ({"optimizer_args": ["weight_decay=" + "9" * 190]}, "weight_decay"),
+    ({"num_repeats": "1e308", "dataset_repeats": "1e308", "train_data_dir": "train/2_cat", "in_json": "a"}, "repeats"),
+    ({"max_train_epochs": "1e308", "train_data_dir": "train"}, "max_train_epochs"),
+    ({"min_bucket_reso": "1e300", "enable_bucket": True, "train_data_dir": "train"}, "min_bucket_reso"),
+]
+GUI_TEXTS: list[tuple[dict[str, Any], str]] = [
+    (
+        {"lr_warmup": "1e999", "lr_scheduler": "cosine", "dataset_config": "d.toml", "max_train_steps": "100"},
+        "lr_warmup",
+    ),
+    (
+        {"lr_warmup": "10", "lr_scheduler": "cosine", "dataset_config": "d.toml", "max_train_steps": "9" * 4_000},
+        "max_train_steps",
+    ),
+    ({"epoch": "1e308", "train_data_dir": "train"}, "epoch"),
+    ({"stop_text_encoder_training": "1e308"}, "stop_text_encoder_training"),
+]
+ONETRAINER_TEXTS: list[tuple[dict[str, Any], str]] = [
+    ({"min_noising_strength": "1e306"}, "min_noising_strength"),
+    ({"ema": "GPU", "ema_decay": -0.5}, "ema_decay is -0.5: a decay is from 0 to 1"),
+    ({"ema": "GPU", "ema_decay": 0, "ema_update_step_interval": -3}, "ema_update_step_interval is -3"),
+    ({"sample_after": "1e308", "sample_after_unit": "EPOCH"}, "sample_after"),
+    ({"resolution": "9" * 5_000}, "resolution"),
+    ({"resolution": "²"}, "resolution"),
+    ({"epochs": "1e308"}, "epochs"),
+]
+
+
+@pytest.mark.parametrize(
+    ("program", "settings", "part"),
+    [(program, *one) for program, many in ((kohya, KOHYA_TEXTS), (gui, GUI_TEXTS)) for one in many]
+    + [(onetrainer, *one) for one in ONETRAINER_TEXTS],
+    ids=lambda one: str(one)[:40],
+)
+def test_a_text_that_is_a_huge_number_is_left_out(
+    tmp_path: Path, program: Any, settings: dict[str, Any], part: str
+) -> None:
+    """With pictures that are found, so that everything is calculated from it."""
+    pictures(tmp_path / "train" / "2_cat", (3, 64, 64))
+    concepts = {"concepts": [{"path": "train/2_cat"}]} if program is onetrainer else {}
+    assert says(program(tmp_path, **concepts, **settings), part)
+
+
+def test_small_buckets_of_onetrainer_have_a_side(tmp_path: Path) -> None:
+    """At 64 pixels, a bucket of 1:4 would have a side of 0 multiples of 64."""
+    pictures(tmp_path / "cats", (3, 32, 128))
+    found = onetrainer(
+        tmp_path, [{"path": "cats"}], model_type="STABLE_DIFFUSION_XL_10_BASE", resolution="64", epochs=4
+    )
+    assert (found.recipe.train.length, found.recipe.train.length_unit) == (4, "epochs") and not found.left
+
+
+def test_what_no_reader_foresaw_is_a_sentence_that_names_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*given: Any) -> Any:
+        raise OverflowError("int too large\nto convert")
+
+    monkeypatch.setattr("sdft_ext.importing.import_kohya", fails)
+    with pytest.raises(SettingsFileError, match=r"a\.json can't be imported.*int too large\\nto convert"):
+        import_settings({"a.json": json.dumps(KOHYA).encode()}, NoFiles())
 
 
 def test_no_code_that_a_file_names_is_imported_or_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
