@@ -61,6 +61,11 @@ class SaveRecipe:
         low=0,
         high=10_000,
     )
+    keep_best: bool = setting(
+        True,
+        label="Keep the best",
+        help="Where older saves are deleted, the best one by its control pictures stays, however old it is.",
+    )
     precision: Precision = setting("fp16", label="Save as", help="Number format of the saved file.")
     state_every: int = setting(
         0,

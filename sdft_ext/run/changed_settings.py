@@ -48,6 +48,7 @@ CHANGEABLE = (
     "save.every_unit",
     "save.first_epoch",
     "save.keep_last",
+    "save.keep_best",
     "save.precision",
     "save.state_every",
     "save.state_share",

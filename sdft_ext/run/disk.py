@@ -84,7 +84,9 @@ def disk_use(recipe: Recipe, family: Family, saves: int, cache_bytes: int) -> Di
         numbers = model_numbers(family) if whole else sum(rank * (s[0] + s[1]) for s in shapes or [] if len(s) > 1)
     optimizer = stored_numbers(recipe.train.optimizer, trained.total, shapes)
     state = trained.total * trained.bytes_each + 4 * optimizer + (4 * trained.total if recipe.train.ema else 0)
-    kept = min(saves, recipe.save.keep_last) if recipe.save.keep_last else saves
+    kept = saves
+    if recipe.save.keep_last:
+        kept = min(saves, recipe.save.keep_last + (recipe.save.keep_best and recipe.watch.judge))
     size = PRECISIONS[recipe.save.precision].itemsize
     cached = cache_bytes if recipe.dataset.cache == "disk" else 0
     return DiskUse(kept, numbers * size / MB, state / MB, cached / MB)

@@ -9,6 +9,7 @@ from torch.profiler import record_function
 
 from ..analysis.summary import dataset_dirs, tag_frequency
 from ..formats.metadata import RunFacts, lora_metadata
+from ..judge.records import recommended
 from ..method.base import SeveralFiles
 from ..recipe import Recipe
 from ..run_folder.log import Log
@@ -33,7 +34,8 @@ class Exports:
         with record_function("run.save"):
             schedule = session.schedule
             last, scheduled, writer = schedule.last(step), schedule.save(step), self._writer(session, step)
-            path = self.saves.write(step, schedule.epoch(step), loss, last, writer, scheduled)
+            best = recommended(session.folder) if session.recipe.save.keep_best else None
+            path = self.saves.write(step, schedule.epoch(step), loss, last, writer, scheduled, best)
             save = self.saves.all()[-1]
             for file in self.saves.files(save):
                 self.turns.publish(file)

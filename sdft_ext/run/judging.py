@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TypeVar
 
+from ..judge import records
 from ..judge.judge import Judge
 from ..judge.numbers import Numbers
 from ..method.base import Removable
@@ -67,5 +68,6 @@ def judge_controls(session: Session, judge: Judge, step: int, log: Log, check: C
         saved = [save.step for save in read_index(session.folder)]
         come_to = judge.verdict(saved)
         if come_to is not None:
+            records.write_verdict(session.folder, come_to.plain())
             log.event(step, "verdict", **come_to.plain())
     return found

@@ -95,11 +95,19 @@ class Saves:
         return [self.path(save), *(self.index_folder / name for name in save.further)]
 
     def write(
-        self, step: int, epoch: int, loss: float | None, last: bool, writer: Writer, scheduled: bool = True
+        self,
+        step: int,
+        epoch: int,
+        loss: float | None,
+        last: bool,
+        writer: Writer,
+        scheduled: bool = True,
+        best: int | None = None,
     ) -> Path:
         """Let ``writer`` write the file of this step, index it, and delete the oldest saves beyond ``keep_last``.
 
-        ``keep_last`` scheduled saves stay, and as many others: a save on request deletes no scheduled one. A save of
+        ``keep_last`` scheduled saves stay, and as many others: a save on request deletes no scheduled one. The save of
+        step ``best`` stays, too. A save of
         the same step (a resumed run repeats it) is replaced; nothing else is. Returns the file's path.
         Raises OSError that names the file where it can't be written; earlier saves stay.
         """
@@ -109,7 +117,7 @@ class Saves:
         file = self.listed(path)
         entries = [save for save in self.all() if save.step < step and save.file != file]
         entries.append(Save(file, step, epoch, loss, further, scheduled))
-        old = self._too_old(entries)
+        old = [save for save in self._too_old(entries) if save.step != best]
         kept = [save for save in entries if save not in old]
         # Deleted before the index is written: a run killed in between leaves no file that no index lists.
         for one in (one for save in old for one in self.files(save)):

@@ -11,7 +11,7 @@ from PIL import Image
 from sdft_ext.control import RunControl
 from sdft_ext.judge import probe, records
 from sdft_ext.judge.features import features
-from sdft_ext.judge.numbers import numbers
+from sdft_ext.judge.numbers import Numbers, numbers
 from sdft_ext.judge.shares import Share
 from sdft_ext.model.load import load
 from sdft_ext.model.sample import sample
@@ -176,3 +176,19 @@ def test_damaged_records_are_missing_ones(tmp_path: Path) -> None:
         (tmp_path / "bad.npz").write_bytes(damage)
         assert records.read(tmp_path, "bad") is None
     assert records.read(tmp_path, "nowhere") is None
+
+
+@pytest.mark.parametrize("best", [True, False])
+def test_the_best_save_stays_where_older_ones_are_deleted(
+    best: bool, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Numbers, "worth", property(lambda self: -abs(self.step - 2)))
+    more = ("train.length=5", "save.every=1", "save.keep_last=1", f"save.keep_best={best}".lower(), "watch.judge=true")
+    result = train(
+        tiny.recipe(data, tmp_path, *more, "watch.pictures=1", *PROMPTS), folder=tmp_path / "run", quiet=True
+    )
+    assert result.outcome == "finished", result.message
+    left = [save["step"] for save in json_file.read(tmp_path / "run" / "saves" / "index.json")]
+    assert left == ([2, 5] if best else [5])
+    assert len(list((tmp_path / "run" / "saves").glob("*.safetensors"))) == len(left)
+    assert records.recommended(tmp_path / "run") == (2 if best else 5)

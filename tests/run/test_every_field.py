@@ -176,6 +176,7 @@ BY_THEMSELVES = {
     "train.checkpointing": "trades time for memory, the numbers stay: test_checkpointing",
     "train.deterministic": "the CPU's numbers are always the same: test_deterministic",
     "train.compile": "takes minutes: test_compile",
+    "save.keep_best": "acts by the verdict: tests/judge/test_judge.py",
     "save.state_share": "acts by the time that passes: tests/run/test_checkpoint.py",
 }
 
