@@ -44,6 +44,7 @@ test("a range is shown where it tells something", () => {
 
 test("values are shown as words", () => {
   assert.deepEqual(["", null, undefined].map(shown), ["empty", "empty", "empty"]);
+  assert.deepEqual([[], ["a cat", ""], { a: 1 }].map(shown), ["empty", "“a cat”, “”", `{"a":1}`]);
   assert.deepEqual([true, false].map(shown), ["on", "off"]);
   assert.equal(shown(0), "0");
   assert.equal(shown(0.0001), "1e-4");

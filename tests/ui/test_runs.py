@@ -344,6 +344,15 @@ def test_a_run_is_resumed_with_other_control_prompts(open_page, server):
     assert "It was" in prompts.inner_text()
     if SCREENSHOTS:
         page.screenshot(path=f"{SCREENSHOTS}/resume-with-prompts.png")
+    page.route("**/resume", lambda route: route.fulfill(status=409, json={"detail": "The run trains already."}))
+    open_page.refusals = True
+    page.click("[data-action=resume-changed]")
+    refused = page.locator("dialog [role=alert]", has_text="The run trains already.")
+    refused.wait_for()
+    assert refused.evaluate(
+        "node => { const { x, y } = node.getBoundingClientRect(); return node.contains(document.elementFromPoint(x + 5, y + 5)); }"
+    ), "nothing covers it"
+    page.unroute("**/resume")
     page.click("[data-action=resume-changed]")
     page.locator("[data-set=concept]").get_by_text("a blue sks shape").wait_for()
     slider = page.get_by_label("Step of the control pictures")

@@ -7,6 +7,7 @@ import { guidePanel } from "./guide/panel.mjs";
 import { monitorPanel } from "./monitor/panel.mjs";
 import { runsPanel } from "./runs/panel.mjs";
 import { aborted, Api, ApiError, sentenceOf } from "./shared/api.mjs";
+import { messageInWindow } from "./shared/dialog.mjs";
 import { button, el, fill } from "./shared/dom.mjs";
 import { Draft } from "./shared/draft.mjs";
 import { Message } from "./shared/message.mjs";
@@ -243,9 +244,10 @@ class Page {
     }
   }
 
-  /** Shows a sentence above the panel. Returns what takes it away. @param {string} text @param {"good" | "bad" | "plain" | "warn"} kind */
+  /** Shows a sentence above the panel; what went wrong in the window that covers it. Returns what takes it away. @param {string} text @param {"good" | "bad" | "plain" | "warn"} kind */
   say(text, kind = "good") {
-    return this.#message.show(text, kind);
+    const inWindow = kind === "bad" && messageInWindow(this.root, text, kind);
+    return inWindow || this.#message.show(text, kind);
   }
 
   /** Opens a panel. @param {string} name */

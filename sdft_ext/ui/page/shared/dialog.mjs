@@ -41,6 +41,23 @@ export function dialog(app, title, content, { wide = false } = {}) {
 }
 
 /**
+ * Shows a sentence at the top of the topmost window, in place of an earlier one. Returns what takes it away; null where no
+ * window is open.
+ * @param {HTMLElement} root the page
+ * @param {string} text
+ * @param {"good" | "bad" | "plain" | "warn"} kind
+ */
+export function messageInWindow(root, text, kind) {
+  const open = [...root.querySelectorAll("dialog[open]")].at(-1);
+  if (!open) return null;
+  const message = open.querySelector("[data-role=message]") ?? el("div", { data: { role: "message" } });
+  const sentence = el(`div.notice.${kind}`, { role: kind === "bad" ? "alert" : "status" }, el("span", {}, text));
+  fill(message, sentence);
+  if (!message.isConnected) open.firstElementChild?.after(message);
+  return () => sentence.remove();
+}
+
+/**
  * Asks before something that is hard to undo.
  * @param {App} app
  * @param {string} title

@@ -12,6 +12,7 @@ export function shown(value) {
   if (value === "" || value === null || value === undefined) return "empty";
   if (value === true || value === false) return value ? "on" : "off";
   if (typeof value === "number") return plain(value);
+  if (Array.isArray(value)) return value.length ? value.map((one) => `“${one}”`).join(", ") : "empty";
   if (typeof value === "object") return JSON.stringify(value);
   return String(value);
 }
