@@ -48,7 +48,7 @@ test("values are shown as words", () => {
   assert.deepEqual([true, false].map(shown), ["on", "off"]);
   assert.equal(shown(0), "0");
   assert.equal(shown(0.0001), "1e-4");
-  assert.equal(shown(["a", "b"]), '["a","b"]');
+  assert.equal(shown(["a", "b"]), '“a”, “b”');
   assert.equal(shown("lora"), "lora");
   assert.equal(choiceLabel("constant_with_warmup"), "constant with warmup");
 });
