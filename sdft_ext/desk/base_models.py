@@ -52,8 +52,9 @@ class BaseModels:
             if now is not None and wanted.same(now):
                 return False
             put_back = host.load(wanted)
-            # Unless the model before was one of a run's, too, it is the user's own.
-            if self._put_back is None or now is None or self._loaded is None or not self._loaded.same(now):
+            # The model before is the user's own, unless it was one of a run's, too, or there was none.
+            chosen = now is not None and (self._loaded is None or not self._loaded.same(now))
+            if self._put_back is None or chosen:
                 self._put_back = put_back
             self._loaded = wanted
         return True

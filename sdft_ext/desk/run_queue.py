@@ -184,8 +184,11 @@ class RunQueue:
             except Exception as failure:
                 self._failed(run, failure)
             finally:
-                if not self._waiting and not self._closed:
-                    self._at_the_end()
+                try:
+                    if not self._waiting and not self._closed:
+                        self._at_the_end()
+                except Exception:  # the queue goes on, whatever the host does
+                    traceback.print_exc()
                 with self._changed:
                     self._current = self._control = None
                     self._write()

@@ -31,7 +31,7 @@ from ..storage import atomic, json_file
 from ..storage.file_lock import Locked, exclusive
 from ..storage.hidden_folder import HiddenFolderError, hidden_folder
 from ..storage.text import printable, quantity
-from .turns import ModelUnavailable, wait_for_model
+from .turns import PATIENCE, ModelUnavailable, wait_for_model
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -245,6 +245,8 @@ class _Drawing:
                 lambda: self.host.paint(prompts, seeds, self.settings.sampling, self.settings.model),
                 self.control,
                 lambda message: self.show("paused", done, message),
+                wanted=self.settings.model,
+                patience=PATIENCE if self.drawn else 0.0,
             )
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):

@@ -42,7 +42,7 @@ def wait_for_model(
     once, and why the model can't be loaded. No lock is held meanwhile. Raises ModelUnavailable where the control says
     stop.
     """
-    announced, since = False, time.monotonic()
+    announced, loaded, since = False, False, time.monotonic()
     while True:
         try:
             return attempt()
@@ -54,7 +54,8 @@ def wait_for_model(
             announced = True
             if wanted is not None and time.monotonic() - since >= patience:
                 try:
-                    if control.load_model(wanted.base, wanted.vae):
+                    if control.load_model(wanted.base, wanted.vae) and not loaded:
+                        loaded = True
                         continue
                 except SdftError as error:
                     on_wait(f"{changed} {error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,52 @@ def test_a_model_that_the_user_chooses_meanwhile_stays(models: BaseModels, host:
     host.loaded = "mine"
     models.put_back()
     assert host.loaded == "mine"
+
+
+def test_where_none_is_loaded_the_users_own_is_still_the_one_before_all_runs(
+    models: BaseModels, host: Loads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.allow(True)
+    models.load("one", "")
+    with monkeypatch.context() as nothing:
+        nothing.setattr(host, "files", lambda: (_ for _ in ()).throw(HostError("None is loaded.")))
+        models.load("two", "")
+    models.put_back()
+    assert host.loaded == "own"
+
+
+def test_a_load_that_changes_nothing_does_not_take_all_of_the_processor(
+    models: BaseModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "LOOK_AGAIN", 0.05)
+    control, looks = RunControl(), [0]
+    control.load_model = lambda base, vae: True
+
+    def attempt() -> None:
+        looks[0] += 1
+        if looks[0] == 5:
+            control.stop()
+        raise HostChanged("Another one is loaded.")
+
+    began = time.monotonic()
+    with pytest.raises(ModelUnavailable):
+        wait_for_model(attempt, control, lambda text: None, Files("one"))
+    assert time.monotonic() - began >= 0.15
+
+
+def test_the_queue_outlives_what_fails_at_its_end(tmp_path: Path) -> None:
+    done: list[str] = []
+
+    def fails() -> None:
+        raise OSError("The file can't be read.")
+
+    queue = RunQueue(tmp_path, tmp_path / "queue.json", lambda folder, control: done.append(folder.name), fails)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        queue.add(name)
+        assert queue.wait(10)
+    queue.close()
+    assert done == ["a", "b"]
 
 
 def test_a_run_that_waits_has_its_model_loaded(models: BaseModels, host: Loads) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -102,6 +103,21 @@ def test_a_stopped_one_continues_to_the_same_pictures(base: Path, host: Counting
     assert regularize(settings_of(base), tmp_path / "stopped", host).outcome == "finished"
     assert host.painted == 6, "nothing was drawn twice"
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+
+
+def test_its_model_is_loaded_where_another_one_is(base: Path, host: CountingHost, tmp_path: Path, monkeypatch):
+    """The queue has loaded another run's: without this it would wait without end."""
+    control, loaded, paint = RunControl(), list[str](), host.paint
+
+    def paint_with_it(*arguments: Any) -> list[Image.Image]:
+        if not loaded:
+            raise HostChanged("Another model is loaded.")
+        return paint(*arguments)
+
+    monkeypatch.setattr(host, "paint", paint_with_it)
+    control.load_model = lambda model, vae: loaded.append(model) or True
+    made = regularize(settings_of(base, 1), tmp_path / "class", host, control=control)
+    assert made.outcome == "finished" and loaded == [str(base)]
 
 
 def test_more_of_the_same_draws_only_what_is_missing(base: Path, host: CountingHost, tmp_path: Path):

@@ -33,9 +33,13 @@ def load(files: Files) -> Callable[[], None]:
             _choose(title, Path(files.vae).name or "None")
         reason = "" if _loaded() == (_resolved(files.base), _resolved(files.vae)) else "its console may say why"
     except Exception as error:  # whatever a damaged file makes the WebUI's loader raise
-        reason = str(error)
+        reason = str(error) or type(error).__name__
     if reason:
-        _choose(before[CHECKPOINT], before[VAE])
+        try:
+            # Forced, as the loader may have failed with the model before half taken down.
+            _choose(before[CHECKPOINT], before[VAE], forced=True)
+        except Exception as again:
+            reason += f"; nor {before[CHECKPOINT]} again: {str(again) or type(again).__name__}"
         what = files.base + (f" with the VAE {files.vae}" if files.vae else "")
         raise HostError(f"The WebUI can't load {what} ({reason}): choose it yourself.")
 
@@ -50,8 +54,8 @@ def load(files: Files) -> Callable[[], None]:
     return put_back
 
 
-def _choose(title: Any, vae: Any) -> None:
-    """Set both options, and load what they name."""
+def _choose(title: Any, vae: Any, forced: bool = False) -> None:
+    """Set both options, and load what they name; ``forced``: from its file, even where it counts as loaded."""
     from modules import sd_models, sd_vae, shared
     from modules.call_queue import queue_lock
 
@@ -61,7 +65,7 @@ def _choose(title: Any, vae: Any) -> None:
     shared.opts.set(CHECKPOINT, title, run_callbacks=False)
     info = sd_models.get_closet_checkpoint_match(title)
     with queue_lock, torch.no_grad():
-        sd_models.reload_model_weights(info=info)
+        sd_models.reload_model_weights(info=info, **({"forced_reload": True} if forced else {}))
         sd_vae.reload_vae_weights()
 
 
