@@ -194,7 +194,7 @@ class Kronecker(torch.autograd.Function):
         if isinstance(base, nn.Linear):
             rows = of_inner.view(-1, second.shape[0])
             grad_x = rows @ second if of_x else None
-            grad_second = rows.t() @ parts.view(-1, parts.shape[-1]) if of_second else None
+            grad_second = rows.t() @ parts.reshape(-1, parts.shape[-1]) if of_second else None
         else:
             of_parts = of_inner.view(lead * first.shape[1], second.shape[0], *gradient.shape[2:])
             grad_x, grad_second = convolution_backward(base, of_parts, parts, second, (of_x, of_second))
@@ -339,7 +339,7 @@ def _by_parts(base: Base, x: Tensor, first: Tensor, second: Tensor) -> tuple[Ten
     count, out = first.shape[1], first.shape[0] * second.shape[0]
     parts = _in_parts(base, x, count)
     if isinstance(base, nn.Linear):
-        return (parts.view(-1, parts.shape[-1]) @ second.t()).view(-1, count, len(second)), (*x.shape[:-1], out)
+        return (parts.reshape(-1, parts.shape[-1]) @ second.t()).view(-1, count, len(second)), (*x.shape[:-1], out)
     if is_pointwise(base):
         found, spatial = _times(second.flatten(1), parts.flatten(2)), x.shape[2:]
     else:

@@ -19,7 +19,10 @@ def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """Return the dtype of autocast on this device; None where it is off."""
     if hasattr(torch, "get_autocast_dtype"):
-        return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
+        try:
+            return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
+        except RuntimeError:  # mps, with torch 2.4
+            return None
     older: Any = torch  # before 2.4
     if device.type == "cpu":
         return older.get_autocast_cpu_dtype() if older.is_autocast_cpu_enabled() else None

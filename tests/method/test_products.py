@@ -148,6 +148,20 @@ def test_a_product_of_channels_last_is_its_formulas(kind: str, shape: str) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["linear", "1×1", "3×3"])
+def test_inputs_need_not_be_contiguous(kind: str, name: str) -> None:
+    """``proj_in`` of SDXL and SD 2 gets a turned view of a picture where the batch is one."""
+    torch.manual_seed(0)
+    made, size = LAYERS[name]
+    if name == "linear":
+        x = torch.randn(1, 48, 9, 7).permute(0, 2, 3, 1).reshape(1, 63, 48)
+    else:
+        x = torch.randn(size[0], size[1], size[3], size[2]).transpose(2, 3)
+    assert not x.is_contiguous()
+    compare(make(kind, made()), x, 1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_gradient_checkpointing_gives_the_same_gradients_to_the_bit(kind: str) -> None:
     from torch.utils.checkpoint import checkpoint
 
