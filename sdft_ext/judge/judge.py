@@ -17,6 +17,7 @@ from ..dataset.pictures import PictureError, open_picture
 from ..model.base import Model
 from ..model.sample import drawn_at_once
 from ..recipe import Recipe
+from ..recipe.rules import fields
 from ..storage import json_file
 from ..watch.controls import Controls
 from . import probe, records
@@ -42,8 +43,12 @@ class Judge:
 
     @property
     def possible(self) -> bool:
-        """Whether the run can be judged: there are pictures of both sets, and every concept has a trigger."""
+        """Whether the run can be judged: there are pictures of both sets, every concept has a trigger, and the run
+        began with the base model: what it continues from must not count as what it isn't to draw.
+        """
         sets = {name for name, _, _ in self.controls.entries}
+        if any(field.path.endswith(".continue_from") and field.value for field in fields(self.recipe)):
+            return False
         return len(self.concepts) == len(self.recipe.dataset.concepts) > 0 and sets == {"concept", "bleeding"}
 
     def look(self, step: int, model: Model, scan: Scan, do: Do) -> Numbers | None:
@@ -56,7 +61,7 @@ class Judge:
             return None
         paths = [self.controls.path(name, number, step) for name, number, _ in self.controls.entries]
         records.write(self.folder, f"step-{step:06d}", **_seen([_drawn(path) for path in paths], model, do)._asdict())
-        if step == 0:
+        if step == 0 or records.read(self.folder, "dataset") is None:
             self._see_dataset(model, scan, do)
         return self.numbers(step)
 

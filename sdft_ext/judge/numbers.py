@@ -89,14 +89,17 @@ class Numbers:
         """Say of each picture how much it speaks for the save: their mean is *learned* less *bleeding*, with scores
         near ``SHOWN`` counted in part, so that few pictures tell more. Pictures are in the same order at every step.
         """
-        found = {called: [one for one in self.prompts if one.called == called] for called in (True, False)}
-        of = {called: sum(len(one.scores) for one in some) for called, some in found.items()}
-        whole = sum(of.values())
-        return tuple(
-            (1 if one.called else -1) * whole / of[one.called] * float(value)
-            for one in self.prompts
+        return tuple(np.mean([self._merits(name) for name in self.concepts], axis=0).tolist())
+
+    def _merits(self, concept: str) -> list[float]:
+        """Return the merits of all pictures for one of the concepts."""
+        own = [one for one in self.prompts if one.concept == concept]
+        of = {called: sum(len(one.scores) for one in own if one.called == called) for called in (True, False)}
+        return [
+            (1 if one.called else -1) * sum(of.values()) / of[one.called] * float(value)
+            for one in own
             for value in np.clip((np.array(one.scores) - SHOWN + RAMP) / (2 * RAMP), 0, 1)
-        )
+        ]
 
     @property
     def worth(self) -> float:
@@ -130,12 +133,18 @@ def numbers(
     concept.
     """
     found = []
-    for concept, probe in zip(concepts, probes, strict=True):
+    for concept, label, probe in zip(concepts, _labels(concepts), probes, strict=True):
         if probe is None:
             continue
         scores = probe.scores(rows)
         for name, prompt in dict.fromkeys((name, prompt) for name, _, prompt in entries):
             own = [i for i, (other, _, text) in enumerate(entries) if (other, text) == (name, prompt)]
             of_prompt = tuple(round(float(scores[i]), 4) for i in own)
-            found.append(OfPrompt(name, prompt, concept.name, calls(prompt, concept), of_prompt))
+            found.append(OfPrompt(name, prompt, label, calls(prompt, concept), of_prompt))
     return Numbers(step, tuple(found), tuple(nearest), freedom) if found else None
+
+
+def _labels(concepts: Sequence[Concept]) -> list[str]:
+    """Name the concepts, those of one name by their number, too."""
+    names = [concept.name for concept in concepts]
+    return [name if names.count(name) == 1 else f"{name} {number}" for number, name in enumerate(names, 1)]

@@ -37,9 +37,9 @@ def without_trigger(prompt: str, concept: Concept) -> str:
     """
     if not concept.trigger:
         return prompt
-    phrase = rf"\b{re.escape(concept.trigger)}\b"
+    phrase = _phrase(concept.trigger)
     if concept.class_word:
-        following = rf"{phrase}(?:\s+{re.escape(concept.class_word)}\b)?"
+        following = rf"{phrase}(?:\s+{re.escape(concept.class_word)}(?!\w))?"
         prompt = re.sub(following, lambda _: concept.class_word, prompt, flags=re.IGNORECASE)
     else:
         prompt = re.sub(phrase, "", prompt, flags=re.IGNORECASE)
@@ -48,7 +48,18 @@ def without_trigger(prompt: str, concept: Concept) -> str:
 
 def calls(prompt: str, concept: Concept) -> bool:
     """Return whether a prompt has the concept's trigger, as a word of its own."""
-    return bool(concept.trigger) and re.search(rf"\b{re.escape(concept.trigger)}\b", prompt, re.IGNORECASE) is not None
+    return bool(concept.trigger) and re.search(_phrase(concept.trigger), prompt, re.IGNORECASE) is not None
+
+
+def _phrase(words: str) -> str:
+    """Return a pattern for words that stand by themselves; in scripts without spaces, such as Chinese, for any."""
+    ends = [r"(?<!\w)" if _spaced(words[0]) else "", r"(?!\w)" if _spaced(words[-1]) else ""]
+    return re.escape(words).join(ends)
+
+
+def _spaced(letter: str) -> bool:
+    """Tell whether words of the letter's script are written apart."""
+    return ord(letter) < 0x2E80
 
 
 def spread(values: Sequence[T], count: int) -> list[T]:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from .numbers import Numbers
-from .paired import difference
+from .paired import SURE, difference
 from .shares import Share
 
 Word = Literal["learned", "learning", "not learned", "bleeding", "memorized", "overtrained"]
@@ -23,7 +23,7 @@ STIFF = {"obedience": 0.4, "variety": 0.15}
 variety than what the base draws for an unknown word: a third is usual."""
 ADVICE: dict[Word, str] = {
     "learned": "Use it.",
-    "learning": "It is still getting better: train longer, or with a higher learning rate.",
+    "learning": "It is learned in part: train longer or with a higher learning rate, or add more varied pictures.",
     "not learned": "Train longer or with a higher learning rate, and check that the captions have the trigger.",
     "bleeding": "The concept bleeds: add regularization pictures or raise their weight, or use the save at a lower "
     "weight.",
@@ -60,15 +60,17 @@ def verdict(found: Sequence[Numbers], saved: Sequence[int]) -> Verdict | None:
     ``found``: the numbers of all judged steps, in order. A save was judged where control pictures were drawn at its
     step.
     """
-    judged = [one for one in found if one.step in set(saved) and one.step > 0]
+    judged = [one for one in found if one.step in set(saved) and one.step > 0 and one.least_learned.of]
     if not judged:
         return None
     best = max(judged, key=lambda one: one.worth)  # the earliest of equal ones
     if best.least_learned.value < PART:
         best = max(judged, key=lambda one: (one.worth, one.step))
-    alike = tuple(one.step for one in judged if one is not best and not _apart(best, one))
+    # The best of many is so by chance, too: each comparison must be surer, the more there are (Bonferroni).
+    sure = SURE / max(len(judged) - 1, 1)
+    alike = tuple(one.step for one in judged if one is not best and not _apart(best, one, sure))
     last = judged[-1]
-    word = _word(best, last, _apart(best, last))
+    word = _word(best, last, _apart(best, last, sure))
     if word == "not learned":
         text = f"No save shows the concept yet: at step {best.step}, {_shown(best)}. {ADVICE[word]}"
     else:
@@ -78,12 +80,13 @@ def verdict(found: Sequence[Numbers], saved: Sequence[int]) -> Verdict | None:
     return Verdict(word, best.step, text, alike, PANELS.get(word, ""))
 
 
-def _apart(best: Numbers, other: Numbers) -> bool:
-    """Return whether two saves differ by more than chance, or one repeats instance pictures and the other doesn't."""
+def _apart(best: Numbers, other: Numbers, sure: float) -> bool:
+    """Return whether two saves differ by more than chance in what they show, or in what they copy."""
     if len(best.merits) != len(other.merits):
         return False
-    copies = best.copied.of and other.copied.of and abs(best.copied.value - other.copied.value) >= COPIED
-    return bool(copies) or difference(list(zip(best.merits, other.merits, strict=True))).apart
+    copies = [(float(one.copy), float(two.copy)) for one, two in zip(best.nearest, other.nearest, strict=False)]
+    pairs = list(zip(best.merits, other.merits, strict=True))
+    return any(difference(some).chance < sure for some in (pairs, copies) if some)
 
 
 def _word(best: Numbers, last: Numbers, apart: bool) -> Word:

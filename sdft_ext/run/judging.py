@@ -14,7 +14,7 @@ from ..out_of_memory import close_others, full, out_of_memory
 from ..recipe import WORDS
 from ..recipe.rules import fields
 from ..run_folder.log import Log
-from ..run_folder.saves import read_index
+from ..run_folder.saves import existing
 from .setup import Session
 
 T = TypeVar("T")
@@ -46,12 +46,16 @@ def starts_as_base(session: Session) -> bool:
 
 
 def judge_controls(session: Session, judge: Judge, step: int, log: Log, check: Callable[[], object]) -> Numbers | None:
-    """Judge the control pictures of a step, and log its numbers; where memory is too short for that, the log says so
-    and the run goes on without them. ``check`` is called between turns: it raises where the run is to stop.
+    """Judge the control pictures of a step, and log its numbers; where memory is too short for that, or a file can't be
+    read or written, the log says so and the run goes on without them. ``check`` is called between turns: it raises
+    where the run is to stop.
     """
 
     try:
         found = judge.look(step, session.model, session.dataset.scan, as_base(session, check))
+    except OSError as error:
+        log.event(step, "warning", text=f"The control pictures of step {step} are not judged: {error}")
+        return None
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
@@ -65,8 +69,7 @@ def judge_controls(session: Session, judge: Judge, step: int, log: Log, check: C
         shares = {"judge/learned": found.least_learned, "judge/bleeding": found.worst_bleeding}
         log.write(step, {name: share.value for name, share in shares.items() if share.of})
         log.event(step, "judged", **found.plain())
-        saved = [save.step for save in read_index(session.folder)]
-        come_to = judge.verdict(saved)
+        come_to = judge.verdict([save.step for save in existing(session.folder)])
         if come_to is not None:
             records.write_verdict(session.folder, come_to.plain())
             log.event(step, "verdict", **come_to.plain())

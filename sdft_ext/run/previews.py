@@ -59,8 +59,11 @@ class Previews:
         """Draw, after a resume at ``step``, what is due; where there are no control pictures, as after a change of
         their prompts, first those of before the first step.
         """
-        if self.first is None and self.controls.entries and not self.controls.steps():
-            self.due |= {"start", "controls"}
+        if self.controls.entries and not self.controls.steps():
+            if self.first is None:
+                self.due |= {"start", "controls"}
+            else:
+                self.first.due.add("controls")
         self.draw_due(session, step)
 
     def draw_due(self, session: Session, step: int) -> None:

@@ -145,6 +145,11 @@ def read_index(run_folder: Path) -> list[Save]:
         return []
 
 
+def existing(run_folder: Path) -> list[Save]:
+    """List a run's saves whose files still exist, oldest first. Raises OSError where the index can't be read."""
+    return [save for save in read_index(run_folder) if (run_folder / "saves" / save.file).exists()]
+
+
 def sound_entries(listed: object) -> list[Save]:
     """Keep the entries of an index that are complete."""
     found = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from sdft_ext.control import RunControl
 from sdft_ext.judge import probe, records
 from sdft_ext.judge.features import features
+from sdft_ext.judge.judge import Judge
 from sdft_ext.judge.numbers import Numbers, numbers
 from sdft_ext.judge.shares import Share
 from sdft_ext.model.load import load
@@ -20,6 +22,7 @@ from sdft_ext.run import resume, train
 from sdft_ext.run_folder import log
 from sdft_ext.storage import json_file
 from sdft_ext.toy import demo, drawing, install, world
+from sdft_ext.watch.controls import Controls
 from tests.run import tiny
 from tests.run.step_hooks import Between
 
@@ -192,3 +195,28 @@ def test_the_best_save_stays_where_older_ones_are_deleted(
     assert left == ([2, 5] if best else [5])
     assert len(list((tmp_path / "run" / "saves").glob("*.safetensors"))) == len(left)
     assert records.recommended(tmp_path / "run") == (2 if best else 5)
+
+
+def test_a_run_that_continues_from_a_save_is_not_judged(data: Path, tmp_path: Path) -> None:
+    """Its pictures of step 0 show the concept: they can't stand for what the base model draws."""
+    recipe = tiny.recipe(data, tmp_path, *PROMPTS)
+    assert Judge(tmp_path, recipe, Controls(tmp_path, recipe.watch)).possible
+    recipe = tiny.recipe(data, tmp_path, "method.lora.continue_from=before.safetensors", *PROMPTS)
+    assert not Judge(tmp_path, recipe, Controls(tmp_path, recipe.watch)).possible
+
+
+def test_a_control_picture_that_is_missing_does_not_end_the_run(data: Path, tmp_path: Path, monkeypatch) -> None:
+    look = Judge.look
+
+    def without(self: Judge, step: int, *more: Any) -> Any:
+        if step == 1:
+            self.controls.path("concept", 0, 1).unlink()
+        return look(self, step, *more)
+
+    monkeypatch.setattr(Judge, "look", without)
+    settings = ("train.length=2", "save.every=1", "watch.judge=true", "watch.pictures=1", *PROMPTS)
+    result = train(tiny.recipe(data, tmp_path, *settings), folder=tmp_path / "run", quiet=True)
+    assert result.outcome == "finished", result.message
+    lines = log.read(tmp_path / "run")
+    assert [line["step"] for line in lines if line.get("event") == "judged"] == [0, 2]
+    assert any("step 1 are not judged" in line.get("text", "") for line in lines if line.get("event") == "warning")

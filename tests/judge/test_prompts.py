@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sdft_ext.judge.prompts import PROMPTS, propose, without_trigger
+from sdft_ext.judge.prompts import PROMPTS, calls, propose, without_trigger
 from sdft_ext.recipe import Concept, Recipe, WatchRecipe
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import train
@@ -102,3 +102,19 @@ def test_a_run_without_prompts_draws_eight_pictures_of_each_set_and_says_which(d
             for one in entries
         )
     assert len({one["seed"] for one in drawn}) == len(drawn)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "prompt", "without"),
+    [
+        ("<cat>", "a <cat> on a beach", "a dog on a beach"),
+        ("sks!", "a sks! on a beach", "a dog on a beach"),
+        ("喵", "一只喵在海滩上", "一只dog在海滩上"),
+        ("sks", "a sks dog, red tie", "a dog, red tie"),
+        ("sks", "asks for sksy", None),
+    ],
+)
+def test_any_trigger_calls_its_concept(trigger: str, prompt: str, without: str | None) -> None:
+    concept = Concept(trigger=trigger, class_word="dog")
+    assert calls(prompt, concept) == (without is not None)
+    assert without_trigger(prompt, concept) == (without or prompt)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -9,10 +11,11 @@ from PIL import Image, ImageFilter
 from sdft_ext.judge.features import see
 from sdft_ext.judge.freedom import Freedom, freedom
 from sdft_ext.judge.nearness import Nearest, nearest
-from sdft_ext.judge.numbers import Numbers, OfPrompt
+from sdft_ext.judge.numbers import Numbers, OfPrompt, numbers
 from sdft_ext.judge.paired import difference
 from sdft_ext.judge.verdict import Verdict, verdict
 from sdft_ext.model.load import load
+from sdft_ext.recipe import Concept
 from sdft_ext.toy import demo, drawing, install, world
 
 PROMPTS = ("a", "b", "c", "d") * 2
@@ -49,7 +52,7 @@ def judged(*saves: Numbers) -> Verdict:
         ("memorized", 20, [save(10, 0), save(20, 1, 0, 3), save(30, 1, 0, 6)]),
         ("memorized", 20, [save(10, 0), save(20, 1, 0, 0, 0.1), save(30, 0.75, 0, 0, 0.1)]),
         ("overtrained", 10, [save(10, 1), save(20, 0.75), save(30, 0.125)]),
-        ("overtrained", 10, [save(10, 1), save(20, 1, 0, 1), save(30, 1, 0, 6)]),
+        ("overtrained", 10, [save(10, 1), save(20, 1, 0, 1), save(30, 1, 0, 8)]),
     ],
 )
 def test_the_word_is_that_of_the_best_save(word: str, step: int, saves: list[Numbers]) -> None:
@@ -72,6 +75,42 @@ def test_only_saves_that_exist_are_recommended() -> None:
     found = verdict(saves, [20])
     assert found is not None and found.step == 20
     assert verdict(saves, []) is None and verdict(saves, [0]) is None
+
+
+def test_the_best_of_many_equal_saves_is_not_called_better() -> None:
+    """Saves that differ by noise alone: the best one is chosen by the same numbers."""
+    draws = np.random.default_rng(4)
+    words = []
+    for _ in range(150):
+        saves = [save(10 * n, 0) for n in range(1, 13)]
+        noisy = [
+            replace(one, prompts=tuple(replace(p, scores=tuple(draws.uniform(0.4, 1, 16))) for p in one.prompts))
+            for one in saves
+        ]
+        words.append(judged(*noisy).word)
+    assert words.count("overtrained") <= 0.06 * len(words), words.count("overtrained")
+    assert judged(save(10, 1), save(20, 1, 0, 1)).word == "learned", "one copy more is chance"
+
+
+def test_without_pictures_that_call_the_concept_there_is_no_verdict() -> None:
+    uncalled = [replace(save(step, 1), prompts=save(step, 1).prompts[1:]) for step in (10, 20)]
+    assert verdict(uncalled, [10, 20]) is None
+
+
+def test_concepts_of_one_name_are_told_apart() -> None:
+    class Says:
+        def __init__(self, *scores: float) -> None:
+            self.values = np.array(scores, dtype=np.float32)
+
+        def scores(self, _: object) -> np.ndarray:
+            return self.values
+
+    concepts = [Concept(trigger="sks"), Concept(trigger="zwx")]
+    entries = [("concept", 0, "a sks"), ("concept", 1, "a zwx"), ("bleeding", 0, "")]
+    rows = np.zeros((3, 1), dtype=np.float32)
+    found = numbers(5, concepts, [Says(1, 0, 0), Says(0, 0, 0)], entries, rows)  # type: ignore[list-item]
+    assert found is not None and found.learned == {"concept 1": (1, 1), "concept 2": (0, 1)}
+    assert found.least_learned == (0, 1) and len(found.merits) == len(entries)
 
 
 def test_of_equal_saves_the_earliest_is_the_best() -> None:
