@@ -41,9 +41,9 @@ def resolved(text: str, recipe: DatasetRecipe, choice: np.random.Generator | Non
     return text
 
 
-def offers_choice(text: str, lines: Sequence[str], recipe: DatasetRecipe) -> bool:
+def offers_choice(concept: Concept, text: str, lines: Sequence[str], recipe: DatasetRecipe) -> bool:
     """Return whether the caption of a picture is chosen anew each time that it is shown."""
-    texts = (text, recipe.template, recipe.prefix, recipe.suffix)
+    texts = (text, recipe.template, recipe.prefix, recipe.suffix, concept.trigger, concept.class_word)
     return bool(lines) or (recipe.wildcards and any("{" in one for one in texts))
 
 

@@ -24,7 +24,7 @@ from ..recipe import DatasetRecipe, TrainRecipe
 from . import captions
 from .buckets import Bucket, Geometry
 from .crops import fitted
-from .folder import DatasetError, Scan
+from .folder import DatasetError, Picture, Scan
 
 T = TypeVar("T")
 
@@ -133,11 +133,7 @@ class Plan:
         """
         if captions.varies(self.dataset):
             return []
-        found = {
-            self._caption(i, None)
-            for i, picture in enumerate(self.scan.pictures)
-            if not captions.offers_choice(picture.caption, picture.lines, self.dataset)
-        }
+        found = {self._caption(i, None) for i, picture in enumerate(self.scan.pictures) if not self._chooses(picture)}
         dropout = max(self.dataset.caption_dropout, self.dataset.regularization_caption_dropout)
         return sorted(found | {""} if dropout > 0 else found)
 
@@ -148,14 +144,17 @@ class Plan:
         concept = self.scan.concepts[facts.concept]
         return captions.caption(concept, text, facts.regularization, self.dataset, rng, choice)
 
+    def _chooses(self, picture: Picture) -> bool:
+        concept = self.scan.concepts[picture.concept]
+        return captions.offers_choice(concept, picture.caption, picture.lines, self.dataset)
+
     def _showing(self, picture: int, number: int, row: int) -> Sample:
         rng = numpy_generator(self.train.seed, "showing", number, row)
         flip, u, v = rng.random(3)  # always drawn, so that one setting doesn't change another's draws
         geometry = self.geometries[picture]
         if self.dataset.crop == "random" and self.scan.pictures[picture].crop is None:
             geometry = geometry.moved(float(u), float(v))
-        facts = self.scan.pictures[picture]
-        chooses = captions.offers_choice(facts.caption, facts.lines, self.dataset)
+        chooses = self._chooses(self.scan.pictures[picture])
         choice = numpy_generator(self.train.seed, "caption", number, row) if chooses else None
         return Sample(picture, geometry, bool(flip < self.dataset.flip), self._caption(picture, rng, choice))
 

@@ -293,3 +293,12 @@ def test_a_step_chooses_its_captions_by_the_seed_alone(lines: tuple[str, ...]) -
     assert texts(choosing(lines, seed=2), range(60)) != first
     assert choosing(lines).fixed_sample(0).caption == (lines[0] if lines else "a red dog")
     assert choosing(lines).all_captions() == [], "each is encoded when it is shown"
+
+
+def test_wildcards_of_the_class_word_are_chosen_too() -> None:
+    found = scan_of((1, *SQUARE, False, 1))
+    concept = replace(found.concepts[0], trigger="sks", class_word="{dog|puppy}")
+    found = replace(found, concepts=(concept,), pictures=(replace(found.pictures[0], caption="", lines=()),))
+    plan = plan_of(found, 2, replace(TOY, wildcards=True))
+    assert {sample.caption for step in range(30) for sample in plan.samples(step)} == {"sks dog", "sks puppy"}
+    assert plan.all_captions() == []
