@@ -13,7 +13,7 @@ from ..recipe import Recipe
 from ..recipe.rules import problems
 from ..storage.text import printable
 from .draft import Draft, Taken
-from .files import Files, FoundPicture, LocalFiles, NoFiles, found_pictures
+from .files import Files, FoundPicture, LocalFiles, NoFiles, Remembered, found_pictures
 from .kohya import import_kohya
 from .onetrainer import import_onetrainer
 from .source import MAX_BYTES, SettingsFileError, Source, source
@@ -68,6 +68,7 @@ def import_settings(contents: Mapping[str, bytes], files: Files) -> Imported:
         raise SettingsFileError("The files are kohya's and OneTrainer's: import those of one program at a time.")
     if len(found) > 1 and not (settings and dataset) and not (config and concepts):
         raise SettingsFileError("The files are of one kind each that don't belong together: import one of them.")
+    files = Remembered(files)
     try:
         if settings or dataset:
             return _finished(import_kohya(settings, dataset, files), "kohya")

@@ -7,6 +7,10 @@ from typing import NamedTuple
 from ..recipe import Concept
 from .draft import Draft, shown
 from .files import Files, base_name, named_caption, named_repeats
+from .source import SettingsFileError
+
+MOST = 300
+"""Folders of pictures that a file may name."""
 
 
 class Words(NamedTuple):
@@ -34,6 +38,15 @@ def words_of(instance: str, regularization: str) -> Words:
         return Words(instance.removesuffix(regularization).strip(), regularization)
     first, _, rest = instance.partition(" ")
     return Words(first, rest or regularization)
+
+
+def check_count(number: int) -> None:
+    """Raise SettingsFileError for more folders of pictures than a person's file names."""
+    if number > MOST:
+        raise SettingsFileError(
+            f"The file names more than {MOST} folders of pictures: too many for one import. Put the pictures of a "
+            "concept into one folder, or import the file in parts."
+        )
 
 
 def path_of(draft: Draft, files: Files, path: str, name: str) -> str:

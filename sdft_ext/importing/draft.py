@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any
 
 from ..recipe import Recipe
 from ..recipe import file as recipe_file
-from ..recipe.rules import fields, value_problem
+from ..recipe.rules import Setting, types, value_problem
 from ..storage.text import printable
 
 MOST_SHOWN = 80
@@ -43,7 +44,7 @@ class Draft:
 
         A value that the setting doesn't allow leaves it as it was, with a sentence about it; then False is returned.
         """
-        setting = next(setting for setting in fields(self.recipe) if setting.path == path)
+        setting = self._setting(path)
         if setting.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         problem = value_problem(setting._replace(value=value))
@@ -54,6 +55,11 @@ class Draft:
         self.taken.append(Taken(_name(name), "" if given is None else shown(given), path, shown(value)))
         return True
 
+    def allowed(self, path: str, value: Any) -> Any:
+        """Return a value if the recipe's setting allows it, else the one that the recipe has."""
+        setting = self._setting(path)
+        return value if value_problem(setting._replace(value=value)) is None else setting.value
+
     def leave(self, name: str, given: Any, text: str) -> None:
         """Report a setting that can't be carried over as it is; ``text`` says why and what to do."""
         self.note(f"{_name(name)} is {shown(given)}: {text}")
@@ -61,8 +67,17 @@ class Draft:
     def note(self, sentence: str) -> None:
         """Add a sentence to the report, once."""
         sentence = printable(sentence)
-        if sentence not in self.left and len(self.left) < MOST_LINES:
+        if len(self.left) < MOST_LINES and sentence not in self.left:
             self.left.append(sentence)
+
+    def _setting(self, path: str) -> Setting:
+        *sections, name = path.split(".")
+        place: Any = self.recipe
+        for part in sections:
+            place = place[int(part)] if isinstance(place, list) else getattr(place, part)
+        section: Any = type(place)
+        field = next(field for field in dataclasses.fields(place) if field.name == name)
+        return Setting(path, field, types(section)[name], getattr(place, name))
 
 
 def shown(value: Any) -> str:

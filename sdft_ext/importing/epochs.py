@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from .files import FoundPicture
 
@@ -60,9 +61,9 @@ def balanced(instances: Sequence[Showing], regularization: Sequence[Showing]) ->
 
 def kohya_batches(showings: Iterable[Showing], buckets: KohyaBuckets, batch_size: int) -> int:
     """Count the batches of one of sd-scripts' datasets in an epoch; the last of each bucket may be smaller."""
-    counts = Counter[Size]()
-    for one in showings:
-        counts[kohya_bucket(one.picture.width, one.picture.height, buckets)] += one.repeats
+    shown, counts = _by_size(showings), Counter[Size]()
+    for (width, height), repeats in shown.items():
+        counts[kohya_bucket(width, height, buckets)] += repeats
     return sum(math.ceil(count / batch_size) for count in counts.values())
 
 
@@ -80,9 +81,9 @@ def kohya_bucket(width: int, height: int, buckets: KohyaBuckets) -> Size:
 
 def onetrainer_batches(showings: Iterable[Showing], resolution: int, quantization: int, batch_size: int) -> int:
     """Count OneTrainer's batches in an epoch. ``quantization`` 0: all pictures are cropped to squares."""
-    counts = Counter[Size]()
-    for one in showings:
-        counts[onetrainer_bucket(one.picture.width, one.picture.height, resolution, quantization)] += one.repeats
+    shown, counts = _by_size(showings), Counter[Size]()
+    for (width, height), repeats in shown.items():
+        counts[onetrainer_bucket(width, height, resolution, quantization)] += repeats
     return sum(count // batch_size for count in counts.values())
 
 
@@ -100,6 +101,15 @@ def onetrainer_bucket(width: int, height: int, resolution: int, quantization: in
     return min(sorted(sizes), key=lambda size: abs(size[1] / size[0] - height / width))
 
 
+def _by_size(showings: Iterable[Showing]) -> Counter[Size]:
+    """Count the showings of each size of pictures."""
+    counts = Counter[Size]()
+    for one in showings:
+        counts[one.picture.width, one.picture.height] += one.repeats
+    return counts
+
+
+@lru_cache(maxsize=16)
 def _kohya_sizes(buckets: KohyaBuckets) -> list[Size]:
     """Return sd-scripts' buckets, narrow ones first (``make_bucket_resolutions``)."""
     area, step = buckets.width * buckets.height, max(buckets.step, 1)

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -59,6 +60,14 @@ class NoFiles:
 
     def pictures(self, folder: str) -> list[FoundPicture] | None:
         return None
+
+
+class Remembered:
+    """Other ``Files``, each path looked up once: a file may name a folder many times."""
+
+    def __init__(self, files: Files) -> None:
+        self.find, self.read = lru_cache(maxsize=1000)(files.find), files.read
+        self.folders, self.pictures = files.folders, lru_cache(maxsize=1000)(files.pictures)
 
 
 class LocalFiles:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from .concepts import add_concept, path_of, set_repeats, words_of
+from .concepts import add_concept, check_count, path_of, set_repeats, words_of
 from .draft import Draft, shown
 from .epochs import KohyaBuckets, balanced, kohya_batches
 from .files import Files, FoundPicture, base_name, named_repeats
@@ -50,10 +51,12 @@ def batches(datasets: Sequence[Dataset]) -> int | None:
 
 def _of_config(arguments: Values, config: Values, files: Files) -> list[Dataset]:
     general = config.table("general")
-    found = []
+    found, count = list[Dataset](), 0
     for table in config.tables("datasets"):
-        levels = [table, general, arguments]
-        subsets = [_subset(Levels(inner, *levels), files) for inner in table.tables("subsets")]
+        levels, inners = [table, general, arguments], table.tables("subsets")
+        count += len(inners)
+        check_count(count)
+        subsets = [_subset(Levels(inner, *levels), files) for inner in inners]
         found.append(Dataset(Levels(*levels), [one for one in subsets if one is not None]))
     for name in ("train_data_dir", "reg_data_dir", "in_json"):
         if arguments.has(name):
@@ -198,6 +201,22 @@ def _set_sizes(draft: Draft, datasets: Sequence[Dataset]) -> None:
                 f"{other.batch_size} and buckets of its own: a run has one size here, so its pictures are trained "
                 "like those of datasets.0. Train the sizes one after the other if you need them."
             )
+    for dataset in datasets:
+        _keep_allowed(draft, dataset)
+
+
+def _keep_allowed(draft: Draft, dataset: Dataset) -> None:
+    """Count batches only with sizes that the recipe allows: a file may name buckets without number."""
+    buckets = dataset.buckets
+    side = round((buckets.width * buckets.height) ** 0.5)
+    allowed = draft.allowed("dataset.resolution", side)
+    width, height = (buckets.width, buckets.height) if allowed == side else (allowed, allowed)
+    low, high, step = (
+        draft.allowed(f"dataset.bucket_{name}", value)
+        for name, value in (("min", buckets.low), ("max", buckets.high), ("step", buckets.step))
+    )
+    dataset.buckets = replace(buckets, width=width, height=height, low=low, high=high, step=step)
+    dataset.batch_size = draft.allowed("train.batch_size", dataset.batch_size)
 
 
 def _resolution(dataset: Dataset) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from .concepts import Words, add_concept, path_of, set_repeats
+from .concepts import Words, add_concept, check_count, path_of, set_repeats
 from .draft import Draft, shown
 from .epochs import Showing
 from .files import Files, FoundPicture
@@ -73,6 +73,7 @@ class Concepts:
 
 def read_concepts(draft: Draft, tables: Sequence[Any], files: Files) -> Concepts:
     """Read the concepts into the recipe."""
+    check_count(len(tables))
     found = []
     for number, table in enumerate(tables):
         values = Values(current_concept(table), draft, f"concepts.{number}.")

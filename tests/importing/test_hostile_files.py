@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sdft_ext.importing import MAX_BYTES, LocalFiles, NoFiles, SettingsFileError, import_settings
+from sdft_ext.importing import MAX_BYTES, FoundPicture, LocalFiles, NoFiles, SettingsFileError, epochs, import_settings
 from sdft_ext.recipe import Recipe
 from sdft_ext.recipe import file as recipe_file
 
@@ -220,6 +220,57 @@ def test_small_buckets_of_onetrainer_have_a_side(tmp_path: Path) -> None:
         tmp_path, [{"path": "cats"}], model_type="STABLE_DIFFUSION_XL_10_BASE", resolution="64", epochs=4
     )
     assert (found.recipe.train.length, found.recipe.train.length_unit) == (4, "epochs") and not found.left
+
+
+@pytest.mark.parametrize(("low", "high"), [(256, 10**12), (-(10**12), 1024), (-(10**12), 10**12)])
+def test_buckets_without_number_are_refused_before_batches_are_counted(tmp_path: Path, low: int, high: int) -> None:
+    pictures(tmp_path / "train" / "2_cat", (3, 64, 64))
+    began = time.monotonic()
+    sizes = {"resolution": 64, "enable_bucket": True, "min_bucket_reso": low, "max_bucket_reso": high}
+    found = kohya(tmp_path, train_data_dir="train", max_train_epochs=2, **sizes)
+    assert found.recipe.train.length == 2 and time.monotonic() - began < 5
+    assert says(found, "max_bucket_reso" if high > 8192 else "min_bucket_reso", "left out")
+
+
+def test_buckets_are_computed_once_for_all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counted(*given: int) -> range:
+        calls.append(given)
+        return range(*given)
+
+    monkeypatch.setattr(epochs, "range", counted, raising=False)
+    buckets = epochs.KohyaBuckets(True, 1000, 1000, 72, 2000, 8, False)
+    showings = [epochs.Showing(FoundPicture(100 + number, 500, False), 1) for number in range(100)]
+    assert epochs.kohya_batches(showings, buckets, 1) == 100 and len(calls) == 1
+
+
+def test_thousands_of_folders_are_refused_in_a_sentence_and_hundreds_take_no_time(tmp_path: Path) -> None:
+    """A folder that is named many times is looked through once."""
+    looked = []
+
+    class Counting(LocalFiles):
+        def pictures(self, folder: str) -> list[FoundPicture] | None:
+            looked.append(folder)
+            return super().pictures(folder)
+
+    pictures(tmp_path / "cat", (3, 64, 64))
+    subset, concept = "[[datasets.subsets]]\nimage_dir = 'cat'\n", {"path": "cat"}
+    for number in (300, 20_000):
+        began = time.monotonic()
+        files = (
+            {"d.toml": f"[[datasets]]\n{subset * number}".encode()},
+            {"c.json": json.dumps([concept] * number).encode()},
+        )
+        for content in files:
+            looked.clear()
+            if number == 300:
+                found = import_settings(content, Counting([tmp_path]))
+                assert len(found.recipe.dataset.concepts) == 300 and len(looked) == 1
+            else:
+                with pytest.raises(SettingsFileError, match="more than 300 folders"):
+                    import_settings(content, Counting([tmp_path]))
+        assert time.monotonic() - began < 5
 
 
 def test_what_no_reader_foresaw_is_a_sentence_that_names_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
