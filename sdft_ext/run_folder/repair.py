@@ -8,10 +8,11 @@ import os
 import re
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ..storage import json_file
 from ..storage.free_name import free_name
-from . import dataset, facts, log
+from . import dataset, facts, log, trash
 from .save_names import TRY
 from .saves import INDEX, Save, sound_entries
 
@@ -35,7 +36,7 @@ def repair(folder: Path) -> list[str]:
     """
     damaged = [name for name, kind in KINDS.items() if _is_damaged(folder / name, kind)]
     lines = log.read(folder)
-    saves, controls = _listed_saves(lines), _control_steps(folder / "controls")
+    saves, controls = _saves_in_place(folder, lines), _control_steps(folder / "controls")
     expected = {facts.FILE: bool(lines), dataset.FILE: bool(lines), INDEX: bool(saves), CONTROLS: bool(controls)}
     missing = [name for name in KINDS if expected[name] and not os.path.lexists(folder / name)]
     sentences = [_set_aside(folder, name) for name in damaged]
@@ -86,9 +87,16 @@ def _set_aside(folder: Path, name: str) -> str:
     return f"{name} was damaged and is now {aside.name}: {LOST[name]}."
 
 
-def _listed_saves(lines: list[log.Line]) -> list[dict[str, object]]:
+def _saves_in_place(folder: Path, lines: list[log.Line]) -> list[dict[str, Any]]:
+    """List the saves that the log tells of, without those that have been moved to the trash."""
+    gone = [one.save for one in trash.deleted(folder) if one.save.file in one.stored]
+    names = {(save.file, save.step) for save in gone if not (folder / "saves" / save.file).exists()}
+    return [entry for entry in listed_saves(lines) if (entry["file"], entry["step"]) not in names]
+
+
+def listed_saves(lines: list[log.Line]) -> list[dict[str, Any]]:
     """List the saves that the log tells of, the last one of each step."""
-    found: dict[int, dict[str, object]] = {}
+    found: dict[int, dict[str, Any]] = {}
     figures = {line["step"]: line for line in lines if "loss" in line}
     for line in lines:
         if line.get("event") == "save" and TRY not in str(line.get("file")):
