@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..recipe import FULL, Recipe
 from ..recipe import file as recipe_file
+from ..recipe.rules import check_texts
 from ..run_folder.facts import FILE as FACTS
 from ..run_folder.facts import add_facts
 from ..storage import json_file
@@ -56,6 +57,7 @@ class Runs:
         """Queue a new run; return its id. Raises RecipeError or DeskError where it can't start."""
         recipe = self._recipes.parse(values)
         recipe_file.validate(recipe)
+        check_texts(recipe)
         wrong = [*self._recipes.host_problems(recipe), *self._recipes.path_problems(recipe)]
         self._packages.wait()
         for sentence in wrong:

@@ -11,6 +11,7 @@ from sdft_ext import run as story
 from sdft_ext.control import RunControl
 from sdft_ext.desk import Desk, DeskError, NotFound, NotNow
 from sdft_ext.desk.run_queue import RunQueue
+from sdft_ext.recipe import RecipeError
 from tests.desk import setting
 from tests.desk.setting import state, until, values
 
@@ -61,6 +62,14 @@ def test_a_run_is_resumed_with_texts_as_the_page_sends_them(desk: Desk, data: Pa
     recipe = desk.library.recipe(run)
     assert [recipe.watch.concept_prompts, recipe.watch.negative, recipe.train.schedule] == list(settings.values())
     assert "watch.concept_prompts is “a 😀 cat” instead of" in (desk.folder / run / "log.jsonl").read_text("utf-8")
+
+
+def test_a_text_that_no_file_can_hold_starts_no_run(desk: Desk, data: Path):
+    recipe = values(data)
+    recipe["watch"]["concept_prompts"] = ["half \ud83d a pair"]
+    with pytest.raises(RecipeError, match=r"watch\.concept_prompts .* half a pair of surrogates"):
+        desk.runs.start(recipe)
+    assert desk.library.ids() == [] and desk.queued()["current"] is None
 
 
 def test_pause_holds_a_run_and_resume_lets_it_go_on(desk: Desk, data: Path):
