@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,10 @@ class Folders:
         """Return whether a path, with its links resolved, is in one of the roots."""
         real = _real(path)
         return any(real == root or root in real.parents for root in self.roots())
+
+    def contain(self, path: str) -> bool:
+        """Return whether a path lies in one of the roots as it is written: nothing is looked up there."""
+        return within(path, (*self.roots(), *self._allowed()))
 
     def folder(self, text: str, *, remember: bool = False) -> Path:
         """Return the folder that a request names. Raises DeskError where it names none, or one outside the roots."""
@@ -127,7 +131,7 @@ class Folders:
         if not self.may_add() and text.startswith(("\\\\", "//")):
             # Even a check whether it exists would send this machine's login over the network.
             raise NotAllowed(f"{text} is on another machine; choose one of the allowed folders.")
-        path = Path(text).expanduser() if text.startswith("~") and self.may_add() else Path(text)
+        path = Path(os.path.expanduser(text)) if text.startswith("~") and self.may_add() else Path(text)
         if not path.is_absolute():
             raise DeskError(f"{text} is not an absolute path; begin with a drive or /.")
         real = _real(path)
@@ -139,6 +143,12 @@ class Folders:
 
     def _remembered(self) -> list[Path]:
         return [Path(text) for text in json_file.read_or(self.file, []) if isinstance(text, str)]
+
+
+def within(path: str, folders: Iterable[Path]) -> bool:
+    """Return whether an absolute path lies in one of the folders, by their names alone."""
+    written = Path(os.path.normpath(path))
+    return written.is_absolute() and any(folder in (written, *written.parents) for folder in folders)
 
 
 def walk(folder: Path, may_read: MayRead, most: int = MOST_FILES) -> list[os.DirEntry[str]]:

@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset.folder import DatasetError
-from ..importing import MAX_BYTES, MOST_FILES, FoundPicture, Imported, found_pictures, import_settings
+from ..importing import (
+    MAX_BYTES,
+    MOST_FILES,
+    FoundPicture,
+    Imported,
+    found_pictures,
+    import_settings,
+    on_network,
+)
 from ..recipe import Concept, DatasetRecipe
 from ..recipe import file as recipe_file
 from ..storage.regular_file import read_start
 from ..storage.text import printable, unquoted
 from .errors import DeskError
-from .folders import Folders
+from .folders import Folders, within
 from .scans import Scans
 
 
@@ -35,31 +43,48 @@ class Imports:
         contents: dict[str, bytes] = {}
         for name, text in uploaded:
             contents[name if name not in contents else f"{name} (2)"] = text.encode("utf-8", "surrogatepass")
-        bases: list[Path] = []
+        own: list[Path] = []
         for text in paths:
             path = self._folders.file_of(unquoted(text))
             contents[str(path)] = _read(path)
-            bases += [path.parent, path.parent.parent]
-        found = import_settings(contents, AllowedFiles(self._folders, self._scans, bases))
-        return _described(found)
+            own.append(path.parent)
+        files = AllowedFiles(self._folders, self._scans, own)
+        answer = _described(import_settings(contents, files))
+        if files.outside and self._folders.may_add():
+            answer["left"].append(
+                "Nothing outside the allowed folders was looked up. Choose the folder of your pictures in Dataset, "
+                "then import again: pictures and steps are counted, and trigger words found."
+            )
+        return answer
 
 
 class AllowedFiles:
-    """What an import may read: ``importing.files.Files``, within the folders that the page may use.
+    """What an import may read: ``importing.files.Files``, within the allowed folders and ``own``, those of the settings
+    files that the user has named. Even a check whether another path exists could send this machine's login over the
+    network, as the file is a stranger's. ``outside``: whether it names a folder of pictures elsewhere.
 
-    Relative paths start at one of ``bases``; without any, they aren't found.
+    Relative paths start at one of ``own``, or in the folder above it, and stay in there.
     """
 
-    def __init__(self, folders: Folders, scans: Scans, bases: Sequence[Path]) -> None:
-        self._folders, self._scans, self._bases = folders, scans, list(bases)
+    def __init__(self, folders: Folders, scans: Scans, own: Sequence[Path]) -> None:
+        self._folders, self._scans, self._own = folders, scans, list(own)
+        self._refused = set[str]()
+        self.outside = False
 
     def find(self, path: str) -> str:
-        candidates = (
-            [path] if os.path.isabs(path) or path.startswith("~") else [str(base / path) for base in self._bases]
-        )
-        for one in candidates:
+        path = os.path.expanduser(unquoted(path))
+        if os.path.isabs(path):
+            candidates = [(path, self._own)]
+        elif on_network(path):  # as Windows reads it; other systems would look for a file of this name
+            return ""
+        else:
+            bases = [base for own in self._own for base in (own, own.parent) if base.parent != base]
+            candidates = [(str(base / path), [base]) for base in bases]
+        for one, mine in candidates:
             try:
-                return str(self._folders.file_of(one))
+                if within(one, mine) or self._folders.contain(one):
+                    return str(self._folders.file_of(one))
+                self._refused.add(path)
             except (DeskError, OSError, ValueError):
                 continue
         return ""
@@ -72,7 +97,7 @@ class AllowedFiles:
             return None
 
     def folders(self, path: str) -> list[str] | None:
-        found = self.find(path)
+        found = self._folder(path)
         try:
             with os.scandir(found) as entries:
                 return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
@@ -80,7 +105,7 @@ class AllowedFiles:
             return None
 
     def pictures(self, folder: str) -> list[FoundPicture] | None:
-        found = self.find(folder)
+        found = self._folder(folder)
         if not os.path.isdir(found):
             return None
         try:
@@ -88,6 +113,11 @@ class AllowedFiles:
             return found_pictures(self._scans.get(DatasetRecipe(concepts=[Concept(instance=found)])), found)
         except (DatasetError, DeskError):
             return None
+
+    def _folder(self, path: str) -> str:
+        found = self.find(path)
+        self.outside |= os.path.expanduser(unquoted(path)) in self._refused
+        return found
 
 
 def _read(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from ..recipe import Recipe
 from ..recipe.rules import problems
 from ..storage.text import printable
 from .draft import Draft, Taken
-from .files import Files, FoundPicture, LocalFiles, NoFiles, Remembered, found_pictures
+from .files import Files, FoundPicture, LocalFiles, NoFiles, Remembered, found_pictures, on_network
 from .kohya import import_kohya
 from .onetrainer import import_onetrainer
 from .source import MAX_BYTES, SettingsFileError, Source, source
@@ -30,6 +30,7 @@ __all__ = [
     "Taken",
     "found_pictures",
     "import_settings",
+    "on_network",
 ]
 
 MOST_FILES = 2

@@ -71,12 +71,18 @@ class Remembered:
 
 
 class LocalFiles:
-    """Everything that the user can read. Relative paths start at one of ``bases``, the first that has such a file."""
+    """Everything that the user can read, except on other machines: even a check whether a path exists there would send
+    this machine's login, and the settings may be a stranger's.
+
+    Relative paths start at one of ``bases``, the first that has such a file.
+    """
 
     def __init__(self, bases: Sequence[Path]) -> None:
         self._bases = [base.absolute() for base in bases]
 
     def find(self, path: str) -> str:
+        if on_network(path):
+            return ""
         path = os.path.expanduser(path)
         candidates = [Path(path)] if os.path.isabs(path) else [base / path for base in self._bases]
         try:
@@ -93,8 +99,10 @@ class LocalFiles:
 
     def folders(self, path: str) -> list[str] | None:
         found = self.find(path)
+        if not found:
+            return None
         try:
-            with os.scandir(found or path) as entries:
+            with os.scandir(found) as entries:
                 return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
         except (OSError, ValueError):
             return None
@@ -112,6 +120,15 @@ class LocalFiles:
 def found_pictures(scanned: Scan, folder: str) -> list[FoundPicture]:
     """Return the pictures of a scanned folder."""
     return [FoundPicture(p.width, p.height, p.path.parent != Path(folder)) for p in scanned.pictures]
+
+
+def on_network(path: str) -> bool:
+    r"""Return whether a path names another machine, as Windows reads it.
+
+    >>> on_network(r"\\server\share"), on_network("//server/share"), on_network("C:/dogs")
+    (True, True, False)
+    """
+    return re.match(r"\s*[\\/]{2}", path) is not None
 
 
 def base_name(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from sdft_ext.api.imports import ImportResponse
+from sdft_ext.desk import Desk
 from tests.analysis.images import fill
 from tests.desk import setting
 
@@ -24,8 +26,9 @@ def sent(client: TestClient, text: str, paths: list[str] | None = None, name: st
     return client.post(f"{V1}/import", json={"files": files, "paths": paths or []})
 
 
-def test_an_upload_becomes_a_recipe_and_a_report(client: TestClient, tmp_path: Path) -> None:
+def test_an_upload_becomes_a_recipe_and_a_report(desk: Desk, client: TestClient, tmp_path: Path) -> None:
     fill(tmp_path / "train" / "2_sks cat", 4)
+    desk.folders.remember(tmp_path / "train")  # the user has chosen it before
     text = f"{LORA}train_data_dir = {json.dumps(str(tmp_path / 'train'))}\ncolor_aug = true\n"
     found = ImportResponse(**sent(client, text + 'pretrained_model_name_or_path = "/m/base.safetensors"\n').json())
     concept = found.recipe["dataset"]["concepts"][0]
@@ -90,6 +93,56 @@ def test_others_read_only_allowed_folders(data: Path, tmp_path: Path) -> None:
         assert sent(client, "", [str(data / "link.toml")]).status_code == 403
     finally:
         desk.close()
+
+
+OUTSIDE = "Nothing outside the allowed folders was looked up"
+
+
+def test_a_strangers_file_makes_no_path_elsewhere_be_looked_up(
+    client: TestClient, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for a local user: Windows would send the login to a machine that such a path names."""
+    fill(tmp_path / "elsewhere" / "5_cats", 3)
+    (tmp_path / "set").mkdir()
+    looked: list[str] = []
+    for name in ("stat", "lstat", "scandir", "open"):
+        real = getattr(os, name)
+
+        def spy(path: Any, *given: Any, real: Any = real, **named: Any) -> Any:
+            looked.append(str(path))
+            return real(path, *given, **named)
+
+        monkeypatch.setattr(os, name, spy)
+    for path in (
+        str(tmp_path / "elsewhere"),
+        str(data / ".." / "elsewhere"),
+        r"\\elsewhere\share",
+        "//elsewhere/share",
+        r"/\elsewhere\share",
+        "'//elsewhere/share'",
+        "~nobody/share",
+        "../../elsewhere",
+    ):
+        settings = LORA + "".join(
+            f"{name} = {json.dumps(path)}\n"
+            for name in ("train_data_dir", "reg_data_dir", "vae", "sample_prompts", "pretrained_model_name_or_path")
+        )
+        (tmp_path / "set" / "a.toml").write_text(settings, encoding="utf-8")
+        looked.clear()
+        for answer in (sent(client, settings), sent(client, "", [str(tmp_path / "set" / "a.toml")])):
+            found = answer.json()
+            assert found["recipe"]["dataset"]["concepts"][0]["instance"] == path
+            assert "wasn't found here" in json.dumps(found["left"])
+        assert any("a.toml" in one for one in looked) and not any("elsewhere" in one for one in looked), path
+    answer = sent(client, f"{LORA}train_data_dir = {json.dumps(str(tmp_path / 'elsewhere'))}\n").json()
+    assert any(one.startswith(OUTSIDE) and "import again" in one for one in answer["left"])
+    model = f"{LORA}pretrained_model_name_or_path = {json.dumps(str(tmp_path / 'elsewhere' / 'm.safetensors'))}\n"
+    assert not any(one.startswith(OUTSIDE) for one in sent(client, model).json()["left"])
+
+
+def test_the_home_of_nobody_is_a_sentence(client: TestClient) -> None:
+    answer = sent(client, "", ["~nobody-here/a.toml"])
+    assert answer.status_code == 400 and "not an absolute path" in answer.json()["detail"]
 
 
 def test_two_uploads_of_one_name_are_two_files(client: TestClient) -> None:

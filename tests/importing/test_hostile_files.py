@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -323,6 +324,21 @@ def test_what_a_file_names_may_be_anything(tmp_path: Path) -> None:
         assert says(kohya(tmp_path, dataset_config=path), "dataset_config")
     with pytest.raises(SettingsFileError, match="no text file"):
         kohya(tmp_path, dataset_config="p.toml")
+
+
+@pytest.mark.parametrize("path", ["//server/share", r"\\server\share", r"/\server\share", " //server/share"])
+def test_no_path_on_another_machine_is_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    files, looked = LocalFiles([tmp_path]), list[str]()
+
+    def spy(path: Any, *given: Any, **named: Any) -> Any:
+        looked.append(str(path))
+        raise FileNotFoundError(path)
+
+    with monkeypatch.context() as patched:
+        for name in ("stat", "lstat", "scandir", "open"):
+            patched.setattr(os, name, spy)
+        found = files.find(path), files.read(path), files.folders(path), files.pictures(path)
+    assert (found, looked) == (("", None, None, None), [])
 
 
 def test_python_without_a_toml_reader_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -45,8 +46,10 @@ def photograph(page: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["upload", "path"])
-def test_imported_settings_fill_the_form_and_what_was_left_out_is_said(open_page, tmp_path, way):
+def test_imported_settings_fill_the_form_and_what_was_left_out_is_said(open_page, server, tmp_path, way):
     file = settings(tmp_path)
+    if way == "upload":  # only allowed folders are looked into; a path's own folder is one
+        server.ask(f"datasets?folder={quote(str(tmp_path / 'train'))}", token=server.ask("session")["token"])
     page = open_page()
     page.click("[data-action=import-settings]")
     if way == "upload":
