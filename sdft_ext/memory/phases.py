@@ -136,10 +136,12 @@ class _Count:
         return frozen * self.trained.bytes_each / MB
 
     def _largest(self) -> float:
-        """Count the widening of bfloat16 weights, one by one: weight, gradient, and three times its size to round."""
+        """Count the widening of the largest bfloat16 weight: itself, its gradient, and one and a half times its size to
+        round it.
+        """
         if not self.in_bf16:
             return 0.0
-        return max(map(math.prod, self.own_weights.values()), default=0) * 4 * 5 / MB
+        return max(map(math.prod, self.own_weights.values()), default=0) * 4 * 3.5 / MB
 
     def _latents(self) -> float:
         """Count the latents in the computer's memory: four channels each of mean and deviation."""

@@ -57,6 +57,7 @@ def test_a_zip_is_sent_a_duplicate_is_removed_and_put_back(open_page, tmp_path):
     page.locator("[data-count='Instance pictures of a subject']").get_by_text("10", exact=True).wait_for()
 
     group = page.locator("[data-kind=copies_exact]")
+    group.locator("[data-file]").nth(1).wait_for()
     assert group.locator("[data-file]").count() == 2
     copy = group.locator("[data-file]").nth(1)
     copy.locator("[data-action=dataset-remove]").click()

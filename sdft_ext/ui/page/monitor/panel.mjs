@@ -129,6 +129,8 @@ class MonitorPanel {
     this.#restart();
     this.#detail = this.#status = null;
     this.#last = {};
+    // Until the first answer nothing of another run may be taken for this one's.
+    fill(this.#state);
     fill(this.#verdict);
     fill(this.#judged);
     this.#buttons.clear();
