@@ -21,7 +21,7 @@ def test_a_verdict_is_shown_and_its_advice_followed(open_page):
     text = verdict.inner_text()
     assert "No save shows the concept yet" in text and "0 of 2 pictures with the trigger" in text
     assert verdict.get_attribute("data-verdict") == "not learned", "six steps teach nothing"
-    panel(page, "evaluate")
+    page.click(".sdft-monitor [data-action=evaluate]")
     page.locator(".sdft-save-set").get_by_text("With the trigger: 0 of 2 show the concept").first.wait_for()
     assert page.locator("[data-role=recommended]").count() == 0
     page.locator("[data-verdict] [data-action=follow-verdict]").locator("visible=true").click()
@@ -47,6 +47,7 @@ def test_the_best_save_is_marked(open_page, server):
     log.write_text(log.read_text() + json.dumps({**told, "time": 0}) + "\n")
     page.reload()
     panel(page, "evaluate")
+    page.locator("[data-action=run]").locator("visible=true").select_option(run)
     marked = page.locator("[data-role=recommended]")
     marked.wait_for()
     assert marked.count() == 1
