@@ -203,7 +203,7 @@ ONETRAINER_TEXTS: list[tuple[dict[str, Any], str]] = [
     ("program", "settings", "part"),
     [(program, *one) for program, many in ((kohya, KOHYA_TEXTS), (gui, GUI_TEXTS)) for one in many]
     + [(onetrainer, *one) for one in ONETRAINER_TEXTS],
-    ids=lambda one: str(one)[:40],
+    ids=lambda one: one.__name__ if callable(one) else str(one)[:40],
 )
 def test_a_text_that_is_a_huge_number_is_left_out(
     tmp_path: Path, program: Any, settings: dict[str, Any], part: str
