@@ -66,6 +66,19 @@ class FixedBatch:
         return self.batch
 
 
+def random_batch(count: int, channels: int, side: int, caption: str = "") -> Batch:
+    """Make a batch of random latents [count, channels, side, side]."""
+    return Batch(
+        latents=torch.randn(count, channels, side, side),
+        captions=[caption] * count,
+        weight=torch.ones(count),
+        mask=None,
+        regularization=torch.zeros(count, dtype=torch.bool),
+        time_ids=torch.zeros(count, 6),
+        pictures=list(range(count)),
+    )
+
+
 def make(size: str, device: str) -> tuple[Model, LoraMethod, Recipe, Batch, Conditioning]:
     """Make a model of this size with random weights, a LoRA attached to it, its recipe, a batch and its text."""
     from diffusers import UNet2DConditionModel
@@ -88,15 +101,7 @@ def make(size: str, device: str) -> tuple[Model, LoraMethod, Recipe, Batch, Cond
     method = LoraMethod()
     method.attach(model, recipe)
     unet.train()
-    batch = Batch(
-        latents=torch.randn(count, 4, side // 8, side // 8),
-        captions=[""] * count,
-        weight=torch.ones(count),
-        mask=None,
-        regularization=torch.zeros(count, dtype=torch.bool),
-        time_ids=torch.zeros(count, 6),
-        pictures=list(range(count)),
-    )
+    batch = random_batch(count, 4, side // 8)
     text = Conditioning(torch.randn(count, 77, config["cross_attention_dim"])).to(model.device, model.dtype)
     return model, method, recipe, batch, text
 

@@ -32,7 +32,7 @@ from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.presets import start
 from sdft_ext.train.loop import Encoders, Loop
 
-from .step import CONFIGS, FixedBatch, bare_step, interval
+from .step import CONFIGS, FixedBatch, bare_step, interval, random_batch
 from .table import show
 
 FILE = Path(__file__).resolve().parent.parent / "assets" / "toy" / "toy.safetensors"
@@ -86,16 +86,7 @@ def recipe_of(method: str, size: str) -> Recipe:
 
 
 def batch_of(size: str, channels: int) -> Batch:
-    side, count = SIDES[size] // 8, BATCHES[size]
-    return Batch(
-        latents=torch.randn(count, channels, side, side),
-        captions=["a photo of sks"] * count,
-        weight=torch.ones(count),
-        mask=None,
-        regularization=torch.zeros(count, dtype=torch.bool),
-        time_ids=torch.zeros(count, 6),
-        pictures=list(range(count)),
-    )
+    return random_batch(BATCHES[size], channels, SIDES[size] // 8, "a photo of sks")
 
 
 def text_of(model: Model, count: int) -> Conditioning:

@@ -14,6 +14,8 @@ from ..importing import (
     MOST_FILES,
     FoundPicture,
     Imported,
+    content_of,
+    folders_in,
     found_pictures,
     import_settings,
     on_network,
@@ -90,19 +92,10 @@ class AllowedFiles:
         return ""
 
     def read(self, path: str) -> bytes | None:
-        found = self.find(path)
-        try:
-            return read_start(found, MAX_BYTES + 1) if found else None
-        except OSError:
-            return None
+        return content_of(self.find(path))
 
     def folders(self, path: str) -> list[str] | None:
-        found = self._folder(path)
-        try:
-            with os.scandir(found) as entries:
-                return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-        except OSError:
-            return None
+        return folders_in(self._folder(path))
 
     def pictures(self, folder: str) -> list[FoundPicture] | None:
         found = self._folder(folder)

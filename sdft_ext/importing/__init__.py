@@ -13,7 +13,17 @@ from ..recipe import Recipe
 from ..recipe.rules import problems
 from ..storage.text import printable
 from .draft import Draft, Taken
-from .files import Files, FoundPicture, LocalFiles, NoFiles, Remembered, found_pictures, on_network
+from .files import (
+    Files,
+    FoundPicture,
+    LocalFiles,
+    NoFiles,
+    Remembered,
+    content_of,
+    folders_in,
+    found_pictures,
+    on_network,
+)
 from .kohya import import_kohya
 from .onetrainer import import_onetrainer
 from .source import MAX_BYTES, SettingsFileError, Source, source
@@ -28,6 +38,8 @@ __all__ = [
     "NoFiles",
     "SettingsFileError",
     "Taken",
+    "content_of",
+    "folders_in",
     "found_pictures",
     "import_settings",
     "on_network",

@@ -91,21 +91,10 @@ class LocalFiles:
             return ""
 
     def read(self, path: str) -> bytes | None:
-        found = self.find(path)
-        try:
-            return read_start(found, MAX_BYTES + 1) if found else None
-        except OSError:
-            return None
+        return content_of(self.find(path))
 
     def folders(self, path: str) -> list[str] | None:
-        found = self.find(path)
-        if not found:
-            return None
-        try:
-            with os.scandir(found) as entries:
-                return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-        except (OSError, ValueError):
-            return None
+        return folders_in(self.find(path))
 
     def pictures(self, folder: str) -> list[FoundPicture] | None:
         found = self.find(folder)
@@ -115,6 +104,25 @@ class LocalFiles:
             return found_pictures(scan(DatasetRecipe(concepts=[Concept(instance=found)])), found)
         except DatasetError:
             return None
+
+
+def content_of(found: str) -> bytes | None:
+    """Return the content of a file that was found, as ``Files.read``; None for an empty path."""
+    try:
+        return read_start(found, MAX_BYTES + 1) if found else None
+    except OSError:
+        return None
+
+
+def folders_in(found: str) -> list[str] | None:
+    """Return the folders in one that was found, as ``Files.folders``; None for an empty path."""
+    if not found:
+        return None
+    try:
+        with os.scandir(found) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    except (OSError, ValueError):
+        return None
 
 
 def found_pictures(scanned: Scan, folder: str) -> list[FoundPicture]:

@@ -18,7 +18,6 @@ from ..model.base import Model
 from ..model.sample import drawn_at_once
 from ..recipe import Recipe
 from ..recipe.rules import fields
-from ..storage import json_file
 from ..watch.controls import Controls
 from . import probe, records
 from .features import STEP, Rows, Seen, see
@@ -67,23 +66,28 @@ class Judge:
 
     def verdict(self, saved: Sequence[int]) -> Verdict | None:
         """Choose the best of the saves of these steps; None where none was judged."""
-        return verdict([found for step in self.steps() if (found := self.numbers(step)) is not None], saved)
+        return verdict(self._numbers(self.steps()), saved)
 
     def numbers(self, step: int) -> Numbers | None:
         """Compute a step's numbers from what was seen; None where something of it is missing."""
-        dataset, first, now = (
-            records.read(self.folder, name) for name in ("dataset", "step-000000", f"step-{step:06d}")
-        )
-        entries = self.controls.entries
-        if (
-            dataset is None
-            or first is None
-            or now is None
-            or not len(first["rows"]) == len(now["rows"]) == len(entries)
-        ):
-            return None
-        probes = self._probes(dataset, first["rows"])
-        return numbers(step, self.concepts, probes, entries, now["rows"], *self._called(dataset, first, now))
+        return next(iter(self._numbers([step])), None)
+
+    def _numbers(self, steps: Sequence[int]) -> list[Numbers]:
+        """Compute the numbers of these steps, without those of which something is missing."""
+        dataset, first, entries = (*self._compared(), self.controls.entries)
+        if dataset is None or first is None or len(first["rows"]) != len(entries):
+            return []
+        probes, found = self._probes(dataset, first["rows"]), []
+        for step in steps:
+            now = records.read(self.folder, f"step-{step:06d}")
+            if now is not None and len(now["rows"]) == len(entries):
+                called = self._called(dataset, first, now)
+                found.append(numbers(step, self.concepts, probes, entries, now["rows"], *called))
+        return [one for one in found if one is not None]
+
+    def _compared(self) -> tuple[dict[str, Rows] | None, dict[str, Rows] | None]:
+        """Read what every step is compared with: the dataset, and the control pictures of step 0."""
+        return records.read(self.folder, "dataset"), records.read(self.folder, "step-000000")
 
     def _called(
         self, dataset: dict[str, Rows], first: dict[str, Rows], now: dict[str, Rows]
@@ -117,26 +121,21 @@ class Judge:
 
     def _see_dataset(self, model: Model, scan: Scan, do: Do) -> None:
         """Describe instance pictures of each concept, and regularization pictures, in the control pictures' size; keep
-        the instance pictures' places and files, too.
+        the instance pictures' places, too.
         """
         watch = self.recipe.watch
         side = watch.size or self.recipe.dataset.resolution
 
-        def of(pictures: Sequence[Picture], most: int) -> tuple[Seen, list[str]]:
-            chosen = [(one, _opened(one, side, self.recipe.dataset.background)) for one in spread(pictures, most)]
-            good = [(one, image) for one, image in chosen if image is not None]
-            return _seen([image for _, image in good], model, do), [str(one.path) for one, _ in good]
+        def of(pictures: Sequence[Picture], most: int) -> Seen:
+            opened = [_opened(picture, side, self.recipe.dataset.background) for picture in spread(pictures, most)]
+            return _seen([one for one in opened if one is not None], model, do)
 
         rows: dict[str, Rows] = {}
-        files: list[str] = []
         for number in range(len(self.recipe.dataset.concepts)):
-            own = [one for one in scan.pictures if one.concept == number and not one.regularization]
-            seen, paths = of(own, INSTANCES)
+            seen = of([one for one in scan.pictures if one.concept == number and not one.regularization], INSTANCES)
             rows |= {f"concept-{number}": seen.rows, f"concept-{number}-places": seen.places}
-            files += paths
-        seen, _ = of([one for one in scan.pictures if one.regularization], REGULARIZATION)
-        records.write(self.folder, "dataset", **rows, regularization=seen.rows)
-        json_file.write(self.folder / "dataset.json", {"instance": files})
+        rows["regularization"] = of([one for one in scan.pictures if one.regularization], REGULARIZATION).rows
+        records.write(self.folder, "dataset", **rows)
 
 
 def _seen(pictures: Sequence[Image.Image], model: Model, do: Do) -> Seen:
