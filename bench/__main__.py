@@ -14,6 +14,7 @@ BENCHES = (
     "merge",
     "methods",
     "together",
+    "strategies",
     "judge",
     "faults",
     "load",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from sdft_ext.storage import atomic
 from sdft_ext.toy import demo, world
 from sdft_ext.watch.controls import grid
 
-from . import together_figures
+from . import strategies_page, together_figures
+from .markdown import wrapped
 from .method_concepts import CONCEPTS
 from .method_figures import Figures, RowFigures, of_row, read_figures, run_folder
 from .method_rows import EVERY, LEARNED, ROWS, Row
@@ -93,8 +93,8 @@ def size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
-def page(figures: Figures, both: Mapping[str, Any] | None = None) -> str:
-    """Write docs/methods.md from the figures of the rows that there are."""
+def page(figures: Figures, both: Mapping[str, Any] | None = None, strategies: str = "") -> str:
+    """Write docs/methods.md from the figures of the rows that there are, and the section on captions."""
     found = {row: of_row(figures[row.name]) for row in ROWS if row.name in figures}
     base = {name: of_row(figures[f"base-{name}"]) for name in CONCEPTS if f"base-{name}" in figures}
     taught = [row for row in found if not row.compared]
@@ -114,8 +114,7 @@ def page(figures: Figures, both: Mapping[str, Any] | None = None) -> str:
     text += [*_missing(taught), COMPARISON.format(every=EVERY, learned=LEARNED)]
     text += [_compared_line(row, found[row]) for row in compared]
     text += _together(both)
-    lines = "\n".join(text).split("\n")
-    return "\n".join(line if line.startswith(("|", "!", " ", "#")) else _wrapped(line) for line in lines) + "\n"
+    return wrapped("\n".join(text)) + "\n" + (f"\n{strategies}" if strategies else "")
 
 
 def _introduction(found: Sequence[RowFigures]) -> str:
@@ -136,8 +135,9 @@ def _held_out() -> str:
 
 def write_page(work: Path, docs: Path) -> None:
     """Write the page and its pictures from what is in the work folder."""
-    figures = read_figures(work)
-    atomic.text(docs / "methods.md", page(figures, together_figures.together(work)))
+    figures, file = read_figures(work), docs / "methods.md"
+    strategies = strategies_page.of_folder(work / "strategies") or strategies_page.existing(file)
+    atomic.text(file, page(figures, together_figures.together(work), strategies))
     for concept, name in PICTURES.items():
         if f"base-{concept}" not in figures:
             continue
@@ -224,8 +224,3 @@ def _picture(title: str, base: Mapping[str, RowFigures]) -> Iterator[str]:
     if concept in base:
         what = f"The same prompts and seeds: the base, then the methods by their names; {CONCEPTS[concept].title}"
         yield f"\n![{what}]({PICTURES[concept]})"
-
-
-def _wrapped(text: str) -> str:
-    indent = "  " if text.startswith("- ") else ""
-    return textwrap.fill(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -90,7 +90,7 @@ class Reading:
     """Share of the picture that the object covers."""
 
 
-def _lab(rgb: NDArray[np.uint8] | Floats) -> Floats:
+def cielab(rgb: NDArray[np.uint8] | Floats) -> Floats:
     """Convert sRGB (0–255, any leading shape) to CIELAB under D65 (IEC 61966-2-1, CIE 15)."""
     share = np.asarray(rgb, dtype=np.float32) / 255.0
     linear = np.where(share > 0.04045, ((share + 0.055) / 1.055) ** 2.4, share / 12.92)
@@ -103,13 +103,13 @@ def _lab(rgb: NDArray[np.uint8] | Floats) -> Floats:
 def _nearest(lab: Floats, palette: Mapping[str, world.RGB], limit: float) -> tuple[str, float]:
     """Return name and CIELAB distance of the palette's nearest entry; unknown beyond ``limit``."""
     names = list(palette)
-    distances = np.linalg.norm(_lab(np.array(list(palette.values()), dtype=np.float32)) - lab, axis=1)
+    distances = np.linalg.norm(cielab(np.array(list(palette.values()), dtype=np.float32)) - lab, axis=1)
     best = int(distances.argmin())
     distance = float(distances[best])
     return (names[best] if distance <= limit else UNKNOWN), distance
 
 
-def _border(picture: Floats) -> Floats:
+def border(picture: Floats) -> Floats:
     """Return the pixels of the outer frame, [n, 3]."""
     inside = np.zeros(picture.shape[:2], dtype=bool)
     inside[_FRAME:-_FRAME, _FRAME:-_FRAME] = True
@@ -231,10 +231,10 @@ def _fill_distances(distance: Floats, inside: Mask, style: str) -> Floats:
 def read(picture: world.Picture, of: World = TOY) -> Reading:
     """Recognize what one picture of a world shows (uint8 [64, 64, 3])."""
     values = picture.astype(np.float32)
-    backdrop = np.median(_border(values), axis=0).astype(np.float32)
-    backdrop_lab = _lab(backdrop)
+    backdrop = np.median(border(values), axis=0).astype(np.float32)
+    backdrop_lab = cielab(backdrop)
     background, background_distance = _nearest(backdrop_lab, of.backgrounds, _BACKGROUND_LIMIT)
-    distance = np.linalg.norm(_lab(values) - backdrop_lab, axis=2).astype(np.float32)
+    distance = np.linalg.norm(cielab(values) - backdrop_lab, axis=2).astype(np.float32)
     visible = ndimage.binary_opening(distance > _VISIBLE)
     region, second = _components(ndimage.binary_closing(visible, iterations=2))
     loose = visible & region
@@ -247,10 +247,12 @@ def read(picture: world.Picture, of: World = TOY) -> Reading:
     if inside.sum() < 20:
         inside = loose
     fill = _bright_median(values, inside)
-    colour, colour_distance = _nearest(_lab(fill), of.colours, _COLOUR_LIMIT)
+    colour, colour_distance = _nearest(cielab(fill), of.colours, _COLOUR_LIMIT)
     darker, styled = _shaded(values, inside, of.style.name)
     fill_distance = (
-        _fill_distances(distance, inside, of.style.name) if styled else float(np.linalg.norm(_lab(fill) - backdrop_lab))
+        _fill_distances(distance, inside, of.style.name)
+        if styled
+        else float(np.linalg.norm(cielab(fill) - backdrop_lab))
     )
     soft = _soft_mask(distance, loose, fill_distance)
     if soft.sum() < 1.0:
