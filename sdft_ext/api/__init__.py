@@ -29,6 +29,7 @@ def mount(app: FastAPI, desk: Desk, access: Access | None = None, page: Path = P
     from . import (
         captions,
         datasets,
+        evaluation,
         imports,
         preparation,
         presets,
@@ -51,6 +52,7 @@ def mount(app: FastAPI, desk: Desk, access: Access | None = None, page: Path = P
     for router in (
         session.routes(desk, guard, route_class),
         runs.routes(desk, route_class),
+        evaluation.routes(desk, route_class),
         presets.routes(desk, route_class),
         imports.routes(desk, route_class),
         datasets.routes(desk, route_class),

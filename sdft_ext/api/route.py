@@ -9,13 +9,14 @@ import logging
 import re
 from collections.abc import Callable, Coroutine
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from ..desk import DeskError, NotAllowed, NotFound, NotNow
 from ..errors import SdftError
@@ -42,6 +43,8 @@ BODY_SECONDS = 30.0
 TAGS: list[str | Enum] = ["Fine-tune"]
 NEEDS_TOKEN = {"x-needs-token": True}
 """``openapi_extra`` of a GET that needs the page's token, as a local user may look anywhere with it."""
+PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
+"""``responses`` of a route that answers with a PNG."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -166,3 +169,8 @@ def _explain(error: RequestValidationError) -> str:
     where = ".".join(str(part) for part in first.get("loc", ()) if part not in ("body", "query", "path"))
     what = str(first.get("msg", "it can't be read")).rstrip(".")
     return f"{where or 'The request'}: {what}; see docs/api.md."
+
+
+def png(path: Path) -> Response:
+    """Answer with a picture that a run has drawn."""
+    return FileResponse(path, media_type="image/png", headers={"Cache-Control": "no-cache"})

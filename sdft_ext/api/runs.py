@@ -5,19 +5,17 @@ from __future__ import annotations
 import base64
 import io
 import json
-from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from ..desk import Desk
 from .common import OK, EmptyRequest, NameResponse, OkResponse, Plain, RecipeRequest, StartedResponse
-from .route import TAGS, json_response
+from .route import PICTURE, TAGS, json_response, png
 
-PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 TRYOUT = ("prompt", "negative", "weight", "seed", "steps", "guidance", "size")
 
 
@@ -257,17 +255,17 @@ def _add_views(router: APIRouter, desk: Desk) -> None:
     @router.get("/runs/{run}/controls/{set}/{number}/{step}", responses=PICTURE, summary="Get a control picture")
     def control(run: str, set: str, number: int, step: int) -> Response:
         """A PNG, as the run drew it."""
-        return _png(desk.library.control(run, set, number, step))
+        return png(desk.library.control(run, set, number, step))
 
     @router.get("/runs/{run}/grid", responses=PICTURE, summary="Get the grid of saves × prompts")
     def grid(run: str) -> Response:
         """A PNG; it is drawn when the run finishes, or when it is asked for."""
-        return _png(desk.library.picture(run, "grid"))
+        return png(desk.library.picture(run, "grid"))
 
     @router.get("/runs/{run}/loss", responses=PICTURE, summary="Get the chart of the loss")
     def loss(run: str) -> Response:
         """A PNG; it is drawn when the run ends."""
-        return _png(desk.library.picture(run, "loss"))
+        return png(desk.library.picture(run, "loss"))
 
 
 def _add_controls(router: APIRouter, desk: Desk) -> None:
@@ -354,7 +352,3 @@ def _add_uses(router: APIRouter, desk: Desk) -> None:
         buffer = io.BytesIO()
         desk.runs.tryout(run, drawing, body.save).save(buffer, "PNG")
         return json_response({"picture": "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()})
-
-
-def _png(path: Path) -> Response:
-    return FileResponse(path, media_type="image/png", headers={"Cache-Control": "no-cache"})

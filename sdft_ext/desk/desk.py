@@ -16,6 +16,7 @@ from .caption_exchange import CaptionExchange
 from .caption_statistics import CaptionStatistics
 from .captions import CaptionSets
 from .datasets import Datasets
+from .evaluation import Evaluation
 from .folders import Folders
 from .imports import Imports
 from .library import DATASETS, DESK, MADE, PRESETS, TAGGERS, TRASH, Library
@@ -72,6 +73,7 @@ class Desk:
         self.imports = Imports(self.folders, self.scans)
         self.presets = OwnPresets(self.folder / PRESETS, self.folder / TRASH, self.recipes.parse)
         self.runs = Runs(self.queue, self.library, self.recipes, self.folders, self.scans, host, self.packages)
+        self.evaluation = Evaluation(self.library, self.folders, self.thumbnails)
         self.reports = Reports(self.scans, self.thumbnails, self._thumbnail_folder, ready)
         self.datasets = Datasets(self.folders, self.scans, self.thumbnails, self.recipes, self.reports)
         self.uploads = Uploads(self.folders, self.folder / DATASETS)

@@ -87,15 +87,18 @@ class Runs:
         return folder.name
 
     def train(self, folder: Path, control: RunControl) -> object:
-        """Train the run in a folder from its last state on, or draw its grid, in the queue's thread."""
+        """Train the run in a folder from its last state on, or draw its grid or words, in the queue's thread."""
         self._packages.wait()
         from .. import run
-        from ..run import grid
+        from ..run.grid import GRID
+        from ..run.word_grid import WORDS
 
-        recipe = recipe_file.read(folder / "recipe.yaml")
-        if grid.requested(folder):
-            return run.draw_grid(folder, control=control, host=self._host(recipe), quiet=True)
-        return run.resume(folder, control=control, host=self._host(recipe), quiet=True)
+        host = self._host(recipe_file.read(folder / "recipe.yaml"))
+        if GRID.requested(folder):
+            return run.draw_grid(folder, control=control, host=host, quiet=True)
+        if WORDS.requested(folder):
+            return run.draw_words(folder, control=control, host=host, quiet=True)
+        return run.resume(folder, control=control, host=host, quiet=True)
 
     def resume(self, run: str, settings: Mapping[str, Any] | None = None) -> None:
         """Continue a run that is paused, waits, was stopped or killed, or has failed.
@@ -110,7 +113,7 @@ class Runs:
         if not self._queue.owns(run) and state in AT_WORK:
             raise NotNow(f"{run} is being trained by another program; stop it there.")
         if state != "waiting":
-            self._forget_grid(run)
+            self._forget_drawing(run)
         if settings:
             self._queue.settle(run)
             if self._queue.owns(run):
@@ -124,28 +127,52 @@ class Runs:
         """End a run with a save and a state to resume from, or remove it from the queue."""
         self._library.path(run)
         self._queue.stop(run)
-        self._forget_grid(run)
+        self._forget_drawing(run)
 
     def draw_grid(self, run: str) -> None:
         """Queue the grid of a run that has ended. Raises NotNow where there is nothing to draw, or the run goes on."""
-        from ..run import grid
+        from ..run.grid import GRID
 
-        path = self._library.path(run)
-        self._queue.settle(run)
-        if self._queue.owns(run) or self._library.status(run)["state"] in AT_WORK:
-            raise NotNow(f"{run} is training or waiting: its grid can be drawn when it has ended.")
+        path = self._ended(run, "its grid can be drawn when it has ended.")
         watch = self._library.recipe(run).watch
         if not self._library.saves(run) or not [*watch.concept_prompts, *watch.bleeding_prompts]:
             raise NotNow(f"{run} has no saves, or no prompts for control pictures: there is no grid to draw.")
-        grid.request(path)
+        GRID.request(path)
         self._queue.add(run)
 
-    def _forget_grid(self, run: str) -> None:
-        """Forget that a run's grid was asked for, unless it is being drawn."""
-        from ..run import grid
+    def draw_words(self, run: str, save: int | None) -> None:
+        """Queue the pictures of a run's trained words, drawn with the save of a step (None: the last one). Raises
+        NotFound, NotNow where there are no words, or the run goes on.
+        """
+        from ..judge.words import trained_words
+        from ..run.word_grid import WORDS
+
+        path = self._ended(run, "its trained words can be drawn when it has ended.")
+        if save is not None:
+            self._library.save_path(run, save)
+        if not self._library.saves(run):
+            raise NotNow(f"{run} has no saves: there is nothing to draw with.")
+        if not trained_words(self._library.recipe(run)):
+            raise NotNow(f"{run} has no trained words: its captions can't be read, or it has no trigger.")
+        WORDS.request(path, save=save)
+        self._queue.add(run)
+
+    def _ended(self, run: str, then: str) -> Path:
+        """Return the folder of a run that has ended. Raises NotFound, NotNow where it goes on."""
+        path = self._library.path(run)
+        self._queue.settle(run)
+        if self._queue.owns(run) or self._library.status(run)["state"] in AT_WORK:
+            raise NotNow(f"{run} is training or waiting: {then}")
+        return path
+
+    def _forget_drawing(self, run: str) -> None:
+        """Forget that a run's grid or words were asked for, unless they are being drawn."""
+        from ..run.grid import GRID
+        from ..run.word_grid import WORDS
 
         if run != self._queue.current:
-            grid.forget(self._library.path(run))
+            for kind in (GRID, WORDS):
+                kind.forget(self._library.path(run))
 
     def control(self, run: str) -> RunControl:
         """Return the control of the run that trains now. Raises NotNow for another run."""

@@ -7,6 +7,7 @@ draws for the same prompts (``probe``). So nothing is downloaded, and nothing th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,13 @@ from ..dataset.pictures import PictureError, open_picture
 from ..model.base import Model
 from ..model.sample import drawn_at_once
 from ..recipe import Recipe
-from ..recipe.rules import fields
 from ..watch.controls import Controls
 from . import probe, records
 from .features import STEP, Rows, Seen, see
 from .freedom import UNKNOWN, Freedom, freedom
 from .nearness import Nearest, nearest
 from .numbers import Numbers, numbers
-from .prompts import calls, spread
+from .prompts import calls, spread, why_not_judged
 from .verdict import Verdict, verdict
 
 INSTANCES, REGULARIZATION = 64, 64
@@ -43,12 +43,11 @@ class Judge:
     @property
     def possible(self) -> bool:
         """Whether the run can be judged: there are pictures of both sets, every concept has a trigger, and the run
-        began with the base model: what it continues from must not count as what it isn't to draw.
+        began with the base model.
         """
         sets = {name for name, _, _ in self.controls.entries}
-        if any(field.path.endswith(".continue_from") and field.value for field in fields(self.recipe)):
-            return False
-        return len(self.concepts) == len(self.recipe.dataset.concepts) > 0 and sets == {"concept", "bleeding"}
+        judged = replace(self.recipe, watch=replace(self.recipe.watch, judge=True))
+        return not why_not_judged(judged) and sets == {"concept", "bleeding"}
 
     def look(self, step: int, model: Model, scan: Scan, do: Do) -> Numbers | None:
         """Describe the control pictures of a step, at the first time the dataset's too; return the step's numbers.
@@ -66,16 +65,20 @@ class Judge:
 
     def verdict(self, saved: Sequence[int]) -> Verdict | None:
         """Choose the best of the saves of these steps; None where none was judged."""
-        return verdict(self._numbers(self.steps()), saved)
+        return verdict(self.all_numbers(), saved)
 
     def numbers(self, step: int) -> Numbers | None:
         """Compute a step's numbers from what was seen; None where something of it is missing."""
         return next(iter(self._numbers([step])), None)
 
+    def all_numbers(self) -> list[Numbers]:
+        """Compute the numbers of every step whose control pictures were described, in order."""
+        return self._numbers(self.steps())
+
     def _numbers(self, steps: Sequence[int]) -> list[Numbers]:
         """Compute the numbers of these steps, without those of which something is missing."""
         dataset, first, entries = (*self._compared(), self.controls.entries)
-        if dataset is None or first is None or len(first["rows"]) != len(entries):
+        if not self.possible or dataset is None or first is None or len(first["rows"]) != len(entries):
             return []
         probes, found = self._probes(dataset, first["rows"]), []
         for step in steps:

@@ -16,6 +16,7 @@ from ..dataset.folder import read_caption
 from ..dataset.links import readable
 from ..dataset.listing import list_pictures
 from ..recipe import Concept, DatasetRecipe, Recipe
+from ..recipe.rules import fields
 
 PROMPTS = 4
 """Prompts of each of the two sets."""
@@ -62,6 +63,20 @@ def _spaced(letter: str) -> bool:
     return ord(letter) < 0x2E80
 
 
+def why_not_judged(recipe: Recipe) -> str:
+    """Say why a recipe's run can't be judged, whatever it draws; empty where it can be.
+
+    What a run continues from must not count as what it isn't to draw.
+    """
+    if not recipe.watch.judge:
+        return "Judging was off (watch.judge)."
+    if any(field.path.endswith(".continue_from") and field.value for field in fields(recipe)):
+        return "It continues from a save, whose pictures show the concept already."
+    if not recipe.dataset.concepts or not all(concept.trigger for concept in recipe.dataset.concepts):
+        return "A concept has no trigger."
+    return ""
+
+
 def spread(values: Sequence[T], count: int) -> list[T]:
     """Choose at most ``count`` different values, evenly spread over their order."""
     different = list(dict.fromkeys(values))
@@ -78,16 +93,19 @@ def concept_prompts(concept: Concept, captions: Sequence[str]) -> list[str]:
         return []
     named = [one for one in captions if calls(one, concept)]
     found = spread(named, PROMPTS)
+    phrase = concept_phrase(concept)
     if concept.kind == "style":
-        others = [f"{motif} {_as_style(concept.trigger)}" for motif in _MOTIFS]
+        others = [f"{motif} {phrase}" for motif in _MOTIFS]
     else:
-        phrase = f"a {concept.trigger} {concept.class_word}".strip()
         others = [f"{phrase} {place}".strip() for place in _PLACES]
     return [*found, *(one for one in others if one not in found)][:PROMPTS]
 
 
-def _as_style(trigger: str) -> str:
-    return trigger if trigger.startswith(("in ", "by ")) else f"in {trigger} style"
+def concept_phrase(concept: Concept) -> str:
+    """Call a concept in a prompt: "a sks dog", or, after what it is a style of, "in sks style"."""
+    if concept.kind == "style":
+        return concept.trigger if concept.trigger.startswith(("in ", "by ")) else f"in {concept.trigger} style"
+    return f"a {concept.trigger} {concept.class_word}".strip()
 
 
 def bleeding_prompts(concept: Concept, prompts: Sequence[str]) -> list[str]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
-from ..storage import atomic, json_file
+from ..storage import atomic
 from .features import Rows
-
-VERDICT = "judge/verdict.json"
 
 
 def write(folder: Path, name: str, **rows: Rows) -> None:
@@ -28,14 +25,3 @@ def read(folder: Path, name: str) -> dict[str, Rows] | None:
             return {key: found[key].astype(np.float32) for key in found.files}
     except (OSError, ValueError, EOFError, BadZipFile):
         return None
-
-
-def write_verdict(run_folder: Path, verdict: dict[str, Any]) -> None:
-    """Keep a run's newest verdict. Raises OSError where it can't be written."""
-    json_file.write(run_folder / VERDICT, verdict)
-
-
-def recommended(run_folder: Path) -> int | None:
-    """Return the step of the save that the newest verdict recommends; None before there is one."""
-    found = json_file.read_or(run_folder / VERDICT, {}).get("save")
-    return found if isinstance(found, int) else None

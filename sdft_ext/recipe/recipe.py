@@ -154,9 +154,19 @@ class WatchRecipe:
     validation_draws: int = setting(
         4,
         label="Validation draws",
-        help="Draws of noise and timestep for each validation picture, the same every time.",
+        help="Draws of noise and timestep for each validation picture, the same every time; of each instance picture "
+        "whose own loss is measured, at most as many.",
         low=1,
         high=1000,
+    )
+    picture_losses: int = setting(
+        64,
+        label="Losses of single pictures",
+        help="Measure the loss of up to so many instance pictures of each concept, at the start and at saves: it shows "
+        "which are hard, memorized or mislabelled. It takes at most 2 % of the run; a run too short for that measures "
+        "none. 0 is off.",
+        low=0,
+        high=100_000,
     )
     log_every: int = setting(1, label="Log every", help="Steps between lines of the log.", low=1, high=100000)
     smoothing: float = setting(

@@ -21,6 +21,7 @@ class Display:
         before = json_file.read_or(self.status.path, {})
         steps = {} if before.get("state") == "preparing" else before  # pictures were counted then
         self.done, self.total = (int(json_file.number(steps, name)) for name in ("step", "total"))
+        self._what = DRAWING
 
     def say(self, text: str) -> None:
         """Write a line that stays on the terminal."""
@@ -51,12 +52,13 @@ class Display:
         state: State = "training" if stopping else "drawing"
         self.status.set(state, self.done, self.total, message=STOPPING if stopping else VERIFYING)
 
-    def starting_grid(self) -> None:
-        """Show that the grid of saves comes next."""
-        self.status.set("drawing", self.done, self.total, message=DRAWING)
+    def starting_to_draw(self, text: str) -> None:
+        """Show which pictures are drawn next, by a sentence."""
+        self._what = text
+        self.status.set("drawing", self.done, self.total, message=text)
 
-    def drawing_grid(self, what: str, done: int, total: int) -> None:
-        """Show how far the grid of saves is."""
+    def drawing(self, what: str, done: int, total: int) -> None:
+        """Show how far the pictures after the last step are; the grid of saves, unless others were announced."""
         self.progress.show(what, done, total)
-        message = f"{DRAWING} {what} ({done} of {total} pictures)."
+        message = f"{self._what} {what} ({done} of {total} pictures)."
         self.status.set("drawing", self.done, self.total, message=message)

@@ -9,11 +9,11 @@ from torch.profiler import record_function
 
 from ..analysis.summary import dataset_dirs, tag_frequency
 from ..formats.metadata import RunFacts, lora_metadata
-from ..judge.records import recommended
 from ..method.base import SeveralFiles
 from ..recipe import Recipe
 from ..run_folder.log import Log
 from ..run_folder.saves import Writer
+from ..run_folder.verdict import recommended
 from . import changed_settings, loan
 from .setup import Session
 from .turns import Turns

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TypeVar
 
-from ..judge import records
 from ..judge.judge import Judge
 from ..judge.numbers import Numbers
 from ..method.base import Removable
 from ..out_of_memory import close_others, full, out_of_memory
 from ..recipe import WORDS
 from ..recipe.rules import fields
+from ..run_folder import verdict
 from ..run_folder.log import Log
 from ..run_folder.saves import existing
 from .setup import Session
@@ -71,6 +71,7 @@ def judge_controls(session: Session, judge: Judge, step: int, log: Log, check: C
         log.event(step, "judged", **found.plain())
         come_to = judge.verdict([save.step for save in existing(session.folder)])
         if come_to is not None:
-            records.write_verdict(session.folder, come_to.plain())
+            best = found if come_to.step == step else judge.numbers(come_to.step)
+            verdict.write(session.folder, come_to.plain(), None if best is None else best.plain())
             log.event(step, "verdict", **come_to.plain())
     return found

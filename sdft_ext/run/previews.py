@@ -1,4 +1,6 @@
-"""Previews of the weights while a run trains: control pictures, the judge's numbers of them, and validation losses."""
+"""Previews of the weights while a run trains: control pictures, the judge's numbers of them, validation losses, and
+the losses of single pictures.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +16,21 @@ from torch.profiler import record_function
 from ..control import Interrupted, RunControl
 from ..judge.judge import Judge
 from ..recipe import Recipe
+from ..run_folder import picture_losses
 from ..run_folder.log import Log
+from ..run_folder.picture_losses import PictureLosses
 from ..train.weights import FirstWeights
 from ..watch.controls import Controls
 from ..watch.painter import Painter
-from ..watch.validation import Validation
+from ..watch.picture_losses import measured_pictures
+from ..watch.validation import Evaluate, Validation
 from .display import Display
 from .judging import as_base, judge_controls, starts_as_base
 from .pace import Pace
 from .setup import Session
 from .turns import ModelUnavailable
 
-ALL = frozenset({"controls", "validation"})
+ALL = frozenset({"controls", "validation", "pictures"})
 
 
 class Previews:
@@ -59,6 +64,7 @@ class Previews:
         """Draw, after a resume at ``step``, what is due; where there are no control pictures, as after a change of
         their prompts, first those of before the first step.
         """
+        picture_losses.forget_after(session.folder, step)
         if self.controls.entries and not self.controls.steps():
             if self.first is None:
                 self.due |= {"start", "controls"}
@@ -93,6 +99,10 @@ class Previews:
                 with self.pace.work("validation"):
                     self._validate(session, step)
                 due.discard("validation")
+            if "pictures" in due:
+                with self.pace.work("pictures"):
+                    self._measure_pictures(session, step)
+                due.discard("pictures")
 
     def state(self) -> dict[str, Any]:
         """Give what a resumed run still has to draw."""
@@ -132,12 +142,31 @@ class Previews:
 
     def _validate(self, session: Session, step: int) -> None:
         if session.recipe.watch.validation_every:
-            validation = Validation(session.recipe, session.dataset.batches)
-
-            def evaluate(*batch: Any) -> torch.Tensor:
-                self.control.check()
-                return session.turns.do(lambda: session.loop.evaluate(*batch))
-
             with torch.no_grad():
-                losses = validation.losses(evaluate)
+                losses = Validation(session.recipe, session.dataset.batches).losses(self._evaluate(session))
             self.log.write(step, losses)
+
+    def _measure_pictures(self, session: Session, step: int) -> None:
+        """Measure the losses of single pictures as at the start; a run that measured none then has nothing to compare
+        them with.
+        """
+        chosen, plan = session.measuring, session.dataset.plan
+        described = measured_pictures(plan, chosen.pictures)
+        before = PictureLosses(chosen.draws, described) if step == 0 else picture_losses.read(session.folder)
+        if not described or before is None or before.pictures != described:
+            return
+        validation = Validation(session.recipe, session.dataset.batches, before.draws)
+        with torch.no_grad():
+            losses = validation.of_pictures(chosen.pictures, self._evaluate(session))
+        found = before.measured(step, [losses[picture] for picture in chosen.pictures])
+        picture_losses.write(session.folder, found)
+        self.log.event(step, "picture_losses")
+
+    def _evaluate(self, session: Session) -> Evaluate:
+        """Return a function that computes losses, each batch in a turn with the model."""
+
+        def evaluate(*batch: Any) -> torch.Tensor:
+            self.control.check()
+            return session.turns.do(lambda: session.loop.evaluate(*batch))
+
+        return evaluate

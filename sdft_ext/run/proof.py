@@ -34,7 +34,7 @@ def prove_and_draw_grid(
     """
     display.verifying(control.stopping)
     turns = session.turns
-    painter = Painter(session.recipe, session.model, turns.do, display.drawing_grid, control.check)
+    painter = Painter(session.recipe, session.model, turns.do, display.drawing, control.check)
     with record_function("run.proof"):
         try:
             with session.loop.weights_to_show():

@@ -11,11 +11,15 @@ from ..recipe import Recipe
 
 @dataclass(frozen=True)
 class Schedule:
-    """When saves, states, control pictures and validation losses are due. Steps are counted from 1."""
+    """When saves, states, control pictures and validation losses are due. Steps are counted from 1.
+
+    ``picture_losses``: the steps after which the losses of single pictures are due.
+    """
 
     recipe: Recipe
     steps_per_epoch: int
     total_steps: int
+    picture_losses: frozenset[int] = frozenset()
 
     def epoch(self, step: int) -> int:
         """Give the epoch (from 1) that step number ``step`` belongs to."""
@@ -66,8 +70,12 @@ class Schedule:
         return bool(every) and (step % every == 0 or self.last(step))
 
     def previews(self, step: int) -> set[str]:
-        """Name the previews that are due: "controls", "validation"."""
-        due = {"controls": self.controls(step), "validation": self.validation(step)}
+        """Name the previews that are due: "controls", "validation", "pictures" (the losses of single ones)."""
+        due = {
+            "controls": self.controls(step),
+            "validation": self.validation(step),
+            "pictures": step in self.picture_losses,
+        }
         return {name for name, now in due.items() if now}
 
     def left(self, done: int) -> dict[str, int]:
@@ -85,6 +93,7 @@ class Schedule:
             "state": saves_left + periods(save.state_every),
             "controls": periods(watch.every) + 1 if watch.every else saves_left,
             "validation": periods(watch.validation_every) + 1 if watch.validation_every else 0,
+            "pictures": sum(step >= max(done, 1) for step in self.picture_losses),
         }
 
     def log(self, step: int) -> bool:

@@ -21,6 +21,7 @@ from ..run_folder.facts import add_facts
 from ..train import schedules, settings
 from ..train.loop import Loop, loop_for
 from ..train.processes import Processes
+from ..watch.picture_losses import Measuring, measuring
 from ..watch.surroundings import versions
 from . import loan
 from .disk import disk_use, free_megabytes
@@ -44,6 +45,7 @@ class Session:
     method: Method
     loop: Loop
     schedule: Schedule
+    measuring: Measuring
 
 
 def set_up(
@@ -79,7 +81,11 @@ def set_up(
     if processes.main:
         add_facts(folder, dataset=summary.data, notes=method.notes, versions=versions())
     schedule = Schedule(recipe, dataset.plan.steps_per_epoch, loop.total_steps)
-    return Session(folder, recipe, turns, model, dataset, summary, method, loop, schedule)
+    showings = loop.total_steps * recipe.train.batch_size * recipe.train.accumulation // processes.count
+    saves = [*schedule.saves_before_the_end, loop.total_steps]
+    pictures = measuring(recipe, dataset.plan, showings, saves)
+    schedule = replace(schedule, picture_losses=pictures.steps)
+    return Session(folder, recipe, turns, model, dataset, summary, method, loop, schedule, pictures)
 
 
 def prepare_dataset(

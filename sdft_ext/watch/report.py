@@ -12,13 +12,15 @@ from urllib.parse import quote
 
 from ..recipe import Recipe
 from ..recipe import file as recipe_file
-from ..run_folder import log
+from ..run_folder import log, picture_losses, ratings
 from ..run_folder.facts import read_facts
 from ..run_folder.saves import read_index
 from ..storage import atomic, json_file
 from .chart import chart
 from .diagnosis import verdict
+from .picture_losses import FINDINGS, rated_pictures
 from .progress import duration
+from .ratings import rated_counts
 
 TEMPLATE = Path(__file__).with_name("report.md.jinja")
 LISTED = 20
@@ -46,14 +48,51 @@ def report(folder: Path) -> dict[str, Any]:
         "saves": [save["path"] for save in saves],
         "save_table": saves,
         "controls": _controls(folder),
+        "picture_losses": _pictures(folder),
+        "ratings": _ratings(folder),
         "warnings": [line["text"] for line in lines if line.get("event") == "warning"],
     }
     picture = chart(lines, f"Loss of {recipe.save.name}")
     atomic.write(folder / "loss.png", lambda file: picture.save(file, "PNG"))
     data = json_file.replace_nonfinite(data)
+    _write(folder, recipe, data)
+    return data
+
+
+def rewrite_ratings(folder: Path) -> None:
+    """Put a run's ratings as they are now into its report, where it has one; all else stays. Raises OSError where it
+    can't be written.
+    """
+    data = json_file.read_or(folder / "report.json", {})
+    if data:
+        _write(folder.absolute(), recipe_file.read(folder / "recipe.yaml"), {**data, "ratings": _ratings(folder)})
+
+
+def _write(folder: Path, recipe: Recipe, data: dict[str, Any]) -> None:
     json_file.write(folder / "report.json", data)
     atomic.text(folder / "report.md", _markdown(folder, recipe, data))
-    return data
+
+
+def _ratings(folder: Path) -> list[dict[str, Any]]:
+    return rated_counts(ratings.read(folder))
+
+
+def _pictures(folder: Path) -> dict[str, Any]:
+    """List the pictures whose loss says something, with the steps that were compared; empty where none was measured."""
+    found = picture_losses.read(folder)
+    if found is None or len(found.steps) < 2:
+        return {}
+    rows = [
+        {
+            "picture": Path(one.picture.path).name,
+            "caption": one.picture.caption,
+            "before": one.before,
+            "now": one.now,
+            "finding": one.finding,
+        }
+        for one in rated_pictures(found)
+    ]
+    return {"before": min(found.steps), "now": max(found.steps), "measured": len(rows), "rows": rows}
 
 
 def _markdown(folder: Path, recipe: Recipe, data: dict[str, Any]) -> str:
@@ -72,6 +111,9 @@ def _markdown(folder: Path, recipe: Recipe, data: dict[str, Any]) -> str:
         grid=(folder / "controls" / "grid.png").exists(),
         remarks=[*data.get("notes", []), *data["warnings"]],
         listed=LISTED,
+        found_pictures=[one for one in data.get("picture_losses", {}).get("rows", []) if one["finding"]],
+        findings=FINDINGS,
+        rated=data.get("ratings", []),
     )
 
 

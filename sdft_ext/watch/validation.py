@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -16,10 +17,14 @@ Evaluate = Callable[[Batch, Tensor, Tensor], Tensor]
 
 
 class Validation:
-    """Losses on held-out pictures and on as many training pictures: the gap between them shows overfitting."""
+    """Losses on held-out pictures and on as many training pictures: the gap between them shows overfitting.
 
-    def __init__(self, recipe: Recipe, batches: Batches) -> None:
+    ``draws`` of noise and timestep for each picture; None: as many as the recipe says.
+    """
+
+    def __init__(self, recipe: Recipe, batches: Batches, draws: int | None = None) -> None:
         self.recipe, self.batches = recipe, batches
+        self.draws = recipe.watch.validation_draws if draws is None else draws
         plan = batches.plan
         held_out = sorted(plan.held_out)
         training = [i for i in plan.scan.instances if i not in plan.held_out]
@@ -29,21 +34,26 @@ class Validation:
         """Compute the mean loss of each set that has pictures."""
         return {name: self._mean(pictures, evaluate) for name, pictures in self.sets.items() if pictures}
 
-    def _mean(self, pictures: Sequence[int], evaluate: Evaluate) -> float:
-        total, count = 0.0, 0
+    def of_pictures(self, pictures: Sequence[int], evaluate: Evaluate) -> dict[int, float]:
+        """Compute each picture's mean loss over its draws."""
+        found: dict[int, float] = dict.fromkeys(pictures, 0.0)
         for group in self.batches.fixed_groups(pictures, self.recipe.train.batch_size):
             batch = self.batches.fixed(group)
-            for draw in range(self.recipe.watch.validation_draws):
+            for draw in range(self.draws):
                 noise = torch.stack([self._noise(picture, draw, batch.latents[0].shape) for picture in group])
-                total += float(evaluate(batch, noise, self._timesteps(len(group), draw)).sum())
-                count += len(group)
-        return total / count
+                losses = evaluate(batch, noise, self._timesteps(len(group), draw)).tolist()
+                for picture, loss in zip(group, losses, strict=True):
+                    found[picture] += loss / self.draws
+        return found
+
+    def _mean(self, pictures: Sequence[int], evaluate: Evaluate) -> float:
+        return math.fsum(self.of_pictures(pictures, evaluate).values()) / len(pictures)
 
     def _noise(self, picture: int, draw: int, shape: torch.Size) -> Tensor:
         return torch.randn(shape, generator=generator(self.recipe.train.seed, "validation", picture, draw))
 
     def _timesteps(self, count: int, draw: int) -> Tensor:
         """Spread draws evenly over the recipe's range of timesteps: draw d of n is the middle of the d-th nth."""
-        train, draws = self.recipe.train, self.recipe.watch.validation_draws
+        train = self.recipe.train
         span = train.timestep_max - train.timestep_min + 1
-        return torch.full((count,), train.timestep_min + int((draw + 0.5) / draws * span))
+        return torch.full((count,), train.timestep_min + int((draw + 0.5) / self.draws * span))

@@ -19,7 +19,7 @@ from sdft_ext.model.load import load
 from sdft_ext.model.sample import sample
 from sdft_ext.recipe import Concept
 from sdft_ext.run import resume, train
-from sdft_ext.run_folder import log
+from sdft_ext.run_folder import log, verdict
 from sdft_ext.storage import json_file
 from sdft_ext.toy import demo, drawing, install, world
 from sdft_ext.watch.controls import Controls
@@ -194,7 +194,7 @@ def test_the_best_save_stays_where_older_ones_are_deleted(
     left = [save["step"] for save in json_file.read(tmp_path / "run" / "saves" / "index.json")]
     assert left == ([2, 5] if best else [5])
     assert len(list((tmp_path / "run" / "saves").glob("*.safetensors"))) == len(left)
-    assert records.recommended(tmp_path / "run") == (2 if best else 5)
+    assert verdict.recommended(tmp_path / "run") == (2 if best else 5)
 
 
 def test_a_run_that_continues_from_a_save_is_not_judged(data: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from sdft_ext.control import Interrupted, RunControl
 from sdft_ext.model import sample
 from sdft_ext.recipe import Recipe
-from sdft_ext.run import RunResult, draw_grid, grid, resume, train
+from sdft_ext.run import RunResult, draw_grid, resume, train
+from sdft_ext.run.grid import GRID
 from sdft_ext.run_folder.facts import read_facts
 from sdft_ext.run_folder.log import read as read_log
 from tests.run import tiny
@@ -126,7 +127,7 @@ def test_the_grid_is_drawn_later_as_it_would_have_been(
     assert [after[name] for name in ("state", "step", "total", "message")] == [
         before[name] for name in ("state", "step", "total", "message")
     ]
-    assert not grid.requested(whole) and "(controls/grid.png)" in (whole / "report.md").read_text(encoding="utf-8")
+    assert not GRID.requested(whole) and "(controls/grid.png)" in (whole / "report.md").read_text(encoding="utf-8")
 
 
 def test_drawing_the_grid_can_be_stopped_and_leaves_the_status(data: Path, tmp_path: Path, sampler: Sampler) -> None:

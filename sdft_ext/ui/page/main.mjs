@@ -21,6 +21,7 @@ import { Watchers } from "./shared/watchers.mjs";
 import { toolsPanel } from "./tools/panel.mjs";
 import { trainPanel } from "./train/panel.mjs";
 
+/** @import { CaptionFilter } from "./captions/types.d.ts" */
 /** @import { App, Guide, MethodMemory, Panel, Runs, Schema, SentPicture, Session } from "./types.d.ts" */
 
 /** The panels in the order of their tabs: name and label. */
@@ -279,15 +280,21 @@ class Page {
     this.show("monitor");
   }
 
-  /** Opens a dataset's folder in the Captions panel. @param {string} folder */
-  showCaptions(folder) {
+  /** Opens a dataset's folder in the Captions panel, filtered or as it was. @param {string} folder @param {CaptionFilter} [filter] */
+  showCaptions(folder, filter) {
     this.show("captions");
-    this.panels.captions.openFolder(folder);
+    this.panels.captions.openFolder(folder, filter);
   }
 
-  /** Opens a run in the Evaluate panel. @param {string} id */
-  evaluate(id) {
-    this.panels.evaluate.choose(id);
+  /** Opens a section of the Dataset panel; the report is made anew. @param {string} section */
+  showDataset(section) {
+    this.show("dataset");
+    this.panels.dataset.open(section);
+  }
+
+  /** Opens a run in the Evaluate panel, and points at the save of a step. @param {string} id @param {number} [step] */
+  evaluate(id, step) {
+    this.panels.evaluate.choose(id, step);
     this.show("evaluate");
   }
 

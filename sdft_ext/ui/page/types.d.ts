@@ -1,6 +1,7 @@
 // Shapes that the page's modules share, and what a WebUI's own page offers them. For the type check alone: nothing loads this file.
 // A module names what it uses: /** @import { App, Run } from "../types.d.ts" */
 
+import type { CaptionFilter } from "./captions/types.d.ts";
 import type { Api } from "./shared/api.mjs";
 import type { Draft } from "./shared/draft.mjs";
 
@@ -374,9 +375,12 @@ export interface App {
   showTool(name: string): void;
   showSetting(path: string): void;
   showRun(id: string): void;
-  /** Opens a dataset's folder in the Captions panel. */
-  showCaptions(folder: string): void;
-  evaluate(id: string): void;
+  /** Opens a dataset's folder in the Captions panel, filtered or as it was. */
+  showCaptions(folder: string, filter?: CaptionFilter): void;
+  /** Opens a section of the Dataset panel; "report" is made anew. */
+  showDataset(section: string): void;
+  /** Opens a run in the Evaluate panel, and points at the save of a step. */
+  evaluate(id: string, step?: number): void;
   point(node: HTMLElement, focus?: HTMLElement): void;
 }
 

@@ -8,7 +8,7 @@ import { plainTag } from "./tags.mjs";
 
 /** @import { CaptionStore } from "./caption_store.mjs" */
 /** @import { Kind } from "./filter_tree.mjs" */
-/** @import { FilterTree, TagMode } from "./types.d.ts" */
+/** @import { CaptionFilter, FilterTree, TagMode } from "./types.d.ts" */
 
 /** @type {[TagMode, string][]} */
 const MODES = [
@@ -230,6 +230,24 @@ export class FilterBar {
     text.value = low.value = high.value = "";
     concept.value = ALL_CONCEPTS;
     this.#apply();
+  }
+
+  /**
+   * Filters by this alone. Resolves when the pictures that pass are known.
+   * @param {CaptionFilter} filter
+   */
+  async set({ text = "", regex: isRegex = false, tags = [] }) {
+    const { regex, low, high, concept } = this.#fields;
+    this.#tags = new Map(tags.map(([tag, mode]) => [plainTag(tag), mode]));
+    this.#kinds.clear();
+    this.#fields.text.value = text;
+    regex.checked = isRegex;
+    low.value = high.value = "";
+    concept.value = ALL_CONCEPTS;
+    this.#draw();
+    const tree = filterTree(this.#choice());
+    this.#applied = JSON.stringify(tree);
+    await this.#ask(tree);
   }
 
   /** Notes that the tags have changed: they are asked for when somebody begins to type one. */

@@ -19,7 +19,7 @@ import { Toolbar } from "./toolbar.mjs";
 import { ViewChoice } from "./view_choice.mjs";
 
 /** @import { App } from "../types.d.ts" */
-/** @import { Say, StoreEvent } from "./types.d.ts" */
+/** @import { CaptionFilter, Say, StoreEvent } from "./types.d.ts" */
 
 const INSTANCE = "dataset.concepts.0.instance";
 /** Milliseconds between two looks for what other programs have changed. */
@@ -273,11 +273,15 @@ class CaptionsPanel {
   }
 
   /**
-   * Opens a folder, as if the user had named it.
+   * Opens a folder, as if the user had named it; with a filter, only what passes it is shown.
    * @param {string} folder
+   * @param {CaptionFilter} [filter]
    */
-  openFolder(folder) {
-    return this.#folder.open(folder);
+  async openFolder(folder, filter = undefined) {
+    await this.#folder.open(folder);
+    if (!filter || this.#store.opened === null) return;
+    await this.#filter.set(filter);
+    if (this.#store.shown.length) this.#grid.go(this.#store.shown[0], { focus: false });
   }
 
   /** Opens the recipe's folder where it is another one than before. */

@@ -238,3 +238,13 @@ export interface View {
   view: "tags" | "text";
   size: "tiny" | "small" | "medium" | "large";
 }
+
+/** What the Captions panel is filtered by when it is opened from elsewhere. */
+export interface CaptionFilter {
+  /** Words in the caption or file name. */
+  text?: string;
+  /** Whether the text is a regular expression, for captions alone. */
+  regex?: boolean;
+  /** How each tag counts. */
+  tags?: [string, "all" | "any" | "none"][];
+}

@@ -27,6 +27,13 @@ export function datasetPanel(app) {
     shown() {
       for (const section of panel.sections) section.shown?.();
     },
+    /** Brings a section into view; the report is made anew. @param {string} name */
+    open(name) {
+      const section = panel.section(name);
+      if (!section) return;
+      section.inspect?.();
+      section.node.scrollIntoView({ block: "start" });
+    },
     /** Takes a picture from another tab of the WebUI: the user is asked where it goes. @param {SentPicture} picture */
     async receive(picture) {
       const { sendPicture } = await import("./from_txt2img.mjs");

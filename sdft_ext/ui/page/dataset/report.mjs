@@ -51,6 +51,11 @@ class ReportSection {
     if (this.open.id && !this.open.data && this.parts.progress.node.hidden) this.#follow();
   }
 
+  /** Makes the report, unless it is being made. */
+  inspect() {
+    if (!this.parts.ask.disabled && this.parts.progress.node.hidden) this.#start();
+  }
+
   async #start() {
     const { open } = this;
     const { ask, problem, stale } = this.parts;

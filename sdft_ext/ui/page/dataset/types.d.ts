@@ -111,6 +111,8 @@ export interface PictureNews {
 /** A section of the Dataset panel. */
 export interface DatasetSection extends Panel {
   name: string;
+  /** Makes the report anew. */
+  inspect?(): unknown;
 }
 
 /** What the sections of the Dataset panel share. */

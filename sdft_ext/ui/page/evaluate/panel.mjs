@@ -5,9 +5,12 @@ import { button, el, fill } from "../shared/dom.mjs";
 import { showReport } from "../shared/report_dialog.mjs";
 import { runMenu } from "../shared/run_widgets.mjs";
 import { verdictNode } from "../shared/verdict.mjs";
+import { PictureLossTable } from "./picture_losses.mjs";
+import { RatingsSection } from "./ratings.mjs";
 import { BASE, spreadSaves } from "./saves.mjs";
 import { SavesTable } from "./saves_table.mjs";
 import { tryoutSection } from "./tryout.mjs";
+import { WordGridSection } from "./word_grid.mjs";
 import { xyzSection } from "./xyz.mjs";
 
 /** @import { App, RunDetail, Save } from "../types.d.ts" */
@@ -30,6 +33,9 @@ class EvaluatePanel {
   #menu;
   #table = el("div.stack");
   #tools = el("div.stack");
+  #pictures;
+  #ratings;
+  #words;
   #none = el("p.quiet", {}, "No run has saves yet.");
   #report = button("Report", () => this.#run !== null && showReport(this.#app, this.#run), { hidden: true, data: { action: "report" } });
   #about;
@@ -39,6 +45,8 @@ class EvaluatePanel {
   #detail = null;
   /** Steps of the saves to compare, and BASE. @type {Set<string | number>} */
   #chosen = new Set([BASE]);
+  /** The step of the save to point at, once it is drawn. @type {number | null} */
+  #pointed = null;
 
   /** @param {App} app */
   constructor(app) {
@@ -55,18 +63,27 @@ class EvaluatePanel {
       el("div.row.wrap", {}, el("h2.title", {}, "Saves of"), this.#menu.node, el("span.spring"), this.#report),
       this.#table,
     );
-    this.#about = el("div.stack", { hidden: true }, saves, this.#tools);
+    this.#pictures = new PictureLossTable(app);
+    const rated = () => this.#detail && this.#drawPictures(this.#detail);
+    this.#ratings = new RatingsSection(app, rated);
+    this.#words = new WordGridSection(app, () => this.#detail && this.#ratings.show(this.#detail));
+    this.#about = el("div.stack", { hidden: true }, saves, this.#ratings.node, this.#pictures.node, this.#words.node, this.#tools);
     this.node = el("div.stack", {}, this.#none, this.#about);
     app.whenRuns(this.node, () => this.#follow());
     this.#follow();
   }
 
   /**
-   * Shows a run.
+   * Shows a run, and points at the save of a step.
    * @param {string} id
+   * @param {number} [step]
    */
-  choose(id) {
-    if (id === this.#run && this.#detail) return;
+  choose(id, step = undefined) {
+    this.#pointed = step ?? null;
+    if (id === this.#run && this.#detail) {
+      this.#point();
+      return;
+    }
     this.#run = id;
     this.#detail = null;
     this.#follow();
@@ -97,12 +114,30 @@ class EvaluatePanel {
     /** @returns {Selection} */
     const selection = () => ({ run, detail, base: chosen.has(BASE), saves: detail.saves.filter(({ step }) => chosen.has(step)) });
     const changed = () => Promise.all([this.#load(), this.#app.refresh()]);
-    fill(this.#table, verdictNode(this.#app, detail), new SavesTable(this.#app, run, detail, chosen, changed).node);
+    this.#drawPictures(detail);
+    fill(this.#table, verdictNode(this.#app, detail), new SavesTable(this.#app, run, detail, chosen, changed, () => this.#drawPictures(detail)).node);
     fill(
       this.#tools,
       this.#app.can("xyz") && xyzSection(this.#app, selection),
       this.#app.can("tryout") && tryoutSection(this.#app, selection),
     );
+    this.#point();
+  }
+
+  /** Shows what is known of single pictures. @param {RunDetail} detail */
+  #drawPictures(detail) {
+    this.#ratings.show(detail);
+    this.#pictures.show(detail.id);
+    this.#words.show(detail);
+  }
+
+  /** Points at the save that somebody was led to. */
+  #point() {
+    const box = this.#pointed === null ? null : this.#table.querySelector(`[data-save="${this.#pointed}"]`);
+    const row = box?.closest("tr");
+    if (!(box instanceof HTMLElement) || !row) return;
+    this.#pointed = null;
+    this.#app.point(row, box);
   }
 
   /** Follows the list of runs: a run with saves is shown, and new saves of it. */
@@ -126,6 +161,7 @@ class EvaluatePanel {
   shown() {
     this.#follow();
     if (this.#run && !this.#detail) this.#load();
+    else if (this.#detail) this.#drawPictures(this.#detail);
   }
 }
 

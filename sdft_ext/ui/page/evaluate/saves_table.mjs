@@ -22,6 +22,7 @@ export class SavesTable {
   /** Steps of the saves to compare, and BASE. */
   #chosen;
   #changed;
+  #rated;
 
   /**
    * @param {App} app
@@ -29,13 +30,15 @@ export class SavesTable {
    * @param {RunDetail} detail
    * @param {Set<string | number>} chosen steps of the saves to compare, and BASE; changed here
    * @param {() => unknown} changed called when a save was deleted or restored
+   * @param {() => unknown} rated called when a control picture was rated
    */
-  constructor(app, run, detail, chosen, changed) {
+  constructor(app, run, detail, chosen, changed, rated) {
     this.#app = app;
     this.#run = run;
     this.#detail = detail;
     this.#chosen = chosen;
     this.#changed = changed;
+    this.#rated = rated;
     const heads = COLUMNS.map((name) => el(OPTIONAL.includes(name) ? "th.optional" : "th", { scope: "col" }, name));
     const rows = [this.#baseRow(), this.#picturesRow(0), ...detail.saves.flatMap((save) => [this.#row(save), this.#picturesRow(save.step)])];
     const table = el("table.table.saves", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows));
@@ -57,7 +60,7 @@ export class SavesTable {
    * @param {number} step of the save; 0 for the base model
    */
   #picturesRow(step) {
-    const pictures = savePictures(this.#app, this.#detail, step);
+    const pictures = savePictures(this.#app, this.#detail, step, this.#rated);
     return pictures && el("tr.pictures-row", {}, el("td"), el("td", { colspan: COLUMNS.length - 1 }, pictures));
   }
 

@@ -2,6 +2,7 @@
 
 import { part } from "../shared/api.mjs";
 import { el, fill } from "../shared/dom.mjs";
+import { ratePicture } from "../shared/rate_dialog.mjs";
 
 /** @import { App, ControlPictures, ControlPrompt } from "../types.d.ts" */
 /** @import { JudgedTexts } from "./judged.mjs" */
@@ -98,7 +99,7 @@ export class ControlHistory {
     const images = prompts.map((prompt) => ({ prompt, image: this.#picture(prompt, now) }));
     const caption = el("span.quiet", {}, "");
     this.#images.push(...images);
-    const node = el("div.of-step", { data: { role: "now" } }, strip(images.map(({ image }) => image)), caption);
+    const node = el("div.of-step", { data: { role: "now" } }, strip(images.map(({ prompt, image }) => this.#rateable(prompt, image))), caption);
     this.#places.push({ node, caption });
     const before = prompts.map((prompt) => this.#picture(prompt, first));
     return el(
@@ -112,6 +113,19 @@ export class ControlHistory {
         node,
       ),
     );
+  }
+
+  /**
+   * Makes a picture a button by which it is rated, at the step that is shown.
+   * @param {ControlPrompt} prompt
+   * @param {HTMLImageElement} image
+   */
+  #rateable(prompt, image) {
+    const rate = () => {
+      const step = this.#controls.steps[Number(this.#slider.value)];
+      return ratePicture(this.#app, this.#run ?? "", { set: prompt.set, number: prompt.number, step }, { title: prompt.prompt });
+    };
+    return el("button.rateable", { type: "button", title: "Rate this picture", onclick: rate, data: { action: "rate-picture" } }, image);
   }
 
   /**

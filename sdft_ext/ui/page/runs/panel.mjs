@@ -3,6 +3,7 @@
 import { button, el, keyed } from "../shared/dom.mjs";
 import { matcher } from "../shared/search.mjs";
 import { compareRuns } from "./compare.mjs";
+import { JudgedRuns } from "./judged.mjs";
 import { runCard } from "./run_card.mjs";
 import { chosenPair } from "./pair.mjs";
 
@@ -17,6 +18,7 @@ class RunsPanel {
   #app;
   #list = el("div.runs", { role: "list" });
   #none = el("p.quiet");
+  #judged;
   #search = el("input.input.search", { type: "search", placeholder: "Search runs", "aria-label": "Search runs" });
   #compare = button("Compare two runs", () => compareRuns(this.#app, this.#pair), { data: { action: "compare" } });
   /** Ids of the runs that are marked to be compared. @type {string[]} */
@@ -26,14 +28,21 @@ class RunsPanel {
   constructor(app) {
     this.#app = app;
     const head = el("div.row.wrap", {}, el("h2.title", {}, "Runs"), el("span.spring"), this.#search, this.#compare);
-    this.node = el("section.card", { "aria-label": "Runs" }, head, this.#none, this.#list);
-    this.#search.addEventListener("input", () => this.shown());
-    app.whenRuns(this.node, () => this.shown());
-    this.shown();
+    this.#judged = new JudgedRuns(app);
+    this.node = el("div.stack", {}, el("section.card", { "aria-label": "Runs" }, head, this.#none, this.#list), this.#judged.node);
+    this.#search.addEventListener("input", () => this.#draw());
+    app.whenRuns(this.node, () => (this.node.offsetParent ? this.shown() : this.#draw()));
+    this.#draw();
+  }
+
+  /** Shows the runs as they are now, and what they taught. */
+  shown() {
+    this.#draw();
+    this.#judged.show();
   }
 
   /** Shows the runs that match the search. */
-  shown() {
+  #draw() {
     const { runs } = this.#app.runs;
     const matches = matcher(this.#search.value);
     const found = runs.filter(({ name, id, method, state }) => matches(`${name} ${id} ${method} ${state}`));
