@@ -61,7 +61,20 @@ class Client:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, ask: Ask) -> bytes:
-        """Send a request and return its answer's body. Raises RuntimeError for another status than 200."""
+        """Send a request and return its answer's body. Raises RuntimeError for another status than 200.
+
+        A connection that the server has closed meanwhile, as it may, is opened again once, as browsers do.
+        """
+        used = self._streams is not None
+        try:
+            return await self._ask(ask)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            if not used:
+                raise
+            self._streams = None
+            return await self._ask(ask)
+
+    async def _ask(self, ask: Ask) -> bytes:
         if self._streams is None or self._streams[1].is_closing() or self._streams[0].at_eof():
             self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams

@@ -47,6 +47,30 @@ def test_a_port_in_use_is_an_error_message():
         again.bind(("127.0.0.1", 0))
 
 
+def test_answers_are_sent_without_waiting_for_the_acknowledgement_of_their_headers():
+    """TCP would hold back the second small packet for 40 ms (Nagle's algorithm, RFC 896)."""
+    options = []
+
+    async def connect(listening: socket.socket) -> None:
+        done = asyncio.Event()
+
+        async def accepted(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            options.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+            done.set()
+
+        listening.setblocking(False)
+        async with await asyncio.start_server(accepted, sock=listening):
+            _reader, writer = await asyncio.open_connection(*listening.getsockname())
+            await asyncio.wait_for(done.wait(), 10)
+            writer.close()
+
+    with standalone.listen(0) as listening:
+        asyncio.run(connect(listening))
+    assert options == [1]
+
+
 def test_a_missing_base_model_is_named(tmp_path):
     with pytest.raises(SystemExit, match=r"does not exist: name a checkpoint with --base\.$"):
         standalone.main(["--base", str(tmp_path / "none.safetensors"), "--no-browser"])
