@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
-from .recipe import Recipe
+from .recipe import METHOD_INFO, Recipe
 
 MESSAGES = (
     "CUDA error: out of memory",
@@ -94,32 +95,43 @@ def clear_frames(error: BaseException) -> None:
         found = found.__cause__ or found.__context__
 
 
-def savings(recipe: Recipe) -> Iterator[tuple[str, Any]]:
-    """Yield settings, each with a value that needs less memory than the recipe's; the ones that cost least first."""
+def savings(recipe: Recipe) -> Iterator[dict[str, Any]]:
+    """Yield changes (settings → values) that need less memory than the recipe; those that cost least first.
+
+    Checkpointing and smaller batches with accumulation learn the same, slower. Then come fewer bits (weights in bf16
+    need stochastic rounding, which comes with them; 8-bit Adam: Dettmers 2021; Adafactor: Shazeer 2018), and at last
+    what learns something else.
+    """
     train, method = recipe.train, recipe.method
     if not train.checkpointing:
-        yield "train.checkpointing", True
+        yield {"train.checkpointing": True}
     if train.precision == "fp32":
-        yield "train.precision", "bf16"
+        yield {"train.precision": "bf16"}
     if train.batch_size > 1:
-        yield "train.batch_size", train.batch_size // 2
+        batch = train.batch_size // 2
+        same = {"train.accumulation": 2 * train.accumulation} if train.batch_size % 2 == 0 else {}
+        yield {"train.batch_size": batch, **same}
+    if train.optimizer not in ("adafactor", "adamw8bit", "came", "lion"):
+        yield {"train.optimizer": "adamw8bit" if find_spec("bitsandbytes") is not None else "adafactor"}
+    if METHOD_INFO[method.name].whole_model and method.full.weights == "fp32":
+        yield {"method.full.weights": "bf16", "train.precision": "bf16"}
     if method.text_encoder and method.unet:
-        yield "method.text_encoder", False
+        yield {"method.text_encoder": False}
     side = next((side for side in SIDES if side < recipe.dataset.resolution), None)
     if side is not None:
-        yield "dataset.resolution", side
+        yield {"dataset.resolution": side}
 
 
 def advice(recipe: Recipe, close: str = CLOSE_OTHERS) -> str:
     """Write a sentence on what would need less memory than the recipe, without a forecast of how much.
 
-    >>> advice(Recipe()) 'Set train.checkpointing to true, set train.precision to bf16, lower dataset.resolution, or
-    close other programs that use the GPU.'
+    >>> advice(Recipe()) 'Set train.checkpointing to true, set train.precision to bf16, set train.optimizer to
+    adafactor, lower dataset.resolution, or close other programs that use the GPU.'
     """
-    suggested = dict(savings(recipe))
+    suggested = {setting: value for change in savings(recipe) for setting, value in change.items()}
     ways = [
         f"set {setting} to {str(suggested[setting]).lower()}"
-        for setting in ("train.checkpointing", "train.precision")
+        for setting in ("train.checkpointing", "train.precision", "train.optimizer")
         if setting in suggested
     ]
     if "train.batch_size" in suggested:

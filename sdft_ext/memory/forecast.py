@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,10 @@ from ..formats.quick_look import model_kind
 from ..formats.reference_families import family as published
 from ..model.borrow import file_key
 from ..model.skeleton import model_numbers
-from ..out_of_memory import gigabytes, savings
+from ..out_of_memory import gigabytes
 from ..recipe import Recipe
 from ..run import memory_mode
+from .lower import needing_less
 from .phases import STEPPING, Parts, Place, offloaded, phases
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ def forecast(recipe: Recipe, model: Described, memory: Memory, pictures: int = 0
     fits = _fits(needed, free)
     text = _text(needed, free, fits, model.device, recipe)
     if fits is not True:
-        helps = list(_lower(recipe, place))
-        text += (" To need less: " + "; ".join(helps) + ".") if helps else " Choose a smaller base model."
+        text += f" {needing_less(recipe, lambda changed: least(changed, place), ROOM * free, free)}"
     return {
         "needed_mb": round(needed, 1),
         "free_mb": round(free, 1),
@@ -147,20 +147,8 @@ def place_of(model: Described, pictures: int) -> Place:
 
 def least(recipe: Recipe, place: Place) -> float:
     """Count the megabytes needed in the mode that needs less; on a CPU there is one mode."""
-    shared = sum(highest(recipe, place)[1].values())
-    return shared if place.on_cpu else min(shared, sum(highest(recipe, place, offloaded(recipe, place))[1].values()))
-
-
-def _lower(recipe: Recipe, place: Place) -> Iterator[str]:
-    """Yield the settings that need less, each with the memory then needed; the gentlest first."""
-    needed = least(recipe, place)
-    for setting, value in savings(recipe):
-        section, _, name = setting.partition(".")
-        changed = copy.deepcopy(recipe)
-        setattr(getattr(changed, section), name, value)
-        then = least(changed, place)
-        if then < 0.95 * needed:
-            yield f"{setting} = {str(value).lower()} ({gigabytes(then)})"
+    shared, exclusive = _peaks(recipe, place)
+    return shared if place.on_cpu else min(shared, exclusive)
 
 
 def _text(needed: float, free: float, fits: bool | None, device: str, recipe: Recipe) -> str:

@@ -6,13 +6,16 @@ import dataclasses
 import json
 import math
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from bench import peaks, traced_step
 from sdft_ext.host.base import Described, Memory
+from sdft_ext.memory import lower
 from sdft_ext.memory.forecast import WITHOUT_MEMORY, forecast, forecasts
 from sdft_ext.memory.phases import Place, phases
 from sdft_ext.method.base import ParameterGroup
@@ -139,6 +142,47 @@ def test_what_does_not_fit_says_what_to_lower_and_that_it_helps():
     assert close["fits"] is None and "close" in close["text"]
 
 
+@pytest.mark.parametrize(("family", "side", "free"), [("sd1", 512, 9), ("sdxl", 1024, 20), ("sd1", 512, 7)])
+def test_whole_models_get_an_answer_that_fits(family: str, side: int, free: int) -> None:
+    """DreamBooth by its preset: the changes named last fit, alone or together, and none of them can be left out."""
+    made = preset("dreambooth", family, side)
+    model, memory = (
+        Described(family, f"{family}.ckpt", family, "cuda", True, dtype="fp16"),
+        Memory(free * 1024, 1e6, ""),
+    )
+    before = forecast(made, model, memory)
+    assert before["fits"] is False
+    named = re.findall(r"[:;] ([^:;()]+) \(", before["text"].split("To need less", 1)[1])[-1].split(", ")
+
+    def then(changes: list[str]) -> Any:
+        settings = [one.replace(" = ", "=") for one in changes]
+        return forecast(recipe_file.override(made, settings), model, memory)["fits"]
+
+    assert named and then(named) is True
+    pairs = [one for one in named if not one.startswith("train.precision")]  # comes with weights in bf16
+    for one in pairs if len(pairs) > 1 else []:
+        assert then([other for other in named if other != one]) is not True, one
+
+
+def test_what_can_never_fit_says_so_and_names_another_way():
+    model, memory = Described("sdxl", "sdxl.ckpt", "sdxl", "cuda", True, dtype="fp16"), Memory(6000, 1e6, "GPU")
+    text = forecast(preset("dreambooth", "sdxl", 1024), model, memory)["text"]
+    assert "Even with all that can be lowered it needs" in text and "choose a LoRA or a smaller base model" in text
+
+
+def test_changes_are_gentle_first_and_only_as_many_as_needed():
+    weights = {"train.checkpointing": 3.0, "train.batch_size": 2.0, "dataset.resolution": 6.0}
+
+    def count(made: Recipe) -> float:
+        changed = [made.train.checkpointing, made.train.batch_size < 4, made.dataset.resolution < 512]
+        return 20 - sum(saved for saved, done in zip(weights.values(), changed, strict=True) if done)
+
+    start = recipe("train.batch_size=4", "dataset.resolution=512")
+    gentle = [{"train.checkpointing": True}, {"train.batch_size": 2}, {"dataset.resolution": 384}]
+    chosen = {room: lower.fitting(start, gentle, count, room) for room in (17, 15, 14, 11, 8)}
+    assert chosen == {17: gentle[:1], 15: gentle[:2], 14: gentle[2:], 11: [gentle[0], gentle[2]], 8: []}
+
+
 def test_a_gpus_forecast_is_called_an_estimate():
     on_gpu = forecast(recipe(), GPU, Memory(8000, 8000, "Some GPU"))["text"]
     assert on_gpu.startswith("Estimated") and "not from this GPU" in on_gpu
@@ -147,6 +191,11 @@ def test_a_gpus_forecast_is_called_an_estimate():
 
 def plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def preset(method: str, family: str, side: int) -> Recipe:
+    settings = presets.start(method, "subject", family, side, "fp16")
+    return recipe_file.override(Recipe(), [f"{path}={plain(value)}" for path, value in settings.items()])
 
 
 def test_where_the_model_has_the_runs_dtype_its_weights_are_not_copied():
@@ -181,7 +230,7 @@ def test_the_mode_is_chosen_and_shown():
     estimate = forecast(made, gpu, Memory(alone["needed_mb"] * 1.02, 1e6, "GPU"))
     assert estimate["mode"] == "exclusive" and estimate["fits"] is None
     half = forecast(lower, gpu, Memory(1e6, 1e6, "GPU"))["needed_mb"]
-    assert f"train.batch_size = 2 ({(half - 394) / 1024:.1f} GB)" in estimate["text"]
+    assert f"train.batch_size = 2, train.accumulation = 2 ({(half - 394) / 1024:.1f} GB)" in estimate["text"]
     # Where even that doesn't suffice, nothing is promised of it; and a CPU has no other memory.
     assert forecast(made, gpu, Memory(500, 1e6, "GPU"))["mode"] == "shared"
     on_cpu = forecast(made, cpu, narrow)
