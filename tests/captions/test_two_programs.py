@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -192,7 +191,9 @@ def test_a_kill_during_save_all_leaves_each_file_old_or_new(tmp_path: Path) -> N
         root = folders.make(tmp_path / str(number), {f"{n:04}": old for n in range(count)})
         with subprocess.Popen([sys.executable, "-c", SAVER, str(root)], stdout=subprocess.PIPE, text=True) as saver:
             assert saver.stdout is not None and saver.stdout.readline() == "saving\n"
-            time.sleep(0.02 + 0.05 * number)
+            reached = root / f"{150 * number + 20:04}.txt"
+            while saver.poll() is None and reached.read_bytes() != new:
+                pass
             os.kill(saver.pid, signal.SIGKILL)
         found = folders.texts(root)
         assert len(found) == count and set(found.values()) <= {old, new}
