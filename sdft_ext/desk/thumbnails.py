@@ -5,7 +5,6 @@ Every picture is decoded and encoded again, so that a browser only ever gets a J
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import io
 import secrets
@@ -70,7 +69,7 @@ class Thumbnails:
 
     def _token(self, path: Path, size: int, mtime_ns: int) -> str:
         facts = repr((str(path), size, mtime_ns)).encode("utf-8", "surrogatepass")
-        token = hmac.new(self._key, facts, hashlib.sha256).hexdigest()[:32]
+        token = hmac.digest(self._key, facts, "sha256").hex()[:32]
         with self._lock:
             self._paths[token] = path
             self._paths.move_to_end(token)

@@ -96,7 +96,7 @@ def application(base: Path = CHECKPOINT, runs: Path = RUNS) -> tuple[FastAPI, De
 def listen(port: int | None) -> socket.socket:
     """Open a listening socket on this machine, at this port or the first free one. Raises SystemExit without one."""
     for number in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS):
-        # With its protocol named, asyncio sends each part of an answer at once (TCP_NODELAY): else the body waits 40 ms.
+        # With its protocol named, asyncio sends all parts of an answer at once (TCP_NODELAY): else a body waits 40 ms.
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if os.name != "nt":  # there it would take a port away from another program
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
