@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ChartData, valueAt, zoomed } from "../../sdft_ext/ui/page/monitor/chart_data.mjs";
+import { placeAfterKey, spanWith } from "../../sdft_ext/ui/page/monitor/chart_keys.mjs";
 import { moved, otherModel, queueItems } from "../../sdft_ext/ui/page/monitor/queue_order.mjs";
 import { runActions } from "../../sdft_ext/ui/page/monitor/run_actions.mjs";
 import { currentRun, markedTitle, progressOf } from "../../sdft_ext/ui/page/shared/running.mjs";
@@ -32,6 +33,18 @@ test("a logarithmic scale begins above zero", () => {
   data.add([{ step: 1, loss: 0 }, { step: 2, loss: 0.5 }]);
   assert.equal(data.valueRange(new Set(), null, true)[0], 0.5);
   assert.equal(data.valueRange(new Set(), null, false)[0], 0);
+});
+
+test("arrow keys go through the steps of the chart, with Shift by ten, and stop at the ends", () => {
+  const keys = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"];
+  assert.deepEqual(keys.map((key) => placeAfterKey(key, 20, 25, false)), [19, 21, 21, 19, 24, 10, 0, 24]);
+  assert.deepEqual(keys.map((key) => placeAfterKey(key, 12, 25, true)), [2, 22, 22, 2, 22, 2, 0, 24]);
+  assert.deepEqual([placeAfterKey("ArrowLeft", 0, 25, false), placeAfterKey("Tab", 3, 25, false), placeAfterKey("End", 0, 0, false)], [0, null, null]);
+});
+
+test("a zoomed chart moves along with the step that the keyboard leads to", () => {
+  const span = { min: 10, max: 20 };
+  assert.deepEqual([spanWith(span, 8), spanWith(span, 15), spanWith(span, 23)], [{ min: 8, max: 18 }, span, { min: 13, max: 23 }]);
 });
 
 test("zooming keeps the step under the pointer where it is, inside the run", () => {

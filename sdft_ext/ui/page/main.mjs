@@ -8,7 +8,7 @@ import { monitorPanel } from "./monitor/panel.mjs";
 import { runsPanel } from "./runs/panel.mjs";
 import { aborted, Api, ApiError, sentenceOf } from "./shared/api.mjs";
 import { messageInWindow } from "./shared/dialog.mjs";
-import { button, el, fill } from "./shared/dom.mjs";
+import { button, el, fill, focusKeeper } from "./shared/dom.mjs";
 import { Draft } from "./shared/draft.mjs";
 import { Message } from "./shared/message.mjs";
 import { notifyOf } from "./shared/notify.mjs";
@@ -92,7 +92,7 @@ class Page {
   #message = new Message();
   #sessionView = new SessionView();
   #running = new RunningSign(this);
-  #connection = el("div.notice.bad", { role: "status", hidden: true });
+  #connection = el("div.notice.bad", { role: "alert", hidden: true });
   /** @type {Watchers<string[] | null>} */
   #draftWatchers = new Watchers();
   /** @type {Watchers<void>} */
@@ -233,6 +233,7 @@ class Page {
    * @param {HTMLButtonElement | null} pressed disabled meanwhile
    */
   async attempt(act, pressed = null) {
+    const keepFocus = focusKeeper(pressed);
     if (pressed) pressed.disabled = true;
     try {
       await act();
@@ -242,6 +243,7 @@ class Page {
       return false;
     } finally {
       if (pressed?.isConnected) pressed.disabled = false;
+      keepFocus();
     }
   }
 

@@ -23,7 +23,7 @@ export class CaptionEditor {
   #autosend;
   #act;
   #image = el("img.cap-large", { alt: "" });
-  #name = el("h3.subtitle.cap-name");
+  #name = el("h2.subtitle.cap-name");
   #place = el("span.quiet");
   #text = el("textarea.input.cap-editor", { rows: 5, spellcheck: "true", "aria-label": "Caption", data: { action: "caption" } });
   #note = el("p.help", { "aria-live": "polite" });

@@ -1,6 +1,6 @@
 // The Captions panel: the pictures of a folder with their captions, filtered, edited with undo, and saved.
 
-import { debounced, el, fill } from "../shared/dom.mjs";
+import { debounced, el, fill, live } from "../shared/dom.mjs";
 import { count } from "../shared/numbers.mjs";
 import { Poll } from "../shared/poll.mjs";
 import { Autosend } from "./autosend.mjs";
@@ -54,7 +54,7 @@ class CaptionsPanel {
   #sides;
   #toolbar;
   #notices = el("div.stack.tight");
-  #none = el("p.quiet", { role: "status", hidden: true }, "No pictures match the filter.");
+  #none = el("p.quiet", { hidden: true }, "No pictures match the filter.");
   #empty = el("section.card.empty", {}, el("p.quiet", {}, "Choose a folder of pictures to see and edit their captions."));
   #tools;
   #work;
@@ -87,7 +87,7 @@ class CaptionsPanel {
       message: this.#message,
       view: this.#view.nodes,
     });
-    this.#tools = el("div.stack.tight", { hidden: true }, this.#toolbar.node, this.#filter.node, this.#none);
+    this.#tools = el("div.stack.tight", { hidden: true }, this.#toolbar.node, this.#filter.node, live(this.#none));
     this.#work = el("div.cap-work", { hidden: true }, this.#grid.node, this.#sides.node);
     const head = el(
       "section.card.cap-head",

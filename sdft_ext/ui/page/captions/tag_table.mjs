@@ -116,7 +116,7 @@ export class TagTable {
     fill(
       this.#heads,
       COLUMNS.map(([name, label]) => this.#head(name, label)),
-      el("th", { scope: "col" }, el("span.cap-hidden", {}, "Rename")),
+      el("th", { scope: "col" }, el("span.spoken", {}, "Rename")),
     );
     fill(
       this.#body,

@@ -34,7 +34,7 @@ export class TaggerPanel {
   #startButton = button("Tag the pictures", () => this.#start(), { data: { action: "tagger-start" } });
   #stop = button("Stop", () => this.#end(), { kind: "small", hidden: true, data: { action: "tagger-stop" } });
   #bar = progressBar();
-  #facts = el("p.help", { role: "status", data: { role: "tagger-facts" } });
+  #facts = el("p.help", { data: { role: "tagger-facts" } });
   #problem = el("p.problem", { role: "alert", hidden: true });
   #results = el("div.stack.tight", { hidden: true });
   #poll;

@@ -2,6 +2,7 @@
 
 import { aborted, sentenceOf } from "../shared/api.mjs";
 import { button, el, fill } from "../shared/dom.mjs";
+import { progressBar } from "../shared/run_widgets.mjs";
 import { dropped, picked, upload } from "../shared/upload.mjs";
 import { destinationText, newFolderName, resultText, uploadFolder, uploadProgress } from "./upload_text.mjs";
 
@@ -134,17 +135,15 @@ function dropZone(app, { prefix, into, where, add }) {
 
 /** Makes the bar that shows how much is sent. @param {string} prefix @param {() => unknown} cancel */
 function progressView(prefix, cancel) {
-  const filled = el("div.bar-fill");
-  const bar = el("div.bar", {}, filled);
-  const facts = el("p.progress-facts", { role: "status" });
+  const bar = progressBar("Sending");
+  const facts = el("p.progress-facts");
   const stop = button("Cancel", cancel, { kind: "small", data: { action: `${prefix}-upload-cancel` } });
   return {
-    node: el("div.stack.tight", { hidden: true }, bar, el("div.row", {}, facts, el("span.spring"), stop)),
+    node: el("div.stack.tight", { hidden: true }, bar.node, el("div.row", {}, facts, el("span.spring"), stop)),
     /** @param {Parameters<typeof uploadProgress>[0]} progress */
     show(progress) {
       const { share, text } = uploadProgress(progress);
-      filled.style.width = `${100 * share}%`;
-      bar.classList.toggle("sdft-busy", share >= 1);
+      bar.set(share, share < 1 ? 1 : 0, "preparing");
       facts.textContent = text;
     },
   };

@@ -48,9 +48,9 @@ export function histogram(label, found, spread, { write = short, ends = null } =
   });
   const high = found.high > found.low && el("span.quiet", {}, ends?.[1] ?? write(found.high));
   return el(
-    "figure.histogram",
+    "div.histogram",
     { role: "img", "aria-label": `${label}: ${range}` },
-    el("figcaption.label", {}, label),
+    el("span.label", {}, label),
     el("div.columns", {}, columns),
     el("div.row", {}, el("span.quiet", {}, ends?.[0] ?? write(found.low)), el("span.spring"), high),
     el("p.help", {}, range),
@@ -95,11 +95,11 @@ export function leftOverColumns(leftOver, batch, choose) {
         onclick: () => choose(size),
         "aria-pressed": String(size === batch),
         title: `Batch size ${size}: ${decimal(over)} left over. Click to use it.`,
-        "aria-label": `Batch size ${size}, ${decimal(over)} left over`,
         data: { action: "dataset-batch", size: String(size) },
       },
       el("span.over-value", {}, decimal(over)),
       el("span.over-column", {}, el("span", { style: `height: ${(100 * over) / top}%` })),
+      el("span.spoken", {}, " left over, batch size "),
       el("span.over-size", {}, String(size)),
     ),
   );

@@ -18,7 +18,7 @@ export class OpenReport {
   /** Files that were removed since it was made. @type {Set<number>} */
   gone = new Set();
   /** Says what was removed last, with the way back. */
-  notice = el("div.notice", { role: "status", hidden: true });
+  notice = el("div.notice", { hidden: true });
   /** @type {FileWatcher[]} */
   #watchers = [];
 

@@ -4,6 +4,7 @@ import { sentenceOf } from "../shared/api.mjs";
 import { button, debounced, el, keyed } from "../shared/dom.mjs";
 import { linksOf } from "../shared/folders.mjs";
 import { Poll } from "../shared/poll.mjs";
+import { STATES } from "../shared/run_widgets.mjs";
 import { drawingAdvice, regularizationRange } from "./recommended.mjs";
 import { RegularizationForm } from "./regularization_form.mjs";
 import { anyRemembered, assignFolder, isUnderWay, jobView, remember, shownJobs } from "./regularization_jobs.mjs";
@@ -48,8 +49,11 @@ export function regularization(app, concept = () => 0, came = () => {}) {
   const advice = adviceFor(app, form, path);
   const problem = el("p.problem", { role: "alert", hidden: true });
   const draw = button("Draw the pictures", start, { kind: "primary", data: { action: "regularize" } });
-  const list = el("div.stack.tight", { "aria-live": "polite" });
-  const node = fold([...form.nodes, problem, el("div.row.wrap", {}, draw, el("span.help", {}, "Takes turns with your generations and with runs, one at a time.")), list]);
+  const list = el("div.stack.tight");
+  const spoken = el("span.spoken", { role: "status" });
+  /** The states that the jobs were in. @type {Map<string, string>} */
+  let states = new Map();
+  const node = fold([...form.nodes, problem, el("div.row.wrap", {}, draw, el("span.help", {}, "Takes turns with your generations and with runs, one at a time.")), spoken, list]);
   /** How many pictures each job had drawn when they were last counted. */
   let counted = "";
   const refreshAdvice = debounced(() => node.open && advice.refresh(), 400);
@@ -81,6 +85,9 @@ export function regularization(app, concept = () => 0, came = () => {}) {
     /** @type {{ samplers: string[], jobs: RegularizationJob[] }} */
     const { samplers, jobs } = await app.api.get("regularization");
     form.setSamplers(samplers);
+    const news = jobs.filter(({ name, state }) => states.has(name) && states.get(name) !== state);
+    if (news.length) spoken.textContent = news.map(({ state, message }) => [STATES[state] ?? state, message && app.api.inWords(message)].filter(Boolean).join(": ")).join(". ");
+    states = new Map(jobs.map(({ name, state }) => [name, state]));
     const busy = jobs.some(isUnderWay);
     poll.every = busy ? OFTEN : SELDOM;
     for (const job of jobs) if (job.state === "finished" && job.done > 0 && assignFolder(app, job)) came();

@@ -1,7 +1,8 @@
 // The report of the dataset: started, watched while pictures are inspected, shown, and marked as out of date when things change.
 
 import { ApiError, part, sentenceOf } from "../shared/api.mjs";
-import { button, el } from "../shared/dom.mjs";
+import { button, el, live } from "../shared/dom.mjs";
+import { progressBar } from "../shared/run_widgets.mjs";
 import { readJson, writeJson, writeText } from "../shared/storage.mjs";
 import { OpenReport } from "./open_report.mjs";
 import { isOver, progressOf, subjectOf } from "./report_text.mjs";
@@ -186,7 +187,7 @@ function reportParts(open, body, start, cancel) {
   const ask = button(INSPECT, start, { kind: "primary", data: { action: "dataset-report" } });
   const progress = progressView(cancel);
   const changed = "Pictures or settings have changed since this report was made: inspect them again to update it.";
-  const stale = el("div.notice.warn", { role: "status", hidden: true }, el("span", {}, changed));
+  const stale = el("div.notice.warn", { hidden: true }, el("span", {}, changed));
   const problem = el("p.problem", { role: "alert", hidden: true });
   const intro = el("p.help", {}, "Opens every picture once, and finds duplicates, blurred and dark pictures, what recurs, and how the sizes fit. Nothing is changed.");
   const node = el(
@@ -196,8 +197,7 @@ function reportParts(open, body, start, cancel) {
     intro,
     progress.node,
     problem,
-    stale,
-    open.notice,
+    live(stale, open.notice),
     body,
   );
   return { node, ask, intro, progress, problem, stale };
@@ -205,11 +205,10 @@ function reportParts(open, body, start, cancel) {
 
 /** Makes the bar that shows how far a report is. @param {(event: MouseEvent) => unknown} cancel */
 function progressView(cancel) {
-  const filled = el("div.bar-fill");
-  const bar = el("div.bar", {}, filled);
-  const facts = el("p.progress-facts", { role: "status" });
+  const bar = progressBar("Inspecting");
+  const facts = el("p.progress-facts");
   const stop = button("Cancel", cancel, { kind: "small", data: { action: "dataset-report-cancel" } });
-  const node = el("div.stack.tight", { hidden: true }, bar, el("div.row", {}, facts, el("span.spring"), stop));
+  const node = el("div.stack.tight", { hidden: true }, bar.node, el("div.row", {}, facts, el("span.spring"), stop));
   return {
     node,
     /** @param {ReportAnswer} answer */
@@ -217,8 +216,7 @@ function progressView(cancel) {
       node.hidden = isOver(answer.state);
       if (node.hidden) return;
       const { share, text } = progressOf(answer);
-      bar.classList.toggle("sdft-busy", share === null);
-      filled.style.width = share === null ? "30%" : `${100 * share}%`;
+      bar.set(share ?? 0, share === null ? 0 : 1, "preparing");
       facts.textContent = text;
     },
   };

@@ -58,7 +58,7 @@ function removalView(app, panel, folder, removal) {
       await app.api.post("datasets/restore", { folder, id: removal.id });
       panel.notify("pictures", { from: "trash" });
     }, back);
-  const back = button("Put back", restore, { kind: "small", "aria-label": `Put ${names[0]} back`, data: { action: "dataset-put-back" } });
+  const back = button("Put back", restore, { kind: "small", "aria-label": `Put back ${names[0]}`, data: { action: "dataset-put-back" } });
   const first = names.slice(0, 3).join(", ") + (names.length > 3 ? ` … (${count(removal.count, "file", "files")})` : "");
   return el(
     "div.removal",

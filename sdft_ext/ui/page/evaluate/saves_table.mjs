@@ -11,9 +11,10 @@ import { BASE, conceptPrompts, previewStep } from "./saves.mjs";
 
 /** @import { App, RunDetail, Save } from "../types.d.ts" */
 
-/** Columns; those without a place on a phone are optional. */
-const COLUMNS = ["", "Save", "Step", "Epoch", "Loss", ""];
+/** Columns; those without a place on a phone are optional, and some titles are only for screen readers. */
+const COLUMNS = ["Compare", "Save", "Step", "Epoch", "Loss", "Actions"];
 const OPTIONAL = ["Epoch", "Loss"];
+const SPOKEN = ["Compare", "Actions"];
 
 export class SavesTable {
   #app;
@@ -39,7 +40,7 @@ export class SavesTable {
     this.#chosen = chosen;
     this.#changed = changed;
     this.#rated = rated;
-    const heads = COLUMNS.map((name) => el(OPTIONAL.includes(name) ? "th.optional" : "th", { scope: "col" }, name));
+    const heads = COLUMNS.map((name) => el(OPTIONAL.includes(name) ? "th.optional" : "th", { scope: "col" }, SPOKEN.includes(name) ? el("span.spoken", {}, name) : name));
     const rows = [this.#baseRow(), this.#picturesRow(0), ...detail.saves.flatMap((save) => [this.#row(save), this.#picturesRow(save.step)])];
     const table = el("table.table.saves", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows));
     this.node = el("div.stack", {}, el("div.table-box", {}, table), deletedSaves(app, detail, changed));
@@ -149,7 +150,7 @@ export class SavesTable {
     };
     return button("Use as preview…", choose, {
       kind: "small",
-      "aria-label": `Choose a preview for ${save.name}`,
+      "aria-label": `Use as preview of ${save.name}`,
       data: { action: "preview" },
     });
   }

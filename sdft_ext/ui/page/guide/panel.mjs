@@ -2,6 +2,7 @@
 
 import { button, el } from "../shared/dom.mjs";
 import { linkNode } from "../shared/links.mjs";
+import { count } from "../shared/numbers.mjs";
 import { matcher } from "../shared/search.mjs";
 
 /** @import { App, Guide } from "../types.d.ts" */
@@ -10,7 +11,7 @@ import { matcher } from "../shared/search.mjs";
 export function guidePanel(app) {
   const { chapters, entries } = app.guide;
   const search = el("input.input", { type: "search", placeholder: "Search terms", "aria-label": "Search terms" });
-  const none = el("p.quiet", { hidden: true }, "No terms match your search.");
+  const none = el("p.quiet.spoken", { role: "status" });
   const nodes = new Map(entries.map((entry) => [entry.id, entryNode(app, entry)]));
   const draw = () => {
     const matches = matcher(search.value);
@@ -18,7 +19,10 @@ export function guidePanel(app) {
       const node = nodes.get(id);
       if (node) node.hidden = !matches(`${term} ${text}`);
     }
-    none.hidden = [...nodes.values()].some((node) => !node.hidden);
+    const found = [...nodes.values()].filter((node) => !node.hidden).length;
+    none.textContent = found ? count(found, "term matches", "terms match") : "No terms match your search.";
+    if (!search.value.trim()) none.textContent = "";
+    none.classList.toggle("sdft-spoken", found > 0);
   };
   search.addEventListener("input", draw);
 

@@ -19,6 +19,8 @@ export class ActionButtons {
   #detail = null;
   /** The run and the actions that are shown. */
   #shown = "";
+  /** The button that was pressed with the keyboard, which goes when something else can be done. @type {HTMLButtonElement | null} */
+  #pressed = null;
   node = el("div.row.wrap");
 
   /**
@@ -56,10 +58,14 @@ export class ActionButtons {
     const names = [run, ...actions.map(({ name, label }) => `${name} ${label}`)].join(" ");
     if (this.#shown === names) return;
     this.#shown = names;
+    const active = document.activeElement;
+    const keeps = this.node.contains(active) || (active === document.body && this.#pressed?.isConnected);
     fill(
       this.node,
       actions.map((action) => this.#button(action)),
     );
+    if (keeps) this.node.querySelector("button")?.focus({ preventScroll: true });
+    this.#pressed = null;
   }
 
   /** @param {RunAction} action */
@@ -75,6 +81,7 @@ export class ActionButtons {
    */
   async #act(name, done, pressed) {
     const run = this.#run;
+    if (document.activeElement === pressed) this.#pressed = pressed;
     if (name === "evaluate") return this.#app.evaluate(run);
     if (name === "resume-with") return this.resumeWith(run);
     if (name === "report") return showReport(this.#app, run);

@@ -1,10 +1,11 @@
-// The loss, drawn live: each step, smoothed, validation; marks at saves and control pictures; zoom by dragging or the wheel.
+// The loss, drawn live: each step, smoothed, validation; marks at saves and control pictures; read and zoomed by pointer or keyboard.
 
-import { button, el, fill } from "../shared/dom.mjs";
+import { button, el } from "../shared/dom.mjs";
 import { short } from "../shared/numbers.mjs";
 import uPlot from "../vendor/uPlot.esm.js";
 import { ChartData, SERIES, zoomed } from "./chart_data.mjs";
-import { drawLegend } from "./chart_legend.mjs";
+import { placeAfterKey, spanWith } from "./chart_keys.mjs";
+import { ChartLegend } from "./chart_legend.mjs";
 import { drawMarks } from "./chart_marks.mjs";
 
 /** @import { LogLine } from "../types.d.ts" */
@@ -20,13 +21,15 @@ const ZOOM = 0.75;
 const LOGARITHMIC = 3;
 /** So few steps are shown as dots. */
 const FEW = 2;
+const KEYS = "Arrow keys go through the steps, + and − zoom, 0 shows the whole run";
 
 export class LossChart {
-  #box = el("div.chart", { data: { role: "chart" } });
+  /** A slider for the keyboard and for screen readers: its value is the step whose values the legend shows. */
+  #box = el("div.chart", { role: "slider", tabIndex: 0, title: KEYS, "aria-label": "Loss", "aria-valuenow": 0, hidden: true, data: { role: "chart" } });
   #empty = el("p.quiet", {}, "The loss appears with the first step.");
   #zoomOut = button("Whole run", () => this.#reset(), { kind: "small", hidden: true, data: { action: "zoom-out" } });
   #log = el("input", { type: "checkbox", data: { action: "log-scale" } });
-  #legend = el("div.legend");
+  #legend = new ChartLegend((key) => this.#toggle(key));
   /** Takes the style sheet's colours, as the canvas understands them. */
   #probe = el("span", { hidden: true });
   #data = new ChartData();
@@ -45,12 +48,14 @@ export class LossChart {
     this.node = el(
       "div.stack.tight",
       {},
-      el("div.row.wrap", {}, this.#legend, el("span.spring"), this.#zoomOut, scale),
+      el("div.row.wrap", {}, this.#legend.node, el("span.spring"), this.#zoomOut, scale),
       this.#probe,
       this.#box,
       this.#empty,
     );
     this.#log.addEventListener("change", () => this.#plot && this.#make());
+    this.#box.addEventListener("keydown", (event) => this.#key(event));
+    this.#box.addEventListener("blur", () => this.#plot?.setCursor({ left: -1, top: -1 }));
     new ResizeObserver(() => this.#resize()).observe(this.#box);
   }
 
@@ -60,7 +65,7 @@ export class LossChart {
     this.#setZoomed(false);
     this.#plot?.destroy();
     this.#plot = null;
-    fill(this.#legend);
+    this.#legend.clear();
     this.#box.hidden = true;
     this.#empty.hidden = false;
   }
@@ -167,7 +172,6 @@ export class LossChart {
   #drawn(plot) {
     drawMarks(plot, this.#data, (name) => this.#colour(name));
     const { x, y } = plot.scales;
-    this.#box.setAttribute("role", "img");
     this.#box.setAttribute("aria-label", `Loss at steps ${x.min} to ${x.max}, from ${short(y.min)} to ${short(y.max)}`);
   }
 
@@ -190,15 +194,47 @@ export class LossChart {
   #wheel(plot, event) {
     if (!event.ctrlKey) return;
     event.preventDefault();
+    const at = plot.posToVal(event.clientX - plot.over.getBoundingClientRect().left, "x");
+    this.#zoom(plot, at, event.deltaY < 0 ? ZOOM : 1 / ZOOM);
+  }
+
+  /**
+   * @param {uPlot} plot
+   * @param {number} at the step about which the chart is zoomed
+   * @param {number} factor below 1 zooms in
+   */
+  #zoom(plot, at, factor) {
     const { min, max } = plot.scales.x;
     const steps = plot.data[0];
     if (min == null || max == null || !steps.length) return;
     const all = { min: steps[0], max: steps[steps.length - 1] };
-    const at = plot.posToVal(event.clientX - plot.over.getBoundingClientRect().left, "x");
-    const next = zoomed({ min, max }, at, event.deltaY < 0 ? ZOOM : 1 / ZOOM, all);
+    const next = zoomed({ min, max }, at, factor, all);
     if (!next) return;
     this.#setZoomed(next.min > all.min || next.max < all.max);
     plot.setScale("x", next);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const plot = this.#plot;
+    if (!plot || event.ctrlKey || event.altKey || event.metaKey) return;
+    const steps = plot.data[0];
+    const now = plot.cursor.idx ?? steps.length - 1;
+    const place = placeAfterKey(event.key, now, steps.length, event.shiftKey);
+    if (place !== null) this.#point(plot, place);
+    else if (event.key === "+" || event.key === "=") this.#zoom(plot, steps[now], ZOOM);
+    else if (event.key === "-") this.#zoom(plot, steps[now], 1 / ZOOM);
+    else if (event.key === "0") this.#reset();
+    else return;
+    event.preventDefault();
+  }
+
+  /** Shows the values at a place, as if the pointer were there. @param {uPlot} plot @param {number} place */
+  #point(plot, place) {
+    const step = plot.data[0][place];
+    const { min, max } = plot.scales.x;
+    if (this.#zoomed && min != null && max != null) plot.setScale("x", spanWith({ min, max }, step));
+    plot.setCursor({ left: plot.valToPos(step, "x"), top: plot.over.clientHeight / 2 });
   }
 
   #resize() {
@@ -209,19 +245,17 @@ export class LossChart {
 
   /** @param {uPlot} plot */
   #drawLegend(plot) {
-    drawLegend(this.#legend, this.#data, {
-      columns: [...plot.data],
-      place: plot.cursor.idx,
-      hidden: this.#hidden,
-      toggle: (key) => this.#toggle(plot, key),
-    });
+    const place = plot.cursor.idx;
+    const steps = plot.data[0];
+    const text = this.#legend.draw(this.#data, { columns: [...plot.data], place, hidden: this.#hidden });
+    const values = { "aria-valuemin": steps[0], "aria-valuemax": steps.at(-1), "aria-valuenow": steps[place ?? steps.length - 1], "aria-valuetext": text };
+    for (const [name, value] of Object.entries(values)) this.#box.setAttribute(name, String(value));
   }
 
-  /**
-   * @param {uPlot} plot
-   * @param {string} key
-   */
-  #toggle(plot, key) {
+  /** @param {string} key */
+  #toggle(key) {
+    const plot = this.#plot;
+    if (!plot) return;
     if (!this.#hidden.delete(key)) this.#hidden.add(key);
     plot.setSeries(SERIES.findIndex((line) => line.key === key) + 1, { show: !this.#hidden.has(key) });
     plot.redraw(true, true);

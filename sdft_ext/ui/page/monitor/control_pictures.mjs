@@ -18,7 +18,7 @@ const SMALL = 128;
 export class ControlHistory {
   #app;
   #slider = el("input.slider", { type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": "Step of the control pictures" });
-  #label = el("output.step-label");
+  #label = el("span.step-label");
   #bar = el("div.row", { hidden: true }, this.#slider, this.#label);
   #rows = el("div.stack");
   #empty = el("p.quiet", {}, "Control pictures appear once the run has drawn its first ones. Add prompts under Watching to get some.");

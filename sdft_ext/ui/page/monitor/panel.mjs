@@ -1,7 +1,7 @@
 // The Monitor panel: one run as it is on the server's disk. A reload of the page loses nothing.
 
 import { ApiError, part, sentenceOf } from "../shared/api.mjs";
-import { button, el, fill } from "../shared/dom.mjs";
+import { button, el, fill, live } from "../shared/dom.mjs";
 import { notifyChoice } from "../shared/notify.mjs";
 import { Poll } from "../shared/poll.mjs";
 import { changeable, namedSettings } from "../shared/resume_changes.mjs";
@@ -30,10 +30,10 @@ export function monitorPanel(app) {
 class MonitorPanel {
   #app;
   #menu;
-  #state = el("span");
+  #state = el("span", { role: "status" });
   #bar = progressBar();
   #facts = el("p.progress-facts", { data: { role: "facts" } });
-  #message = el("p.notice", { role: "status", hidden: true });
+  #message = el("p.notice", { hidden: true });
   #buttons;
   #chart = new LossChart();
   #history;
@@ -94,7 +94,7 @@ class MonitorPanel {
       this.#bar.node,
       el("div.row.wrap", {}, this.#facts, el("span.spring"), notifyChoice()),
       this.#device.node,
-      this.#message,
+      live(this.#message),
     );
     this.#about = el(
       "div.stack",
@@ -207,7 +207,9 @@ class MonitorPanel {
    * @param {Status} status
    */
   #show(id, status) {
-    fill(this.#state, badge(status.state));
+    const state = badge(status.state);
+    // A screen reader reads aloud whatever is put there anew.
+    if (this.#state.textContent !== state.textContent) fill(this.#state, state);
     this.#bar.set(status.step, status.total, status.state);
     this.#facts.textContent = progressText(status, this.#last);
     const told = JSON.stringify([id, status.state, status.message]);

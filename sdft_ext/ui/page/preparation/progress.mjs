@@ -3,6 +3,7 @@
 import { button, el, fill } from "../shared/dom.mjs";
 import { count, thousands } from "../shared/numbers.mjs";
 import { Poll } from "../shared/poll.mjs";
+import { progressBar } from "../shared/run_widgets.mjs";
 
 /** @import { App } from "../types.d.ts" */
 /** @import { PreparationStatus } from "./types.d.ts" */
@@ -26,12 +27,8 @@ export class PreparationProgress {
     data: { action: "prepare-cancel" },
     hidden: true,
   });
-  #fill = el("div.bar-fill");
-  #bar = el(
-    "div.bar",
-    { hidden: true, role: "progressbar", "aria-label": "Preparing", "aria-valuemin": "0", "aria-valuemax": "100" },
-    this.#fill,
-  );
+  #bar = progressBar("Preparing");
+  #facts = el("p.progress-facts", { hidden: true });
   #result = el("div.stack.tight", { "aria-live": "polite", data: { role: "preparation-result" } });
   #poll;
   /** Whether the server has said that nothing is being prepared. */
@@ -45,7 +42,8 @@ export class PreparationProgress {
   constructor(app, options) {
     this.#app = app;
     this.#options = options;
-    this.nodes = [this.#bar, this.#result];
+    this.#bar.node.hidden = true;
+    this.nodes = [this.#bar.node, this.#facts, this.#result];
     this.#poll = new Poll({
       ask: async () => this.#show(await app.api.get("preparation")),
       every: EVERY,
@@ -86,12 +84,10 @@ export class PreparationProgress {
     const ended = this.working && state !== "preparing";
     this.working = state === "preparing";
     this.#idle = !this.working;
-    this.#bar.hidden = this.#cancel.hidden = !this.working;
+    this.#bar.node.hidden = this.#facts.hidden = this.#cancel.hidden = !this.working;
     if (this.working) {
-      const share = total ? (100 * done) / total : 0;
-      this.#fill.style.width = `${share}%`;
-      this.#bar.setAttribute("aria-valuenow", String(Math.round(share)));
-      fill(this.#result, el("p.progress-facts", {}, `${thousands(done)} of ${thousands(total)} written to ${out}`));
+      this.#bar.set(done, total);
+      this.#facts.textContent = `${thousands(done)} of ${thousands(total)} written to ${out}`;
     } else if (ended) fill(this.#result, this.#ending(status));
     this.#options.changed();
     if (ended) this.#options.ended();

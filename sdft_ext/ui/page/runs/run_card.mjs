@@ -24,7 +24,7 @@ export function runCard(app, run, mark) {
   box.addEventListener("change", () => mark(box.checked));
   const facts = [run.method, run.total && state !== "preparing" ? `Step ${run.step} of ${run.total}` : "", count(run.saves, "save", "saves"), when(run.started)];
   return el(
-    "article.run",
+    "div.run",
     { role: "listitem", data: { run: id } },
     el("label.run-mark", { title: "Select to compare" }, box),
     el("div.run-picture", {}, picture && el("img.pixels", { src: app.api.url(picture), alt: "", loading: "lazy" })),

@@ -54,6 +54,15 @@ function present(children) {
   return found.map((child) => (typeof child === "number" ? String(child) : child));
 }
 
+/**
+ * Makes the place of a message that comes later: what a screen reader reads aloud must be put into a place that is there already.
+ * It takes no room while all in it is hidden.
+ * @param {...(Child | Child[])} children
+ */
+export function live(...children) {
+  return el("div.live", { role: "status" }, ...children);
+}
+
 let last = 0;
 /** Gives an id that no other element of the page has. */
 export function freshId(prefix = "sdft") {
@@ -90,12 +99,37 @@ export function keyed(container, items, key, build) {
     }
     now.set(name, { node, text });
   }
+  const place = [...old.values()].findIndex((entry) => entry.node.contains(focused));
   const nodes = [...now.values()].map((entry) => entry.node);
   const current = [...container.children];
   if (nodes.length !== current.length || nodes.some((node, place) => node !== current[place])) container.replaceChildren(...nodes);
   shownItems.set(container, now);
   if (rebuilt && focused?.dataset.action) focusAction(rebuilt, focused.dataset.action);
   else if (focused && container.contains(focused) && document.activeElement !== focused) focused.focus();
+  else if (focused && place >= 0 && !container.contains(focused)) focusFirst(nodes[Math.min(place, nodes.length - 1)]);
+}
+
+/** Focuses the first control in an element. @param {Element | undefined} node */
+function focusFirst(node) {
+  const first = node?.querySelector("button:enabled, input:enabled, select:enabled");
+  if (first instanceof HTMLElement) first.focus({ preventScroll: true });
+}
+
+/**
+ * Returns what gives a pressed button the keyboard's focus back, which it loses while it is disabled. Where the button is gone,
+ * the focus goes to the first control of what it was in.
+ * @param {HTMLElement | null} pressed
+ */
+export function focusKeeper(pressed) {
+  if (!pressed || document.activeElement !== pressed) return () => {};
+  /** @type {Element[]} */
+  const outer = [];
+  for (let node = pressed.parentElement; node; node = node.parentElement) outer.push(node);
+  return () => {
+    if (document.activeElement !== document.body) return;
+    if (pressed.isConnected) pressed.focus({ preventScroll: true });
+    else focusFirst(outer.find((node) => node.isConnected));
+  };
 }
 
 /** @param {HTMLElement} node @param {string} action */

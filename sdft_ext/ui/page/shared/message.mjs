@@ -8,7 +8,10 @@ const GOOD_NEWS = 6000;
 export class Message {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  node = el("div.notice", { role: "status", hidden: true });
+  /** Screen readers read what is put into these; for good news, the place must be in the page before it. */
+  #good = el("div", { role: "status" });
+  #bad = el("div", { role: "alert" });
+  node = el("div", { data: { role: "page-message" } }, this.#good, this.#bad);
 
   /**
    * Shows a sentence until it is closed or another one comes. Returns what takes it away.
@@ -16,19 +19,18 @@ export class Message {
    * @param {"good" | "bad" | "plain" | "warn"} kind
    */
   show(text, kind) {
-    this.node.className = `sdft-notice sdft-${kind}`;
-    this.node.setAttribute("role", kind === "bad" ? "alert" : "status");
-    const sentence = el("span", {}, text);
-    fill(this.node, sentence, button("×", () => this.hide(), { kind: "icon", "aria-label": "Close" }));
-    this.node.hidden = false;
-    clearTimeout(this.#timer);
+    this.hide();
+    const notice = el(`div.notice.${kind}`, {}, el("span", {}, text), button("×", () => this.hide(), { kind: "icon", "aria-label": "Close" }));
+    fill(kind === "bad" ? this.#bad : this.#good, notice);
     if (kind === "good") this.#timer = setTimeout(() => this.hide(), GOOD_NEWS);
     return () => {
-      if (sentence.isConnected) this.hide();
+      if (notice.isConnected) this.hide();
     };
   }
 
   hide() {
-    this.node.hidden = true;
+    clearTimeout(this.#timer);
+    fill(this.#good);
+    fill(this.#bad);
   }
 }

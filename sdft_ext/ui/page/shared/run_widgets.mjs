@@ -30,18 +30,21 @@ export const active = (run) => ACTIVE.includes(run?.state ?? "");
 /** Whether a run can be resumed. @param {{ state: string } | null | undefined} run */
 export const resumable = (run) => RESUMABLE.includes(run?.state ?? "");
 
-/** Makes a bar that shows how far something is. */
-export function progressBar() {
+/** Makes a bar that shows how far something is. @param {string} label what it is that goes on */
+export function progressBar(label = "Progress") {
   const filled = el("div.bar-fill");
-  const node = el("div.bar", { role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100 }, filled);
+  const node = el("div.bar", { role: "progressbar", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100 }, filled);
   return {
     node,
     /** @param {number} step @param {number} total 0 where it isn't known yet @param {string} [state] */
     set(step, total, state) {
       const share = total > 0 ? Math.min(step / total, 1) : 0;
       filled.style.width = `${(share * 100).toFixed(2)}%`;
-      node.setAttribute("aria-valuenow", String(Math.round(share * 100)));
-      node.classList.toggle("sdft-busy", (state === "preparing" || state === "training") && !total);
+      const busy = (state === "preparing" || state === "training") && !total;
+      // A screen reader says "busy" where there is no value.
+      if (busy) node.removeAttribute("aria-valuenow");
+      else node.setAttribute("aria-valuenow", String(Math.round(share * 100)));
+      node.classList.toggle("sdft-busy", busy);
     },
   };
 }

@@ -1,6 +1,7 @@
 // The Tools panel: finished files merged, extracted, resized, converted, and inspected.
 
 import { el, fill, freshId } from "../shared/dom.mjs";
+import { baseName } from "./files.mjs";
 import { ToolForm } from "./form.mjs";
 import { inspectionCard } from "./inspection.mjs";
 import { JobCard } from "./job.mjs";
@@ -17,7 +18,9 @@ class ToolsPanel {
   #app;
   #cards = el("div.choices", { role: "radiogroup", "aria-label": "Tool" });
   #form = el("div.stack");
-  #result = el("div.stack", { "aria-live": "polite" });
+  #result = el("div.stack");
+  /** Tells a screen reader that there is a result; all of it would be too much. */
+  #spoken = el("span.spoken", { role: "status" });
   #job;
   /** What the server offers. @type {Tools} */
   #known = { tools: [], files: [], places: {} };
@@ -41,6 +44,7 @@ class ToolsPanel {
       el("section.card", { "aria-label": "Tools" }, el("h2.title", {}, "Tools"), el("p.help", {}, help), this.#cards),
       el("section.card", { "aria-label": "Tool settings" }, this.#form),
       this.#job.node,
+      this.#spoken,
       this.#result,
     );
   }
@@ -109,7 +113,9 @@ class ToolsPanel {
     } else {
       /** @type {Description | Scan} */
       const found = await this.#app.api.post("tools/look", { tool: name, settings: form.settings });
-      if (this.#chosen === name) fill(this.#result, inspectionCard(found));
+      if (this.#chosen !== name) return;
+      fill(this.#result, inspectionCard(found));
+      this.#spoken.textContent = `The contents of ${baseName(found.file)} are below.`;
     }
   }
 

@@ -3,13 +3,13 @@
 import { uploadArea } from "../dataset/add.mjs";
 import { regularization } from "../dataset/regularization.mjs";
 import { aborted, sentenceOf } from "../shared/api.mjs";
-import { button, debounced, el, fill } from "../shared/dom.mjs";
+import { button, debounced, el, fill, live } from "../shared/dom.mjs";
 import { settingField } from "../shared/field.mjs";
 import { linksOf } from "../shared/folders.mjs";
 import { count } from "../shared/numbers.mjs";
 import { thumbnails } from "../shared/thumbnails.mjs";
 
-/** @import { App, Dataset } from "../types.d.ts" */
+/** @import { App, Child, Dataset } from "../types.d.ts" */
 
 const INSTANCE = "dataset.concepts.0.instance";
 const REGULARIZATION = "dataset.concepts.0.regularization";
@@ -48,7 +48,15 @@ function uploads(app) {
  * @param {number} shown how many pictures
  */
 export function contents(app, path, shown) {
-  const node = el("div.contents", { "aria-live": "polite", data: { contents: path } });
+  const facts = el("p.help", { hidden: true });
+  const found = el("div.stack.tight");
+  const node = el("div.contents", { data: { contents: path } }, live(facts), found);
+  /** @param {...(Child | Child[])} children what is shown below the number of pictures */
+  const show = (...children) => {
+    fill(found, ...children);
+    facts.hidden = facts.childNodes.length === 0;
+    node.classList.toggle("sdft-nothing", facts.hidden && !found.childNodes.length);
+  };
   let request = new AbortController();
   /** @type {string | null} */
   let folder = null;
@@ -58,27 +66,24 @@ export function contents(app, path, shown) {
     folder = now;
     request.abort();
     if (!now) {
-      fill(node);
+      fill(facts);
+      show();
       return;
     }
     request = new AbortController();
     try {
       /** @type {Dataset} */
-      const found = await app.api.get("datasets", { folder: now, count: shown, ...linksOf(app) }, request.signal);
+      const dataset = await app.api.get("datasets", { folder: now, count: shown, ...linksOf(app) }, request.signal);
       fill(
-        node,
-        el(
-          "p.help",
-          {},
-          `${count(found.pictures, "picture", "pictures")}, ${count(found.captions, "caption", "captions")} `,
-          path.endsWith(".instance") && found.captions < found.pictures && button("Write captions", () => app.showCaptions(now), { kind: "link" }),
-        ),
-        thumbnails(app, found),
-        found.problems.map((text) => el("p.advice", {}, text)),
+        facts,
+        `${count(dataset.pictures, "picture", "pictures")}, ${count(dataset.captions, "caption", "captions")} `,
+        path.endsWith(".instance") && dataset.captions < dataset.pictures && button("Write captions", () => app.showCaptions(now), { kind: "link" }),
       );
+      show(thumbnails(app, dataset), dataset.problems.map((text) => el("p.advice", {}, text)));
     } catch (error) {
       if (aborted(error)) return;
-      fill(node, el("p.problem", { role: "alert" }, sentenceOf(error)));
+      fill(facts);
+      show(el("p.problem", { role: "alert" }, sentenceOf(error)));
       folder = null;
     }
   };

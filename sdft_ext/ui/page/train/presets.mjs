@@ -2,7 +2,7 @@
 
 import { ApiError, part, sentenceOf } from "../shared/api.mjs";
 import { confirm, dialog } from "../shared/dialog.mjs";
-import { button, el, fill } from "../shared/dom.mjs";
+import { button, el, fill, live } from "../shared/dom.mjs";
 import { applyOwn } from "./own_preset.mjs";
 
 /** @import { App, OwnPreset, Presets } from "../types.d.ts" */
@@ -55,7 +55,7 @@ export async function showPresets(app, changed) {
   const none = el("p.quiet", {}, "You have saved no presets yet.");
   const problems = el("div.stack.tight");
   // The page's own message is below the window.
-  const message = el("p", { role: "status", hidden: true });
+  const message = el("p", { hidden: true });
   /** @param {string} text @param {boolean} wrong */
   const say = (text, wrong) => {
     message.textContent = text;
@@ -93,7 +93,7 @@ export async function showPresets(app, changed) {
       {},
       el("p", {}, "A preset has all settings of this panel except pictures, trigger and class word, prompts, names and files."),
       el("div.row.together", {}, name, save),
-      message,
+      live(message),
       none,
       list,
       problems,

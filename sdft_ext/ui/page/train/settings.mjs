@@ -2,6 +2,7 @@
 
 import { button, el, fill } from "../shared/dom.mjs";
 import { settingField } from "../shared/field.mjs";
+import { count } from "../shared/numbers.mjs";
 import { matcher } from "../shared/search.mjs";
 import { contents } from "./pictures.mjs";
 import { presetMenu, showPresets } from "./presets.mjs";
@@ -20,7 +21,7 @@ const SHOWN = 8;
 export function settings(app, elsewhere) {
   const search = el("input.input.search", { type: "search", placeholder: "Search the settings", "aria-label": "Search the settings" });
   const onlyChanged = el("input", { type: "checkbox", data: { action: "only-changed" } });
-  const none = el("p.quiet", { hidden: true }, "No settings match your search.");
+  const none = el("p.quiet", { role: "status" });
   const resetAll = button("Reset all", () => app.draft.clear(), { kind: "link", data: { action: "reset-all" } });
   const list = el("div.sections");
   let drawn = -1;
@@ -35,14 +36,16 @@ export function settings(app, elsewhere) {
     method = app.draft.text("method.name");
     const matches = matcher(search.value);
     const filtering = search.value.trim() !== "" || onlyChanged.checked;
-    let any = false;
+    let any = 0;
     for (const section of sectionsIn(list)) {
       const found = filterSection(app, section, matches, onlyChanged.checked);
       section.hidden = found === 0 && filtering;
       if (filtering && found) section.open = true;
-      any ||= found > 0;
+      any += found;
     }
-    none.hidden = any || !filtering;
+    none.textContent = any ? count(any, "setting matches", "settings match") : "No settings match your search.";
+    if (!filtering) none.textContent = "";
+    none.classList.toggle("sdft-spoken", any > 0 || !filtering);
   };
   const follow = () => {
     if (drawn !== app.draft.concepts) draw();

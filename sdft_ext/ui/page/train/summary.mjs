@@ -2,7 +2,7 @@
 
 import { aborted, sentenceOf } from "../shared/api.mjs";
 import { same } from "../shared/draft.mjs";
-import { button, debounced, el, fill } from "../shared/dom.mjs";
+import { button, debounced, el, fill, live } from "../shared/dom.mjs";
 import { megabytes } from "../shared/numbers.mjs";
 import { namesOf, settingNamed, withLabels } from "../shared/setting_names.mjs";
 import { factsOf, memoryUse } from "./calculation.mjs";
@@ -21,9 +21,9 @@ export function summary(app) {
   const facts = el("dl.facts");
   const memory = el("div.forecast");
   const advice = el("div.stack.tight");
-  const blocked = el("div.stack.tight", { role: "status", hidden: true, data: { role: "blocked" } });
+  const blocked = el("div.stack.tight", { hidden: true, data: { role: "blocked" } });
   const train = button("Train", start, { kind: "primary large", data: { action: "train" } });
-  const node = el("aside.card.summary", { "aria-label": "This run" }, el("h2.title", {}, "This run"), facts, memory, advice, blocked, train);
+  const node = el("section.card.summary", { "aria-label": "This run" }, el("h2.title", {}, "This run"), facts, memory, advice, live(blocked), train);
   let request = new AbortController();
   /** Sentences that keep the recipe from starting; null until the server has checked it for the first time. @type {string[] | null} */
   let problems = null;
