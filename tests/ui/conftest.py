@@ -94,10 +94,10 @@ def chromium() -> Iterator[Any]:
 
 
 class Open:
-    """Opens the page, and records its console's messages."""
+    """Opens the page, and records its console's messages. ``script`` runs in it before its own code."""
 
-    def __init__(self, browser: Any, address: str) -> None:
-        self.browser, self.address = browser, address
+    def __init__(self, browser: Any, address: str, script: str = "") -> None:
+        self.browser, self.address, self.script = browser, address, script
         self.said: list[str] = []
         self.refusals = False
         """Whether the test asks for what the server refuses; browsers put each such answer into the console."""
@@ -106,6 +106,8 @@ class Open:
     def __call__(self, width: int = 1280, height: int = 900, theme: str = "light") -> Any:
         context = self.browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
         self.contexts.append(context)
+        if self.script:
+            context.add_init_script(self.script)
         page = context.new_page()
         page.set_default_timeout(60_000)
         page.on("console", lambda said: self.said.append(said.text) if said.type in ("error", "warning") else None)
