@@ -198,6 +198,7 @@ def monitor(visitor: Visitor) -> None:
     page.locator(".sdft-monitor [data-verdict]").wait_for()
     unfold(page)
     visitor.look("Monitor, a finished run, all unfolded")
+    visitor.window("Window: rate a picture", page.locator(".sdft-rateable").first)
     visitor.window(
         "Window: report",
         page.locator(".sdft-monitor [data-action=report]"),

@@ -74,7 +74,7 @@ export class PictureLossTable {
   /** @param {Column | ""} column @param {string} label */
   #head(column, label) {
     const tag = OPTIONAL.includes(label) ? "th.optional" : "th";
-    if (!column) return el(tag, { scope: "col" }, label || el("span.cap-hidden", {}, "Actions"));
+    if (!column) return el(tag, { scope: "col" }, label || el("span.spoken", {}, "Actions"));
     const sorted = this.#column === column;
     const sort = () => {
       this.#descending = sorted ? !this.#descending : DESCENDING.includes(column);
@@ -103,7 +103,7 @@ export class PictureLossTable {
       el("td", {}, short(now)),
       el("td", {}, changeText(change)),
       el("td", {}, finding && el("span.badge", { data: { role: "finding" } }, FINDING_NAMES[finding]), text && el("p.help", {}, text)),
-      el("td", {}, button("Edit caption", edit, { kind: "small", "aria-label": `Edit the caption of ${name}`, data: { action: "edit-caption" } })),
+      el("td", {}, button("Edit caption", edit, { kind: "small", "aria-label": `Edit caption of ${name}`, data: { action: "edit-caption" } })),
     );
   }
 }

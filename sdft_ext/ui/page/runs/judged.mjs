@@ -52,7 +52,7 @@ export class JudgedRuns {
     const judged = runs.some(({ word }) => word);
     this.#about.textContent = judged ? HELP : "No run has a verdict yet.";
     fill(this.#chart, judged && chart(runs));
-    const heads = HEADS.map((name) => el(OPTIONAL.includes(name) ? "th.optional" : "th", { scope: "col" }, name || el("span.cap-hidden", {}, "Number")));
+    const heads = HEADS.map((name) => el(OPTIONAL.includes(name) ? "th.optional" : "th", { scope: "col" }, name || el("span.spoken", {}, "Number")));
     fill(this.#table, el("table.table.judged-runs", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, runs.map((run, place) => this.#row(run, place + 1)))));
   }
 
