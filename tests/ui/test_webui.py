@@ -72,7 +72,8 @@ class Tab:
         if SCREENSHOTS:
             self.page.locator(top).first.evaluate("node => node.scrollIntoView({ block: 'start' })")
             self.page.wait_for_timeout(500)
-            self.page.screenshot(path=str(Path(SCREENSHOTS, name)))
+            shot = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
+            shot.quantize(256, dither=Image.Dither.NONE).save(Path(SCREENSHOTS, name), optimize=True)
 
     def generate(self, count: int) -> list[np.ndarray]:
         """Press Generate, and the pictures of the gallery once there are so many."""
@@ -135,6 +136,8 @@ def test_from_the_example_to_txt2img_and_a_grid(
     page.wait_for_function("() => document.querySelector('.sdft-slider').max === '1'", timeout=600_000)
     picture("tab-monitor.png")
     state(page, "finished", 900_000)
+    page.locator(".sdft-monitor [data-verdict]").wait_for()
+    picture("tab-verdict.png", "[aria-label='Control pictures']")
     first = read_log(next(webui.data.rglob(f"{name}/log.jsonl")).parent)[0]
     print(f"first step {first['time'] - clicked:.2f} s after the click on Train")
     assert first["step"] == 1 and first["time"] - clicked <= 3
