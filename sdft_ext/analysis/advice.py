@@ -188,10 +188,11 @@ def _buckets(scan: Scan, plan: Plan) -> list[Finding]:
     if not few:
         return []
     listed = ", ".join(str(queue.bucket) for queue in few[:4]) + (" …" if len(few) > 4 else "")
+    filled = any(queue.showings >= plan.train.batch_size for queue in plan.queues)
     text = (
         f"{len(few)} bucket{'s' if len(few) > 1 else ''} ({listed}) would not fill a batch of "
         f"{plan.train.batch_size} in an epoch: every few epochs, the same pictures appear several times in one batch. "
-        "Crop them to the shape of the others, or lower the batch size."
+        f"{'Crop them to the shape of the others, or lower' if filled else 'Lower'} the batch size."
     )
     files = paths(scan.pictures, _unique([i for queue in few for i in queue.instances]))
     facts = {"buckets": [[queue.bucket.width, queue.bucket.height] for queue in few]}

@@ -46,6 +46,9 @@ def test_sizes_and_shapes(tmp_path: Path) -> None:
     assert "tiny.png" in text and "enlarged" in text
     assert "long.png" in text and "cropped" in text
     assert "1 bucket (128×32) would not fill a batch of 4" in text
+    assert "Crop them to the shape of the others" in text
+    none_filled = advice(recipe(tmp_path), batch_size=12)
+    assert "would not fill a batch of 12" in none_filled and "of the others" not in none_filled
 
 
 def test_pictures_that_would_be_trained_without_any_text(tmp_path: Path) -> None:

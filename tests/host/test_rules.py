@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ from sdft_ext.host.fifo_lock import FifoLock
 from sdft_ext.host.flags import Flags
 from sdft_ext.host.missing import PACKAGES, Package, command, missing
 from sdft_ext.host.webui.files import innermost
+from sdft_ext.host.webui.host import WebUIHost
 from sdft_ext.host.webui.infotext import infotext
 from sdft_ext.host.webui.prompts import Kind, with_save, with_weight
 from sdft_ext.host.webui.supported import Loaded, unsupported_reason
@@ -47,6 +49,25 @@ from sdft_ext.run_folder.save_names import free_save_name
 def test_refuses(loaded: Loaded | None, says: str) -> None:
     why = unsupported_reason(loaded)
     assert says in why and why.endswith(".")
+
+
+def test_a_checkpoint_that_is_being_loaded_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one is loaded under the WebUI's lock, and meanwhile there may be none."""
+    lock, data = threading.Lock(), SimpleNamespace(sd_model=None, was_loaded_at_least_once=True)
+    parts = {
+        "devices": SimpleNamespace(device="cpu"),
+        "shared": SimpleNamespace(),
+        "sd_models": SimpleNamespace(model_data=data),
+        "sd_vae": SimpleNamespace(),
+        "call_queue": SimpleNamespace(queue_lock=lock),
+    }
+    monkeypatch.setitem(sys.modules, "modules", SimpleNamespace(**parts))
+    for name, part in parts.items():
+        monkeypatch.setitem(sys.modules, f"modules.{name}", part)
+    with lock:
+        assert "still loading" in WebUIHost().describe().why
+    assert "no checkpoint loaded" in WebUIHost().describe().why
+    assert not lock.locked()
 
 
 def test_lends_a_plain_model() -> None:

@@ -139,6 +139,8 @@ def test_an_impossible_number_is_an_error_at_its_control_and_blocks_training(ope
     assert rank.locator("[role=alert]").inner_text() == "Enter a whole number from 1 to 1024."
     assert rank.locator("input").get_attribute("aria-invalid") == "true"
     assert page.locator("[data-action=train]").is_disabled()
+    rank.locator("[data-action=reset]").click()
+    assert rank.locator("[role=alert]").is_hidden() and rank.locator("input").input_value() == "16"
 
 
 def test_server_errors_appear_at_the_control_that_they_name(open_page, tmp_path):

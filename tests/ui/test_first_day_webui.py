@@ -156,6 +156,8 @@ def test_a_dataset_is_inspected_and_its_captions_are_read(tab: Tab, stars: Path)
     tab.picture("day-14-tokens.png", "#sdft_root")
     page.select_option("[data-action=captions-size]", "tiny")
     page.wait_for_timeout(500)
+    heights = page.locator(".sdft-cap-foot").evaluate_all("all => all.map(one => one.offsetHeight)")
+    assert max(heights) < 26, "name and tokens in one line"
     tab.picture("day-08-density.png", "#sdft_root")
     page.select_option("[data-action=captions-size]", "medium")
     page.click("[data-side=tagger]")
@@ -271,7 +273,7 @@ def test_what_a_run_leaves_is_found_sent_deleted_and_restored(tab: Tab, webui: W
     page.locator(".sdft-monitor [data-verdict]").first.wait_for()
     tab.picture("day-05-finished.png")
     page.click(".sdft-monitor [data-action=report]")
-    page.locator("dialog .sdft-report-text").get_by_text("finished", exact=True).wait_for()
+    page.locator("dialog .sdft-report-text").get_by_text("Finished", exact=True).wait_for()
     tab.picture("day-05-report.png")
     page.keyboard.press("Escape")
     files = page.locator("[data-role=files]")
@@ -301,6 +303,7 @@ def test_what_a_run_leaves_is_found_sent_deleted_and_restored(tab: Tab, webui: W
     restore.wait_for()
     assert not file.exists() and "ended-000003" not in [one["name"] for one in webui.ask("/sdapi/v1/loras")]
     tab.picture("day-05-deleted.png", "[data-role=deleted]")
+    assert page.locator("[data-field=prompts]").input_value() == "a red sks shape on a white background"
     restore.click()
     page.wait_for_function("() => document.querySelectorAll('[data-save]').length === 2")
     assert file.read_bytes() == weights and "ended-000003" in [one["name"] for one in webui.ask("/sdapi/v1/loras")]

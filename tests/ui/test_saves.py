@@ -37,7 +37,7 @@ def test_a_run_that_has_ended_shows_report_files_and_saves(open_page, server):
 
     page.click(".sdft-monitor [data-action=report]")
     report = page.locator("dialog .sdft-report-text")
-    report.get_by_text("finished", exact=True).wait_for()
+    report.get_by_text("Finished", exact=True).wait_for()
     assert report.locator("h3").first.inner_text() == "Loss"
     assert "ended-000003.safetensors" in report.locator("table").last.inner_text()
     page.wait_for_function(

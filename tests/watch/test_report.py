@@ -82,7 +82,7 @@ def test_for_people(folder):
     text = (folder / "report.md").read_text(encoding="utf-8")
     for part in (
         "# my cat\n",
-        "**finished** after 60 steps in 1 min 23 s",
+        "**Finished** after 60 steps in 1 min 23 s",
         "![The loss over the steps](loss.png)",
         "(controls/grid.png)",
         "| [my cat\\-000030.safetensors](saves/my%20cat-000030.safetensors) | 30 | 5 | 0.5000 |".replace("\\-", "-"),

@@ -74,7 +74,7 @@ class WebUIHost:
 
         lent = sd_models.model_data.sd_model
         device = str(devices.device)
-        if lent is None and not sd_models.model_data.was_loaded_at_least_once:
+        if lent is None and (not sd_models.model_data.was_loaded_at_least_once or webui_model.busy()):
             return Described("", "", "", device, False, "The WebUI is still loading its checkpoint: wait a moment.")
         why = unsupported_reason(webui_model.loaded(lent))
         if lent is None:

@@ -25,6 +25,16 @@ def current() -> Any:
     return sd_models.model_data.sd_model
 
 
+def busy() -> bool:
+    """Return whether something holds the WebUI's lock, such as the loading of another checkpoint. Waits for nothing."""
+    from modules.call_queue import queue_lock
+
+    free: bool = queue_lock.acquire(blocking=False)
+    if free:
+        queue_lock.release()
+    return not free
+
+
 def loaded(lent: Any) -> Loaded | None:
     """Describe what decides whether a model can be lent."""
     from modules import devices, shared

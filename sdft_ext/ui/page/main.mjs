@@ -48,6 +48,9 @@ export async function mount(root) {
   root.addEventListener("keydown", (event) => {
     if (event.key === "Escape" || (event.key === "Enter" && (event.ctrlKey || event.metaKey || event.altKey))) event.stopPropagation();
   });
+  // Nor may they see the key that closes a window whose focused button has just been disabled: it comes from the page itself.
+  const closesWindow = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && event.target === document.body && root.querySelector("dialog[open]");
+  document.addEventListener("keydown", (event) => closesWindow(event) && event.stopPropagation(), true);
   const api = new Api();
   await loadStyle(new URL("sdft.css", import.meta.url).href);
   fill(root, el("p.quiet.loading", { role: "status" }, "Loading …"));

@@ -51,9 +51,19 @@ export function cell(app, entry, { view, size, wanted, unsent }) {
       "div.cap-foot",
       {},
       el("span.cap-name", {}, name),
-      entry.tokens !== undefined && entry.tokens !== null && el("span", {}, count(entry.tokens, "token", "tokens")),
+      entry.tokens !== undefined && entry.tokens !== null && tokensNode(entry.tokens, size),
     ),
   );
+}
+
+/**
+ * Shows how many tokens a caption has; below the smallest pictures there is only room for the number.
+ * @param {number} tokens
+ * @param {View["size"]} size
+ */
+function tokensNode(tokens, size) {
+  const text = count(tokens, "token", "tokens");
+  return size === "tiny" ? el("span", { title: text, "aria-label": text }, String(tokens)) : el("span", {}, text);
 }
 
 /**

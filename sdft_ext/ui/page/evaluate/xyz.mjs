@@ -2,7 +2,7 @@
 
 import { part } from "../shared/api.mjs";
 import { button, el } from "../shared/dom.mjs";
-import { conceptPrompts, linesOf, weightsOf } from "./saves.mjs";
+import { conceptPrompts, firstOfEach, linesOf, weightsOf } from "./saves.mjs";
 
 /** @import { App } from "../types.d.ts" */
 /** @import { Selection } from "./panel.mjs" */
@@ -13,7 +13,7 @@ import { conceptPrompts, linesOf, weightsOf } from "./saves.mjs";
  */
 export function xyzSection(app, selection) {
   const prompts = el("textarea.input", { rows: 4, "aria-label": "Prompts, one per line", data: { field: "prompts" } });
-  prompts.value = conceptPrompts(selection().detail.controls)
+  prompts.value = firstOfEach(conceptPrompts(selection().detail.controls))
     .map(({ prompt }) => prompt)
     .join("\n");
   const weights = el("input.input", { type: "text", value: "0.6, 0.8, 1", "aria-label": "Weights", data: { field: "weights" } });

@@ -47,7 +47,8 @@ export function settingField(app, path, { label, help, cards, tail = null, mark 
     input.show(draft.get(path) ?? null);
     const changed = draft.changed(path);
     node.classList.toggle("sdft-changed", changed);
-    reset.hidden = !changed || empty;
+    // What can't be read hasn't changed the recipe, and is undone in the same way.
+    reset.hidden = !(changed || draft.invalid.has(path)) || empty;
     reset.title = `Back to ${shown(draft.default(path))}`;
     showProblem();
   };
