@@ -95,10 +95,29 @@ class ProposedRating(RatedPicture):
     text: str = Field(description="Why.")
 
 
+class NearestPicture(BaseModel):
+    set: str
+    number: int = Field(description="Of the control picture.")
+    step: int
+    distance: float = Field(
+        description="0 for the same picture, 1 for as far as instance pictures usually are from the nearest other one."
+    )
+    copied: bool = Field(description="So near that it repeats the instance picture.")
+    name: str = Field(description="The instance picture, below `folder`.")
+    folder: str
+    concept: str
+    picture: str | None = Field(
+        None, description="Path of its thumbnail below `/sdft/v1/`; null where it can't be shown."
+    )
+
+
 class RatingsResponse(BaseModel):
     kinds: list[RatingKind]
     given: list[RatedPicture] = Field(description="By the user.")
     proposed: list[ProposedRating] = Field(description="By the judge's numbers, for the control pictures of saves.")
+    nearest: list[NearestPicture] = Field(
+        description="Of control pictures of saves that are to show a concept, the nearest instance picture."
+    )
     folders: list[str] = Field(description="Of the concepts' instance pictures.")
     recommended: int | None = Field(None, description="The step of the save that the verdict recommends.")
 

@@ -76,7 +76,7 @@ class Evaluation:
         return {
             "kinds": [{"name": name, **asdict(rating)} for name, rating in RATINGS.items()],
             "given": [asdict(one) for one in ratings.read(path)],
-            "proposed": self._proposed(run, path),
+            **self._judged(run, path, concepts),
             "folders": [concept.instance for concept in concepts if concept.instance],
             "recommended": verdict.recommended(path),
         }
@@ -112,25 +112,40 @@ class Evaluation:
             raise NotFound(f"There is no picture {number} of the trained words at step {step}.")
         return path
 
-    def _proposed(self, run: str, path: Path) -> list[dict[str, Any]]:
-        """Propose ratings for the control pictures of every save, from what the judge has seen of them."""
+    def _judged(self, run: str, path: Path, concepts: list[Concept]) -> dict[str, Any]:
+        """Return what the judge has seen in the control pictures of every save: ratings that it proposes, and of each
+        picture that shows a concept the nearest instance picture.
+        """
+        found: dict[str, Any] = {"proposed": [], "nearest": []}
         if not (path / "judge" / "dataset.npz").is_file():
-            return []
+            return found
         from ..judge.judge import Judge
         from ..judge.proposals import proposals
 
         try:
             recipe = self._library.recipe(run)
         except DeskError:
-            return []
+            return found
         judge = Judge(path, recipe, Controls(path, recipe.watch))
-        saved = [save["step"] for save in self._library.saves(run)]
-        return [
-            {**one._asdict(), "step": numbers.step}
-            for numbers in judge.all_numbers()
-            if numbers.step in saved
-            for one in proposals(numbers, judge.controls.entries)
-        ]
+        saved = {save["step"] for save in self._library.saves(run)}
+        for numbers in judge.all_numbers():
+            if numbers.step not in saved:
+                continue
+            found["proposed"] += [
+                {**one._asdict(), "step": numbers.step} for one in proposals(numbers, judge.controls.entries)
+            ]
+            found["nearest"] += [
+                {
+                    "set": name,
+                    "number": number,
+                    "step": numbers.step,
+                    "distance": near.distance,
+                    "copied": near.copy,
+                    **self._picture(instance, concepts, _concept_of(instance, concepts)),
+                }
+                for name, number, instance, near in judge.nearest(numbers)
+            ]
+        return found
 
     def _concepts(self, run: str) -> list[Concept]:
         try:
@@ -151,3 +166,9 @@ class Evaluation:
             except OSError:
                 pass  # it was moved or deleted since
         return {"name": name, "folder": str(folder), "concept": concept.name or concept.trigger, "picture": picture}
+
+
+def _concept_of(path: Path, concepts: list[Concept]) -> int:
+    """Return the number of the concept whose instance folder holds a picture; -1 for none."""
+    folders = (Path(concept.instance).expanduser() for concept in concepts)
+    return next((number for number, folder in enumerate(folders) if path.is_relative_to(folder)), -1)

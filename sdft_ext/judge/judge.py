@@ -88,6 +88,17 @@ class Judge:
                 found.append(numbers(step, self.concepts, probes, entries, now["rows"], *called))
         return [one for one in found if one is not None]
 
+    def nearest(self, found: Numbers) -> list[tuple[str, int, Path, Nearest]]:
+        """List the control pictures of a step whose prompts call a concept, by (set, number), each with the nearest
+        instance picture and how near it is; empty where that isn't known.
+        """
+        pictures = records.read_pictures(self.folder)
+        called = [entry for entry in self.controls.entries if any(calls(entry[2], one) for one in self.concepts)]
+        if len(called) != len(found.nearest) or any(one.picture >= len(pictures) for one in found.nearest):
+            return []
+        pairs = zip(called, found.nearest, strict=True)
+        return [(name, number, pictures[near.picture], near) for (name, number, _), near in pairs]
+
     def _compared(self) -> tuple[dict[str, Rows] | None, dict[str, Rows] | None]:
         """Read what every step is compared with: the dataset, and the control pictures of step 0."""
         return records.read(self.folder, "dataset"), records.read(self.folder, "step-000000")
@@ -129,15 +140,21 @@ class Judge:
         watch = self.recipe.watch
         side = watch.size or self.recipe.dataset.resolution
 
-        def of(pictures: Sequence[Picture], most: int) -> Seen:
-            opened = [_opened(picture, side, self.recipe.dataset.background) for picture in spread(pictures, most)]
-            return _seen([one for one in opened if one is not None], model, do)
+        def of(pictures: Sequence[Picture], most: int) -> tuple[list[Path], Seen]:
+            chosen = spread(pictures, most)
+            opened = [(one.path, _opened(one, side, self.recipe.dataset.background)) for one in chosen]
+            known = [(path, image) for path, image in opened if image is not None]
+            return [path for path, _ in known], _seen([image for _, image in known], model, do)
 
         rows: dict[str, Rows] = {}
+        instance: list[Path] = []
         for number in range(len(self.recipe.dataset.concepts)):
-            seen = of([one for one in scan.pictures if one.concept == number and not one.regularization], INSTANCES)
+            own = [one for one in scan.pictures if one.concept == number and not one.regularization]
+            paths, seen = of(own, INSTANCES)
+            instance += paths
             rows |= {f"concept-{number}": seen.rows, f"concept-{number}-places": seen.places}
-        rows["regularization"] = of([one for one in scan.pictures if one.regularization], REGULARIZATION).rows
+        rows["regularization"] = of([one for one in scan.pictures if one.regularization], REGULARIZATION)[1].rows
+        records.write_pictures(self.folder, instance)
         records.write(self.folder, "dataset", **rows)
 
 

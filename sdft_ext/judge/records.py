@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
-from ..storage import atomic
+from ..storage import atomic, json_file
 from .features import Rows
 
 
@@ -25,3 +26,14 @@ def read(folder: Path, name: str) -> dict[str, Rows] | None:
             return {key: found[key].astype(np.float32) for key in found.files}
     except (OSError, ValueError, EOFError, BadZipFile):
         return None
+
+
+def write_pictures(folder: Path, pictures: Sequence[Path]) -> None:
+    """Write which instance pictures the dataset's places are of, in their order. Raises OSError."""
+    json_file.write(folder / "pictures.json", {"instance": [str(path) for path in pictures]})
+
+
+def read_pictures(folder: Path) -> list[Path]:
+    """Read which instance pictures the dataset's places are of; empty for runs of older versions."""
+    found = json_file.read_or(folder / "pictures.json", {}).get("instance")
+    return [Path(path) for path in found if isinstance(path, str)] if isinstance(found, list) else []

@@ -24,6 +24,7 @@ from sdft_ext.watch import picture_losses
 from sdft_ext.watch.ratings import RATINGS
 from tests.api.test_runs import PICTURES, V1, answer_to, start
 from tests.desk.setting import until
+from tests.judge.test_judge import PROMPTS
 
 
 def post(client: TestClient, path: str, body: dict[str, Any], status: int = 200) -> dict[str, Any]:
@@ -115,6 +116,22 @@ def test_the_trained_words_are_drawn_with_and_without_the_trigger(client: TestCl
     assert after == before, "the run is as it was"
     given = rating("words", red[0]["number"], 2, "feature")
     assert post(client, f"runs/{run}/ratings", given)["given"] == [given]
+
+
+def test_the_nearest_instance_picture_of_a_saves_picture_is_named(client: TestClient, desk: Desk, data: Path) -> None:
+    judged = ("watch.judge=true", "watch.pictures=2", *PROMPTS)
+    run = start(client, data, "train.length=2", "save.every=0", *judged)
+    assert desk.queue.wait(60)
+    nearest = answer_to(client, f"runs/{run}/ratings", RatingsResponse)["nearest"]
+    assert [(one["set"], one["number"], one["step"]) for one in nearest] == [("concept", 0, 2), ("concept", 1, 2)]
+    for one in nearest:
+        assert one["folder"] == str(data / "instance") and (data / "instance" / one["name"]).is_file()
+        assert one["distance"] > 0 and isinstance(one["copied"], bool)
+        assert client.get(f"{V1}/{one['picture']}").status_code == 200
+    moved = [str(data / "instance" / "moved since.png")] * 20
+    json_file.write(desk.folder / run / "judge" / "pictures.json", {"instance": moved})
+    gone = answer_to(client, f"runs/{run}/ratings", RatingsResponse)["nearest"][0]
+    assert gone["picture"] is None and gone["name"] == "moved since.png"
 
 
 def test_words_are_drawn_for_runs_that_have_ended_and_have_some(client: TestClient, desk: Desk, data: Path) -> None:

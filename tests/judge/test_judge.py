@@ -172,6 +172,30 @@ def test_a_resumed_run_is_judged_as_one_that_was_never_stopped(data: Path, tmp_p
     assert judged(folder) == judged(tmp_path / "whole") and len(judged(folder)) == 3
 
 
+def test_the_nearest_instance_picture_is_named_and_a_copy_found(data: Path, tmp_path: Path) -> None:
+    settings = ("train.length=1", "save.every=0", "watch.judge=true", "watch.pictures=2", *PROMPTS)
+    recipe = tiny.recipe(data, tmp_path, *settings)
+    assert train(recipe, folder=tmp_path / "run", quiet=True).outcome == "finished"
+    judge = Judge(tmp_path / "run", recipe, Controls(tmp_path / "run", recipe.watch))
+    before = judge.numbers(1)
+    assert before is not None
+    near = judge.nearest(before)
+    assert [(name, number) for name, number, _, _ in near] == [("concept", 0), ("concept", 1)]
+    instance = records.read_pictures(judge.folder)
+    assert instance == sorted(path for path in (data / "instance").glob("*.png") if "-mask" not in path.stem)
+    assert {path for _, _, path, _ in near} <= set(instance)
+    dataset, now = records.read(judge.folder, "dataset"), records.read(judge.folder, "step-000001")
+    assert dataset is not None and now is not None
+    now["places"][1] = dataset["concept-0-places"][2]  # the second picture repeats the third instance picture
+    records.write(judge.folder, "step-000001", **now)
+    after = judge.numbers(1)
+    assert after is not None
+    _, _, path, found = judge.nearest(after)[1]
+    assert path == instance[2] and found.copy and found.distance < 0.01
+    (judge.folder / "pictures.json").unlink()
+    assert judge.nearest(after) == [], "a run of an older version"
+
+
 def test_damaged_records_are_missing_ones(tmp_path: Path) -> None:
     records.write(tmp_path, "one", rows=np.ones((2, 3), dtype=np.float32))
     assert records.read(tmp_path, "one")["rows"].tolist() == [[1, 1, 1], [1, 1, 1]]  # type: ignore[index]

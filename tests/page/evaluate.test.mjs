@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { changeText, sortedPictures } from "../../sdft_ext/ui/page/evaluate/picture_order.mjs";
 import { comparedOrder, pointsOf, shareText, stacked } from "../../sdft_ext/ui/page/runs/judged_order.mjs";
-import { earlierSave, givenKind, pictureAddress, promptWords, proposalOf, ratingGroups, wordFilter } from "../../sdft_ext/ui/page/shared/ratings.mjs";
+import { earlierSave, givenKind, nearestOf, pictureAddress, promptWords, proposalOf, ratingGroups, wordFilter } from "../../sdft_ext/ui/page/shared/ratings.mjs";
 
 const picture = (name, before, now, finding = "") => ({ name, before, now, change: before && now ? now / before - 1 : null, finding });
 const names = (pictures) => pictures.map(({ name }) => name);
@@ -68,4 +68,12 @@ test("captions are filtered by a word, or by its absence", () => {
 test("a rated picture has the address of its set", () => {
   assert.equal(pictureAddress("r%20n", { set: "bleeding", number: 2, step: 30 }), "runs/r%20n/controls/bleeding/2/30");
   assert.equal(pictureAddress("run", { set: "words", number: 2, step: 30 }), "runs/run/words/30/2");
+});
+
+test("the nearest instance picture is named, with how near it is", () => {
+  const nearest = [{ set: "concept", number: 0, step: 5, distance: 0.614, copied: false, name: "a.png" }, { set: "concept", number: 1, step: 5, distance: 0.1, copied: true, name: "b.png" }];
+  const text = (number) => nearestOf({ nearest }, { set: "concept", number, step: 5 })?.text;
+  assert.equal(text(0), "The nearest instance picture is a.png, at 61 % of what instance pictures usually are from each other.");
+  assert.equal(text(1), "The nearest instance picture is b.png, which this one repeats: its distance is 10 % of what instance pictures usually are from each other.");
+  assert.equal(text(2), undefined);
 });

@@ -24,6 +24,13 @@ def test_a_verdict_is_shown_and_its_advice_followed(open_page):
     page.click(".sdft-monitor [data-action=evaluate]")
     page.locator(".sdft-save-set").get_by_text("With the trigger: 0 of 2 show the concept").first.wait_for()
     assert page.locator("[data-role=recommended]").count() == 0
+    page.locator(".sdft-save-set figure img, .sdft-save-set button img").first.click()
+    page.locator("dialog [data-action=rate-picture]").last.click()
+    nearest = page.locator("[data-role=nearest]")
+    nearest.locator("img").wait_for()
+    assert nearest.inner_text().startswith("The nearest instance picture is ")
+    for _ in range(2):
+        page.keyboard.press("Escape")
     page.locator("[data-verdict] [data-action=follow-verdict]").locator("visible=true").click()
     page.wait_for_selector("[role=tab][data-panel=train][aria-selected=true]")
 

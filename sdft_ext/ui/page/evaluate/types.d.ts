@@ -85,11 +85,25 @@ export interface RatedPicture {
 }
 
 /** `GET runs/{run}/ratings` */
+export interface NearestPicture extends Pick<RatedPicture, "set" | "number" | "step"> {
+  /** 0 for the same picture, 1 for as far as instance pictures usually are from the nearest other one. */
+  distance: number;
+  copied: boolean;
+  /** The instance picture, below its `folder`. */
+  name: string;
+  folder: string;
+  concept: string;
+  /** Path of its thumbnail below /sdft/v1/. */
+  picture: string | null;
+}
+
 export interface Ratings {
   kinds: RatingKind[];
   given: RatedPicture[];
   /** By the judge's numbers; `text` says why. */
   proposed: (RatedPicture & { text: string })[];
+  /** Of control pictures that are to show a concept, the nearest instance picture. */
+  nearest: NearestPicture[];
   /** Of the concepts' instance pictures. */
   folders: string[];
   /** The step of the save that the verdict recommends. */

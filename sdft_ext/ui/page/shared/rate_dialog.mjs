@@ -4,7 +4,8 @@ import { part } from "./api.mjs";
 import { dialog } from "./dialog.mjs";
 import { button, el, fill } from "./dom.mjs";
 import { adviceNode } from "./rating_leads.mjs";
-import { givenKind, kindOf, pictureAddress, promptWords, proposalOf } from "./ratings.mjs";
+import { givenKind, kindOf, nearestOf, pictureAddress, promptWords, proposalOf } from "./ratings.mjs";
+import { thumbnail } from "./thumbnails.mjs";
 
 /** @import { App } from "../types.d.ts" */
 /** @import { RatedPicture, Ratings } from "../evaluate/types.d.ts" */
@@ -57,7 +58,9 @@ export async function ratePicture(app, run, place, { title, words = promptWords(
         /** @type {HTMLElement | null} */ (choices.querySelector(`[data-rating="${rating}"]`))?.focus();
       });
     draw();
-    return el("div.stack", {}, el("div.row.wrap.rating", {}, image, el("div.stack.tight", {}, el("p.help", {}, `Step ${place.step}. Choose what is wrong with it; choose it again to take it back.`), choices, advice)));
+    const near = nearestOf(ratings, place);
+    const nearest = near && el("div.row", { data: { role: "nearest" } }, near.picture && thumbnail(app, { picture: near.picture, text: near.name }), el("p.help", {}, near.text));
+    return el("div.stack", {}, el("div.row.wrap.rating", {}, el("div.stack.tight.rated", {}, image, nearest), el("div.stack.tight", {}, el("p.help", {}, `Step ${place.step}. Choose what is wrong with it; choose it again to take it back.`), choices, advice)));
   });
   return changed;
 }

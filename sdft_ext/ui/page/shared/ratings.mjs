@@ -29,6 +29,19 @@ export function proposalOf(ratings, place) {
   return ratings?.proposed.find((one) => same(one, place));
 }
 
+/**
+ * Says how near a picture is to the nearest instance picture; undefined where that isn't known.
+ * @param {Ratings} ratings
+ * @param {PicturePlace} place
+ */
+export function nearestOf(ratings, place) {
+  const found = ratings.nearest.find((one) => same(one, place));
+  if (!found) return undefined;
+  const { name, distance, copied } = found;
+  const far = `${Math.round(100 * distance)} % of what instance pictures usually are from each other`;
+  return { ...found, text: `The nearest instance picture is ${name}, ${copied ? "which this one repeats: its distance is" : "at"} ${far}.` };
+}
+
 /** @param {Ratings | null} ratings @param {string | undefined} name */
 export function kindOf(ratings, name) {
   return ratings?.kinds.find((kind) => kind.name === name);
