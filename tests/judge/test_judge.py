@@ -191,7 +191,8 @@ def test_the_nearest_instance_picture_is_named_and_a_copy_found(data: Path, tmp_
     after = judge.numbers(1)
     assert after is not None
     _, _, path, found = judge.nearest(after)[1]
-    assert path == instance[2] and found.copy and found.distance < 0.01
+    places = dataset["concept-0-places"]  # some of the tiny pictures are alike
+    assert (places[instance.index(path)] == places[2]).all() and found.copy and found.distance < 0.01
     (judge.folder / "pictures.json").unlink()
     assert judge.nearest(after) == [], "a run of an older version"
 
