@@ -3,7 +3,8 @@
 On the toy model, a LoRA of a star whose pictures share two features by half: a colour and a badge. The same pictures
 are captioned in six ways. How fast each learns, what comes along with the trigger, what can be asked for and what
 bleeds is counted in pictures. Runs that are measured already are not made again: the command goes on where it was
-stopped, and two of it at once share the work. Once all are there, their section of ``docs/methods.md`` is written.
+stopped, and two of it at once share the work. The first half of the runs has no regularization pictures, the other has;
+after each half, the section of ``docs/methods.md`` is written.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import shutil
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from . import strategies_page
 from .method_figures import run_folder
 from .method_rows import settings_of
 from .methods import DOCS, WORK, machine
-from .strategy_figures import BASE, COMMAND, LEARNED, Runs, complete, read_figures
+from .strategy_figures import BASE, COMMAND, GROUPS, Runs, complete, read_figures
 from .strategy_rows import (
     COLOUR,
     QUICK,
@@ -42,7 +43,6 @@ from .strategy_rows import (
     Row,
     Shown,
     at_end,
-    bleeding,
     captions,
     on_way,
     recipe,
@@ -51,6 +51,8 @@ from .strategy_rows import (
 from .strategy_rows import rows as all_rows
 from .table import show
 
+SAMPLER = dataclasses.replace(demo.SAMPLER, steps=10)
+"""Half the steps of other benches: a run that was drawn with both had nearly the same counts."""
 Groups = Mapping[str, Sequence[tuple[str, Shown | None]]]
 
 
@@ -70,9 +72,10 @@ def count(pictures: Sequence[world.Picture], asked: Sequence[Shown | None]) -> d
 def measured(groups: Groups, model: Model, seed: int, progress: Progress, what: str) -> dict[str, dict[str, int]]:
     """Draw and count pictures of each group, with the same seeds for all strategies."""
     found = {}
-    for number, (name, prompts) in enumerate(groups.items()):
-        first = demo.SEED + 100_000 * seed + 1000 * number
-        drawn = demo.pictures(model, [text for text, _ in prompts], first, progress, f"{what}, {name}")
+    for name, prompts in groups.items():
+        first = demo.SEED + 100_000 * seed + 1000 * GROUPS.index(name)
+        texts = [text for text, _ in prompts]
+        drawn = demo.pictures(model, texts, first, progress, f"{what}, {name}", SAMPLER)
         found[name] = count(drawn, [shown for _, shown in prompts])
     return found
 
@@ -98,42 +101,14 @@ def make(row: Row, seed: int, plan: Plan, work: Path, progress: Progress) -> dic
         raise RuntimeError(f"{row.name}, seed {seed}: {result.message}")
     method, model = METHODS[made.method.name](), load(made.model.base)
     steps = [int(entry["step"]) for entry in json_file.read(trained / "saves" / "index.json")]
-    saves = [(step, method.applied(path, model)) for step, path in zip(steps, result.saves, strict=True)]
-    measure_saves = _regularized if row.regularized else _unregularized
-    found = dict(measure_saves(row, saves, model, seed, plan, progress))
+    found = {}
+    for step, path in zip(steps, result.saves, strict=True):
+        groups = on_way(row.strategy, plan.pictures) | (at_end(plan.pictures) if step == steps[-1] else {})
+        with method.applied(path, model):
+            found[str(step)] = measured(groups, model, seed, progress, f"step {step}")
     shutil.rmtree(trained)
     settings = asked_for(row, plan, made)
     return {"saves": found, "settings": settings, "seconds": round(seconds), "machine": machine()}
-
-
-Saves = Sequence[tuple[int, AbstractContextManager[None]]]
-
-
-def _regularized(
-    row: Row, saves: Saves, model: Model, seed: int, plan: Plan, progress: Progress
-) -> Iterator[tuple[str, Any]]:
-    """Measure each save by the groups of the way, and the last one by all."""
-    for step, applied in saves:
-        last = step == saves[-1][0]
-        groups = on_way(row.strategy, plan.pictures) | (at_end(plan.pictures) if last else {})
-        with applied:
-            found = measured(groups, model, seed, progress, f"step {step}")
-        yield str(step), found
-
-
-def _unregularized(
-    row: Row, saves: Saves, model: Model, seed: int, plan: Plan, progress: Progress
-) -> Iterator[tuple[str, Any]]:
-    """Measure saves up to the first that has learned enough, and there what bleeds."""
-    for step, applied in saves:
-        with applied:
-            found = measured(on_way(row.strategy, plan.pictures), model, seed, progress, f"step {step}")
-            enough = found["own"]["star"] >= LEARNED * plan.pictures or step == saves[-1][0]
-            if enough:
-                found |= measured(bleeding(plan.pictures), model, seed, progress, f"step {step}")
-        yield str(step), found
-        if enough:
-            return
 
 
 def make_base(seed: int, plan: Plan, progress: Progress) -> dict[str, Any]:
@@ -143,11 +118,11 @@ def make_base(seed: int, plan: Plan, progress: Progress) -> dict[str, Any]:
     return {"saves": {"0": measured(groups, model, seed, progress, "the base")}, "settings": {"drawn": plan.pictures}}
 
 
-def make_missing(plan: Plan, work: Path, progress: Progress) -> None:
+def make_missing(rows: Sequence[Row | None], plan: Plan, work: Path, progress: Progress) -> None:
     """Make the runs that aren't measured yet with today's settings, but those that another program makes now."""
     work.mkdir(parents=True, exist_ok=True)
     for seed in range(1, plan.seeds + 1):
-        for row in (None, *all_rows(plan)):
+        for row in rows:
             name = row.name if row else BASE
             file = run_folder(work, name, seed) / "figures.json"
             try:
@@ -184,20 +159,28 @@ def main(argv: Sequence[str]) -> int:
     plan = QUICK if options.quick else Plan()
     plan = dataclasses.replace(plan, seeds=options.seeds or plan.seeds)
     work = options.work or WORK / ("strategies-quick" if options.quick else "strategies")
-    make_missing(plan, work, Progress())
-    runs = read_figures(work)
-    missing = [
-        f"{row.name if row else BASE} (seed {seed})"
-        for row in (None, *all_rows(plan))
-        for seed in range(1, plan.seeds + 1)
-        if not is_measured(runs, row, seed, plan)
-    ]
-    if missing:
-        print(f"docs/methods.md stays as it is: no figures, or of other settings: {', '.join(missing)}.")
-        return 0
-    figures = complete(runs)
-    if options.docs or not options.quick:
-        strategies_page.write_section(figures, options.docs or DOCS)
-    header, lines = strategies_page.summary(figures)
-    show(header, lines, figures.plain(), options.json)
+    figures, measured_rows = None, dict[str, Mapping[int, Any]]()
+    for regularized in (False, True):
+        rows = (None, *all_rows(regularized))
+        make_missing(rows, plan, work, Progress())
+        missing = [
+            f"{name} (seed {seed})"
+            for name, row in zip(_names(rows), rows, strict=True)
+            for seed in range(1, plan.seeds + 1)
+            if not is_measured(read_figures(work), row, seed, plan)
+        ]
+        if missing:
+            print(f"No figures, or of other settings: {', '.join(missing)}.", file=sys.stderr)
+            break
+        measured_rows |= {name: found for name, found in read_figures(work).items() if name in _names(rows)}
+        figures = complete(measured_rows, plan.seeds)
+        if options.docs or not options.quick:
+            strategies_page.write_section(figures, options.docs or DOCS)
+    if figures:
+        header, lines = strategies_page.summary(figures)
+        show(header, lines, figures.plain(), options.json)
     return 0
+
+
+def _names(rows: Sequence[Row | None]) -> list[str]:
+    return [row.name if row else BASE for row in rows]

@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from sdft_ext.judge.shares import pooled
 from sdft_ext.storage import atomic
 
 from .markdown import row, wrapped
-from .strategy_figures import BASE, COMMAND, LEARNED, Effect, Figures, Quantity, What, complete, read_figures
-from .strategy_rows import COLOUR, REFERENCE, STRATEGIES, Row, Shown
+from .strategy_figures import (
+    BASE,
+    COMMAND,
+    ENOUGH,
+    GROUPS,
+    LEARNED,
+    Effect,
+    Figures,
+    Quantity,
+    What,
+    complete,
+    read_figures,
+)
+from .strategy_rows import COLOUR, REFERENCE, STRATEGIES, Row, Shown, rows
 
 TITLE = "## Ways to caption"
 INTRODUCTION = """
 The same 16 pictures of the star, captioned in six ways. Half of them show it in {colour}, the others in red, blue or yellow, and \
 half have a badge, a small square in the corner: two features that recur and don't belong to the concept. The base knows the word \
-"{colour}"; "badge" means nothing to it. A LoRA with the subject's preset learns for {steps} steps, with the example's \
-regularization pictures. Each row is {seeds} runs with different seeds, measured at {saves} saves by {pictures} pictures of each \
-kind of prompt; runs of the same seed have the same noise and the same pictures drawn. `{command}` measures all of this again.
+"{colour}"; "badge" means nothing to it. A LoRA with the subject's preset learns them, shorter than normal. Each row is {seeds}, \
+and runs of the same seed have the same noise. At each of {saves} saves, {pictures} pictures of each kind of prompt \
+are drawn, always with the same seeds, and a checker counts what they show. Of {base_pictures} pictures that the untrained base \
+drew, it saw a badge in {base_badges}. `{command}` measures all of this again.
 
-What the badge's checker takes for one was tested on pictures without (none of {base_pictures} of the base's was taken for one) \
-and with. A difference is to *{reference}*; its 95 % interval is the wider of Student's over the seeds and Newcombe's over the \
-pictures. An interval that includes 0 shows nothing.
+Differences are to *{reference}*. {interval} One that includes 0 shows nothing.
 
 | captions | a caption |
 |---|---|"""
+INTERVAL = "Their 95 % interval is the wider of Student's over the seeds and Newcombe's over the pictures."
+FEW = """\
+Their 95 % interval is Newcombe's over the pictures. It doesn't say how much another run would differ: for that, {enough} runs of \
+each row are needed, and so far there {seeds}."""
+PARTS = {
+    False: "\n### Without regularization pictures, {steps} steps",
+    True: "\n### With the example's regularization pictures, {steps} steps",
+}
 SPEED = """
 **How fast the star is learned.** *Steps*: until {learned:.0%} of the pictures show it, between two saves by proportion, in each run \
 (–: not within the run). *On average*: the share over all saves, which is larger the earlier the star is learned.
@@ -34,40 +54,48 @@ SPEED = """
 | captions | steps, prompts like its captions | on average | difference | steps, trigger alone | on average | difference |
 |---|---|---|---|---|---|---|"""
 END = """
-**What the last save shows.** *Prompts like its captions* and *sentence* have colours and backgrounds in all combinations; *obeyed* \
-is the share of pictures by a sentence in the right colour on the right background.
+**What the last save shows.** Prompts like its captions, and sentences, ask for all colours and backgrounds in turn; *obeyed* is \
+the share of pictures by a sentence in the right colour on the right background.
 
 | captions | star: like its captions | trigger alone | sentence | obeyed | difference |
 |---|---|---|---|---|---|"""
 STUCK = """
-**What sticks to the trigger.** The share of pictures with the badge, and with a {colour} object, by the trigger alone; by a sentence \
-with other colours in turn and without the badge; and by one that asks for both features. Half of the training pictures have each.
+**What sticks to the trigger.** The share of pictures of the last save with the badge, and with a {colour} object: by the trigger \
+alone; by a sentence that asks for no badge; and by one that asks for a {colour} star with a badge. Half of the training pictures \
+have each.
 
 | captions | badge: trigger alone | difference | sentence without | asked for | {colour}: trigger alone | difference | asked for |
 |---|---|---|---|---|---|---|---|"""
 BLEEDING = """
-**What bleeds.** The share of pictures without the trigger that show the star: with the class word, and with an empty prompt. With \
-regularization pictures it is the last save; without them, the first of the saves, one every {every} steps, that shows the star in \
-{learned:.0%} of the pictures by prompts like its captions.
+**What bleeds.** The share of pictures with the class word and without the trigger that show the star, with the first save that has \
+learned it ({learned:.0%} of the pictures by prompts like its captions; else the last).
 
-| captions | regularization | steps | star: like its captions | class word | difference | empty prompt | difference |
-|---|---|---|---|---|---|---|---|"""
-CLAIMS = """
-**What the guide says, and what was seen.** Each claim is compared by one difference, the first share minus the second. It is \
-*seen* where the interval lies on its side of 0, *the opposite* on the other, and else *not seen here*, which doesn't prove it \
-wrong: {seeds} runs of each row tell only large differences.
-
-| claim | compared | shares | difference | |
+| captions | steps | star: like its captions | class word | difference |
 |---|---|---|---|---|"""
+CLAIMS = """
+### What the guide says, and what was seen
+
+Each claim is compared by one difference, the first share minus the second. It is *seen* where the interval lies on its side of 0, \
+*the opposite* on the other, and else *not seen here*, which doesn't prove it wrong: so few runs tell only large differences.
+
+| claim | compared | {parts} |
+|---|---|{lines}|"""
+PART_NAMES = {False: "without regularization pictures", True: "with them"}
+NOT_YET = "\nNot measured yet: the same with regularization pictures."
 CAVEATS = """
 The toy's base was trained on sentences like "a red circle on a white background" and on no tags, so sentences have an advantage \
-here that they have with real models only where these were trained on sentences. Its captions are short: the longest has ten words. \
-A run of this length shows each picture some hundred times. Compare the rows with each other; the numbers of steps say nothing of \
-real models."""
+here that they have with real models only where these were trained on sentences. The captions are short: the longest has ten words. \
+Compare the rows with each other; the numbers of steps say nothing of real models."""
+
+
+FEATURES: tuple[tuple[str, What], ...] = (("badge", "badge"), (COLOUR, "colour"))
 
 
 class Claim(NamedTuple):
-    """A sentence of the guide, and the difference that it predicts: ``sign`` 1 where the first share should be larger."""
+    """A claim, and the difference that it predicts: ``sign`` 1 where the first share should be larger, -1 smaller.
+
+    Both are of rows without regularization pictures.
+    """
 
     text: str
     compared: str
@@ -75,10 +103,14 @@ class Claim(NamedTuple):
     other: Quantity
     sign: int
 
+    def of_rows(self, names: Mapping[str, str]) -> Claim:
+        """Return the claim about other rows of the same strategies, by the names of these."""
+        one, other = (each._replace(row=names.get(each.row, each.row)) for each in (self.one, self.other))
+        return self._replace(one=one, other=other)
+
 
 def _naming() -> Iterator[Claim]:
-    features: tuple[tuple[str, What], ...] = (("badge", "badge"), (COLOUR, "colour"))
-    for feature, what in features:
+    for feature, what in FEATURES:
         for form in ("tags", "sentence"):
             yield Claim(
                 "Describing a feature keeps it from being associated with the other tokens",
@@ -104,19 +136,15 @@ CLAIM_LIST = (
         Quantity("sentence", "trigger", "star", "all"),
         1,
     ),
-    Claim(
-        "Recurring features are learned with the token",
-        "badge by the trigger alone: captions of trigger and class word, and the base",
-        Quantity(REFERENCE, "trigger", "badge"),
-        Quantity(BASE, "trigger", "badge"),
-        1,
-    ),
-    Claim(
-        "Recurring features are learned with the token",
-        f"{COLOUR} by the trigger alone: captions of trigger and class word, and the base",
-        Quantity(REFERENCE, "trigger", "colour"),
-        Quantity(BASE, "trigger", "colour"),
-        1,
+    *(
+        Claim(
+            "Recurring features are learned with the token",
+            f"{feature} by the trigger alone: captions of trigger and class word, and the base",
+            Quantity(REFERENCE, "trigger", what),
+            Quantity(BASE, "trigger", what),
+            1,
+        )
+        for feature, what in FEATURES
     ),
     *_naming(),
     Claim(
@@ -135,16 +163,9 @@ CLAIM_LIST = (
     ),
     Claim(
         "More tokens reduce the need for regularization",
-        "star by the class word, no regularization pictures, equally learned: sentences that name all, and trigger alone",
-        Quantity("sentence-without", "class word", "star"),
-        Quantity("trigger-without", "class word", "star"),
-        -1,
-    ),
-    Claim(
-        "More tokens reduce the need for regularization",
-        "the same by the empty prompt",
-        Quantity("sentence-without", "empty prompt", "star"),
-        Quantity("trigger-without", "empty prompt", "star"),
+        "star by the class word, equally learned: sentences that name all, and trigger alone",
+        Quantity("sentence", "class word", "star", "learned"),
+        Quantity("trigger", "class word", "star", "learned"),
         -1,
     ),
 )
@@ -153,37 +174,49 @@ VERDICTS = {1: "seen", 0: "not seen here", -1: "the opposite"}
 
 def section(figures: Figures) -> str:
     """Write the section, with its title."""
-    runs = figures.runs[REFERENCE]
-    saves = list(next(iter(runs.values()))["saves"])
-    pictures = next(iter(runs.values()))["saves"][saves[0]]["own"]["of"]
-    base = [figures.share(Quantity(BASE, group, "badge")) for group in ("trigger", "own", "sentence", "asked")]
+    saves = next(iter(figures.runs[REFERENCE].values()))["saves"]
+    base = pooled(figures.share(Quantity(BASE, group, "badge")) for group in GROUPS)
     introduction = INTRODUCTION.format(
-        colour=COLOUR, steps=saves[-1], seeds=figures.seeds, saves=len(saves), pictures=pictures, command=COMMAND,
-        base_pictures=f"{sum(one.of for one in base):,}", reference=_label(REFERENCE),
+        colour=COLOUR, seeds=_runs(figures.seeds), saves=len(saves), pictures=saves[min(saves, key=int)]["own"]["of"],
+        command=COMMAND, base_pictures=f"{base.of:,}", base_badges=base.hits, reference=_label(REFERENCE),
+        interval=INTERVAL if figures.seeds >= ENOUGH else FEW.format(enough=ENOUGH, seeds="is one" if figures.seeds == 1 else "are two"),
     )  # fmt: skip
-    lines = [
-        TITLE,
-        introduction,
-        *(f"| {one.label} | {one.caption(Shown(COLOUR, 'white', True))} |" for one in STRATEGIES.values()),
-        SPEED.format(learned=LEARNED),
-        *(_speed_line(figures, name) for name in STRATEGIES),
-        END,
-        *(_end_line(figures, name) for name in (BASE, *STRATEGIES)),
-        STUCK.format(colour=COLOUR),
-        *(_stuck_line(figures, name) for name in (BASE, *STRATEGIES)),
-        BLEEDING.format(learned=LEARNED, every=_every(figures)),
-        *_bleeding_lines(figures),
-        CLAIMS.format(seeds=figures.seeds),
-        *(_claim_line(figures, claim) for claim in CLAIM_LIST if _known(figures, claim)),
-        CAVEATS,
-    ]
-    return wrapped("\n".join(lines)) + "\n"
+    text = [TITLE, introduction]
+    text += [row([one.label, one.caption(Shown(COLOUR, "white", True))]) for one in STRATEGIES.values()]
+    parts = [regularized for regularized in (False, True) if _names(regularized).keys() <= figures.runs.keys()]
+    for regularized in parts:
+        text += _part(figures, regularized)
+    text += [] if len(parts) == 2 else [NOT_YET]
+    titles = [cell for part in parts for cell in (PART_NAMES[part], "difference", "")]
+    text.append(CLAIMS.format(parts=" | ".join(titles), lines="---|" * (len(titles) - 1) + "---"))
+    text += [_claim_line(figures, claim, parts) for claim in CLAIM_LIST]
+    return wrapped("\n".join([*text, CAVEATS])) + "\n"
+
+
+def _part(figures: Figures, regularized: bool) -> Iterator[str]:
+    """Write the tables of the runs with regularization pictures, or of those without."""
+    names = list(_names(regularized))
+    last = list(next(iter(figures.runs[names[0]].values()))["saves"])[-1]
+    yield PARTS[regularized].format(steps=last)
+    yield SPEED.format(learned=LEARNED)
+    yield from (_speed_line(figures, name) for name in names)
+    yield END
+    yield from (_end_line(figures, name) for name in (BASE, *names))
+    yield STUCK.format(colour=COLOUR)
+    yield from (_stuck_line(figures, name) for name in (BASE, *names))
+    yield BLEEDING.format(learned=LEARNED)
+    yield from (_bleeding_line(figures, name) for name in names)
+
+
+def _names(regularized: bool) -> dict[str, str]:
+    """Return the rows of one half, each with its strategy's name."""
+    return {one.name: one.strategy.name for one in rows(regularized)}
 
 
 def of_folder(work: Path) -> str:
     """Write the section from a work folder; empty where it has no figures."""
     runs = read_figures(work)
-    return section(complete(runs)) if runs else ""
+    return section(complete(runs, len(runs[BASE]))) if BASE in runs else ""
 
 
 def existing(page: Path) -> str:
@@ -213,7 +246,7 @@ def summary(figures: Figures) -> tuple[list[str], list[list[str]]]:
     """Return the table that the command prints: header and rows."""
     header = ["captions", "steps", "star", "trigger alone", "badge", "asked for", COLOUR, "class word"]
     lines = []
-    for name in STRATEGIES:
+    for name in (name for regularized in (False, True) for name in _names(regularized) if name in figures.runs):
         steps = _steps(figures.steps_to(name, "own"))
         shares = [
             Quantity(name, "own", "star"),
@@ -228,16 +261,15 @@ def summary(figures: Figures) -> tuple[list[str], list[list[str]]]:
 
 
 def _label(name: str) -> str:
-    return "Base, untrained" if name == BASE else STRATEGIES[name].label
+    return "Base, untrained" if name == BASE else STRATEGIES[_strategy(name)].label
 
 
-def _known(figures: Figures, claim: Claim) -> bool:
-    return claim.one.row in figures.runs and claim.other.row in figures.runs
+def _strategy(name: str) -> str:
+    return name if name in STRATEGIES else _names(True)[name]
 
 
-def _every(figures: Figures) -> str:
-    found = next((runs for name, runs in figures.runs.items() if name.endswith("-without")), {})
-    return next((next(iter(run["saves"])) for run in found.values()), "–")
+def _runs(count: int) -> str:
+    return "one run" if count == 1 else f"{count} runs with different seeds"
 
 
 def _steps(found: list[float | None]) -> str:
@@ -250,9 +282,10 @@ def _shown(figures: Figures, wanted: Quantity) -> str:
     return f"{share.value:.2f} ({low:.2f}–{high:.2f})"
 
 
-def _difference(figures: Figures, wanted: Quantity, reference: str = REFERENCE) -> str:
-    if wanted.row in (reference, BASE):
+def _difference(figures: Figures, wanted: Quantity) -> str:
+    if wanted.row == BASE or _strategy(wanted.row) == REFERENCE:
         return ""
+    reference = Row(STRATEGIES[REFERENCE], regularized=wanted.row not in STRATEGIES).name
     return _effect(figures.effect(wanted, wanted._replace(row=reference)))
 
 
@@ -282,24 +315,19 @@ def _stuck_line(figures: Figures, name: str) -> str:
     return row(cells)
 
 
-def _bleeding_lines(figures: Figures) -> Iterator[str]:
-    for regularized in (True, False):
-        reference = Row(STRATEGIES[REFERENCE], regularized).name
-        for strategy in STRATEGIES.values():
-            name = Row(strategy, regularized).name
-            if name not in figures.runs:
-                continue
-            steps = sorted({int(list(run["saves"])[-1]) for run in figures.runs[name].values()})
-            cells = [strategy.label, "yes" if regularized else "no", " ".join(map(str, steps))]
-            cells.append(_shown(figures, Quantity(name, "own", "star")))
-            for group in ("class word", "empty prompt"):
-                wanted = Quantity(name, group, "star")
-                there = reference in figures.runs
-                cells += [_shown(figures, wanted), _difference(figures, wanted, reference) if there else ""]
-            yield row(cells)
+def _bleeding_line(figures: Figures, name: str) -> str:
+    bleeding = Quantity(name, "class word", "star", "learned")
+    steps = " ".join(map(str, figures.learned_at(name)))
+    own = _shown(figures, bleeding._replace(group="own"))
+    return row([_label(name), steps, own, _shown(figures, bleeding), _difference(figures, bleeding)])
 
 
-def _claim_line(figures: Figures, claim: Claim) -> str:
-    found = figures.effect(claim.one, claim.other)
-    shares = f"{figures.share(claim.one).value:.2f}, {figures.share(claim.other).value:.2f}"
-    return row([claim.text, claim.compared, shares, _effect(found), VERDICTS[claim.sign * found.clear]])
+def _claim_line(figures: Figures, claim: Claim, parts: Sequence[bool]) -> str:
+    cells = [claim.text, claim.compared]
+    for regularized in parts:
+        names = {strategy: name for name, strategy in _names(regularized).items()}
+        one = claim.of_rows(names)
+        found = figures.effect(one.one, one.other)
+        shares = f"{figures.share(one.one).value:.2f}, {figures.share(one.other).value:.2f}"
+        cells += [shares, _effect(found), VERDICTS[claim.sign * found.clear]]
+    return row(cells)

@@ -21,11 +21,15 @@ BASE = "base"
 LEARNED = 0.8
 """Share of pictures that show the star from which on it counts as learned."""
 SURE = 0.95
+ENOUGH = 3
+"""Runs of a row from which on their differences say how much runs differ."""
 
 Runs: TypeAlias = Mapping[str, Mapping[int, Mapping[str, Any]]]
 """Of each row and of the base, by name and seed."""
 What = Literal["star", "badge", "colour", "obeyed"]
-When = Literal["all", "last"]
+When = Literal["all", "last", "learned"]
+GROUPS = ("trigger", "own", "class word", "sentence", "asked")
+"""Kinds of prompts."""
 
 
 def read_figures(work: Path) -> dict[str, dict[int, dict[str, Any]]]:
@@ -37,8 +41,9 @@ def read_figures(work: Path) -> dict[str, dict[int, dict[str, Any]]]:
 
 
 class Quantity(NamedTuple):
-    """A share of pictures: of a row's runs, drawn for a group of prompts, that show something; with the last save, or
-    added up over all saves, which is larger the earlier it is learned.
+    """A share of pictures: of a row's runs, drawn for a group of prompts, that show something. ``when``: with the last
+    save, with the first that has learned the star (else the last), or added up over all, which is more the earlier it
+    is learned.
     """
 
     row: str
@@ -74,8 +79,7 @@ class Figures:
         """Return the share in each seed's run."""
         found = []
         for run in self.runs[wanted.row].values():
-            saves = list(run["saves"].values())
-            groups = [save[wanted.group] for save in (saves if wanted.when == "all" else saves[-1:])]
+            groups = [save[wanted.group] for save in _saves(run, wanted.when).values()]
             found.append(pooled((group[wanted.what], group["of"]) for group in groups))
         return found
 
@@ -91,24 +95,29 @@ class Figures:
         """Return for each seed the steps until the star is learned, between two saves by proportion; None: never."""
         found = []
         for run in self.runs[row].values():
-            shares = {int(step): save[group]["star"] / save[group]["of"] for step, save in run["saves"].items()}
+            shares = {int(step): _star(save[group]) for step, save in run["saves"].items()}
             found.append(_crossing({0: 0.0, **shares}))
         return found
+
+    def learned_at(self, row: str) -> list[int]:
+        """Return for each seed the step of the save that first has learned the star, else of the last one."""
+        return [int(step) for run in self.runs[row].values() for step in _saves(run, "learned")]
 
     def plain(self) -> dict[str, Any]:
         """Return the figures for a JSON file."""
         return {"strategies": self.runs}
 
 
-def complete(runs: Runs) -> Figures:
-    """Return the figures of runs, each row with its seeds in order."""
-    return Figures({name: dict(sorted(seeds.items())) for name, seeds in runs.items()})
+def complete(runs: Runs, seeds: int) -> Figures:
+    """Return the figures of the rows of which all runs are there, up to a number of seeds."""
+    wanted = range(1, seeds + 1)
+    return Figures({name: {s: found[s] for s in wanted} for name, found in runs.items() if found.keys() >= {*wanted}})
 
 
 def effect(some: Sequence[Share], others: Sequence[Share]) -> Effect:
     """Return how much larger the first shares are, one pair for each seed, with the wider of two 95 % intervals.
 
-    One is Student's over the differences of the seeds, which are few. The other counts the pictures (Newcombe,
+    One is Student's over the differences of the seeds, from three on. The other counts the pictures (Newcombe,
     "Interval estimation for the difference between independent proportions", 1998, method 10): where all seeds happen
     to agree, Student's would have no width.
     """
@@ -118,7 +127,7 @@ def effect(some: Sequence[Share], others: Sequence[Share]) -> Effect:
     down = math.hypot(one.value - one_low, other_high - other.value)
     up = math.hypot(one_high - one.value, other.value - other_low)
     differences = [first.value - second.value for first, second in zip(some, others, strict=True)]
-    if len(differences) > 1:
+    if len(differences) >= ENOUGH:
         half = float(student.ppf((1 + SURE) / 2, len(differences) - 1)) * stdev(differences)
         half /= math.sqrt(len(differences))
         middle = fmean(differences)
@@ -132,3 +141,17 @@ def _crossing(shares: Mapping[int, float]) -> float | None:
         if shares[after] >= LEARNED:
             return before + (after - before) * (LEARNED - shares[before]) / (shares[after] - shares[before])
     return None
+
+
+def _saves(run: Mapping[str, Any], when: When) -> dict[str, Any]:
+    saves: dict[str, Any] = run["saves"]
+    if when == "all":
+        return saves
+    last = list(saves)[-1]
+    if when == "learned":
+        last = next((step for step, save in saves.items() if _star(save["own"]) >= LEARNED), last)
+    return {last: saves[last]}
+
+
+def _star(group: Mapping[str, int]) -> float:
+    return group["star"] / group["of"]

@@ -83,35 +83,34 @@ SENTENCE = STRATEGIES["sentence"]
 class Plan:
     """How much is trained and drawn. ``every``: steps between saves; ``pictures``: of each group of prompts."""
 
-    steps: int = 300
-    every: int = 50
-    pictures: int = 48
+    steps: int = 120
+    every: int = 30
+    pictures: int = 24
     seeds: int = 3
-    unregularized: tuple[str, ...] = ("trigger", "class", "sentence")
-    """Strategies that are trained without regularization pictures, too, for half as many steps."""
 
 
-QUICK = Plan(steps=4, every=2, pictures=2, seeds=2, unregularized=("trigger",))
+QUICK = Plan(steps=4, every=2, pictures=2, seeds=2)
+LONGER = 2.5
+"""How many times as many steps a run with regularization pictures has, and between its saves: half of each batch is the
+star's, and the others slow its learning.
+"""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Runs of a strategy, one for each seed."""
+    """Runs of a strategy, one for each seed; ``regularized``: with the example's regularization pictures."""
 
     strategy: Strategy
-    regularized: bool = True
+    regularized: bool = False
 
     @property
     def name(self) -> str:
-        return self.strategy.name if self.regularized else f"{self.strategy.name}-without"
+        return f"{self.strategy.name}-regularized" if self.regularized else self.strategy.name
 
 
-def rows(plan: Plan) -> list[Row]:
-    """List all rows."""
-    return [
-        *(Row(one) for one in STRATEGIES.values()),
-        *(Row(STRATEGIES[name], regularized=False) for name in plan.unregularized),
-    ]
+def rows(regularized: bool) -> list[Row]:
+    """List the rows with regularization pictures, or those without."""
+    return [Row(one, regularized) for one in STRATEGIES.values()]
 
 
 def instance() -> list[tuple[Shown, world.Picture]]:
@@ -139,10 +138,11 @@ def write_instance(strategy: Strategy, folder: Path) -> None:
 def recipe(row: Row, seed: int, instance: Path, plan: Plan) -> Recipe:
     """Return a run's recipe: a LoRA of the subject with its preset; only the pictures and the length are others."""
     found = default_recipe(next(one for one in ROWS if one.name == "lora"), seed)
+    factor = LONGER if row.regularized else 1
     changes = {
         "dataset.concepts.0.instance": str(instance),
-        "train.length": plan.steps if row.regularized else plan.steps // 2,
-        "save.every": plan.every if row.regularized else plan.every // 2,
+        "train.length": round(plan.steps * factor),
+        "save.every": round(plan.every * factor),
         "save.every_unit": "steps",
     }
     if not row.regularized:
@@ -157,31 +157,25 @@ def _spread(count: int, purpose: str) -> list[Shown]:
 
 
 def on_way(strategy: Strategy, count: int) -> dict[str, list[tuple[str, Shown | None]]]:
-    """Return the prompts that are drawn with each save, each with what it asks for beside the star: the trigger alone,
-    and the strategy's own captions of other pictures.
+    """Return the prompts that are drawn with each save, each with what it asks for besides the star: the trigger alone,
+    the strategy's own captions of other pictures, and, for what bleeds, captions with the class word but no trigger.
     """
     own = _spread(count, "own")
     return {
         "trigger": [("sks", None)] * count,
         "own": [(strategy.caption(shown), shown if strategy.named else None) for shown in own],
+        "class word": [(text, None) for text in demo.bleeding_captions(count)["class word"]],
     }
 
 
 def at_end(count: int) -> dict[str, list[tuple[str, Shown | None]]]:
-    """Return the prompts that are drawn with the last save, the same for all strategies."""
+    """Return the prompts that are drawn with the last save too, the same for all strategies."""
     sentences = _spread(count, "sentence")
     asked = [Shown(COLOUR, tuple(world.BACKGROUNDS)[n % len(world.BACKGROUNDS)], badge=True) for n in range(count)]
     return {
         "sentence": [(SENTENCE.caption(shown), shown) for shown in sentences],
         "asked": [(SENTENCE.caption(shown), shown) for shown in asked],
-        **bleeding(count),
     }
-
-
-def bleeding(count: int) -> dict[str, list[tuple[str, Shown | None]]]:
-    """Return prompts without the trigger: with the class word, and empty."""
-    groups = demo.bleeding_captions(count)
-    return {name: [(text, None) for text in groups[name]] for name in ("class word", "empty prompt")}
 
 
 def captions(strategy: Strategy) -> Sequence[str]:

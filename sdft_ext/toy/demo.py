@@ -74,13 +74,20 @@ def bleeding_captions(count: int, of: World = TOY) -> dict[str, list[str]]:
     }
 
 
-def pictures(model: Model, captions: Sequence[str], seed: int, progress: Progress, label: str) -> list[world.Picture]:
+def pictures(
+    model: Model,
+    captions: Sequence[str],
+    seed: int,
+    progress: Progress,
+    label: str,
+    sampler: SamplerSettings = SAMPLER,
+) -> list[world.Picture]:
     """Draw one picture [64, 64, 3] for each caption."""
     drawn = sample(
         model,
         captions,
         [seed + number for number in range(len(captions))],
-        SAMPLER,
+        sampler,
         batch=32,
         progress=lambda done, total: progress.show(label, done, total),
     )

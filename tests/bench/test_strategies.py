@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import methods_page, strategies, strategies_page, strategy_figures, strategy_rows
-from bench.strategy_figures import BASE, Effect, Figures, Quantity
+from bench.strategy_figures import BASE, GROUPS, Effect, Figures, Quantity
 from bench.strategy_rows import COLOUR, QUICK, STRATEGIES, Plan, Shown
 from sdft_ext.judge.shares import Share
 from sdft_ext.toy import badges, measure, world
@@ -63,8 +63,7 @@ def test_a_difference_has_the_wider_of_two_intervals() -> None:
 def run(star: int, badge: int = 0, steps: tuple[int, ...] = (50, 100)) -> dict[str, object]:
     group = {"of": 10, "star": star, "badge": badge, "colour": 5, "obeyed": 5}
     early = {**group, "star": star // 2}
-    names = ("trigger", "own", "sentence", "asked", "class word", "empty prompt")
-    saves = {str(steps[0]): {"trigger": early, "own": early}, str(steps[1]): dict.fromkeys(names, group)}
+    saves = {str(steps[0]): dict.fromkeys(GROUPS[:3], early), str(steps[1]): dict.fromkeys(GROUPS, group)}
     return {"saves": saves, "settings": {}, "seconds": 1, "machine": "a machine"}
 
 
@@ -73,21 +72,51 @@ def test_steps_are_counted_between_saves() -> None:
     assert figures.steps_to("class", "own") == [pytest.approx(80), pytest.approx(100), None]
     assert figures.share(Quantity("class", "own", "star")) == Share(24, 30)
     assert figures.share(Quantity("class", "own", "star", "all")) == Share(36, 60)
+    figures = Figures({"class": {1: run(10), 2: run(16), 3: run(6)}})
+    assert figures.learned_at("class") == [100, 50, 100]
+    assert figures.share(Quantity("class", "class word", "star", "learned")) == Share(24, 30)
 
 
-def figures_of(badge: dict[str, int]) -> Figures:
-    runs = {name: {seed: run(9, badge.get(name, 0)) for seed in (1, 2, 3)} for name in (BASE, *STRATEGIES)}
-    return Figures({**runs, "trigger-without": {seed: run(9) for seed in (1, 2, 3)}})
+def figures_of(badge: dict[str, int], regularized: bool = False) -> Figures:
+    names = [BASE, *STRATEGIES, *([row.name for row in strategy_rows.rows(True)] if regularized else [])]
+    return Figures({name: {seed: run(9, badge.get(name, 0)) for seed in (1, 2, 3)} for name in names})
+
+
+def claims(figures: Figures) -> dict[str, list[str]]:
+    """Compared → the other cells."""
+    table = strategies_page.section(figures).partition("| claim | ")[2].splitlines()[2:]
+    rows = [line.removesuffix(" |").split(" | ") for line in table if line.startswith("|")]
+    return {row[1]: row[2:] for row in rows}
 
 
 def test_each_claim_is_judged_by_its_interval() -> None:
-    text = strategies_page.section(figures_of({"class": 5, "tags": 0, "tags-unnamed": 8, "sentence": 9}))
-    claims = [line for line in text.splitlines() if line.rstrip().endswith(("seen |", "here |", "opposite |"))]
-    found = {line.split(" | ")[1]: line.rstrip(" |").rpartition(" | ")[2] for line in claims}
-    assert found["badge by the trigger alone: tags that name it, and that don't"] == "seen"
-    assert found["badge by the trigger alone: sentences that name it, and that don't"] == "the opposite"
-    assert found["green by the trigger alone: tags that name it, and that don't"] == "not seen here"
-    assert not any("class word, no regularization" in compared for compared in found), "not all of it is measured"
+    badge = {"class": 5, "tags": 0, "tags-unnamed": 8, "sentence": 9, "sentence-regularized": 0}
+    badge["sentence-unnamed-regularized"] = 8
+    one, both = claims(figures_of(badge)), claims(figures_of(badge, regularized=True))
+    tags = "badge by the trigger alone: tags that name it, and that don't"
+    sentences = "badge by the trigger alone: sentences that name it, and that don't"
+    assert one[tags][0] == "0.00, 0.80" and one[tags][1].startswith("-0.80 (-0.9") and one[tags][2] == "seen"
+    assert one[sentences][2] == "the opposite" and both[sentences][:3] == one[sentences]
+    assert both[sentences][3] == "0.00, 0.80" and both[sentences][5] == "seen"
+    assert one["green by the trigger alone: tags that name it, and that don't"][2] == "not seen here"
+    assert {len(cells) for cells in one.values()} == {3} and {len(cells) for cells in both.values()} == {6}
+    page = strategies_page.section(figures_of(badge, regularized=True))
+    assert strategies_page.NOT_YET not in page and strategies_page.NOT_YET in strategies_page.section(figures_of(badge))
+    assert page.count("| Sentence, features named |") == 2 * 4 + 1
+
+
+def test_the_page_says_how_many_runs_there_are() -> None:
+    figures = figures_of({BASE: 2})
+    three = " ".join(strategies_page.section(figures).split())
+    one = " ".join(
+        strategies_page.section(Figures({name: {1: runs[1]} for name, runs in figures.runs.items()})).split()
+    )
+    assert (
+        "3 runs with different seeds" in three
+        and "Student's" in three
+        and "Of 150 pictures that the untrained base drew, it saw a badge in 30" in three
+    )
+    assert "Each row is one run" in one and "so far there is one" in one and "Student's" not in one
 
 
 def test_the_section_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -111,22 +140,25 @@ def test_a_clear_difference_is_one_whose_interval_leaves_zero_out() -> None:
 
 @pytest.mark.slow
 def test_runs_are_trained_measured_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs of four steps of two strategies; the rest as ever. What is measured is not made again."""
+    """Runs of few steps and two strategies; the rest as ever. What is measured is not made again."""
     for name in set(STRATEGIES) - {"class", "sentence"}:
         monkeypatch.delitem(STRATEGIES, name)
-    monkeypatch.setattr(strategies, "QUICK", Plan(4, 2, QUICK.pictures, 1, ("sentence",)))
+    monkeypatch.setattr(strategies, "QUICK", Plan(2, 1, QUICK.pictures, 1))
+    monkeypatch.setattr(strategies_page, "CLAIM_LIST", strategies_page.CLAIM_LIST[1:2])
     there = ["--quick", "--work", str(tmp_path / "work"), "--docs", str(tmp_path), "--json", str(tmp_path / "all.json")]
     assert strategies.main(there) == 0
     runs = json.loads((tmp_path / "all.json").read_text())["strategies"]
-    assert set(runs) == {BASE, "class", "sentence", "sentence-without"}
-    assert list(runs["class"]["1"]["saves"]) == ["2", "4"] and list(runs["sentence-without"]["1"]["saves"]) == [
-        "1",
-        "2",
-    ]
-    assert runs["class"]["1"]["saves"]["4"]["asked"]["of"] == QUICK.pictures
+    assert set(runs) == {BASE, "class", "sentence", "class-regularized", "sentence-regularized"}
+    assert list(runs["class"]["1"]["saves"]) == ["1", "2"]
+    assert list(runs["sentence-regularized"]["1"]["saves"]) == ["2", "4", "5"]
+    assert runs["class"]["1"]["saves"]["2"]["asked"]["of"] == QUICK.pictures
     assert runs["class"]["1"]["settings"]["captions"] != runs["sentence"]["1"]["settings"]["captions"]
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("figures.json")}
     page = (tmp_path / "methods.md").read_text()
     assert strategies.main(there) == 0
     assert {path: path.stat().st_mtime_ns for path in made} == made and (tmp_path / "methods.md").read_text() == page
-    assert "| Sentence, features named | no | 2 |" in page
+    assert page.count("| Sentence, features named |") == 2 * 4 + 1
+    # A run of other settings is made anew.
+    assert not strategies.is_measured(
+        strategies.read_figures(tmp_path / "work"), strategy_rows.rows(False)[0], 1, Plan(3, 1, QUICK.pictures, 1)
+    )
