@@ -178,6 +178,26 @@ def test_another_model_is_shown_once_the_page_is_visible_again(open_page):
     assert name.inner_text() == before
 
 
+def test_a_model_is_shown_soon_where_there_was_none(open_page):
+    page = open_page()
+    name = page.locator(".sdft-model-name")
+    before = name.inner_text()
+    none = {"name": "", "path": "", "trainable": False, "why": "It is still loading."}
+
+    def loading(route):
+        answer = route.fetch()
+        session = answer.json()
+        session["host"]["model"] |= none
+        route.fulfill(response=answer, json=session)
+
+    page.route("**/v1/session", loading)
+    page.reload()
+    name.get_by_text("No model").wait_for()
+    page.wait_for_timeout(2_000)  # what the page asks when it opens is over
+    none.clear()
+    name.get_by_text(before, exact=True).wait_for(timeout=6_000)
+
+
 def test_news_of_another_model_that_comes_twice_at_once_draws_one_page(open_page):
     """As where the page waits for a checkpoint, and looks because the options changed: two pages would do everything twice."""
     page = open_page()

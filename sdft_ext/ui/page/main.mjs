@@ -142,7 +142,7 @@ class Page {
     const shared = { visible: () => this.visible, over: () => this.over };
     const background = () => currentRun(this.runs) !== undefined;
     this.poll = new Poll({ ...shared, background, ask: () => this.refresh(), every: RUNS_EVERY, trouble: (error) => this.#showTrouble(error) });
-    this.sessionPoll = new Poll({ ...shared, ask: () => this.#refreshSession(), every: SESSION_EVERY });
+    this.sessionPoll = new Poll({ ...shared, ask: () => this.#refreshSession(), every: sessionEvery(session) });
     this.poll.start();
     this.sessionPoll.start();
     if (!restored) this.#openOnRun();
@@ -324,6 +324,7 @@ class Page {
     if (session.host.model?.path !== this.session.host.model?.path) this.#outdated = true;
     this.session = session;
     this.api.token = session.token;
+    this.sessionPoll.every = sessionEvery(session);
     this.#sessionView.show(session);
     // What the user has set is kept, and nothing changes while somebody is typing.
     if (!this.#outdated || this.root.querySelector("dialog, :is(input, textarea, select):focus")) return;
@@ -344,6 +345,11 @@ class Page {
     // A server that was restarted has another token.
     if (!error || (error instanceof ApiError && error.status === 403)) this.sessionPoll.now();
   }
+}
+
+/** How often to ask for a newer session (ms): where no model is loaded, one may be on its way. @param {Session} session */
+function sessionEvery({ host }) {
+  return host.model?.name ? SESSION_EVERY : RUNS_EVERY;
 }
 
 /** Loads the page's style sheet, once. @param {string} href @returns {Promise<unknown>} */
