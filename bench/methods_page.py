@@ -114,7 +114,8 @@ def page(figures: Figures, both: Mapping[str, Any] | None = None, strategies: st
     text += [*_missing(taught), COMPARISON.format(every=EVERY, learned=LEARNED)]
     text += [_compared_line(row, found[row]) for row in compared]
     text += _together(both)
-    return wrapped("\n".join(text)) + "\n" + (f"\n{strategies}" if strategies else "")
+    body = wrapped("\n".join(text))
+    return f"{body}\n\n{strategies or strategies_page.not_measured()}"
 
 
 def _introduction(found: Sequence[RowFigures]) -> str:

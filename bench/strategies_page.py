@@ -27,6 +27,11 @@ from .strategy_figures import (
 from .strategy_rows import COLOUR, REFERENCE, STRATEGIES, Row, Shown, rows
 
 TITLE = "## Ways to caption"
+NOT_MEASURED = f"""{TITLE}
+
+Not measured yet. `{COMMAND}` captions the same pictures of the star in six ways, from the trigger alone to sentences, and trains a \
+LoRA with each. It measures how fast each learns, what sticks to the trigger and what bleeds, and writes it here, next to what the \
+guide says. It takes about twenty minutes of one core without regularization pictures, and twice as long with them."""
 INTRODUCTION = """
 The same 16 pictures of the star, captioned in six ways. Half of them show it in {colour}, the others in red, blue or yellow, and \
 half have a badge, a small square in the corner: two features that recur and don't belong to the concept. The base knows the word \
@@ -155,7 +160,7 @@ CLAIM_LIST = (
         1,
     ),
     Claim(
-        "(Captions panel) With the trigger alone, what recurs can't be prompted away",
+        "(Captions panel) What captions name, prompts can change",
         "right colour and background by a sentence: sentences that name them, and trigger alone",
         Quantity("sentence", "sentence", "obeyed"),
         Quantity("trigger", "sentence", "obeyed"),
@@ -211,6 +216,11 @@ def _part(figures: Figures, regularized: bool) -> Iterator[str]:
 def _names(regularized: bool) -> dict[str, str]:
     """Return the rows of one half, each with its strategy's name."""
     return {one.name: one.strategy.name for one in rows(regularized)}
+
+
+def not_measured() -> str:
+    """Write the section of a page without figures."""
+    return wrapped(NOT_MEASURED) + "\n"
 
 
 def of_folder(work: Path) -> str:

@@ -33,10 +33,8 @@ STRATEGIES = {
     "trigger": (
         "Trigger only",
         "Every caption is the trigger and perhaps the class word. Everything the pictures show goes into these few "
-        "tokens: "
-        "quick, and right for a subject in front of varied backgrounds. What recurs next to it is learned as part of "
-        "it, and "
-        "can't be prompted away.",
+        "tokens: the guide calls it the fastest way. It suits a subject in front of varied backgrounds. What recurs "
+        "next to the subject is learned as part of it, and comes along unasked.",
     ),
     "tags": (
         "Trigger and tags",

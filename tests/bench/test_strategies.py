@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import methods_page, strategies, strategies_page, strategy_figures, strategy_rows
+from bench import methods, methods_page, strategies, strategies_page, strategy_figures, strategy_rows
 from bench.strategy_figures import BASE, GROUPS, Effect, Figures, Quantity
 from bench.strategy_rows import COLOUR, QUICK, STRATEGIES, Plan, Shown
 from sdft_ext.judge.shares import Share
@@ -117,6 +117,11 @@ def test_the_page_says_how_many_runs_there_are() -> None:
         and "Of 150 pictures that the untrained base drew, it saw a badge in 30" in three
     )
     assert "Each row is one run" in one and "so far there is one" in one and "Student's" not in one
+
+
+def test_the_page_in_docs_has_the_section() -> None:
+    assert strategies_page.existing(methods.DOCS / "methods.md")
+    assert methods_page.page({}).endswith("\n\n" + strategies_page.not_measured())
 
 
 def test_the_section_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
