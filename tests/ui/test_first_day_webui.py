@@ -25,6 +25,7 @@ from tests.host.webui_process import ROOT, WEBUI, WebUI, started
 from .captions_story import cell, opened
 from .page import field, panel, scrolls_sideways, short_example, start, state, write
 from .test_import import settings
+from .test_train import INTERNAL
 from .test_webui import OUTSIDE, Tab
 
 pytestmark = [
@@ -309,6 +310,10 @@ def test_what_a_run_leaves_is_found_sent_deleted_and_restored(tab: Tab, webui: W
     assert not file.exists() and "ended-000003" not in [one["name"] for one in webui.ask("/sdapi/v1/loras")]
     tab.picture("day-05-deleted.png", "[data-role=deleted]")
     assert page.locator("[data-field=prompts]").input_value() == "a red sks shape on a white background"
+    page.locator("[data-role=pictures-about]").get_by_text("weren't measured").wait_for()
+    assert not INTERNAL.search(page.locator("#sdft_root [role=tabpanel]:visible").inner_text()), (
+        "no name of a setting in the file"
+    )
     restore.click()
     page.wait_for_function("() => document.querySelectorAll('[data-save]').length === 2")
     assert file.read_bytes() == weights and "ended-000003" in [one["name"] for one in webui.ask("/sdapi/v1/loras")]

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from sdft_ext.recipe import file as recipe_file
 
 from .page import field, panel, scrolls_sideways, short_example, start, state
+from .test_train import INTERNAL
 
 pytestmark = pytest.mark.slow
 SCREENSHOTS = os.environ.get("SDFT_SCREENSHOTS", "")
@@ -80,8 +81,11 @@ def test_evaluate_shows_each_saves_pictures_and_deletes_and_restores_saves(open_
         "() => [...document.querySelectorAll('.sdft-save-pictures img')].every(image => image.naturalWidth === 64)"
     )
     screenshot(page, "evaluate-pictures")
+    page.locator("[data-role=pictures-about]").get_by_text("weren't measured").wait_for()
+    assert not INTERNAL.search(page.locator("[role=tabpanel]:visible").inner_text()), "no name of a setting in the file"
     page.locator("[data-action=enlarge]").first.click()
-    assert page.locator("dialog figcaption").all_inner_texts() == ["Step 0", "Step 3", "Step 6"]
+    captions = page.locator("dialog figcaption").all_inner_texts()
+    assert [text.split("\n")[0] for text in captions] == ["Step 0", "Step 3", "Step 6"]
     screenshot(page, "evaluate-compare")
     page.keyboard.press("Escape")
 

@@ -55,7 +55,7 @@ export class PictureLossTable {
       const found = await this.#app.api.get(`runs/${part(run)}/pictures`);
       if (run !== this.#asked) return;
       this.#pictures = found.pictures;
-      this.#about.textContent = [found.text, found.pictures.length && spanText(found), found.pictures.length && HELP].filter(Boolean).join(" ");
+      this.#about.textContent = [this.#app.api.inWords(found.text), found.pictures.length && spanText(found), found.pictures.length && HELP].filter(Boolean).join(" ");
       this.#table.hidden = !found.pictures.length;
       this.#draw();
     } catch (error) {
