@@ -210,7 +210,7 @@ def test_captions_are_filtered_renamed_undone_typed_and_saved(tab: Tab, tmp_path
     opened(page, pictures)
     page.click("[data-view=text]")
     cell(page, 1).click()
-    page.locator(".sdft-cap-share").first.wait_for()
+    page.locator(".sdft-cap-word-share").first.wait_for()
     page.get_by_text("How captions affect training").click()
     page.locator("[data-strategy]").first.wait_for()
     tab.picture("tab-captions.png", "[data-action=captions-save]")
