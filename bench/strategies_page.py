@@ -35,12 +35,12 @@ guide says. It takes about twenty minutes of one core without regularization pic
 INTRODUCTION = """
 The same 16 pictures of the star, captioned in six ways. Half of them show it in {colour}, the others in red, blue or yellow, and \
 half have a badge, a small square in the corner: two features that recur and don't belong to the concept. The base knows the word \
-"{colour}"; "badge" means nothing to it. A LoRA with the subject's preset learns them, shorter than normal. Each row is {seeds}, \
+"{colour}"; "badge" means nothing to it. A LoRA with the subject's preset learns them, in fewer steps than normal. Each row is {seeds}, \
 and runs of the same seed have the same noise. At each of {saves} saves, {pictures} pictures of each kind of prompt \
 are drawn, always with the same seeds, and a checker counts what they show. Of {base_pictures} pictures that the untrained base \
 drew, it saw a badge in {base_badges}. `{command}` measures all of this again.
 
-Differences are to *{reference}*. {interval} One that includes 0 shows nothing.
+Differences are to *{reference}*. {interval} Where it includes 0, no difference is shown.
 
 | captions | a caption |
 |---|---|"""
