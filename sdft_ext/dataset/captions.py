@@ -51,6 +51,13 @@ def _one_of(texts: Sequence[str], choice: np.random.Generator | None) -> str:
     return texts[0 if choice is None else int(choice.integers(len(texts)))]
 
 
+def concept_phrase(concept: Concept) -> str:
+    """Call a concept in a prompt: "a sks dog", or, after what it is a style of, "in sks style"."""
+    if concept.kind == "style":
+        return concept.trigger if concept.trigger.startswith(("in ", "by ")) else f"in {concept.trigger} style"
+    return f"a {concept.trigger} {concept.class_word}".strip()
+
+
 def base_caption(concept: Concept, caption: str, regularization: bool, recipe: DatasetRecipe) -> str:
     """Return the caption before any draw: filled into the template (instance pictures only).
 

@@ -127,6 +127,10 @@ class Plan:
         """
         return Sample(picture, self.geometries[picture], self.dataset.flip == 1.0, self._caption(picture, None))
 
+    def phrase(self, picture: int) -> str:
+        """Return the phrase that calls a picture's concept, which may stand for its caption."""
+        return captions.concept_phrase(self.scan.concepts[self.scan.pictures[picture].concept])
+
     def all_captions(self) -> list[str]:
         """Return every caption that a run may show, sorted, without those that are chosen anew each time; none where
         shuffled or dropped tags make them endless.

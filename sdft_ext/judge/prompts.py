@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from ..dataset.captions import base_caption, line, resolved
+from ..dataset.captions import base_caption, concept_phrase, line, resolved
 from ..dataset.folder import read_caption
 from ..dataset.links import readable
 from ..dataset.listing import list_pictures
@@ -99,13 +99,6 @@ def concept_prompts(concept: Concept, captions: Sequence[str]) -> list[str]:
     else:
         others = [f"{phrase} {place}".strip() for place in _PLACES]
     return [*found, *(one for one in others if one not in found)][:PROMPTS]
-
-
-def concept_phrase(concept: Concept) -> str:
-    """Call a concept in a prompt: "a sks dog", or, after what it is a style of, "in sks style"."""
-    if concept.kind == "style":
-        return concept.trigger if concept.trigger.startswith(("in ", "by ")) else f"in {concept.trigger} style"
-    return f"a {concept.trigger} {concept.class_word}".strip()
 
 
 def bleeding_prompts(concept: Concept, prompts: Sequence[str]) -> list[str]:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..dataset.captions import base_caption, line, resolved, tags
+from ..dataset.captions import base_caption, concept_phrase, line, resolved, tags
 from ..dataset.folder import read_caption
 from ..dataset.links import readable
 from ..dataset.listing import list_pictures
 from ..recipe import Concept, Recipe
-from .prompts import concept_phrase, without_trigger
+from .prompts import without_trigger
 
 MOST = 40
 """Words in one grid, of all concepts together."""

@@ -157,8 +157,9 @@ class Previews:
             return
         validation = Validation(session.recipe, session.dataset.batches, before.draws)
         with torch.no_grad():
-            losses = validation.of_pictures(chosen.pictures, self._evaluate(session))
-        found = before.measured(step, [losses[picture] for picture in chosen.pictures])
+            own = validation.of_pictures(chosen.pictures, self._evaluate(session))
+            called = validation.of_pictures(chosen.pictures, self._evaluate(session), plan.phrase)
+        found = before.measured(step, *([losses[one] for one in chosen.pictures] for losses in (own, called)))
         picture_losses.write(session.folder, found)
         self.log.event(step, "picture_losses")
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from ..storage import json_file
 
 FILE = "picture_losses.json"
+Losses: TypeAlias = tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,27 @@ class MeasuredPicture:
 
 @dataclass(frozen=True)
 class PictureLosses:
-    """``steps``: by step, the loss of each of the ``pictures``, None where it was NaN or infinite. ``draws``: of noise
-    and timestep for each, the same at every step.
+    """``steps``: by step, the loss of each of the ``pictures`` with its caption, None where it was NaN or infinite.
+    ``called``: the same with the concept's phrase alone as caption. ``draws``: of noise and timestep for each, the same
+    at every step.
     """
 
     draws: int
     pictures: tuple[MeasuredPicture, ...]
-    steps: dict[int, tuple[float | None, ...]] = field(default_factory=dict)
+    steps: dict[int, Losses] = field(default_factory=dict)
+    called: dict[int, Losses] = field(default_factory=dict)
 
-    def measured(self, step: int, losses: Sequence[float]) -> PictureLosses:
+    def measured(self, step: int, losses: Sequence[float], called: Sequence[float]) -> PictureLosses:
         """Return these with the losses of one more step, or with others in their place."""
-        return replace(self, steps={**self.steps, step: tuple(json_file.replace_nonfinite(list(losses)))})
+        own, phrase = (tuple(json_file.replace_nonfinite(list(values))) for values in (losses, called))
+        return replace(self, steps={**self.steps, step: own}, called={**self.called, step: phrase})
+
+    def until(self, step: int) -> PictureLosses:
+        """Return these without what was measured past a step."""
+        steps, called = (
+            {at: losses for at, losses in found.items() if at <= step} for found in (self.steps, self.called)
+        )
+        return replace(self, steps=steps, called=called)
 
 
 def read(folder: Path) -> PictureLosses | None:
@@ -43,12 +55,17 @@ def read(folder: Path) -> PictureLosses | None:
     found = json_file.read_or(folder / FILE, {})
     try:
         pictures = tuple(MeasuredPicture(**one) for one in found["pictures"])
-        steps = {int(step): tuple(_loss(value) for value in losses) for step, losses in found["steps"].items()}
+        steps, called = (
+            {int(step): tuple(map(_loss, losses)) for step, losses in sorted(found[name].items(), key=_step)}
+            for name in ("steps", "called")
+        )
         draws = int(found["draws"])
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    sound = all(len(losses) == len(pictures) for losses in steps.values())
-    return PictureLosses(draws, pictures, dict(sorted(steps.items()))) if sound else None
+    sound = list(steps) == list(called) and all(
+        len(losses) == len(pictures) for losses in (*steps.values(), *called.values())
+    )
+    return PictureLosses(draws, pictures, steps, called) if sound else None
 
 
 def write(folder: Path, losses: PictureLosses) -> None:
@@ -62,7 +79,11 @@ def forget_after(folder: Path, step: int) -> None:
     """
     found = read(folder)
     if found is not None and max(found.steps, default=0) > step:
-        write(folder, replace(found, steps={at: losses for at, losses in found.steps.items() if at <= step}))
+        write(folder, found.until(step))
+
+
+def _step(entry: tuple[str, object]) -> int:
+    return int(entry[0])
 
 
 def _loss(value: object) -> float | None:

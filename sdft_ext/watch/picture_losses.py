@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from statistics import median
 from typing import Literal
 
@@ -18,8 +19,8 @@ from ..run_folder.picture_losses import MeasuredPicture, PictureLosses
 Finding = Literal["", "hard", "memorized", "mislabelled"]
 
 FINDINGS: dict[str, str] = {
-    "mislabelled": "Its loss rose or stayed while the others' fell: its caption may not say what it shows. Check the "
-    "caption, or remove the picture.",
+    "mislabelled": "With the concept's name alone as caption, its loss rose or stayed while the others' fell: it may "
+    "not show what its caption says. Check the caption, or remove the picture.",
     "hard": "Its loss stays high: the model has trouble with it. Check that it is sharp and shows the concept, and "
     "describe in its caption what is unusual.",
     "memorized": "Its loss fell far more than the others': the model learns it by heart. Lower its repeats, remove "
@@ -27,21 +28,25 @@ FINDINGS: dict[str, str] = {
 }
 SHARE = 0.02
 """Most of a run's time that measuring may take."""
+CAPTIONS = 2
+"""A picture is measured with its own caption, and with the phrase that calls its concept."""
 STEP = 2.0
 """Forward passes that a picture's showing in a step costs at least: its own, and one for the gradients."""
 
 
 LEAST = 6
 """Trained pictures of a concept below which nothing is said of any."""
-SURE = 4.0
-"""Robust standard deviations from the median at which a picture stands out."""
+SURE, LIKELY = (4.0, 20.0), (3.5, 10.0)
+"""Robust standard deviations from the median at which a picture stands out, and how many more, divided by the number of
+pictures: of few, the spread is little known. With ``SURE``, one of 100 datasets whose falls are normal has a picture
+that stands out by chance; ``LIKELY`` is for those whose loss rose or stayed while the usual one fell."""
 NORMAL = 1.4826
 """Standard deviations of a normal distribution in the median distance from its median."""
 LEAST_SPREAD = 0.08
 """Standard deviation of the logarithm of losses that is assumed at least."""
 FALLEN, STAYED, FAR = 1.15, 1.03, 2.0
-"""How many times smaller the usual loss, that of a mislabelled picture at most, and that of a memorized one at least,
-must have become."""
+"""How many times smaller a loss has become: the usual one at least, before any is called mislabelled; that of a
+mislabelled picture at most; that of a memorized one at least."""
 
 
 @dataclass(frozen=True)
@@ -57,34 +62,39 @@ class Measuring:
 
 @dataclass(frozen=True)
 class RatedPicture:
-    """A picture's loss at the first and at the last measured step; None where it was NaN or infinite."""
+    """A picture's loss at the first and at the last measured step; None where it was NaN or infinite. ``called``: both
+    with the concept's phrase alone as caption.
+    """
 
     picture: MeasuredPicture
     before: float | None
     now: float | None
+    called: tuple[float | None, float | None]
     finding: Finding = ""
-
-    @property
-    def logarithms(self) -> tuple[float, float] | None:
-        """Return the logarithms of both losses; None where one isn't positive, or wasn't finite."""
-        if self.before is None or self.now is None or min(self.before, self.now) <= 0:
-            return None
-        return math.log(self.before), math.log(self.now)
 
     @property
     def fall(self) -> float:
         """Return the logarithm of how many times smaller the loss is now; NaN where that isn't known."""
-        return math.nan if self.logarithms is None else self.logarithms[0] - self.logarithms[1]
+        return _fall(self.before, self.now)
+
+    @property
+    def called_fall(self) -> float:
+        """Return the same with the concept's phrase alone."""
+        return _fall(*self.called)
 
     @property
     def level(self) -> float:
         """Return the logarithm of the loss now; NaN where that isn't known."""
-        return math.nan if self.logarithms is None else self.logarithms[1]
+        return math.log(self.now) if self.now else math.nan
 
     @property
     def change(self) -> float | None:
         """Return by which share of what it was the loss has changed: -0.25 is a quarter less."""
-        return None if self.before is None or self.now is None or self.before <= 0 else self.now / self.before - 1
+        return None if math.isnan(self.fall) else math.exp(-self.fall) - 1
+
+
+def _fall(before: float | None, now: float | None) -> float:
+    return math.nan if not before or not now else math.log(before / now)
 
 
 NOTHING = Measuring((), 0, frozenset())
@@ -98,10 +108,10 @@ def measuring(recipe: Recipe, plan: Plan, showings: int, saves: Sequence[int]) -
     """
     chosen = _chosen(plan, recipe.watch.picture_losses)
     budget = SHARE * STEP * showings
-    draws = min(recipe.watch.validation_draws, int(budget / (2 * len(chosen)))) if chosen else 0
+    draws = min(recipe.watch.validation_draws, int(budget / (2 * CAPTIONS * len(chosen)))) if chosen else 0
     if not draws:
         return NOTHING
-    count = min(int(budget / (len(chosen) * draws)) - 1, len(saves))
+    count = min(int(budget / (CAPTIONS * len(chosen) * draws)) - 1, len(saves))
     steps = frozenset(saves[-(-(number + 1) * len(saves) // count) - 1] for number in range(count))
     return Measuring(tuple(chosen), draws, steps)
 
@@ -130,33 +140,46 @@ def rated_pictures(losses: PictureLosses) -> list[RatedPicture]:
     """
     if not losses.steps:
         return []
-    first, last = losses.steps[min(losses.steps)], losses.steps[max(losses.steps)]
-    found = [RatedPicture(*one) for one in zip(losses.pictures, first, last, strict=True)]
-    if len(losses.steps) > 1:
-        for concept in {one.picture.concept for one in found}:
-            own = [i for i, one in enumerate(found) if one.picture.concept == concept and one.logarithms is not None]
-            for i, finding in zip(own, _findings([found[i] for i in own]), strict=True):
-                found[i] = replace(found[i], finding=finding)
+    first, last = min(losses.steps), max(losses.steps)
+    called = zip(losses.called[first], losses.called[last], strict=True)
+    both = zip(losses.pictures, losses.steps[first], losses.steps[last], called, strict=True)
+    found = [RatedPicture(*one) for one in both]
+    for concept in {one.picture.concept for one in found} if last > first else ():
+        known = [i for i, one in enumerate(found) if not math.isnan(one.fall + one.called_fall)]
+        own = [i for i in known if found[i].picture.concept == concept]
+        for i, finding in zip(own, _findings([found[i] for i in own]), strict=True):
+            found[i] = replace(found[i], finding=finding)
     return found
 
 
 def _findings(pictures: Sequence[RatedPicture]) -> list[Finding]:
     """Judge the pictures of a concept by robust z-scores: how far each is from the median of those that are trained,
     in standard deviations that their median distance from it stands for.
+
+    With its own caption, a mislabelled picture is learned by heart like any other; with the phrase that it shares with
+    the others, it must look like them.
     """
     trained = [one for one in pictures if not one.picture.held_out]
     if len(trained) < LEAST:
         return [""] * len(pictures)
-    usual, levels = _Usual([one.fall for one in trained]), _Usual([one.level for one in trained])
+    falls, levels, called = (
+        _Usual([value(one) for one in trained])
+        for value in (attrgetter("fall"), attrgetter("level"), attrgetter("called_fall"))
+    )
     others = [one.fall for one in pictures if one.picture.held_out]
-    unseen = _Usual(others) if len(others) >= LEAST else usual
+    unseen = _Usual(others) if len(others) >= LEAST else falls
+
+    sure, likely = (limit + more / len(trained) for limit, more in (SURE, LIKELY))
 
     def finding(one: RatedPicture) -> Finding:
-        if usual.median >= math.log(FALLEN) and one.fall <= math.log(STAYED) and usual.score(one.fall) <= -SURE:
+        stayed = one.called_fall <= math.log(STAYED) and -called.score(one.called_fall) >= likely
+        if called.median >= math.log(FALLEN) and stayed:
             return "mislabelled"
-        if levels.score(one.level) >= SURE and one.fall <= usual.median:
+        if one.picture.held_out:  # nothing is learned of it: its loss stays higher
+            return ""
+        if levels.score(one.level) >= sure:
             return "hard"
-        if one.fall >= math.log(FAR) and unseen.score(one.fall) >= SURE and not one.picture.held_out:
+        if one.fall >= math.log(FAR) and unseen.score(one.fall) >= sure:
             return "memorized"
         return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -34,11 +35,15 @@ class Validation:
         """Compute the mean loss of each set that has pictures."""
         return {name: self._mean(pictures, evaluate) for name, pictures in self.sets.items() if pictures}
 
-    def of_pictures(self, pictures: Sequence[int], evaluate: Evaluate) -> dict[int, float]:
-        """Compute each picture's mean loss over its draws."""
+    def of_pictures(
+        self, pictures: Sequence[int], evaluate: Evaluate, captions: Callable[[int], str] | None = None
+    ) -> dict[int, float]:
+        """Compute each picture's mean loss over its draws; with other ``captions`` than its own."""
         found: dict[int, float] = dict.fromkeys(pictures, 0.0)
         for group in self.batches.fixed_groups(pictures, self.recipe.train.batch_size):
             batch = self.batches.fixed(group)
+            if captions is not None:
+                batch = replace(batch, captions=[captions(picture) for picture in group])
             for draw in range(self.draws):
                 noise = torch.stack([self._noise(picture, draw, batch.latents[0].shape) for picture in group])
                 losses = evaluate(batch, noise, self._timesteps(len(group), draw)).tolist()

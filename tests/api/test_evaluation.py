@@ -200,5 +200,5 @@ def test_the_losses_of_single_pictures(
     record.write_text(json.dumps(elsewhere))
     outside = answer_to(client, f"runs/{run}/pictures", PictureLossesResponse)["pictures"][0]
     assert outside["picture"] is None, "outside the allowed folders nothing is looked up"
-    record.write_text('{"draws": 1, "pictures": [], "steps": {"0": [1]}}')
+    record.write_text('{"draws": 1, "pictures": [], "steps": {"0": [1]}, "called": {"0": [1]}}')
     assert answer_to(client, f"runs/{run}/pictures", PictureLossesResponse)["pictures"] == []

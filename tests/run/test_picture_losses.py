@@ -59,7 +59,7 @@ def test_a_resumed_run_has_what_one_that_never_stopped_has(data: Path, tmp_path:
     before = found(folder)
     assert list(before.steps) == [0, 2] and len(before.pictures) == 3
     # What a killed run has measured past its last state is measured again.
-    picture_losses.write(folder, before.measured(4, [9.0, 9.0, float("nan")]))
+    picture_losses.write(folder, before.measured(4, [9.0, 9.0, float("nan")], [1.0] * 3))
     assert found(folder).steps[4] == (9.0, 9.0, None)
     assert resume(folder, quiet=True).outcome == "finished"
     assert found(folder) == found(tmp_path / "whole")
