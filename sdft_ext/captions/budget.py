@@ -88,8 +88,8 @@ def sentence(found: Sequence[Word], count: int, trigger: str) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share: '20 %', below a tenth '6.7 %'."""
-    return f"{100 * share:.2g} %" if share < 0.0995 else f"{100 * share:.0f} %"
+    """Write a share: '20 %', below a tenth '6.7 %'. A half is rounded up, as the page does with the words' shares."""
+    return f"{100 * share:.2g} %" if share < 0.0995 else f"{int(100 * share + 0.5)} %"
 
 
 def _times(factor: float) -> str:

@@ -79,6 +79,7 @@ def test_words_add_up_or_are_left_out(caption: str) -> None:
 def test_the_budget_in_numbers() -> None:
     words = "one two three four five six seven eight nine ten eleven twelve"
     assert "Each of the 12 tokens has 8.3 %" in reading.read(words, "sks").budget
+    assert "Each of the 8 tokens has 13 %" in reading.read("one two three four five six seven eight", "sks").budget
     assert "“sks dog” has all of what a step can change" in reading.read("sks dog", "sks  dog").budget
     assert reading.read("", "sks").budget == ""
     twice = reading.read("dogs and sks dog", "sks dog").budget
