@@ -175,8 +175,7 @@ def _close(hashes: np.ndarray, parts: np.ndarray, owners: np.ndarray, of: tuple[
         near = cosines >= close
         crowded = np.flatnonzero(np.count_nonzero(near, axis=0) > NEIGHBOURS)
         if len(crowded):
-            most = len(cosines) - NEIGHBOURS
-            near[:, crowded] &= cosines[:, crowded] >= np.partition(cosines[:, crowded], most, axis=0)[most]
+            near[:, crowded] = _closest(cosines[:, crowded])
         whole, part = np.nonzero(near)
         cosine = cosines[whole, part]
         part += start
@@ -186,6 +185,22 @@ def _close(hashes: np.ndarray, parts: np.ndarray, owners: np.ndarray, of: tuple[
         pairs = (whole, part, np.full(len(whole), of[0]), np.full(len(whole), of[1]), cosine)
         found.append(np.stack(pairs).astype(np.float32)[:, wanted])
     return np.concatenate(found, axis=1) if found else np.zeros((5, 0), dtype=np.float32)
+
+
+def _closest(cosines: np.ndarray) -> np.ndarray:
+    """Choose the ``NEIGHBOURS`` largest of each column, of equal ones the first; bool [rows, columns].
+
+    Thousands of equal pictures are all as close: each must not be paired with each.
+    """
+    most = len(cosines) - NEIGHBOURS
+    least = np.partition(cosines, most, axis=0)[most]
+    chosen = cosines >= least
+    tied = np.flatnonzero(np.count_nonzero(chosen, axis=0) > NEIGHBOURS)
+    if len(tied):
+        closer, equal = cosines[:, tied] > least[tied], cosines[:, tied] == least[tied]
+        left = NEIGHBOURS - np.count_nonzero(closer, axis=0)
+        chosen[:, tied] = closer | (equal & (np.cumsum(equal, axis=0) <= left))
+    return chosen
 
 
 def _best_windows(found: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from sdft_ext.analysis import thumbnails as thumbnails_module
+from sdft_ext.analysis.candidates import NEIGHBOURS, ORIENTATIONS, WINDOWS_EACH, candidates
 from sdft_ext.analysis.duplicates import duplicates
 from sdft_ext.analysis.thumbnails import Thumbnails, make_thumbnails
 from sdft_ext.dataset.folder import Picture, scan
@@ -254,3 +255,16 @@ def test_the_time_for_thousands_of_pictures_does_not_grow_with_their_square() ->
     found = duplicates(thumbnails)
     assert sorted(group.rows for group in found) == [(copy, count - 1 - copy) for copy in range(100)]
     assert time.process_time() - started < 60
+
+
+def test_thousands_of_equal_pictures_in_different_files_are_one_group_without_all_pairs() -> None:
+    rng = np.random.default_rng(4)
+    count = 800
+    one = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    thumbs = np.stack([one] * count)
+    thumbs[1::2] = thumbs[1::2, :, ::-1]  # every second one is mirrored
+    digests = np.array([str(number).encode() for number in range(count)], "S20")
+    found = duplicates(Thumbnails(tuple(range(count)), thumbs, np.ones(count, np.float32), digests))
+    assert [len(group.rows) for group in found] == [count]
+    most = NEIGHBOURS * WINDOWS_EACH * len(ORIENTATIONS)
+    assert len(candidates(thumbs, np.arange(count)).wholes) <= most * count < count**2, "not each with each"
