@@ -88,14 +88,17 @@ let lastRing = "";
 /** What Tab should reach, as it was when the walk began. */
 let way = [];
 
-/** Begins a walk at the start of the page, or of the window over it; returns the names of what it should lead to. */
-function begin() {
-  const start = scope() === document ? document.body : scope();
+let area = document.documentElement;
+
+/** Begins a walk at the start of a part of the page, or of the window over it; returns the names of what it should lead to. */
+function begin(within) {
+  const start = within ? document.querySelector(within) : scope() === document ? document.body : scope();
+  area = start;
   start.tabIndex = -1;
   start.focus();
   start.removeAttribute("tabindex");
   last = null;
-  way = tabbable();
+  way = tabbable().filter((node) => area.contains(node));
   return way.map(named);
 }
 
@@ -103,7 +106,7 @@ function begin() {
 function focused() {
   const node = document.activeElement;
   const stays = Boolean(last?.isConnected && last !== node && lastRing && rings(last, node) === lastRing);
-  if (!node || node === document.body || node === document.documentElement) {
+  if (!node || node === document.body || node === document.documentElement || !area.contains(node)) {
     last = null;
     return null;
   }

@@ -43,12 +43,12 @@ class Visitor:
         self.found: Findings = {}
 
     def look(self, place: str, new: str | None = None) -> None:
-        """Look at what is shown now, in every way. ``new`` selects what axe hasn't seen before."""
+        """Look at what is shown now, in every way. ``new`` selects what wasn't seen before."""
         page = self.page
-        wrong = tabbed(page)
+        wrong = tabbed(page, new)
         if wrong:  # an answer of the server may have come in between
             page.wait_for_timeout(1000)
-            wrong = tabbed(page)
+            wrong = tabbed(page, new)
         self.note("keyboard", place, wrong)
         self.note("axe in light", place, violations(page, new))
         page.emulate_media(color_scheme="dark", reduced_motion="reduce")
@@ -84,9 +84,9 @@ class Visitor:
             self.note("keyboard", place, [f"the focus isn't where it was before the window, but on {now}"])
 
 
-def tabbed(page: Any) -> list[str]:
-    """Walk through everything with Tab; return what can't be reached, comes in a strange order, or doesn't show the focus."""
-    names = page.evaluate("sdftTest.begin()")
+def tabbed(page: Any, within: str | None = None) -> list[str]:
+    """Walk through everything, or what is ``within`` an element, with Tab; return what can't be reached, comes in a strange order, or doesn't show the focus."""
+    names = page.evaluate("within => sdftTest.begin(within)", within)
     wrong: list[str] = page.evaluate("sdftTest.disordered()")
     places: list[int] = []
     for _ in range(len(names) + 12):
@@ -153,7 +153,8 @@ def train(visitor: Visitor) -> None:
     write(page, "train.learning_rate", "lots")
     page.get_by_label("Search the settings").fill("learning")
     page.locator("[data-role=blocked]:visible").wait_for()
-    visitor.look("Train, a setting that is wrong, a search")
+    visitor.look("Train, a setting that is wrong, a search", ".sdft-settings")
+    visitor.look("Train, what keeps the run from starting", ".sdft-summary")
     page.get_by_label("Search the settings").fill("")
     write(page, "train.learning_rate", "0.0003")
 
@@ -182,8 +183,13 @@ def monitor(visitor: Visitor) -> None:
     short_example(page, "long", train__length="5000", save__every="0", train__batch_size="1")
     start(page)
     state(page, "training")
-    page.click(".sdft-monitor [data-action=pause]")
+    page.focus(".sdft-monitor [data-action=pause]")
+    page.keyboard.press("Enter")
     state(page, "paused")
+    page.wait_for_selector(".sdft-monitor [data-action=resume]")
+    page.wait_for_timeout(200)
+    if not page.evaluate("Boolean(document.activeElement.closest('.sdft-monitor button'))"):
+        visitor.note("keyboard", "Pause", ["the focus is lost when the button becomes another one"])
     panel(page, "train")
     short_example(page, "short", watch__validation_every="2", watch__validation_share="0.25", watch__pictures="2")
     start(page)
@@ -198,12 +204,37 @@ def monitor(visitor: Visitor) -> None:
     page.locator(".sdft-monitor [data-verdict]").wait_for()
     unfold(page)
     visitor.look("Monitor, a finished run, all unfolded")
+    visitor.note("keyboard", "The loss chart", chart_with_keys(page))
     visitor.window("Window: rate a picture", page.locator(".sdft-rateable").first)
     visitor.window(
         "Window: report",
         page.locator(".sdft-monitor [data-action=report]"),
         lambda: page.locator("dialog h3").first.wait_for(),
     )
+
+
+def chart_with_keys(page: Any) -> list[str]:
+    """Read the chart of a run of six steps and zoom it, with keys alone; return what doesn't do what it should."""
+    chart, whole = page.locator("[data-role=chart]"), page.locator("[data-action=zoom-out]")
+    page.check("[data-action=log-scale]")
+    page.uncheck("[data-action=log-scale]")
+    chart.focus()
+    seen = []
+    for key in ("Home", "ArrowRight", "Shift+ArrowRight", "ArrowLeft", "+", "0"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(50)
+        text = chart.get_attribute("aria-valuetext")
+        assert text == ", ".join([page.locator(".sdft-legend-step").inner_text(), *text.split(", ")[1:]])
+        seen.append((key, int(chart.get_attribute("aria-valuenow")), text.split(",")[0], whole.is_visible()))
+    steps = [
+        (step, f"Step {step}", zoomed)
+        for step, zoomed in ((0, False), (1, False), (6, False), (5, False), (5, True), (5, False))
+    ]
+    return [
+        f"{key} leads to {found}"
+        for (key, *found), expected in zip(seen, steps, strict=True)
+        if tuple(found) != expected
+    ]
 
 
 def runs(visitor: Visitor) -> None:
@@ -280,8 +311,9 @@ def rest(visitor: Visitor) -> None:
         page.locator("[data-action=tool-run]").wait_for()
         visitor.look(f"Tools, {tool}")
     panel(page, "guide")
+    visitor.look("Guide, terms", "section[aria-label=Terms]")
     unfold(page)
-    visitor.look("Guide, all unfolded")
+    visitor.look("Guide, chapters", "section[aria-label=Chapters]")
 
 
 WRONG = """<body class=sdft style="margin: 0; color-scheme: light"><main><h1>Wrong</h1>

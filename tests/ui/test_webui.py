@@ -20,6 +20,7 @@ from sdft_ext.run_folder.log import read as read_log
 from sdft_ext.toy import measure
 from tests.host.webui_process import ROOT, WEBUI, WebUI, started
 
+from .axe import violations
 from .captions_story import cell, make_folder, opened, story
 from .page import field, panel, scrolls_sideways, start, state, write
 
@@ -237,6 +238,21 @@ def test_the_tab_keeps_its_look_in_there(chromium: Any, webui: WebUI, theme: str
     tab.picture(f"tab-{theme}-{width}.png")
     tab.context.close()
     assert [text for text in tab.said if OUTSIDE not in text] == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_in_the_tab(chromium: Any, webui: WebUI, theme: str) -> None:
+    """In the WebUI's own colours; the rest of its page isn't ours."""
+    tab = Tab(chromium, webui, theme)
+    page = tab.open()
+    page.click("[data-action=example]")
+    page.locator("[data-contents$=instance]").get_by_text("12 pictures, 12 captions").wait_for()
+    page.wait_for_selector("[data-action=train]:enabled")
+    for name in ("dataset", "captions", "train", "monitor", "runs", "evaluate", "tools", "guide"):
+        panel(page, name)
+        page.wait_for_timeout(1000)
+        assert violations(page, "#sdft_root") == [], name
+    tab.context.close()
 
 
 def test_the_tab_speaks_the_language_of_the_webui(chromium: Any, tmp_path: Path) -> None:
