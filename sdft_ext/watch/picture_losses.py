@@ -36,7 +36,7 @@ STEP = 2.0
 
 LEAST = 6
 """Trained pictures of a concept below which nothing is said of any."""
-SURE, LIKELY = (4.0, 20.0), (3.5, 10.0)
+SURE, LIKELY = (4.0, 20.0), (3.25, 10.0)
 """Robust standard deviations from the median at which a picture stands out, and how many more, divided by the number of
 pictures: of few, the spread is little known. With ``SURE``, one of 100 datasets whose falls are normal has a picture
 that stands out by chance; ``LIKELY`` is for those whose loss rose or stayed while the usual one fell."""
