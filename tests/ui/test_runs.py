@@ -221,7 +221,7 @@ def test_runs_are_compared_loaded_again_and_thrown_away(open_page, server):
     assert (server.runs / "left").is_dir()
     page.click("[data-action=trash-left]")
     page.click("dialog [data-action=confirm]")
-    page.locator("[data-run=left]").wait_for(state="detached")
+    page.locator(".sdft-run[data-run=left]").wait_for(state="detached")
     assert not (server.runs / "left").exists()
     assert (server.runs / "right").is_dir()
 
