@@ -44,11 +44,12 @@ def mount(app: FastAPI, desk: Desk, access: Access | None = None, page: Path = P
     )
     from .guard import BYTES, Guard
     from .route import guarded_route_class
+    from .together import Together
 
     if any(getattr(route, "path", "").startswith(f"{PREFIX}/") for route in app.routes):
         return
-    guard = Guard(app, access or Access())
-    route_class = guarded_route_class(guard)
+    guard, together = Guard(app, access or Access()), Together()
+    route_class = guarded_route_class(guard, together)
     for router in (
         session.routes(desk, guard, route_class),
         runs.routes(desk, route_class),
@@ -62,7 +63,7 @@ def mount(app: FastAPI, desk: Desk, access: Access | None = None, page: Path = P
         regularization.routes(desk, route_class),
         tagging.routes(desk, route_class),
         tools.routes(desk, route_class),
-        uploads.routes(desk, route_class, guarded_route_class(guard, BYTES)),
+        uploads.routes(desk, route_class, guarded_route_class(guard, together, BYTES)),
     ):
         app.include_router(router, prefix=PREFIX)
     app.include_router(static.routes(page, route_class))

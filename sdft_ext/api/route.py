@@ -23,6 +23,7 @@ from ..errors import SdftError
 from ..storage.json_file import replace_nonfinite
 from ..storage.text import printable
 from .guard import JSON, Guard, Refused
+from .together import Together
 
 STATUS: tuple[tuple[type[Exception], int], ...] = ((NotAllowed, 403), (NotFound, 404), (NotNow, 409), (DeskError, 400))
 HEADERS = {
@@ -49,8 +50,9 @@ PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def guarded_route_class(guard: Guard, content: str = JSON) -> type[APIRoute]:
-    """Make the class of routes behind this guard, whose POST requests have bodies of the type ``content``.
+def guarded_route_class(guard: Guard, together: Together, content: str = JSON) -> type[APIRoute]:
+    """Make the class of routes behind this guard, whose POST requests have bodies of the type ``content``; equal
+    questions are answered ``together``.
 
     The guard wraps the whole handler: FastAPI reads a request's body before its dependencies, and a request that is
     refused must not learn whether its body was valid.
@@ -67,7 +69,7 @@ def guarded_route_class(guard: Guard, content: str = JSON) -> type[APIRoute]:
                         guard.need_token(request)
                     if content == JSON:
                         await _read_body(request)
-                    response: Response = await handle(request)
+                    response = await together.answer(request, handle)
                 except Refused as refused:
                     return error_response(refused.status, refused.detail, refused.headers)
                 except Exception as error:
@@ -83,6 +85,8 @@ def guarded_route_class(guard: Guard, content: str = JSON) -> type[APIRoute]:
 
 async def _read_body(request: Request) -> None:
     """Read a request's body; FastAPI then finds it read. Raises Refused where it is too large, or too slow to come."""
+    if "content-length" not in request.headers and "transfer-encoding" not in request.headers:
+        return  # it has none
     length = request.headers.get("content-length") or "0"
     if not re.fullmatch(r"[0-9]+", length):
         raise Refused(400, "The request's Content-Length is not a number: leave it out, or correct it.")
