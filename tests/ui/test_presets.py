@@ -28,7 +28,8 @@ def test_a_preset_is_saved_chosen_replaced_and_deleted(open_page, server):
     name = window.get_by_label("Name of the preset")
     for wrong in ("../outside", ""):
         name.fill(wrong)
-        page.click("[data-action=save-preset]")
+        with page.expect_response("**/presets"):
+            page.click("[data-action=save-preset]")
         window.get_by_text("isn't a file name").wait_for()
     name.fill("Small cats")
     page.click("[data-action=save-preset]")
@@ -72,4 +73,4 @@ def test_a_preset_is_saved_chosen_replaced_and_deleted(open_page, server):
     window.get_by_text("Small cats is in the trash").wait_for()
     assert not file.exists() and (server.runs / "trash" / "Small cats.yaml").is_file()
     page.keyboard.press("Escape")
-    assert menu.locator("option", has_text="Small cats").count() == 0
+    menu.locator("option", has_text="Small cats").wait_for(state="detached")
