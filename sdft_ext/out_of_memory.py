@@ -125,15 +125,14 @@ def savings(recipe: Recipe) -> Iterator[dict[str, Any]]:
 def advice(recipe: Recipe, close: str = CLOSE_OTHERS) -> str:
     """Write a sentence on what would need less memory than the recipe, without a forecast of how much.
 
-    >>> advice(Recipe()) 'Set train.checkpointing to true, set train.precision to bf16, set train.optimizer to
-    adafactor, lower dataset.resolution, or close other programs that use the GPU.'
+    >>> advice(Recipe()) 'Set train.checkpointing to true, set train.precision to bf16, lower dataset.resolution, or
+    close other programs that use the GPU.'
     """
     suggested = {setting: value for change in savings(recipe) for setting, value in change.items()}
-    ways = [
-        f"set {setting} to {str(suggested[setting]).lower()}"
-        for setting in ("train.checkpointing", "train.precision", "train.optimizer")
-        if setting in suggested
-    ]
+    named = ["train.checkpointing", "train.precision"]
+    if METHOD_INFO[recipe.method.name].whole_model:  # a small file's optimizer needs little
+        named.append("train.optimizer")
+    ways = [f"set {setting} to {str(suggested[setting]).lower()}" for setting in named if setting in suggested]
     if "train.batch_size" in suggested:
         ways.append("lower train.batch_size (train.accumulation makes up for it)")
     ways += ["lower dataset.resolution", close]
