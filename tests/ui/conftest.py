@@ -110,11 +110,15 @@ class Open:
             context.add_init_script(self.script)
         page = context.new_page()
         page.set_default_timeout(60_000)
-        page.on("console", lambda said: self.said.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("console", self._hear)
         page.on("pageerror", lambda error: self.said.append(str(error)))
         page.goto(self.address)
         page.wait_for_selector("[data-action=train]")
         return page
+
+    def _hear(self, said: Any) -> None:
+        if said.type in ("error", "warning"):
+            self.said.append(f"{said.text} {said.location.get('url', '')}".strip())
 
 
 @pytest.fixture

@@ -32,12 +32,12 @@ def write(page: Any, path: str, value: str) -> None:
 
 
 def lines(page: Any, path: str, values: list[str]) -> None:
-    """Make a list hold these lines."""
+    """Make a list hold these lines; with keys, as answers of the server may move its buttons just when they are clicked."""
     found = field(page, path)
     while found.locator("[data-action=remove]").count():
-        found.locator("[data-action=remove]").first.click()
+        found.locator("[data-action=remove]").first.press("Enter")
     for value in values:
-        found.locator("[data-action=add]").click()
+        found.locator("[data-action=add]").press("Enter")
         found.locator(".sdft-rows input").last.fill(value)
 
 

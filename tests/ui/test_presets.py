@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ SCREENSHOTS = os.environ.get("SDFT_SCREENSHOTS", "")
 
 
 def test_a_preset_is_saved_chosen_replaced_and_deleted(open_page, server):
+    shutil.rmtree(server.runs / "presets", ignore_errors=True)  # other tests' on the same server
     opened = open_page
     opened.refusals = True
     page = opened()

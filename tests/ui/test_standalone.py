@@ -67,7 +67,9 @@ def test_answers_are_sent_without_waiting_for_the_acknowledgement_of_their_heade
             writer.close()
 
     with standalone.listen(0) as listening:
-        asyncio.run(connect(listening))
+        own = threading.Thread(target=lambda: asyncio.run(connect(listening)))  # the browser has a loop in this one
+        own.start()
+        own.join(20)
     assert options == [1]
 
 

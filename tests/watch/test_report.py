@@ -154,7 +154,7 @@ def test_a_broken_run(folder):
     data = report(folder)
     assert data["verdict"] in ("failed", "diverged") and data["advice"] == "The loss became nan at step 61."
     json.loads((folder / "report.json").read_text(), parse_constant=lambda name: pytest.fail(name))
-    assert "**failed**" in (folder / "report.md").read_text(encoding="utf-8")
+    assert "**Failed**" in (folder / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_run_that_has_hardly_begun(tmp_path):
