@@ -99,7 +99,7 @@ def test_the_trained_words_are_drawn_and_rated(open_page: Any, server: Any) -> N
     open_run(page, run)
     page.locator("[data-action=draw-words]").click()
     row = page.locator("[data-role=words] tr[data-word=red]")
-    row.wait_for()
+    row.wait_for(timeout=240_000)  # it draws a picture with and without the trigger for each word
     assert row.locator("img").count() == 2
     assert "4 captions" in row.inner_text()
     row.locator("[data-action=rate-picture]").first.click()
