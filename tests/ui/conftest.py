@@ -122,7 +122,8 @@ class Open:
 
 
 @pytest.fixture
-def open_page(chromium: Any, server: Server) -> Iterator[Open]:
+def open_page(chromium: Any, server: Server, tmp_path: Path) -> Iterator[Open]:
+    # tmp_path is deleted after the pages are closed, which may still show pictures in it.
     server.settled()
     opened = Open(chromium, server.address)
     yield opened

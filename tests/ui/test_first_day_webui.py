@@ -58,7 +58,7 @@ def quiet(webui: WebUI) -> None:
 
 
 @pytest.fixture
-def tab(chromium: Any, webui: WebUI) -> Iterator[Tab]:
+def tab(chromium: Any, webui: WebUI, tmp_path: Path) -> Iterator[Tab]:  # deleted after the page is closed
     quiet(webui)
     opened = Tab(chromium, webui, "light")
     yield opened

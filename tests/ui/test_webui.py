@@ -108,7 +108,7 @@ class Tab:
 
 
 @pytest.fixture
-def tab(chromium: Any, webui: WebUI) -> Iterator[Tab]:
+def tab(chromium: Any, webui: WebUI, tmp_path: Path) -> Iterator[Tab]:  # deleted after the page is closed
     opened = Tab(chromium, webui, "light")
     yield opened
     opened.context.close()
