@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -41,7 +42,8 @@ class Work:
 
 
 def run(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(story(), 20))
+    with ThreadPoolExecutor(1) as thread:  # a browser of other tests keeps a loop running in this one
+        thread.submit(asyncio.run, asyncio.wait_for(story(), 20)).result()
 
 
 async def begin(*coroutines: Coroutine[Any, Any, Response]) -> list[asyncio.Task[Response]]:

@@ -86,7 +86,7 @@ def test_the_queue_is_next_to_the_run_and_only_where_something_waits(open_page):
     panel(page, "monitor")
     queue = page.locator("[aria-label=Queue]")
     queue.get_by_text("two").wait_for()
-    top = page.locator("[aria-label=Loss]").bounding_box()["y"]
+    top = page.locator("section[aria-label=Loss]").bounding_box()["y"]
     assert queue.bounding_box()["y"] < top
 
 
