@@ -7,6 +7,7 @@ modules/trainer/GenericTrainer.py, modules/util/NamedParameterGroup.py.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from ..storage import json_file
 from .draft import Draft, shown
 from .epochs import onetrainer_batches
-from .files import Files
+from .files import Files, base_name
 from .model_names import safe_name, set_model_path
 from .onetrainer_concepts import Concepts, read_concepts
 from .onetrainer_method import set_method
@@ -25,6 +26,8 @@ from .prompts import SamplePrompt, set_prompts
 from .source import SettingsFileError, Source, source
 from .values import Values, finite
 
+CONCEPTS = "training_concepts/concepts.json"
+"""The file of concepts where the config names none."""
 QUANTIZATION = {"STABLE_DIFFUSION_XL": 64, "STABLE_DIFFUSION": 8}
 """Pixels that a bucket's sides are multiples of, by the beginning of the model's type."""
 
@@ -46,16 +49,17 @@ def import_onetrainer(config: Source | None, concepts: Source | None, files: Fil
     read = read_concepts(draft, _concepts(values, concepts, files), files)
     method = set_method(values)
     accumulation = draft.recipe.train.accumulation
-    batches = _batches(draft, read, quantization)
+    there = _batches(draft, read, quantization)
     epochs = max(values.whole("epochs", 100) or 1, 1)
-    steps = None if batches is None else epochs * batches // accumulation
+    steps = None if there is None else round(epochs * there * read.share()) // accumulation
+    batches = None if there is None else max(round(there * read.share()), 1)
     _set_length(values, read, epochs, steps)
     optimizer = set_optimizer_and_rates(values, method)
     set_schedule(values, optimizer, steps)
     set_text_stop(values, epochs, batches)
     set_loss_and_noise(values)
     _set_computation(values, files)
-    _set_saves(values, batches)
+    _set_saves(values, epochs, batches, read.times)
     _set_samples(values, files, batches)
     values.report_unread(LEFT, QUIET)
     return draft
@@ -103,14 +107,19 @@ def _set_sizes(values: Values, quantization: int) -> None:
 
 def _concepts(values: Values, concepts: Source | None, files: Files) -> list[Mapping[str, Any]]:
     """Return the concepts: given beside the config, in it, or in the file that it names."""
-    path = values.text("concept_file_name")
+    path = values.text("concept_file_name", CONCEPTS)
     if concepts is not None:
         values.raw("concepts")
         return list(concepts.values)
     inline = values.raw("concepts")
     if isinstance(inline, list):
         return [one for one in inline if isinstance(one, Mapping)]
-    content = files.read(path) if path else None
+    content = files.read(path)
+    if content is None and base_name(path) != path:  # OneTrainer's backups have the file next to the config
+        path = base_name(path)
+        content = files.read(path)
+        if content is not None:
+            values.leave("concept_file_name", f"it wasn't found here, so {path} next to the config was read instead.")
     if content is None:
         values.leave("concept_file_name", "the concepts weren't found here. Import their file together with this one.")
         return []
@@ -135,14 +144,20 @@ def _set_length(values: Values, concepts: Concepts, epochs: int, steps: int | No
     if steps is None or showings is None:
         values.set("train.length", "epochs", max(round(epochs / concepts.times), 1))
         values.set("train.length_unit", "epochs", "epochs")
-        if concepts.concepts:
+        if showings is not None and concepts.concepts:
+            values.draft.note(
+                f"epochs is {epochs}: in OneTrainer they have no step, as no bucket has pictures enough for a batch of "
+                f"{train.batch_size}. Here batches are filled from epoch to epoch."
+            )
+        elif concepts.concepts:
+            longer = f" An epoch here is as long as {concepts.times:,} there." if concepts.times > 1 else ""
             values.draft.note(
                 f"epochs is {epochs}: its steps couldn't be counted, as the pictures weren't found here. Check the "
-                "folders; the steps are the same where each bucket's pictures fill whole batches."
+                f"folders; the steps are the same where each bucket's pictures fill whole batches.{longer}"
             )
         return
     size = train.batch_size * train.accumulation
-    pictures = sum(one.repeats for one in showings)
+    pictures = round(sum(one.repeats for one in showings) * concepts.share())
     if concepts.times == 1 and epochs * math.ceil(pictures / size) == steps:
         values.set("train.length", "epochs", epochs)
         values.set("train.length_unit", "epochs", "epochs")
@@ -169,7 +184,7 @@ def _set_computation(values: Values, files: Files) -> None:
     precision = values.text("train_dtype", "FLOAT_16")
     values.set("train.precision", "train_dtype", PRECISIONS.get(precision, precision))
     values.set("dataset.cache", "latent_caching", "disk" if values.flag("latent_caching", True) else "none")
-    values.set("dataset.latents", "latent_caching", "mean" if values.flag("latent_caching", True) else "random")
+    values.draft.set("dataset.latents", "mean", values.name("latent_caching"), None)  # SampleVAEDistribution, always
     skip = values.whole("text_encoder_layer_skip", 0) or 0
     values.set("model.clip_skip", "text_encoder_layer_skip", skip + 1)
     second = values.whole("text_encoder_2_layer_skip", 0) or 0
@@ -179,17 +194,24 @@ def _set_computation(values: Values, files: Files) -> None:
         )
 
 
-def _set_saves(values: Values, batches: int | None) -> None:
-    """Set name, saves and their precision. OneTrainer counts batches as steps."""
+def _set_saves(values: Values, epochs: int, batches: int | None, times: int) -> None:
+    """Set name, saves and their precision. OneTrainer counts batches as steps; an epoch of the recipe is as long as
+    ``times`` of its.
+    """
     destination = values.text("output_model_destination")
     if destination:
-        name = PurePosixPath(destination.replace("\\", "/")).name.removesuffix(".safetensors")
+        name = re.sub(r"\.(safetensors|ckpt|pt)$", "", PurePosixPath(destination.replace("\\", "/")).name)
         values.set("save.name", "output_model_destination", safe_name(name))
     every, unit = values.whole("save_every", 0) or 0, values.text("save_every_unit", "NEVER").upper()
     accumulation = values.draft.recipe.train.accumulation
-    if unit == "EPOCH" and batches is not None:
+    if not every:
+        values.set("save.every", "save_every", 0)
+    elif unit == "EPOCH" and batches is not None:
         values.set("save.every", "save_every", max(every * batches // accumulation, 1))
         values.set("save.every_unit", "save_every_unit", "steps")
+    elif unit == "EPOCH" and times > 1:
+        values.set("save.every", "save_every", max(epochs // every, 1))
+        values.set("save.every_unit", "save_every_unit", "times")
     elif unit == "EPOCH":
         values.set("save.every", "save_every", every)
         values.set("save.every_unit", "save_every_unit", "epochs")
@@ -221,7 +243,9 @@ def _set_samples(values: Values, files: Files, batches: int | None) -> None:
     set_prompts(values.draft, [one for one in prompts if one is not None], "samples")
     every, unit = values.number("sample_after", 10) or 0, values.text("sample_after_unit", "MINUTE").upper()
     accumulation = values.draft.recipe.train.accumulation
-    if unit == "STEP":
+    if not every and unit in ("STEP", "EPOCH"):
+        values.set("watch.every", "sample_after", 0)
+    elif unit == "STEP":
         values.set("watch.every", "sample_after", max(int(every) // accumulation, 1))
     elif unit == "EPOCH" and batches is not None:
         values.set("watch.every", "sample_after", max(int(every * batches) // accumulation, 1))

@@ -48,6 +48,7 @@ LEFT: dict[str, tuple[Any, str]] = {
 _QUIET = """
     __version async_gradient_reduce async_gradient_reduce_buffer async_offloading activation_offloading attention_mask
     attention_mechanism backup_after backup_after_unit backup_before_save cache_dir clear_cache_before_training cloud
+    coft_eps oft_coft
     compile concept_file_name continue_last_backup dataloader_threads debug_dir debug_mode decoder decoder_text_encoder
     decoder_vqgan device_indexes effnet_encoder embedding_weight_dtype enable_activation_offloading
     enable_async_offloading enable_autocast_cache fallback_train_dtype frames fused_gradient_reduce

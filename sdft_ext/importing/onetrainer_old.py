@@ -9,6 +9,8 @@ from typing import Any
 
 PARTS = ("unet", "text_encoder", "text_encoder_2", "vae")
 """Parts of a model that had settings at the top of the file before version 2."""
+OTHERS = ("prior", "effnet_encoder", "decoder", "decoder_text_encoder", "decoder_vqgan")
+"""Parts of other models, whose settings were there too."""
 OF_PARTS = {
     "train_{}": "train",
     "train_{}_epochs": "stop_training_after",
@@ -34,6 +36,13 @@ def current(config: Mapping[str, Any]) -> dict[str, Any]:
         if old in found:
             value = found.pop(old)
             found.setdefault(new, value)
+    found.pop("__version", None)
+    if not found.get("align_prop"):
+        found = {name: value for name, value in found.items() if not name.startswith("align_prop")}
+    for part in PARTS:
+        inner = found.get(part)
+        if isinstance(inner, dict) and inner.get("weight_dtype") == "NONE" and "weight_dtype" in found:
+            found[part] = {**inner, "weight_dtype": found["weight_dtype"]}
     gamma = found.pop("min_snr_gamma", None)
     if gamma:
         found.setdefault("loss_weight_fn", "MIN_SNR_GAMMA")
@@ -52,7 +61,7 @@ def current(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def current_concept(concept: Mapping[str, Any]) -> dict[str, Any]:
     """Return a concept in the present layout."""
-    found = dict(concept)
+    found = {name: value for name, value in concept.items() if name != "__version"}
     if "repeats" in found:
         value = found.pop("repeats")
         found.setdefault("balancing", value)
@@ -74,7 +83,7 @@ def _optimizer(found: dict[str, Any]) -> None:
 
 def _parts(found: dict[str, Any]) -> None:
     """Move what is set for each part into its own table."""
-    for part in PARTS:
+    for part in (*PARTS, *OTHERS):
         for pattern, name in OF_PARTS.items():
             key = pattern.format(part)
             if key not in found or (part == "text_encoder" and key.startswith("text_encoder_2")):

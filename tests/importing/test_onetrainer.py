@@ -36,6 +36,15 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"training_method": "FINE_TUNE"}, {"method.name": "full"}),
     (
         {
+            "training_method": "FINE_TUNE",
+            "weight_dtype": "BFLOAT_16",
+            "train_dtype": "BFLOAT_16",
+            "unet": {"weight_dtype": "NONE"},
+        },
+        {"method.full.weights": "bf16"},
+    ),
+    (
+        {
             "training_method": "EMBEDDING",
             "embedding": {"placeholder": "<cat>", "token_count": 3, "initial_embedding_text": "a cat"},
             "embedding_learning_rate": 1e-3,
@@ -120,11 +129,14 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"unet": {"gradient_checkpointing": False}}, {"train.checkpointing": False}),
     ({"gradient_checkpointing": "OFF"}, {"train.checkpointing": False}),
     ({"text_encoder_layer_skip": 1}, {"model.clip_skip": 2}),
-    ({"latent_caching": False}, {"dataset.cache": "none", "dataset.latents": "random"}),
+    ({"latent_caching": False}, {"dataset.cache": "none", "dataset.latents": "mean"}),
     ({"resolution": "768"}, {"dataset.resolution": 768, "dataset.bucket_step": 8, "dataset.bucket_max": 1536}),
     ({"model_type": "STABLE_DIFFUSION_XL_10_BASE"}, {"dataset.bucket_step": 64}),
     ({"aspect_ratio_bucketing": False}, {"dataset.buckets": False}),
     ({"output_model_destination": "models\\my cat.safetensors"}, {"save.name": "my cat"}),
+    ({"output_model_destination": "models/dog_1.5.ckpt"}, {"save.name": "dog_1.5"}),
+    ({"save_every": 0, "save_every_unit": "EPOCH", "save_after": 2}, {"save.every": 0}),
+    ({"sample_after": 0, "sample_after_unit": "EPOCH"}, {"watch.every": 0}),
     ({"save_every": 3, "save_every_unit": "EPOCH"}, {"save.every": 3, "save.every_unit": "epochs"}),
     (
         {"save_every": 100, "save_every_unit": "STEP", "gradient_accumulation_steps": 4},
@@ -255,7 +267,7 @@ def test_concepts_come_from_their_own_file(tmp_path: Path) -> None:
 
 TEXTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"text": {"prompt_source": "filename"}}, {"dataset.captions": "filename"}),
-    ({"text": {"prompt_source": "sample"}}, {"dataset.captions": "text"}),
+    ({"text": {"prompt_source": "sample"}}, {"dataset.captions": "text", "dataset.caption_lines": "choose"}),
     (
         {"text": {"enable_tag_shuffling": True, "keep_tags_count": 2}},
         {"dataset.shuffle_tags": True, "dataset.keep_tags": 2},
@@ -289,7 +301,7 @@ LEFT: list[tuple[dict[str, Any], list[dict[str, Any]], tuple[str, ...]]] = [
     ({}, [concept("cats", type="VALIDATION")], ("validation_share",)),
     ({}, [concept("cats"), concept("dogs", type="PRIOR_PREDICTION")], ("PRIOR_PREDICTION", "regularization pictures")),
     ({}, [concept("cats", image={"enable_random_hue": True})], ("enable_random_hue", "copies")),
-    ({}, [concept("cats", text={"prompt_source": "concept"})], ("prompt_source", "dataset.template")),
+    ({}, [concept("cats", text={"prompt_source": "concept"})], ("prompt_path", "dataset.template")),
     (
         {},
         [concept("cats"), concept("dogs", image={"enable_random_flip": True})],
