@@ -6,7 +6,7 @@ draws for the same prompts (``probe``). So nothing is downloaded, and nothing th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +19,11 @@ from ..model.base import Model
 from ..model.sample import drawn_at_once
 from ..recipe import Recipe
 from ..watch.controls import Controls
-from . import probe, records
+from . import records
+from .compared import Compared
 from .features import STEP, Rows, Seen, see
-from .freedom import UNKNOWN, Freedom, freedom
 from .nearness import Nearest, nearest
-from .numbers import Numbers, numbers
+from .numbers import Numbers
 from .prompts import calls, spread, why_not_judged
 from .verdict import Verdict, verdict
 
@@ -77,15 +77,18 @@ class Judge:
 
     def _numbers(self, steps: Sequence[int]) -> list[Numbers]:
         """Compute the numbers of these steps, without those of which something is missing."""
-        dataset, first, entries = (*self._compared(), self.controls.entries)
+        dataset, first = records.read(self.folder, "dataset"), records.read(self.folder, "step-000000")
+        entries = self.controls.entries
         if not self.possible or dataset is None or first is None or len(first["rows"]) != len(entries):
             return []
-        probes, found = self._probes(dataset, first["rows"]), []
+        compared, places = Compared(self.concepts, entries, dataset, first["rows"]), self._places(dataset)
+        found = []
         for step in steps:
             now = records.read(self.folder, f"step-{step:06d}")
             if now is not None and len(now["rows"]) == len(entries):
-                called = self._called(dataset, first, now)
-                found.append(numbers(step, self.concepts, probes, entries, now["rows"], *called))
+                known = compared.called and len(places) and "places" in now
+                near = nearest(now["places"][compared.called], places) if known else []
+                found.append(compared.numbers(step, now["rows"], near))
         return [one for one in found if one is not None]
 
     def nearest(self, found: Numbers) -> list[tuple[str, int, Path, Nearest]]:
@@ -99,39 +102,15 @@ class Judge:
         pairs = zip(called, found.nearest, strict=True)
         return [(name, number, pictures[near.picture], near) for (name, number, _), near in pairs]
 
-    def _compared(self) -> tuple[dict[str, Rows] | None, dict[str, Rows] | None]:
-        """Read what every step is compared with: the dataset, and the control pictures of step 0."""
-        return records.read(self.folder, "dataset"), records.read(self.folder, "step-000000")
-
-    def _called(
-        self, dataset: dict[str, Rows], first: dict[str, Rows], now: dict[str, Rows]
-    ) -> tuple[list[Nearest], Freedom]:
-        """Compare the pictures whose prompts call a concept with the instance pictures, and with those of step 0."""
-        prompts = self.controls.prompts
-        called = [i for i, text in enumerate(prompts) if any(calls(text, concept) for concept in self.concepts)]
-        own = [dataset[f"concept-{number}"] for number in range(len(self.concepts))]
+    def _places(self, dataset: Mapping[str, Rows]) -> Rows:
+        """Return the coarse grids of all concepts' instance pictures; none for runs of older versions."""
         places = [dataset.get(f"concept-{number}-places") for number in range(len(self.concepts))]
         known = [one for one in places if one is not None and len(one)]
-        near = nearest(now["places"][called], np.concatenate(known)) if called and known and "places" in now else []
-        everything = np.concatenate([rows for rows in (first["rows"], dataset["regularization"], *own) if len(rows)])
-        spread_of = everything.std(0) + probe.LEAST_SPREAD
-        texts = [prompts[i] for i in called]
-        free = freedom(first["rows"][called], now["rows"][called], texts, spread_of) if called else UNKNOWN
-        return near, free
+        return np.concatenate(known) if known else np.zeros((0, 0), dtype=np.float32)
 
     def steps(self) -> list[int]:
         """List the steps whose control pictures were described, in order."""
         return sorted(int(path.stem.removeprefix("step-")) for path in self.folder.glob("step-*.npz"))
-
-    def _probes(self, dataset: dict[str, Rows], first: Rows) -> list[probe.Probe | None]:
-        """Train a probe for each concept: against the first control pictures, regularization, and other concepts."""
-        own = [dataset[f"concept-{number}"] for number in range(len(self.concepts))]
-        found = []
-        for number, positives in enumerate(own):
-            others = [rows for other, rows in enumerate(own) if other != number]
-            negatives = np.concatenate([first, *(rows for rows in (dataset["regularization"], *others) if len(rows))])
-            found.append(probe.train(positives, negatives) if len(positives) >= probe.LEAST else None)
-        return found
 
     def _see_dataset(self, model: Model, scan: Scan, do: Do) -> None:
         """Describe instance pictures of each concept, and regularization pictures, in the control pictures' size; keep
