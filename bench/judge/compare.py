@@ -1,30 +1,26 @@
-"""Compares the judge's numbers of a recorded run with the truth."""
+"""Judges recorded runs as the program does while it trains, and puts the truth beside it."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from scipy.stats import spearmanr
 
-from sdft_ext.judge import probe
-from sdft_ext.judge.features import Rows, features
-from sdft_ext.model.base import Model
-from sdft_ext.model.load import load
-from sdft_ext.storage import json_file
-from sdft_ext.toy import demo, install
+from sdft_ext.judge.compared import Compared
+from sdft_ext.judge.features import Rows
+from sdft_ext.judge.numbers import Numbers
+from sdft_ext.judge.prompts import calls
+from sdft_ext.judge.verdict import verdict
 
-from .record import Pictures, opened
-from .runs import JudgedRun
+from .recordings import Recording
+from .truth import SaveTruth, best, word_of, words
 
-REGULARIZATION = 64
-"""As many regularization pictures as a run's judge compares with."""
-CONTROLS = 8
-"""Control pictures of each set at step 0 that it compares with, as by default."""
+NEAR = 0.05
+"""A save worth so little less than the best one is as good a recommendation."""
 
 
 @dataclass(frozen=True)
@@ -36,98 +32,111 @@ class SaveFigures:
     judged_learned: float
     bleeding: float
     judged_bleeding: float
+    worth: float
+    judged_worth: float
 
 
 @dataclass(frozen=True)
 class RunFigures:
-    """A run's saves. ``rendered``: the share of freshly drawn true pictures that the judge takes for the concept."""
+    """What the judge says of a run, and the truth. ``pictures``: judged of each set. ``recommended``: the step of the
+    save; ``behind``: how much less it is worth than the best one. ``truth``: the verdict that it deserves; ``right``:
+    those that are as good as true.
+    """
 
     name: str
     part: str
-    rendered: float
+    kind: str
+    pictures: int
     saves: tuple[SaveFigures, ...]
+    recommended: int | None
+    behind: float
+    last_behind: float
+    last_is_best: bool
+    verdict: str
+    truth: str
+    right: tuple[str, ...]
+    training_loss_spearman: float
 
     @property
     def learned_error(self) -> float:
-        return float(np.mean([abs(one.learned - one.judged_learned) for one in self.saves]))
+        return _mean([abs(one.learned - one.judged_learned) for one in self.saves])
 
     @property
     def bleeding_error(self) -> float:
-        return float(np.mean([abs(one.bleeding - one.judged_bleeding) for one in self.saves]))
+        return _mean([abs(one.bleeding - one.judged_bleeding) for one in self.saves])
 
     @property
     def learned_spearman(self) -> float:
-        return _rank([(one.learned, one.judged_learned) for one in self.saves])
+        return rank([(one.learned, one.judged_learned) for one in self.saves])
 
     @property
     def bleeding_spearman(self) -> float:
-        return _rank([(one.bleeding, one.judged_bleeding) for one in self.saves])
+        return rank([(one.bleeding, one.judged_bleeding) for one in self.saves])
+
+    @property
+    def step_spearman(self) -> float:
+        """Return the rank correlation of a baseline, the step, with *learned*."""
+        return rank([(one.learned, one.step) for one in self.saves])
 
     def plain(self) -> dict[str, Any]:
-        figures = ("learned_error", "bleeding_error", "learned_spearman", "bleeding_spearman")
+        figures = ("learned_error", "bleeding_error", "learned_spearman", "bleeding_spearman", "step_spearman")
         return {**asdict(self), **{name: getattr(self, name) for name in figures}}
 
 
-def _rank(pairs: list[tuple[float, float]]) -> float:
+def compare(found: Recording, pictures: int | None = None) -> RunFigures:
+    """Judge a recorded run by its first ``pictures`` of each set (None: all) and put the truth beside it."""
+    chosen = [i for i, (_, number, _) in enumerate(found.entries) if pictures is None or number < pictures]
+    entries = [found.entries[i] for i in chosen]
+    compared = Compared([found.concept], entries, found.dataset, found.rows[0][chosen])
+    told = [one for step, rows in sorted(found.rows.items()) if (one := _numbers(compared, found, step, rows, chosen))]
+    steps, by_step = [save.step for save in found.saves], {one.step: one for one in told}
+    come_to = verdict(told, steps)
+    saves = [_figures(save, by_step[save.step]) for save in found.saves if save.step in by_step]
+    failed = found.outcome == "failed"
+    top = best(found.saves).worth if found.saves else math.nan
+    at = {save.step: save.worth for save in found.saves}
+    return RunFigures(
+        found.name,
+        found.part,
+        found.kind,
+        sum(name == "concept" for name, _, _ in entries),
+        tuple(saves),
+        come_to.step if come_to else None,
+        top - at[come_to.step] if come_to else math.nan,
+        top - found.saves[-1].worth if found.saves else math.nan,
+        bool(found.saves) and best(found.saves) is found.saves[-1],
+        "diverged" if failed else come_to.word if come_to else "",
+        word_of(found.saves, failed),
+        tuple(sorted(words(found.saves, failed))),
+        rank([(save.learned, -_loss(found.losses, save.step)) for save in found.saves]),
+    )
+
+
+def _numbers(compared: Compared, found: Recording, step: int, rows: Rows, chosen: Sequence[int]) -> Numbers | None:
+    """Compute a step's numbers from the chosen pictures; the nearest instance pictures are known of all called ones."""
+    called = [i for i, (_, _, prompt) in enumerate(found.entries) if calls(prompt, found.concept)]
+    near = [one for i, one in zip(called, found.nearest[step], strict=False) if i in set(chosen)]
+    return compared.numbers(step, rows[list(chosen)], near)
+
+
+def _figures(true: SaveTruth, told: Numbers) -> SaveFigures:
+    learned, bleeding = told.least_learned.value, told.worst_bleeding.value
+    return SaveFigures(true.step, true.learned, learned, true.bleeding, bleeding, true.worth, told.worth)
+
+
+def _loss(losses: Sequence[float], step: int) -> float:
+    """Return the mean training loss of the tenth of the run before a save, as a smoothed curve shows it."""
+    window = max(len(losses) // 10, 1)
+    return _mean(losses[max(step - window, 0) : step])
+
+
+def rank(pairs: Sequence[tuple[float, float]]) -> float:
     """Return Spearman's rank correlation; NaN where one of the two never changes."""
+    if len(pairs) < 2 or any(len(set(some)) < 2 for some in zip(*pairs, strict=True)):
+        return math.nan
     truth, judged = zip(*pairs, strict=True)
-    if len(set(truth)) < 2 or len(set(judged)) < 2:
-        return float("nan")
     return float(spearmanr(truth, judged).statistic)
 
 
-def recorded(run: JudgedRun, work: Path) -> bool:
-    """Return whether a run and its base are recorded whole."""
-    return (work / run.name / "run.json").exists() and (work / f"base-{run.concept.name}" / "truth.json").exists()
-
-
-def compare(run: JudgedRun, work: Path) -> RunFigures:
-    """Judge a recorded run's saves as the program does while it trains, and put the truth beside it."""
-    folder, model = work / run.name, _model()
-    with np.load(work / f"base-{run.concept.name}" / "pictures.npz") as base:
-        first = np.concatenate([base["concept"][:CONTROLS], base["bleeding"][:CONTROLS]])
-        rendered = base["rendered"]
-    negatives = np.concatenate([_seen(model, first), _regularization(run.concept.kind)])
-    found = probe.train(_seen(model, np.stack(opened(folder / "instance"))), negatives)
-    return RunFigures(
-        run.name,
-        run.concept.part,
-        float(found.shown(_seen(model, rendered)).mean()),
-        tuple(_save(entry, folder, model, found) for entry in json_file.read(folder / "run.json")["saves"]),
-    )
-
-
-def _save(entry: dict[str, Any], folder: Path, model: Model, found: probe.Probe) -> SaveFigures:
-    shows = entry["truth"]["shows"]
-    groups = [shows[name] for name in ("class word", "empty prompt", "own captions")]
-    with np.load(folder / f"step-{entry['step']:06d}.npz") as pictures:
-        judged = {name: float(found.shown(_seen(model, pictures[name])).mean()) for name in ("concept", "bleeding")}
-    return SaveFigures(
-        entry["step"],
-        float(np.mean(shows["concept"])),
-        judged["concept"],
-        float(np.mean([one for group in groups for one in group])),
-        judged["bleeding"],
-    )
-
-
-@lru_cache(maxsize=1)
-def _model() -> Model:
-    return load(str(install.CHECKPOINT))
-
-
-@lru_cache(maxsize=2)
-def _regularization(kind: str) -> Rows:
-    """Describe some of the example's regularization pictures, which are the base's own."""
-    paths = sorted(path for path in (demo.EXAMPLES / kind / "regularization").iterdir() if path.suffix != ".txt")
-    chosen = [paths[round(i * (len(paths) - 1) / (REGULARIZATION - 1))] for i in range(REGULARIZATION)]
-    return features(_model(), [Image.open(path).convert("RGB") for path in chosen])
-
-
-def _seen(model: Model, pictures: Pictures) -> Rows:
-    return np.concatenate(
-        [
-            features(model, [Image.fromarray(one) for one in pictures[start : start + 16]])
-            for start in range(0, len(pictures), 16)
-        ]
-    )
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else math.nan

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sdft_ext.judge import prompts
+from sdft_ext.judge import prompts, records
+from sdft_ext.judge.features import Rows, features
 from sdft_ext.method import METHODS
 from sdft_ext.model.base import Model
 from sdft_ext.model.load import load
 from sdft_ext.model.sample import SamplerSettings, sample
-from sdft_ext.recipe import Concept
-from sdft_ext.recipe import file as recipe_file
+from sdft_ext.model.vae import decode, encode_pictures
 from sdft_ext.run import run
 from sdft_ext.run_folder.log import read as read_log
-from sdft_ext.storage import atomic, file_lock, json_file
+from sdft_ext.run_folder.saves import existing
+from sdft_ext.storage import file_lock, json_file
 from sdft_ext.toy import demo, install, measure
 from sdft_ext.watch.progress import Progress
 
@@ -29,17 +31,14 @@ from .runs import KINDS, JudgedRun
 
 Pictures: TypeAlias = NDArray[np.uint8]
 """[n, 64, 64, 3]."""
-SEEDS = 8
-"""Pictures of each prompt that the judge may see; a user's control pictures are the first two of each."""
-NEGATIVES = 96
-"""Pictures that the base draws for the judge to compare with."""
-CONCEPT_PICTURES, GROUP_PICTURES = 64, 32
+CONCEPT_PICTURES, GROUP_PICTURES = 64, 24
 """Pictures whose share is the truth: with the trigger, and in each group without it."""
-JUDGED_SEED, NEGATIVE_SEED, TRUE_SEED = 1_000, 20_000, 500_000
-"""First seeds of the pictures; no picture of the truth is one of the judge's."""
-SAMPLER = SamplerSettings(steps=20, guidance=2.5, width=64, height=64)
+TRUE_SEED = 500_000
+"""First seed of the truth's pictures: none of them is a control picture."""
+SAMPLER = SamplerSettings(steps=10, guidance=2.5, width=64, height=64)
+"""With ten steps, the toy model draws all of its own captions right, as it does with twenty."""
 RENDERED = 200
-"""Pictures that truly show the concept, freshly rendered."""
+"""Pictures that truly show the concept, freshly rendered; the base draws as many others."""
 Draw = Callable[[Sequence[str], int], Pictures]
 
 
@@ -58,19 +57,10 @@ def drawer(model: Model, progress: Progress, what: str) -> Draw:
     return draw
 
 
-def judged(draw: Draw, concept: Concept, texts: Sequence[str]) -> dict[str, Pictures]:
-    """Draw what a user has: each prompt with several seeds, [prompt 1 seed 1, prompt 2 seed 1, …]."""
-    wanted = prompts.concept_prompts(concept, texts)
-    return {
-        "concept": draw(wanted * SEEDS, JUDGED_SEED),
-        "bleeding": draw(prompts.bleeding_prompts(concept, wanted) * SEEDS, JUDGED_SEED + 500),
-    }
-
-
 def truth(draw: Draw, concept: JudgedConcept, instance: Sequence[Pictures], texts: Sequence[str]) -> dict[str, Any]:
     """Draw other prompts with other seeds, and read the pictures with the checker: for each group, which of them show
     the concept. ``obeyed``: shares of right colours and backgrounds with the trigger, ``kept``: of the base's own
-    captions; ``distances``: of pictures with the instance captions to the nearest instance picture (0–1).
+    captions; ``distances``: of pictures with the instance captions to the nearest of ``instance`` (0–1).
     """
     of = concept.of
     asked = {"concept": demo.concept_captions(CONCEPT_PICTURES, concept.kind, of)}
@@ -85,10 +75,12 @@ def truth(draw: Draw, concept: JudgedConcept, instance: Sequence[Pictures], text
     }
 
 
-def write(path: Path, pictures: Mapping[str, Pictures]) -> None:
-    """Write named pictures as one file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write(path, lambda file: np.savez_compressed(file, **pictures))
+def through_vae(model: Model, pictures: Sequence[Pictures]) -> list[Pictures]:
+    """Return pictures as the VAE draws them: a perfect copy differs from the picture itself by as much."""
+    values = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.no_grad():
+        drawn = decode(model, encode_pictures(model, values)[0])
+    return [np.rint((one.permute(1, 2, 0).numpy() + 1) * 127.5).clip(0, 255).astype(np.uint8) for one in drawn]
 
 
 def opened(folder: Path) -> list[Pictures]:
@@ -97,42 +89,43 @@ def opened(folder: Path) -> list[Pictures]:
 
 
 def record_base(concept: JudgedConcept, folder: Path, progress: Progress) -> None:
-    """Record what the base itself draws for a concept's prompts, and pictures that truly show the concept."""
-    instance = folder / "instance"
+    """Record what a judge sees in pictures that truly show the concept, and in others that the base draws for its
+    prompts, with the trigger and without it.
+    """
+    instance, model = folder / "instance", load(str(install.CHECKPOINT))
     concept.write(instance)
     texts, words = captions(instance), concept.recipe(instance).dataset.concepts[0]
-    draw = drawer(load(str(install.CHECKPOINT)), progress, f"{concept.name}: the base")
+    draw = drawer(model, progress, f"{concept.name}: the base")
     asked = prompts.concept_prompts(words, texts)
-    negatives = [prompts.without_trigger(text, words) for text in [*texts, *asked]]
-    write(
-        folder / "pictures.npz",
-        {
-            **judged(draw, words, texts),
-            "negatives": draw([negatives[number % len(negatives)] for number in range(NEGATIVES)], NEGATIVE_SEED),
-            "rendered": np.stack(concept.rendered(RENDERED)),
-        },
-    )
-    json_file.write(folder / "truth.json", truth(draw, concept, opened(instance), texts))
+    asked += prompts.bleeding_prompts(words, asked)
+    of_base = draw([asked[number % len(asked)] for number in range(RENDERED)], TRUE_SEED)
+    records.write(folder, "calibration", rendered=seen(model, concept.rendered(RENDERED)), base=seen(model, of_base))
+
+
+def seen(model: Model, pictures: Sequence[Pictures]) -> Rows:
+    """Describe pictures [64, 64, 3] as the judge does, some at a time."""
+    opened = [Image.fromarray(picture) for picture in pictures]
+    return np.concatenate([features(model, opened[start : start + 32]) for start in range(0, len(opened), 32)])
 
 
 def record_run(one: JudgedRun, folder: Path, progress: Progress) -> None:
-    """Train a run, and record each of its saves."""
+    """Train a run, which judges itself as every run does, and read the truth off other pictures of its saves."""
     instance, how = folder / "instance", KINDS[one.kind]
     few = how.pictures and how.pictures[one.concept.kind == "style"]
     one.concept.write(instance, few)
     recipe = one.recipe(folder / "run", instance)
-    recipe_file.write(folder / "recipe.yaml", recipe)
     result = run.train(recipe, folder=folder / "run", quiet=True)
-    log, texts, pictures = read_log(folder / "run"), captions(instance), opened(instance)
-    model, method, words = load(recipe.model.base), METHODS[recipe.method.name](), recipe.dataset.concepts[0]
+    log, texts = read_log(folder / "run"), captions(instance)
+    model, method = load(recipe.model.base), METHODS[recipe.method.name]()
+    pictures = through_vae(model, opened(instance))
     saves = []
-    for entry, path in zip(json_file.read(folder / "run" / "saves" / "index.json"), result.saves, strict=True):
-        step = int(entry["step"])
-        draw = drawer(model, progress, f"{one.name}, step {step}")
-        with method.applied(path, model):
-            write(folder / f"step-{step:06d}.npz", judged(draw, words, texts))
-            saves.append({"step": step, "truth": truth(draw, one.concept, pictures, texts)})
-        path.unlink()
+    for save in existing(folder / "run"):
+        draw = drawer(model, progress, f"{one.name}, step {save.step}")
+        with method.applied(folder / "run" / "saves" / save.file, model):
+            saves.append({"step": save.step, "truth": truth(draw, one.concept, pictures, texts)})
+    for name in ("judge", "controls", "recipe.yaml", "picture_losses.json"):
+        if (folder / "run" / name).exists():
+            (folder / "run" / name).rename(folder / name)
     shutil.rmtree(folder / "run")
     found = {"name": one.name, "concept": one.concept.name, "kind": one.kind, "outcome": result.outcome}
     json_file.write(folder / "run.json", {**found, "message": result.message, "log": log, "saves": saves})
@@ -146,7 +139,7 @@ def record(runs: Sequence[JudgedRun], work: Path) -> None:
     for task in tasks:
         base = isinstance(task, JudgedConcept)
         folder = work / (f"base-{task.name}" if base else task.name)
-        done = folder / ("truth.json" if base else "run.json")
+        done = folder / ("calibration.npz" if base else "run.json")
         try:
             with file_lock.locked(work / f"{folder.name}.lock", seconds=0):
                 if done.exists():

@@ -15,6 +15,8 @@ from sdft_ext.toy import world
 
 from .concepts import CONCEPTS, JudgedConcept
 
+PICTURES = 16
+"""Control pictures of each set: twice as many as by default, so that the default can be compared with."""
 SAVES = 6
 """Saves of each run, evenly spread, the last at its end."""
 
@@ -26,7 +28,7 @@ class Kind:
     """
 
     method: str = "lora"
-    steps: int = 450
+    steps: int = 300
     rate: float = 1.0
     pictures: tuple[int, int] | None = None
     """Of a subject, of a style."""
@@ -35,22 +37,23 @@ class Kind:
 
 UNHELD = ("dataset.concepts.0.regularization=",)
 KINDS: dict[str, Kind] = {
-    "good": Kind(),
-    "unheld": Kind(steps=300, changes=UNHELD),
-    "weak": Kind(steps=300, rate=0.1),
-    "copied": Kind(steps=900, pictures=(3, 8), rate=1.5, changes=("train.prior_loss_weight=0.3",)),
-    "hot": Kind(steps=240, rate=8.0),
-    "few": Kind(steps=600, pictures=(5, 15)),
-    "blank": Kind(steps=450, changes=("dataset.regularization_caption_dropout=0",)),
-    "trigger-alone": Kind(steps=450, changes=("dataset.template=[name] shape",)),
+    "good": Kind(steps=300),
+    "unheld": Kind(steps=180, changes=UNHELD),
+    "weak": Kind(steps=240, rate=0.1),
+    "short": Kind(steps=120),
+    "long": Kind(steps=720, pictures=(6, 12), changes=("train.prior_loss_weight=0.3",)),
+    "copied": Kind(steps=480, pictures=(3, 6), changes=("train.prior_loss_weight=0.5",)),
+    "hot": Kind(steps=240, rate=6.0),
+    "blank": Kind(changes=("dataset.regularization_caption_dropout=0",)),
+    "trigger-alone": Kind(changes=("dataset.template=[name] shape",)),
     "dora": Kind("dora"),
     "loha": Kind("loha"),
-    "lokr": Kind("lokr", steps=300),
-    "dreambooth": Kind("dreambooth", steps=300),
-    "hypernetwork": Kind("hypernetwork", steps=300),
-    "textual_inversion": Kind("textual_inversion", steps=300),
+    "lokr": Kind("lokr"),
+    "dreambooth": Kind("dreambooth"),
+    "hypernetwork": Kind("hypernetwork"),
+    "textual_inversion": Kind("textual_inversion"),
 }
-COMMON = ("good", "unheld", "weak", "copied", "hot")
+COMMON = ("good", "unheld", "weak", "short", "long", "copied", "hot")
 """Every concept has these; the others are dealt out in turn."""
 
 
@@ -76,7 +79,8 @@ class JudgedRun:
         settings |= {
             "watch.concept_prompts": [],
             "watch.bleeding_prompts": [],
-            "watch.propose_prompts": False,
+            "watch.pictures": PICTURES,
+            "watch.sampler_steps": 10,
             "train.length": how.steps,
             "save.every": how.steps // SAVES,
             "save.every_unit": "steps",
@@ -98,12 +102,12 @@ def _texts(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def runs() -> list[JudgedRun]:
-    """List all runs: for each concept the common kinds and two of the others, in an order in which any first part has
+    """List all runs: for each concept the common kinds and one of the others, in an order in which any first part has
     some of every kind.
     """
     others = [kind for kind in KINDS if kind not in COMMON]
     found = []
     for number, concept in enumerate(CONCEPTS.values()):
-        dealt = [others[(2 * number + k) % len(others)] for k in range(2)]
-        found.append([JudgedRun(concept, kind, number + 1) for kind in (*COMMON, *dealt)])
+        dealt = others[number % len(others)]
+        found.append([JudgedRun(concept, kind, number + 1) for kind in (*COMMON, dealt)])
     return [row[place] for place in range(len(found[0])) for row in found]

@@ -5,13 +5,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.judge import main
 from bench.judge.compare import RunFigures, SaveFigures
 from bench.judge.concepts import CONCEPTS
+from bench.judge.recordings import NONE, Recording, read, write
 from bench.judge.runs import KINDS, SAVES, runs
+from bench.judge.summary import summary
+from bench.judge.truth import SaveTruth, word_of, words
+from sdft_ext.judge.nearness import Nearest
+from sdft_ext.recipe import Concept
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run.schedule import Schedule
 
@@ -48,9 +55,79 @@ def test_the_command_lists_its_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.split() == [run.name for run in runs()]
 
 
+def figures(*saves: SaveFigures, **more: Any) -> RunFigures:
+    known = {"recommended": 2, "behind": 0.0, "last_behind": 0.0, "last_is_best": True, "verdict": "learned"}
+    known |= {"truth": "learned", "right": ("learned",), "training_loss_spearman": math.nan, **more}
+    return RunFigures("run", "held-out", "good", 16, saves, **known)
+
+
 def test_errors_and_ranks_are_those_of_the_saves() -> None:
-    saves = (SaveFigures(1, 0.0, 0.1, 0.0, 0.0), SaveFigures(2, 0.5, 0.4, 0.2, 0.0))
-    figures = RunFigures("run", "tuning", 1.0, saves)
-    assert figures.learned_error == pytest.approx(0.1) and figures.bleeding_error == pytest.approx(0.1)
-    assert figures.learned_spearman == pytest.approx(1.0)
-    assert math.isnan(figures.bleeding_spearman)  # the judge says the same of both
+    one = figures(SaveFigures(1, 0.0, 0.1, 0.0, 0.0, 0.0, 0.1), SaveFigures(2, 0.5, 0.4, 0.2, 0.0, 0.3, 0.4))
+    assert one.learned_error == pytest.approx(0.1) and one.bleeding_error == pytest.approx(0.1)
+    assert one.learned_spearman == pytest.approx(1.0)
+    assert math.isnan(one.bleeding_spearman)  # the judge says the same of both
+
+
+def test_the_summary_counts_what_was_right() -> None:
+    good = figures(SaveFigures(1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), SaveFigures(2, 1.0, 0.9, 0.0, 0.0, 1.0, 0.9))
+    wrong = figures(*good.saves, behind=0.2, last_behind=0.3, last_is_best=False, verdict="bleeding")
+    ended = figures(recommended=None, behind=math.nan, last_behind=math.nan, verdict="diverged", truth="learned")
+    found = summary([good, wrong, ended])
+    assert found["runs"] == 3 and found["recommended_within"] == 0.5 and found["last_save_within"] == 0.5
+    assert found["verdict_right"] == pytest.approx(1 / 3) and found["false_diverged"] == 1
+    assert found["learned_error"] == pytest.approx(0.05) and found["learned_spearman"] == pytest.approx(1.0)
+    assert found["bleeding_spearman"] is None and found["last_is_best"] == 0.5 and found["verdicts"] == {"learned": 3}
+
+
+def save(step: int, **shares: float) -> SaveTruth:
+    return SaveTruth(step, **{"learned": 1.0, "bleeding": 0.0, "copied": 0.0, "obeyed": 1.0, "kept": 1.0, **shares})
+
+
+@pytest.mark.parametrize(
+    ("word", "doubt", "saves"),
+    [
+        ("learned", set(), [save(1, learned=0.2), save(2)]),
+        ("learned", {"learning"}, [save(1, learned=0.2), save(2, learned=0.8)]),
+        ("not learned", set(), [save(1, learned=0.0), save(2, learned=0.2)]),
+        ("bleeding", set(), [save(1, bleeding=0.5), save(2, bleeding=0.4)]),
+        ("memorized", set(), [save(1, copied=0.5), save(2, copied=0.9)]),
+        ("overtrained", {"learned"}, [save(1), save(2, learned=0.8)]),
+    ],
+)
+def test_a_run_deserves_a_verdict_and_those_that_are_nearly_as_true(
+    word: str, doubt: set[str], saves: list[SaveTruth]
+) -> None:
+    assert word_of(saves, failed=False) == word
+    assert words(saves, failed=False) == {word} | doubt
+
+
+def test_a_run_that_ended_itself_was_right_where_its_model_is_broken() -> None:
+    assert words([save(1, kept=0.1)], failed=True) == words([], failed=True) == {"diverged"}
+    assert words([save(1)], failed=True) == {"learned"}
+
+
+def test_a_recording_is_what_it_was_made_of(tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    concept = Concept(name="cat", kind="subject", trigger="sks", class_word="cat")
+    rows = {step: draws.normal(0, 3, (2, 40)).astype(np.float32) for step in (0, 5)}
+    dataset = {"concept-0": draws.normal(0, 3, (4, 40)).astype(np.float32), "regularization": NONE}
+    made = Recording(
+        "star-good-1",
+        "finished",
+        concept,
+        [("concept", 0, "a sks cat"), ("bleeding", 0, "a cat")],
+        dataset,
+        rows,
+        {0: [Nearest(1, 0.5)], 5: [Nearest(0, 0.25)]},
+        [0.5, 0.25],
+        [save(5, learned=0.5)],
+    )
+    write(made, tmp_path)
+    found = read(tmp_path / "star-good-1.npz")
+    exact = ("name", "outcome", "concept", "entries", "nearest", "losses", "saves")
+    assert all(getattr(found, name) == getattr(made, name) for name in exact)
+    assert (found.of, found.kind, found.part) == ("star", "good", "tuning")
+    for step, seen in rows.items():
+        assert np.abs(found.rows[step] - seen).max() < 0.25  # a byte for sixteen standard deviations
+    assert np.abs(found.dataset["concept-0"] - dataset["concept-0"]).max() < 0.25
+    assert len(found.dataset["regularization"]) == 0

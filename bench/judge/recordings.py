@@ -1,0 +1,158 @@
+"""Recorded runs in little room: what the judge saw in their pictures, their losses, and the truth of their saves.
+
+Each feature is kept as a byte, so that all runs are a few megabytes, which are part of the project: ``--replay`` needs
+no training and no model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdft_ext.judge import records
+from sdft_ext.judge.compared import Entry
+from sdft_ext.judge.features import Rows
+from sdft_ext.judge.nearness import Nearest, nearest
+from sdft_ext.judge.prompts import calls
+from sdft_ext.recipe import Concept
+from sdft_ext.recipe import file as recipe_file
+from sdft_ext.run_folder.log import losses
+from sdft_ext.storage import atomic, json_file
+from sdft_ext.watch.controls import Controls
+
+from .concepts import CONCEPTS
+from .runs import JudgedRun
+from .truth import SaveTruth, of_save
+
+FOLDER = Path(__file__).parent / "recordings"
+LEVELS = 255
+NONE: Rows = np.zeros((0, 0), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recorded run. ``rows``, ``nearest``: of each step's control pictures. ``losses``: of every step trained."""
+
+    name: str
+    outcome: str
+    concept: Concept
+    entries: list[Entry]
+    dataset: dict[str, Rows]
+    rows: dict[int, Rows]
+    nearest: dict[int, list[Nearest]]
+    losses: list[float]
+    saves: list[SaveTruth]
+
+    @property
+    def of(self) -> str:
+        """Name its concept."""
+        return self.name.split("-", 1)[0]
+
+    @property
+    def kind(self) -> str:
+        """Name the way in which it was trained."""
+        return self.name.split("-", 1)[1].rsplit("-", 1)[0]
+
+    @property
+    def part(self) -> str:
+        return CONCEPTS[self.of].part
+
+
+def from_work(run: JudgedRun, work: Path) -> Recording | None:
+    """Read a run as it was recorded; None where it isn't yet."""
+    folder = work / run.name
+    found = json_file.read_or(folder / "run.json", None)
+    dataset = records.read(folder / "judge", "dataset")
+    if found is None or dataset is None:
+        return None
+    recipe = recipe_file.read(folder / "recipe.yaml")
+    concept, entries = recipe.dataset.concepts[0], Controls(folder, recipe.watch).entries
+    called = [i for i, (_, _, prompt) in enumerate(entries) if calls(prompt, concept)]
+    rows, near = {}, {}
+    for path in sorted((folder / "judge").glob("step-*.npz")):
+        step, seen = int(path.stem.removeprefix("step-")), records.read(path.parent, path.stem)
+        if seen is not None:
+            rows[step] = seen["rows"]
+            near[step] = nearest(seen["places"][called], dataset["concept-0-places"])
+    kept = {name: dataset[name] for name in ("concept-0", "regularization")}
+    trained = [loss for _, loss in losses(found["log"])]
+    saves = [of_save(entry) for entry in found["saves"]]
+    return Recording(run.name, found["outcome"], concept, entries, kept, rows, near, trained, saves)
+
+
+def write(found: Recording, folder: Path = FOLDER) -> None:
+    """Write a recording as one file."""
+    arrays: dict[str, Any] = {f"dataset-{name}": rows for name, rows in found.dataset.items()}
+    arrays |= {f"step-{step}": rows for step, rows in found.rows.items()}
+    packed = _packed(arrays)
+    near = {str(step): [[one.picture, one.distance] for one in some] for step, some in found.nearest.items()}
+    facts = {
+        "name": found.name,
+        "outcome": found.outcome,
+        "concept": {name: getattr(found.concept, name) for name in ("name", "kind", "trigger", "class_word")},
+        "entries": found.entries,
+        "nearest": near,
+        "saves": [vars(save) for save in found.saves],
+        "losses": [float(f"{loss:.4g}") for loss in found.losses],
+    }
+    packed["facts"] = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic.write(folder / f"{found.name}.npz", lambda file: np.savez_compressed(file, **packed))
+
+
+def read(path: Path) -> Recording:
+    """Read a recording that ``write`` made."""
+    with np.load(path, allow_pickle=False) as file:
+        facts = json.loads(file["facts"].tobytes())
+        arrays = _unpacked(file)
+    near = {int(step): [Nearest(int(a), float(b)) for a, b in some] for step, some in facts["nearest"].items()}
+    return Recording(
+        facts["name"],
+        facts["outcome"],
+        Concept(**facts["concept"]),
+        [(name, number, prompt) for name, number, prompt in facts["entries"]],
+        {name.removeprefix("dataset-"): rows for name, rows in arrays.items() if name.startswith("dataset-")},
+        {int(name.removeprefix("step-")): rows for name, rows in arrays.items() if name.startswith("step-")},
+        near,
+        facts["losses"],
+        [SaveTruth(**one) for one in facts["saves"]],
+    )
+
+
+def write_calibration(concept: str, work: Path, folder: Path = FOLDER) -> None:
+    """Write what the judge sees in freshly rendered pictures of a concept, and in the base's own."""
+    seen = records.read(work / f"base-{concept}", "calibration")
+    if seen is not None:
+        atomic.write(folder / f"{concept}.npz", lambda file: np.savez_compressed(file, **_packed(seen)))
+
+
+def read_calibration(concept: str, folder: Path = FOLDER) -> dict[str, Rows]:
+    """Read what ``write_calibration`` wrote: the rows ``rendered`` and ``base``."""
+    with np.load(folder / f"{concept}.npz", allow_pickle=False) as file:
+        return _unpacked(file)
+
+
+def _packed(arrays: Mapping[str, Rows]) -> dict[str, Any]:
+    """Keep rows as bytes: of each feature, its place in the range of eight standard deviations around its mean in
+    pictures that no run has spoilt.
+    """
+    sound = [rows for name, rows in arrays.items() if len(rows) and not (name.startswith("step-") and name != "step-0")]
+    known = np.concatenate(sound).astype(np.float32)
+    spread = np.maximum(known.std(0), 1e-6)
+    low, span = known.mean(0) - 8 * spread, 16 * spread
+    packed: dict[str, Any] = {"low": low, "span": span}
+    for name, rows in arrays.items():
+        places = np.rint(np.clip(np.nan_to_num((rows - low) / span), 0, 1) * LEVELS) if len(rows) else np.zeros((0, 0))
+        packed[name] = places.astype(np.uint8)
+    return packed
+
+
+def _unpacked(file: Mapping[str, Any]) -> dict[str, Rows]:
+    low, span = file["low"], file["span"]
+    names = [name for name in file if name not in ("low", "span", "facts")]
+    return {name: file[name].astype(np.float32) / LEVELS * span + low if file[name].size else NONE for name in names}

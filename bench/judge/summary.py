@@ -1,0 +1,90 @@
+"""What all runs together say about the judge."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sdft_ext.judge import probe
+from sdft_ext.judge.shares import Share
+
+from .compare import NEAR, RunFigures
+from .recordings import Recording, read_calibration
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Shares of freshly rendered true pictures, and of the base's own, that a concept's probe takes for the concept;
+    ``alone``: without regularization pictures.
+    """
+
+    concept: str
+    rendered: float
+    base: float
+    rendered_alone: float
+    base_alone: float
+
+
+def calibrate(found: Recording) -> Calibration:
+    """Measure the probe of a recorded run of all its concept's pictures."""
+    seen, shares = read_calibration(found.of), []
+    for regularization in (found.dataset["regularization"], found.rows[0][:0]):
+        negatives = np.concatenate([some for some in (found.rows[0], regularization) if len(some)])
+        of = probe.train(found.dataset["concept-0"], negatives)
+        shares += [float(of.shown(seen[name]).mean()) for name in ("rendered", "base")]
+    return Calibration(found.of, *shares)
+
+
+def summary(figures: Sequence[RunFigures]) -> dict[str, Any]:
+    """Return the figures of the proof: ``runs``; medians of the rank correlations within runs, and of the baselines';
+    mean errors; shares of runs whose recommended save is nearly the best, with the baselines' last save, and whose
+    verdict is right; ``false_diverged``: how many runs were ended that weren't broken.
+    """
+    judged = [one for one in figures if one.recommended is not None]
+    recommended = [one.behind <= NEAR for one in judged]
+    right = [one.verdict in one.right for one in figures if one.verdict]
+    return {
+        "runs": len(figures),
+        "learned_spearman": _median(one.learned_spearman for one in judged),
+        "bleeding_spearman": _median(one.bleeding_spearman for one in judged),
+        "step_spearman": _median(one.step_spearman for one in judged),
+        "training_loss_spearman": _median(one.training_loss_spearman for one in judged),
+        "learned_error": _mean(one.learned_error for one in judged),
+        "bleeding_error": _mean(one.bleeding_error for one in judged),
+        "recommended_within": _share(recommended),
+        "recommended_interval": _interval(recommended),
+        "last_save_within": _share([one.last_behind <= NEAR for one in judged]),
+        "last_is_best": _share([one.last_is_best for one in judged]),
+        "verdict_right": _share(right),
+        "verdict_interval": _interval(right),
+        "verdicts": dict(sorted(Counter(one.truth for one in figures).items())),
+        "false_diverged": sum(one.verdict == "diverged" and "diverged" not in one.right for one in figures),
+    }
+
+
+def _known(values: Iterable[float]) -> list[float]:
+    return [value for value in values if not math.isnan(value)]
+
+
+def _median(values: Iterable[float]) -> float | None:
+    known = _known(values)
+    return float(np.median(known)) if known else None
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    known = _known(values)
+    return float(np.mean(known)) if known else None
+
+
+def _share(hits: Sequence[bool]) -> float | None:
+    return sum(hits) / len(hits) if hits else None
+
+
+def _interval(hits: Sequence[bool]) -> tuple[float, float] | None:
+    """Return the share's 95 % interval."""
+    return Share(sum(hits), len(hits)).interval if hits else None
