@@ -22,6 +22,7 @@ from ..watch.controls import Controls
 from . import records
 from .compared import Compared
 from .features import STEP, Rows, Seen, see
+from .loss_rules import NO_LOSSES, StableLosses
 from .nearness import Nearest, nearest
 from .numbers import Numbers
 from .prompts import calls, spread, why_not_judged
@@ -63,9 +64,9 @@ class Judge:
             self._see_dataset(model, scan, do)
         return self.numbers(step)
 
-    def verdict(self, saved: Sequence[int]) -> Verdict | None:
-        """Choose the best of the saves of these steps; None where none was judged."""
-        return verdict(self.all_numbers(), saved)
+    def verdict(self, saved: Sequence[int], losses: StableLosses = NO_LOSSES) -> Verdict | None:
+        """Choose the best of the saves of these steps; None where nothing is known of any."""
+        return verdict(self.all_numbers(), saved, losses)
 
     def numbers(self, step: int) -> Numbers | None:
         """Compute a step's numbers from what was seen; None where something of it is missing."""

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from .loss_rules import NO_LOSSES, StableLosses
 from .numbers import Numbers
 from .paired import SURE, difference
 from .shares import Share
 
-Word = Literal["learned", "learning", "not learned", "bleeding", "memorized", "overtrained"]
+Word = Literal["learned", "learning", "not learned", "bleeding", "memorized", "overtrained", "fine"]
 LEARNED, PART = 0.75, 0.4
 """Share of pictures with the trigger that show a learned concept, and one that is partly there."""
 BLEEDING, COPIED = 0.15, 0.25
@@ -30,6 +31,7 @@ ADVICE: dict[Word, str] = {
     "memorized": "Instance pictures are learned by heart: add more varied pictures, remove duplicates, or train with "
     "fewer steps.",
     "overtrained": "Later saves are worse: use this one, and train with fewer steps next time.",
+    "fine": "The loss alone doesn't tell what was learned, or what bleeds: look at the control pictures.",
 }
 PANELS: dict[Word, str] = {"not learned": "train", "learning": "train", "bleeding": "dataset", "memorized": "dataset"}
 """Where the user acts on a verdict; elsewhere the save itself is the answer."""
@@ -38,7 +40,8 @@ PANELS: dict[Word, str] = {"not learned": "train", "learning": "train", "bleedin
 @dataclass(frozen=True)
 class Verdict:
     """``step``: of the recommended save. ``alike``: other steps that can't be told apart from it. ``panel``: of the
-    page, where its advice is followed; empty where the save can be used.
+    page, where its advice is followed; empty where the save can be used. ``settled``: the last two saves are worse by
+    more than chance, so that training on won't help.
     """
 
     word: Word
@@ -46,6 +49,7 @@ class Verdict:
     text: str
     alike: tuple[int, ...] = ()
     panel: str = ""
+    settled: bool = False
 
     def plain(self) -> dict[str, Any]:
         """Return the verdict for the log's event, in which ``save`` is the recommended save's step."""
@@ -54,15 +58,16 @@ class Verdict:
         return {"save": save, **found, "alike": list(self.alike)}
 
 
-def verdict(found: Sequence[Numbers], saved: Sequence[int]) -> Verdict | None:
-    """Choose the best of the ``saved`` steps by their numbers, and say what they mean; None where none was judged.
+def verdict(found: Sequence[Numbers], saved: Sequence[int], losses: StableLosses = NO_LOSSES) -> Verdict | None:
+    """Choose the best of the ``saved`` steps by their numbers, and say what they mean; where none was judged, by the
+    loss; None where nothing is known of any.
 
     ``found``: the numbers of all judged steps, in order. A save was judged where control pictures were drawn at its
     step.
     """
     judged = [one for one in found if one.step in set(saved) and one.step > 0 and one.least_learned.of]
     if not judged:
-        return None
+        return _by_loss(losses, [step for step in saved if step > 0])
     best = max(judged, key=lambda one: one.worth)  # the earliest of equal ones
     if best.least_learned.value < PART:
         best = max(judged, key=lambda one: (one.worth, one.step))
@@ -77,7 +82,31 @@ def verdict(found: Sequence[Numbers], saved: Sequence[int]) -> Verdict | None:
         text = f"The save of step {best.step} is the best: {_shown(best)}. {ADVICE[word]}"
     if word in ("learned", "overtrained") and alike:
         text += f" By these pictures, {_steps(alike)} can't be told apart from it."
-    return Verdict(word, best.step, text, alike, PANELS.get(word, ""))
+    if word != "not learned" and losses.rise:
+        text += f" {_risen(losses)}"
+    later = [one for one in judged if one.step > best.step]
+    settled = len(later) >= 2 and word != "not learned" and all(_apart(best, one, sure) for one in later[-2:])
+    return Verdict(word, best.step, text, alike, PANELS.get(word, ""), settled)
+
+
+def _by_loss(losses: StableLosses, saved: Sequence[int]) -> Verdict | None:
+    """Choose the save that is nearest to the minimum of the loss, the earlier of two; None without a loss."""
+    if losses.lowest is None or not saved:
+        return None
+    at = losses.lowest
+    best = min(saved, key=lambda step: (abs(step - at), step))
+    whose = "held-out pictures" if losses.held_out else "instance pictures"
+    text = f"The loss of the {whose} was lowest at step {at}: the save of step {best} is the nearest."
+    if losses.rise and best < max(saved):
+        return Verdict("overtrained", best, f"{text} {_risen(losses)} {ADVICE['overtrained']}")
+    return Verdict("fine", best, f"{text} {ADVICE['fine']}")
+
+
+def _risen(losses: StableLosses) -> str:
+    return (
+        f"The loss of the held-out pictures has risen by {losses.rise:.0%} since step {losses.lowest}: from there on, "
+        "the instance pictures are learned by heart."
+    )
 
 
 def _apart(best: Numbers, other: Numbers, sure: float) -> bool:

@@ -128,6 +128,12 @@ class WatchRecipe:
         help="Measure with the base model's own features how many of them show the concept, with the trigger and "
         "without it. It takes about a tenth of the time that drawing them takes.",
     )
+    stop_early: bool = setting(
+        False,
+        label="Stop when saves get worse",
+        help="End the run when its last two saves are worse than the best one, by more than chance could do. The run "
+        "can be resumed.",
+    )
     seed: int = setting(
         1000,
         label="Control seed",

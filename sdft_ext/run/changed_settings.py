@@ -54,6 +54,7 @@ CHANGEABLE = (
     "save.state_share",
     "save.private",
     "watch.every",
+    "watch.stop_early",
     *DRAWN,
     "watch.log_every",
     "watch.tensorboard",

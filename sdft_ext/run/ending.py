@@ -36,6 +36,12 @@ class Ended(NamedTuple):
     diverged: bool = False
 
 
+def stopped(done: int, total: int, settled: bool) -> Ended:
+    """Say that a run was stopped between two steps: by its user, or as its saves had become worse (``settled``)."""
+    why = " because its last two saves are worse than the best one (watch.stop_early)" if settled else ""
+    return Ended("stopped", f"Stopped after step {done} of {total}{why}; resume goes on from there.")
+
+
 class Stopped(SdftError, RuntimeError):
     """The run was told to stop while it was still preparing."""
 

@@ -7,12 +7,14 @@ from contextlib import nullcontext
 from typing import TypeVar
 
 from ..judge.judge import Judge
+from ..judge.loss_rules import stable_losses
 from ..judge.numbers import Numbers
+from ..judge.verdict import Verdict
 from ..method.base import Removable
 from ..out_of_memory import close_others, full, out_of_memory
 from ..recipe import WORDS
 from ..recipe.rules import fields
-from ..run_folder import verdict
+from ..run_folder import picture_losses, verdict
 from ..run_folder.log import Log
 from ..run_folder.saves import existing
 from .setup import Session
@@ -69,9 +71,17 @@ def judge_controls(session: Session, judge: Judge, step: int, log: Log, check: C
         shares = {"judge/learned": found.least_learned, "judge/bleeding": found.worst_bleeding}
         log.write(step, {name: share.value for name, share in shares.items() if share.of})
         log.event(step, "judged", **found.plain())
-        come_to = judge.verdict([save.step for save in existing(session.folder)])
-        if come_to is not None:
-            best = found if come_to.step == step else judge.numbers(come_to.step)
-            verdict.write(session.folder, come_to.plain(), None if best is None else best.plain())
-            log.event(step, "verdict", **come_to.plain())
     return found
+
+
+def write_verdict(session: Session, judge: Judge, step: int, log: Log) -> Verdict | None:
+    """Log what the saves so far come to, by the judge's numbers and the losses of single pictures, and keep it in the
+    run's folder; None where nothing is known of any save. Raises OSError where a file can't be read or written.
+    """
+    losses = stable_losses(picture_losses.read(session.folder))
+    come_to = judge.verdict([save.step for save in existing(session.folder)], losses)
+    if come_to is not None:
+        best = judge.numbers(come_to.step)
+        verdict.write(session.folder, come_to.plain(), None if best is None else best.plain())
+        log.event(step, "verdict", **come_to.plain())
+    return come_to

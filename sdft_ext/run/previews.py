@@ -15,8 +15,10 @@ from torch.profiler import record_function
 
 from ..control import Interrupted, RunControl
 from ..judge.judge import Judge
+from ..judge.loss_rules import stable_losses
+from ..judge.verdict import Verdict
 from ..recipe import Recipe
-from ..run_folder import picture_losses
+from ..run_folder import picture_losses, verdict
 from ..run_folder.log import Log
 from ..run_folder.picture_losses import PictureLosses
 from ..train.weights import FirstWeights
@@ -25,7 +27,7 @@ from ..watch.painter import Painter
 from ..watch.picture_losses import measured_pictures
 from ..watch.validation import Evaluate, Validation
 from .display import Display
-from .judging import as_base, judge_controls, starts_as_base
+from .judging import as_base, judge_controls, starts_as_base, write_verdict
 from .pace import Pace
 from .setup import Session
 from .turns import ModelUnavailable
@@ -43,12 +45,17 @@ class Previews:
     def __init__(
         self, folder: Path, recipe: Recipe, log: Log, display: Display, pace: Pace, control: RunControl
     ) -> None:
-        self.controls, self.log, self.display = Controls(folder, recipe.watch), log, display
+        self.recipe, self.log, self.display = recipe.watch, log, display
+        self.controls = Controls(folder, recipe.watch)
         self.judge, self.pace, self.control = Judge(folder, recipe, self.controls), pace, control
         self.due: set[str] = set()
         """The names of previews that are due with the present weights."""
         self.first: FirstWeights | None = None
         """The weights before the first step, until their previews are drawn."""
+        self.verdict: Verdict | None = None
+        """What the saves so far come to, since the run began or was resumed."""
+        self.resumed_anyway = False
+        """Whether the run is resumed after its saves had become worse: its user wants to go on."""
 
     def begin(self, session: Session) -> None:
         """Keep the weights of before the first step for their previews, so that steps come at once; else draw these
@@ -65,6 +72,7 @@ class Previews:
         their prompts, first those of before the first step.
         """
         picture_losses.forget_after(session.folder, step)
+        self.resumed_anyway = bool(verdict.read(session.folder).get("settled"))
         if self.controls.entries and not self.controls.steps():
             if self.first is None:
                 self.due |= {"start", "controls"}
@@ -91,6 +99,7 @@ class Previews:
     def evaluate(self, session: Session, step: int, due: set[str]) -> None:
         """Make the ``due`` previews with the weights as they are; what is done is removed from ``due``."""
         self.control.check()
+        comes_to_more = bool(due & {"start", "controls", "judging", "pictures"})
         with record_function("run.previews"):
             if due & {"start", "controls", "judging"}:
                 with self.pace.work("controls"):
@@ -103,6 +112,14 @@ class Previews:
                 with self.pace.work("pictures"):
                     self._measure_pictures(session, step)
                 due.discard("pictures")
+            if comes_to_more and step > 0:
+                self.verdict = write_verdict(session, self.judge, step, self.log)
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether the run should end, because its saves have become worse."""
+        wanted = self.recipe.stop_early and not self.resumed_anyway
+        return wanted and self.verdict is not None and self.verdict.settled
 
     def state(self) -> dict[str, Any]:
         """Give what a resumed run still has to draw."""
@@ -162,6 +179,10 @@ class Previews:
         found = before.measured(step, *([losses[one] for one in chosen.pictures] for losses in (own, called)))
         picture_losses.write(session.folder, found)
         self.log.event(step, "picture_losses")
+        if not session.recipe.watch.validation_every:
+            means = stable_losses(found)
+            series = {"validation/held_out": means.held_out, "validation/training": means.training}
+            self.log.write(step, {name: losses[step] for name, losses in series.items() if step in losses})
 
     def _evaluate(self, session: Session) -> Evaluate:
         """Return a function that computes losses, each batch in a turn with the model."""

@@ -34,7 +34,7 @@ from .checkpoint import Checkpoints
 from .clock import Clock
 from .disk import disk_use
 from .display import Display
-from .ending import Ended, Ending, RunResult, Stopped, outcome_of
+from .ending import Ended, Ending, RunResult, Stopped, outcome_of, stopped
 from .exports import Exports
 from .monitor import Monitor
 from .pace import Pace
@@ -172,9 +172,10 @@ class Run:
             stopping = self.control.stopping and done < total
             self.handle_requests(session, done, save=stopping or schedule.save(done))
             self.previews.draw_due(session, done)
-            self.checkpoints.write_due(session, done, stopping)
-            if stopping:
-                return Ended("stopped", f"Stopped after step {done} of {total}; resume goes on from there.")
+            settled = self.previews.settled and done < total
+            self.checkpoints.write_due(session, done, stopping or settled)
+            if stopping or settled:
+                return stopped(done, total, settled)
         return Ended("finished", f"Finished after {quantity(total, 'step')}.")
 
     def step(self, session: Session, done: int) -> StepResult | None:

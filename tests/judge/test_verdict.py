@@ -10,12 +10,14 @@ from PIL import Image, ImageFilter
 
 from sdft_ext.judge.features import see
 from sdft_ext.judge.freedom import Freedom, freedom
+from sdft_ext.judge.loss_rules import StableLosses, stable_losses
 from sdft_ext.judge.nearness import Nearest, nearest
 from sdft_ext.judge.numbers import Numbers, OfPrompt, numbers
 from sdft_ext.judge.paired import difference
 from sdft_ext.judge.verdict import Verdict, verdict
 from sdft_ext.model.load import load
 from sdft_ext.recipe import Concept
+from sdft_ext.run_folder.picture_losses import MeasuredPicture, PictureLosses
 from sdft_ext.toy import demo, drawing, install, world
 
 PROMPTS = ("a", "b", "c", "d") * 2
@@ -173,3 +175,44 @@ def test_freedom_is_lost_where_prompts_or_seeds_change_nothing() -> None:
     assert fixed.variety == pytest.approx(0.1, abs=0.01) and fixed.obedience == pytest.approx(1, abs=0.2)
     assert freedom(first[:1], first[:1], "a", scale) == (None, None)
     assert freedom(first[:4], first[:4], "abcd", scale).variety is None
+
+
+def held_out(*losses: float) -> StableLosses:
+    """Losses of held-out pictures after 10, 20 … steps, and falling ones of trained pictures."""
+    return StableLosses(
+        {10 * number: 1 / (1 + number) for number in range(len(losses) + 1)},
+        {0: 1.0, **{10 * (number + 1): loss for number, loss in enumerate(losses)}},
+    )
+
+
+def test_two_saves_that_are_surely_worse_settle_it() -> None:
+    assert judged(save(10, 1), save(20, 0), save(30, 0)).settled
+    assert not judged(save(10, 1), save(20, 0)).settled
+    assert not judged(save(10, 1), save(20, 0), save(30, 0.875)).settled
+    assert not judged(save(10, 0), save(20, 0), save(30, 0)).settled  # nothing is learned yet
+
+
+def test_by_the_loss_alone_the_save_nearest_to_its_minimum_is_the_best() -> None:
+    found = verdict([], [15, 30, 40], held_out(0.8, 0.5, 0.6, 0.7))
+    assert found is not None and (found.word, found.step) == ("overtrained", 15)
+    assert "lowest at step 20" in found.text and "risen by 40%" in found.text
+    still = verdict([], [15, 30, 40], held_out(0.8, 0.5, 0.52, 0.54))
+    assert still is not None and (still.word, still.step) == ("fine", 15)
+    falling = verdict([], [15, 30, 40], StableLosses({0: 1.0, 10: 0.5, 20: 0.4, 30: 0.3, 40: 0.2}))
+    assert falling is not None and (falling.word, falling.step) == ("fine", 40)
+    assert verdict([], [10]) is None and verdict([], [], held_out(1, 2)) is None
+    assert verdict([], [0], held_out(1, 2)) is None
+
+
+def test_a_held_out_loss_that_has_risen_is_told_beside_the_numbers() -> None:
+    saves = [save(0, 0), save(10, 0), save(20, 1), save(30, 1)]
+    risen = verdict(saves, [10, 20, 30], held_out(0.8, 0.5, 0.6))
+    assert risen is not None and (risen.word, risen.step) == ("learned", 20) and "risen by 20%" in risen.text
+    assert "risen" not in str(verdict(saves, [10, 20, 30], held_out(0.8, 0.6, 0.5)))
+
+
+def test_stable_losses_are_means_of_the_pictures_without_steps_that_failed() -> None:
+    pictures = tuple(MeasuredPicture(name, 0, "", name == "c") for name in "abc")
+    found = PictureLosses(4, pictures, {0: (1.0, 3.0, 5.0), 10: (None, 1.0, 2.0), 20: (0.5, 1.5, 1.0)}, {})
+    assert stable_losses(found) == StableLosses({0: 2.0, 20: 1.0}, {0: 5.0, 10: 2.0, 20: 1.0})
+    assert stable_losses(None) == StableLosses() and StableLosses().lowest is None

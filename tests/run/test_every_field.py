@@ -177,6 +177,7 @@ BY_THEMSELVES = {
     "train.deterministic": "the CPU's numbers are always the same: test_deterministic",
     "train.compile": "takes minutes: test_compile",
     "save.keep_best": "acts by the verdict: tests/judge/test_judge.py",
+    "watch.stop_early": "acts by the verdict: tests/run/test_verdicts.py",
     "watch.picture_losses": "measures in longer runs alone: tests/run/test_picture_losses.py",
     "save.state_share": "acts by the time that passes: tests/run/test_checkpoint.py",
 }
