@@ -108,7 +108,7 @@ def write(found: Recording, folder: Path = FOLDER) -> None:
 def read(path: Path) -> Recording:
     """Read a recording that ``write`` made."""
     with np.load(path, allow_pickle=False) as file:
-        facts = json.loads(file["facts"].tobytes())
+        facts = json_file.parse(file["facts"].tobytes())
         arrays = _unpacked(file)
     near = {int(step): [Nearest(int(a), float(b)) for a, b in some] for step, some in facts["nearest"].items()}
     return Recording(
