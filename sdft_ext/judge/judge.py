@@ -7,6 +7,7 @@ draws for the same prompts (``probe``). So nothing is downloaded, and nothing th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +41,8 @@ class Judge:
     def __init__(self, folder: Path, recipe: Recipe, controls: Controls) -> None:
         self.folder, self.recipe, self.controls = folder / "judge", recipe, controls
         self.concepts = [concept for concept in recipe.dataset.concepts if concept.trigger]
+        self.measure: Callable[[str], AbstractContextManager[None]] = lambda kind: nullcontext()
+        """Measures how long it takes to describe control pictures ("judging"), and the dataset once ("dataset")."""
 
     @property
     def possible(self) -> bool:
@@ -59,9 +62,12 @@ class Judge:
         if not self.possible:
             return None
         paths = [self.controls.path(name, number, step) for name, number, _ in self.controls.entries]
-        records.write(self.folder, f"step-{step:06d}", **_seen([_drawn(path) for path in paths], model, do)._asdict())
+        with self.measure("judging"):
+            seen = _seen([_drawn(path) for path in paths], model, do)
+        records.write(self.folder, f"step-{step:06d}", **seen._asdict())
         if step == 0 or records.read(self.folder, "dataset") is None:
-            self._see_dataset(model, scan, do)
+            with self.measure("dataset"):
+                self._see_dataset(model, scan, do)
         return self.numbers(step)
 
     def verdict(self, saved: Sequence[int], losses: StableLosses = NO_LOSSES) -> Verdict | None:

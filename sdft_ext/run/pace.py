@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
+from statistics import median_low
 
 from ..run_folder.facts import read_facts
 from ..watch.painter import GRID_SAVES
@@ -16,6 +16,9 @@ from .schedule import Schedule
 
 RECENT_STEPS = 50
 """Steps whose durations count: the pace changes when the text encoder stops training, or others use the GPU."""
+WARM_UP = 5
+"""The first steps, which are slow, don't count as soon as there are as many others: the model may be compiled, kernels
+be tried, and files be read for the first time."""
 ENOUGH_STEPS = 3
 """With fewer steps, the forecast is nearer: the first one is slow."""
 RECENT_WORK = 5
@@ -26,12 +29,16 @@ class Pace:
     """The recent durations of steps, and of the work between them. Pauses belong to neither.
 
     Medians are used: a step that waits for another picture to be drawn, or for another model, says nothing of the rest.
+    Of two the lower one is taken, as what is done for the first time is slow.
     ``expected``: the forecast's seconds for all steps of the run, 0 where there is none. ``now`` returns seconds.
     """
 
     def __init__(self, expected: float = 0.0, now: Callable[[], float] = time.perf_counter) -> None:
         self.expected, self._now = expected, now
         self._steps: deque[float] = deque(maxlen=RECENT_STEPS)
+        self._measured = 0
+        self.column = 1.0
+        """Pictures in a column of the grid, as a share of the control pictures of a step: each prompt once."""
         self._work: dict[str, deque[float]] = {}
         self._disk: dict[str, float] = {}
 
@@ -51,10 +58,13 @@ class Pace:
         began = self._now()
         yield
         self._steps.append(self._now() - began)
+        self._measured += 1
 
     @contextmanager
     def work(self, kind: str) -> Iterator[None]:
-        """Measure what is done between steps: "save", "state", "controls" or "validation"."""
+        """Measure what is done between steps: "save", "state", "controls" (drawing them), "judging" (describing them),
+        "validation", "pictures" (the losses of single ones); other kinds come but once.
+        """
         began = self._now()
         yield
         self._work.setdefault(kind, deque(maxlen=RECENT_WORK)).append(self._now() - began)
@@ -65,20 +75,26 @@ class Pace:
         """
         total = schedule.total_steps
         if len(self._steps) >= ENOUGH_STEPS:
-            per_step = median(self._steps)
+            per_step = self._seconds_of_a_step()
         elif self.expected:
             per_step = self.expected / total
         else:
             return 0.0
         due = schedule.left(done)
+        due["judging"] = due["controls"]
         saves = len(schedule.saves_before_the_end) + 1
         columns = 1 + min(saves, schedule.recipe.save.keep_last or saves, GRID_SAVES)
         return (
             per_step * (total - done)
             + sum(count * self._seconds_of(kind) for kind, count in due.items())
-            + columns * self._seconds_of("controls")  # the grid
+            + columns * self.column * self._seconds_of("controls")  # the grid
         )
+
+    def _seconds_of_a_step(self) -> float:
+        forgotten = self._measured - len(self._steps)
+        slow = min(max(WARM_UP - forgotten, 0), len(self._steps) // 2)
+        return median_low(list(self._steps)[slow:])
 
     def _seconds_of(self, kind: str) -> float:
         measured = self._work.get(kind)
-        return median(measured) if measured else self._disk.get(kind, 0.0)
+        return median_low(measured) if measured else self._disk.get(kind, 0.0)

@@ -48,6 +48,7 @@ class Previews:
         self.recipe, self.log, self.display = recipe.watch, log, display
         self.controls = Controls(folder, recipe.watch)
         self.judge, self.pace, self.control = Judge(folder, recipe, self.controls), pace, control
+        self.judge.measure, pace.column = pace.work, self.controls.different / max(len(self.controls.entries), 1)
         self.due: set[str] = set()
         """The names of previews that are due with the present weights."""
         self.first: FirstWeights | None = None
@@ -102,8 +103,7 @@ class Previews:
         comes_to_more = bool(due & {"start", "controls", "judging", "pictures"})
         with record_function("run.previews"):
             if due & {"start", "controls", "judging"}:
-                with self.pace.work("controls"):
-                    self._draw_and_judge(session, step, due)
+                self._draw_and_judge(session, step, due)
             if "validation" in due:
                 with self.pace.work("validation"):
                     self._validate(session, step)
@@ -154,7 +154,9 @@ class Previews:
         show, check = self.display.progress.show, self.control.check
         painter = Painter(session.recipe, session.model, do, show, check)
         label = f"Control pictures at step {step}"
-        if self.controls.draw(step, lambda prompts, seeds: painter.draw(prompts, seeds, label)):
+        with self.pace.work("controls"):
+            paths = self.controls.draw(step, lambda prompts, seeds: painter.draw(prompts, seeds, label))
+        if paths:
             self.log.event(step, "controls")
 
     def _validate(self, session: Session, step: int) -> None:

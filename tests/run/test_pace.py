@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from sdft_ext.run_folder.facts import add_facts
 from sdft_ext.train.loop import Loop
 from sdft_ext.watch.painter import Painter
 from tests.run import tiny
+
+EXAMPLE = Path(__file__).parents[2] / "assets" / "example" / "subject.yaml"
 
 
 class Clock:
@@ -43,21 +46,32 @@ RUNS: dict[str, tuple[str, ...]] = {
 }
 
 
-def simulated(settings: tuple[str, ...], pauses: dict[int, float]) -> tuple[list[float], list[float]]:
+STARTS: dict[str, tuple[float, ...]] = {
+    "one slow step": (12.0,),
+    "a slow warm-up": (12.0, 8.0, 6.0, 5.0, 4.0, 3.0),  # a compiled model, kernels that are tried, a cold disk
+    "pictures are encoded": (4.0, 1.0, 4.0, 1.0, 4.0, 1.0, 4.0),
+}
+"""The durations of the first steps, as multiples of the later ones'."""
+
+
+def simulated(
+    settings: tuple[str, ...], pauses: dict[int, float], start: tuple[float, ...], first_work: float = 1.0
+) -> tuple[list[float], list[float]]:
     """Run a schedule on a clock of its own; return the estimate and the truth after each step, pauses to come left out.
 
-    The first step is slow, every seventh one waits for a picture of the host's.
+    The first steps are slow (``start``), and the first work of each kind (by the factor ``first_work``); every seventh
+    step waits for a picture of the host's.
     """
     clock, recipe = Clock(), recipe_file.override(Recipe(), list(settings))
     schedule = Schedule(recipe, 12, int(recipe.train.length))
     pace, total = Pace(now=clock), schedule.total_steps
     pace.expect_writing(DiskUse(1, 400.0, 100.0, 0.0))
-    estimates, times, paused = [], [], 0.0
+    estimates, times, paused, seen = [], [], 0.0, set[str]()
     for done in range(1, total + 1):
         clock.spend(pauses.get(done, 0.0))
         paused += pauses.get(done, 0.0)
         with pace.step():
-            clock.spend(6.0 if done == 1 else 0.9 if done % 7 == 0 else 0.5)
+            clock.spend(0.5 * start[done - 1] if done <= len(start) else 0.9 if done % 7 == 0 else 0.5)
         estimates.append(pace.seconds_left(schedule, done))
         times.append(clock.now - paused)
         due = ["controls"] if done == 1 else []
@@ -65,7 +79,8 @@ def simulated(settings: tuple[str, ...], pauses: dict[int, float]) -> tuple[list
         due += [*schedule.previews(done), *(["state"] if schedule.state(done) else [])]
         for kind in due:
             with pace.work(kind):
-                clock.spend(SECONDS[kind])
+                clock.spend(SECONDS[kind] * (1.0 if kind in seen else first_work))
+                seen.add(kind)
     columns = 1 + min(len(schedule.saves_before_the_end) + 1, recipe.save.keep_last or 99, 5)
     end = clock.now - paused + columns * SECONDS["controls"]
     return estimates, [end - at for at in times]
@@ -74,8 +89,29 @@ def simulated(settings: tuple[str, ...], pauses: dict[int, float]) -> tuple[list
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("pauses", [{}, {8: 3600.0}, {40: 10_000.0}])
 def test_after_ten_steps_the_time_left_is_right_within_a_fifth(name: str, pauses: dict[int, float]) -> None:
-    estimates, truth = simulated(RUNS[name], pauses)
-    for step, (estimate, left) in enumerate(zip(estimates[9:], truth[9:], strict=True), 10):
+    _check_from(10, *simulated(RUNS[name], pauses, STARTS["one slow step"]))
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
+def test_a_slow_start_says_nothing_of_the_rest(name: str, start: tuple[float, ...]) -> None:
+    """First the program itself is slow: a compiled model, the first pictures that a GPU draws, a cold disk."""
+    _check_from(10, *simulated(RUNS[name], {}, start, first_work=1.4))
+    _check_from(10, *simulated(RUNS[name], {12: 3600.0}, start, first_work=1.4))
+
+
+def test_a_new_pace_is_noticed_within_fifty_steps() -> None:
+    """Steps take half as long where the text encoder stops training, and twice as long beside another program."""
+    clock, schedule = Clock(), Schedule(recipe_file.override(Recipe(), ["save.every=0"]), 10, 1000)
+    pace = Pace(now=clock)
+    for done in range(1, 301):
+        with pace.step():
+            clock.spend(1.0 if done <= 250 else 0.5)
+    assert pace.seconds_left(schedule, 300) == pytest.approx(0.5 * 700)
+
+
+def _check_from(first: int, estimates: list[float], truth: list[float]) -> None:
+    for step, (estimate, left) in enumerate(zip(estimates[first - 1 :], truth[first - 1 :], strict=True), first):
         assert abs(estimate - left) <= 0.2 * left, f"step {step}: {estimate:.0f} s instead of {left:.0f} s"
 
 
@@ -154,3 +190,36 @@ def test_a_whole_run_knows_how_long_it_takes(data: Path, tmp_path: Path, monkeyp
         left, at = shown[done]
         truth = clock.now - at - (3600.0 if done <= 14 else 0.0)
         assert abs(left - truth) <= 0.2 * truth, f"step {done}: {left:.0f} s instead of {truth:.0f} s"
+
+
+@pytest.mark.slow
+@pytest.mark.timed
+def test_the_toy_models_own_steps_tell_the_time_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real run on the example, on a clock of the seconds that it computes.
+
+    Most of such a short run is pictures: of each step, described for the verdict, and the grid. The second that is
+    allowed beside the fifth is for the report.
+    """
+    shown, training = dict[int, tuple[float, float]](), Display.training
+
+    def note(self: Display, done: int, seconds_left: float, figures: str) -> None:
+        shown[done] = (seconds_left, time.process_time())
+        training(self, done, seconds_left, figures)
+
+    monkeypatch.setattr(Display, "training", note)
+    monkeypatch.setattr(Pace.__init__, "__defaults__", (0.0, time.process_time))
+    given = (
+        "train.length=24",
+        "train.batch_size=4",
+        "save.every=2",
+        "save.every_unit=times",
+        f"save.output={tmp_path}",
+    )
+    recipe = recipe_file.override(recipe_file.read(EXAMPLE), list(given))
+    assert train(recipe, folder=tmp_path / "run", quiet=True).outcome == "finished"
+    end = time.process_time()
+    for done in range(10, 25):
+        estimate, at = shown[done]
+        assert abs(estimate - (end - at)) <= 0.2 * (end - at) + 1, (
+            f"step {done}: {estimate:.1f} s, not {end - at:.1f} s"
+        )
