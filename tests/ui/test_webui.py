@@ -69,9 +69,11 @@ class Tab:
         return self.page.locator("#tabs > .tab-nav > button.selected").inner_text().strip()
 
     def picture(self, name: str, top: str = "body") -> None:
-        """Save a screenshot of the page, scrolled to ``top``."""
+        """Save a screenshot of the page, scrolled to the first visible ``top``."""
         if SCREENSHOTS:
-            self.page.locator(top).first.evaluate("node => node.scrollIntoView({ block: 'start' })")
+            self.page.locator(f"{top} >> visible=true").first.evaluate(
+                "node => node.scrollIntoView({ block: 'start' })"
+            )
             self.page.wait_for_timeout(500)
             shot = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
             shot.quantize(256, dither=Image.Dither.NONE).save(Path(SCREENSHOTS, name), optimize=True)
