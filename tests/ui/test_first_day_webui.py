@@ -144,6 +144,22 @@ def test_settings_are_explained_in_place_and_wrong_ones_named(tab: Tab) -> None:
     tab.picture("day-14-guide-terms.png", "[data-entry=token]")
 
 
+def test_no_method_is_described_in_internal_names(tab: Tab) -> None:
+    """Nor warned of: a text encoder's rank that nobody set, words that stand only in a recipe's file."""
+    page = tab.open()
+    page.click("[data-action=example]")
+    page.wait_for_selector("[data-action=train]:enabled")
+    summary, methods = page.locator(".sdft-summary"), field(page, "method.name")
+    write(page, TRIGGER, "")
+    for method in ("hypernetwork", "textual_inversion"):
+        with page.expect_response("**/v1/calculate"):
+            methods.locator(f"input[value={method}]").check()
+        page.wait_for_selector(".sdft-summary:not([aria-busy])")
+        assert not INTERNAL.search(summary.inner_text()) and "only used with" not in summary.inner_text()
+    summary.get_by_text("a word to train with Textual inversion").wait_for()
+    tab.picture("day-13-small-words.png", "[aria-label='Name and trigger']")
+
+
 def test_a_dataset_is_inspected_and_its_captions_are_read(tab: Tab, stars: Path) -> None:
     page = tab.open()
     page.click("[data-action=example]")
@@ -317,6 +333,30 @@ def test_what_a_run_leaves_is_found_sent_deleted_and_restored(tab: Tab, webui: W
     restore.click()
     page.wait_for_function("() => document.querySelectorAll('[data-save]').length === 2")
     assert file.read_bytes() == weights and "ended-000003" in [one["name"] for one in webui.ask("/sdapi/v1/loras")]
+
+
+def test_a_picture_is_rated_beside_the_nearest_instance_picture_and_runs_are_compared(tab: Tab, ended: Any) -> None:
+    page = ended
+    page.click(".sdft-monitor [data-action=evaluate]")
+    page.locator(".sdft-save-set figure img, .sdft-save-set button img").first.click()
+    page.locator("dialog [data-action=rate-picture]").last.click()
+    nearest = page.locator("[data-role=nearest]")
+    nearest.get_by_text("The nearest instance picture is ").wait_for()
+    page.wait_for_function("() => document.querySelector('[data-role=nearest] img').naturalWidth > 0")
+    tab.picture("day-16-rating.png")
+    for _ in range(2):
+        page.keyboard.press("Escape")
+    panel(page, "train")
+    short_example(page, "longer", watch__pictures="2", train__length="12", save__every="6", method__lora__rank="4")
+    start(page)
+    page.select_option(".sdft-monitor [data-action=run]", "longer")
+    state(page, "finished", 300_000)
+    panel(page, "runs")
+    card = page.locator("[data-role=judged-runs]")
+    for run in ("ended", "longer"):
+        card.locator(f"tr[data-run='{run}']").wait_for()
+    assert "learned against bleeding" in card.locator("[data-role=scatter]").get_attribute("aria-label").lower()
+    tab.picture("day-16-compared.png", "[data-role=judged-runs]")
 
 
 def test_a_run_is_continued_and_resumed_with_other_settings(tab: Tab, webui: WebUI, ended: Any, stars: Path) -> None:
