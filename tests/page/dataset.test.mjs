@@ -82,8 +82,10 @@ test("a report is summed up over its concepts", () => {
 
 test("what was sent is said in one sentence", () => {
   const done = { pictures: 1, captions: 0, same: 0, renamed: 0, folder: "/cats" };
-  assert.equal(resultText(done), "1 picture and 0 captions added to /cats.");
-  assert.match(resultText({ ...done, same: 2, renamed: 1 }), /; 2 files were there already; a number was added to the name of 1 picture, /);
+  assert.equal(resultText(done), "1 picture added to /cats.");
+  assert.match(resultText({ ...done, same: 2, renamed: 1 }), /; 2 files were there already; a number was added to one name that another picture has\.$/);
+  assert.match(resultText({ ...done, pictures: 0, captions: 2, renamed: 3 }), /^2 captions added to .*; a number was added to 3 names that other pictures have\.$/);
+  assert.equal(resultText({ ...done, captions: 1 }), "1 picture and 1 caption added to /cats.");
   assert.deepEqual(uploadProgress({ sent: 2 ** 20, total: 2 ** 21, file: 1, files: 2, name: "a.png" }), { share: 0.5, text: "1 of 2 · 1 MB of 2 MB · a.png" });
   assert.equal(uploadProgress({ sent: 5, total: 5, file: 2, files: 2, name: "" }).text, "Checking what has arrived …");
   assert.equal(uploadProgress({ sent: 0, total: 0, file: 1, files: 1, name: "" }).share, 1);

@@ -29,6 +29,7 @@ def test_a_verdict_is_shown_and_its_advice_followed(open_page):
     nearest = page.locator("[data-role=nearest]")
     nearest.locator("img").wait_for()
     assert nearest.inner_text().startswith("The nearest instance picture is ")
+    assert nearest.locator("img").evaluate("image => image.width === 72 && image.height === 72"), "not squeezed"
     for _ in range(2):
         page.keyboard.press("Escape")
     page.locator("[data-verdict] [data-action=follow-verdict]").locator("visible=true").click()

@@ -38,8 +38,9 @@ export function uploadProgress({ sent, total, file, files, name }) {
 
 /** Says what was added. @param {Pick<Uploaded, "pictures" | "captions" | "same" | "renamed" | "folder">} done */
 export function resultText({ pictures, captions, same, renamed, folder }) {
-  const parts = [`${count(pictures, "picture", "pictures")} and ${count(captions, "caption", "captions")} added to ${folder}`];
+  const added = [captions === 0 || pictures > 0 ? count(pictures, "picture", "pictures") : "", captions > 0 ? count(captions, "caption", "captions") : ""];
+  const parts = [`${added.filter(Boolean).join(" and ")} added to ${folder}`];
   if (same) parts.push(`${count(same, "file was", "files were")} there already`);
-  if (renamed) parts.push(`a number was added to the name of ${count(renamed, "picture", "pictures")}, as another picture has that name`);
+  if (renamed) parts.push(`a number was added to ${renamed === 1 ? "one name that another picture has" : `${count(renamed, "name", "names")} that other pictures have`}`);
   return `${parts.join("; ")}.`;
 }
