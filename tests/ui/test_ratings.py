@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .page import panel, short_example, start, state
+from .page import panel, scrolls_sideways, short_example, start, state
 
 pytestmark = pytest.mark.slow
 
@@ -140,6 +140,9 @@ def test_single_pictures_are_sorted_and_lead_to_their_caption(open_page: Any, se
     card.locator("[data-sort=now]").click()
     assert rows.first.get_attribute("data-picture") == "007.png"
     assert re.search(r"pictures/", rows.first.locator("img").get_attribute("src"))
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert not scrolls_sideways(page), "a wide table is scrolled in its own box"
+    page.set_viewport_size({"width": 1280, "height": 800})
     rows.first.locator("[data-action=edit-caption]").click()
     page.wait_for_selector("[role=tab][data-panel=captions][aria-selected=true]")
     found(page).get_by_text("1 of 12 pictures").wait_for()
