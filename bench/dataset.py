@@ -1,7 +1,8 @@
-"""python -m bench dataset [--json FILE] [--counts 100 1000 10000] [--copies [--seed N]]
+"""python -m bench dataset [--json FILE] [--counts 100 1000 10000] [--copies | --text [--folder FOLDER]] [--seed N]
 
 ``--copies``: how many altered copies the dataset report finds, and what it takes for a copy but isn't
-(``bench/copies``); a few minutes. Otherwise, how fast a folder is scanned, planned and cached: pictures are drawn into
+(``bench/copies``); a few minutes. ``--text``: in how many pictures it finds text of each kind, and where it sees text
+that isn't there (``bench/text``). Otherwise, how fast a folder is scanned, planned and cached: pictures are drawn into
 a temporary folder (JPEG and PNG, 150–300 pixels a side, EXIF turns, captions); the VAE is an 8 × 8 mean, so that what
 is timed is this project's own work: opening, resizing, hashing, writing. ``first batch`` is the time from the start of
 scanning to the first batch's list.
@@ -102,12 +103,19 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--counts", type=int, nargs="+", default=list(COUNTS), help="numbers of pictures")
     parser.add_argument("--copies", action="store_true", help="count the altered copies that are found instead")
     parser.add_argument("--pictures", type=int, default=20, help="photographs, and drawings, for --copies")
-    parser.add_argument("--seed", type=int, default=0, help="for the drawings and the bursts of --copies")
+    parser.add_argument("--seed", type=int, default=0, help="for drawings, bursts and lettering")
+    parser.add_argument("--text", action="store_true", help="count the pictures in which text is found instead")
+    parser.add_argument("--folder", type=Path, metavar="FOLDER", help="more photographs for --text")
     options = parser.parse_args(argv)
     if options.copies:
         from . import copies
 
         copies.show_figures(copies.measure(options.pictures, seed=options.seed), options.json)
+        return 0
+    if options.text:
+        from . import text
+
+        text.show_figures(text.measure(options.folder, options.seed), options.json)
         return 0
     figures = []
     for count in options.counts:

@@ -6,14 +6,14 @@ words instead, so a feature is reported where captions of pictures that show it 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import numpy as np
 
 from ..dataset.folder import Scan
-from . import backgrounds, borders, objects, overlays, phrases
-from .findings import Finding, named, paths, whose
+from . import backgrounds, borders, objects, overlays, phrases, recurring_text
+from .concept_pictures import ConceptPictures
+from .findings import Finding
 from .thumbnails import Thumbnails
 
 MIN_PICTURES = 5
@@ -30,30 +30,6 @@ AT_BORDER = 0.1
 SAME_BRIGHTNESS, FEW_SAME_BRIGHTNESS = 0.045, 0.025
 """Pictures whose mean brightness (0–1) has a smaller standard deviation are equally bright; in few pictures it is small
 by chance."""
-
-FEATURE_WORDS: dict[str, frozenset[str]] = {
-    "background": frozenset({"background", "backgrounds", "backdrop"}),
-    "brightness": frozenset(
-        {
-            "dark",
-            "bright",
-            "night",
-            "light",
-            "lit",
-            "lighting",
-            "dim",
-            "sunlight",
-            "sunny",
-            "overexposed",
-            "underexposed",
-        }
-    ),
-    "position": frozenset({"centered", "centred", "center", "centre", "middle", "left", "right", "top", "bottom"}),
-    "border": frozenset({"border", "frame", "framed", "letterbox", "letterboxed", "pillarboxed"}),
-    "mark": frozenset({"watermark", "text", "logo", "signature", "lettering", "username", "badge", "stamp", "date"}),
-}
-"""A caption names a feature if it has one of these words."""
-_WORD = re.compile(r"[a-z]+")
 
 
 def recurring_features(scan: Scan, thumbnails: Thumbnails, copies: Collection[int] = ()) -> list[Finding]:
@@ -74,55 +50,11 @@ def recurring_features(scan: Scan, thumbnails: Thumbnails, copies: Collection[in
             and not scan.pictures[picture].regularization
         ]
         if len(rows) >= MIN_PICTURES:
-            found += _visible(_Pictures(scan, concept, thumbnails, rows))
+            found += _visible(ConceptPictures(scan, concept, thumbnails, rows))
     return found
 
 
-class _Pictures:
-    """The instance pictures of a concept, without duplicates."""
-
-    def __init__(self, scan: Scan, concept: int, thumbnails: Thumbnails, rows: Sequence[int]) -> None:
-        self.scan, self.concept = scan, concept
-        self.pictures = [thumbnails.pictures[row] for row in rows]
-        self.thumbs = thumbnails.thumbs[list(rows)]
-        self.brightness = thumbnails.brightness[list(rows)]
-        cornered = [number for number, row in enumerate(rows) if row in thumbnails.corners]
-        self.cornered = np.array(cornered, dtype=np.int64)
-        self.corners = np.array([thumbnails.corners[rows[number]] for number in cornered], dtype=np.uint8)
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def finding(
-        self, feature: str, kind: str, rows: Sequence[int], what: str, advice: str, **facts: object
-    ) -> list[Finding]:
-        """Return one finding, or none where all captions name the feature: then it isn't learned with the concept.
-
-        ``what``: the feature and "is", for a sentence; ``advice``: what else than captions removes it.
-        """
-        those = [self.pictures[row] for row in rows]
-        unnamed = [
-            p for p in those if FEATURE_WORDS[feature].isdisjoint(_WORD.findall(self.scan.pictures[p].caption.lower()))
-        ]
-        if not unnamed:
-            return []
-        text = f"{what} in {len(those):,} of {len(self):,} pictures{whose(self.scan, self.concept)}, and "
-        files = paths(self.scan.pictures, those)
-        case = "unnamed"
-        if len(unnamed) == len(those):
-            text += f"no caption names it, so it is learned as part of the concept: {advice}"
-        else:
-            case, files = "named_in_some", paths(self.scan.pictures, unnamed)
-            count = f"{len(unnamed):,} of their captions {'does' if len(unnamed) == 1 else 'do'}"
-            text += (
-                f"{count} not name it ({named(files)}), so it is partly learned as part of the concept: name it there "
-                f"too, or {advice}"
-            )
-        details = {"count": len(those), "pictures": len(self), "case": case, **facts}
-        return [Finding(kind, text, files, self.concept, details)]
-
-
-def _visible(these: _Pictures) -> list[Finding]:
+def _visible(these: ConceptPictures) -> list[Finding]:
     found: list[Finding] = []
     colours, plain = backgrounds.plain(these.thumbs)
     colour, rows = backgrounds.most_common(colours, np.flatnonzero(plain))
@@ -149,12 +81,13 @@ def _visible(these: _Pictures) -> list[Finding]:
         )  # fmt: skip
     else:
         found += _brightness(these)
+    marks = []
     if scene is None and len(these) >= MIN_PICTURES_FOR_MARKS:
-        found += _mark(these, colour if same_background else None, framed)
-    return found + _position(these)
+        marks = _mark(these, colour if same_background else None, framed)
+    return [*found, *marks, *recurring_text.recurring(these, marks), *_position(these)]
 
 
-def _brightness(these: _Pictures) -> list[Finding]:
+def _brightness(these: ConceptPictures) -> list[Finding]:
     levels = these.brightness
     if float(levels.std()) >= (FEW_SAME_BRIGHTNESS if len(these) < MIN_PICTURES_FOR_MARKS else SAME_BRIGHTNESS):
         return []
@@ -165,7 +98,7 @@ def _brightness(these: _Pictures) -> list[Finding]:
     )  # fmt: skip
 
 
-def _mark(these: _Pictures, background: np.ndarray | None, framed: bool) -> list[Finding]:
+def _mark(these: ConceptPictures, background: np.ndarray | None, framed: bool) -> list[Finding]:
     area = overlays.mark(these.thumbs, background)
     if area is None or len(area.rows) < MARK_SHARE * len(these):
         return [] if framed else _corner_mark(these)
@@ -184,18 +117,18 @@ def _mark(these: _Pictures, background: np.ndarray | None, framed: bool) -> list
     )  # fmt: skip
 
 
-def _corner_mark(these: _Pictures) -> list[Finding]:
+def _corner_mark(these: ConceptPictures) -> list[Finding]:
     found = overlays.corner_mark(these.corners)
     if found is None or len(found[1]) < MARK_SHARE * len(these.corners):
         return []
-    corner, rows = overlays.CORNERS[found[0]], these.cornered[found[1]].tolist()
+    corner, rows = overlays.CORNERS[found[0]], these.sampled[found[1]].tolist()
     return these.finding(
         "mark", "recurring_mark", rows, f"The same small mark (a watermark or text in the {corner} corner) is",
         "crop it off, paint it out, mask it, or describe it in the captions.", corner=corner,
     )  # fmt: skip
 
 
-def _position(these: _Pictures) -> list[Finding]:
+def _position(these: ConceptPictures) -> list[Finding]:
     centres = objects.centres(these.thumbs)
     known = np.flatnonzero(~np.isnan(centres[:, 0]))
     if len(known) < max(MIN_PICTURES - 1, MARK_SHARE * len(these)):

@@ -1,4 +1,4 @@
-"""Measure each picture: a thumbnail, another without a border, sharpness, and the checksum of its file.
+"""Measure each picture: a thumbnail, another without a border, sharpness, the checksum of its file; of some, text.
 
 Findings about pixels (duplicates, recurring features, sharpness) are computed from these, so each picture is decoded
 once. They are cached in one file for the set of pictures, by each picture's path, size and date: the second time, 5,000
@@ -34,13 +34,15 @@ SHARPNESS_SIDE = 512
 """Shorter side, in pixels, at which sharpness is measured: larger pictures are reduced for training too."""
 CORNER, CORNER_SIZE = (0.3, 0.2), (96, 40)
 """Width and height of a corner as shares of the picture's sides, and in pixels: enough to see a small watermark."""
-CORNERED = 300
-"""Pictures whose corners are measured, about: more show nothing new."""
+SAMPLED = 300
+"""Instance pictures whose corners are measured and in which text is looked for, at most: more show nothing new."""
+TEXT = 5
+"""Numbers that ``text_detector.find_text`` returns."""
 AT_ONCE = 256
 """Thumbnails that are converted to floats at a time."""
 BLUR = 11
 """Width in pixels of the blur that sharpness is measured with."""
-VERSION = 3
+VERSION = 4
 """Increases when what is measured changes; older files are then replaced."""
 
 
@@ -50,8 +52,8 @@ class Thumbnails:
 
     ``pictures``: indices into the pictures given; ``thumbs``: uint8 [n, side, side, 3]; ``sharpness``: from 0 (blurred)
     to 1; ``digests``: checksums of the files (``cache_files.file_hash``), as bytes; ``insides``: by row, the thumbnails
-    of pictures that have a border, without it; ``corners``: by row, the corners of some pictures, evenly spread, grey,
-    uint8 [4, 40, 96].
+    of pictures that have a border, without it; ``corners``: by row, the corners of some instance pictures, evenly
+    spread, grey, uint8 [4, 40, 96]; ``texts``: of the same, the text (``text_detector.find_text``).
     """
 
     pictures: tuple[int, ...]
@@ -60,6 +62,7 @@ class Thumbnails:
     digests: np.ndarray
     insides: dict[int, np.ndarray] = field(default_factory=dict)
     corners: dict[int, np.ndarray] = field(default_factory=dict)
+    texts: dict[int, np.ndarray] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
@@ -86,11 +89,11 @@ class Thumbnails:
         """Return the thumbnails of some rows."""
         chosen = list(rows)
         arrays = (self.thumbs[chosen], self.sharpness[chosen], self.digests[chosen])
-        insides, corners = (
+        insides, corners, texts = (
             {new: parts[old] for new, old in enumerate(chosen) if old in parts}
-            for parts in (self.insides, self.corners)
+            for parts in (self.insides, self.corners, self.texts)
         )
-        return Thumbnails(tuple(self.pictures[row] for row in chosen), *arrays, insides, corners)
+        return Thumbnails(tuple(self.pictures[row] for row in chosen), *arrays, insides, corners, texts)
 
     def without_borders(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the thumbnails of some rows, then those of them without a border, and the row of each."""
@@ -101,10 +104,10 @@ class Thumbnails:
         return np.concatenate([self.thumbs[rows], inside]), np.concatenate([rows, framed])
 
 
-STORED = ("keys", "thumbs", "sharpness", "digests", "framed", "insides", "cornered", "corners")
+STORED = ("keys", "thumbs", "sharpness", "digests", "framed", "insides", "sampled", "corners", "texts")
 """The arrays of a cache file."""
 
-_Row = tuple[np.ndarray, float, bytes, np.ndarray | None, np.ndarray | None]
+_Row = tuple[np.ndarray, float, bytes, np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
 
 def make_thumbnails(
@@ -124,15 +127,14 @@ def make_thumbnails(
     )
     cached = _read(file) if file is not None else {}
     rows: list[_Row | PictureError] = []
-    step = -(-len(found) // CORNERED)
+    sampled = _sampled(found)
 
     def row(number: int) -> _Row | PictureError:
-        known, cornered = cached.get(keys[number]), number % step == 0
-        if known is not None and (known[4] is not None or not cornered):
+        known = cached.get(keys[number])
+        if known is not None and (known[4] is not None or number not in sampled):
             return known
         try:
-            *measured, corners = _measure(found[number].path, background)
-            return (*measured, corners if cornered else None)
+            return _measure(found[number].path, background, number in sampled)
         except PictureError as error:
             return error
 
@@ -156,8 +158,16 @@ def _key(picture: Picture, background: str) -> str:
     return cache_files.key(VERSION, *facts)
 
 
-def _measure(path: Path, background: str) -> _Row:
-    """Open and measure one picture. Raises PictureError where the file is damaged."""
+def _sampled(found: Sequence[Picture]) -> frozenset[int]:
+    """Return the numbers of at most SAMPLED instance pictures, evenly spread."""
+    instances = [number for number, picture in enumerate(found) if not picture.regularization]
+    return frozenset(instances[:: -(-len(instances) // SAMPLED) or 1])
+
+
+def _measure(path: Path, background: str, sampled: bool) -> _Row:
+    """Open and measure one picture; where it is ``sampled``, its corners and its text too. Raises PictureError where
+    the file is damaged.
+    """
     image, _ = pictures.open_picture(path, background, (SHARPNESS_SIDE // 2, SHARPNESS_SIDE // 2))
     try:
         digest = bytes.fromhex(cache_files.file_hash(path))
@@ -170,7 +180,12 @@ def _measure(path: Path, background: str) -> _Row:
     box = borders.inside(np.asarray(image))
     inside = np.asarray(_resized(image.crop(box), SIDE)) if box is not None else None
     grey = image.convert("L")
-    return np.asarray(_resized(image, SIDE)), _sharpness(grey), digest, inside, _corners(grey)
+    measured = np.asarray(_resized(image, SIDE)), _sharpness(grey), digest, inside
+    if not sampled:
+        return (*measured, None, None)
+    from .text_detector import find_text  # imports torch
+
+    return (*measured, _corners(grey), find_text(image))
 
 
 def _corners(grey: Any) -> np.ndarray:
@@ -215,6 +230,7 @@ def _gather(good: Sequence[int], rows: Sequence[_Row | PictureError], found: Seq
         np.array([row[2] for row in chosen], "S20"),
         {number: row[3] for number, row in enumerate(chosen) if row[3] is not None},
         {number: row[4] for number, row in enumerate(chosen) if row[4] is not None},
+        {number: row[5] for number, row in enumerate(chosen) if row[5] is not None},
         problems,
     )
 
@@ -223,17 +239,17 @@ def _read(file: Path) -> dict[str, _Row]:
     """Read cached rows by key; none where the file is missing or damaged."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            keys, thumbs, sharpness, digests, framed, insides, cornered, corners = (arrays[name] for name in STORED)
+            keys, thumbs, sharpness, digests, *parts = (arrays[name] for name in STORED)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return {}
-    count = len(keys)
+    count, (framed, insides, sampled, corners, texts) = len(keys), parts
     if thumbs.shape != (count, SIDE, SIDE, 3) or insides.shape != (len(framed), SIDE, SIDE, 3):
         return {}
-    if corners.shape != (len(cornered), 4, *CORNER_SIZE[::-1]):
+    if corners.shape != (len(sampled), 4, *CORNER_SIZE[::-1]) or texts.shape != (len(sampled), TEXT):
         return {}
-    inside, corner = (dict(zip(a.tolist(), b, strict=True)) for a, b in ((framed, insides), (cornered, corners)))
-    parts = map(inside.get, range(count)), map(corner.get, range(count))
-    rows = zip(thumbs, sharpness.tolist(), (bytes(digest) for digest in digests), *parts, strict=True)
+    by_row = ((framed, insides), (sampled, corners), (sampled, texts))
+    some = (map(dict(zip(rows.tolist(), values, strict=True)).get, range(count)) for rows, values in by_row)
+    rows = zip(thumbs, sharpness.tolist(), (bytes(digest) for digest in digests), *some, strict=True)
     return dict(zip((str(key) for key in keys), rows, strict=True))
 
 
@@ -244,10 +260,11 @@ def _write(file: Path, keys: Sequence[str], thumbnails: Thumbnails) -> None:
         with open(path, "wb") as handle:
             framed = np.array(list(thumbnails.insides), dtype=np.int64)
             insides = np.array(list(thumbnails.insides.values()), np.uint8).reshape(-1, SIDE, SIDE, 3)
-            cornered = np.array(list(thumbnails.corners), dtype=np.int64)
+            sampled = np.array(list(thumbnails.corners), dtype=np.int64)
             corners = np.array(list(thumbnails.corners.values()), np.uint8).reshape(-1, 4, *CORNER_SIZE[::-1])
+            texts = np.array(list(thumbnails.texts.values()), np.float32).reshape(-1, TEXT)
             measured = thumbnails.thumbs, thumbnails.sharpness, thumbnails.digests
-            parts = (framed, insides, cornered, corners)
+            parts = (framed, insides, sampled, corners, texts)
             np.savez(handle, **dict(zip(STORED, (np.array(keys), *measured, *parts), strict=True)))
 
     try:

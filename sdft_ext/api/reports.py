@@ -29,6 +29,9 @@ class ReportedFile(BaseModel):
     concept: int | None = Field(None, description="Its number in the recipe.")
     regularization: bool = False
     relation: str = Field("", description="In a group of duplicates: how it differs from the file to keep.")
+    box: list[float] | None = Field(
+        None, description="The part that the finding is about: left, top, right and bottom as shares of the sides."
+    )
 
 
 class Finding(BaseModel):

@@ -18,6 +18,8 @@ MOST_AT_ONCE = 200
 """Files or groups in one answer."""
 LONG_CAPTION = 400
 """Characters of a caption that are shown with a picture."""
+OF_FILES = ("digests", "boxes")
+"""Facts that have an entry for each file; a page gets what it needs of them with the files."""
 DUPLICATES = "copies_"
 """Prefix of the kinds of findings about duplicates."""
 
@@ -72,9 +74,8 @@ class DatasetReport:
 
     def files_of(self, finding: int, start: int, count: int) -> dict[str, Any]:
         """Return some of a finding's files. Raises NotNow or NotFound."""
-        numbers = self.finding(finding)["numbers"]
-        some = numbers[start : start + min(count, MOST_AT_ONCE)]
-        return {"files": [self._file(number) for number in some], "total": len(numbers)}
+        found = self.finding(finding)
+        return {"files": self._files(found, start, min(count, MOST_AT_ONCE)), "total": len(found["numbers"])}
 
     def duplicates(self, start: int, count: int) -> dict[str, Any]:
         """Return some of the groups of duplicates, each with all its files, the one to keep first. Raises NotNow."""
@@ -139,9 +140,22 @@ class DatasetReport:
         }
 
     def _with_first_files(self, finding: Finding) -> dict[str, Any]:
-        facts = {name: value for name, value in finding["facts"].items() if name != "digests"}
-        files = [self._file(number) for number in finding["numbers"][:FEW]]
-        return {**_heading(finding), "facts": facts, "count": len(finding["numbers"]), "files": files}
+        facts = {name: value for name, value in finding["facts"].items() if name not in OF_FILES}
+        return {
+            **_heading(finding),
+            "facts": facts,
+            "count": len(finding["numbers"]),
+            "files": self._files(finding, 0, FEW),
+        }
+
+    def _files(self, finding: Finding, start: int, count: int) -> list[dict[str, Any]]:
+        """Return some of a finding's files; each with its ``box`` where the finding is about a part of the picture."""
+        part = slice(start, start + count)
+        files = [self._file(number) for number in finding["numbers"][part]]
+        facts = finding["facts"]
+        one = facts.get("box") if finding["kind"] == "recurring_mark" else None
+        boxes = facts["boxes"][part] if "boxes" in facts else [one] * len(files)
+        return [{**file, "box": box} for file, box in zip(files, boxes, strict=True)]
 
     def _group(self, finding: Finding) -> dict[str, Any]:
         files = [self._file(number) for number in finding["numbers"]]

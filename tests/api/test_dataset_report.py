@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from bench import text
 from sdft_ext.analysis import thumbnails
 from sdft_ext.api import mount
 from sdft_ext.desk import Desk
@@ -188,9 +190,9 @@ def test_measuring_goes_on_in_the_background_and_can_be_cancelled(client: TestCl
     fill(folder, 12)
     go_on, real = threading.Event(), thumbnails._measure
 
-    def slow(path: Path, background: str) -> Any:
+    def slow(path: Path, background: str, sampled: bool) -> Any:
         assert path.name < "003.png" or go_on.wait(timeout=30)
-        return real(path, background)
+        return real(path, background, sampled)
 
     monkeypatch.setattr(thumbnails, "_measure", slow)
     id = begin(client, recipe(folder))
@@ -251,3 +253,20 @@ def test_others_get_reports_of_allowed_folders_only(data: Path, tmp_path: Path):
     desk.close()
     client.headers.pop("X-SDFT-Token")
     assert client.get(f"{V1}/removed", params={"folder": str(mine)}).status_code == 403
+
+
+def test_a_finding_about_text_has_its_place_in_each_picture(client: TestClient, tmp_path: Path) -> None:
+    """In the summary and among the files that a page asks for, but not among the facts, which have no paths."""
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        plain = image(400, 300, number)
+        save(
+            tmp_path / f"{number}.png", text.written(plain, "© Jane Doe", 0.08, rng, edge=True) if number < 4 else plain
+        )
+    id, report = reported(client, tmp_path)
+    (finding,) = [one for one in report["findings"] if one["kind"] == "recurring_text"]
+    assert finding["count"] == 4 and "boxes" not in finding["facts"]
+    boxes = [tuple(file["box"]) for file in finding["files"]]
+    assert len(set(boxes)) == 4 and all(0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1 for box in boxes)
+    more = client.get(f"{V1}/report/{id}/files", params={"finding": finding["number"], "start": 2, "count": 9}).json()
+    assert [tuple(file["box"]) for file in more["files"]] == boxes[2:] and more["total"] == 4

@@ -4,6 +4,7 @@ import { drawingAdvice, instanceRange, regularizationRange } from "../../sdft_ex
 import { classPrompt, limitText, promptLines, suggestedValues } from "../../sdft_ext/ui/page/dataset/regularization_settings.mjs";
 import { settingRemedy, smallestBucket } from "../../sdft_ext/ui/page/dataset/remedies.mjs";
 import { isOver, progressOf, subjectOf, summaryOf } from "../../sdft_ext/ui/page/dataset/report_text.mjs";
+import { placedInSquare } from "../../sdft_ext/ui/page/dataset/tiles.mjs";
 import { destinationText, newFolderName, resultText, uploadFolder, uploadProgress } from "../../sdft_ext/ui/page/dataset/upload_text.mjs";
 
 const reading = (values) => (path) => values[path];
@@ -18,6 +19,12 @@ test("the schema's recommended numbers of pictures are shown", () => {
   assert.equal(drawingAdvice(recommended, 12, 0), "The guide recommends 20–100 for each of your 12 pictures: 240–1,200. You have none yet.");
   assert.match(drawingAdvice(recommended, 1, 30), /each of your 1 picture: 20–100\. You have 30\.$/);
   assert.equal(drawingAdvice(recommended, 0, 30), "The guide recommends 20–100 for each picture of the concept.");
+});
+
+test("a part of a picture is framed where the square shows it", () => {
+  assert.deepEqual(placedInSquare(400, 400, [0.25, 0.5, 0.75, 1]), { left: 25, top: 50, wide: 50, high: 50 });
+  assert.deepEqual(placedInSquare(400, 200, [0, 0, 1, 0.5]), { left: 0, top: 25, wide: 100, high: 25 });
+  assert.deepEqual(placedInSquare(100, 400, [0.5, 0.5, 1, 1]), { left: 50, top: 50, wide: 12.5, high: 50 });
 });
 
 test("the class prompt has its article; a style's stays as it is", () => {

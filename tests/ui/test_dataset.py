@@ -8,8 +8,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from bench import text
 from tests.analysis.images import fill, image, save
 
 from .conftest import Server
@@ -109,6 +111,31 @@ def test_findings_have_a_sentence_their_pictures_and_a_remedy_where_there_is_one
     page.click("[data-action=dataset-batch][data-size='4']")
     panel(page, "train")
     assert page.locator("[data-path='train.batch_size'] input").input_value() == "4"
+
+
+def test_text_is_framed_where_it_stands(open_page, tmp_path):
+    folder, rng = tmp_path / "signed", np.random.default_rng(0)
+    for number in range(8):
+        plain = image(*((400, 240) if number % 2 else (240, 400)), number)
+        save(folder / f"{number}.png", text.written(plain, "© Jane", 0.08, rng, edge=True) if number < 4 else plain)
+    page = open_page()
+    panel(page, "dataset")
+    instance(page).fill(str(folder))
+    page.locator("[data-role=seen] img").first.wait_for()
+    page.click("[data-action=dataset-report]")
+    shown(page)
+    found = page.locator("[data-kind=recurring_text]")
+    found.locator("summary").click()
+    assert found.locator("[data-file]").count() == 4
+    for number, tile in enumerate(found.locator(".sdft-tile-picture").all()):
+        tile.locator("img").wait_for()
+        square, frame = tile.bounding_box(), tile.locator(".sdft-tile-frame").bounding_box()
+        x, y = (
+            (frame[at] + frame[side] / 2 - square[at]) / square[side] for at, side in (("x", "width"), ("y", "height"))
+        )
+        assert 0.15 < (y if number % 2 else x) < 0.85, "within the picture, which is narrower than the square"
+        assert frame["width"] > frame["height"] > 4
+    found.get_by_text("no caption names it").wait_for()
 
 
 def test_concepts_are_added_shown_and_removed(open_page, tmp_path):

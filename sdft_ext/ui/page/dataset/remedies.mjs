@@ -11,7 +11,7 @@ export const REMOVABLE = new Set([
 /** Kinds of findings whose files are of no use at all. */
 export const USELESS = new Set(["unusable", "texts_without_pictures"]);
 /** Kinds of findings that are resolved by editing captions. */
-export const IN_CAPTIONS = new Set(["captions_missing", "captions_empty", "empty_text", "recurring_tag"]);
+export const IN_CAPTIONS = new Set(["captions_missing", "captions_empty", "empty_text", "recurring_tag", "recurring_text"]);
 
 /**
  * Finds the setting that resolves a finding; null where there is none, or it has that value already.

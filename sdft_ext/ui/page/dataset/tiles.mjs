@@ -52,6 +52,27 @@ export function pictureTile(app, report, file, { badge = "", removable = false, 
   return node;
 }
 
+/**
+ * Frames a part of a picture, which is shown whole in the middle of a square.
+ * @param {number} width @param {number} height @param {[number, number, number, number]} box shares of the sides
+ */
+function frame(width, height, box) {
+  const { left, top, wide, high } = placedInSquare(width, height, box);
+  const node = el("span.tile-frame", { "aria-hidden": "true" });
+  Object.assign(node.style, { left: `${left}%`, top: `${top}%`, width: `${wide}%`, height: `${high}%` });
+  return node;
+}
+
+/**
+ * Returns where a part of a picture is in percent of a square that shows the picture whole, in its middle.
+ * @param {number} width @param {number} height @param {[number, number, number, number]} box shares of the sides
+ */
+export function placedInSquare(width, height, [left, top, right, bottom]) {
+  const longer = Math.max(width, height);
+  const [across, down] = [(100 * width) / longer, (100 * height) / longer];
+  return { left: (100 - across) / 2 + left * across, top: (100 - down) / 2 + top * down, wide: (right - left) * across, high: (bottom - top) * down };
+}
+
 /** @param {App} app @param {ReportedFile} file @param {string} badge @param {boolean} large */
 function figure(app, file, badge, large) {
   const facts = file.width ? `${file.width} × ${file.height} · ${fileSize(file.bytes)}` : "";
@@ -65,6 +86,7 @@ function figure(app, file, badge, large) {
       "div.tile-picture",
       {},
       image || el("span.quiet", {}, "no picture"),
+      image && file.box && frame(file.width, file.height, file.box),
       badge && el("span.tile-badge", {}, badge),
       file.regularization && el("span.tile-badge.right", {}, "regularization"),
     ),

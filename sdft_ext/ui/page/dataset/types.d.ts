@@ -19,6 +19,8 @@ export interface ReportedFile {
   regularization: boolean;
   /** In a group of duplicates: how it differs from the file to keep. */
   relation?: string;
+  /** The part that the finding is about: left, top, right and bottom as shares of the sides. */
+  box?: [number, number, number, number] | null;
 }
 
 export interface Finding {

@@ -1,0 +1,1 @@
+"""Make the text detector of the dataset report: backgrounds, lettering on them, training."""
