@@ -126,6 +126,7 @@ def test_text_is_framed_where_it_stands(open_page, tmp_path):
     shown(page)
     found = page.locator("[data-kind=recurring_text]")
     found.locator("summary").click()
+    found.locator("[data-file]").nth(3).wait_for()
     assert found.locator("[data-file]").count() == 4
     for number, tile in enumerate(found.locator(".sdft-tile-picture").all()):
         tile.locator("img").wait_for()
