@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -87,8 +87,8 @@ def compare(found: Recording, pictures: int | None = None) -> RunFigures:
     """Judge a recorded run by its first ``pictures`` of each set (None: all) and put the truth beside it."""
     chosen = [i for i, (_, number, _) in enumerate(found.entries) if pictures is None or number < pictures]
     entries = [found.entries[i] for i in chosen]
-    compared = Compared([found.concept], entries, found.dataset, found.rows[0][chosen])
-    told = [one for step, rows in sorted(found.rows.items()) if (one := _numbers(compared, found, step, rows, chosen))]
+    compared = Compared([found.concept], entries, found.dataset, _of(found.seen[0], chosen))
+    told = [one for step in sorted(found.seen) if (one := _numbers(compared, found, step, chosen))]
     steps, by_step = [save.step for save in found.saves], {one.step: one for one in told}
     come_to = verdict(told, steps)
     saves = [_figures(save, by_step[save.step]) for save in found.saves if save.step in by_step]
@@ -112,11 +112,15 @@ def compare(found: Recording, pictures: int | None = None) -> RunFigures:
     )
 
 
-def _numbers(compared: Compared, found: Recording, step: int, rows: Rows, chosen: Sequence[int]) -> Numbers | None:
+def _numbers(compared: Compared, found: Recording, step: int, chosen: Sequence[int]) -> Numbers | None:
     """Compute a step's numbers from the chosen pictures; the nearest instance pictures are known of all called ones."""
     called = [i for i, (_, _, prompt) in enumerate(found.entries) if calls(prompt, found.concept)]
     near = [one for i, one in zip(called, found.nearest[step], strict=False) if i in set(chosen)]
-    return compared.numbers(step, rows[list(chosen)], near)
+    return compared.numbers(step, _of(found.seen[step], chosen), near)
+
+
+def _of(seen: Mapping[str, Rows], chosen: Sequence[int]) -> dict[str, Rows]:
+    return {part: rows[list(chosen)] for part, rows in seen.items()}
 
 
 def _figures(true: SaveTruth, told: Numbers) -> SaveFigures:

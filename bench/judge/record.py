@@ -12,18 +12,22 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from sdft_ext.dataset.folder import scan
 from sdft_ext.judge import prompts, records
-from sdft_ext.judge.features import Rows, features
+from sdft_ext.judge.features import Seen, see
+from sdft_ext.judge.judge import Judge, named
 from sdft_ext.method import METHODS
 from sdft_ext.model.base import Model
 from sdft_ext.model.load import load
 from sdft_ext.model.sample import SamplerSettings, sample
 from sdft_ext.model.vae import decode, encode_pictures
+from sdft_ext.recipe import file as recipe_file
 from sdft_ext.run import run
 from sdft_ext.run_folder.log import read as read_log
 from sdft_ext.run_folder.saves import existing
 from sdft_ext.storage import file_lock, json_file
 from sdft_ext.toy import demo, install, measure
+from sdft_ext.watch.controls import Controls
 from sdft_ext.watch.progress import Progress
 
 from .concepts import JudgedConcept
@@ -99,13 +103,15 @@ def record_base(concept: JudgedConcept, folder: Path, progress: Progress) -> Non
     asked = prompts.concept_prompts(words, texts)
     asked += prompts.bleeding_prompts(words, asked)
     of_base = draw([asked[number % len(asked)] for number in range(RENDERED)], TRUE_SEED)
-    records.write(folder, "calibration", rendered=seen(model, concept.rendered(RENDERED)), base=seen(model, of_base))
+    rendered, base = seen(model, concept.rendered(RENDERED)), seen(model, of_base)
+    records.write(folder, "calibration", **named("rendered", rendered), **named("base", base))
 
 
-def seen(model: Model, pictures: Sequence[Pictures]) -> Rows:
+def seen(model: Model, pictures: Sequence[Pictures]) -> Seen:
     """Describe pictures [64, 64, 3] as the judge does, some at a time."""
     opened = [Image.fromarray(picture) for picture in pictures]
-    return np.concatenate([features(model, opened[start : start + 32]) for start in range(0, len(opened), 32)])
+    parts = [see(model, opened[start : start + 32]) for start in range(0, len(opened), 32)]
+    return Seen(*(np.concatenate(some) for some in zip(*parts, strict=True)))
 
 
 def record_run(one: JudgedRun, folder: Path, progress: Progress) -> None:
@@ -129,6 +135,16 @@ def record_run(one: JudgedRun, folder: Path, progress: Progress) -> None:
     shutil.rmtree(folder / "run")
     found = {"name": one.name, "concept": one.concept.name, "kind": one.kind, "outcome": result.outcome}
     json_file.write(folder / "run.json", {**found, "message": result.message, "log": log, "saves": saves})
+
+
+def describe(folder: Path) -> None:
+    """Judge the control pictures of a recorded run anew, by the features of today."""
+    recipe = recipe_file.read(folder / "recipe.yaml")
+    model, controls = load(recipe.model.base), Controls(folder, recipe.watch)
+    shutil.rmtree(folder / "judge")
+    found = scan(recipe.dataset)
+    for step in controls.steps():
+        Judge(folder, recipe, controls).look(step, model, found, lambda work: work())
 
 
 def record(runs: Sequence[JudgedRun], work: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdft_ext.judge import records
 from sdft_ext.judge.compared import Entry
@@ -30,20 +31,22 @@ from .runs import JudgedRun
 from .truth import SaveTruth, of_save
 
 FOLDER = Path(__file__).parent / "recordings"
-LEVELS = 255
+LEVELS, LOW, SPAN = 255, "low-", "span-"
 NONE: Rows = np.zeros((0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A recorded run. ``rows``, ``nearest``: of each step's control pictures. ``losses``: of every step trained."""
+    """A recorded run. ``seen``: ``rows``, and of styles ``details``, of each step's control pictures; ``nearest``: of
+    those that call the concept. ``losses``: of every step trained.
+    """
 
     name: str
     outcome: str
     concept: Concept
     entries: list[Entry]
     dataset: dict[str, Rows]
-    rows: dict[int, Rows]
+    seen: dict[int, dict[str, Rows]]
     nearest: dict[int, list[Nearest]]
     losses: list[float]
     saves: list[SaveTruth]
@@ -73,22 +76,25 @@ def from_work(run: JudgedRun, work: Path) -> Recording | None:
     recipe = recipe_file.read(folder / "recipe.yaml")
     concept, entries = recipe.dataset.concepts[0], Controls(folder, recipe.watch).entries
     called = [i for i, (_, _, prompt) in enumerate(entries) if calls(prompt, concept)]
-    rows, near = {}, {}
+    parts = ("rows", "details") if concept.kind == "style" else ("rows",)
+    seen: dict[int, dict[str, Rows]] = {}
+    near: dict[int, list[Nearest]] = {}
     for path in sorted((folder / "judge").glob("step-*.npz")):
-        step, seen = int(path.stem.removeprefix("step-")), records.read(path.parent, path.stem)
-        if seen is not None:
-            rows[step] = seen["rows"]
-            near[step] = nearest(seen["places"][called], dataset["concept-0-places"])
-    kept = {name: dataset[name] for name in ("concept-0", "regularization")}
+        step, found_there = int(path.stem.removeprefix("step-")), records.read(path.parent, path.stem)
+        if found_there is not None:
+            seen[step] = {part: found_there[part] for part in parts}
+            near[step] = nearest(found_there["places"][called], dataset["concept-0-places"])
+    names = ("concept-0", "regularization")
+    kept = {name: dataset[name] for name in [*names, *(f"{name}-details" for name in names if "details" in parts)]}
     trained = [loss for _, loss in losses(found["log"])]
     saves = [of_save(entry) for entry in found["saves"]]
-    return Recording(run.name, found["outcome"], concept, entries, kept, rows, near, trained, saves)
+    return Recording(run.name, found["outcome"], concept, entries, kept, seen, near, trained, saves)
 
 
 def write(found: Recording, folder: Path = FOLDER) -> None:
     """Write a recording as one file."""
     arrays: dict[str, Any] = {f"dataset-{name}": rows for name, rows in found.dataset.items()}
-    arrays |= {f"step-{step}": rows for step, rows in found.rows.items()}
+    arrays |= {f"step-{step}-{part}": rows for step, some in found.seen.items() for part, rows in some.items()}
     packed = _packed(arrays)
     near = {str(step): [[one.picture, one.distance] for one in some] for step, some in found.nearest.items()}
     facts = {
@@ -117,11 +123,20 @@ def read(path: Path) -> Recording:
         Concept(**facts["concept"]),
         [(name, number, prompt) for name, number, prompt in facts["entries"]],
         {name.removeprefix("dataset-"): rows for name, rows in arrays.items() if name.startswith("dataset-")},
-        {int(name.removeprefix("step-")): rows for name, rows in arrays.items() if name.startswith("step-")},
+        _by_step(arrays),
         near,
         facts["losses"],
         [SaveTruth(**one) for one in facts["saves"]],
     )
+
+
+def _by_step(arrays: Mapping[str, Rows]) -> dict[int, dict[str, Rows]]:
+    found: dict[int, dict[str, Rows]] = {}
+    for name, rows in arrays.items():
+        if name.startswith("step-"):
+            _, step, part = name.split("-")
+            found.setdefault(int(step), {})[part] = rows
+    return found
 
 
 def write_calibration(concept: str, work: Path, folder: Path = FOLDER) -> None:
@@ -141,18 +156,30 @@ def _packed(arrays: Mapping[str, Rows]) -> dict[str, Any]:
     """Keep rows as bytes: of each feature, its place in the range of eight standard deviations around its mean in
     pictures that no run has spoilt.
     """
-    sound = [rows for name, rows in arrays.items() if len(rows) and not (name.startswith("step-") and name != "step-0")]
-    known = np.concatenate(sound).astype(np.float32)
-    spread = np.maximum(known.std(0), 1e-6)
-    low, span = known.mean(0) - 8 * spread, 16 * spread
-    packed: dict[str, Any] = {"low": low, "span": span}
-    for name, rows in arrays.items():
-        places = np.rint(np.clip(np.nan_to_num((rows - low) / span), 0, 1) * LEVELS) if len(rows) else np.zeros((0, 0))
-        packed[name] = places.astype(np.uint8)
+    packed: dict[str, Any] = {}
+    for details in (False, True):
+        alike = {name: rows for name, rows in arrays.items() if name.endswith("details") is details}
+        spoilt = [name for name in alike if name.startswith("step-") and not name.startswith("step-0-")]
+        sound = [rows for name, rows in alike.items() if len(rows) and name not in spoilt]
+        if sound:
+            known = np.concatenate(sound).astype(np.float32)
+            spread = np.maximum(known.std(0), 1e-6)
+            low, span = known.mean(0) - 8 * spread, 16 * spread
+            packed |= {f"{LOW}{details:d}": low, f"{SPAN}{details:d}": span}
+            packed |= {name: _bytes(rows, low, span) for name, rows in alike.items()}
     return packed
 
 
+def _bytes(rows: Rows, low: Rows, span: Rows) -> NDArray[np.uint8]:
+    if not len(rows):
+        return np.zeros((0, 0), dtype=np.uint8)
+    return np.rint(np.clip(np.nan_to_num((rows - low) / span), 0, 1) * LEVELS).astype(np.uint8)
+
+
 def _unpacked(file: Mapping[str, Any]) -> dict[str, Rows]:
-    low, span = file["low"], file["span"]
-    names = [name for name in file if name not in ("low", "span", "facts")]
-    return {name: file[name].astype(np.float32) / LEVELS * span + low if file[name].size else NONE for name in names}
+    found = {}
+    for name in file:
+        if not name.startswith((LOW, SPAN, "facts")):
+            low, span = (file[f"{end}{name.endswith('details'):d}"] for end in (LOW, SPAN))
+            found[name] = file[name].astype(np.float32) / LEVELS * span + low if file[name].size else NONE
+    return found

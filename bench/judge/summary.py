@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from sdft_ext.judge import probe
+from sdft_ext.judge.compared import Compared, told_by
 from sdft_ext.judge.shares import Share
 
 from .compare import NEAR, RunFigures
-from .recordings import Recording, read_calibration
+from .recordings import NONE, Recording, read_calibration
+
+SEEN = ("rendered", "base")
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,13 @@ class Calibration:
 
 def calibrate(found: Recording) -> Calibration:
     """Measure the probe of a recorded run of all its concept's pictures."""
-    seen, shares = read_calibration(found.of), []
-    for regularization in (found.dataset["regularization"], found.rows[0][:0]):
-        negatives = np.concatenate([some for some in (found.rows[0], regularization) if len(some)])
-        of = probe.train(found.dataset["concept-0"], negatives)
-        shares += [float(of.shown(seen[name]).mean()) for name in ("rendered", "base")]
+    calibration, shares = read_calibration(found.of), []
+    seen = {name: told_by(found.concept, calibration[name], calibration.get(f"{name}-details")) for name in SEEN}
+    for names in (("concept-0", "regularization"), ("concept-0",)):
+        dataset = {name: rows for name, rows in found.dataset.items() if name.removesuffix("-details") in names}
+        alone = {"regularization": NONE, "regularization-details": NONE}
+        (of,) = Compared([found.concept], found.entries, {**alone, **dataset}, found.seen[0]).probes
+        shares += [math.nan if of is None or rows is None else float(of.shown(rows).mean()) for rows in seen.values()]
     return Calibration(found.of, *shares)
 
 

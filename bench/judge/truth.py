@@ -13,9 +13,9 @@ import numpy as np
 
 from sdft_ext.judge import verdict
 
-COPY = 0.09
-"""Root mean square difference of pixels (0–1) to an instance picture, below which a drawn picture repeats it: what the
-VAE alone changes is half of that, and between 0.09 and 0.1 there is a gap."""
+COPY = 0.05
+"""Root mean square difference of pixels (0–1) to an instance picture, both as the VAE draws them, below which a drawn
+picture repeats it: of freshly rendered pictures with the same captions, one or two in a hundred are as near."""
 WITHOUT = ("class word", "empty prompt", "own captions")
 """Groups of pictures without the trigger."""
 OBEYED, KEPT = 0.6, 0.5

@@ -34,9 +34,11 @@ STEP = 64
 
 @dataclass(frozen=True)
 class Layers:
-    """Where features are taken: the output of an up block of the UNet, at timesteps of little noise."""
+    """Where features are taken: the outputs of two up blocks of the UNet, at timesteps of little noise."""
 
     up_block: int
+    details: int
+    """The up block whose features tell styles."""
     timesteps: tuple[int, ...]
     draws: int
     """Draws of noise at each timestep, whose features are averaged."""
@@ -44,16 +46,18 @@ class Layers:
     """Share of a block's places whose mean is a channel's strongest part."""
 
 
-LAYERS = Layers(1, (20, 60, 120), 2, 0.05)
-"""Chosen on the tuning concepts of ``bench judge``."""
+LAYERS = Layers(1, -1, (20, 60, 120), 2, 0.05)
+"""Chosen on the tuning concepts of ``bench judge``. There the second block tells subjects, but no styles; with the last
+block, styles are told from plain pictures, but one new subject is taken for another."""
 
 
 class Seen(NamedTuple):
-    """What the model sees in pictures: ``rows`` [pictures, numbers], and their latents as coarse grids ``places``
-    [pictures, C * SIDE * SIDE], which say what is where.
+    """What the model sees in pictures: ``rows`` and ``details`` [pictures, numbers], of the two blocks; and their
+    latents as coarse grids ``places`` [pictures, C * SIDE * SIDE], which say what is where.
     """
 
     rows: Rows
+    details: Rows
     places: Rows
 
 
@@ -70,13 +74,14 @@ def see(model: Model, pictures: Sequence[Image.Image], layers: Layers = LAYERS) 
     where the VAE overflows.
     """
     pixels = [_pixels(picture) for picture in pictures]
-    found: dict[int, tuple[Rows, Rows]] = {}
-    with evaluating(model), _outputs(model.unet.up_blocks[layers.up_block]) as outputs:
+    found: dict[int, tuple[Rows, ...]] = {}
+    blocks = [model.unet.up_blocks[layers.up_block], model.unet.up_blocks[layers.details]]
+    with evaluating(model), _outputs(blocks) as outputs:
         for shape in dict.fromkeys(one.shape for one in pixels):
             alike = [number for number, one in enumerate(pixels) if one.shape == shape]
             seen = _seen(model, torch.stack([pixels[number] for number in alike]), layers, outputs)
             found |= dict(zip(alike, zip(*seen, strict=True), strict=True))
-    return Seen(*(np.stack([found[number][part] for number in range(len(pictures))]) for part in (0, 1)))
+    return Seen(*(np.stack([found[number][part] for number in range(len(pictures))]) for part in range(3)))
 
 
 @contextmanager
@@ -92,18 +97,19 @@ def evaluating(model: Model) -> Iterator[None]:
 
 
 @contextmanager
-def _outputs(block: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect a block's outputs [B, C, h, w] as they are computed."""
+def _outputs(blocks: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+    """Collect the blocks' outputs [B, C, h, w] as they are computed."""
     found: list[Tensor] = []
 
     def keep(_: nn.Module, __: Any, output: Any) -> None:
         found.append((output[0] if isinstance(output, tuple) else output).float())
 
-    handle = block.register_forward_hook(keep)
+    handles = [block.register_forward_hook(keep) for block in blocks]
     try:
         yield found
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 def _pixels(picture: Image.Image) -> Tensor:
@@ -121,18 +127,21 @@ def _seen(model: Model, pixels: Tensor, layers: Layers, outputs: list[Tensor]) -
     count, (height, width) = len(pixels), pixels.shape[2:]
     empty = encode(model, [""]).to(model.device, model.dtype).rows([0] * count)
     time_ids = torch.tensor([[height, width, 0, 0, height, width]], device=model.device).expand(count, -1)
-    found = []
+    found: list[list[Tensor]] = []
     for timestep in layers.timesteps:
         kept = float(model.alphas_cumprod[timestep])
         times = torch.full((count,), timestep, device=model.device)
+        draws = []
         for draw in range(layers.draws):
             noise = torch.randn(latents.shape[1:], generator=generator(0, "judge", timestep, draw)).to(latents.device)
             noisy = kept**0.5 * latents + (1 - kept) ** 0.5 * noise
             predict(model, noisy.to(model.dtype), times, empty, time_ids)
-        seen = [_statistics(outputs.pop(), layers.strongest) for _ in range(layers.draws)]
-        found.append(torch.stack(seen).mean(0))
+            draws.append([_statistics(output, layers.strongest) for output in outputs])
+            outputs.clear()
+        found.append([torch.stack(some).mean(0) for some in zip(*draws, strict=True)])
     places = adaptive_avg_pool2d(latents.float(), SIDE).flatten(1)
-    return Seen(torch.cat(found, dim=1).cpu().numpy(), places.cpu().numpy())
+    rows, details = (torch.cat(some, dim=1).cpu().numpy() for some in zip(*found, strict=True))
+    return Seen(rows, details, places.cpu().numpy())
 
 
 def _statistics(output: Tensor, strongest: float) -> Tensor:

@@ -61,14 +61,30 @@ class Judge:
         """
         if not self.possible:
             return None
-        paths = [self.controls.path(name, number, step) for name, number, _ in self.controls.entries]
         with self.measure("judging"):
-            seen = _seen([_drawn(path) for path in paths], model, do)
-        records.write(self.folder, f"step-{step:06d}", **seen._asdict())
-        if step == 0 or records.read(self.folder, "dataset") is None:
+            self._see(step, model, do)
+        dataset = records.read(self.folder, "dataset")
+        if step == 0 or dataset is None or "regularization-details" not in dataset:
             with self.measure("dataset"):
                 self._see_dataset(model, scan, do)
+        self._see_older(model, do)
         return self.numbers(step)
+
+    def _see(self, step: int, model: Model, do: Do) -> None:
+        """Describe the control pictures of a step."""
+        paths = [self.controls.path(name, number, step) for name, number, _ in self.controls.entries]
+        seen = _seen([_drawn(path) for path in paths], model, do)
+        records.write(self.folder, f"step-{step:06d}", **seen._asdict())
+
+    def _see_older(self, model: Model, do: Do) -> None:
+        """Describe anew the control pictures whose details an older version left out, where they still exist: a run
+        that it began goes on to be judged as a whole.
+        """
+        for step in self.steps():
+            found = records.read(self.folder, f"step-{step:06d}")
+            paths = [self.controls.path(name, number, step) for name, number, _ in self.controls.entries]
+            if found is not None and "details" not in found and all(path.exists() for path in paths):
+                self._see(step, model, do)
 
     def verdict(self, saved: Sequence[int], losses: StableLosses = NO_LOSSES) -> Verdict | None:
         """Choose the best of the saves of these steps; None where nothing is known of any."""
@@ -88,14 +104,14 @@ class Judge:
         entries = self.controls.entries
         if not self.possible or dataset is None or first is None or len(first["rows"]) != len(entries):
             return []
-        compared, places = Compared(self.concepts, entries, dataset, first["rows"]), self._places(dataset)
+        compared, places = Compared(self.concepts, entries, dataset, first), self._places(dataset)
         found = []
         for step in steps:
             now = records.read(self.folder, f"step-{step:06d}")
             if now is not None and len(now["rows"]) == len(entries):
                 known = compared.called and len(places) and "places" in now
                 near = nearest(now["places"][compared.called], places) if known else []
-                found.append(compared.numbers(step, now["rows"], near))
+                found.append(compared.numbers(step, now, near))
         return [one for one in found if one is not None]
 
     def nearest(self, found: Numbers) -> list[tuple[str, int, Path, Nearest]]:
@@ -138,8 +154,8 @@ class Judge:
             own = [one for one in scan.pictures if one.concept == number and not one.regularization]
             paths, seen = of(own, INSTANCES)
             instance += paths
-            rows |= {f"concept-{number}": seen.rows, f"concept-{number}-places": seen.places}
-        rows["regularization"] = of([one for one in scan.pictures if one.regularization], REGULARIZATION)[1].rows
+            rows |= named(f"concept-{number}", seen) | {f"concept-{number}-places": seen.places}
+        rows |= named("regularization", of([one for one in scan.pictures if one.regularization], REGULARIZATION)[1])
         records.write_pictures(self.folder, instance)
         records.write(self.folder, "dataset", **rows)
 
@@ -147,11 +163,16 @@ class Judge:
 def _seen(pictures: Sequence[Image.Image], model: Model, do: Do) -> Seen:
     """Describe pictures a few at a time, in a turn with the model for each few."""
     if not pictures:
-        return Seen(np.zeros((0, 0), dtype=np.float32), np.zeros((0, 0), dtype=np.float32))
+        return Seen(*(np.zeros((0, 0), dtype=np.float32) for _ in range(3)))
     most = drawn_at_once(max(pictures[0].size))
     parts = [pictures[start : start + most] for start in range(0, len(pictures), most)]
     seen = [do(lambda part=part: see(model, part)) for part in parts]  # type: ignore[misc]
     return Seen(*(np.concatenate(some) for some in zip(*seen, strict=True)))
+
+
+def named(name: str, seen: Seen) -> dict[str, Rows]:
+    """Name what the model sees in some of the dataset's pictures, as ``Compared`` takes it."""
+    return {name: seen.rows, f"{name}-details": seen.details}
 
 
 def _drawn(path: Path) -> Image.Image:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..recipe import Concept
-from .features import Rows
 from .freedom import UNKNOWN, Freedom
 from .nearness import Nearest
-from .probe import SHOWN, Probe
+from .probe import SHOWN, Scores
 from .prompts import calls
 from .shares import Share, pooled, worst
 
@@ -121,25 +120,24 @@ class Numbers:
 def numbers(
     step: int,
     concepts: Sequence[Concept],
-    probes: Sequence[Probe | None],
+    scores: Sequence[Scores | None],
     entries: Sequence[tuple[str, int, str]],
-    rows: Rows,
     nearest: Sequence[Nearest] = (),
     freedom: Freedom = UNKNOWN,
 ) -> Numbers | None:
-    """Score a step's control pictures with each concept's probe; None where no concept has one.
+    """Sum up a step's control pictures by each concept's ``scores`` of them, None of a concept without a probe; None
+    where no concept has one.
 
-    ``entries``: (set, number, prompt) of each row. ``nearest`` and ``freedom``: of the pictures whose prompt calls a
+    ``entries``: (set, number, prompt) of each picture. ``nearest`` and ``freedom``: of those whose prompt calls a
     concept.
     """
     found = []
-    for concept, label, probe in zip(concepts, _labels(concepts), probes, strict=True):
-        if probe is None:
+    for concept, label, of in zip(concepts, _labels(concepts), scores, strict=True):
+        if of is None:
             continue
-        scores = probe.scores(rows)
         for name, prompt in dict.fromkeys((name, prompt) for name, _, prompt in entries):
             own = [i for i, (other, _, text) in enumerate(entries) if (other, text) == (name, prompt)]
-            of_prompt = tuple(round(float(scores[i]), 4) for i in own)
+            of_prompt = tuple(round(float(of[i]), 4) for i in own)
             found.append(OfPrompt(name, prompt, label, calls(prompt, concept), of_prompt))
     return Numbers(step, tuple(found), tuple(nearest), freedom) if found else None
 

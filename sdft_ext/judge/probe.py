@@ -18,7 +18,7 @@ Scores: TypeAlias = NDArray[np.float32]
 """[pictures]: 0 for pictures like the negatives, 1 for pictures like the instance pictures."""
 RIDGE = 0.03
 """Weight of the penalty; chosen, like ``SHOWN``, on the tuning concepts of ``bench judge``."""
-SHOWN = 0.8
+SHOWN = 0.75
 """A picture with at least this score shows the concept."""
 LEAST = 2
 """Fewest pictures of either kind."""

@@ -19,7 +19,7 @@ from ..recipe import Concept, DatasetRecipe, Recipe
 from ..recipe.rules import fields
 
 PROMPTS = 4
-"""Prompts of each of the two sets."""
+"""Prompts of each of the two sets, at least: of more pictures, each is drawn with two seeds."""
 CAPTIONS = 64
 """As many captions of a concept are read to choose prompts from, evenly spread over the folder."""
 T = TypeVar("T")
@@ -85,28 +85,28 @@ def spread(values: Sequence[T], count: int) -> list[T]:
     return [different[round(i * (len(different) - 1) / max(count - 1, 1))] for i in range(count)]
 
 
-def concept_prompts(concept: Concept, captions: Sequence[str]) -> list[str]:
-    """Propose prompts with the trigger: captions of the instance pictures that have it, or else the trigger in some
-    places; empty where there is no trigger to call the concept by.
+def concept_prompts(concept: Concept, captions: Sequence[str], count: int = PROMPTS) -> list[str]:
+    """Propose up to ``count`` prompts with the trigger: captions of the instance pictures that have it, or else the
+    trigger in some places; empty where there is no trigger to call the concept by.
     """
     if not concept.trigger:
         return []
     named = [one for one in captions if calls(one, concept)]
-    found = spread(named, PROMPTS)
+    found = spread(named, count)
     phrase = concept_phrase(concept)
     if concept.kind == "style":
         others = [f"{motif} {phrase}" for motif in _MOTIFS]
     else:
         others = [f"{phrase} {place}".strip() for place in _PLACES]
-    return [*found, *(one for one in others if one not in found)][:PROMPTS]
+    return [*found, *(one for one in others if one not in found)][:count]
 
 
-def bleeding_prompts(concept: Concept, prompts: Sequence[str]) -> list[str]:
-    """Propose prompts without the trigger, in which nothing may change: those of the concept without it, and no words
-    at all.
+def bleeding_prompts(concept: Concept, prompts: Sequence[str], count: int = PROMPTS) -> list[str]:
+    """Propose up to ``count`` prompts without the trigger, in which nothing may change: those of the concept without
+    it, and no words at all.
     """
     found = [without_trigger(prompt, concept) for prompt in prompts]
-    return list(dict.fromkeys([*spread(found, PROMPTS - 1), ""]))
+    return list(dict.fromkeys([*spread(found, count - 1), ""]))
 
 
 def captions(concept: Concept, recipe: DatasetRecipe) -> list[str]:
@@ -128,10 +128,13 @@ def propose(recipe: Recipe) -> Recipe:
     watch, concepts = recipe.watch, recipe.dataset.concepts
     if not watch.propose_prompts or (watch.concept_prompts and watch.bleeding_prompts):
         return recipe
-    of_each = max(PROMPTS // max(len(concepts), 1), 1)
-    called = [(one, spread(concept_prompts(one, captions(one, recipe.dataset)), of_each)) for one in concepts]
+    count = max(PROMPTS, watch.pictures // 2)
+    of_each = max(count // max(len(concepts), 1), 1)
+    called = [(one, spread(concept_prompts(one, captions(one, recipe.dataset), count), of_each)) for one in concepts]
     with_it = watch.concept_prompts or [prompt for _, prompts in called for prompt in prompts]
-    without = watch.bleeding_prompts or [text for one, prompts in called for text in bleeding_prompts(one, prompts)]
+    without = watch.bleeding_prompts or [
+        text for one, prompts in called for text in bleeding_prompts(one, prompts, count)
+    ]
     if not with_it:
         return recipe
     without = list(dict.fromkeys(without))

@@ -109,15 +109,22 @@ def test_a_run_that_ended_itself_was_right_where_its_model_is_broken() -> None:
 def test_a_recording_is_what_it_was_made_of(tmp_path: Path) -> None:
     draws = np.random.default_rng(0)
     concept = Concept(name="cat", kind="subject", trigger="sks", class_word="cat")
-    rows = {step: draws.normal(0, 3, (2, 40)).astype(np.float32) for step in (0, 5)}
-    dataset = {"concept-0": draws.normal(0, 3, (4, 40)).astype(np.float32), "regularization": NONE}
+    sizes = {"rows": 40, "details": 30}
+    seen = {
+        step: {part: draws.normal(0, 3, (2, count)).astype(np.float32) for part, count in sizes.items()}
+        for step in (0, 5)
+    }
+    own = {
+        f"concept-0{end}": draws.normal(0, 3, (4, count)).astype("f4") for end, count in (("", 40), ("-details", 30))
+    }
+    dataset = {**own, "regularization": NONE, "regularization-details": NONE}
     made = Recording(
         "star-good-1",
         "finished",
         concept,
         [("concept", 0, "a sks cat"), ("bleeding", 0, "a cat")],
         dataset,
-        rows,
+        seen,
         {0: [Nearest(1, 0.5)], 5: [Nearest(0, 0.25)]},
         [0.5, 0.25],
         [save(5, learned=0.5)],
@@ -127,7 +134,8 @@ def test_a_recording_is_what_it_was_made_of(tmp_path: Path) -> None:
     exact = ("name", "outcome", "concept", "entries", "nearest", "losses", "saves")
     assert all(getattr(found, name) == getattr(made, name) for name in exact)
     assert (found.of, found.kind, found.part) == ("star", "good", "tuning")
-    for step, seen in rows.items():
-        assert np.abs(found.rows[step] - seen).max() < 0.25  # a byte for sixteen standard deviations
-    assert np.abs(found.dataset["concept-0"] - dataset["concept-0"]).max() < 0.25
-    assert len(found.dataset["regularization"]) == 0
+    for step, parts in seen.items():
+        for part, rows in parts.items():
+            assert np.abs(found.seen[step][part] - rows).max() < 0.25  # a byte for sixteen standard deviations
+    for name, rows in dataset.items():
+        assert found.dataset[name].shape == rows.shape and not (np.abs(found.dataset[name] - rows) > 0.25).any()

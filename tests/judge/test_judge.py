@@ -11,6 +11,7 @@ from PIL import Image
 
 from sdft_ext.control import RunControl
 from sdft_ext.judge import probe, records
+from sdft_ext.judge.compared import Compared
 from sdft_ext.judge.features import features
 from sdft_ext.judge.judge import Judge
 from sdft_ext.judge.numbers import Numbers, numbers
@@ -91,21 +92,14 @@ def test_numbers_are_by_concept_and_prompt() -> None:
     concepts = [Concept(name="dog", trigger="sks"), Concept(name="cat", trigger="zwx")]
     entries = [("concept", 0, "a sks"), ("concept", 1, "a zwx"), ("bleeding", 0, ""), ("concept", 2, "a sks")]
 
-    class Fixed:
-        def __init__(self, *scores: float) -> None:
-            self.values = np.array(scores, dtype=np.float32)
-
-        def scores(self, _: object) -> np.ndarray:
-            return self.values
-
-    rows = np.zeros((4, 1), dtype=np.float32)
-    found = numbers(50, concepts, [Fixed(1, 0.8, 0, 0.2), Fixed(0, 1, 0.9, 0)], entries, rows)  # type: ignore[list-item]
+    scores = [np.array(some, dtype=np.float32) for some in ((1, 0.8, 0, 0.2), (0, 1, 0.9, 0))]
+    found = numbers(50, concepts, scores, entries)
     assert found is not None
     assert found.learned == {"dog": Share(1, 2), "cat": Share(1, 1)}
     assert found.bleeding == {"dog": Share(1, 2), "cat": Share(1, 3)}
     assert found.plain()["learned"] == [1, 2] and found.plain()["bleeding"] == [1, 2]
     assert found.plain()["learned_interval"] == pytest.approx([0.0945, 0.9055], abs=1e-3)
-    assert numbers(50, concepts, [None, None], entries, rows) is None
+    assert numbers(50, concepts, [None, None], entries) is None
 
 
 @pytest.mark.parametrize("method", ["lora", "full", "textual_inversion", "hypernetwork", "pivotal"])
@@ -245,3 +239,42 @@ def test_a_control_picture_that_is_missing_does_not_end_the_run(data: Path, tmp_
     lines = log.read(tmp_path / "run")
     assert [line["step"] for line in lines if line.get("event") == "judged"] == [0, 2]
     assert any("step 1 are not judged" in line.get("text", "") for line in lines if line.get("event") == "warning")
+
+
+def test_a_style_whose_details_an_older_version_left_out_is_judged_as_a_whole(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = ("train.length=3", "save.every=1", "save.state_every=1", "watch.judge=true", "watch.pictures=2", *PROMPTS)
+    recipe = tiny.recipe(data, tmp_path, "dataset.concepts.0.kind=style", *more)
+    control, folder = RunControl(), tmp_path / "run"
+    host = Between(recipe, folder, lambda done: control.stop() if done == 2 else None)
+
+    def older(path: Path, name: str, **rows: np.ndarray) -> None:
+        write(path, name, **{key: some for key, some in rows.items() if not key.endswith("details")})
+
+    write, judge = records.write, Judge(folder, recipe, Controls(folder, recipe.watch))
+    with monkeypatch.context() as before:
+        before.setattr(records, "write", older)
+        assert train(recipe, folder=folder, control=control, host=host, quiet=True).outcome == "stopped"
+    assert judge.all_numbers() == []
+    assert resume(folder, quiet=True).outcome == "finished"
+    assert [one.step for one in judge.all_numbers()] == [0, 1, 2, 3]
+
+
+def test_a_style_is_told_by_its_details_and_a_subject_without() -> None:
+    draws = np.random.default_rng(0)
+    rows, details = (draws.normal(size=(8, count)).astype(np.float32) for count in (2, 40))
+    details[:4] += 4  # what tells the style is in the details alone
+    dataset = {"concept-0": rows[:4], "concept-0-details": details[:4], "regularization": rows[:0]}
+    first = {"rows": rows[4:], "details": details[4:]}
+    now = {"rows": rows[4:], "details": details[:4]}
+    entries = [("concept", number, "a sks cat") for number in range(4)]
+
+    def learned(kind: str, seen: dict[str, np.ndarray]) -> Share | None:
+        concept = Concept(kind=kind, trigger="sks")  # type: ignore[arg-type]
+        found = Compared([concept], entries, dataset, first).numbers(1, seen, [])
+        return None if found is None else found.least_learned
+
+    assert learned("style", now) == Share(4, 4)
+    assert learned("style", {"rows": rows[4:]}) is None
+    assert learned("subject", now) == learned("subject", {"rows": rows[4:]}) == Share(0, 4)

@@ -56,6 +56,14 @@ def test_they_are_captions_with_the_trigger_spread_over_the_folder(tmp_path: Pat
     assert found.bleeding_prompts == ["a dog at place 0", "a dog at place 6", "a dog at place 9", ""]
 
 
+def test_more_pictures_are_of_more_prompts_each_with_two_seeds(tmp_path: Path) -> None:
+    places = [f"a sks dog at place {number}" for number in range(10)]
+    found = proposed(Concept(trigger="sks", class_word="dog", instance=folder(tmp_path / "dogs", places)), pictures=16)
+    assert len(found.concept_prompts) == len(found.bleeding_prompts) == 8
+    few = proposed(Concept(trigger="sks", class_word="dog", instance=folder(tmp_path / "few", places[:3])), pictures=16)
+    assert few.concept_prompts[:3] == places[:3] and len(set(few.concept_prompts)) == len(few.concept_prompts) <= 8
+
+
 def test_without_captions_the_trigger_is_put_into_some_places(tmp_path: Path) -> None:
     none: list[str | None] = [None] * 3
     dogs = folder(tmp_path / "dogs", none)

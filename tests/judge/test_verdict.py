@@ -100,17 +100,10 @@ def test_without_pictures_that_call_the_concept_there_is_no_verdict() -> None:
 
 
 def test_concepts_of_one_name_are_told_apart() -> None:
-    class Says:
-        def __init__(self, *scores: float) -> None:
-            self.values = np.array(scores, dtype=np.float32)
-
-        def scores(self, _: object) -> np.ndarray:
-            return self.values
-
     concepts = [Concept(trigger="sks"), Concept(trigger="zwx")]
     entries = [("concept", 0, "a sks"), ("concept", 1, "a zwx"), ("bleeding", 0, "")]
-    rows = np.zeros((3, 1), dtype=np.float32)
-    found = numbers(5, concepts, [Says(1, 0, 0), Says(0, 0, 0)], entries, rows)  # type: ignore[list-item]
+    scores = [np.array(some, dtype=np.float32) for some in ((1, 0, 0), (0, 0, 0))]
+    found = numbers(5, concepts, scores, entries)
     assert found is not None and found.learned == {"concept 1": (1, 1), "concept 2": (0, 1)}
     assert found.least_learned == (0, 1) and len(found.merits) == len(entries)
 
