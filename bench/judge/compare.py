@@ -83,12 +83,18 @@ class RunFigures:
         return {**asdict(self), **{name: getattr(self, name) for name in figures}}
 
 
-def compare(found: Recording, pictures: int | None = None) -> RunFigures:
-    """Judge a recorded run by its first ``pictures`` of each set (None: all) and put the truth beside it."""
+def judged(found: Recording, pictures: int | None = None) -> list[Numbers]:
+    """Compute the numbers of each recorded step from its first ``pictures`` of each set (None: all)."""
     chosen = [i for i, (_, number, _) in enumerate(found.entries) if pictures is None or number < pictures]
     entries = [found.entries[i] for i in chosen]
     compared = Compared([found.concept], entries, found.dataset, _of(found.seen[0], chosen))
-    told = [one for step in sorted(found.seen) if (one := _numbers(compared, found, step, chosen))]
+    return [one for step in sorted(found.seen) if (one := _numbers(compared, found, step, chosen))]
+
+
+def compare(found: Recording, pictures: int | None = None) -> RunFigures:
+    """Judge a recorded run by its first ``pictures`` of each set (None: all) and put the truth beside it."""
+    told = judged(found, pictures)
+    of = told[0].prompts if told else ()
     steps, by_step = [save.step for save in found.saves], {one.step: one for one in told}
     come_to = verdict(told, steps)
     saves = [_figures(save, by_step[save.step]) for save in found.saves if save.step in by_step]
@@ -99,7 +105,7 @@ def compare(found: Recording, pictures: int | None = None) -> RunFigures:
         found.name,
         found.part,
         found.kind,
-        sum(name == "concept" for name, _, _ in entries),
+        sum(len(one.scores) for one in of if one.set == "concept"),
         tuple(saves),
         come_to.step if come_to else None,
         top - at[come_to.step] if come_to else math.nan,
