@@ -63,6 +63,10 @@ def report(part: str, pictures: int | None, json_file: Path | None) -> None:
     """Judge the recordings, and print the figures of one part of the concepts."""
     paths = [recordings.FOLDER / f"{run.name}.npz" for run in runs() if run.concept.part == part]
     found = [recordings.read(path) for path in paths if path.exists()]
+    if not found:
+        raise SystemExit(
+            f"There are no recordings of {part} concepts in {recordings.FOLDER}: run this without --replay."
+        )
     figures = [compare(one, pictures) for one in found]
     calibrations = [calibrate(one) for one in _whole(found)]
     total = summary(figures)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.judge import main
+from bench.judge import main, recordings
 from bench.judge.compare import RunFigures, SaveFigures
 from bench.judge.concepts import CONCEPTS
 from bench.judge.recordings import NONE, Recording, read, write
@@ -53,6 +53,12 @@ def test_every_run_has_a_recipe_that_may_train_and_six_saves(tmp_path: Path) -> 
 def test_the_command_lists_its_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     assert capsys.readouterr().out.split() == [run.name for run in runs()]
+
+
+def test_without_recordings_a_replay_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recordings, "FOLDER", tmp_path)
+    with pytest.raises(SystemExit, match="no recordings of held-out concepts"):
+        main(["--replay"])
 
 
 def figures(*saves: SaveFigures, **more: Any) -> RunFigures:

@@ -53,9 +53,7 @@ def test_a_replayed_recording_says_what_the_live_run_said(kind: str, data: Path,
     live = Judge(result.folder, recipe, Controls(result.folder, recipe.watch)).all_numbers()
     scores = [[score for one in step.prompts for score in one.scores] for step in live]
     again = [[score for one in step.prompts for score in one.scores] for step in judged(kept)]
-    assert (
-        np.corrcoef(np.ravel(scores), np.ravel(again))[0, 1] > 0.99
-    )
+    assert np.corrcoef(np.ravel(scores), np.ravel(again))[0, 1] > 0.99
     replayed = compare(kept)
     for save in replayed.saves:
         for name in ("learned", "bleeding"):
