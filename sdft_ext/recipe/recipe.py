@@ -64,7 +64,8 @@ class SaveRecipe:
     keep_best: bool = setting(
         True,
         label="Keep the best",
-        help="Where older saves are deleted, the best one by its control pictures stays, however old it is.",
+        help="Where older saves are deleted, the best one by its control pictures stays, however old it is; "
+        "where they can't be judged, the one nearest to the minimum of the loss.",
     )
     precision: Precision = setting("fp16", label="Save as", help="Number format of the saved file.")
     state_every: int = setting(

@@ -86,7 +86,7 @@ def disk_use(recipe: Recipe, family: Family, saves: int, cache_bytes: int) -> Di
     state = trained.total * trained.bytes_each + 4 * optimizer + (4 * trained.total if recipe.train.ema else 0)
     kept = saves
     if recipe.save.keep_last:
-        kept = min(saves, recipe.save.keep_last + (recipe.save.keep_best and recipe.watch.judge))
+        kept = min(saves, recipe.save.keep_last + recipe.save.keep_best)
     size = PRECISIONS[recipe.save.precision].itemsize
     cached = cache_bytes if recipe.dataset.cache == "disk" else 0
     return DiskUse(kept, numbers * size / MB, state / MB, cached / MB)

@@ -184,7 +184,9 @@ class Previews:
         if not session.recipe.watch.validation_every:
             means = stable_losses(found)
             series = {"validation/held_out": means.held_out, "validation/training": means.training}
-            self.log.write(step, {name: losses[step] for name, losses in series.items() if step in losses})
+            finite = {name: losses[step] for name, losses in series.items() if step in losses}
+            if finite:
+                self.log.write(step, finite)
 
     def _evaluate(self, session: Session) -> Evaluate:
         """Return a function that computes losses, each batch in a turn with the model."""

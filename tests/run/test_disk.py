@@ -91,3 +91,14 @@ def test_the_run_shows_it_before_its_first_step(data: Path, tmp_path: Path, caps
     said = capsys.readouterr().err
     assert "On disk it needs about" in said and "2 saves of" in said
     assert said.index("On disk it needs") < said.index("1 of 2")
+
+
+def test_the_best_save_takes_room_too_where_older_ones_are_deleted(data: Path, tmp_path: Path) -> None:
+    """Whether it is chosen by its control pictures or by the loss."""
+
+    def kept(*changes: str) -> int:
+        recipe = tiny.recipe(data, tmp_path, "save.keep_last=2", *changes)
+        return disk_use(recipe, _family(recipe.model.base, "sd1"), saves=10, cache_bytes=0).saves
+
+    assert kept("watch.judge=true") == kept("watch.judge=false") == 3
+    assert kept("save.keep_best=false") == 2

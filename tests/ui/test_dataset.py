@@ -45,6 +45,17 @@ def shown(page: Any) -> None:
     page.wait_for_selector("[data-role=report] [data-role=counts]", timeout=REPORT)
 
 
+def reported(open_page, folder):
+    """Open the page with the report of a folder."""
+    page = open_page()
+    panel(page, "dataset")
+    instance(page).fill(str(folder))
+    page.locator("[data-role=seen] img").first.wait_for()
+    page.click("[data-action=dataset-report]")
+    shown(page)
+    return page
+
+
 def test_a_zip_is_sent_a_duplicate_is_removed_and_put_back(open_page, tmp_path):
     page = open_page()
     panel(page, "dataset")
@@ -91,12 +102,7 @@ def test_findings_have_a_sentence_their_pictures_and_a_remedy_where_there_is_one
     save(folder / "dark.png", image(96, 96, 30).point(lambda value: value // 12))
     (folder / "alone.txt").write_text("nobody")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    page = open_page()
-    panel(page, "dataset")
-    instance(page).fill(str(folder))
-    page.locator("[data-role=seen] img").first.wait_for()
-    page.click("[data-action=dataset-report]")
-    shown(page)
+    page = reported(open_page, folder)
     dark = page.locator("[data-kind=very_dark]")
     dark.locator("summary").click()
     dark.locator("[data-file] img").wait_for()
@@ -118,12 +124,7 @@ def test_text_is_framed_where_it_stands(open_page, tmp_path):
     for number in range(8):
         plain = image(*((400, 240) if number % 2 else (240, 400)), number)
         save(folder / f"{number}.png", text.written(plain, "© Jane", 0.08, rng, edge=True) if number < 4 else plain)
-    page = open_page()
-    panel(page, "dataset")
-    instance(page).fill(str(folder))
-    page.locator("[data-role=seen] img").first.wait_for()
-    page.click("[data-action=dataset-report]")
-    shown(page)
+    page = reported(open_page, folder)
     found = page.locator("[data-kind=recurring_text]")
     found.locator("summary").click()
     found.locator("[data-file]").nth(3).wait_for()
