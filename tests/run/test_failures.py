@@ -138,7 +138,7 @@ def test_a_folder_that_a_file_blocks_during_the_run(blocked: str, data: Path, tm
     (run / blocked).unlink()
     (tmp_path / "aside").rename(run / blocked)
     assert resume(run, quiet=True).outcome == "finished"
-    assert len(tiny.losses(run)) == 4
+    assert len(tiny.steps(run)) == 4
 
 
 def test_an_output_folder_that_is_a_file(data: Path, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_picture_that_is_deleted_during_the_run(data: Path, tmp_path: Path) ->
 
     failed(train(recipe, folder=run, host=Between(recipe, run, do), quiet=True), ".png", "saves are intact")
     (tmp_path / "aside").rename(pictures)
-    assert resume(run, quiet=True).outcome == "finished" and len(tiny.losses(run)) == 4
+    assert resume(run, quiet=True).outcome == "finished" and len(tiny.steps(run)) == 4
 
 
 def test_values_that_the_file_can_not_hold(data: Path, tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_accelerate_launch(data: Path, tmp_path: Path) -> None:
     one = train(tiny.recipe(data, tmp_path, *settings, "train.batch_size=4"), folder=tmp_path / "one", quiet=True)
     difference = max(curves(one.folder, run))
     assert difference <= CLOSE, difference
-    assert len(tiny.losses(run)) == 50
+    assert len(tiny.steps(run)) == 50
     expected = {*(path.name for path in one.saves), f"tiny-{stopped:06d}.safetensors"}
     assert set(tiny.saved(run)) == expected, "one set of saves, and the one of the stop"
 

@@ -240,13 +240,13 @@ def test_a_pause_stops_the_run_and_returns_the_model(data: Path, tmp_path: Path)
     )
     thread.start()
     until(lambda: status(run) == "paused")
-    steps = len(tiny.losses(run))
+    steps = len(tiny.steps(run))
     time.sleep(0.3)
-    assert len(tiny.losses(run)) == steps == 2 and thread.is_alive()
+    assert len(tiny.steps(run)) == steps == 2 and thread.is_alive()
     host.do = lambda done: None
     control.resume()
     thread.join(30)
-    assert results[0].outcome == "finished" and len(tiny.losses(run)) == 4 and status(run) == "finished"
+    assert results[0].outcome == "finished" and len(tiny.steps(run)) == 4 and status(run) == "finished"
 
 
 def test_a_paused_run_can_be_stopped(data: Path, tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_paused_run_can_be_stopped(data: Path, tmp_path: Path) -> None:
     control.stop()
     thread.join(30)
     assert results[0].outcome == "stopped"
-    assert resume(run, quiet=True).outcome == "finished" and len(tiny.losses(run)) == 4
+    assert resume(run, quiet=True).outcome == "finished" and len(tiny.steps(run)) == 4
 
 
 def test_stopped_while_it_prepares(data: Path, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_stopped_while_it_prepares(data: Path, tmp_path: Path) -> None:
     stopped = train(recipe, folder=run, control=control, quiet=True)
     assert stopped.outcome == "stopped" and status(run) == "stopped" and not stopped.saves
     assert tiny.losses(run) == []
-    assert resume(run, quiet=True).outcome == "finished" and len(tiny.losses(run)) == 4
+    assert resume(run, quiet=True).outcome == "finished" and len(tiny.steps(run)) == 4
 
 
 def test_a_paused_run_saves_and_tries_on_request(data: Path, tmp_path: Path) -> None:

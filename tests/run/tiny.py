@@ -123,6 +123,11 @@ def losses(run: Path) -> list[dict[str, Any]]:
     ]
 
 
+def steps(run: Path) -> list[int]:
+    """The steps that a run has logged, in their order; losses of the weights before the first may be logged after them."""
+    return [line["step"] for line in losses(run) if "loss" in line] if (run / "log.jsonl").exists() else []
+
+
 def last_state(run: Path) -> Any:
     """The newest state: finished steps, and the hash of its values and tensors."""
     newest = state.states(run / "state")[-1]

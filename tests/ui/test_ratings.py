@@ -111,6 +111,26 @@ def test_the_trained_words_are_drawn_and_rated(open_page: Any, server: Any) -> N
     row.get_by_text("Unwanted feature").wait_for()
 
 
+def test_nothing_of_the_run_before_is_offered_while_another_is_asked_for(open_page: Any, server: Any) -> None:
+    """A click on "Draw every trained word" would draw those of the run before, or fail."""
+    page = open_page()
+    first, slow = trained(page, server, "first"), "slow"
+    shutil.copytree(server.runs / first, server.runs / slow)
+    asked: list[Any] = []
+    page.route(f"**/runs/{slow}", lambda request: asked.append(request))
+    open_run(page, first)
+    draw = page.locator("[data-action=draw-words]")
+    draw.wait_for()
+    page.locator("[data-action=run] option[value=slow]").first.wait_for(state="attached")
+    open_run(page, slow)
+    page.wait_for_function("!document.querySelector('[data-action=draw-words]').checkVisibility()")
+    assert page.locator("[data-save]").count() == 0 and asked
+    for request in asked:
+        request.continue_()
+    draw.wait_for()
+    page.locator("[data-save]").first.wait_for()
+
+
 def test_single_pictures_are_sorted_and_lead_to_their_caption(open_page: Any, server: Any) -> None:
     page = open_page()
     run = trained(page, server, "single")

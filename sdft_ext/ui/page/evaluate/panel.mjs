@@ -39,6 +39,8 @@ class EvaluatePanel {
   #none = el("p.quiet", {}, "No run has saves yet.");
   #report = button("Report", () => this.#run !== null && showReport(this.#app, this.#run), { hidden: true, data: { action: "report" } });
   #about;
+  /** What is told of the chosen run's pictures and saves; hidden while it is asked for, so that nothing is done to another run. */
+  #shown = el("div.stack", { hidden: true });
   /** @type {string | null} */
   #run = null;
   /** @type {RunDetail | null} */
@@ -67,7 +69,8 @@ class EvaluatePanel {
     const rated = () => this.#detail && this.#drawPictures(this.#detail);
     this.#ratings = new RatingsSection(app, rated);
     this.#words = new WordGridSection(app, () => this.#detail && this.#ratings.show(this.#detail));
-    this.#about = el("div.stack", { hidden: true }, saves, this.#ratings.node, this.#pictures.node, this.#words.node, this.#tools);
+    fill(this.#shown, this.#ratings.node, this.#pictures.node, this.#words.node, this.#tools);
+    this.#about = el("div.stack", { hidden: true }, saves, this.#shown);
     this.node = el("div.stack", {}, this.#none, this.#about);
     app.whenRuns(this.node, () => this.#follow());
     this.#follow();
@@ -85,9 +88,17 @@ class EvaluatePanel {
       return;
     }
     this.#run = id;
-    this.#detail = null;
+    this.#forget();
     this.#follow();
     this.#load();
+  }
+
+  /** Hides what is told of the run before, until the chosen one is known. */
+  #forget() {
+    this.#detail = null;
+    this.#shown.hidden = true;
+    this.#report.hidden = true;
+    fill(this.#table);
   }
 
   async #load() {
@@ -114,6 +125,7 @@ class EvaluatePanel {
     /** @returns {Selection} */
     const selection = () => ({ run, detail, base: chosen.has(BASE), saves: detail.saves.filter(({ step }) => chosen.has(step)) });
     const changed = () => Promise.all([this.#load(), this.#app.refresh()]);
+    this.#shown.hidden = false;
     this.#drawPictures(detail);
     fill(this.#table, verdictNode(this.#app, detail), new SavesTable(this.#app, run, detail, chosen, changed, () => this.#drawPictures(detail)).node);
     fill(
@@ -147,7 +159,7 @@ class EvaluatePanel {
     this.#about.hidden = runs.length === 0;
     if (!runs.some(({ id }) => id === this.#run)) {
       this.#run = null;
-      this.#detail = null;
+      this.#forget();
     }
     const visible = !this.node.parentElement?.hidden;
     const current = runs.find(({ id }) => id === this.#run);
