@@ -226,6 +226,9 @@ class CalculateResponse(BaseModel):
     saves: list[int] = Field(description="Steps: at most 2,000, and the last one.")
     saves_count: int
     seconds: float | None = Field(None, description="Null where no speed is known yet.")
+    preview_seconds: float | None = Field(
+        None, description="Of them, for drawing and judging control pictures; null where no earlier run drew any."
+    )
     measured: str = Field(description="Where the speed was measured.")
     warnings: list[str]
     problems: list[str] = Field(
@@ -235,6 +238,10 @@ class CalculateResponse(BaseModel):
         {},
         description="A rare word for each concept without a trigger, by the setting's path: one token of the "
         "vocabulary, and in no caption.",
+    )
+    proposed_prompts: dict[str, list[str]] = Field(
+        {},
+        description="What the run takes for control pictures, by the path of a list of prompts that is empty.",
     )
     memory: MemoryForecast | None = Field(None, description="Null where there are problems.")
     methods: dict[str, MethodMemory] = Field(

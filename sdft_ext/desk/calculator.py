@@ -7,6 +7,8 @@ counted by the same code that a run uses.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..dataset.folder import DatasetError, Scan
@@ -25,10 +27,15 @@ MOST_SENTENCES = 20
 
 
 class Speed(NamedTuple):
-    """Pictures trained a second, and a text that says where that was measured."""
+    """Pictures trained a second, a text that says where that was measured, and the seconds that the control pictures of
+    a step take to be drawn and judged, by kind of work (``run.pace.PREVIEWS``).
+    """
 
     pictures_per_second: float
     where: str
+    previews: Mapping[str, float] = MappingProxyType({})
+    column: float = 1.0
+    """Pictures in a column of the grid, as a share of the control pictures of a step."""
 
 
 def calculate(recipe: Recipe, scans: Scans, speed: Speed | None) -> dict[str, Any]:
@@ -39,14 +46,17 @@ def calculate(recipe: Recipe, scans: Scans, speed: Speed | None) -> dict[str, An
         figures, more, problems = _figures(recipe, found)
     except (DatasetError, DeskError, RecipeError) as error:
         return {**EMPTY, "warnings": warnings, "problems": [f"{_setting(recipe, str(error))}{error}"]}
-    seconds = None
+    seconds = of_previews = None
     if speed is not None and speed.pictures_per_second > 0:
         shown = figures["steps"] * recipe.train.batch_size * recipe.train.accumulation
-        seconds = round(shown / speed.pictures_per_second, 1)
+        of_previews = round(_seconds_of_previews(recipe, figures, speed), 1) if speed.previews else None
+        seconds = round(shown / speed.pictures_per_second + (of_previews or 0.0), 1)
     return {
         **figures,
         "seconds": seconds,
+        "preview_seconds": of_previews,
         "measured": "" if speed is None else speed.where,
+        "proposed_prompts": proposed_prompts(recipe),
         "warnings": list(dict.fromkeys([*warnings, *more])),
         "problems": problems,
     }
@@ -74,10 +84,12 @@ EMPTY: dict[str, Any] = {
     "saves": [],
     "saves_count": 0,
     "seconds": None,
+    "preview_seconds": None,
     "measured": "",
     "warnings": [],
     "problems": [],
     "suggested_triggers": {},
+    "proposed_prompts": {},
     "methods": {},
 }
 
@@ -104,6 +116,18 @@ def suggested_triggers(recipe: Recipe, scans: Scans) -> dict[str, str]:
     taken = [word for concept in concepts for word in (concept.trigger, concept.class_word)]
     taken += [*recipe.method.embedding.words, *(picture.caption for picture in found.pictures)]
     return dict(zip(paths, suggest(len(paths), taken), strict=False))
+
+
+def proposed_prompts(recipe: Recipe) -> dict[str, list[str]]:
+    """Return the prompts that a run takes for its control pictures where it has none, by the path of the setting."""
+    from ..judge.prompts import propose
+
+    proposed = propose(recipe).watch
+    return {
+        f"watch.{name}": prompts
+        for name in ("concept_prompts", "bleeding_prompts")
+        if (prompts := getattr(proposed, name)) and not getattr(recipe.watch, name)
+    }
 
 
 def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str], list[str]]:
@@ -140,6 +164,16 @@ def _figures(recipe: Recipe, found: Scan) -> tuple[dict[str, Any], list[str], li
         warnings,
         problems,
     )
+
+
+def _seconds_of_previews(recipe: Recipe, figures: dict[str, Any], speed: Speed) -> float:
+    """Return how long drawing and judging control pictures takes in the whole run, those of step 0 and the grid too."""
+    from ..run.pace import seconds_of_work
+    from ..run.schedule import Schedule
+
+    schedule = Schedule(recipe, figures["steps_per_epoch"], figures["steps"])
+    later = seconds_of_work(schedule, 0, lambda kind: speed.previews.get(kind, 0.0), speed.column)
+    return sum(speed.previews.values()) + later
 
 
 def _without_text(recipe: Recipe, found: Scan, plan: Plan) -> list[str]:

@@ -64,7 +64,11 @@ class Runs:
             raise DeskError(sentence)
         model = self._host(recipe).describe()
         recipe = replace(recipe, model=replace(recipe.model, base=model.path, vae=model.vae))
-        figures = calculator.calculate(recipe, self._scans, measured(self._library, recipe))
+        from ..judge.prompts import propose
+
+        recipe = propose(recipe)
+        speed = measured(self._library, recipe)
+        figures = calculator.calculate(recipe, self._scans, speed)
         for sentence in figures["problems"]:
             raise DeskError(sentence)
         for concept in recipe.dataset.concepts:
@@ -75,7 +79,9 @@ class Runs:
         try:
             recipe_file.write(folder / "recipe.yaml", recipe)
             # The run trains this model, whichever is loaded when its turn comes.
-            add_facts(folder, lent={"base": model.path, "vae": model.vae}, forecast_seconds=figures["seconds"] or 0)
+            lent, previews = {"base": model.path, "vae": model.vae}, {} if speed is None else dict(speed.previews)
+            steps_alone = (figures["seconds"] or 0) - (figures["preview_seconds"] or 0)
+            add_facts(folder, lent=lent, forecast_seconds=steps_alone, forecast_previews=previews)
             json_file.write(folder / STATUS, {"state": "waiting", "step": 0, "total": figures["steps"]})
             self._queue.add(folder.name)
         except OSError:

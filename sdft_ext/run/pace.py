@@ -10,9 +10,13 @@ from pathlib import Path
 from statistics import median_low
 
 from ..run_folder.facts import read_facts
+from ..storage import json_file
 from ..watch.painter import GRID_SAVES
 from .disk import BYTES_PER_SECOND, MB, DiskUse
 from .schedule import Schedule
+
+PREVIEWS = ("controls", "judging", "dataset")
+"""Work whose durations are remembered for the forecasts of later runs: the dataset is described once."""
 
 RECENT_STEPS = 50
 """Steps whose durations count: the pace changes when the text encoder stops training, or others use the GPU."""
@@ -35,22 +39,27 @@ class Pace:
 
     def __init__(self, expected: float = 0.0, now: Callable[[], float] = time.perf_counter) -> None:
         self.expected, self._now = expected, now
+        self._forecast: dict[str, float] = {}
+        """Seconds that are expected of each kind of work until it is measured."""
         self._steps: deque[float] = deque(maxlen=RECENT_STEPS)
         self._measured = 0
         self.column = 1.0
         """Pictures in a column of the grid, as a share of the control pictures of a step: each prompt once."""
         self._work: dict[str, deque[float]] = {}
-        self._disk: dict[str, float] = {}
 
     @classmethod
     def of(cls, folder: Path) -> Pace:
         """Make the pace of a run, with the forecast that was noted when it was queued."""
-        found = read_facts(folder).get("forecast_seconds")
-        return cls(float(found) if isinstance(found, int | float) else 0.0)
+        facts = read_facts(folder)
+        found, previews = facts.get("forecast_seconds"), facts.get("forecast_previews")
+        pace = cls(float(found) if isinstance(found, int | float) else 0.0)
+        if isinstance(previews, dict):
+            pace._forecast = {kind: json_file.number(previews, kind) for kind in PREVIEWS}
+        return pace
 
     def expect_writing(self, use: DiskUse) -> None:
         """Expect this of saves and states until the first ones are written."""
-        self._disk = {"save": use.save_mb * MB / BYTES_PER_SECOND, "state": use.state_mb * MB / BYTES_PER_SECOND}
+        self._forecast |= {"save": use.save_mb * MB / BYTES_PER_SECOND, "state": use.state_mb * MB / BYTES_PER_SECOND}
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -80,21 +89,25 @@ class Pace:
             per_step = self.expected / total
         else:
             return 0.0
-        due = schedule.left(done)
-        due["judging"] = due["controls"]
-        saves = len(schedule.saves_before_the_end) + 1
-        columns = 1 + min(saves, schedule.recipe.save.keep_last or saves, GRID_SAVES)
-        return (
-            per_step * (total - done)
-            + sum(count * self._seconds_of(kind) for kind, count in due.items())
-            + columns * self.column * self._seconds_of("controls")  # the grid
-        )
+        return per_step * (total - done) + seconds_of_work(schedule, done, self.seconds_of, self.column)
+
+    def seconds_of(self, kind: str) -> float:
+        """Give the recent duration of a kind of work, or what is expected of it; 0 where nothing is known."""
+        measured = self._work.get(kind)
+        return median_low(measured) if measured else self._forecast.get(kind, 0.0)
 
     def _seconds_of_a_step(self) -> float:
         forgotten = self._measured - len(self._steps)
         slow = min(max(WARM_UP - forgotten, 0), len(self._steps) // 2)
         return median_low(list(self._steps)[slow:])
 
-    def _seconds_of(self, kind: str) -> float:
-        measured = self._work.get(kind)
-        return median_low(measured) if measured else self._disk.get(kind, 0.0)
+
+def seconds_of_work(schedule: Schedule, done: int, seconds_of: Callable[[str], float], column: float) -> float:
+    """Estimate the seconds of all work between the steps that is due after step ``done`` or later, and of the grid at
+    the end, of which each column has as many pictures as the control pictures of a step, times ``column``.
+    """
+    due = schedule.left(done)
+    due["judging"] = due["controls"]
+    saves = len(schedule.saves_before_the_end) + 1
+    columns = 1 + min(saves, schedule.recipe.save.keep_last or saves, GRID_SAVES)
+    return sum(count * seconds_of(kind) for kind, count in due.items()) + columns * column * seconds_of("controls")

@@ -19,6 +19,7 @@ from ..judge.loss_rules import stable_losses
 from ..judge.verdict import Verdict
 from ..recipe import Recipe
 from ..run_folder import picture_losses, verdict
+from ..run_folder.facts import add_facts
 from ..run_folder.log import Log
 from ..run_folder.picture_losses import PictureLosses
 from ..train.weights import FirstWeights
@@ -28,7 +29,7 @@ from ..watch.picture_losses import measured_pictures
 from ..watch.validation import Evaluate, Validation
 from .display import Display
 from .judging import as_base, judge_controls, starts_as_base, write_verdict
-from .pace import Pace
+from .pace import PREVIEWS, Pace
 from .setup import Session
 from .turns import ModelUnavailable
 
@@ -142,6 +143,14 @@ class Previews:
         if session.recipe.watch.judge:
             judge_controls(session, self.judge, step, self.log, self.control.check)
         due.discard("judging")
+        add_facts(session.folder, previews=self._costs())
+
+    def _costs(self) -> dict[str, float]:
+        """Give what the control pictures cost so far, and what that depends on, for forecasts of later runs."""
+        watch, pictures = self.recipe, len(self.controls.entries)
+        passes = watch.sampler_steps * (2 if watch.guidance > 1 else 1)
+        seconds = {kind: self.pace.seconds_of(kind) for kind in PREVIEWS}
+        return {"pictures": pictures, "passes": passes, "size": watch.size, **seconds}
 
     def _draw_start(self, session: Session) -> None:
         """Draw the pictures of step 0 with the base model, where the run began with it and it is still available."""

@@ -16,6 +16,7 @@ from sdft_ext.desk.folders import walk
 from sdft_ext.model.borrow import tokenizer
 from sdft_ext.recipe import METHOD_INFO, Recipe
 from sdft_ext.recipe import file as recipe_file
+from sdft_ext.run.pace import Pace
 from sdft_ext.run.schedule import Schedule
 from sdft_ext.run_folder.log import read as read_log
 from tests.analysis.images import image, save
@@ -203,6 +204,60 @@ def test_time_comes_from_runs_that_were_measured(desk: Desk, data: Path):
     assert desk.recipes.calculate(values(data, "train.batch_size=1"))["seconds"] is None, (
         "another size is another speed"
     )
+
+
+PREVIEWED = (
+    *("watch.judge=true", "watch.propose_prompts=true", "watch.pictures=4", "watch.sampler_steps=2", "watch.size=64"),
+    *("save.every=4", "save.every_unit=times"),
+)
+
+
+def test_time_counts_the_control_pictures_of_runs_that_drew_some(desk: Desk, data: Path):
+    prompts = ("watch.concept_prompts=[a sks cat, a sks cat in a park]", "watch.bleeding_prompts=[a cat, a park]")
+    run = desk.runs.start(values(data, "train.length=8", *PREVIEWED, *prompts))
+    assert desk.queue.wait(120) and desk.library.status(run)["state"] == "finished"
+    found = json.loads((desk.folder / run / "facts.json").read_text())["previews"]
+    assert (found["pictures"], found["passes"], found["size"]) == (8, 4, 64)
+    drawing, judging, dataset = (found[kind] for kind in ("controls", "judging", "dataset"))
+    assert drawing > 0 and judging > 0 and dataset > 0
+
+    def previews(*changes: str) -> float:
+        answer = desk.recipes.calculate(values(data, "train.length=80", *PREVIEWED, *prompts, *changes))
+        assert answer["seconds"] > answer["preview_seconds"] > 0 and run in answer["measured"]
+        return float(answer["preview_seconds"])
+
+    grid = 5 * drawing / 2  # of the base and four saves, each prompt once
+    assert previews() == pytest.approx(5 * (drawing + judging) + dataset + grid, abs=0.1)
+    longer = 20 * (5 * drawing + grid) + 5 * judging + dataset
+    assert previews("watch.sampler_steps=40") == pytest.approx(longer, abs=0.1)
+    assert previews("watch.judge=false") == pytest.approx(5 * drawing + grid, abs=0.1)
+    assert previews("watch.every=20") == previews() and previews("watch.every=1") > 10 * drawing
+    assert previews("watch.pictures=8") == pytest.approx(10 * (drawing + judging) + dataset + grid, abs=0.1)
+    without = desk.recipes.calculate(values(data, "train.length=80", *PREVIEWED, *prompts, "watch.size=128"))
+    assert without["preview_seconds"] is None and "without control pictures" in without["measured"]
+
+
+def test_a_run_of_the_desk_takes_the_prompts_that_were_proposed(desk: Desk, data: Path):
+    settings = (*PREVIEWED, "watch.pictures=8", "train.length=2")
+    proposed = desk.recipes.calculate(values(data, *settings))["proposed_prompts"]
+    assert [len(proposed[path]) for path in ("watch.concept_prompts", "watch.bleeding_prompts")] == [4, 4]
+    run = desk.runs.start(values(data, *settings))
+    assert desk.queue.wait(120)
+    watch = desk.library.recipe(run).watch
+    assert proposed == {
+        "watch.concept_prompts": watch.concept_prompts,
+        "watch.bleeding_prompts": watch.bleeding_prompts,
+    }
+    assert len(list((desk.folder / run / "controls" / "concept").glob("*/step-000002.png"))) == 8
+    assert desk.recipes.calculate(values(data, "watch.propose_prompts=false"))["proposed_prompts"] == {}
+
+
+def test_a_run_expects_of_its_control_pictures_what_the_forecast_says(desk: Desk, data: Path):
+    for length in (2, 3):
+        run = desk.runs.start(values(data, f"train.length={length}", *PREVIEWED))
+        assert desk.queue.wait(120)
+    pace = Pace.of(desk.folder / run)
+    assert pace.seconds_of("controls") > 0 and pace.seconds_of("judging") > 0
 
 
 def test_the_calculator_carries_the_forecast(desk: Desk, data: Path):

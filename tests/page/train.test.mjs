@@ -5,7 +5,6 @@ import { factsOf, memoryUse } from "../../sdft_ext/ui/page/train/calculation.mjs
 import { fitText, rowsOf } from "../../sdft_ext/ui/page/train/methods.mjs";
 import { matcher } from "../../sdft_ext/ui/page/shared/search.mjs";
 import { searchedText, usedBy } from "../../sdft_ext/ui/page/train/settings_filter.mjs";
-import { promptChanges, suggestedPrompts } from "../../sdft_ext/ui/page/train/suggested_prompts.mjs";
 
 const FOUND = { pictures: 12, regularization: 0, steps: 1200, epochs: 100, steps_per_epoch: 12, saves: [400, 800, 1200], problems: [], memory: null };
 const facts = (changes) => Object.fromEntries(factsOf({ ...FOUND, ...changes }));
@@ -93,24 +92,9 @@ test("a setting without methods is used by all", () => {
   assert.ok(!usedBy({ methods: ["lora"] }, "dreambooth"));
 });
 
-const DOG = { kind: "subject", trigger: "sks", classWord: "dog" };
-const PROMPTS = "watch.concept_prompts";
-
-test("prompts are suggested from trigger and class word", () => {
-  assert.deepEqual(suggestedPrompts({ ...DOG, trigger: "" }), { concept: [], bleeding: [] });
-  assert.deepEqual(suggestedPrompts(DOG), { concept: ["a sks dog", "a sks dog on a beach"], bleeding: ["a dog", "a dog on a beach", ""] });
-  assert.deepEqual(suggestedPrompts({ ...DOG, classWord: "" }).bleeding, [""]);
-  assert.deepEqual(suggestedPrompts({ ...DOG, kind: "style" }).bleeding, ["a house", "a cat"]);
-});
-
-test("a suggestion replaces the former one, and nothing that the user wrote", () => {
-  const before = suggestedPrompts(DOG);
-  const now = suggestedPrompts({ ...DOG, trigger: "zwx" });
-  const changes = (current) => promptChanges(before, now, (path) => (path === PROMPTS ? current : []));
-  assert.deepEqual(changes(before.concept), { [PROMPTS]: now.concept });
-  assert.deepEqual(changes([]), { [PROMPTS]: now.concept });
-  assert.deepEqual(changes(["my own"]), {});
-  assert.deepEqual(promptChanges(before, before, () => []), {});
+test("the time says how much of it is for control pictures, where that is known", () => {
+  assert.equal(facts({ seconds: 600, preview_seconds: 120 }).Time, "about 10 min 0 s, 2 min 0 s of it for control pictures");
+  assert.equal(facts({ seconds: 600, preview_seconds: null }).Time, "about 10 min 0 s");
 });
 
 test("a method shows what the guide says, beside what was measured", () => {

@@ -124,7 +124,7 @@ def losses(run: Path) -> list[dict[str, Any]]:
 
 
 def steps(run: Path) -> list[int]:
-    """The steps that a run has logged, in their order; losses of the weights before the first may be logged after them."""
+    """The steps that a run has logged, in their order; losses of the first weights may be logged later."""
     return [line["step"] for line in losses(run) if "loss" in line] if (run / "log.jsonl").exists() else []
 
 

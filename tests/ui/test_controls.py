@@ -10,7 +10,7 @@ import pytest
 from sdft_ext.recipe import file as recipe_file
 from sdft_ext.recipe.rules import fields
 
-from .page import field, write
+from .page import field, lines, write
 
 pytestmark = pytest.mark.slow
 
@@ -215,15 +215,20 @@ def test_a_recipe_is_shown_as_yaml_and_read_back(open_page):
     assert field(page, f"{FIRST}trigger").locator("input").input_value() == "sks"
 
 
-def test_control_prompts_follow_trigger_and_class_word_until_they_are_ones_own(open_page):
+def test_the_prompts_that_a_run_takes_where_there_are_none_are_shown_and_can_be_edited(open_page):
     page = open_page()
+    page.click("[data-action=example]")
+    lists = ("watch.concept_prompts", "watch.bleeding_prompts")
+    for path in lists:
+        lines(page, path, [])
+    concept, bleeding = (field(page, path).locator("[data-role=proposal]") for path in lists)
+    concept.locator("li").first.wait_for()
+    proposed = concept.locator("li").all_inner_texts()
+    assert len(proposed) == 4 and all("sks" in prompt for prompt in proposed)
+    assert "(no words at all)" in bleeding.locator("li").all_inner_texts()
     write(page, f"{FIRST}trigger", "ohwx")
-    write(page, f"{FIRST}class_word", "dog")
+    concept.get_by_text("ohwx").first.wait_for()
+    concept.locator("[data-action=edit-proposal]").click()
+    concept.wait_for(state="hidden")
     prompts = recipe_file.from_plain(sent(page)).watch
-    assert prompts.concept_prompts[0] == "a ohwx dog"
-    assert prompts.bleeding_prompts == ["a dog", "a dog on a beach", ""]
-    field(page, "watch.concept_prompts").locator(".sdft-rows input").first.fill("my own")
-    write(page, f"{FIRST}class_word", "cat")
-    prompts = recipe_file.from_plain(sent(page)).watch
-    assert prompts.concept_prompts[0] == "my own"
-    assert prompts.bleeding_prompts[0] == "a cat"
+    assert len(prompts.concept_prompts) == 4 and not prompts.bleeding_prompts and bleeding.is_visible()

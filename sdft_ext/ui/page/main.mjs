@@ -90,6 +90,8 @@ class Page {
   problems = new Map();
   /** Values that the server suggests for empty settings, by path. @type {Record<string, string>} */
   suggestions = {};
+  /** Prompts that the run takes where a list of them is empty, by path. @type {Record<string, string[]>} */
+  proposals = {};
   /** Whether the model has changed, so that a new page should take this one's place. */
   #outdated = false;
   #message = new Message();
@@ -223,10 +225,11 @@ class Page {
     this.#forecastWatchers.notify(methods);
   }
 
-  /** @param {Map<string, string>} problems by path @param {Record<string, string>} suggestions by path */
-  setProblems(problems, suggestions = {}) {
+  /** @param {Map<string, string>} problems by path @param {Record<string, string>} suggestions by path @param {Record<string, string[]>} proposals by path */
+  setProblems(problems, suggestions = {}, proposals = {}) {
     this.problems = problems;
     this.suggestions = suggestions;
+    this.proposals = proposals;
     this.#problemWatchers.notify();
   }
 

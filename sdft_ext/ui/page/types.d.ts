@@ -303,12 +303,16 @@ export interface Calculation {
   saves?: number[];
   saves_count?: number | null;
   seconds?: number | null;
+  /** Of them, for drawing and judging control pictures; null where no earlier run drew any. */
+  preview_seconds?: number | null;
   /** Where the speed was measured. */
   measured?: string;
   warnings?: string[];
   problems: string[];
   /** A rare word for each concept without a trigger, by the setting's path. */
   suggested_triggers?: Record<string, string>;
+  /** The prompts that the run takes for control pictures, by the setting's path, where that list is empty. */
+  proposed_prompts?: Record<string, string[]>;
   memory: Memory | null;
   /** The memory that the same run needs with each method. */
   methods?: Record<string, MethodMemory>;
@@ -357,6 +361,8 @@ export interface App {
   problems: Map<string, string>;
   /** Values that the server suggests for empty settings, by path. */
   suggestions: Record<string, string>;
+  /** Prompts that the run takes where a list of them is empty, by path. */
+  proposals: Record<string, string[]>;
   poll: { now(): void };
   can(feature: string): boolean;
   refresh(): Promise<void>;
@@ -366,7 +372,7 @@ export interface App {
   whenRuns(node: Node, act: () => unknown): void;
   whenForecast(node: Node, act: (methods: Record<string, MethodMemory>) => unknown): void;
   setForecast(methods: Record<string, MethodMemory>): void;
-  setProblems(problems: Map<string, string>, suggestions?: Record<string, string>): void;
+  setProblems(problems: Map<string, string>, suggestions?: Record<string, string>, proposals?: Record<string, string[]>): void;
   attempt(act: () => unknown, button?: HTMLButtonElement | null): Promise<boolean>;
   say(text: string, kind?: "good" | "bad" | "plain" | "warn"): () => void;
   show(panel: string): void;

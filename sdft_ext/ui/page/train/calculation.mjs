@@ -18,9 +18,14 @@ export function factsOf(found) {
     ["Steps", steps != null && thousands(steps)],
     ["Epochs", epochs != null && `${Number(epochs.toFixed(1))} of ${count(found.steps_per_epoch, "step", "steps")}`],
     ["Saves", savesText(found.saves ?? [], found.saves_count)],
-    ["Time", seconds != null ? `about ${duration(seconds)}` : found.measured && "measured once it runs"],
+    ["Time", seconds != null ? `about ${duration(seconds)}${previewsText(found)}` : found.measured && "measured once it runs"],
   ];
   return facts.flatMap(([name, value]) => (value ? [[name, value]] : []));
+}
+
+/** Says how much of the time is for control pictures, where that is known. @param {Calculation} found */
+function previewsText({ preview_seconds: previews }) {
+  return previews ? `, ${duration(previews)} of it for control pictures` : "";
 }
 
 /** Says how many saves there are, and at which steps. @param {number[]} steps @param {number | null | undefined} total */

@@ -5,7 +5,6 @@ import { settingField } from "../shared/field.mjs";
 import { methodCards } from "./methods.mjs";
 import { datasetFolders } from "./pictures.mjs";
 import { settings } from "./settings.mjs";
-import { suggestPrompts } from "./suggested_prompts.mjs";
 import { summary } from "./summary.mjs";
 import { triggerSuggestion } from "./trigger.mjs";
 
@@ -26,7 +25,6 @@ export const CHOICES = [
 
 /** @param {App} app */
 export function trainPanel(app) {
-  const followPrompts = suggestPrompts(app);
   const all = settings(app, CHOICES);
   const node = el(
     "div.train",
@@ -43,7 +41,6 @@ export function trainPanel(app) {
     summary(app),
     all.node,
   );
-  app.whenDraft(node, followPrompts);
   return {
     node,
     /** Brings a setting's control into view. @param {string} path */

@@ -7,6 +7,7 @@ import { matcher } from "../shared/search.mjs";
 import { contents } from "./pictures.mjs";
 import { presetMenu, showPresets } from "./presets.mjs";
 import { importSettings } from "./import_settings.mjs";
+import { isPrompts, promptProposal } from "./proposed_prompts.mjs";
 import { loadRecipe, showYaml } from "./recipe_file.mjs";
 import { searchedText, usedBy } from "./settings_filter.mjs";
 import { isTrigger, triggerSuggestion } from "./trigger.mjs";
@@ -125,6 +126,12 @@ function sectionNodes(app, section, elsewhere) {
   return sectionNode(app, section, section.fields.map((field) => field.path).filter((path) => !elsewhere.includes(path)));
 }
 
+/** Makes what is suggested below a setting; nothing for most. @param {App} app @param {string} path */
+function tailOf(app, path) {
+  if (isTrigger(path)) return triggerSuggestion(app, path);
+  return isPrompts(path) ? promptProposal(app, path) : null;
+}
+
 /**
  * Makes a section; nothing where it would be empty.
  * @param {App} app
@@ -140,7 +147,7 @@ function sectionNode(app, section, paths, { title = section.label, tail = null, 
       "details.section",
       { data: { section: section.path, label: title } },
       el("summary", {}, el("span.section-name", {}, title), el("span.quiet", {}, section.help), el("span.spring"), changed),
-      el("div.fields", {}, paths.map((path) => settingField(app, path, isTrigger(path) ? { tail: triggerSuggestion(app, path) } : {}))),
+      el("div.fields", {}, paths.map((path) => settingField(app, path, { tail: tailOf(app, path) }))),
       pictures.map((path) => contents(app, path, SHOWN)),
       tail,
     ),

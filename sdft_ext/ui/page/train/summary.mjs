@@ -135,9 +135,9 @@ function memoryMeter(app, found) {
  * Lists problems and warnings. A problem is shown with the control that it names, too, and hides warnings about that setting.
  * @param {App} app
  * @param {HTMLElement} node
- * @param {Pick<Calculation, "problems" | "warnings" | "suggested_triggers">} found
+ * @param {Pick<Calculation, "problems" | "warnings" | "suggested_triggers" | "proposed_prompts">} found
  */
-function showAdvice(app, node, { problems, warnings = [], suggested_triggers: triggers = {} }) {
+function showAdvice(app, node, { problems, warnings = [], suggested_triggers: triggers = {}, proposed_prompts: prompts }) {
   const { draft } = app;
   const names = namesOf(app);
   /** @type {Map<string, string>} */
@@ -159,7 +159,7 @@ function showAdvice(app, node, { problems, warnings = [], suggested_triggers: tr
   });
   const convert = () => button("Convert it in Tools", () => app.showTool("convert"), { kind: "small", data: { action: "convert" } });
   fill(node, listed.flat(), advised.flat(), PICKLE.test(app.session.host.model?.path ?? "") && el("div", {}, convert()));
-  app.setProblems(byPath, triggers);
+  app.setProblems(byPath, triggers, prompts);
 }
 
 /** Makes a sentence that leads to its setting. @param {App} app @param {string} path @param {string} sentence */
