@@ -13,6 +13,7 @@ import torch
 from ..table import show, table
 from . import recordings
 from .compare import RunFigures, compare
+from .cost import cost
 from .record import record
 from .recordings import Recording
 from .runs import runs
@@ -38,7 +39,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--part", choices=("tuning", "held-out"), default="held-out", help="concepts to count")
     parser.add_argument("--pictures", type=int, help="judge by so many control pictures of each set; default: all")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--cost", action="store_true", help="only measure what judging takes, at SD 1.5's size")
     options = parser.parse_args(argv)
+    if options.cost:
+        cost(options.json)
+        return 0
     if options.list:
         print("\n".join(known))
         return 0

@@ -18,6 +18,7 @@ from ..dataset.folder import Picture, Scan
 from ..dataset.pictures import PictureError, open_picture
 from ..model.base import Model
 from ..model.sample import drawn_at_once
+from ..out_of_memory import out_of_memory
 from ..recipe import Recipe
 from ..watch.controls import Controls
 from . import records
@@ -161,12 +162,20 @@ class Judge:
 
 
 def _seen(pictures: Sequence[Image.Image], model: Model, do: Do) -> Seen:
-    """Describe pictures a few at a time, in a turn with the model for each few."""
+    """Describe pictures a few at a time, in a turn with the model for each few; fewer at once where memory is short."""
     if not pictures:
         return Seen(*(np.zeros((0, 0), dtype=np.float32) for _ in range(3)))
-    most = drawn_at_once(max(pictures[0].size))
-    parts = [pictures[start : start + most] for start in range(0, len(pictures), most)]
-    seen = [do(lambda part=part: see(model, part)) for part in parts]  # type: ignore[misc]
+    most, left, seen = drawn_at_once(max(pictures[0].size)), list(pictures), []
+    while left:
+        part = left[:most]
+        try:
+            seen.append(do(lambda part=part: see(model, part)))  # type: ignore[misc]
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error) or len(part) == 1:
+                raise
+            most = len(part) // 2
+            continue
+        left = left[len(part) :]
     return Seen(*(np.concatenate(some) for some in zip(*seen, strict=True)))
 
 

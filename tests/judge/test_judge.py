@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from sdft_ext.control import RunControl
+from sdft_ext.judge import judge as judge_module
 from sdft_ext.judge import probe, records
 from sdft_ext.judge.compared import Compared
-from sdft_ext.judge.features import features
+from sdft_ext.judge.features import features, see
 from sdft_ext.judge.judge import Judge
 from sdft_ext.judge.numbers import Numbers, numbers
 from sdft_ext.judge.shares import Share
+from sdft_ext.model.base import Model
 from sdft_ext.model.load import load
 from sdft_ext.model.sample import sample
 from sdft_ext.recipe import Concept
@@ -278,3 +282,29 @@ def test_a_style_is_told_by_its_details_and_a_subject_without() -> None:
     assert learned("style", now) == Share(4, 4)
     assert learned("style", {"rows": rows[4:]}) is None
     assert learned("subject", now) == learned("subject", {"rows": rows[4:]}) == Share(0, 4)
+
+
+@pytest.mark.parametrize("room", [3, 1, 0])
+def test_pictures_are_judged_fewer_at_once_where_memory_is_short(
+    room: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``room``: how many pictures fit at once. Where not even one does, the run goes on without the numbers."""
+    settings = ("train.length=1", "watch.judge=true", "watch.pictures=2", *PROMPTS)
+    whole = train(tiny.recipe(data, tmp_path, *settings), folder=tmp_path / "whole", quiet=True)
+
+    def short(model: Model, pictures: Sequence[Image.Image], *more: Any) -> Any:
+        if len(pictures) > room:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return see(model, pictures, *more)
+
+    monkeypatch.setattr(judge_module, "see", short)
+    result = train(tiny.recipe(data, tmp_path, *settings), folder=tmp_path / "run", quiet=True)
+    assert (result.outcome, whole.outcome) == ("finished", "finished")
+    lines = log.read(tmp_path / "run")
+    warned = [line["text"] for line in lines if line.get("event") == "warning"]
+    assert [line["step"] for line in lines if line.get("event") == "judged"] == ([0, 1] if room else [])
+    assert bool(room) != any("step 1 are not judged" in text for text in warned)
+    if room:
+        one, other = (records.read(tmp_path / name / "judge", "step-000001") for name in ("run", "whole"))
+        assert one is not None and other is not None
+        np.testing.assert_allclose(one["rows"], other["rows"], rtol=2e-3, atol=1e-4)
