@@ -87,7 +87,7 @@ def judged(found: Recording, pictures: int | None = None) -> list[Numbers]:
     """Compute the numbers of each recorded step from its first ``pictures`` of each set (None: all)."""
     chosen = [i for i, (_, number, _) in enumerate(found.entries) if pictures is None or number < pictures]
     entries = [found.entries[i] for i in chosen]
-    compared = Compared([found.concept], entries, found.dataset, _of(found.seen[0], chosen))
+    compared = Compared([found.concept], entries, found.dataset, _of(found.seen[0], chosen), found.captions)
     return [one for step in sorted(found.seen) if (one := _numbers(compared, found, step, chosen))]
 
 

@@ -19,13 +19,14 @@ from PIL import Image
 from sdft_ext.judge.features import see
 from sdft_ext.model.base import Model
 from sdft_ext.model.load import load
-from sdft_ext.model.sample import SamplerSettings, drawn_at_once, sample
+from sdft_ext.model.sample import SamplerSettings, sample
 from sdft_ext.recipe import WatchRecipe
 
 from ..peaks import MB, random_model
 from ..table import show
 
 SIDES = (256, 512)
+AT_ONCE = 2
 FEW, MORE = 1, 2
 STEPS = WatchRecipe().sampler_steps
 HEADER = ["side", "at once", "s a picture", "s judged", "share", "MB drawing", "MB judging"]
@@ -41,8 +42,8 @@ def cost(json_file: Path | None, sides: tuple[int, ...] = SIDES) -> None:
 
 
 def row_of(model: Model, side: int) -> dict[str, float]:
-    """Measure for pictures of ``side`` × ``side``, as many as are drawn at once."""
-    count = drawn_at_once(side)
+    """Measure for ``AT_ONCE`` pictures of ``side`` × ``side``."""
+    count = AT_ONCE
     pictures = [Image.effect_noise((side, side), 64).convert("RGB") for _ in range(count)]
 
     def draw(steps: int) -> Callable[[], object]:

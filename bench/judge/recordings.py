@@ -50,6 +50,8 @@ class Recording:
     nearest: dict[int, list[Nearest]]
     losses: list[float]
     saves: list[SaveTruth]
+    captions: list[str]
+    """Of its instance pictures."""
 
     @property
     def of(self) -> str:
@@ -87,8 +89,8 @@ def from_work(run: JudgedRun, work: Path) -> Recording | None:
     names = ("concept-0", "regularization")
     kept = {name: dataset[name] for name in [*names, *(f"{name}-details" for name in names if "details" in parts)]}
     trained = [loss for _, loss in losses(found["log"])]
-    saves = [of_save(entry) for entry in found["saves"]]
-    return Recording(run.name, found["outcome"], concept, entries, kept, seen, near, trained, saves)
+    saves, texts = [of_save(entry) for entry in found["saves"]], records.read_captions(folder / "judge")
+    return Recording(run.name, found["outcome"], concept, entries, kept, seen, near, trained, saves, texts)
 
 
 def write(found: Recording, folder: Path = FOLDER) -> None:
@@ -104,6 +106,7 @@ def write(found: Recording, folder: Path = FOLDER) -> None:
         "entries": found.entries,
         "nearest": near,
         "saves": [vars(save) for save in found.saves],
+        "captions": found.captions,
         "losses": [float(f"{loss:.4g}") for loss in found.losses],
     }
     packed["facts"] = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
@@ -127,6 +130,7 @@ def read(path: Path) -> Recording:
         near,
         facts["losses"],
         [SaveTruth(**one) for one in facts["saves"]],
+        facts["captions"],
     )
 
 

@@ -15,8 +15,8 @@ from sdft_ext.toy import world
 
 from .concepts import CONCEPTS, JudgedConcept
 
-PICTURES = 16
-"""Control pictures of each set: twice as many as by default, so that the default can be compared with."""
+PICTURES = 32
+"""Control pictures of each set: four times as many as by default, so that the default can be compared with."""
 SAVES = 6
 """Saves of each run, evenly spread, the last at its end."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -24,7 +24,8 @@ class Compared:
 
     ``entries``: of the control pictures, in their order. ``dataset``: rows of each concept's instance pictures
     (``concept-0``, ``concept-1`` …) and of ``regularization`` pictures, each with its ``-details``. ``first``: ``rows``
-    and ``details`` of the control pictures of step 0, before the run had taught anything.
+    and ``details`` of the control pictures of step 0, before the run had taught anything. ``captions``: of the instance
+    pictures; empty where they aren't known.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class Compared:
         entries: Sequence[Entry],
         dataset: Mapping[str, Rows],
         first: Mapping[str, Rows],
+        captions: Collection[str] = (),
     ) -> None:
         self.concepts, self.entries, self.dataset, self.first = concepts, entries, dataset, first
         self.called = [
             i for i, (_, _, prompt) in enumerate(entries) if any(calls(prompt, concept) for concept in concepts)
         ]
         """Which control pictures' prompts call a concept."""
+        self.captioned = [entries[i][2] in captions for i in self.called] if captions else []
 
     def numbers(self, step: int, now: Mapping[str, Rows], nearest: Sequence[Nearest]) -> Numbers | None:
         """Compute the numbers of a step's control pictures from their ``rows`` and ``details``; None where no concept
@@ -52,7 +55,7 @@ class Compared:
         for concept, of in zip(self.concepts, self.probes, strict=True):
             rows = told_by(concept, now["rows"], now.get("details"))
             scores.append(None if of is None or rows is None else of.scores(rows))
-        return numbers(step, self.concepts, scores, self.entries, nearest, free)
+        return numbers(step, self.concepts, scores, self.entries, nearest, free, self.captioned)
 
     @cached_property
     def probes(self) -> list[probe.Probe | None]:

@@ -28,6 +28,7 @@ from .loss_rules import NO_LOSSES, StableLosses
 from .nearness import Nearest, nearest
 from .numbers import Numbers
 from .prompts import calls, spread, why_not_judged
+from .prompts import captions as captions_of
 from .verdict import Verdict, verdict
 
 INSTANCES, REGULARIZATION = 64, 64
@@ -105,7 +106,8 @@ class Judge:
         entries = self.controls.entries
         if not self.possible or dataset is None or first is None or len(first["rows"]) != len(entries):
             return []
-        compared, places = Compared(self.concepts, entries, dataset, first), self._places(dataset)
+        captions = records.read_captions(self.folder)
+        compared, places = Compared(self.concepts, entries, dataset, first, captions), self._places(dataset)
         found = []
         for step in steps:
             now = records.read(self.folder, f"step-{step:06d}")
@@ -157,7 +159,8 @@ class Judge:
             instance += paths
             rows |= named(f"concept-{number}", seen) | {f"concept-{number}-places": seen.places}
         rows |= named("regularization", of([one for one in scan.pictures if one.regularization], REGULARIZATION)[1])
-        records.write_pictures(self.folder, instance)
+        texts = [text for one in self.recipe.dataset.concepts for text in captions_of(one, self.recipe.dataset)]
+        records.write_pictures(self.folder, instance, texts)
         records.write(self.folder, "dataset", **rows)
 
 

@@ -18,6 +18,9 @@ from .shares import Share, pooled, worst
 RAMP = 0.3
 """Scores this far below and above ``SHOWN`` count as not at all, and as wholly shown, where saves are compared."""
 
+LEAST_COPIES = 4
+"""With fewer pictures of instance captions, all pictures with the trigger say how many are copies."""
+
 
 @dataclass(frozen=True)
 class OfPrompt:
@@ -50,6 +53,8 @@ class Numbers:
     """Of each picture whose prompt calls a concept, in the order of the control pictures; empty where nothing can be
     compared."""
     freedom: Freedom = UNKNOWN
+    captioned: tuple[bool, ...] = ()
+    """Whether the prompt of each picture in ``nearest`` is an instance picture's caption; empty where not known."""
 
     def _of(self, concept: str, called: bool) -> Share:
         found = [one.share for one in self.prompts if one.concept == concept and one.called == called]
@@ -80,8 +85,12 @@ class Numbers:
 
     @property
     def copied(self) -> Share:
-        """Return the share of pictures that repeat an instance picture."""
-        return Share(sum(one.copy for one in self.nearest), len(self.nearest))
+        """Return the share of pictures that repeat an instance picture: of those with captions of instance pictures,
+        where enough were drawn, as copies come of the captions that were learned by heart.
+        """
+        asked = [one for one, caption in zip(self.nearest, self.captioned, strict=False) if caption]
+        of = asked if len(asked) >= LEAST_COPIES else self.nearest
+        return Share(sum(one.copy for one in of), len(of))
 
     @property
     def merits(self) -> tuple[float, ...]:
@@ -124,12 +133,13 @@ def numbers(
     entries: Sequence[tuple[str, int, str]],
     nearest: Sequence[Nearest] = (),
     freedom: Freedom = UNKNOWN,
+    captioned: Sequence[bool] = (),
 ) -> Numbers | None:
     """Sum up a step's control pictures by each concept's ``scores`` of them, None of a concept without a probe; None
     where no concept has one.
 
-    ``entries``: (set, number, prompt) of each picture. ``nearest`` and ``freedom``: of those whose prompt calls a
-    concept.
+    ``entries``: (set, number, prompt) of each picture. ``nearest``, ``captioned`` and ``freedom``: of those whose
+    prompt calls a concept.
     """
     found = []
     for concept, label, of in zip(concepts, _labels(concepts), scores, strict=True):
@@ -139,7 +149,7 @@ def numbers(
             own = [i for i, (other, _, text) in enumerate(entries) if (other, text) == (name, prompt)]
             of_prompt = tuple(round(float(of[i]), 4) for i in own)
             found.append(OfPrompt(name, prompt, label, calls(prompt, concept), of_prompt))
-    return Numbers(step, tuple(found), tuple(nearest), freedom) if found else None
+    return Numbers(step, tuple(found), tuple(nearest), freedom, tuple(captioned)) if found else None
 
 
 def _labels(concepts: Sequence[Concept]) -> list[str]:

@@ -28,9 +28,18 @@ def read(folder: Path, name: str) -> dict[str, Rows] | None:
         return None
 
 
-def write_pictures(folder: Path, pictures: Sequence[Path]) -> None:
-    """Write which instance pictures the dataset's places are of, in their order. Raises OSError."""
-    json_file.write(folder / "pictures.json", {"instance": [str(path) for path in pictures]})
+def write_pictures(folder: Path, pictures: Sequence[Path], captions: Sequence[str]) -> None:
+    """Write which instance pictures the dataset's places are of, in their order, and captions of the concepts' instance
+    pictures. Raises OSError.
+    """
+    found = {"instance": [str(path) for path in pictures], "captions": list(captions)}
+    json_file.write(folder / "pictures.json", found)
+
+
+def read_captions(folder: Path) -> list[str]:
+    """Read captions of the concepts' instance pictures; empty for runs of older versions."""
+    found = json_file.read_or(folder / "pictures.json", {}).get("captions")
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
 
 def read_pictures(folder: Path) -> list[Path]:

@@ -112,8 +112,8 @@ class WatchRecipe:
     propose_prompts: bool = setting(
         True,
         label="Propose prompts",
-        help="Where a list of prompts is empty, the run takes captions of the pictures: with the trigger, and the same "
-        "without it.",
+        help="Where a list of prompts is empty, the run proposes some: captions of the pictures and new ones made of "
+        "their words, with the trigger, and the same without it.",
     )
     pictures: int = setting(
         8,

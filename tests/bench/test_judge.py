@@ -134,6 +134,7 @@ def test_a_recording_is_what_it_was_made_of(tmp_path: Path) -> None:
         {0: [Nearest(1, 0.5)], 5: [Nearest(0, 0.25)]},
         [0.5, 0.25],
         [save(5, learned=0.5)],
+        ["a sks shape"],
     )
     write(made, tmp_path)
     found = read(tmp_path / "star-good-1.npz")

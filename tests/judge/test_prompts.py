@@ -52,8 +52,27 @@ def proposed(*concepts: Concept, **watch: object) -> WatchRecipe:
 def test_they_are_captions_with_the_trigger_spread_over_the_folder(tmp_path: Path) -> None:
     places = [f"a sks dog at place {number}" for number in range(10)]
     found = proposed(Concept(trigger="sks", class_word="dog", instance=folder(tmp_path / "dogs", places)))
-    assert found.concept_prompts == [places[number] for number in (0, 3, 6, 9)]
-    assert found.bleeding_prompts == ["a dog at place 0", "a dog at place 6", "a dog at place 9", ""]
+    assert found.concept_prompts == [places[number] for number in (0, 3, 6, 9)], "they all begin alike"
+    assert found.bleeding_prompts == ["a dog at place 0", "a dog at place 6", "", "a dog at place 9"]
+
+
+def test_half_of_them_are_new_where_captions_or_regularization_pictures_give_other_words(tmp_path: Path) -> None:
+    """Of what was copied, captions tell; of what was learned, prompts that no picture has."""
+    places = ("home", "sea", "work")
+    captions = [f"a {colour} sks dog at {place}" for colour in ("red", "wet", "big") for place in places]
+    own, odd = folder(tmp_path / "dogs", captions[::2]), captions[1::2]
+    found = proposed(Concept(trigger="sks", class_word="dog", instance=own), pictures=16)
+    known = [prompt for prompt in found.concept_prompts if prompt in captions[::2]]
+    made = [prompt for prompt in found.concept_prompts if prompt in odd]
+    assert len(known) == 5 and len(made) >= 2, "beginnings and ends of captions, put together anew"
+    assert found.concept_prompts[0] in known and found.concept_prompts[1] in made
+    others = folder(tmp_path / "others", ["a dog on the moon", "a cat", "a puppy dog in a box"])
+    concept = Concept(trigger="sks", class_word="dog", instance=own, regularization=others)
+    found = proposed(concept, pictures=16)
+    assert {"a sks dog on the moon", "a puppy sks dog in a box"} < set(found.concept_prompts)
+    assert not any("cat" in prompt for prompt in found.concept_prompts) and "a cat" in found.bleeding_prompts
+    style = Concept(kind="style", trigger="in ink style", instance=own, regularization=others)
+    assert "a cat in ink style" in proposed(style, pictures=16).concept_prompts
 
 
 def test_more_pictures_are_of_more_prompts_each_with_two_seeds(tmp_path: Path) -> None:
@@ -69,7 +88,7 @@ def test_without_captions_the_trigger_is_put_into_some_places(tmp_path: Path) ->
     dogs = folder(tmp_path / "dogs", none)
     found = proposed(Concept(trigger="sks", class_word="dog", instance=dogs))
     assert len(found.concept_prompts) == PROMPTS and all("sks dog" in prompt for prompt in found.concept_prompts)
-    assert found.bleeding_prompts[-1] == "" and not any("sks" in prompt for prompt in found.bleeding_prompts)
+    assert "" in found.bleeding_prompts and not any("sks" in prompt for prompt in found.bleeding_prompts)
     style = proposed(Concept(kind="style", trigger="in ink style", instance=dogs))
     assert all(prompt.endswith("in ink style") for prompt in style.concept_prompts)
     assert not any("ink" in prompt for prompt in style.bleeding_prompts)

@@ -14,6 +14,7 @@ from sdft_ext.judge.loss_rules import StableLosses, stable_losses
 from sdft_ext.judge.nearness import Nearest, nearest
 from sdft_ext.judge.numbers import Numbers, OfPrompt, numbers
 from sdft_ext.judge.paired import difference
+from sdft_ext.judge.shares import Share
 from sdft_ext.judge.verdict import Verdict, verdict
 from sdft_ext.model.load import load
 from sdft_ext.recipe import Concept
@@ -41,6 +42,15 @@ def judged(*saves: Numbers) -> Verdict:
     found = verdict([save(0, 0), *saves], [one.step for one in saves])
     assert found is not None
     return found
+
+
+def test_copies_are_counted_among_pictures_of_captions_where_enough_are_drawn() -> None:
+    """New prompts are seldom copies: of eight pictures, the four of captions tell what was learned by heart."""
+    found = save(10, 1, copied=3)
+    assert found.copied == Share(3, 8)
+    assert replace(found, captioned=(True,) * 4 + (False,) * 4).copied == Share(3, 4)
+    assert replace(found, captioned=(True,) * 3 + (False,) * 5).copied == Share(3, 8), "three are too few"
+    assert replace(found, captioned=(False,) * 4 + (True,) * 4).copied == Share(0, 4)
 
 
 @pytest.mark.parametrize(
