@@ -14,6 +14,7 @@ from ..table import show, table
 from . import recordings
 from .compare import RunFigures, compare
 from .cost import cost
+from .decoys import decoys
 from .record import record
 from .recordings import Recording
 from .runs import runs
@@ -40,7 +41,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--pictures", type=int, help="judge by so many control pictures of each set; default: all")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--cost", action="store_true", help="only measure what judging takes, at SD 1.5's size")
+    parser.add_argument("--decoys", action="store_true", help="only measure pictures that share a concept's look")
     options = parser.parse_args(argv)
+    if options.decoys:
+        decoys(options.part, options.json)
+        return 0
     if options.cost:
         cost(options.json)
         return 0
