@@ -63,7 +63,7 @@ def decoys(part: Part, json_file: Path | None) -> None:
         [r["concept"], r["look"], *(f"{r[key]:.2f}" for key in ("instance", "others")), f"{r['worst']:.2f}", r["name"]]
         for r in rows
     ]
-    show(HEADER, lines, {"decoys": rows}, json_file)  # type: ignore[arg-type]
+    show(HEADER, lines, {"decoys": rows}, json_file)
 
 
 def of_subject(model: Model, concept: JudgedConcept, subjects: Sequence[JudgedConcept]) -> list[dict[str, object]]:
@@ -86,7 +86,7 @@ def of_subject(model: Model, concept: JudgedConcept, subjects: Sequence[JudgedCo
             for name, pictures in others.items()
         }
         worst = max(shares, key=lambda name: shares[name])
-        own = float((of.own >= probe.SHOWN).mean())
+        own = float((of.own >= of.least).mean())
         mean = float(np.mean(list(shares.values())))
         found.append(
             {
@@ -107,7 +107,7 @@ def of_photographs(model: Model) -> dict[str, object]:
         photos = [np.asarray(one.convert("RGB").resize((world.SIZE, world.SIZE))) for one in photographs(Path(name))]
     base = seen(model, _drawn(model, world.world_captions()[:32])).rows
     of = probe.train(seen(model, photos).rows, base[::2])
-    each, drawn = float((of.own >= probe.SHOWN).mean()), float(of.shown(base[1::2]).mean())
+    each, drawn = float((of.own >= of.least).mean()), float(of.shown(base[1::2]).mean())
     return {"concept": "photographs", "look": "", "instance": each, "others": drawn, "worst": drawn, "name": "the base"}
 
 

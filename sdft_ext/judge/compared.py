@@ -70,7 +70,7 @@ class Compared:
             if positives is None or len(positives) < probe.LEAST or compared[0] is None:
                 found.append(None)
             else:
-                found.append(probe.train(positives, np.concatenate(negatives)))
+                found.append(probe.train(positives, np.concatenate(negatives), concept.kind))
         return found
 
     def _told(self, concept: Concept, name: str) -> Rows | None:

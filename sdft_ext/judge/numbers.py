@@ -35,10 +35,12 @@ class OfPrompt:
     called: bool
     """Whether the prompt has the concept's trigger."""
     scores: tuple[float, ...]
+    least: float = SHOWN["subject"]
+    """The score from which on a picture shows the concept."""
 
     @property
     def share(self) -> Share:
-        return Share(sum(score >= SHOWN for score in self.scores), len(self.scores))
+        return Share(sum(score >= self.least for score in self.scores), len(self.scores))
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Numbers:
         return [
             (1 if one.called else -1) * sum(of.values()) / of[one.called] * float(value)
             for one in own
-            for value in np.clip((np.array(one.scores) - SHOWN + RAMP) / (2 * RAMP), 0, 1)
+            for value in np.clip((np.array(one.scores) - one.least + RAMP) / (2 * RAMP), 0, 1)
         ]
 
     @property
@@ -148,7 +150,7 @@ def numbers(
         for name, prompt in dict.fromkeys((name, prompt) for name, _, prompt in entries):
             own = [i for i, (other, _, text) in enumerate(entries) if (other, text) == (name, prompt)]
             of_prompt = tuple(round(float(of[i]), 4) for i in own)
-            found.append(OfPrompt(name, prompt, label, calls(prompt, concept), of_prompt))
+            found.append(OfPrompt(name, prompt, label, calls(prompt, concept), of_prompt, SHOWN[concept.kind]))
     return Numbers(step, tuple(found), tuple(nearest), freedom, tuple(captioned)) if found else None
 
 

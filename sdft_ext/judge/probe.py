@@ -12,14 +12,16 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..recipe import Kind
 from .features import Rows
 
 Scores: TypeAlias = NDArray[np.float32]
 """[pictures]: 0 for pictures like the negatives, 1 for pictures like the instance pictures."""
 RIDGE = 0.03
 """Weight of the penalty; chosen, like ``SHOWN``, on the tuning concepts of ``bench judge``."""
-SHOWN = 0.75
-"""A picture with at least this score shows the concept."""
+SHOWN: dict[Kind, float] = {"subject": 0.75, "style": 0.65}
+"""A picture with at least this score shows the concept. Of a style that bleeds everywhere, a third of the
+true pictures score between the two."""
 LEAST = 2
 """Fewest pictures of either kind."""
 LEAST_SPREAD = 1e-4
@@ -35,6 +37,8 @@ class Probe:
     offset: float
     own: Scores
     others: Scores
+    least: float
+    """The score from which on a picture shows the concept."""
 
     def scores(self, rows: Rows) -> Scores:
         """Score pictures by their features [pictures, numbers]."""
@@ -42,10 +46,10 @@ class Probe:
 
     def shown(self, rows: Rows) -> NDArray[np.bool_]:
         """Say of each picture whether it shows the concept."""
-        return self.scores(rows) >= SHOWN
+        return self.scores(rows) >= self.least
 
 
-def train(positives: Rows, negatives: Rows) -> Probe:
+def train(positives: Rows, negatives: Rows, kind: Kind = "subject") -> Probe:
     """Train a probe on features of pictures that show the concept, and of pictures that don't.
 
     Both weigh the same, however many they are. Scores are scaled so that a negative has 0 and an instance picture 1 on
@@ -75,4 +79,5 @@ def train(positives: Rows, negatives: Rows) -> Probe:
         float((weights[-1] - low) / span),
         ((own - low) / span).astype(np.float32),
         ((others - low) / span).astype(np.float32),
+        SHOWN[kind],
     )
