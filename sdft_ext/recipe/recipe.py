@@ -127,7 +127,7 @@ class WatchRecipe:
         True,
         label="Judge the control pictures",
         help="Measure with the base model's own features how many of them show the concept, with the trigger and "
-        "without it. It takes about a tenth of the time that drawing them takes.",
+        "without it. It takes about a fifth of the time that drawing them takes.",
     )
     stop_early: bool = setting(
         False,
