@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +158,7 @@ def read_calibration(concept: str, folder: Path = FOLDER) -> dict[str, Rows]:
         return _unpacked(file)
 
 
-def _save(file: IO[bytes], arrays: Mapping[str, Any]) -> None:
+def _save(file: Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays as ``np.savez`` does, but compressed by LZMA: a third smaller than by its own way."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as archive:
         for name, values in arrays.items():

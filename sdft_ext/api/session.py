@@ -227,7 +227,8 @@ class CalculateResponse(BaseModel):
     saves_count: int
     seconds: float | None = Field(None, description="Null where no speed is known yet.")
     preview_seconds: float | None = Field(
-        None, description="Of them, for drawing and judging control pictures; null where no earlier run drew any."
+        None,
+        description="Of them, for drawing and judging control pictures; null where that is not known.",
     )
     measured: str = Field(description="Where the speed was measured.")
     warnings: list[str]

@@ -7,7 +7,7 @@ counted by the same code that a run uses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,25 +38,30 @@ class Speed(NamedTuple):
     """Pictures in a column of the grid, as a share of the control pictures of a step."""
 
 
-def calculate(recipe: Recipe, scans: Scans, speed: Speed | None) -> dict[str, Any]:
-    """Return the figures of a recipe with valid settings, as in the API."""
+def calculate(recipe: Recipe, scans: Scans, measure: Callable[[Recipe], Speed | None]) -> dict[str, Any]:
+    """Return the figures of a recipe with valid settings, as in the API. ``measure``: how fast a recipe's run would be,
+    with the prompts that it takes.
+    """
+    from ..judge.prompts import propose
+
     warnings = advice(recipe)
     try:
         found = scans.get(recipe.dataset)
         figures, more, problems = _figures(recipe, found)
     except (DatasetError, DeskError, RecipeError) as error:
         return {**EMPTY, "warnings": warnings, "problems": [f"{_setting(recipe, str(error))}{error}"]}
-    seconds = of_previews = None
+    proposed = propose(recipe, found)
+    seconds, of_previews, speed = None, None, measure(proposed)
     if speed is not None and speed.pictures_per_second > 0:
         shown = figures["steps"] * recipe.train.batch_size * recipe.train.accumulation
-        of_previews = round(_seconds_of_previews(recipe, figures, speed), 1) if speed.previews else None
+        of_previews = round(_seconds_of_previews(proposed, figures, speed), 1) if speed.previews else None
         seconds = round(shown / speed.pictures_per_second + (of_previews or 0.0), 1)
     return {
         **figures,
         "seconds": seconds,
         "preview_seconds": of_previews,
         "measured": "" if speed is None else speed.where,
-        "proposed_prompts": proposed_prompts(recipe),
+        "proposed_prompts": _new_prompts(recipe, proposed),
         "warnings": list(dict.fromkeys([*warnings, *more])),
         "problems": problems,
     }
@@ -118,15 +123,12 @@ def suggested_triggers(recipe: Recipe, scans: Scans) -> dict[str, str]:
     return dict(zip(paths, suggest(len(paths), taken), strict=False))
 
 
-def proposed_prompts(recipe: Recipe) -> dict[str, list[str]]:
+def _new_prompts(recipe: Recipe, proposed: Recipe) -> dict[str, list[str]]:
     """Return the prompts that a run takes for its control pictures where it has none, by the path of the setting."""
-    from ..judge.prompts import propose
-
-    proposed = propose(recipe).watch
     return {
         f"watch.{name}": prompts
         for name in ("concept_prompts", "bleeding_prompts")
-        if (prompts := getattr(proposed, name)) and not getattr(recipe.watch, name)
+        if (prompts := getattr(proposed.watch, name)) and not getattr(recipe.watch, name)
     }
 
 

@@ -110,7 +110,7 @@ class Recipes:
             suggested = {} if paths else self._suggested_triggers(recipe)
             return {**calculator.EMPTY, "problems": found, "suggested_triggers": suggested, "memory": None}
         self._packages.wait()
-        figures = calculator.calculate(recipe, self._scans, measured(self._library, recipe))
+        figures = calculator.calculate(recipe, self._scans, lambda one: measured(self._library, one))
         host = self._host(recipe)
         model = host.describe()
         if model.path != recipe.model.base:

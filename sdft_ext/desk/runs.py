@@ -66,11 +66,11 @@ class Runs:
         recipe = replace(recipe, model=replace(recipe.model, base=model.path, vae=model.vae))
         from ..judge.prompts import propose
 
-        recipe = propose(recipe)
-        speed = measured(self._library, recipe)
-        figures = calculator.calculate(recipe, self._scans, speed)
+        figures = calculator.calculate(recipe, self._scans, lambda one: measured(self._library, one))
         for sentence in figures["problems"]:
             raise DeskError(sentence)
+        recipe = propose(recipe, self._scans.get(recipe.dataset))
+        speed = measured(self._library, recipe)
         for concept in recipe.dataset.concepts:
             for text in (concept.instance, concept.regularization):
                 if text:

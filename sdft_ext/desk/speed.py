@@ -18,63 +18,58 @@ MOST_RUNS = 30
 
 
 def measured(library: Library, recipe: Recipe) -> Speed | None:
-    """Measure the newest run with the same model, size and way of computing; None where there is none."""
-    wanted = _facts(recipe)
+    """Measure the newest run with the same model, size and way of computing; None where there is none. What its control
+    pictures would take is known from the newest such run that drew some.
+
+    ``recipe``: with the prompts that its run takes.
+    """
+    wanted, found = _facts(recipe), None
+    previews: dict[str, float] = {}
     for run in library.ids()[:MOST_RUNS]:
         try:
             if _facts(library.recipe(run)) != wanted:
                 continue
             lines = library.logs.last(library.path(run), LINES)
+            previews = previews or _previews(read_facts(library.path(run)).get("previews"), recipe)
         except (DeskError, OSError):
             continue
         rates = [float(line["pictures_per_second"]) for line in lines if _number(line.get("pictures_per_second"))]
-        if rates:
-            rate = median(rates)
-            previews = _previews(read_facts(library.path(run)).get("previews"), recipe)
-            without = "saves" if previews else "control pictures and saves"
-            where = f"{rate:.3g} pictures a second in {run}, without {without}"
-            return Speed(rate, where, previews, _column(recipe))
-    return None
+        found = found or ((median(rates), run) if rates else None)
+        if found and previews:
+            break
+    if found is None:
+        return None
+    rate, run = found
+    without = "saves" if previews else "control pictures and saves"
+    pictures, column = _control_pictures(recipe)
+    where = f"{rate:.3g} pictures a second in {run}, without {without}"
+    return Speed(rate, where, previews, column / pictures if pictures else 0.0)
 
 
 def _previews(measured: Any, recipe: Recipe) -> dict[str, float]:
     """Return what the control pictures of a step would take, from what they took in another run, by their number, size
-    and sampler steps; empty where that isn't known.
+    and sampler steps; empty where that isn't known, or there are none.
     """
-    watch, pictures = recipe.watch, control_pictures(recipe)
-    if not isinstance(measured, dict) or measured.get("size") != watch.size:
+    from ..judge.prompts import why_not_judged
+
+    watch, (pictures, _) = recipe.watch, _control_pictures(recipe)
+    side = watch.size or recipe.dataset.resolution
+    if not pictures or not isinstance(measured, dict) or measured.get("side") != side:
         return {}
     before, passes = (json_file.number(measured, name) for name in ("pictures", "passes"))
-    if not before or not passes:
+    if not before or not passes or not json_file.number(measured, "controls"):
         return {}
     more = pictures / before
-    longer = more * watch.sampler_steps * (2 if watch.guidance > 1 else 1) / passes
-    judged = {"judging": more, "dataset": 1.0} if watch.judge else {}
-    times = {"controls": longer, **judged}
+    times = {"controls": more * watch.sampler_steps * (2 if watch.guidance > 1 else 1) / passes}
+    if watch.concept_prompts and watch.bleeding_prompts and not why_not_judged(recipe):
+        times |= {"judging": more, "dataset": 1.0}
     return {kind: json_file.number(measured, kind) * factor for kind, factor in times.items()}
 
 
-def control_pictures(recipe: Recipe) -> int:
-    """Count the control pictures of a step; where their prompts are proposed, as many as are asked for."""
-    watch = recipe.watch
-    proposed = watch.propose_prompts and any(concept.trigger for concept in recipe.dataset.concepts)
-    count = 0
-    for prompts in (watch.concept_prompts, watch.bleeding_prompts):
-        if prompts:
-            count += -(-watch.pictures // len(prompts)) * len(prompts)
-        elif proposed:
-            count += watch.pictures
-    return count
-
-
-def _column(recipe: Recipe) -> float:
-    """Return the share of the control pictures of a step that a column of the grid has: each prompt once."""
-    from ..judge.prompts import PROMPTS
-
-    watch, pictures = recipe.watch, control_pictures(recipe)
-    sets, proposed = (watch.concept_prompts, watch.bleeding_prompts), max(PROMPTS, watch.pictures // 2)
-    different = sum(len(prompts) or proposed for prompts in sets)
-    return min(different / pictures, 1.0) if pictures else 0.0
+def _control_pictures(recipe: Recipe) -> tuple[int, int]:
+    """Count the control pictures of a step, and those with different prompts: a column of the grid."""
+    sets = [prompts for prompts in (recipe.watch.concept_prompts, recipe.watch.bleeding_prompts) if prompts]
+    return sum(-(-recipe.watch.pictures // len(prompts)) * len(prompts) for prompts in sets), sum(map(len, sets))
 
 
 def _facts(recipe: Recipe) -> tuple[Any, ...]:

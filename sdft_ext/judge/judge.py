@@ -6,7 +6,7 @@ draws for the same prompts (``probe``). So nothing is downloaded, and nothing th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..dataset.captions import caption, line
 from ..dataset.folder import Picture, Scan
 from ..dataset.pictures import PictureError, open_picture
 from ..model.base import Model
@@ -28,7 +29,6 @@ from .loss_rules import NO_LOSSES, StableLosses
 from .nearness import Nearest, nearest
 from .numbers import Numbers
 from .prompts import calls, spread, why_not_judged
-from .prompts import captions as captions_of
 from .verdict import Verdict, verdict
 
 INSTANCES, REGULARIZATION = 64, 64
@@ -159,9 +159,18 @@ class Judge:
             instance += paths
             rows |= named(f"concept-{number}", seen) | {f"concept-{number}-places": seen.places}
         rows |= named("regularization", of([one for one in scan.pictures if one.regularization], REGULARIZATION)[1])
-        texts = [text for one in self.recipe.dataset.concepts for text in captions_of(one, self.recipe.dataset)]
-        records.write_pictures(self.folder, instance, texts)
+        asked = {prompt for _, _, prompt in self.controls.entries}
+        texts = {text for number in range(len(self.concepts)) for text in self._captions(scan, number)}
+        records.write_pictures(self.folder, instance, sorted(asked & texts))
         records.write(self.folder, "dataset", **rows)
+
+    def _captions(self, scan: Scan, number: int) -> Iterator[str]:
+        """Give every caption of a concept's instance pictures, as it is trained on."""
+        dataset = self.recipe.dataset
+        for one in scan.pictures:
+            if one.concept == number and not one.regularization:
+                text = line(one.caption, one.lines, None)
+                yield caption(dataset.concepts[number], text, False, dataset, None)
 
 
 def _seen(pictures: Sequence[Image.Image], model: Model, do: Do) -> Seen:

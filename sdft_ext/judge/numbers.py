@@ -88,7 +88,7 @@ class Numbers:
     @property
     def copied(self) -> Share:
         """Return the share of pictures that repeat an instance picture: of those with captions of instance pictures,
-        where enough were drawn, as copies come of the captions that were learned by heart.
+        where enough were drawn: they are what is learned by heart.
         """
         asked = [one for one, caption in zip(self.nearest, self.captioned, strict=False) if caption]
         of = asked if len(asked) >= LEAST_COPIES else self.nearest

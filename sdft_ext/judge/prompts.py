@@ -5,6 +5,7 @@ The guide: "one set of control pictures should approach the concept, the other m
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,10 +13,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
-from ..dataset.captions import base_caption, concept_phrase, line, resolved
-from ..dataset.folder import read_caption
+from ..dataset.captions import caption as trained_caption
+from ..dataset.captions import concept_phrase, line
+from ..dataset.folder import Picture, Scan, read_caption
 from ..dataset.links import readable
-from ..dataset.listing import list_pictures
+from ..dataset.listing import Listing
 from ..recipe import Concept, DatasetRecipe, Recipe
 from ..recipe.rules import fields
 
@@ -26,6 +28,7 @@ CAPTIONS = 64
 T = TypeVar("T")
 _SPACES = re.compile(r"\s+")
 _PLACES = ("", "on a beach", "in a garden", "in front of a white wall")
+_BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 _MOTIFS = ("a house", "a cat", "a tree", "a portrait of a woman")
 
 
@@ -89,27 +92,28 @@ def spread(values: Sequence[T], count: int) -> list[T]:
 def concept_prompts(
     concept: Concept, captions: Sequence[str], count: int = PROMPTS, regularization: Sequence[str] = ()
 ) -> list[str]:
-    """Propose up to ``count`` prompts with the trigger, in turn captions of the instance pictures and new ones, made of
-    one caption's beginning and another one's end, and of ``regularization`` captions with the concept in them: what was
-    learned shows in new prompts, what was copied in captions. Where there are too few, the trigger in some places;
-    empty where there is no trigger to call the concept by.
+    """Propose up to ``count`` prompts with the trigger, in turn captions of the instance pictures and new ones: parts
+    of two captions, ``regularization`` captions with the concept in them, and the trigger in some places. What was
+    learned shows in new prompts, what was copied in captions. Empty where there is no trigger to call the concept by.
     """
     if not concept.trigger:
         return []
     named = [one for one in captions if calls(one, concept)]
     phrase, made = concept_phrase(concept), _new_captions(named, concept)
     called = [one for text in regularization if (one := _with_concept(text, concept)) and one not in (*named, *made)]
-    new = spread(_in_turn(spread(made, count // 4) if called else made, spread(called, count // 2)), count // 2)
-    found = _in_turn(spread(named, count - len(new)), new)
     if concept.kind == "style":
-        others = [f"{motif} {phrase}" for motif in _MOTIFS]
+        places = [f"{motif} {phrase}" for motif in _MOTIFS]
     else:
-        others = [f"{phrase} {place}".strip() for place in _PLACES]
-    return [*found, *(one for one in others if one not in found)][:count]
+        places = [f"{phrase} {place}".strip() for place in _PLACES]
+    half = count // 2
+    new = _in_turn(spread(made, half // 2) if called else made, spread(called, half))
+    new = spread(new, half) if len(new) >= half else [*new, *places[1:]][:half]
+    found = _in_turn(spread(named, count - len(new)), new)
+    return list(dict.fromkeys([*found, *places]))[:count]
 
 
-def _in_turn(some: Sequence[str], others: Sequence[str]) -> list[str]:
-    return [one for pair in zip_longest(some, others) for one in pair if one is not None]
+def _in_turn(*lists: Sequence[str]) -> list[str]:
+    return [one for several in zip_longest(*lists) for one in several if one is not None]
 
 
 def _with_concept(caption: str, concept: Concept) -> str:
@@ -120,29 +124,45 @@ def _with_concept(caption: str, concept: Concept) -> str:
     'a sks dog on a beach'
     """
     if concept.kind == "style":
-        return f"{caption} {concept_phrase(concept)}" if caption else ""
+        return f"{caption.rstrip('. ')} {concept_phrase(concept)}" if caption else ""
     class_word = concept.class_word and re.search(_phrase(concept.class_word), caption, re.IGNORECASE)
     if not class_word:
         return ""
-    return f"{caption[: class_word.start()]}{concept.trigger} {caption[class_word.start() :]}"
+    whole = re.search(_phrase(concept.class_word), concept.trigger, re.IGNORECASE)
+    end = class_word.end() if whole else class_word.start()
+    return f"{caption[: class_word.start()]}{concept.trigger}{'' if whole else ' '}{caption[end:]}"
 
 
 def _new_captions(captions: Sequence[str], concept: Concept) -> list[str]:
-    """Put the beginning of each caption, to the trigger, before the end of one half of the folder away; those that are
-    captions already are left out.
+    """Put the beginning of each caption before the end of one half of the folder away: what stands before the trigger,
+    or of tags the first half. Those that are captions already are left out, and those with half a bracket.
 
     >>> _new_captions(["a red sks dog at home", "a wet sks dog outside"], Concept(trigger="sks", class_word="dog"))
     ['a red sks dog outside', 'a wet sks dog at home']
+    >>> _new_captions(["sks, red, sofa, day", "sks, wet, road, night"], Concept(trigger="sks"))
+    ['sks, red, road, night', 'sks, wet, sofa, day']
     """
-    if not concept.trigger:
-        return []
     trigger = re.compile(_phrase(concept.trigger), re.IGNORECASE)
     different = list(dict.fromkeys(captions))
-    begins = [one[: found.start()] for one in different if (found := trigger.search(one))]
-    ends = [one[found.start() :] for one in different if (found := trigger.search(one))]
-    half = len(ends) // 2
-    made = [begin + end for begin, end in zip(begins, [*ends[half:], *ends[:half]], strict=True)]
-    return [one for one in dict.fromkeys(made) if one not in different]
+    halves = [_halves(one, found.start()) for one in different if (found := trigger.search(one))]
+    away = len(halves) // 2
+    others = [*halves[away:], *halves[:away]]
+    made = [begin + end for (begin, _), (_, end) in zip(halves, others, strict=True)]
+    return [one for one in dict.fromkeys(made) if one not in different and calls(one, concept) and _whole(one)]
+
+
+def _whole(text: str) -> bool:
+    """Tell whether brackets are closed, such as those of a weighted word."""
+    return all(text.count(opened) == text.count(closed) for opened, closed in _BRACKETS)
+
+
+def _halves(caption: str, trigger: int) -> tuple[str, str]:
+    """Split a caption before its trigger; where it begins with that, in the middle of its tags."""
+    if trigger:
+        return caption[:trigger], caption[trigger:]
+    parts = caption.split(",")
+    middle = (len(parts) + 1) // 2
+    return ",".join(parts[:middle]), "".join(f",{part}" for part in parts[middle:])
 
 
 def bleeding_prompts(
@@ -154,46 +174,75 @@ def bleeding_prompts(
     found = list(dict.fromkeys(without_trigger(prompt, concept) for prompt in prompts))
     others = [one for one in dict.fromkeys(regularization) if one and one not in found]
     others = spread(others, (count - 1) // 2)
-    known = spread(found, count - 1 - len(others))
-    pairs = _in_turn(known, others)
+    pairs = _in_turn(spread(found, count - 1 - len(others)), others)
     return list(dict.fromkeys([*pairs[:2], "", *pairs[2:]]))
 
 
-def captions(concept: Concept, recipe: DatasetRecipe, regularization: bool = False) -> list[str]:
-    """Read some captions of a concept's instance (or ``regularization``) pictures, as they are trained on; none where
-    the folder can't be read: preparing the dataset says why.
+def captions(
+    concept: Concept, recipe: DatasetRecipe, regularization: bool = False, pictures: Sequence[Picture] | None = None
+) -> list[str]:
+    """Return some captions of a concept's instance (or ``regularization``) pictures, as they are trained on: of the
+    scanned ``pictures``, or else read from the folder. None where it can't be read: preparing the dataset says why.
     """
-    named = concept.regularization if regularization else concept.instance
+    if pictures is None:
+        texts = _read(concept, recipe, regularization)
+    else:
+        texts = [line(one.caption, one.lines, None) for one in spread(pictures, CAPTIONS)]
+    return [trained_caption(concept, text, regularization, recipe, None) for text in texts]
+
+
+def _read(concept: Concept, recipe: DatasetRecipe, regularization: bool) -> list[str]:
+    named, other = concept.instance, concept.regularization
+    if regularization:
+        named, other = other, named
     folder = Path(named).expanduser()
     if not named or not folder.is_dir():
         return []
-    listed = list_pictures(folder, readable(recipe)).pictures
-    texts = [line(*read_caption(one, recipe, []), None) for one in spread(listed, CAPTIONS)]
-    return [resolved(base_caption(concept, text, regularization, recipe), recipe, None) for text in texts]
+    excluded = [os.path.realpath(os.path.expanduser(other))] if other else []
+    listed = Listing(folder, readable(recipe), excluded).pictures
+    return [line(*read_caption(one, recipe, []), None) for one in spread(listed, CAPTIONS)]
 
 
-def propose(recipe: Recipe) -> Recipe:
+def propose(recipe: Recipe, found: Scan | None = None) -> Recipe:
     """Return the recipe with prompts for its control pictures, where it has none of a set and
     ``watch.propose_prompts`` is on: captions of each concept's pictures and new ones of their parts, and the same
-    without the trigger beside captions of regularization pictures.
+    without the trigger, with captions of regularization pictures.
+
+    ``found``: the scan of its dataset, where there is one; else the captions are read.
     """
     watch, concepts = recipe.watch, recipe.dataset.concepts
-    if not watch.propose_prompts or (watch.concept_prompts and watch.bleeding_prompts):
+    called = [number for number, concept in enumerate(concepts) if concept.trigger]
+    if not called or not watch.propose_prompts or (watch.concept_prompts and watch.bleeding_prompts):
         return recipe
     count = max(PROMPTS, watch.pictures // 2)
-    of_each = max(count // max(len(concepts), 1), 1)
-    known = [(captions(one, recipe.dataset), captions(one, recipe.dataset, regularization=True)) for one in concepts]
-    called = [
-        spread(concept_prompts(one, own, count, others), of_each)
-        for one, (own, others) in zip(concepts, known, strict=True)
-    ]
-    with_it = watch.concept_prompts or [prompt for prompts in called for prompt in prompts]
-    without = watch.bleeding_prompts or [
-        text
-        for one, prompts, (_, others) in zip(concepts, called, known, strict=True)
-        for text in bleeding_prompts(one, prompts, count, others)
-    ]
-    if not with_it:
-        return recipe
-    without = list(dict.fromkeys(without))
-    return replace(recipe, watch=replace(watch, concept_prompts=with_it, bleeding_prompts=without))
+    of_each = -(-count // len(called))
+    with_it, without = [], []
+    for number in called:
+        own, others = (_captions(recipe, number, regularization, found) for regularization in (False, True))
+        # A caption that calls another concept is none of what must stay as it is.
+        others = [text for text in others if not any(calls(text, concept) for concept in concepts)]
+        prompts = concept_prompts(concepts[number], own, of_each, others)
+        plain = [_without(prompt, concepts) for prompt in prompts]
+        with_it.append(prompts)
+        without.append(bleeding_prompts(concepts[number], plain, of_each, others))
+    most = max(count, len(called))
+    proposed = replace(
+        watch,
+        concept_prompts=watch.concept_prompts or list(dict.fromkeys(_in_turn(*with_it)))[:most],
+        bleeding_prompts=watch.bleeding_prompts or list(dict.fromkeys(_in_turn(*without)))[:most],
+    )
+    return replace(recipe, watch=proposed)
+
+
+def _captions(recipe: Recipe, number: int, regularization: bool, found: Scan | None) -> list[str]:
+    pictures = None
+    if found is not None:
+        pictures = [one for one in found.pictures if (one.concept, one.regularization) == (number, regularization)]
+    return captions(recipe.dataset.concepts[number], recipe.dataset, regularization, pictures)
+
+
+def _without(prompt: str, concepts: Sequence[Concept]) -> str:
+    """Take the triggers of all concepts out of a prompt."""
+    for concept in concepts:
+        prompt = without_trigger(prompt, concept)
+    return prompt

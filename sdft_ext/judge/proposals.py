@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -48,7 +49,9 @@ def _above(numbers: Numbers, entries: Sequence[tuple[str, int, str]]) -> tuple[l
             scores[i].append((one.called, score - one.least))
     called = [any(was for was, _ in found) for found in scores]
     values = [
-        min(score for was, score in found if was) if is_called else max((score for _, score in found), default=0.0)
+        min(score for was, score in found if was)
+        if is_called
+        else max((score for _, score in found), default=-math.inf)
         for found, is_called in zip(scores, called, strict=True)
     ]
     return values, called

@@ -29,15 +29,15 @@ def read(folder: Path, name: str) -> dict[str, Rows] | None:
 
 
 def write_pictures(folder: Path, pictures: Sequence[Path], captions: Sequence[str]) -> None:
-    """Write which instance pictures the dataset's places are of, in their order, and captions of the concepts' instance
-    pictures. Raises OSError.
+    """Write which instance pictures the dataset's places are of, in their order, and which prompts are captions of
+    instance pictures. Raises OSError.
     """
     found = {"instance": [str(path) for path in pictures], "captions": list(captions)}
     json_file.write(folder / "pictures.json", found)
 
 
 def read_captions(folder: Path) -> list[str]:
-    """Read captions of the concepts' instance pictures; empty for runs of older versions."""
+    """Read which prompts are captions of instance pictures; empty for runs of older versions."""
     found = json_file.read_or(folder / "pictures.json", {}).get("captions")
     return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
 

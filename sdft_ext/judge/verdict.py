@@ -18,7 +18,7 @@ Word = Literal["learned", "learning", "not learned", "bleeding", "memorized", "o
 LEARNED, PART = 0.75, 0.4
 """Share of pictures with the trigger that show a learned concept, and one that is partly there."""
 NEARLY = 0.1
-"""A save that shows the concept is taken before one that doesn't, though it is worth so much less."""
+"""Where the best save bleeds and doesn't show the concept, one that shows it and is worth so much less is taken."""
 BLEEDING, COPIED = 0.15, 0.25
 """Shares from which on a save bleeds, and repeats instance pictures."""
 STIFF = {"obedience": 0.4, "variety": 0.15}
@@ -71,10 +71,15 @@ def verdict(found: Sequence[Numbers], saved: Sequence[int], losses: StableLosses
     if not judged:
         return _by_loss(losses, [step for step in saved if step > 0])
     best = max(judged, key=lambda one: one.worth)  # the earliest of equal ones
+    bleeds = best.worst_bleeding.of > 0 and best.worst_bleeding.value >= BLEEDING
     if best.least_learned.value < PART:
         # Where everything bleeds, a save that shows nothing is worth as much as one that shows the concept everywhere.
         shown = [one for one in judged if one.least_learned.value >= PART and one.worth >= best.worth - NEARLY]
-        best = max(shown, key=lambda one: one.worth) if shown else max(judged, key=lambda one: (one.worth, one.step))
+        best = (
+            max(shown, key=lambda one: one.worth)
+            if bleeds and shown
+            else max(judged, key=lambda one: (one.worth, one.step))
+        )
     # The best of many is so by chance, too: each comparison must be surer, the more there are (Bonferroni).
     sure = SURE / max(len(judged) - 1, 1)
     alike = tuple(one.step for one in judged if one is not best and not _apart(best, one, sure))

@@ -49,12 +49,14 @@ class Pace:
 
     @classmethod
     def of(cls, folder: Path) -> Pace:
-        """Make the pace of a run, with the forecast that was noted when it was queued."""
+        """Make the pace of a run, with the forecast that was noted when it was queued, and what it took before."""
         facts = read_facts(folder)
-        found, previews = facts.get("forecast_seconds"), facts.get("forecast_previews")
+        found = facts.get("forecast_seconds")
         pace = cls(float(found) if isinstance(found, int | float) else 0.0)
-        if isinstance(previews, dict):
-            pace._forecast = {kind: json_file.number(previews, kind) for kind in PREVIEWS}
+        for previews in (facts.get("forecast_previews"), facts.get("previews")):
+            if isinstance(previews, dict):
+                known = {kind: json_file.number(previews, kind) for kind in PREVIEWS}
+                pace._forecast |= {kind: seconds for kind, seconds in known.items() if seconds}
         return pace
 
     def expect_writing(self, use: DiskUse) -> None:

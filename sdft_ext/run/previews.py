@@ -143,14 +143,18 @@ class Previews:
         if session.recipe.watch.judge:
             judge_controls(session, self.judge, step, self.log, self.control.check)
         due.discard("judging")
-        add_facts(session.folder, previews=self._costs())
+        if self.controls.entries:
+            with suppress(OSError):  # a forecast of later runs isn't worth ending this one
+                add_facts(session.folder, previews=self._costs(session.recipe))
 
-    def _costs(self) -> dict[str, float]:
+    def _costs(self, recipe: Recipe) -> dict[str, float]:
         """Give what the control pictures cost so far, and what that depends on, for forecasts of later runs."""
-        watch, pictures = self.recipe, len(self.controls.entries)
+        watch, pictures = recipe.watch, len(self.controls.entries)
         passes = watch.sampler_steps * (2 if watch.guidance > 1 else 1)
-        seconds = {kind: self.pace.seconds_of(kind) for kind in PREVIEWS}
-        return {"pictures": pictures, "passes": passes, "size": watch.size, **seconds}
+        known = {kind: self.pace.seconds_of(kind) for kind in PREVIEWS}
+        side = watch.size or recipe.dataset.resolution
+        costs = {"pictures": pictures, "passes": passes, "side": side}
+        return costs | {kind: seconds for kind, seconds in known.items() if seconds}
 
     def _draw_start(self, session: Session) -> None:
         """Draw the pictures of step 0 with the base model, where the run began with it and it is still available."""

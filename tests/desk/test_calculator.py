@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sdft_ext.captions.rare_words import CANDIDATES, suggest
+from sdft_ext.control import RunControl
 from sdft_ext.dataset.links import within
+from sdft_ext.dataset.listing import Listing
 from sdft_ext.desk import Desk, DeskError
 from sdft_ext.desk.calculator import save_steps
 from sdft_ext.desk.folders import walk
 from sdft_ext.model.borrow import tokenizer
 from sdft_ext.recipe import METHOD_INFO, Recipe
 from sdft_ext.recipe import file as recipe_file
+from sdft_ext.run import previews, resume, train
 from sdft_ext.run.pace import Pace
 from sdft_ext.run.schedule import Schedule
+from sdft_ext.run_folder.facts import read_facts
 from sdft_ext.run_folder.log import read as read_log
 from tests.analysis.images import image, save
 from tests.desk.setting import values
+from tests.run import tiny
+from tests.run.step_hooks import Between
 
 
 @pytest.mark.parametrize(
@@ -217,22 +224,22 @@ def test_time_counts_the_control_pictures_of_runs_that_drew_some(desk: Desk, dat
     run = desk.runs.start(values(data, "train.length=8", *PREVIEWED, *prompts))
     assert desk.queue.wait(120) and desk.library.status(run)["state"] == "finished"
     found = json.loads((desk.folder / run / "facts.json").read_text())["previews"]
-    assert (found["pictures"], found["passes"], found["size"]) == (8, 4, 64)
+    assert (found["pictures"], found["passes"], found["side"]) == (8, 4, 64)
     drawing, judging, dataset = (found[kind] for kind in ("controls", "judging", "dataset"))
     assert drawing > 0 and judging > 0 and dataset > 0
 
-    def previews(*changes: str) -> float:
+    def of_previews(*changes: str) -> float:
         answer = desk.recipes.calculate(values(data, "train.length=80", *PREVIEWED, *prompts, *changes))
         assert answer["seconds"] > answer["preview_seconds"] > 0 and run in answer["measured"]
         return float(answer["preview_seconds"])
 
     grid = 5 * drawing / 2  # of the base and four saves, each prompt once
-    assert previews() == pytest.approx(5 * (drawing + judging) + dataset + grid, abs=0.1)
+    assert of_previews() == pytest.approx(5 * (drawing + judging) + dataset + grid, abs=0.1)
     longer = 20 * (5 * drawing + grid) + 5 * judging + dataset
-    assert previews("watch.sampler_steps=40") == pytest.approx(longer, abs=0.1)
-    assert previews("watch.judge=false") == pytest.approx(5 * drawing + grid, abs=0.1)
-    assert previews("watch.every=20") == previews() and previews("watch.every=1") > 10 * drawing
-    assert previews("watch.pictures=8") == pytest.approx(10 * (drawing + judging) + dataset + grid, abs=0.1)
+    assert of_previews("watch.sampler_steps=40") == pytest.approx(longer, abs=0.1)
+    assert of_previews("watch.judge=false") == pytest.approx(5 * drawing + grid, abs=0.1)
+    assert of_previews("watch.every=20") == of_previews() and of_previews("watch.every=1") > 10 * drawing
+    assert of_previews("watch.pictures=8") == pytest.approx(10 * (drawing + judging) + dataset + grid, abs=0.1)
     without = desk.recipes.calculate(values(data, "train.length=80", *PREVIEWED, *prompts, "watch.size=128"))
     assert without["preview_seconds"] is None and "without control pictures" in without["measured"]
 
@@ -250,6 +257,61 @@ def test_a_run_of_the_desk_takes_the_prompts_that_were_proposed(desk: Desk, data
     }
     assert len(list((desk.folder / run / "controls" / "concept").glob("*/step-000002.png"))) == 8
     assert desk.recipes.calculate(values(data, "watch.propose_prompts=false"))["proposed_prompts"] == {}
+
+
+@pytest.mark.parametrize("pictures", [1, 9])
+def test_the_forecast_counts_the_pictures_that_a_run_draws(pictures: int, desk: Desk, data: Path):
+    settings = (*PREVIEWED, f"watch.pictures={pictures}", "train.length=2", "save.every=0")
+    run = desk.runs.start(values(data, *settings))
+    assert desk.queue.wait(120)
+    each = json.loads((desk.folder / run / "facts.json").read_text())["previews"]
+    assert len(list((desk.folder / run / "controls").glob("*/*/step-000002.png"))) == each["pictures"]
+    different = len(list((desk.folder / run / "controls").glob("*/*")))
+    expected = 2 * (each["controls"] + each["judging"]) + each["dataset"]
+    expected += 2 * each["controls"] * 8 / different  # the grid: four prompts of each set, of the base and one save
+    forecast = desk.recipes.calculate(values(data, *settings))["preview_seconds"]
+    assert forecast == pytest.approx(expected, abs=0.11)
+
+
+def test_runs_without_control_pictures_have_no_forecast_of_them_and_hide_none(desk: Desk, data: Path):
+    none = ("train.length=2", "watch.propose_prompts=false")
+    for settings in (("train.length=2",), none):
+        run = desk.runs.start(values(data, *PREVIEWED, *settings))
+        assert desk.queue.wait(120)
+    assert "previews" not in json.loads((desk.folder / run / "facts.json").read_text())
+    assert desk.recipes.calculate(values(data, *PREVIEWED, "train.length=80"))["preview_seconds"] > 0
+    assert desk.recipes.calculate(values(data, *PREVIEWED, *none))["preview_seconds"] is None
+    judged = desk.recipes.calculate(values(data, *PREVIEWED, "train.length=80"))["preview_seconds"]
+    without = desk.recipes.calculate(values(data, *PREVIEWED, "train.length=80", "watch.judge=false"))
+    assert without["preview_seconds"] < judged
+
+
+def test_captions_come_from_the_scan_that_is_kept(desk: Desk, data: Path, monkeypatch: pytest.MonkeyPatch):
+    """The page asks at every change: with 10,000 pictures, listing the folders again takes seconds."""
+    proposed = desk.recipes.calculate(values(data, *PREVIEWED))["proposed_prompts"]
+    monkeypatch.setattr(Listing, "__init__", lambda *_: pytest.fail("a folder is listed"))
+    assert proposed and desk.recipes.calculate(values(data, *PREVIEWED))["proposed_prompts"] == proposed
+
+
+def test_what_previews_took_outlives_a_resume_and_a_full_disk_ends_no_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    recipe = tiny.recipe(data, tmp_path, *PREVIEWED, "train.length=4", "save.every=2", "save.every_unit=steps")
+    run, control = tmp_path / "run", RunControl()
+    host = Between(recipe, run, lambda done: control.stop() if done == 2 else None)
+    train(recipe, folder=run, control=control, host=host, quiet=True)
+    before = read_facts(run)["previews"]
+    result = resume(run, quiet=True)
+    assert result.outcome == "finished", result.message
+    assert read_facts(run)["previews"].keys() == before.keys() and before["dataset"] > 0
+    assert read_facts(run)["previews"]["dataset"] == before["dataset"]
+
+    def full(folder: Path, **facts: Any) -> None:
+        if "previews" in facts:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(previews, "add_facts", full)
+    assert train(recipe, folder=tmp_path / "full", quiet=True).outcome == "finished"
 
 
 def test_a_run_expects_of_its_control_pictures_what_the_forecast_says(desk: Desk, data: Path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sdft_ext.dataset.folder import scan
 from sdft_ext.judge.prompts import PROMPTS, calls, propose, without_trigger
 from sdft_ext.recipe import Concept, Recipe, WatchRecipe
 from sdft_ext.recipe import file as recipe_file
@@ -52,8 +53,9 @@ def proposed(*concepts: Concept, **watch: object) -> WatchRecipe:
 def test_they_are_captions_with_the_trigger_spread_over_the_folder(tmp_path: Path) -> None:
     places = [f"a sks dog at place {number}" for number in range(10)]
     found = proposed(Concept(trigger="sks", class_word="dog", instance=folder(tmp_path / "dogs", places)))
-    assert found.concept_prompts == [places[number] for number in (0, 3, 6, 9)], "they all begin alike"
-    assert found.bleeding_prompts == ["a dog at place 0", "a dog at place 6", "", "a dog at place 9"]
+    # They all begin alike: new ones are the trigger in other places.
+    assert found.concept_prompts == [places[0], "a sks dog on a beach", places[9], "a sks dog in a garden"]
+    assert found.bleeding_prompts == ["a dog at place 0", "a dog at place 9", "", "a dog in a garden"]
 
 
 def test_half_of_them_are_new_where_captions_or_regularization_pictures_give_other_words(tmp_path: Path) -> None:
@@ -64,7 +66,7 @@ def test_half_of_them_are_new_where_captions_or_regularization_pictures_give_oth
     found = proposed(Concept(trigger="sks", class_word="dog", instance=own), pictures=16)
     known = [prompt for prompt in found.concept_prompts if prompt in captions[::2]]
     made = [prompt for prompt in found.concept_prompts if prompt in odd]
-    assert len(known) == 5 and len(made) >= 2, "beginnings and ends of captions, put together anew"
+    assert len(known) >= 4 and len(made) >= 2, "beginnings and ends of captions, put together anew"
     assert found.concept_prompts[0] in known and found.concept_prompts[1] in made
     others = folder(tmp_path / "others", ["a dog on the moon", "a cat", "a puppy dog in a box"])
     concept = Concept(trigger="sks", class_word="dog", instance=own, regularization=others)
@@ -80,7 +82,8 @@ def test_more_pictures_are_of_more_prompts_each_with_two_seeds(tmp_path: Path) -
     found = proposed(Concept(trigger="sks", class_word="dog", instance=folder(tmp_path / "dogs", places)), pictures=16)
     assert len(found.concept_prompts) == len(found.bleeding_prompts) == 8
     few = proposed(Concept(trigger="sks", class_word="dog", instance=folder(tmp_path / "few", places[:3])), pictures=16)
-    assert few.concept_prompts[:3] == places[:3] and len(set(few.concept_prompts)) == len(few.concept_prompts) <= 8
+    assert set(places[:3]) < set(few.concept_prompts)
+    assert len(set(few.concept_prompts)) == len(few.concept_prompts) <= 8
 
 
 def test_without_captions_the_trigger_is_put_into_some_places(tmp_path: Path) -> None:
@@ -129,6 +132,53 @@ def test_a_run_without_prompts_draws_eight_pictures_of_each_set_and_says_which(d
             for one in entries
         )
     assert len({one["seed"] for one in drawn}) == len(drawn)
+
+
+def test_no_bleeding_prompt_calls_any_concept(tmp_path: Path) -> None:
+    """Captions name both concepts, and regularization captions the other one."""
+    dogs = folder(tmp_path / "dogs", ["a sks dog and a zwx cat", "a sks dog", "a big sks dog"])
+    cats = folder(tmp_path / "cats", ["a zwx cat and a sks dog", "a zwx cat", "a big zwx cat"])
+    kept = folder(tmp_path / "kept", ["a dog", "a sks dog outside", "a cat with a sks dog", "a dog on grass"])
+    concepts = (
+        Concept(trigger="sks", class_word="dog", instance=dogs, regularization=kept),
+        Concept(trigger="zwx", class_word="cat", instance=cats, regularization=kept),
+    )
+    for pictures in (1, 8, 64):
+        found = proposed(*concepts, pictures=pictures)
+        most = max(PROMPTS, pictures // 2)
+        assert 2 <= len(found.concept_prompts) <= most and 2 <= len(found.bleeding_prompts) <= most
+        assert "" in found.bleeding_prompts and any(calls(one, concepts[1]) for one in found.concept_prompts)
+        assert not any(calls(prompt, concept) for prompt in found.bleeding_prompts for concept in concepts)
+        assert not any("sks sks" in prompt for prompt in found.concept_prompts)
+
+
+def test_a_concept_without_trigger_takes_no_prompts_from_others(tmp_path: Path) -> None:
+    dogs = folder(tmp_path / "dogs", [f"a sks dog at place {number}" for number in range(10)])
+    found = proposed(Concept(trigger="sks", class_word="dog", instance=dogs), Concept(instance=dogs, class_word="dog"))
+    assert len(found.concept_prompts) == PROMPTS
+
+
+def test_captions_are_those_that_are_trained_on(tmp_path: Path) -> None:
+    """With prefix and suffix; and pictures of a folder below the other one are not among that one's."""
+    outer = tmp_path / "all"
+    folder(outer, ["a dog 1", "a dog 2"])
+    own = folder(outer / "mine", ["one", "two"])
+    recipe = Recipe()
+    concept = Concept(trigger="sks", class_word="dog", instance=own, regularization=str(outer))
+    recipe.dataset.concepts, recipe.dataset.prefix, recipe.dataset.suffix = [concept], "photo of sks dog,", "!"
+    read = propose(recipe).watch
+    assert {"photo of sks dog, one !", "photo of sks dog, two !"} < set(read.concept_prompts)
+    assert not any("one" in prompt or "two" in prompt for prompt in read.bleeding_prompts if "photo" not in prompt)
+    assert propose(recipe, scan(recipe.dataset)).watch == read
+
+
+def test_tags_after_the_trigger_are_exchanged_and_brackets_stay_whole(tmp_path: Path) -> None:
+    tags = [f"sks girl, {a}, {b}, {c}" for a, b, c in ("xyz", "uvw", "rst", "opq")]
+    found = proposed(Concept(trigger="sks", class_word="girl", instance=folder(tmp_path / "tags", tags)), pictures=16)
+    assert "sks girl, x, s, t" in found.concept_prompts
+    weighted = ["a (sks dog:1.3) outside", "a big sks dog at home"]
+    found = proposed(Concept(trigger="sks", class_word="dog", instance=folder(tmp_path / "dogs", weighted)))
+    assert all(one.count("(") == one.count(")") for one in found.concept_prompts)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_copies_are_counted_among_pictures_of_captions_where_enough_are_drawn() 
         ("not learned", 30, [save(10, 0), save(20, 0), save(30, 0.125)]),
         ("not learned", 30, [save(10, 0), save(20, 0), save(30, 0)]),
         ("bleeding", 20, [save(10, 0.25, 0.125), save(20, 1, 0.375), save(30, 1, 0.5)]),
-        ("bleeding", 20, [save(10, 0.125, 0.125), save(20, 0.75, 0.75), save(30, 1, 1)]),
+        ("bleeding", 20, [save(10, 0.25, 0.25), save(20, 0.75, 0.75), save(30, 1, 1)]),
         ("not learned", 10, [save(10, 0.25, 0), save(20, 0.5, 0.75), save(30, 0.5, 0.75)]),
         ("memorized", 20, [save(10, 0), save(20, 1, 0, 3), save(30, 1, 0, 6)]),
         ("memorized", 20, [save(10, 0), save(20, 1, 0, 0, 0.1), save(30, 0.75, 0, 0, 0.1)]),

@@ -225,7 +225,7 @@ def test_the_prompts_that_a_run_takes_where_there_are_none_are_shown_and_can_be_
     concept.locator("li").first.wait_for()
     proposed = concept.locator("li").all_inner_texts()
     assert len(proposed) == 4 and all("sks" in prompt for prompt in proposed)
-    assert "(no words at all)" in bleeding.locator("li").all_inner_texts()
+    assert "(empty prompt)" in bleeding.locator("li").all_inner_texts()
     write(page, f"{FIRST}trigger", "ohwx")
     concept.get_by_text("ohwx").first.wait_for()
     concept.locator("[data-action=edit-proposal]").click()

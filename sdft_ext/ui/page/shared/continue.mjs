@@ -32,8 +32,8 @@ export async function continueFrom(app, run, save) {
   const setting = continueSetting(app.schema, recipe.method.name);
   if (!setting) throw new Error(`A ${recipe.method.name} run can't continue from a file: load the save as the model, and start a new run.`);
   app.draft.load(recipe);
-  /** @type {Record<string, string>} */
-  const changes = { [setting]: save.path, "save.name": nextName(recipe.save.name) };
+  /** Prompts that speak of other pictures go with these: the run proposes some of its own. @type {Record<string, string | string[]>} */
+  const changes = { "watch.concept_prompts": [], "watch.bleeding_prompts": [], [setting]: save.path, "save.name": nextName(recipe.save.name) };
   for (let number = 0; number < app.draft.concepts; number++) changes[`dataset.concepts.${number}.instance`] = "";
   app.draft.setAll(changes);
   app.show("train");

@@ -6,7 +6,7 @@ import { button, el, fill } from "../shared/dom.mjs";
 
 const LISTS = ["watch.concept_prompts", "watch.bleeding_prompts"];
 /** How the empty prompt is shown. */
-const EMPTY = "(no words at all)";
+const EMPTY = "(empty prompt)";
 
 /** Whether a path is a list of prompts for control pictures. @param {string} path */
 export const isPrompts = (path) => LISTS.includes(path);
@@ -21,7 +21,7 @@ export function promptProposal(app, path) {
     if (node.hidden) return;
     fill(
       node,
-      el("p.help", {}, "Empty: the run draws these, from the captions of your pictures."),
+      el("p.help", {}, "Empty: the run draws these."),
       el("ul.help", {}, prompts.map((prompt) => el("li", {}, prompt || EMPTY))),
       el("div.row", {}, button("Edit them", () => app.draft.set(path, [...prompts]), { kind: "small", data: { action: "edit-proposal" } })),
     );
