@@ -80,7 +80,7 @@ def _share(value: Any) -> list[int] | None:
 
 
 def _worth(numbers: dict[str, list[int] | None]) -> float | None:
-    """Return *learned* less *bleeding* less *copied*, by which the verdict chooses saves; None where nothing was learned."""
+    """Return *learned* less *bleeding* less *copied*, as verdicts do; None where nothing was learned."""
     if numbers["learned"] is None:
         return None
     learned, *others = (Share(*share).value if share else 0.0 for share in numbers.values())
