@@ -154,6 +154,10 @@ class DrawWordsRequest(BaseModel):
     save: int | None = Field(None, description="The step of the save to draw with; null for the last one.")
 
 
+class MeasureRequest(BaseModel):
+    pictures: int = Field(ge=1, le=1000, description="Control pictures of each set; more than the run has.")
+
+
 def routes(desk: Desk, route_class: type[APIRoute]) -> APIRouter:
     """Everything that a run's pictures and saves are judged by, below ``runs``."""
     router, work = APIRouter(route_class=route_class, tags=TAGS), desk.evaluation
@@ -197,6 +201,14 @@ def _add_ratings(router: APIRouter, desk: Desk) -> None:
     def draw_words(run: str, body: DrawWordsRequest) -> Response:
         """It is queued, for a run that has ended. What a stopped request has drawn stays, and isn't drawn again."""
         desk.runs.draw_words(run, body.save)
+        return json_response(OK)
+
+    @router.post("/runs/{run}/measure", response_model=OkResponse, summary="Draw and judge more control pictures")
+    def measure(run: str, body: MeasureRequest) -> Response:
+        """It is queued, for a run that has ended: with the base model, and with each save that has control pictures.
+        What a stopped request has drawn stays, and isn't drawn again; numbers change when all is drawn.
+        """
+        desk.runs.measure(run, body.pictures)
         return json_response(OK)
 
     @router.get("/runs/{run}/words/{step}/{number}", responses=PICTURE, summary="Get a picture of a trained word")

@@ -94,6 +94,7 @@ class ControlPrompt(BaseModel):
     number: int
     prompt: str = ""
     seed: int = 0
+    steps: list[int] | None = Field(None, description="The steps that it was drawn at; null where that is all steps.")
 
 
 class ControlPictures(BaseModel):

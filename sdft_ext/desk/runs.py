@@ -93,10 +93,11 @@ class Runs:
         return folder.name
 
     def train(self, folder: Path, control: RunControl) -> object:
-        """Train the run in a folder from its last state on, or draw its grid or words, in the queue's thread."""
+        """Train the run in a folder from its last state on, or draw what was asked for, in the queue's thread."""
         self._packages.wait()
         from .. import run
         from ..run.grid import GRID
+        from ..run.more_pictures import MORE
         from ..run.word_grid import WORDS
 
         host = self._host(recipe_file.read(folder / "recipe.yaml"))
@@ -104,6 +105,8 @@ class Runs:
             return run.draw_grid(folder, control=control, host=host, quiet=True)
         if WORDS.requested(folder):
             return run.draw_words(folder, control=control, host=host, quiet=True)
+        if MORE.requested(folder):
+            return run.draw_more(folder, control=control, host=host, quiet=True)
         return run.resume(folder, control=control, host=host, quiet=True)
 
     def resume(self, run: str, settings: Mapping[str, Any] | None = None) -> None:
@@ -163,6 +166,19 @@ class Runs:
         WORDS.request(path, save=save)
         self._queue.add(run)
 
+    def measure(self, run: str, pictures: int) -> None:
+        """Queue more control pictures of a run that has ended, ``pictures`` of each set. Raises NotFound, NotNow where
+        it can't be measured so, or goes on.
+        """
+        from ..run.more_pictures import MORE, why_not
+
+        path = self._ended(run, "more control pictures can be drawn when it has ended.")
+        reason = why_not(path, self._library.recipe(run), pictures)
+        if reason:
+            raise NotNow(f"{run} can't be measured with {pictures} control pictures of each set. {reason}")
+        MORE.request(path, pictures=pictures)
+        self._queue.add(run)
+
     def _ended(self, run: str, then: str) -> Path:
         """Return the folder of a run that has ended. Raises NotFound, NotNow where it goes on."""
         path = self._library.path(run)
@@ -172,12 +188,13 @@ class Runs:
         return path
 
     def _forget_drawing(self, run: str) -> None:
-        """Forget that a run's grid or words were asked for, unless they are being drawn."""
+        """Forget that pictures of a run that has ended were asked for, unless they are being drawn."""
         from ..run.grid import GRID
+        from ..run.more_pictures import MORE
         from ..run.word_grid import WORDS
 
         if run != self._queue.current:
-            for kind in (GRID, WORDS):
+            for kind in (GRID, WORDS, MORE):
                 kind.forget(self._library.path(run))
 
     def control(self, run: str) -> RunControl:

@@ -72,11 +72,18 @@ class Judge:
         self._see_older(model, do)
         return self.numbers(step)
 
+    def see(self, step: int, model: Model, do: Do) -> Seen:
+        """Describe the control pictures of a step, and keep nothing. Raises OSError where one can't be read."""
+        paths = [self.controls.path(name, number, step) for name, number, _ in self.controls.entries]
+        return _seen([_drawn(path) for path in paths], model, do)
+
+    def keep(self, step: int, seen: Seen) -> None:
+        """Keep what was seen in the control pictures of a step. Raises OSError where it can't be written."""
+        records.write(self.folder, f"step-{step:06d}", **seen._asdict())
+
     def _see(self, step: int, model: Model, do: Do) -> None:
         """Describe the control pictures of a step."""
-        paths = [self.controls.path(name, number, step) for name, number, _ in self.controls.entries]
-        seen = _seen([_drawn(path) for path in paths], model, do)
-        records.write(self.folder, f"step-{step:06d}", **seen._asdict())
+        self.keep(step, self.see(step, model, do))
 
     def _see_older(self, model: Model, do: Do) -> None:
         """Describe anew the control pictures whose details an older version left out, where they still exist: a run

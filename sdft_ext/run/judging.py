@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TypeVar
 
 from ..judge.judge import Judge
@@ -74,14 +75,14 @@ def judge_controls(session: Session, judge: Judge, step: int, log: Log, check: C
     return found
 
 
-def write_verdict(session: Session, judge: Judge, step: int, log: Log) -> Verdict | None:
+def write_verdict(folder: Path, judge: Judge, step: int, log: Log) -> Verdict | None:
     """Log what the saves so far come to, by the judge's numbers and the losses of single pictures, and keep it in the
     run's folder; None where nothing is known of any save. Raises OSError where a file can't be read or written.
     """
-    losses = stable_losses(picture_losses.read(session.folder))
-    come_to = judge.verdict([save.step for save in existing(session.folder)], losses)
+    losses = stable_losses(picture_losses.read(folder))
+    come_to = judge.verdict([save.step for save in existing(folder)], losses)
     if come_to is not None:
         best = judge.numbers(come_to.step)
-        verdict.write(session.folder, come_to.plain(), None if best is None else best.plain())
+        verdict.write(folder, come_to.plain(), None if best is None else best.plain())
         log.event(step, "verdict", **come_to.plain())
     return come_to

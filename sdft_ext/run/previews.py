@@ -114,7 +114,7 @@ class Previews:
                     self._measure_pictures(session, step)
                 due.discard("pictures")
             if comes_to_more and step > 0:
-                self.verdict = write_verdict(session, self.judge, step, self.log)
+                self.verdict = write_verdict(session.folder, self.judge, step, self.log)
 
     @property
     def settled(self) -> bool:

@@ -6,8 +6,10 @@ The *concept* set has the trigger: it should approach the concept. The *bleeding
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -15,6 +17,8 @@ from ..recipe import WatchRecipe
 from ..storage import atomic, json_file
 from .lettering import width, wrapped, write
 
+Place = tuple[str, int, str]
+"""(set, number in it, prompt) of a control picture."""
 Draw = Callable[[Sequence[str], Sequence[int]], "list[Image.Image]"]
 """(prompts, seeds) → one picture each."""
 SETS = ("concept", "bleeding")
@@ -23,9 +27,12 @@ LABEL_LINES, PROMPT_LINES = 4, 6
 
 
 class Controls:
-    """The control pictures of a run, in ``controls/SET/NUMBER/step-000000.png``."""
+    """The control pictures of a run, in ``controls/SET/NUMBER/step-000000.png``.
 
-    def __init__(self, folder: Path, recipe: WatchRecipe) -> None:
+    ``known``: seeds that pictures were drawn with; by default those that the run's folder records.
+    """
+
+    def __init__(self, folder: Path, recipe: WatchRecipe, known: Mapping[Place, int] | None = None) -> None:
         self.folder = folder / "controls"
         sets = {"concept": recipe.concept_prompts, "bleeding": recipe.bleeding_prompts}
         turns = {name: -(-recipe.pictures // len(prompts)) for name, prompts in sets.items() if prompts}
@@ -37,7 +44,10 @@ class Controls:
             for i, prompt in enumerate(sets[name])
         ]
         """(set, number in it, prompt): each prompt once, then each once more with another seed, and so on."""
-        self.seeds = [recipe.seed + number for number in range(len(self.entries))]
+        known = self._recorded() if known is None else known
+        used = {known[entry] for entry in self.entries if entry in known}
+        fresh = (seed for seed in count(recipe.seed) if seed not in used)
+        self.seeds = [known[entry] if entry in known else next(fresh) for entry in self.entries]
         self.different = sum(map(len, sets.values()))
         """How many of the entries have a prompt that none before them has in its set."""
 
@@ -55,13 +65,37 @@ class Controls:
         paths = [self.path(name, number, step) for name, number, _ in self.entries]
         for path, picture in zip(paths, draw(self.prompts, self.seeds), strict=True):
             atomic.write(path, lambda file, picture=picture: picture.save(file, "PNG"))  # type: ignore[misc]
-        steps = sorted({*self.steps(), step})
-        entries = [
-            {"set": n, "number": i, "prompt": p, "seed": s}
-            for (n, i, p), s in zip(self.entries, self.seeds, strict=True)
-        ]
-        json_file.write(self.folder / "index.json", {"steps": steps, "prompts": entries})
+        self.record([step])
         return paths
+
+    def record(self, steps: Sequence[int]) -> None:
+        """List all prompts as drawn at these steps, too. A prompt that some listed steps lack names those it has."""
+        before = self.steps()
+        listed = {(one["set"], one["number"]): one.get("steps", before) for one in self._prompts()}
+        every = sorted({*before, *steps})
+        entries: list[dict[str, Any]] = []
+        for (name, number, prompt), seed in zip(self.entries, self.seeds, strict=True):
+            drawn = sorted({*listed.get((name, number), [] if listed else before), *steps})
+            some = {} if drawn == every else {"steps": drawn}
+            entries.append({"set": name, "number": number, "prompt": prompt, "seed": seed, **some})
+        json_file.write(self.folder / "index.json", {"steps": every, "prompts": entries})
+
+    def missing(self, step: int) -> list[int]:
+        """List which entries have no file at a step, by their places."""
+        return [place for place, (n, i, _) in enumerate(self.entries) if not self.path(n, i, step).is_file()]
+
+    def _recorded(self) -> dict[Place, int]:
+        return {(one["set"], one["number"], str(one.get("prompt"))): one["seed"] for one in self._prompts()}
+
+    def _prompts(self) -> list[dict[str, Any]]:
+        """List what is recorded of each prompt, without what is damaged."""
+        found = json_file.read_or(self.folder / "index.json", {}).get("prompts")
+        kinds = {"set": str, "number": int, "seed": int}
+        return [
+            one
+            for one in (found if isinstance(found, list) else [])
+            if isinstance(one, dict) and all(isinstance(one.get(name), kind) for name, kind in kinds.items())
+        ]
 
     def steps(self) -> list[int]:
         """List the steps that have pictures."""

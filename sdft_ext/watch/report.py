@@ -164,17 +164,15 @@ def _controls(folder: Path) -> list[dict[str, Any]]:
     content = {"steps": [], "prompts": [], **json_file.read_or(folder / "controls" / "index.json", {})}
     if not content["steps"]:
         return []
-    first, last = min(content["steps"]), max(content["steps"])
-    return [
-        {
-            **entry,
-            "first_step": first,
-            "first": f"controls/{entry['set']}/{entry['number']:02d}/step-{first:06d}.png",
-            "last_step": last,
-            "last": f"controls/{entry['set']}/{entry['number']:02d}/step-{last:06d}.png",
+    found = []
+    for entry in content["prompts"]:
+        drawn = entry.get("steps") or content["steps"]
+        own = {"first": min(drawn), "last": max(drawn)}
+        paths = {
+            name: f"controls/{entry['set']}/{entry['number']:02d}/step-{step:06d}.png" for name, step in own.items()
         }
-        for entry in content["prompts"]
-    ]
+        found.append({**entry, **paths, **{f"{name}_step": step for name, step in own.items()}})
+    return found
 
 
 def _sha256(path: Path) -> str:

@@ -17,6 +17,7 @@ from sdft_ext.api.evaluation import (
     RatingsResponse,
     WordGridResponse,
 )
+from sdft_ext.api.runs import RunResponse
 from sdft_ext.desk import Desk
 from sdft_ext.run_folder import verdict
 from sdft_ext.storage import json_file
@@ -144,6 +145,27 @@ def test_words_are_drawn_for_runs_that_have_ended_and_have_some(client: TestClie
     bare = start(client, data, "dataset.concepts.0.trigger=", "train.length=1")
     assert desk.queue.wait(60)
     assert "no trained words" in post(client, f"runs/{bare}/words", {}, 409)["detail"]
+
+
+def test_a_run_is_measured_with_more_control_pictures(client: TestClient, desk: Desk, data: Path) -> None:
+    run = start(client, data, "train.length=2", "save.every=0", "watch.judge=true", "watch.pictures=2", *PROMPTS)
+    waiting = start(client, data, "train.length=100000", "save.every=0", *PROMPTS)
+    until(lambda: desk.library.status(waiting)["state"] == "training")
+    assert "when it has ended" in post(client, f"runs/{waiting}/measure", {"pictures": 5}, 409)["detail"]
+    client.post(f"{V1}/runs/{waiting}/stop", json={})
+    assert desk.queue.wait(60)
+    before = desk.library.status(run)
+    assert "2 with the trigger" in post(client, f"runs/{run}/measure", {"pictures": 2}, 409)["detail"]
+    assert "no control pictures" in post(client, f"runs/{waiting}/measure", {"pictures": 5}, 409)["detail"]
+    assert client.post(f"{V1}/runs/{run}/measure", json={"pictures": 0}).status_code == 400
+    post(client, f"runs/{run}/measure", {"pictures": 5})
+    assert desk.queue.wait(60)
+    assert desk.library.status(run) == before, "the run is as it was"
+    detail = answer_to(client, f"runs/{run}", RunResponse)
+    assert len(detail["controls"]["prompts"]) == 10 and detail["recipe"]["watch"]["pictures"] == 5
+    [judged] = [one for one in answer_to(client, "compare/judged", ComparedRunsResponse)["runs"] if one["id"] == run]
+    assert judged["learned"] is None or judged["learned"][1] == 5
+    assert [one["bleeding"][1] for one in detail["marks"] if one["event"] == "judged"] == [2, 2, 5, 5]
 
 
 def test_runs_are_compared_by_the_save_that_each_verdict_recommends(client: TestClient, desk: Desk, data: Path) -> None:
