@@ -186,3 +186,23 @@ def test_runs_are_compared_in_a_table_and_a_chart(open_page: Any, server: Any) -
     assert "learned against bleeding" in card.locator("[data-role=scatter]").get_attribute("aria-label").lower()
     best.locator("[data-action=evaluate-judged]").click()
     page.wait_for_selector("[role=tab][data-panel=evaluate][aria-selected=true]")
+
+
+def test_a_run_is_measured_with_more_control_pictures(open_page: Any, server: Any) -> None:
+    page = open_page()
+    run = trained(page, server, "measured")
+    before = server.ask(f"runs/{run}")["controls"]["prompts"]
+    open_run(page, run)
+    card = page.locator("[data-role=measure]")
+    number = card.locator("[data-action=measure-pictures]")
+    assert number.input_value() == "4", "twice as many as there are"
+    number.fill("1")
+    card.locator("[data-action=measure]").click()
+    page.get_by_text("choose a larger number").first.wait_for()
+    number.fill(str(len(before) + 2))
+    card.locator("[data-action=measure]").click()
+    shown = page.locator(".save-pictures").last
+    shown.get_by_text(re.compile(rf"of {len(before) + 2} show the concept")).first.wait_for(timeout=240_000)
+    after = server.ask(f"runs/{run}")
+    assert len(after["controls"]["prompts"]) > len(before) and after["state"] == "finished"
+    assert after["recipe"]["watch"]["pictures"] == len(before) + 2

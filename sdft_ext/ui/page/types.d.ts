@@ -107,9 +107,11 @@ export interface ControlPrompt {
   number: number;
   prompt: string;
   seed: number;
+  /** The steps that it was drawn at; left out where that is all steps. */
+  steps?: number[] | null;
 }
 
-/** A run's control pictures: each prompt was drawn at each step. */
+/** A run's control pictures: each prompt was drawn at each step, or at its own steps. */
 export interface ControlPictures {
   steps: number[];
   prompts: ControlPrompt[];

@@ -5,6 +5,7 @@ import { button, el, fill } from "../shared/dom.mjs";
 import { showReport } from "../shared/report_dialog.mjs";
 import { runMenu } from "../shared/run_widgets.mjs";
 import { verdictNode } from "../shared/verdict.mjs";
+import { MeasureSection } from "./measure.mjs";
 import { PictureLossTable } from "./picture_losses.mjs";
 import { RatingsSection } from "./ratings.mjs";
 import { BASE, spreadSaves } from "./saves.mjs";
@@ -36,6 +37,7 @@ class EvaluatePanel {
   #pictures;
   #ratings;
   #words;
+  #measure;
   #none = el("p.quiet", {}, "No run has saves yet.");
   #report = button("Report", () => this.#run !== null && showReport(this.#app, this.#run), { hidden: true, data: { action: "report" } });
   #about;
@@ -69,7 +71,8 @@ class EvaluatePanel {
     const rated = () => this.#detail && this.#drawPictures(this.#detail);
     this.#ratings = new RatingsSection(app, rated);
     this.#words = new WordGridSection(app, () => this.#detail && this.#ratings.show(this.#detail));
-    fill(this.#shown, this.#ratings.node, this.#pictures.node, this.#words.node, this.#tools);
+    this.#measure = new MeasureSection(app, () => this.#load());
+    fill(this.#shown, this.#measure.node, this.#ratings.node, this.#pictures.node, this.#words.node, this.#tools);
     this.#about = el("div.stack", { hidden: true }, saves, this.#shown);
     this.node = el("div.stack", {}, this.#none, this.#about);
     app.whenRuns(this.node, () => this.#follow());
@@ -141,6 +144,7 @@ class EvaluatePanel {
     this.#ratings.show(detail);
     this.#pictures.show(detail.id);
     this.#words.show(detail);
+    this.#measure.show(detail);
   }
 
   /** Points at the save that somebody was led to. */
@@ -179,5 +183,5 @@ class EvaluatePanel {
 
 /** Names what the panel shows of a run: its saves, deleted ones and control pictures. @param {RunDetail} detail */
 function shownOf({ saves, deleted, controls }) {
-  return JSON.stringify([saves.map(({ name, step }) => [name, step]), deleted, controls.steps]);
+  return JSON.stringify([saves.map(({ name, step }) => [name, step]), deleted, controls]);
 }

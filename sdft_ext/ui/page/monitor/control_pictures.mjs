@@ -96,12 +96,12 @@ export class ControlHistory {
   #row(prompts) {
     const [first] = this.#controls.steps;
     const now = this.#controls.steps.at(-1) ?? first;
-    const images = prompts.map((prompt) => ({ prompt, image: this.#picture(prompt, now) }));
+    const images = prompts.map((prompt) => ({ prompt, image: this.#picture(prompt, prompt.steps?.at(-1) ?? now) }));
     const caption = el("span.quiet", {}, "");
     this.#images.push(...images);
     const node = el("div.of-step", { data: { role: "now" } }, strip(images.map(({ prompt, image }) => this.#rateable(prompt, image))), caption);
     this.#places.push({ node, caption });
-    const before = prompts.map((prompt) => this.#picture(prompt, first));
+    const before = prompts.filter((prompt) => drawnAt(prompt, first)).map((prompt) => this.#picture(prompt, first));
     return el(
       "figure.control-row",
       {},
@@ -157,6 +157,9 @@ export class ControlHistory {
     this.#slider.setAttribute("aria-valuetext", this.#label.textContent);
     if (step === undefined) return;
     for (const { prompt, image } of this.#images) {
+      const drawn = drawnAt(prompt, step);
+      /** @type {HTMLElement} */ (image.parentElement).hidden = !drawn;
+      if (!drawn) continue;
       const url = this.#address(prompt, step);
       if (image.src !== url) image.src = url;
       image.alt = described(prompt, step);
@@ -201,4 +204,13 @@ function described(prompt, step) {
 /** @param {ControlPrompt} prompt */
 function promptText({ prompt }) {
   return prompt || "(empty prompt)";
+}
+
+/**
+ * Whether a prompt was drawn at a step: pictures that Measure adds exist only where there is a save.
+ * @param {ControlPrompt} prompt
+ * @param {number} step
+ */
+function drawnAt({ steps }, step) {
+  return !steps || steps.includes(step);
 }
