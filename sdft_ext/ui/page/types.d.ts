@@ -104,11 +104,9 @@ export interface Save {
 
 export interface ControlPrompt {
   set: "concept" | "bleeding";
-  number: number;
-  prompt: string;
+  number: number; prompt: string;
   seed: number;
-  /** The steps that it was drawn at; left out where that is all steps. */
-  steps?: number[] | null;
+  steps?: number[] | null; // that it was drawn at; left out where that is all steps
 }
 
 /** A run's control pictures: each prompt was drawn at each step, or at its own steps. */
