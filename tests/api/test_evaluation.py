@@ -156,7 +156,7 @@ def test_a_run_is_measured_with_more_control_pictures(client: TestClient, desk: 
     assert desk.queue.wait(60)
     before = desk.library.status(run)
     assert "2 with the trigger" in post(client, f"runs/{run}/measure", {"pictures": 2}, 409)["detail"]
-    assert "no control pictures" in post(client, f"runs/{waiting}/measure", {"pictures": 5}, 409)["detail"]
+    assert "Judging was off" in post(client, f"runs/{waiting}/measure", {"pictures": 5}, 409)["detail"]
     assert client.post(f"{V1}/runs/{run}/measure", json={"pictures": 0}).status_code == 400
     post(client, f"runs/{run}/measure", {"pictures": 5})
     assert desk.queue.wait(60)
