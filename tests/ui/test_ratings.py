@@ -198,7 +198,7 @@ def test_a_run_is_measured_with_more_control_pictures(open_page: Any, server: An
     assert number.input_value() == "4", "twice as many as there are"
     number.fill(str(len(before) + 2))
     card.locator("[data-action=measure]").click()
-    shown = page.locator(".save-pictures").last
+    shown = page.locator(".sdft-save-pictures").last
     shown.get_by_text(re.compile(rf"of {len(before) + 2} show the concept")).first.wait_for(timeout=240_000)
     after = server.ask(f"runs/{run}")
     assert len(after["controls"]["prompts"]) > len(before) and after["state"] == "finished"
