@@ -41,7 +41,7 @@ class EvaluatePanel {
   #none = el("p.quiet", {}, "No run has saves yet.");
   #report = button("Report", () => this.#run !== null && showReport(this.#app, this.#run), { hidden: true, data: { action: "report" } });
   #about;
-  /** What is told of the chosen run's pictures and saves; hidden while it is asked for, so that nothing is done to another run. */
+  /** The chosen run's pictures and what can be done with them; hidden while the run is loaded, so that no click goes to another one. */
   #shown = el("div.stack", { hidden: true });
   /** @type {string | null} */
   #run = null;
@@ -96,7 +96,7 @@ class EvaluatePanel {
     this.#load();
   }
 
-  /** Hides what is told of the run before, until the chosen one is known. */
+  /** Hides the former run until the chosen one is loaded. */
   #forget() {
     this.#detail = null;
     this.#shown.hidden = true;
