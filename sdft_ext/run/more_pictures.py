@@ -106,7 +106,7 @@ def _measure(lent: Lent, pictures: Any) -> Path:
 
 
 def _begin(lent: Lent, now: Controls, larger: Controls, saves: Sequence[Save]) -> None:
-    """Note what the pictures are drawn with. Those of an earlier request that were drawn otherwise are deleted."""
+    """Note what the pictures are drawn with. In new places, what an earlier request drew otherwise is deleted."""
     watch = asdict(replace(lent.recipe.watch, pictures=0))
     plan = {
         "watch": watch,
@@ -116,9 +116,9 @@ def _begin(lent: Lent, now: Controls, larger: Controls, saves: Sequence[Save]) -
     path = larger.folder / PLAN
     if json_file.read_or(path, {}) == plan:
         return
-    listed = {now.path(name, number, 0).parent for name, number, _ in now.entries}
-    for file in larger.folder.glob("*/*/step-*.png"):
-        if file.parent not in listed:
+    listed, wanted = ({one.path(name, number, 0).parent for name, number, _ in one.entries} for one in (now, larger))
+    for place in wanted - listed:
+        for file in place.glob("step-*.png"):
             file.unlink()
     json_file.write(path, plan)
 
